@@ -135,10 +135,6 @@ BAD_FILES: list[Any] = [
         "(unknown_column) .* Line 1 is not UTF-8 (not_utf8). .* iconv -f LATIN1 -t UTF-8 FILE | python -m jobs.load",
         id="Latin-1 header",
     ),
-    pytest.param(b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n", "a PDF", id="PDF"),
-    pytest.param(b"SQLite format 3\0" + bytes(84), "a SQLite database", id="a SQLite file"),
-    pytest.param(b"ARROW1\0\0" + bytes(84), "Feather or Arrow", id="Feather"),
-    pytest.param(b'[{"glucose": 148}]\n', "JSON", id="JSON"),
     pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
     pytest.param(b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet", id="Parquet's frame without a content"),
 ]

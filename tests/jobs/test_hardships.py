@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, main_of
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -46,18 +46,6 @@ def test_a_retraining_without_any_output_keeps_its_connection(postgresql: Databa
     ended = in_a_shell(postgresql, "retrain", "--dry-run", end="<&- >&- 2>&-")
     status, code = postgresql.execute("SELECT status, error_code FROM runs")[0]
     assert (ended.returncode, status, code) == (0, "succeeded", None)
-
-
-@pytest.mark.parametrize("command", [("status",), ("status", "--help")])
-def test_what_has_no_output_to_show_itself_on_is_no_success(
-    sqlite: Database, trained: Path, command: tuple[str, ...]
-) -> None:
-    """Unlike a job, whose result stands in `runs`."""
-    install_models(sqlite, trained)
-    ended = in_a_shell(sqlite, *command, end=">&-")
-    assert ended.returncode == 1
-    assert "could not be written to standard output: it is closed" in ended.stderr
-    assert "Traceback" not in ended.stderr
 
 
 def in_a_shell(database: Database, *arguments: str, end: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -96,7 +84,7 @@ def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.C
     def work(_command: Command) -> Result:
         raise ZeroDivisionError("Canary-Smith")
 
-    exit_code = run_command(parser("status", ""), work, print, ["--json"], {}, needs_schema=False)
+    exit_code = main_of("jobs.status", "", work, print, needs_schema=False)(["--json"], {})
     shown = capsys.readouterr()
     told = json.loads(shown.out)
     assert (exit_code, told["error"]) == (1, "unexpected_ZeroDivisionError")

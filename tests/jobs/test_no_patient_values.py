@@ -13,15 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from pima.errors import PimaError
-from pima.store.arrivals import Staging
-from pima.store.engine import reading, writing
+from pima.store.engine import reading
 from pima.store.tables import TABLES
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.canaries import BAD, CANARIES, GOOD, NAME
@@ -34,6 +32,9 @@ from tests.support.shipped import FEATURE_NAMES, SHIPPED
 pytestmark = pytest.mark.judge
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+NEVER = "0 0 29 2 mon"
+"""Retraining never ran, so it is run once all the same."""
 
 MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue"}
 MAY_HOLD_PROBABILITIES = {"predictions"}
@@ -64,7 +65,7 @@ class Watched:
     def report(self) -> None:
         """Make one; all of it is shown."""
         path = self.folder / "report.html"
-        self.call("report", "--out", str(path))
+        self._keep(call(self.database, "report", "--out", str(path)), 0)
         self.shown.append(path.read_text())
 
     def file(self, *lines: str | bytes) -> str:
@@ -110,12 +111,10 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.call("score")
     assert watched.database.value("SELECT count(*) FROM rejections") == len(BAD) + 2
     watched.call("requeue", "--rejected")
-    watched.run("score", "--json")
-    watched.call("requeue", "--stale")
-    watched.call("requeue")
-    watched.run("models", "promote", "2", "--reason", "for this test")
-    watched.call("requeue", "--stale")
     watched.run("score")
+    watched.call("requeue")
+    watched.call("models", "pin", "--reason", "for this test")
+    watched.call("requeue", "--stale")
     watched.database.execute("UPDATE patients SET outcome = 1")
     watched.call("status")
     watched.call("models", "list")
@@ -123,14 +122,12 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.call("models", "card", "1")
     for what in ("rejections", "runs", "verdicts"):
         watched.shown.append(call(watched.database, "export", what).stdout)
-    watched.run("models", "rollback", "--reason", "for this test", "--json")
     watched.call("retrain", exit_code=3)
-    watched.run("status", "--json")
     watched.report()
 
 
-def test_a_retraining_and_the_reports_on_it_show_no_value(equal_fits_once: None, watched: Watched) -> None:
-    watched.run("load", str(SHIPPED))
+def test_a_retraining_and_the_reports_on_it_show_no_value(each_fit_once: None, watched: Watched) -> None:
+    assert call(watched.database, "load", str(SHIPPED)).exit_code == 0
     for outcome in (0, 1):
         insert_patients(watched.database, 12, outcome=outcome, **GOOD)
     insert_patients(watched.database, 12, **(GOOD | {"age": 40.0029296875}))
@@ -140,7 +137,6 @@ def test_a_retraining_and_the_reports_on_it_show_no_value(equal_fits_once: None,
     watched.call("score")
     watched.call("retrain")
     assert watched.database.value("SELECT count(*) FROM reports") == 2
-    watched.report()
 
 
 def test_what_is_asked_of_one_row_is_shown_and_kept_nowhere(watched: Watched) -> None:
@@ -205,6 +201,8 @@ def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
     watched.call("status")
 
 
+# PostgreSQL, whose error texts hold the row; the rest does not depend on the database.
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
 def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_no_value(
     watched: Watched, receiver: tuple[str, list[str]], listener: AlertReceiver
 ) -> None:
@@ -212,7 +210,7 @@ def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_
     insert_patients(database, 203, **GOOD)  # of fewer there would be no figures of the night
     for column, value in BAD.items():
         insert_patients(database, 1, **(GOOD | {column: value}))
-    environ = {f"PIMA_SCHEDULE__{job}": EVERY_SECOND for job in ("SCORE", "RETRAIN")}
+    environ = {"PIMA_SCHEDULE__SCORE": EVERY_SECOND, "PIMA_SCHEDULE__RETRAIN": NEVER}
     pings = {f"PIMA_PING__{job}_URL": f"{address}/{job}" for job in ("SCORE", "RETRAIN")}
     told = {"PIMA_METRICS__PORT": str(port), "PIMA_ALERTS__URLS": listener.url}
     scheduler = database.start("scheduler", **environ, **pings, **told)
@@ -242,90 +240,64 @@ def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:
     watched.call("load", watched.file("id,glucose,outcome", f"900,{GOOD['glucose'] + 100},1"))
     lines = [_cells("1"), *(_cells(**{column: value}) for column, value in BAD.items()), _cells(age=NAME), f"{NAME},1"]
     watched.call("load", "--partial", "--again", watched.file(HEADER, *lines))
-    watched.call("status")
-    assert watched.database.value("SELECT count(*) FROM patients") == 8
-
-
-def test_what_stands_in_an_ignored_column_is_not_shown(watched: Watched) -> None:
-    lines = [f"{HEADER},name", f"{_cells()},{NAME}", f"{_cells(**BAD)},{NAME}"]
-    watched.call("load", "--ignore", "name", watched.file(*lines), exit_code=2)
-    watched.call("load", "--ignore", "name", "--partial", "--again", watched.file(*lines))
-    watched.call("load", "--ignore", "nme", watched.file(*lines), exit_code=2)
+    ignored = watched.file(f"{HEADER},name", f"{_cells()},{NAME}", f"{_cells(**BAD)},{NAME}")
+    watched.call("load", "--ignore", "name", ignored, exit_code=2)
+    watched.call("load", "--ignore", "name", "--partial", "--again", ignored)
+    watched.call("load", "--ignore", "nme", ignored, exit_code=2)
     assert "name" in watched.shown[-1]
-    assert watched.database.value("SELECT count(*) FROM patients") == 2
+    watched.call("status")
+    assert watched.database.value("SELECT count(*) FROM patients") == 10
 
 
-REFUSED: list[Any] = [
-    pytest.param([HEADER, *(_cells(**{column: value}) for column, value in BAD.items())], id="out of range"),
-    pytest.param([HEADER, _cells(age=NAME), _cells(NAME), _cells("77.0625")], id="text"),
-    pytest.param([HEADER, _cells(bmi="4.40625e999"), _cells(bmi="77.0625_1"), _cells(bmi=NAME + "\0")], id="no number"),
-    pytest.param([HEADER, _cells() + f",{NAME}", "77.0625"], id="ragged"),
-    pytest.param([HEADER, _cells(age=f'"{NAME}')], id="an open quote"),
-    pytest.param([HEADER, _cells(age=f'"30"{NAME}')], id="text behind a quote"),
-    pytest.param([HEADER, _cells(age="77.0625" * 200_000)], id="a long field"),
-    pytest.param([HEADER, _cells(age=NAME + "ü").encode("latin-1")], id="Latin-1"),
-    pytest.param([ID_HEADER, f"{NAME},{_cells()}", f"77.0625,{_cells()}"], id="ids"),
-    pytest.param([ID_HEADER, f"5,{_cells()}", f"5,{_cells()}"], id="an id twice"),
-    pytest.param([f"{HEADER},name", f"{_cells()},{NAME}"], id="unknown column"),
-    pytest.param([f"{HEADER},77.0625", f"{_cells()},1"], id="a number as column"),
-    pytest.param([NAME, _cells()], id="a header of one name"),
-    pytest.param([_cells() + ",77.0625"], id="no header, ten columns"),
-    pytest.param([_cells(age=NAME)], id="no header, text"),
-    pytest.param([f'"{NAME}', _cells()], id="an open quote in the header"),
-    pytest.param(["id,name", f"177.0625,{NAME}"], id="id and an unknown column"),
-    pytest.param([f"{NAME},glucose,177.0625"], id="no header, text and a known name"),
-    pytest.param([f"{NAME},glucose,77.0625 mg", _cells()], id="no header, text, a known name and a unit"),
-    pytest.param([f"glucose,<77.0625,{NAME}", _cells()], id="no header, a known name and a bound"),
-    pytest.param([f"{NAME},Canary-Smith-Jones", _cells()], id="no header, names only"),
-    pytest.param([_cells(age=NAME).replace(",", ";")], id="no header, semicolons"),
-    pytest.param([_cells().replace(",", "\t"), _cells().replace(",", "\t")], id="no header, tabs"),
-    pytest.param(["id,glucose", "999,177.0625"], id="an unknown id"),
-    pytest.param(["PAR1" + NAME + _cells()], id="no Parquet"),
+REFUSED: dict[str, list[str | bytes]] = {
+    "out of range": [HEADER, *(_cells(**{column: value}) for column, value in BAD.items())],
+    "no number": [HEADER, _cells(age=NAME), _cells(NAME), _cells(bmi="4.40625e999"), _cells(bmi=NAME + "\0")],
+    "ragged": [HEADER, _cells() + f",{NAME}", "77.0625"],
+    "an open quote": [HEADER, _cells(age=f'"{NAME}')],
+    "a long field": [HEADER, _cells(age="77.0625" * 200_000)],
+    "Latin-1": [HEADER, _cells(age=NAME + "ü").encode("latin-1")],
+    "ids": [ID_HEADER, f"{NAME},{_cells()}", f"77.0625,{_cells()}"],
+    "an id twice": [ID_HEADER, f"5,{_cells()}", f"5,{_cells()}"],
+    "an unknown id": ["id,glucose", "999,177.0625"],
+    "unknown column": [f"{HEADER},name", f"{_cells()},{NAME}"],
+    "a number as column": [f"{HEADER},77.0625", f"{_cells()},1"],
+    "no header": [_cells(age=NAME)],
+    "no header, text and a known name": [f"{NAME},glucose,177.0625"],
+    "no header, semicolons": [_cells(age=NAME).replace(",", ";")],
+    "no Parquet": ["PAR1" + NAME + _cells()],
+}
+"""`tests/unit/intake/test_header.py` has more first lines that may be a row."""
+REFUSED_COLUMNS: list[dict[str, Any]] = [
+    {"glucose": [177.0625, 7177.0625]},
+    {"glucose": pa.array([{NAME: 177.0625}, None])},
+    {"visit": [177.0625, 1.984375]},
 ]
 
 
-@pytest.mark.parametrize("lines", REFUSED)
-def test_files_that_are_refused_show_no_value(watched: Watched, lines: list[str | bytes]) -> None:
-    watched.call("load", watched.file(*lines), exit_code=2)
-    assert watched.database.value("SELECT count(*) FROM patients") == 0
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"glucose": [177.0625, 7177.0625]},
-        {"glucose": [NAME, "177.0625"]},
-        {"glucose": pa.array([{NAME: 177.0625}, None])},
-        {"visit": [177.0625, 1.984375]},
-        {"outcome": [0.0029296875, 77.0625]},
-    ],
-    ids=["out of range", "text", "a nested column", "unknown column", "outcome"],
-)
-def test_parquet_files_that_are_refused_show_no_value(watched: Watched, columns: dict[str, Any]) -> None:
+def test_files_that_are_refused_show_no_value(watched: Watched) -> None:
+    for lines in REFUSED.values():
+        watched.call("load", watched.file(*lines), exit_code=2)
     path = watched.folder / "patients.parquet"
-    pq.write_table(pa.table({name: [30, 30] for name in FEATURE_NAMES} | columns), path)
-    watched.call("load", str(path), exit_code=2)
+    for columns in REFUSED_COLUMNS:
+        pq.write_table(pa.table({name: [30, 30] for name in FEATURE_NAMES} | columns), path)
+        watched.call("load", str(path), exit_code=2)
+    assert watched.database.value("SELECT count(*) FROM patients") == 0
 
 
 def test_a_constraint_of_the_clinics_own_that_a_file_breaks_is_named_without_the_row(watched: Watched) -> None:
     watched.database.execute("CREATE UNIQUE INDEX one_glucose_each ON patients (glucose)")
-    file = watched.file(HEADER, _cells(), _cells())
-    watched.call("load", file, exit_code=1)
-    watched.run("load", file, exit_code=1)
-    if watched.database.kind == "postgresql":
-        assert "one_glucose_each" in watched.shown[1]
-        assert "23505" in watched.shown[1]
-        watched.database.execute("DROP INDEX one_glucose_each")
-        watched.database.execute("ALTER TABLE patients ADD CONSTRAINT low CHECK (bmi < 44)")
-        watched.call("load", file, exit_code=1)
-        assert "low" in watched.shown[-1]
-
-
-def test_a_correction_that_breaks_a_constraint_of_the_clinics_own_shows_no_value(watched: Watched) -> None:
-    watched.database.execute("CREATE UNIQUE INDEX one_glucose_each ON patients (glucose)")
     insert_patients(watched.database, 1, first_id=900, **GOOD)
     insert_patients(watched.database, 1, first_id=901)
     watched.call("load", watched.file("id,glucose", f"901,{GOOD['glucose']}"), exit_code=1)
+    file = watched.file(HEADER, _cells(glucose=178), _cells(glucose=178))
+    watched.call("load", file, exit_code=1)
+    if watched.database.kind == "postgresql":
+        assert "one_glucose_each" in watched.shown[-1]
+        assert "23505" in watched.shown[-1]
+        watched.database.execute("DROP INDEX one_glucose_each")
+        watched.database.execute("ALTER TABLE patients ADD CONSTRAINT low CHECK (bmi < 44) NOT VALID")
+        watched.call("load", file, exit_code=1)
+        assert "low" in watched.shown[-1]
 
 
 def test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated(watched: Watched) -> None:
@@ -349,29 +321,6 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         yield f"{error!s} {error!r}"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-@pytest.mark.parametrize("statement", ["INSERT INTO patients (id, glucose) VALUES (1, 177.0625), (1, 177.0625)"])
-def test_an_error_of_the_database_is_raised_without_what_the_driver_says(database: Database, statement: str) -> None:
-    with pytest.raises(PimaError) as caught, writing(database.engine) as connection:
-        connection.exec_driver_sql(statement)
-    for text in _chain(caught.value):
-        _assert_clean(text)
-
-
-def test_an_error_while_rows_are_copied_is_raised_without_the_row(database: Database) -> None:
-    row = pd.DataFrame([[177.0625] * len(FEATURE_NAMES)], columns=FEATURE_NAMES).assign(unknown_column=1.0)
-
-    def copy_a_column_that_is_not_there() -> None:
-        with writing(database.engine) as connection:
-            staging = Staging(connection, FEATURE_NAMES, "nothing")
-            staging.make()
-            staging.append(row, "line")
-
-    with pytest.raises(PimaError) as caught:
-        copy_a_column_that_is_not_there()
-    for text in _chain(caught.value):
-        _assert_clean(text)
 
 
 def test_the_canaries_are_found_where_they_may_stand(database: Database) -> None:

@@ -19,28 +19,8 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
     install_models(database, trained)
     keys = clinic.insert(300)
     found = clinic.pulled(database)
-    assert found == {
-        "source": "clinic",
-        "compared": "all",
-        "rows": 300,
-        "inserted": 300,
-        "updated": 0,
-        "unchanged": 0,
-        "rejected": 0,
-        "rejected_by_reason": {},
-        "rejected_by_field": {},
-        "rejected_unlabelled": {},
-        "unknown_taken": {},
-        "outcomes_held_back": 0,
-        "outcomes_inserted": 0,
-        "outcomes_arrived": 0,
-        "outcomes_corrected": 0,
-        "outcomes_cleared": 0,
-        "vanished": 0,
-        "deleted": 0,
-        "status": "succeeded",
-        "error_code": None,
-    }
+    assert (found["source"], found["compared"], found["rows"], found["status"]) == ("clinic", "all", 300, "succeeded")
+    assert counts(found) == {"inserted": 300}
     ours = database.execute(
         f"SELECT source_key, person_key, {', '.join(FEATURE_NAMES)} FROM patients ORDER BY source_key"
     )
@@ -159,10 +139,10 @@ def test_a_dry_run_says_what_would_become_and_writes_its_run_alone(database: Dat
     assert database.execute("SELECT name, fence FROM leases") == [("pull clinic", 2)]
 
 
-def test_people_read_what_a_pull_did(database: Database, clinic: Clinic) -> None:
-    clinic.insert(3)
-    clinic.insert(1, seed=2, glucose_mmol=1000)
-    ended = clinic.pull(database)
+def test_people_read_what_a_pull_did(sqlite: Database, sqlite_clinic: Clinic) -> None:
+    sqlite_clinic.insert(3)
+    sqlite_clinic.insert(1, seed=2, glucose_mmol=1000)
+    ended = sqlite_clinic.pull(sqlite)
     assert ended.exit_code == 0
     assert "clinic: 4 rows read, 3 inserted, 0 updated, 0 unchanged, 1 rejected" in ended.stdout
     assert "  out_of_range of glucose: 1 row\n" in ended.stdout
@@ -188,9 +168,10 @@ def plans() -> Iterator[list[str]]:
 
 
 def test_rows_are_looked_up_by_key_where_statistics_know_of_no_source(
-    postgresql: Database, clinic: Clinic, plans: list[str]
+    postgresql: Database, sqlite_clinic: Clinic, plans: list[str]
 ) -> None:
     """As after files, before autovacuum has come by: compared each with each, 30,000 rows took 29 s and not 1."""
+    clinic = sqlite_clinic
     insert_patients(postgresql, 3_000)
     postgresql.execute("ANALYZE patients")
     clinic.insert(500)

@@ -16,7 +16,7 @@ from pima.store.engine import writing
 from pima.store.runs import Status, note_ticks
 from tests.support.databases import Database
 from tests.support.ledger import insert_run
-from tests.support.schedulers import START, TRUE, Clock, python, until
+from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children
 
 # What a scheduler asks of a database, test_scheduler_clock.py shows on both.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -60,7 +60,7 @@ def _settled(*schedulers: Scheduler) -> None:
     for _ in range(3):
         for scheduler in schedulers:
             scheduler.step()
-            scheduler.wait_for_children()
+            wait_for_children()
 
 
 def _scheduled(database: Database, columns: str = "job, status") -> list[tuple[Any, ...]]:
@@ -137,9 +137,7 @@ def test_a_pull_that_somebody_runs_by_hand_is_waited_for(ran_before: Database) -
     assert _scheduled(ran_before) == [PULLED, SCORED]
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "status"), [(1, "failed"), (2, "failed"), (3, "refused")], ids=["failed", "settings", "refused"]
-)
+@pytest.mark.parametrize(("exit_code", "status"), [(1, "failed"), (3, "refused")])
 def test_after_a_pull_that_failed_scoring_goes_on(ran_before: Database, exit_code: int, status: str) -> None:
     _, scheduler = _at_a_tick(ran_before, _ends_with(exit_code))
     _settled(scheduler)
@@ -191,14 +189,6 @@ def test_a_tick_that_comes_while_the_one_before_waits_for_its_pull_is_skipped(
     clock.now += A_MINUTE
     _settled(scheduler)
     assert _scheduled(ran_before)[-2:] == [PULLED, SCORED]
-
-
-def test_what_never_ran_is_run_after_one_pull(database: Database) -> None:
-    scheduler = _scheduler(database, Clock(), TRUE)
-    _settled(scheduler)
-    assert _scheduled(database, "job, status, trigger") == [
-        (job, "succeeded", "first_run") for job in ("pull", "retrain", "score")
-    ]
 
 
 def test_a_missed_tick_is_caught_up_after_a_pull(ran_before: Database) -> None:
@@ -259,7 +249,7 @@ def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Datab
         scheduler.step()
     assert _scheduled(ran_before) == [("pull", "running")]
     over.touch()
-    first.wait_for_children()
+    wait_for_children()
     _settled(second, first)
     assert _scheduled(ran_before) == [PULLED, SCORED]
 

@@ -23,6 +23,10 @@ COLUMNS = {
 }
 
 
+# The plan does not depend on which database is ours.
+once = pytest.mark.parametrize(("database", "clinic"), [("sqlite", "postgresql")], indirect=True)
+
+
 def telling(clinic: Clinic, column: str = "without a zone") -> list[str]:
     """Thirty visits, each a day older than the one before; their keys."""
     keys = clinic.insert(30)
@@ -53,11 +57,18 @@ def part(found: dict[str, Any]) -> tuple[str, int]:
     return found["compared"], found["rows"]
 
 
-@pytest.fixture(params=COLUMNS)
-def column(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
+@pytest.mark.parametrize(
+    ("database", "clinic", "column"),
+    [
+        ("sqlite", "postgresql", "with a zone"),
+        ("postgresql", "postgresql", "without a zone"),
+        ("sqlite", "postgresql", "days"),
+        ("sqlite", "postgresql", "texts"),
+        ("postgresql", "sqlite", "texts"),
+        ("sqlite", "sqlite", "texts with a space"),
+    ],
+    indirect=["database", "clinic"],
+)
 def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, column: str) -> None:
     keys = telling(clinic, column)
     first = clinic.pulled(database)
@@ -80,6 +91,11 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, colum
     assert part(clinic.pulled(database)) == ("changed", _read_again(clinic, column))
 
 
+@pytest.mark.parametrize(
+    ("database", "clinic", "column"),
+    [("sqlite", "postgresql", "days"), ("postgresql", "sqlite", "texts")],
+    indirect=["database", "clinic"],
+)
 def test_a_rejected_row_that_is_read_again_is_new_but_once(database: Database, clinic: Clinic, column: str) -> None:
     keys = telling(clinic, column)
     changed(clinic, keys[0], DAY, column, age=500)
@@ -95,29 +111,9 @@ def test_a_rejected_row_that_is_read_again_is_new_but_once(database: Database, c
     assert clinic.pulled(database, "--full")["rejected_unlabelled"] == {"out_of_range": {"age": 3}}
 
 
-@pytest.mark.parametrize(
-    ("column", "overlap"), [("with a zone", timedelta(minutes=15)), ("without a zone", timedelta(hours=2))]
-)
-def test_what_becomes_visible_late_is_found_within_the_overlap(
-    sqlite: Database, postgresql_clinic: Clinic, column: str, overlap: timedelta
-) -> None:
-    clinic = postgresql_clinic
-    keys = telling(clinic, column)
-    clinic.pulled(sqlite)
-    for key, moment in ((keys[5], DAY), (keys[6], DAY - overlap), (keys[7], DAY - overlap - timedelta(seconds=1))):
-        changed(clinic, key, moment, column, age=90)
-    assert counts(clinic.pulled(sqlite))["updated"] == 2
-    assert counts(clinic.pulled(sqlite, "--full"))["updated"] == 1
-
-
 NO_TIMES = {
     "sqlite": {"texts": [None, "", " ", "-", "10.03.2026", 1795600000, 17.5]},
-    "postgresql": {
-        "texts": [None, "", " ", "10.03.2026"],
-        "with a zone": [None, "-infinity"],
-        "without a zone": [None, "-infinity"],
-        "days": [None, "-infinity"],
-    },
+    "postgresql": {"texts": [None, "", " ", "10.03.2026"], "with a zone": [None, "-infinity"]},
 }
 
 
@@ -144,6 +140,7 @@ def test_rows_whose_time_is_none_are_read_each_time(
     assert (found["compared"], found["updated"]) == ("changed", len(values))
 
 
+@once
 def test_what_has_vanished_is_found_each_time_and_what_its_times_do_not_tell_once_a_week(
     database: Database, clinic: Clinic
 ) -> None:
@@ -171,6 +168,7 @@ def _last_whole(database: Database, ago: timedelta) -> None:
     assert database.execute("UPDATE source_pulls SET compared_whole_at = :moment", {"moment": moment}) == 1
 
 
+@once
 def test_other_settings_or_another_declaration_compare_all(database: Database, clinic: Clinic) -> None:
     telling(clinic)
     clinic.pulled(database)
@@ -187,6 +185,7 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
     assert clinic.pulled(database)["compared"] == "changed"
 
 
+@once
 def test_after_a_full_compare_that_was_not_completed_all_is_compared(database: Database, clinic: Clinic) -> None:
     keys = telling(clinic)
     clinic.pulled(database)
@@ -201,6 +200,7 @@ def test_after_a_full_compare_that_was_not_completed_all_is_compared(database: D
     assert clinic.pulled(database)["compared"] == "changed"
 
 
+@once
 def test_a_part_that_failed_is_compared_again(database: Database, clinic: Clinic) -> None:
     keys = telling(clinic)
     clinic.pulled(database)
@@ -213,7 +213,8 @@ def test_a_part_that_failed_is_compared_again(database: Database, clinic: Clinic
     assert (found["compared"], found["inserted"], found["updated"]) == ("changed", 120, 1)
 
 
-def test_of_few_rows_a_feature_may_be_missing_in_most(sqlite: Database, clinic: Clinic) -> None:
+def test_of_few_rows_a_feature_may_be_missing_in_most(sqlite: Database, sqlite_clinic: Clinic) -> None:
+    clinic = sqlite_clinic
     telling(clinic)
     clinic.pulled(sqlite)
     for n, key in enumerate(clinic.insert(90, seed=2, glucose_mmol=4000.5)):
@@ -222,6 +223,7 @@ def test_of_few_rows_a_feature_may_be_missing_in_most(sqlite: Database, clinic: 
     assert (found["compared"], found["rejected"], found["inserted"]) == ("changed", 90, 0)
 
 
+@once
 def test_a_source_that_has_gone_back_is_compared_whole(database: Database, clinic: Clinic) -> None:
     keys = telling(clinic)
     clinic.pulled(database)
@@ -232,43 +234,42 @@ def test_a_source_that_has_gone_back_is_compared_whole(database: Database, clini
     assert clinic.pulled(database)["compared"] == "changed"
 
 
-@pytest.mark.parametrize("column", ["with a zone", "without a zone", "days", "texts"])
-def test_a_time_that_is_still_to_come_hides_nothing(database: Database, postgresql_clinic: Clinic, column: str) -> None:
-    clinic = postgresql_clinic
-    keys = telling(clinic, column)
-    changed(clinic, keys[3], datetime.now(UTC) + timedelta(days=3), column)
+@once
+def test_a_time_that_is_still_to_come_hides_nothing(database: Database, clinic: Clinic) -> None:
+    keys = telling(clinic)
+    changed(clinic, keys[3], datetime.now(UTC) + timedelta(days=3))
     ended = clinic.pull(database)
     assert "times that are still to come" in ended.stderr
-    changed(clinic, keys[20], DAY + timedelta(hours=1), column, age=90)
+    changed(clinic, keys[20], DAY + timedelta(hours=1), age=90)
     found = clinic.pulled(database)
     assert (found["compared"], found["updated"]) == ("all", 1)
-    changed(clinic, keys[3], DAY + timedelta(hours=1), column)
+    changed(clinic, keys[3], DAY + timedelta(hours=1))
     clinic.pulled(database)
     assert clinic.pulled(database)["compared"] == "changed"
 
 
-@pytest.mark.parametrize(
-    ("kind", "value", "named"),
-    [
-        ("integer", "extract(epoch FROM timestamp '2026-01-01')", "type int"),
-        ("text", "'1.3.2026'", "type str"),
-        ("boolean", "true", "type bool"),
-        ("json", "'[1]'", "type list"),
-    ],
+NO_TYPES_OF_TIMES = (
+    ("integer", "extract(epoch FROM timestamp '2026-01-01')", "type int"),
+    ("text", "'1.3.2026'", "type str"),
 )
-def test_what_is_no_time_is_refused(
-    sqlite: Database, postgresql_clinic: Clinic, kind: str, value: str, named: str
-) -> None:
+
+
+@pytest.mark.parametrize("setting", ["changed_since", "outcome_at"])
+def test_what_is_no_time_is_refused(sqlite: Database, postgresql_clinic: Clinic, setting: str) -> None:
     clinic = postgresql_clinic
-    clinic.insert(3)
-    clinic.execute(f"ALTER TABLE visits ADD COLUMN updated_at {kind}")
-    clinic.execute(f"UPDATE visits SET updated_at = {value}")
-    clinic.settings["changed_since"] = "updated_at"
-    ended = clinic.pull(sqlite)
-    assert (ended.exit_code, f"updated_at (changed_since) holds values of the {named}" in ended.stderr) == (2, True)
-    assert "1.3.2026" not in ended.stderr + ended.stdout
+    clinic.insert(3, diabetic="yes")
+    clinic.settings[setting] = "told_at"
+    for kind, value, named in NO_TYPES_OF_TIMES[: 1 if setting == "outcome_at" else 3]:
+        clinic.execute(f"ALTER TABLE visits ADD COLUMN told_at {kind}")
+        clinic.execute(f"UPDATE visits SET told_at = {value}")
+        ended = clinic.pull(sqlite)
+        assert (ended.exit_code, f"told_at ({setting}) holds values of the {named}" in ended.stderr) == (2, True)
+        assert "1.3.2026" not in ended.stderr + ended.stdout
+        clinic.execute("ALTER TABLE visits DROP COLUMN told_at")
+    assert "it has no column told_at that can be read" in clinic.pull(sqlite).stderr
 
 
+@once
 def test_a_dry_run_says_the_same_and_moves_nothing_on(database: Database, clinic: Clinic) -> None:
     keys = telling(clinic)
     clinic.pulled(database)
@@ -282,28 +283,19 @@ def test_a_dry_run_says_the_same_and_moves_nothing_on(database: Database, clinic
     assert counts(clinic.pulled(database))["updated"] == 1
 
 
-def test_people_read_that_only_a_part_was_read(sqlite: Database, clinic: Clinic) -> None:
+def test_people_read_that_only_a_part_was_read_and_what_is_put_down_of_it_is_a_time(
+    sqlite: Database, clinic: Clinic
+) -> None:
     telling(clinic)
     assert "clinic: 30 rows read, 30 inserted" in clinic.pull(sqlite).stdout
+    mark = "2026-03-10T12:00:00" if clinic.kind == "postgresql" else "2026-03-10"
+    assert sqlite.execute("SELECT source, changed_up_to FROM source_pulls") == [("clinic", mark)]
+    assert document(sqlite, "SELECT counts FROM runs")["sources"][0]["compared"] == "all"
     assert "row read (of what has changed), 0 inserted" in clinic.pull(sqlite).stdout.replace("rows", "row")
     clinic.execute("DELETE FROM visits WHERE visit_id = (SELECT visit_id FROM visits ORDER BY 1 LIMIT 1)")
     assert "1 vanished, 0 deleted" in clinic.pull(sqlite).stdout
 
 
-def test_what_is_put_down_of_a_pull_is_a_time_and_no_row(database: Database, clinic: Clinic) -> None:
-    telling(clinic)
-    clinic.pulled(database)
-    ((source, mark),) = database.execute("SELECT source, changed_up_to FROM source_pulls")
-    assert (source, mark) == ("clinic", "2026-03-10T12:00:00" if clinic.kind == "postgresql" else "2026-03-10")
-    assert document(database, "SELECT counts FROM runs")["sources"][0]["compared"] == "all"
-
-
-KINDS = {
-    "with a zone": ("timestamptz", datetime(2026, 1, 5, 8, 30, 15, 250_000, tzinfo=UTC), "2026-01-05T08:30:15.250"),
-    "without a zone": ("timestamp", datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30:00.000"),  # noqa: DTZ001
-    "a day": ("date", date(2026, 1, 5), "2026-01-04T23:00:00.000"),
-    "a text": ("text", "2026-01-05T08:30:00+02:00", "2026-01-05T06:30:00.000"),
-}
 T = "2026-01-05T08:30:00.000"
 """A moment in UTC; so are its siblings below."""
 LATER = "2026-02-05T08:30:00.000"
@@ -337,11 +329,10 @@ def is_now(moment: str | None) -> bool:
     return moment is not None and datetime.fromisoformat(f"{moment}+00:00") > datetime.now(UTC) - timedelta(minutes=30)
 
 
-@pytest.mark.parametrize("column", KINDS)
-def test_an_outcome_is_known_since_the_source_says(database: Database, clinic: Clinic, column: str) -> None:
-    kind, value, expected = KINDS[column]
-    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {kind if clinic.kind == 'postgresql' else 'TEXT'}")
-    clinic.settings |= {"outcome_at": "known_at", "time_zone": "Europe/Zurich"}
+def test_an_outcome_is_known_since_the_source_says(database: Database, dated: Clinic) -> None:
+    """Of each type `tests/unit/intake/test_source_reading.py` shows which moment it is."""
+    clinic, value, expected = dated, datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30:00.000"  # noqa: DTZ001
+    clinic.settings["time_zone"] = "Europe/Zurich"
     first, second, third, fourth = clinic.insert(4)
     say(clinic, first, "yes", value)
     say(clinic, second, "no", None)
@@ -375,6 +366,9 @@ def test_a_time_that_is_corrected_alone_changes_nothing_else(database: Database,
     say(dated, third, "yes", T)
     assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 2}
     assert labelled(database, third) == T
+    dated.execute("UPDATE visits SET age = 90")
+    assert counts(dated.pulled(database)) == {"updated": 3}
+    assert [labelled(database, key) for key in (first, second, third)] == [LATER, T, T]
 
 
 def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_the_pull(
@@ -396,17 +390,7 @@ def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_th
     assert counts(dated.pulled(database)) == {"unchanged": 4}
 
 
-def test_a_measurement_that_changes_leaves_the_time_as_it_is(database: Database, dated: Clinic) -> None:
-    first, second = dated.insert(2)
-    say(dated, first, "yes", T)
-    say(dated, second, "yes", None)
-    dated.pulled(database)
-    before = labelled(database, second)
-    dated.execute("UPDATE visits SET age = 90")
-    assert counts(dated.pulled(database)) == {"updated": 2}
-    assert (labelled(database, first), labelled(database, second)) == (T, before)
-
-
+@once
 def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_back(
     database: Database, dated: Clinic
 ) -> None:
@@ -428,14 +412,3 @@ def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_
     assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 4, "rejected": 1, "outcomes_arrived": 1}
     ended = dated.pull(database)
     assert "Canary" not in ended.stdout + ended.stderr
-
-
-def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: Clinic) -> None:
-    clinic = postgresql_clinic
-    clinic.insert(3, diabetic="yes")
-    clinic.settings["outcome_at"] = "age"
-    ended = clinic.pull(sqlite)
-    assert (ended.exit_code, "its column age (outcome_at) holds values of the type int" in ended.stderr) == (2, True)
-    clinic.settings["outcome_at"] = "nowhere"
-    ended = clinic.pull(sqlite)
-    assert (ended.exit_code, "it has no column nowhere that can be read" in ended.stderr) == (2, True)

@@ -158,39 +158,22 @@ def _declared(name: str) -> str:
     return f'[[source]]\nname = "{name}"\ntable = "{name}"\nkey = "visit_id"\n[source.columns]\n{columns}'
 
 
-def test_one_source_that_fails_keeps_no_other_from_being_pulled(sqlite: Database, clinic: Clinic) -> None:
-    clinic.insert(3)
-    clinic.extra = _declared("first") + _declared("second")
-    environ = {"PIMA_SOURCE__FIRST__URL": clinic.url, "PIMA_SOURCE__SECOND__URL": clinic.url}
-    ended = clinic.pull(sqlite, "--json", **environ)
-    found: dict[str, Any] = json.loads(ended.stdout)
-    assert (ended.exit_code, found["error"]) == (2, "source_unusable")
-    assert [[each[key] for key in ("source", "inserted", "status", "error_code")] for each in found["sources"]] == [
-        ["first", 0, "failed", "source_unusable"],
-        ["second", 0, "failed", "source_unusable"],
-        ["clinic", 3, "succeeded", None],
-    ]
-    assert "source second" in ended.stderr
-    assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "source_unusable")]
-
-
-def test_where_one_source_is_at_fault_and_another_is_away_the_run_is_for_later(
+def test_sources_that_fail_keep_no_other_from_being_pulled_and_where_one_is_away_the_run_is_for_later(
     sqlite: Database, clinic: Clinic
 ) -> None:
-    # The clinic is empty, and so refused.
+    clinic.insert(3)
     clinic.extra = _declared("first") + _declared("second") + _declared("third")
     away = f"postgresql://u@127.0.0.1:{free_port()}/d"
     urls = {"FIRST": clinic.url, "SECOND": away, "THIRD": away}
     ended = clinic.pull(sqlite, "--json", **{f"PIMA_SOURCE__{name}__URL": url for name, url in urls.items()})
     found: dict[str, Any] = json.loads(ended.stdout)
     assert (ended.exit_code, found["error"]) == (75, "source_away")
-    assert [(each["status"], each["error_code"]) for each in found["sources"]] == [
-        ("failed", "source_unusable"),
-        ("try_again_later", "source_away"),
-        ("try_again_later", "source_away"),
-        ("refused", "source_refused"),
+    assert [(each["inserted"], each["status"], each["error_code"]) for each in found["sources"]] == [
+        (0, "failed", "source_unusable"),
+        (0, "try_again_later", "source_away"),
+        (0, "try_again_later", "source_away"),
+        (3, "succeeded", None),
     ]
-    assert [f"source {name}" in found["message"] + ended.stderr for name in ("first", "second", "third", "clinic")] == [
-        True
-    ] * 4
+    for name in ("first", "second", "third"):
+        assert f"source {name}" in found["message"] + ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]

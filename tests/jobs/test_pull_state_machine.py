@@ -20,8 +20,7 @@ from sqlalchemy import Connection, event
 from pima.core.identifiers import canonical_text
 from pima.core.source import Source
 from pima.intake import pulling, source_reading
-from pima.intake.planning import OpenSource, open_source
-from pima.intake.pulling import Pull, pull_sources
+from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
 from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
@@ -223,10 +222,10 @@ def test_a_pull_that_is_killed_at_any_commit_is_completed_by_the_next(
 
 def _killed_and_completed(commit: int, states: list[dict[str, tuple[Any, ...]]]) -> bool:
     machine, database, clinic = PulledClinic(), PulledClinic.database, PulledClinic.clinic
-    machine.go_and_come_back("comes back", MEASURED[0])
+    for key in ("comes back", *(f"key {n}" for n in range(6))):
+        _insert(clinic, key, MEASURED[0])
+    machine.pull("delete")
     machine.delete("comes back")
-    for n in range(6):
-        _insert(clinic, f"key {n}", MEASURED[0])
     machine.pull("delete")
     machine.score(3)
     for n in range(2):

@@ -20,7 +20,7 @@ from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import ROOT
 from tests.support.trained import load_shipped
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = pytest.mark.usefixtures("each_fit_once")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 _VOID = {"meta", "link", "br", "img"}
@@ -101,8 +101,8 @@ def lived_in(copied: Copied) -> Database:
     return copied(_lived_in)
 
 
-def test_with_nothing_yet_it_says_what_to_do_next(database: Database, tmp_path: Path) -> None:
-    page = _report(database, tmp_path)
+def test_with_nothing_yet_it_says_what_to_do_next(sqlite: Database, tmp_path: Path) -> None:
+    page = _report(sqlite, tmp_path)
     assert page.of("svg") == []
     for command in ("load FILE", "retrain", "score", "load outcomes.csv"):
         assert f"python -m jobs.{command}" in page.text
@@ -122,10 +122,7 @@ def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path
         '<tr><th scope="row">out of range</th><td>age</td><td class="number">2</td></tr>',
     ]
     assert "No sources are declared" in page.text
-
-
-def test_what_came_true_is_what_a_plain_query_says(lived_in: Database, tmp_path: Path) -> None:
-    page = _report(lived_in, tmp_path)
+    # What came true is what a plain query says.
     ((outcomes, correct, predicted, observed),) = lived_in.execute("""
         SELECT count(*), sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), avg(probability), avg(outcome)
         FROM patients JOIN predictions ON patient_id = id WHERE scored_at <= labelled_at""")
@@ -165,27 +162,20 @@ def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
-@on_sqlite
-def test_without_the_report_extra_retraining_goes_on_and_the_last_report_can_be_had(
-    lived_in: Database, tmp_path: Path
-) -> None:
+def test_without_the_report_extra_the_last_report_can_be_had(sqlite: Database, tmp_path: Path) -> None:
+    sqlite.execute("INSERT INTO reports (html) VALUES ('the last one')")
     path = tmp_path / "report.html"
-    without = "import os, sys; sys.modules['jinja2'] = None"
-    made = _child(
-        lived_in, f"{without}; from jobs.report import main; sys.exit(main(['--out', {str(path)!r}], os.environ))"
-    )
-    assert (made.returncode, install_line("report") in made.stderr, path.exists()) == (1, True, False)
-    retrained = _child(lived_in, f"{without}; from jobs.retrain import main; sys.exit(main([], os.environ))")
-    assert (retrained.returncode, "report_extra_missing" in retrained.stderr) == (0, True)
-    assert lived_in.value("SELECT count(*) FROM reports") == 2
-    last = f"{without}; from jobs.report import main; sys.exit(main(['--last', '--out', {str(path)!r}], os.environ))"
-    assert _child(lived_in, last).returncode == 0
-    assert path.read_text() == lived_in.value("SELECT html FROM reports ORDER BY id DESC")
-
-
-def _child(database: Database, program: str) -> subprocess.CompletedProcess[str]:
-    environ = clean_environ() | {"DATABASE_URL": database.url}
-    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    program = """
+import os, sys
+sys.modules["jinja2"] = None
+from jobs.report import main
+sys.exit(main(["--out", sys.argv[1]], os.environ) + 10 * main(["--last", "--out", sys.argv[1]], os.environ))
+"""
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
+    command = [sys.executable, "-c", program, str(path)]
+    made = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (made.returncode, install_line("report") in made.stderr) == (1, True)
+    assert path.read_text() == "the last one"
 
 
 def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> None:
@@ -199,21 +189,21 @@ def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> N
     assert "no browser" in without.stderr
 
 
-def test_where_it_can_not_be_written_what_was_there_stays(database: Database, tmp_path: Path) -> None:
-    ended = call(database, "report", "--out", str(tmp_path / "nowhere" / "report.html"), "--json")
+def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_path: Path) -> None:
+    ended = call(sqlite, "report", "--out", str(tmp_path / "nowhere" / "report.html"), "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "kept").touch()
-    ended = call(database, "report", "--out", str(taken), "--json")
+    ended = call(sqlite, "report", "--out", str(taken), "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
     assert [path.name for path in tmp_path.glob("*report*")] == []
     assert [path.name for path in taken.iterdir()] == ["kept"]
-    last = call(database, "report", "--last", "--json")
+    last = call(sqlite, "report", "--last", "--json")
     assert (last.exit_code, the_json(last)["error"]) == (2, "no_report_kept")
 
 
-def test_what_is_no_report_is_not_replaced(database: Database, tmp_path: Path) -> None:
+def test_what_is_no_report_is_not_replaced(sqlite: Database, tmp_path: Path) -> None:
     lost = tmp_path / "lost.db"
     lost.write_bytes(b"SQLite format 3\0 and all patients")
     page = tmp_path / "page.html"
@@ -224,23 +214,24 @@ def test_what_is_no_report_is_not_replaced(database: Database, tmp_path: Path) -
     os.mkfifo(pipe)
     before = lost.read_bytes(), page.read_text()
     for path in (lost, page, link, pipe):
-        ended = call(database, "report", "--out", str(path), "--json")
+        ended = call(sqlite, "report", "--out", str(path), "--json")
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
         assert str(path) in ended.stderr
     assert ((lost.read_bytes(), page.read_text()), link.is_symlink(), pipe.is_fifo()) == (before, True, True)
     assert sorted(tmp_path.glob(".*")) == []
 
 
-def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(database: Database, tmp_path: Path) -> None:
+def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(sqlite: Database, tmp_path: Path) -> None:
     place, link = tmp_path / "shown.html", tmp_path / "report.html"
     link.symlink_to(place)
     for _ in range(2):  # the link's file is not there at first, and is a report then
-        page = _report(database, tmp_path)
+        page = _report(sqlite, tmp_path)
         assert (link.is_symlink(), place.read_text()) == (True, page.html)
     place.write_bytes(b"")
-    assert _report(database, tmp_path).html == place.read_text()
+    assert _report(sqlite, tmp_path).html == place.read_text()
 
 
+@on_sqlite
 def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
     scored_database: Database, tmp_path: Path
 ) -> None:
@@ -273,16 +264,15 @@ Table = list[list[str]]
 _PARTS = ("value", "low", "high")
 
 
-@pytest.fixture
-def told(scored_database: Database, tmp_path: Path) -> tuple[dict[str, Any], list[Table]]:
+def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]]:
     """The last verdict's evidence, and the tables of the report's section about it: challenger first."""
-    last, met = scored_database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
-    scored_database.execute(f"UPDATE champion SET model_version = {last}")
-    path = tmp_path / "report.html"
-    assert call(scored_database, "report", "--out", str(path)).exit_code == 0
+    last, met = database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    database.execute(f"UPDATE champion SET model_version = {last}")
+    path = folder / "report.html"
+    assert call(database, "report", "--out", str(path)).exit_code == 0
     section = re.findall(r'<section id="evidence".*?</section>', path.read_text(), re.DOTALL)[0]
     tables = [_rows(each) for each in re.findall(r"<table>.*?</table>", section, re.DOTALL)]
-    evidence: dict[str, Any] = the_json(call(scored_database, "models", "show", str(last), "--json"))["evidence"]
+    evidence: dict[str, Any] = the_json(call(database, "models", "show", str(last), "--json"))["evidence"]
     assert tables[-2][0] == ["figure", f"version {last}, challenger", f"version {met}, champion"]
     return evidence, tables
 
@@ -303,8 +293,10 @@ def _with_interval(figure: dict[str, Any], digits: int = 3, to: str = " to ") ->
     return f"{value} ({low}{to}{high})" if low else value
 
 
-def test_each_figure_and_each_subgroup_is_that_of_its_model(told: tuple[dict[str, Any], list[Table]]) -> None:
-    evidence, (*_, figures, subgroups) = told
+@on_sqlite
+def test_each_figure_subgroup_and_curve_is_that_of_its_model(scored_database: Database, tmp_path: Path) -> None:
+    evidence, tables = _told(scored_database, tmp_path)
+    roc, of_challenger, of_champion, decision, distribution, *_, figures, subgroups = tables
     assert [row[1:] for row in figures[1:]] == [
         [_with_interval(evidence[role][name]) for role in ("challenger", "champion")] for name in FIGURES
     ]
@@ -317,10 +309,6 @@ def test_each_figure_and_each_subgroup_is_that_of_its_model(told: tuple[dict[str
         ]
         for each in shown
     ]
-
-
-def test_each_curve_has_its_own_figures(told: tuple[dict[str, Any], list[Table]]) -> None:
-    evidence, (roc, of_challenger, of_champion, decision, distribution, *_) = told
     positive, negative = evidence["positive"], evidence["rows"] - evidence["positive"]
     for row, benefit in zip(roc[2:], decision[1:], strict=True):
         n = evidence["thresholds"].index(int(row[0].removesuffix(" %")) / 100)

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from jobs import models as models_job
-from jobs import retrain as retrain_job
 from pima.errors.extras import install_line
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
@@ -22,21 +20,19 @@ from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_envi
 from tests.support.shipped import FEATURES, ROOT, SHIPPED
 from tests.support.trained import install_models
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = pytest.mark.usefixtures("each_fit_once")
 # A judge runs on both, and what tells one database from the other does.
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
-def _retrain(database: Database, capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> dict[str, Any]:
-    """jobs.retrain in this process, its JSON result with the exit code in it."""
-    capsys.readouterr()
-    variables = clean_environ() | {"DATABASE_URL": database.url} | environ
-    exit_code = retrain_job.main(["--json", *arguments], variables)
-    return {"exit_code": exit_code, **json.loads(capsys.readouterr().out)}
+def _retrain(database: Database, *arguments: str, **environ: str) -> dict[str, Any]:
+    """The job's JSON result, with the exit code in it."""
+    ended = call(database, "retrain", "--json", *arguments, **environ)
+    return {"exit_code": ended.exit_code, **the_json(ended)}
 
 
 def _models(database: Database, *arguments: str) -> int:
-    return models_job.main([*arguments], clean_environ() | {"DATABASE_URL": database.url})
+    return call(database, "models", *arguments).exit_code
 
 
 def _row_counts(database: Database) -> dict[str, int]:
@@ -44,19 +40,14 @@ def _row_counts(database: Database) -> dict[str, int]:
     return {table: database.value(f"SELECT count(*) FROM {table}") for table in tables}
 
 
-def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
-    history: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = _retrain(history, capsys)
+def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(history: Database) -> None:
+    first = _retrain(history)
     assert (first["exit_code"], first["verdict"], first["reason"]) == (0, "promoted", "first_champion")
     assert first["training_rows"] + first["holdout_rows"] == 768
     assert first["challenger_scores"]["accuracy"] > 0.70
     assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
-    second = _retrain(history, capsys)
+    second = _retrain(history)
     assert (second["exit_code"], second["verdict"], second["judged_before"]) == (0, "not_better", False)
-    third = _retrain(history, capsys)
-    assert (third["exit_code"], third["verdict"], third["judged_before"]) == (0, "not_better", True)
-    assert history.value("SELECT count(*) FROM model_versions") == 2
     # The second challenger is the first model again: equal in every stored figure, so the tie keeps the champion.
     seeds = history.execute("SELECT seed, data_fingerprint, compiled_sha256 FROM model_versions ORDER BY number")
     assert seeds[0][:2] == seeds[1][:2]
@@ -75,54 +66,46 @@ def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history
 
 @on_sqlite
 def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_last_word(
-    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install_models(history, trained, champion=1)
-    won = _retrain(history, capsys)
-    assert (won["verdict"], won["reason"], won["champion_before"]) == ("promoted", "more_correct", 1)
-    assert won["challenger_scores"]["correct"] > won["champion_scores"]["correct"]
-    assert history.value("SELECT model_version FROM champion") == 4
-    assert _models(history, "rollback", "--reason", "the ward disagrees") == 0
-    again = _retrain(history, capsys)
-    assert (again["exit_code"], again["verdict"], again["reason"]) == (0, "blocked", "rolled_back_before")
-    assert history.value("SELECT model_version FROM champion") == 1
-    assert _retrain(history, capsys)["judged_before"] is True
-    # Other data may win again.
-    history.execute("UPDATE patients SET bmi = bmi + 0.5 WHERE id <= 20")
-    assert _retrain(history, capsys)["verdict"] == "promoted"
-
-
-@on_sqlite
-def test_while_pinned_a_verdict_is_recorded_and_nothing_promoted(
-    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
+    history: Database, trained: Path
 ) -> None:
     install_models(history, trained, champion=1)
     assert _models(history, "pin", "--reason", "audit week") == 0
-    pinned = _retrain(history, capsys)
+    pinned = _retrain(history)
     assert (pinned["exit_code"], pinned["verdict"], pinned["reason"]) == (0, "blocked", "pinned")
     assert history.execute("SELECT model_version, pinned FROM champion") == [(1, 1)]
+    settings = history.execute(f"SELECT settings FROM model_versions WHERE number IN (1, {pinned['challenger']})")
+    assert [json.loads(each)["network"] for (each,) in settings] == ["article", "five_seeds"]
     assert _models(history, "unpin") == 0
-    assert _retrain(history, capsys)["verdict"] == "promoted"
+    won = _retrain(history)
+    assert (won["verdict"], won["reason"], won["champion_before"]) == ("promoted", "more_correct", 1)
+    assert won["challenger_scores"]["correct"] > won["champion_scores"]["correct"]
+    assert history.value("SELECT model_version FROM champion") == won["challenger"]
+    assert _models(history, "rollback", "--reason", "the ward disagrees") == 0
+    again = _retrain(history)
+    assert (again["exit_code"], again["verdict"], again["reason"]) == (0, "blocked", "rolled_back_before")
+    assert history.value("SELECT model_version FROM champion") == 1
+    assert _retrain(history)["judged_before"] is True
+    # Other data may win again.
+    history.execute("UPDATE patients SET bmi = bmi + 0.5 WHERE id <= 20")
+    assert _retrain(history)["verdict"] == "promoted"
 
 
 @on_sqlite
-def test_a_champion_that_cannot_be_loaded_is_replaced(
-    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_champion_that_cannot_be_loaded_is_replaced(history: Database, trained: Path) -> None:
     install_models(history, trained, champion=3)
-    first = _retrain(history, capsys)
+    first = _retrain(history)
     history.execute("UPDATE champion SET model_version = 3")
     history.execute("UPDATE model_versions SET compiled_artifact = keras_artifact WHERE number = 3")
-    mended = _retrain(history, capsys)
+    mended = _retrain(history)
     assert (mended["verdict"], mended["reason"]) == ("promoted", "champion_unloadable"), first
     assert mended["champion_scores"] is None
     assert call(history, "score").exit_code == 0
 
 
 @on_sqlite
-def test_a_dry_run_decides_and_writes_its_run_only(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_decides_and_writes_its_run_only(history: Database) -> None:
     before = _row_counts(history)
-    result = _retrain(history, capsys, "--dry-run")
+    result = _retrain(history, "--dry-run")
     assert (result["exit_code"], result["verdict"], result["challenger"]) == (0, "promoted", None)
     assert _row_counts(history) == before | {"runs": before["runs"] + 1}
     assert history.execute("SELECT model_version, sequence FROM champion") == [(None, 0)]
@@ -131,7 +114,7 @@ def test_a_dry_run_decides_and_writes_its_run_only(history: Database, capsys: py
 
 @pytest.mark.judge
 def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
-    history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    history: Database, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_models(history, trained, champion=1)
     assert _models(history, "promote", "2", "--reason", "to have something to roll back") == 0
@@ -146,7 +129,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
         return judgement
 
     monkeypatch.setattr(retraining, "judge", judge_while_someone_rolls_back)
-    result = _retrain(history, capsys)
+    result = _retrain(history)
     assert judged_against == [2, 1]
     assert result["champion_before"] == 1
     last = history.execute("SELECT verdict, from_version, champion_sequence FROM promotions ORDER BY id DESC LIMIT 1")
@@ -155,7 +138,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
 
 @pytest.mark.judge
 def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
-    history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    history: Database, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_models(history, trained, champion=1)
     judge = retraining.judge
@@ -167,14 +150,14 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
 
     monkeypatch.setattr(retraining, "judge", judge_while_the_champion_moves)
     before = _row_counts(history)
-    result = _retrain(history, capsys)
+    result = _retrain(history)
     assert (result["exit_code"], result["error"]) == (75, "champion_keeps_moving")
     assert _row_counts(history) == before | {"runs": before["runs"] + 1}
 
 
 @pytest.mark.judge
 def test_a_retraining_that_outlived_its_lease_writes_nothing(
-    history: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    history: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = retraining.judge
 
@@ -183,27 +166,14 @@ def test_a_retraining_that_outlived_its_lease_writes_nothing(
         return judge(*arguments)
 
     monkeypatch.setattr(retraining, "judge", judge_while_the_lease_changes_hands)
-    result = _retrain(history, capsys)
+    result = _retrain(history)
     assert (result["exit_code"], result["error"]) == (75, "lease_held")
     assert history.value("SELECT count(*) FROM model_versions") == 0
     assert history.value("SELECT status FROM runs") == "try_again_later"
 
 
 @on_sqlite
-def test_the_articles_network_is_selectable_and_another_look(
-    history: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _retrain(history, capsys, PIMA_RETRAIN__NETWORK="article")["verdict"] == "promoted"
-    assert _retrain(history, capsys)["judged_before"] is False
-    settings = history.execute("SELECT settings FROM model_versions ORDER BY number")
-    networks = [(json.loads(s) if isinstance(s, str) else s)["network"] for (s,) in settings]
-    assert networks == ["article", "five_seeds"]
-
-
-@on_sqlite
-def test_exported_keras_bytes_say_what_the_database_says(
-    history: Database, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_exported_keras_bytes_say_what_the_database_says(history: Database, trained: Path, tmp_path: Path) -> None:
     import numpy as np
 
     from pima.core.validation import Measurements, as_features
@@ -255,24 +225,20 @@ def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Databas
 
 
 @pytest.mark.judge
-def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history: Database) -> None:
-    # Longer than the next one may take to start; below it is let run out.
+def test_of_two_at_once_one_comes_back_later_and_a_killed_one_keeps_its_lease_for_a_while(
+    history: Database,
+) -> None:
+    # Longer than the others may take to start; below it is let run out.
     process = history.start("retrain", PIMA_RETRAIN__NETWORK="article", PIMA_RETRAIN__LEASE_SECONDS="3600")
     _wait_for_fit(process)
-    process.kill()
-    process.communicate(timeout=PATIENCE_SECONDS)
-    held = call(history, "retrain", "--json")
-    assert (held.exit_code, the_json(held)["error"]) == (75, "lease_held")
+    for is_alive in (True, False):
+        if not is_alive:
+            process.kill()
+            process.communicate(timeout=PATIENCE_SECONDS)
+        held = call(history, "retrain", "--json")
+        assert (held.exit_code, the_json(held)["error"]) == (75, "lease_held")
     history.execute("UPDATE leases SET expires_at = recorded FROM (SELECT min(started_at) AS recorded FROM runs) AS r")
     assert call(history, "retrain").exit_code == 0
-    assert history.value("SELECT count(*) FROM model_versions") == 1
-
-
-@pytest.mark.judge
-def test_of_two_at_once_one_decides_and_the_other_comes_back_later(history: Database) -> None:
-    processes = [history.start("retrain", "--json") for _ in range(2)]
-    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
-    assert sorted(process.returncode for process in processes) == [0, 75], ended
     assert history.value("SELECT count(*) FROM model_versions") == 1
     assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
 
@@ -288,44 +254,28 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
 
 
-def test_a_fit_takes_in_no_library_that_keras_knows_for_other_uses(sqlite: Database) -> None:
-    assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
-    program = """
-import os, sys
-from jobs.retrain import main
-code = main(["--json", "--dry-run"], os.environ)  # which leaves no report, for which matplotlib draws
-print(code, sorted({"matplotlib", "sklearn"} & set(sys.modules)))
-import matplotlib, sklearn  # may be imported afterwards
-"""
-    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "0 []"
-
-
-def test_both_databases_give_the_same_predictions(sqlite: Database, postgresql: Database, tmp_path: Path) -> None:
-    lines = SHIPPED.read_text().splitlines(keepends=True)
-    known, new = tmp_path / "known.csv", tmp_path / "new.csv"
-    known.write_text("".join(lines[:568]))
-    new.write_text("".join(line.rpartition(",")[0] + ",\n" for line in lines[568:]))
-    found = []
-    for database in (sqlite, postgresql):
-        for command in (("load", str(known)), ("retrain",), ("load", str(new)), ("score",)):
-            assert call(database, *command).exit_code == 0
-        found.append(database.execute("SELECT patient_id, probability FROM current_predictions ORDER BY patient_id"))
-    assert len(found[0]) == 200
-    assert [row[0] for row in found[0]] == [row[0] for row in found[1]]
-    assert max(abs(a[1] - b[1]) for a, b in zip(*found, strict=True)) <= 1e-6
-
-
-def test_a_fit_does_not_depend_on_what_somebody_has_told_keras(sqlite: Database, tmp_path: Path) -> None:
+def test_a_fit_depends_neither_on_what_somebody_has_told_keras_nor_on_other_libraries(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    """Keras would take in matplotlib and scikit-learn, where they are, for other uses. The report would draw with
+    matplotlib, so the child has no report extra; a retraining goes on without."""
     (tmp_path / ".keras").mkdir()
     told = {"floatx": "float16", "epsilon": 0.01, "backend": "tensorflow", "image_data_format": "channels_first"}
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(told))
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     threads = {"TF_NUM_INTRAOP_THREADS": "4", "TF_NUM_INTEROP_THREADS": "2"}  # this process has one of each
-    # One fit is enough: taken notice of, one of them would end it or make it another.
-    ended = sqlite.run("retrain", KERAS_BACKEND="torch", **threads, HOME=str(tmp_path))
-    assert ended.exit_code == 0, ended.stderr
+    program = """
+import os, sys
+sys.modules["jinja2"] = None
+from jobs.retrain import main
+code = main(["--json"], os.environ)
+print(code, sorted({"matplotlib", "sklearn"} & set(sys.modules)))
+"""
+    environ = {"DATABASE_URL": sqlite.url, "HOME": str(tmp_path), "KERAS_BACKEND": "torch", **threads}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=ROOT, env=clean_environ() | environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "0 []"
+    assert "report_extra_missing" in ended.stderr
     refitted = the_json(call(sqlite, "models", "reproduce", "1", "--json"))
     assert (refitted["reproduced"], refitted["largest_difference"]) == (True, 0)

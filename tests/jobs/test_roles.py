@@ -13,7 +13,7 @@ from pima.store.engine import make_engine, writing
 from pima.store.postgresql import schema
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import alert_receiver
-from tests.support.clinic import Clinic
+from tests.support.clinic import URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 from tests.support.trained import install_models
@@ -92,6 +92,13 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
         assert "monitoring is incomplete" not in ended.stderr
     assert guarded.value("SELECT model_version FROM champion") == 1
     assert guarded.value("SELECT count(*) FROM reports") == 2
+    # A version is fitted again and its predictions explained, though by nobody who only scores.
+    ended = call(under_role(guarded, "pima_operator"), "models", "reproduce", "1")
+    assert ended.exit_code == 0, ended.stderr
+    for role in ("pima_operator", "pima_trainer"):
+        ended = call(under_role(guarded, role), "explain", "1")
+        assert ended.exit_code == 0, ended.stderr
+    assert the_json(call(under_role(guarded, "pima_scorer"), "explain", "1", "--json"))["error"] == "right_missing"
     corrected = tmp_path / "corrected.csv"
     corrected.write_text("id,glucose\n1,99\n")
     assert call(loader, "load", str(corrected)).exit_code == 0
@@ -106,8 +113,8 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     reader.dispose()
 
 
-def test_pulling_works_under_the_loader_s_role(guarded: Database, clinic: Clinic) -> None:
-    loader = under_role(guarded, "pima_loader")
+def test_pulling_works_under_the_loader_s_role(guarded: Database, sqlite_clinic: Clinic) -> None:
+    clinic, loader = sqlite_clinic, under_role(guarded, "pima_loader")
     first, second, *_ = clinic.insert(6)
     clinic.execute("ALTER TABLE visits ADD COLUMN known_at TEXT")
     clinic.settings["outcome_at"] = "known_at"
@@ -126,19 +133,23 @@ def test_pulling_works_under_the_loader_s_role(guarded: Database, clinic: Clinic
 
 
 def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_under_theirs(
-    guarded: Database, trained: Path
+    guarded: Database, trained: Path, sqlite_clinic: Clinic
 ) -> None:
     install_models(guarded, trained)
-    insert_patients(guarded, 3)
-    scheduler = under_role(guarded, "pima_scheduler")
-    of_jobs = {"PIMA_SCORE__DATABASE_URL": "pima_scorer", "PIMA_RETRAIN__DATABASE_URL": "pima_trainer"}
-    scheduler.environ = {variable: under_role(guarded, role).url for variable, role in of_jobs.items()}
-    process = scheduler.start("scheduler")
+    sqlite_clinic.insert(5)
+    scheduler, configured = under_role(guarded, "pima_scheduler"), ("--config", sqlite_clinic.config)
+    of_jobs = {"PULL": "pima_loader", "SCORE": "pima_scorer", "RETRAIN": "pima_trainer"}
+    scheduler.environ = {f"PIMA_{job}__DATABASE_URL": under_role(guarded, role).url for job, role in of_jobs.items()}
+    process = scheduler.start("scheduler", *configured, **{URL: sqlite_clinic.url})
     # At start it runs what never ran, retraining first: there is nothing to train on here.
     wait_for(lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"), process)
-    assert guarded.value("SELECT count(*) FROM predictions") == 3
-    health = call(scheduler, "health")
-    assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in health.stderr
+    assert guarded.value("SELECT count(*) FROM predictions") == 5
+    for role in (scheduler, under_role(guarded, "pima_operator")):
+        told = call(role, "health", *configured).stderr
+        assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in told
+        assert "pull" not in told
+    status = call(under_role(guarded, "pima_operator"), "status", *configured)
+    assert (status.exit_code, "5 rows read" in " ".join(status.stdout.split())) == (0, True)
     with alert_receiver() as listener:
         for role in (scheduler, under_role(guarded, "pima_operator")):
             assert call(role, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
@@ -149,10 +160,8 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     process.terminate()
     _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "waits for the database" in stderr) == (0, False), stderr
-    assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == [
-        ("retrain", "refused"),
-        ("score", "succeeded"),
-    ]
+    ended = [("pull", "succeeded"), ("retrain", "refused"), ("score", "succeeded")]
+    assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == ended
 
 
 def test_looking_after_the_service_works_under_its_role(guarded: Database, trained: Path, tmp_path: Path) -> None:
@@ -209,18 +218,6 @@ def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: 
     file.write_text(f"id,glucose,bmi\n{patient_id},99,30\n")
     again = the_json(call(under_role(guarded, "pima_loader"), "load", "--json", str(file)))
     assert again["refused_by_reason"] == {"forgotten": 1}
-
-
-def test_a_version_is_fitted_again_and_explained_under_the_operator_s_role(guarded: Database) -> None:
-    assert call(guarded, "load", str(SHIPPED)).exit_code == 0
-    assert call(under_role(guarded, "pima_trainer"), "retrain").exit_code == 0
-    ended = call(under_role(guarded, "pima_operator"), "models", "reproduce", "1")
-    assert ended.exit_code == 0, ended.stderr
-    # And its predictions explained, though by nobody who only scores.
-    for role in ("pima_operator", "pima_trainer"):
-        ended = call(under_role(guarded, role), "explain", "1")
-        assert ended.exit_code == 0, ended.stderr
-    assert the_json(call(under_role(guarded, "pima_scorer"), "explain", "1", "--json"))["error"] == "right_missing"
 
 
 FORBIDDEN = {
@@ -302,22 +299,6 @@ def _may(database: Database, role: str, right: str, table: str, column: str | No
         return bool(database.value(f"SELECT has_column_privilege('{role}', '{table}', '{column}', '{right}')"))
     of = "table" if right == "DELETE" else "any_column"
     return bool(database.value(f"SELECT has_{of}_privilege('{role}', '{table}', '{right}')"))
-
-
-def test_the_reader_sees_the_champions_predictions_without_a_right_to_see_the_champion(
-    guarded: Database, trained: Path
-) -> None:
-    install_models(guarded, trained)
-    insert_patients(guarded, 2)
-    for champion in ("2", "1"):  # after 1, which the fixture has made champion
-        assert call(guarded, "score").exit_code == 0
-        assert call(guarded, "models", "promote", champion, "--reason", "a test").exit_code == 0
-        assert call(guarded, "requeue", "--stale").exit_code == 0
-    reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())
-    with writing(reader) as connection:
-        shown = connection.execute(text("SELECT model_version, superseded FROM current_predictions")).all()
-    assert shown == [(1, False), (1, False)]
-    reader.dispose()
 
 
 def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database) -> None:

@@ -3,8 +3,10 @@
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -14,18 +16,22 @@ from deploy import sqlite_to_postgresql
 from pima.store.engine import reading, writing
 from pima.store.schema import require_schema
 from pima.store.tables import installation, metadata, with_features
-from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from tests.support.databases import Database, Ended, Originals, call, insert_patients, sqlite_from, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 
 @pytest.fixture
-def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
+def lived_in(sqlite_originals: Originals, trained: Path, tmp_path: Path) -> Iterator[Database]:
     """A file in the middle of its life, with something in every table, and outcomes that no verdict has seen yet."""
-    sqlite.engine.dispose()
+    yield from sqlite_from(Path(sqlite_originals.name(_live, trained)), tmp_path)
+
+
+def _live(sqlite: Database, trained: Path) -> None:
     shutil.copy(trained, sqlite.engine.url.database or "")
-    outcomes = tmp_path / "later.csv"
-    outcomes.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[568:]))
-    assert call(sqlite, "load", str(outcomes)).exit_code == 0
+    with NamedTemporaryFile("w", suffix=".csv") as outcomes:
+        outcomes.write("".join(SHIPPED.read_text().splitlines(keepends=True)[568:]))
+        outcomes.flush()
+        assert call(sqlite, "load", outcomes.name).exit_code == 0
     insert_patients(sqlite, 40)
     insert_patients(sqlite, 2, bmi=5_000)
     assert call(sqlite, "score").exit_code == 0
@@ -43,7 +49,6 @@ def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
     )
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
-    return sqlite
 
 
 def _move(file: object, target: Database) -> Ended:
@@ -73,16 +78,14 @@ def moved(lived_in: Database, postgresql: Database) -> Database:
     return postgresql
 
 
-def test_every_row_is_there_as_it_was_and_the_triggers_are_back(lived_in: Database, moved: Database) -> None:
+def test_every_row_is_there_as_it_was_and_life_goes_on_from_it(lived_in: Database, moved: Database) -> None:
+    """Ids and versions go on where the file would have gone on."""
     before, after = _rows(lived_in), _rows(moved)
     for name, rows in before.items():
         assert rows, name
         assert after[name] == rows, name
     require_schema(moved.engine)
     assert call(moved, "migrate", "--roles").exit_code == 0
-
-
-def test_ids_and_versions_go_on_where_the_file_would_have_gone_on(lived_in: Database, moved: Database) -> None:
     ways = []
     for database in (lived_in, moved):
         (drawn,) = insert_patients(database, 1)

@@ -71,18 +71,18 @@ class Clinic(Jobs):
 
 
 def test_no_order_of_events_loses_or_doubles_a_version(scored_database: Database) -> None:
-    _run(scored_database, SHIPPED)
+    _run(scored_database, SHIPPED, examples=10)
 
 
 def test_nor_where_a_clinic_has_declared_its_own_features(declared_database: Database) -> None:
     with reading(declared_database.engine) as connection:
         declaration = newest_declaration(connection)
-    _run(declared_database, Declared(declaration, OTHER_ROW, "smoking", (0, 2, 7)))
+    _run(declared_database, Declared(declaration, OTHER_ROW, "smoking", (0, 2, 7)), examples=5)
 
 
-def _run(database: Database, declared: Declared) -> None:
+def _run(database: Database, declared: Declared, examples: int) -> None:
     Clinic.database, Clinic.declared, Clinic.features = database, declared, declared.declaration.names
-    run_machine(Clinic, examples=25, steps=25)
+    run_machine(Clinic, examples, steps=25)
 
 
 def test_the_trained_versions_differ(scored_database: Database) -> None:

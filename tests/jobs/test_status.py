@@ -9,6 +9,9 @@ import pytest
 from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
 
+# A picture of equal figures is drawn once.
+pytestmark = pytest.mark.usefixtures("each_fit_once")
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -39,6 +42,7 @@ def _came(database: Database, outcomes: int, correct: int, moment: datetime) -> 
             database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", at)
 
 
+@on_sqlite
 def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Database) -> None:
     screen = call(worked, "status", COLUMNS="200").stdout
     assert all(len(line) <= 80 for line in screen.splitlines())
@@ -73,6 +77,7 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
     assert found["realised"] == {"outcomes": 38, "correct": 29, "accuracy": 29 / 38}
 
 
+@on_sqlite
 def test_a_report_holds_back_the_same_weeks(worked: Database, tmp_path: Path) -> None:
     assert call(worked, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
     section = (tmp_path / "report.html").read_text().partition('<section id="realised"')[2].partition("</section>")[0]
@@ -87,24 +92,22 @@ def test_a_report_holds_back_the_same_weeks(worked: Database, tmp_path: Path) ->
     ]
 
 
-def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(database: Database) -> None:
-    screen = call(database, "status").stdout
+def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(sqlite: Database) -> None:
+    screen = call(sqlite, "status").stdout
     assert "python -m jobs.retrain makes the first" in screen
     for heading in ("Last verdicts", "Rejected", "Last runs", "by week", "nights"):
         assert heading not in screen
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "told"), [(9, "4 of 9 predictions came true"), (10, "50.0% of 10 predictions came true")]
-)
-def test_few_outcomes_give_no_share_either_here_or_in_a_report(
-    scored_database: Database, tmp_path: Path, outcomes: int, told: str
-) -> None:
-    database = scored_database
-    _came(database, outcomes, outcomes // 2, MONDAY)
-    too_few = "fewer than 10 outcomes have come after a prediction yet"
-    screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
-    assert f"accuracy {told}" in screen
-    assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
-    page = (tmp_path / "report.html").read_text()
-    assert [too_few in page, "of the newest 10 outcomes" in page] == [outcomes < 10, outcomes == 10]
+@on_sqlite
+def test_few_outcomes_give_no_share_either_here_or_in_a_report(scored_database: Database, tmp_path: Path) -> None:
+    database, came = scored_database, 0
+    for outcomes, told in ((9, "4 of 9 predictions came true"), (10, "50.0% of 10 predictions came true")):
+        _came(database, outcomes - came, outcomes // 2 - came // 2, MONDAY)
+        came = outcomes
+        screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
+        assert f"accuracy {told}" in screen
+        assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
+        page = (tmp_path / "report.html").read_text()
+        too_few = "fewer than 10 outcomes have come after a prediction yet"
+        assert [too_few in page, "of the newest 10 outcomes" in page] == [outcomes < 10, outcomes == 10]

@@ -32,10 +32,9 @@ def superseded(database: Database, patient_id: int) -> list[tuple[object, ...]]:
 
 
 def mend(database: Database, others: str = "") -> None:
-    """What operations.md says of it; `others` are ids that were named besides."""
-    page = (
-        (ROOT / "docs" / "operations.md").read_text().partition("## The counter of versions")[2].partition("\n## ")[0]
-    )
+    """What the page of symptoms says of it; `others` are ids that were named besides."""
+    symptoms = (ROOT / "docs" / "do" / "symptoms.md").read_text()
+    page = symptoms.partition("## The counter of versions\n")[2].partition("\n## ")[0]
     on_postgresql, on_sqlite, other_versions = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)[:3]
     with writing(database.engine) as connection:
         connection.exec_driver_sql(on_sqlite if database.kind == "sqlite" else on_postgresql)
@@ -118,15 +117,6 @@ def set_counter(database: Database, to: int) -> None:
 def ids(database: Database) -> dict[str, int]:
     """By the source's key."""
     return dict(database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL"))
-
-
-def test_a_pull_draws_above_what_others_gave(database: Database, sqlite_clinic: Clinic) -> None:
-    sqlite_clinic.insert(3)
-    insert_patients(database, 1, first_id=2)
-    insert_patients(database, 1, first_id=1_000_000)
-    assert counts(sqlite_clinic.pulled(database)) == {"inserted": 3}
-    assert sorted(ids(database).values()) == [1_000_001, 1_000_002, 1_000_003]
-    assert insert_patients(database, 1) == [1_000_004]
 
 
 @pytest.mark.parametrize("counter", [0, 2**63 - 1])
