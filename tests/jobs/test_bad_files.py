@@ -123,15 +123,11 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(sqlite: Database
 # ---- bad as a whole -----------------------------------------------------------------------------------------------
 BAD_FILES: list[Any] = [
     pytest.param(b"", "empty_file", id="empty"),
-    pytest.param(b"\xef\xbb\xbf", "", id="a byte order mark only"),
     pytest.param(b",,,,,,,,\n  \n", "nothing but blank lines (empty_file)", id="a spreadsheet's blank rows only"),
-    pytest.param(f"{HEADER}\n,,,,,,,,\n".encode(), "empty_file", id="header and a blank row"),
     pytest.param(f"{HEADER},name\n{GOOD},1\n".encode(), 'Column 10 "name" .* (unknown_column)', id="unknown column"),
     pytest.param(f"{HEADER},GLUCOSE\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate column"),
-    pytest.param(f"{HEADER},class\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate by alias"),
     pytest.param(f"{HEADER},\n{GOOD},1\n".encode(), "Column 10 .* (unknown_column)", id="a column without a name"),
     pytest.param(f"{HEADER.replace('bmi,', '')}\n1,85,66,29,0,0.351,31,0\n".encode(), "missing: bmi", id="no bmi"),
-    pytest.param(b"glucose\n100\n", "missing: pregnancies", id="one column"),
     pytest.param(f"{GOOD},7\n".encode(), "10 fields", id="no header and ten columns"),
     pytest.param(b"6,148,Canary-Smith,35,0,33.6,0.627,50,1\n", "Column", id="no header and text"),
     pytest.param(
@@ -139,10 +135,7 @@ BAD_FILES: list[Any] = [
         "(unknown_column) .* Line 1 is not UTF-8 (not_utf8). .* iconv -f LATIN1 -t UTF-8 FILE | python -m jobs.load",
         id="Latin-1 header",
     ),
-    pytest.param(b"\x91\xfe,\x07\xf3\n\x00", "Line 1 is not UTF-8 (not_utf8).", id="random bytes"),
     pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
-    pytest.param(b"9" * 1_000_000, "", id="one megabyte of digits"),
-    pytest.param(b"PAR1", "Parquet", id="the first four bytes of Parquet"),
     pytest.param(b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet", id="Parquet's frame without a content"),
 ]
 
@@ -177,15 +170,12 @@ FINE: list[Any] = [
     pytest.param(f"{GOOD}\n{OTHER}\n".encode(), id="the article's nine columns"),
     pytest.param(f"{KAGGLE}\n{GOOD}\n{OTHER}\n".encode(), id="Kaggle's header"),
     pytest.param(f"{HEADER}\n{GOOD}\n{OTHER}\n".encode("utf-8-sig"), id="byte order mark"),
-    pytest.param(f"{GOOD}\n{OTHER}\n".encode("utf-8-sig"), id="byte order mark and no header"),
     pytest.param(f"{HEADER}\n{GOOD}\n{OTHER}".encode(), id="no newline at the end"),
     pytest.param("\n".join(",".join(line.split(",")[::-1]) for line in (HEADER, GOOD, OTHER)).encode(), id="order"),
     pytest.param(f"{HEADER}\r\n{GOOD}\r\n{OTHER}\r\n".encode(), id="CRLF"),
     pytest.param(f"{HEADER}\r{GOOD}\r{OTHER}\r".encode(), id="CR"),
     pytest.param(f"\n\n{HEADER}\n\n{GOOD}\n\n\n{OTHER}\n\n".encode(), id="blank lines"),
     pytest.param(f",,\n{HEADER}\n,,,,,,,,\n{GOOD}\n , ,,,,,,,\n{OTHER}\n   \n".encode(), id="blank rows"),
-    pytest.param(f"{GOOD}\n,,,,,,,,\n{OTHER}\n,,,,,,,,\n".encode(), id="blank rows and no header"),
-    pytest.param(f'{GOOD}\n"","","","","","","","",""\n{OTHER}\n'.encode(), id="quoted blank rows"),
     pytest.param(('"' + GOOD.replace(",", '","') + f'"\n{OTHER}\n').encode(), id="quoted numbers"),
     pytest.param((GOOD.replace(",", ", ") + f" \n  {OTHER}\n").encode(), id="spaces around numbers"),
     pytest.param(f"{HEADER.upper().replace('_', ' ')}\n{GOOD}\n{OTHER}\n".encode(), id="upper case and spaces"),
@@ -369,40 +359,27 @@ def test_rows_without_any_value_are_no_patients(sqlite: Database, tmp_path: Path
     assert load(sqlite, write(tmp_path, ID_HEADER, f"5,{GOOD}", ",,,,,,,,,"))["inserted"] == 1
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        pa.array([False, True, None]),
-        pa.array([0.0, 1.0, None]),
-        pa.array([0, 1, None], pa.int8()),
-        pa.array([0, 1, None], pa.decimal128(3, 1)),
-    ],
-    ids=lambda array: str(array.type),
-)
-def test_an_outcome_may_have_any_type_that_holds_0_and_1(sqlite: Database, tmp_path: Path, outcome: pa.Array) -> None:
-    load(sqlite, parquet(tmp_path, outcome=outcome))
-    assert sqlite.execute("SELECT outcome FROM patients ORDER BY id") == [(0,), (1,), (None,)]
+def test_an_outcome_may_have_any_type_that_holds_0_and_1(sqlite: Database, tmp_path: Path) -> None:
+    numbers = pa.array([0, 1, None])
+    for outcome in (numbers.cast(pa.bool_()), numbers.cast(pa.float64()), numbers.cast(pa.decimal128(20, 1))):
+        sqlite.execute("DELETE FROM patients")
+        load(sqlite, "--again", parquet(tmp_path, outcome=outcome))
+        assert sqlite.execute("SELECT outcome FROM patients ORDER BY id") == [(0,), (1,), (None,)]
 
 
 @pytest.mark.parametrize(
     ("changed", "report"),
     [
-        ({"bmi": [30.0, float("nan"), 31.0]}, "  line 2: not_finite (bmi)"),
-        ({"bmi": [30.0, 31.0, float("inf")]}, "  line 3: not_finite (bmi)"),
-        ({"age": [50, 50, 500]}, "  line 3: out_of_range (age)"),
-        ({"outcome": [0, 2, None]}, "  line 2: bad_outcome (outcome)"),
-        ({"outcome": [0.5, 1.0, 0.0]}, "  line 1: bad_outcome (outcome)"),
-        ({"id": [5, 6, 5]}, "  line 3: duplicate_id (id)"),
-        ({"id": [5, None, 6]}, "  line 2: bad_id (id)"),
-        ({"id": [5, 6, -1]}, "  line 3: bad_id (id)"),
-        ({"id": pa.array([5, 6, 2**63], pa.uint64())}, "  line 3: bad_id (id)"),
-        ({"id": [5, 6, LARGEST_GIVEN_ID + 1]}, "  line 3: bad_id (id)"),
+        ({"bmi": [30.0, float("nan"), float("inf")]}, "  2 lines (2, 3): not_finite (bmi)"),
+        ({"outcome": [0.5, 1.0, 2.0]}, "  2 lines (1, 3): bad_outcome (outcome)"),
+        ({"id": [5, None, 5]}, "  line 2: bad_id (id)"),
+        ({"id": [5, None, 5]}, "  line 3: duplicate_id (id)"),
+        ({"id": pa.array([LARGEST_GIVEN_ID + 1, 0, 2**63], pa.uint64())}, "  3 lines (1, 2, 3): bad_id (id)"),
         (
             {"id": pa.array([5, 6, 7], pa.float32())},
             "The column id holds float (not_a_number). Expected integers, or doubles",
         ),
         ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
-        ({"glucose": [True, False, True]}, "The column glucose holds bool (not_a_number)"),
         ({"name": [1, 2, 3]}, 'Column 10 "name": unknown (unknown_column); --ignore name leaves it out'),
         ({"Glucose": [1, 2, 3]}, "(duplicate_column)"),
         ({"bmi": None}, "missing: bmi"),
@@ -419,15 +396,15 @@ def test_a_parquet_file_without_rows_is_refused(sqlite: Database, tmp_path: Path
     assert "empty_file" in refused(sqlite, parquet(tmp_path, rows=0)).stderr
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        pytest.param(lambda content: content[: len(content) // 2], id="cut"),
-        pytest.param(lambda content: content[:-6], id="cut in the footer"),
-        pytest.param(lambda content: content[:4] + b"\xff" * 300 + content[304:], id="overwritten in the middle"),
-    ],
-)
-def test_a_damaged_parquet_file_is_refused(sqlite: Database, tmp_path: Path, damaged: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_parquet_file_is_refused(sqlite: Database, tmp_path: Path) -> None:
     path = Path(parquet(tmp_path))
-    path.write_bytes(damaged(path.read_bytes()))
-    assert "half_written_line" in refused(sqlite, str(path)).stderr
+    whole = path.read_bytes()
+    # Cut, cut in its footer, overwritten in the middle, and with a name that is no UTF-8.
+    for damaged in (
+        whole[: len(whole) // 2],
+        whole[:-6],
+        whole[:4] + b"\xff" * 300 + whole[304:],
+        whole.replace(b"outcome", b"outc\xf6me"),
+    ):
+        path.write_bytes(damaged)
+        assert "half_written_line" in refused(sqlite, str(path)).stderr

@@ -34,6 +34,7 @@ def _retrained(database: Database) -> None:
     assert call(database, "retrain").exit_code == 0
 
 
+@on_sqlite
 def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Database) -> None:
     (patient_id,) = insert_patients(explained, 1, pregnancies=3)
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
@@ -71,6 +72,7 @@ def test_the_background_is_of_the_rows_that_the_version_learned_from(explained: 
     assert the_json(call(explained, "explain", str(patient_id), "--json")) == found
 
 
+@on_sqlite
 def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored_are_counted(
     explained: Database, tmp_path: Path
 ) -> None:

@@ -240,10 +240,8 @@ def test_what_no_figure_could_be_had_of_is_shown_with_the_reason(scored_database
     found = _stored(scored_database, 2)
     found["challenger"]["calibration_slope"] = {"value": None, "low": None, "high": None, "reason": "they are alike"}
     change = "UPDATE promotions SET evidence = :document WHERE challenger = 2"
-    for kept, told in (
-        (found | {"champion": None}, "they are alike"),
-        ({**found, "challenger": None}, "its outputs"),
-    ):
+    found["champion"] = None
+    for kept, told in ((found, "they are alike"), (found | {"challenger": None}, "its outputs are no finite numbers")):
         scored_database.execute(change, {"document": json.dumps(kept)})
         assert f"none: {told}" in call(scored_database, "models", "show", "2").stdout.partition("Evidence")[2]
 
