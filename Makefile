@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -66,6 +66,9 @@ check: $(VENV)/.complete
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
+	$(VENV)/bin/codespell README.md CONTRIBUTING.md CHANGELOG.md docs config deploy jobs migrations pima
+	@echo "pages and messages are plain English, and pages that are made from the code are what it makes of them"
+	$(RUN) -m pytest -q tests/unit/test_prose.py tests/unit/test_reference.py
 	@echo "what test files share stands in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
 	@echo "a class name has one meaning, and a unit test the name of the file that it is about"
@@ -91,6 +94,12 @@ bench-tables: $(VENV)/.bench
 report-test: $(VENV)/.browser
 	$(RUN) -m tests.report
 
+# The pages that are made from the code, then the site of all pages, to be opened at build/site/index.html.
+docs: $(VENV)/.docs
+	$(RUN) -m tests.support.reference
+	$(VENV)/bin/sphinx-build -q --fail-on-warning -b html -c docs -d build/doctrees . build/site
+	echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' > build/site/index.html
+
 # The environment is whole or absent: the stamp is written last. Making it anew empties the folder first, so it is never
 # made behind a link, which may be somebody else's environment.
 $(VENV)/.complete: locks/dev.txt
@@ -105,8 +114,8 @@ $(VENV)/.complete: locks/dev.txt
 	touch $@
 
 # What only some targets need, each with a lock of its own: learners for benchmarks, drivers of sources' databases, what
-# speaks to an MLflow, Dask and fsspec, and what drives a browser that is there.
-$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.browser: $(VENV)/.%: $(VENV)/.complete locks/%.txt
+# speaks to an MLflow, Dask and fsspec, what drives a browser that is there, and what makes the site.
+$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
@@ -120,7 +129,8 @@ lock:
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/mlflow.txt
 	uv pip compile --group oracle --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/oracle.txt
+	uv pip compile --group docs --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/docs.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pima-demo
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pima-demo

@@ -1,17 +1,15 @@
 """Moves an installation from a SQLite file into an empty PostgreSQL database, the history and the holdout with it.
 
 DATABASE_URL is the new database's, as its owner, after python -m jobs.migrate. All of it arrives or nothing does, and
-the file is only read. docs/operations.md has the steps around it.
+the file is only read. docs/do/move-to-postgresql.md has the steps around it.
 """
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, Table, delete, insert, select, text
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.core.features import Declaration
 from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
 from pima.store.engine import make_engine, reading, writing
@@ -30,12 +28,8 @@ _MADE_BY_MIGRATE = (champion, installation, declarations)
 _ROWS_AT_ONCE = 1_000
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("", __doc__ or "")
-    options.prog = "python -m deploy.sqlite_to_postgresql"
+def _options(options: OptionParser) -> None:
     options.add_argument("file", type=Path, metavar="FILE", help="the SQLite file")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -110,5 +104,7 @@ def _show(result: Result) -> None:
         print(f"{table}: {rows}")
 
 
+main = main_of("deploy.sqlite_to_postgresql", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

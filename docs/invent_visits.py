@@ -1,4 +1,4 @@
-"""python docs/invent_visits.py FILE: a clinic's database of 50,000 invented visits, for docs/your-own-table.md.
+"""python docs/invent_visits.py FILE: a clinic's database of 50,000 invented visits, for docs/start/my-database.md.
 
 A SQLite file, as a clinic's own software might have made it: its table `visits` has UUIDs for keys, glucose in mmol/L,
 'M' and 'F', several visits of a person, and no outcome yet for the latest ones. Nobody in it has ever lived.

@@ -7,7 +7,7 @@ import sys
 _IS_A_COMMAND = sys.argv[:1] == ["-m"]
 
 # Most of what imports make stays until the end, and to look through it for garbage takes a tenth of an empty night.
-# `run_command` switches that on.
+# `main_of` switches that on.
 if _IS_A_COMMAND:
     gc.disable()
 

@@ -1,26 +1,21 @@
 """python -m jobs.alert: tells people of what is wrong and of what has happened to the champion, by the addresses in
 alerts.urls: of each condition when it comes, once a day, and once when it is over. The scheduler does so by itself."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from jobs.command import Command, Result, parser, run_command
-from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
-from pima.errors.extras import install_line
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
+from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration, install_line
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("alert", __doc__ or "")
+def _options(options: OptionParser) -> None:
     which = options.add_mutually_exclusive_group()
     which.add_argument("--test", action="store_true", help="send each receiver a message that says it is a test")
     which.add_argument("--dry-run", action="store_true", help="show what would be told, and tell nobody")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -67,5 +62,7 @@ def _show(result: Result) -> None:
         print(f"told: {', '.join(result['told']) or 'nothing'}; over: {', '.join(result['over']) or 'nothing'}")
 
 
+main = main_of("jobs.alert", __doc__, _work, _show, _options, needs_schema=False)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

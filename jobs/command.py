@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 from sqlalchemy import Engine
 
@@ -48,73 +48,94 @@ class Command:
     """The run, where the command is a job; its counts are reported even when it fails."""
 
 
-def parser(name: str, description: str) -> OptionParser:
-    """An option parser with what every command takes."""
-    made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
-    made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
-    made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
-    return made
+Main = Callable[[Sequence[str], Mapping[str, str]], int]
+"""(arguments, environ) -> the exit code."""
 
 
-def run_command(
-    options_parser: argparse.ArgumentParser,
+def main_of(
+    module: str,
+    description: str | None,
     work: Callable[[Command], Result],
     show: Callable[[Result], None],
-    arguments: Sequence[str],
+    add_options: Callable[[OptionParser], None] = lambda _options: None,
+    **course: Any,
+) -> Main:
+    """Make a command's `main`, which takes besides its own options those that every command takes. `course` is what
+    `_run` takes by name."""
+
+    def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+        made = OptionParser(prog=f"python -m {module}", description=description, allow_abbrev=False)
+        made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
+        made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+        add_options(made)
+        if not gc.isenabled():
+            gc.freeze()  # what has been imported is never looked through again
+            gc.enable()
+        keep_standard_descriptors()
+        try:
+            options = made.parse_args(list(arguments))
+        except HelpAsked as asked:
+            text, facts = asked.args
+            is_json = facts is not None and "--json" in arguments
+            return _told(written(lambda: _print_json(facts) if is_json else print(text, end="")))
+        except WrongUsage as error:
+            write_line(f"error: {error}")
+            if "--json" in arguments:
+                facts = {"error": error.code, "message": str(error)}
+                written(lambda: _print_json(facts))
+            return error.exit_code
+        return _run(options, work, show, environ, **course)
+
+    return main
+
+
+def end_with(main: Main) -> NoReturn:
+    """End the process by a command's `main`, called as from a shell."""
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
+def _run(
+    options: argparse.Namespace,
+    work: Callable[[Command], Result],
+    show: Callable[[Result], None],
     environ: Mapping[str, str],
     *,
     job: str | None = None,
     needs_schema: Callable[[argparse.Namespace], bool] | bool = True,
     is_run: Callable[[argparse.Namespace], bool] = lambda _options: True,
-    needs_output: bool = True,
 ) -> int:
-    """Parse, do the work, show its result; every ending becomes its exit code, none a traceback.
+    """Do the work, show its result; every ending becomes its exit code, none a traceback.
 
-    What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself. Nobody
-    is pinged of what is not a run of the job.
+    Nobody is pinged of what is not a run of the job.
     """
-    if not gc.isenabled():
-        gc.freeze()  # what has been imported is never looked through again
-        gc.enable()
-    keep_standard_descriptors()
-    try:
-        options = options_parser.parse_args(list(arguments))
-    except HelpAsked as asked:
-        text = str(asked)
-        return _told(written(lambda: print(text, end="")))
-    except WrongUsage as error:
-        write_line(f"error: {error}")
-        if "--json" in arguments:
-            facts = {"error": error.code, "message": str(error)}
-            written(lambda: _print_json(facts))
-        return error.exit_code
-    pinged = job if is_run(options) else None
     command: Command | None = None
+    level: Literal["error", "warning"] = "error"
     try:
         with ExitStack() as at_the_end:
             command = _prepare(options, environ, job, at_the_end)
             _see_to_the_schema(command, needs_schema(options) if callable(needs_schema) else needs_schema)
             result = work(command)
+        exit_code = DONE
     except PimaError as error:
-        tell(f"error: {error}")
-        exit_code = _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
+        exit_code, code, message = error.exit_code, error.code, str(error)
     except Interrupted as ending:
+        exit_code, code, level = ending.exit_code, ending.code, "warning"
         message = "stopped: asked by a signal; what was committed stays"
-        tell(message, "warning")
-        exit_code = _end(options, command, ending.exit_code, {"error": ending.code, "message": message})
     except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        message = f"{type(error).__name__} at {place}; this is a defect of pima, please report it"
-        tell(f"error: {message}")
-        facts = {"error": f"unexpected_{type(error).__name__}", "message": message}
-        exit_code = _end(options, command, FAILED, facts)
-    else:
-        unwritten = written(lambda: _print_json(result) if options.json else show(result))
-        has_nowhere_to_go = sys.stdout is None and (job is not None or not needs_output)
-        exit_code = DONE if has_nowhere_to_go else _told(unwritten)
+        kind, place = type(error).__name__, f"{Path(frame.filename).name}:{frame.lineno}"
+        exit_code, code = FAILED, f"unexpected_{kind}"
+        message = f"{kind} at {place}; this is a defect of pima, please report it"
+    pinged = job if is_run(options) else None
+    if exit_code == DONE:
+        shown = _told(written(lambda: _print_json(result) if options.json else show(result)))
         _ping(command, pinged, DONE)  # the run has succeeded, whether or not its result could be shown
-        return exit_code
+        return shown
+    tell(f"error: {message}" if level == "error" else message, level)
+    if options.json:
+        run = command.run if command is not None else None
+        counts = {} if run is None else {"run_id": run.id, **run.counts}
+        written(lambda: _print_json({"error": code, "message": message} | counts))
     _ping(command, pinged, exit_code)
     return exit_code
 
@@ -158,14 +179,6 @@ def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
         told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: nothing waits but this process
 
 
-def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:
-    if options.json:
-        run = command.run if command is not None else None
-        counted = facts | ({"run_id": run.id, **run.counts} if run is not None else {})
-        written(lambda: _print_json(counted))
-    return exit_code
-
-
 def _told(failure: ResultNotWritten | None) -> int:
     if failure is None:
         return DONE
@@ -196,10 +209,10 @@ def prepare_output() -> None:
 
 
 def written(write: Callable[[], None]) -> ResultNotWritten | None:
-    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read, and so has
-    an output that was closed from the beginning (`>&-`)."""
+    """Print. Whoever closed the pipe or the output has seen enough, while a full disk has lost what someone wants to
+    read."""
     if sys.stdout is None:
-        return ResultNotWritten(why="it is closed")
+        return None
     try:
         prepare_output()
         write()
@@ -214,5 +227,4 @@ def written(write: Callable[[], None]) -> ResultNotWritten | None:
 
 def let_go_of_stdout() -> None:
     """Drop what is still buffered, which would fail again at the process's end."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jobs.command import let_go_of_stdout, prepare_output
+from jobs.command import end_with, let_go_of_stdout, prepare_output
 from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
 from pima.logs import write_line
 
@@ -41,24 +41,22 @@ COMPARED = (
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
+    """The demo, by whatever environment; returns the exit code."""
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_output()
     try:
         exit_code = _demo(Console(), environ)
         sys.stdout.flush()
+        return exit_code
     except KeyboardInterrupt:
         write_line("stopped by Ctrl-C")
         return INTERRUPTED_BY_CTRL_C
-    except _FolderNotWritten as failure:
-        write_line(f"failed: {FOLDER} can't be written: {failure}. Run it where there is room, and a right to write.")
-        return FAILED
     except OSError as error:
         let_go_of_stdout()
-        write_line(f"failed: standard output: {error.strerror}")
+        what = f"{FOLDER} or standard output can't be written: {error.strerror}"
+        write_line(f"failed: {what}. Run it where there is room, and a right to write.")
         return FAILED
-    return exit_code
 
 
 def _demo(console: Console, environ: Mapping[str, str]) -> int:
@@ -92,24 +90,17 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     return DONE
 
 
-class _FolderNotWritten(Exception):
-    """The demo's folder could not be made or filled; its text says why."""
-
-
 def _written_files() -> tuple[Path, Path, Path]:
     """The history with outcomes, the new patients without, and their outcomes as they arrive later."""
     history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
     shutil.rmtree(FOLDER, ignore_errors=True)
-    try:
-        FOLDER.mkdir()
-        lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-        history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
-        divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
-        new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
-        arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
-        outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
-    except OSError as error:
-        raise _FolderNotWritten(error.strerror) from None
+    FOLDER.mkdir()
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
+    divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
+    new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
+    arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
+    outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
     return history, new, outcomes
 
 
@@ -176,4 +167,4 @@ def _lines_to_paste(database: Path, url: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,13 +1,10 @@
 """python -m jobs.explain: why a patient has the prediction that today's champion gives: what moved it most, and what
 the probability means. It shows the patient's values, because a person asks for this row."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import ROW, row_called
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import ROW, OptionParser, row_called
 from pima.errors import WrongUsage
 from pima.logs import counted
 from pima.report.explain import TOLD, explain_all, explain_row
@@ -16,14 +13,11 @@ from pima.runs.recorded_run import as_json
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("explain", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument(
         "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
     )
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -62,5 +56,7 @@ def _show(result: Result) -> None:
     print("\nThis is how the model came to its number, not what causes the outcome.")
 
 
+main = main_of("jobs.explain", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

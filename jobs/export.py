@@ -3,17 +3,15 @@ tells one patient from another, because a person asks for it."""
 
 import argparse
 import io
-import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of, written
+from jobs.options import OptionParser
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.extras.export import Exported, export
 from pima.logs import counted
@@ -22,9 +20,7 @@ from pima.runs.whole_file import whole_file
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("export", __doc__ or "")
+def _options(options: OptionParser) -> None:
     what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
     options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
@@ -33,9 +29,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument(
         "--out", type=Path, metavar="FILE", help="a new file, there when it is whole (default: standard output)"
     )
-    with ExitStack() as at_the_end:
-        spool = _Spool(at_the_end)
-        return run_command(options, spool.work, spool.show, arguments, environ)
 
 
 def _moment(text: str) -> datetime:
@@ -46,44 +39,44 @@ def _moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError("expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00") from None
 
 
-class _Spool:
-    """What goes to standard output waits in a file without a name until all is read: who reads slowly must keep no
-    transaction open, and an export that fails should not have begun."""
+def _work(command: Command) -> Result:
+    given = command.options
+    if given.format == "fhir" and given.what != "predictions":
+        raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment tells of nothing else")
+    if given.all and given.what != "predictions":
+        raise WrongUsage(what="--all is for predictions: of anything else all is exported")
+    if given.out is None and (given.json or given.format == "parquet"):
+        what = "--json" if given.json else "--format parquet"
+        raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
+    if given.out is not None:
+        with whole_file(given.out, "--out") as file:
+            found = _export(command, file)
+        return as_json(found) | {"path": str(given.out)}
+    # What goes to standard output waits in a file without a name until all is read: who reads slowly must keep no
+    # transaction open, and an export that fails should not have begun.
+    try:
+        with TemporaryFile() as file:
+            found = _export(command, file)
+            file.seek(0)
+            failure = written(lambda: _print_rows(file))
+    except OSError as error:
+        raise TemporaryFileFailed(why=error.strerror) from None
+    if failure is not None:
+        raise failure
+    return as_json(found) | {"path": None}
 
-    def __init__(self, at_the_end: ExitStack) -> None:
-        self._at_the_end = at_the_end
-        self._file: Any = None
 
-    def work(self, command: Command) -> Result:
-        given = command.options
-        if given.format == "fhir" and given.what != "predictions":
-            raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment tells of nothing else")
-        if given.all and given.what != "predictions":
-            raise WrongUsage(what="--all is for predictions: of anything else all is exported")
-        if given.out is None and (given.json or given.format == "parquet"):
-            what = "--json" if given.json else "--format parquet"
-            raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
-        if given.out is not None:
-            with whole_file(given.out, "--out") as file:
-                found = _export(command, file)
-        else:
-            try:
-                self._file = self._at_the_end.enter_context(TemporaryFile())  # noqa: SIM115 (it is closed there)
-                found = _export(command, self._file)
-                self._file.seek(0)
-            except OSError as error:
-                raise TemporaryFileFailed(why=error.strerror) from None
-        return as_json(found) | {"path": given.out and str(given.out)}
+def _print_rows(file: Any) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As in a file, whatever letters the terminal knows.
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
+        shutil.copyfileobj(lines, sys.stdout)
 
-    def show(self, result: Result) -> None:
-        if result["path"] is not None:
-            print(f"{result['path']}: {counted(result['rows'], 'row')}")
-            return
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # As in a file, whatever letters the terminal knows.
-            sys.stdout.reconfigure(encoding="utf-8", newline="")
-        with io.TextIOWrapper(self._file, encoding="utf-8", newline="") as lines:
-            shutil.copyfileobj(lines, sys.stdout)
+
+def _show(result: Result) -> None:
+    if result["path"] is not None:
+        print(f"{result['path']}: {counted(result['rows'], 'row')}")
 
 
 def _export(command: Command, file: Any) -> Exported:
@@ -92,5 +85,7 @@ def _export(command: Command, file: Any) -> Exported:
     return export(command.engine, what, given.format, given.since, file, command.stop)
 
 
+main = main_of("jobs.export", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,12 +1,8 @@
 """python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections, keys, training
 snapshots and test sets. Loads and pulls refuse that person from then on. It says what it can't reach."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import ROW, row_called, this_user, why
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import ROW, OptionParser, row_called, this_user, why
 from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
@@ -16,16 +12,13 @@ from pima.runs.recorded_run import as_json
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("forget", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
     without_rows = "by key, of somebody unknown here, or whose rows are somebody else's by now: keep them out"
     options.add_argument("--without-rows", action="store_true", help=without_rows)
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -83,5 +76,7 @@ def _show(result: Result) -> None:
         print(f"{versions} learned from the rows: `python -m jobs.retrain` makes one that does not know them")
 
 
+main = main_of("jobs.forget", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,18 +1,32 @@
-"""python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not."""
+"""python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not; with --why, what a
+code means."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
-from jobs.command import Command, Result, parser, run_command
-from pima.errors import Unhealthy
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import HelpAsked, OptionParser
+from pima.errors import Unhealthy, WrongUsage
 from pima.watch.health import complaints
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("health", __doc__ or "")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False, needs_output=False)
+def _options(options: OptionParser) -> None:
+    options.add_argument(
+        "--why",
+        metavar="CODE",
+        type=_explain,
+        help="what a code means and what to do: of an error, of health, of a rejected row, of a verdict, of a run",
+    )
+
+
+def _explain(code: str) -> NoReturn:
+    """Show what is known of a code in place of looking: like the help, that needs neither settings nor a database."""
+    from jobs.codes import entries_of, near  # with all that has codes, which looking does without
+
+    found, names = entries_of(code), ", ".join(near(code))
+    if not found:
+        raise WrongUsage(what="there is no such code" + (f"; near it: {names}" if names else ""))
+    facts = {"why": [each._asdict() | {"code": each.name} for each in found]}
+    raise HelpAsked("\n\n".join(map(str, found)) + "\n", facts)
 
 
 def _work(command: Command) -> Result:
@@ -26,5 +40,7 @@ def _show(_result: Result) -> None:
     print("healthy")
 
 
+main = main_of("jobs.health", __doc__, _work, _show, _options, needs_schema=False)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

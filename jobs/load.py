@@ -1,22 +1,19 @@
 """python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
 its outcome. All or nothing, unless --partial."""
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.intake.patient_file import declared_key_types
 from pima.logs import counted, on_terminal
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("load", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
         "--partial",
@@ -31,7 +28,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         metavar="COLUMN",
         help="ignore this column, which each file must have; repeat the option for more columns",
     )
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -89,5 +85,7 @@ def _show(result: Result) -> None:
         )
 
 
+main = main_of("jobs.load", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,12 +1,8 @@
 """python -m jobs.migrate: brings the database's schema to the one that this release needs. Safe to run twice, and
 by two containers at once."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import this_user, why
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, this_user, why
 from pima.errors import WrongUsage
 from pima.redeclaring import redeclare, would_redeclare
 from pima.runs.recorded_run import as_json
@@ -15,9 +11,7 @@ from pima.store.engine import require_file
 from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("migrate", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument(
         "--roles",
         action="store_true",
@@ -31,7 +25,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     options.add_argument("--reason", type=why, metavar="TEXT", help="why the features change, for the record")
     options.add_argument("--dry-run", action="store_true", help="with --features: say what it would do, change nothing")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -113,5 +106,7 @@ def _show_changes(result: Result) -> None:
         print("done")
 
 
+main = main_of("jobs.migrate", __doc__, _work, _show, _options, needs_schema=False)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

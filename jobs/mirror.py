@@ -1,21 +1,15 @@
 """python -m jobs.mirror: copies model versions, their figures and their cards to an MLflow, each once. The models
 themselves and the patients stay here."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.extras.mirror import mirror
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("mirror", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("--dry-run", action="store_true", help="say which versions are not there yet; write nothing")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -32,5 +26,7 @@ def _show(result: Result) -> None:
     )
 
 
+main = main_of("jobs.mirror", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

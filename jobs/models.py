@@ -2,13 +2,11 @@
 
 import argparse
 import os
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import positive, this_user, why
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, positive, this_user, why
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.extras.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
@@ -21,9 +19,7 @@ from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("models", __doc__ or "")
+def _options(options: OptionParser) -> None:
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all versions, newest first")
     show = commands.add_parser("show", help="one version and every decision about it")
@@ -45,7 +41,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         # Accepted after the subcommand too; the default must not undo what was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -139,5 +134,7 @@ def _show_tables(result: Result) -> None:
         console.print("no versions yet: python -m jobs.retrain makes the first")
 
 
+main = main_of("jobs.models", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -22,7 +22,8 @@ _VALUE = re.compile(
 
 
 class HelpAsked(Exception):
-    """The help is to be shown, by whoever sees to it that it can be written."""
+    """The help is to be shown, a text, by whoever sees to it that it can be written; where there are some, its facts as
+    JSON."""
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -33,7 +34,7 @@ class OptionParser(argparse.ArgumentParser):
     """
 
     def print_help(self, file: object = None) -> NoReturn:  # noqa: ARG002 (argparse's own signature)
-        raise HelpAsked(self.format_help())
+        raise HelpAsked(self.format_help(), None)
 
     def error(self, message: str) -> NoReturn:
         write_line(self.format_usage().rstrip())

@@ -1,16 +1,13 @@
 """python -m jobs.pull: brings the patients up to date from the sources that the settings declare. New rows are
 inserted, changed ones corrected, all others left untouched."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import add_run_id_option
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, add_run_id_option
 from pima.core.source import Source
 from pima.errors import WrongUsage
-from pima.intake.planning import open_source
-from pima.intake.pulling import Pull, pull_sources
+from pima.intake.pulling import Pull, open_source, pull_sources
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url
@@ -18,16 +15,13 @@ from pima.settings.sections import Settings
 from pima.store.source_engine import make_source_engine
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("pull", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
     options.add_argument(
         "--full", action="store_true", help="compare each source as a whole, whatever changed_since says"
     )
     options.add_argument("--dry-run", action="store_true", help="compare and count, but write only the run's own row")
     add_run_id_option(options)
-    return run_command(options, _work, _show, arguments, environ, job="pull")
 
 
 def _work(command: Command) -> Result:
@@ -81,5 +75,7 @@ def _show(result: Result) -> None:
     print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
 
 
+main = main_of("jobs.pull", __doc__, _work, _show, _options, job="pull")
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,21 +1,17 @@
 """python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true, and the nights. It
 needs no network and holds nothing by which a patient could be recognised."""
 
-import os
-import sys
 import webbrowser
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.logs import get_logger
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("report", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument(
         "--out",
         type=Path,
@@ -25,7 +21,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
     options.add_argument("--open", action="store_true", help="show it in a browser")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -43,5 +38,7 @@ def _show(result: Result) -> None:
     print(f"{result['path']}: the report, {result['bytes']:,} bytes; it opens in any browser")
 
 
+main = main_of("jobs.report", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -2,23 +2,17 @@
 that have neither a prediction nor a rejection and do not wait, such as rows that were written while the database's
 triggers were switched off."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.logs import counted
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("requeue", __doc__ or "")
+def _options(options: OptionParser) -> None:
     which = options.add_mutually_exclusive_group()
     which.add_argument("--stale", action="store_true", help="queue versions that today's champion has not predicted")
     which.add_argument("--rejected", action="store_true", help="queue versions that were rejected, to be judged again")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -36,5 +30,7 @@ def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
 
 
+main = main_of("jobs.requeue", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

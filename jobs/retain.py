@@ -1,27 +1,21 @@
 """python -m jobs.retain: removes predictions and rejections of versions that are corrected, deleted or labelled by now,
 and runs, once they are old; with --to it moves them to Parquet files first. It goes on beside everything else."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import positive
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, positive
 from pima.erasing.retaining import Retaining, require_old_enough, retain
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("retain", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument(
         "--older-than", type=positive, required=True, metavar="DAYS", help="only what is at least so many days old"
     )
     options.add_argument("--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder")
     options.add_argument("--dry-run", action="store_true", help="count, and write only the run's own row")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -39,5 +33,7 @@ def _show(result: Result) -> None:
     print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")
 
 
+main = main_of("jobs.retain", __doc__, _work, _show, _options)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -3,13 +3,11 @@ right more often than the champion on the holdout, with better probabilities (ga
 better)."""
 
 import os
-import sys
 import textwrap
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import add_run_id_option
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, add_run_id_option
 from pima.errors import Interrupted
 from pima.logs import counted
 from pima.report.making import leave_report
@@ -18,14 +16,11 @@ from pima.train.retraining import retrain
 from pima.watch.realised import leave_realised
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("retrain", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
     add_run_id_option(options)
     # TensorFlow reads it at import: its notices are no log lines of ours.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return run_command(options, _work, _show, arguments, environ, job="retrain")
 
 
 def _work(command: Command) -> Result:
@@ -60,5 +55,7 @@ def _show(result: Result) -> None:
         print("a dry run: nothing was written")
 
 
+main = main_of("jobs.retrain", __doc__, _work, _show, _options, job="retrain")
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -2,15 +2,11 @@
 settings name, and jobs.pull before them where there are sources, each as a child process; ends with 0 when it is asked
 to stop."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 
-from jobs.command import Command, Result, parser, run_command
-from pima.errors import AlertsExtraMissing, WrongConfiguration
-from pima.errors.extras import install_line
+from jobs.command import Command, Result, end_with, main_of
+from pima.errors import AlertsExtraMissing, WrongConfiguration, install_line
 from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command
@@ -22,11 +18,6 @@ from pima.settings.sections import Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from pima.watch.metrics import serve_metrics
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    return run_command(parser("scheduler", __doc__ or ""), _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -83,5 +74,7 @@ def _show(result: Result) -> None:
     get_logger().info("stopped", why=result["stopped"])
 
 
+main = main_of("jobs.scheduler", __doc__, _work, _show)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,12 +1,8 @@
 """python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
 and --to the rows of Parquet files, for which a model file will do."""
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, parser, run_command
-from jobs.options import add_run_id_option, positive, whole_number
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, add_run_id_option, positive, whole_number
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.core.watched import Rule
 from pima.logs import counted
@@ -15,9 +11,7 @@ from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("score", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
@@ -28,16 +22,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     add_run_id_option(options)
     add_file_options(options)
-    return run_command(
-        options,
-        _work,
-        _show,
-        arguments,
-        environ,
-        job="score",
-        needs_schema=needs_database,
-        is_run=lambda given: not is_of_files(given),
-    )
 
 
 def _work(command: Command) -> Result:
@@ -73,5 +57,16 @@ def _show(result: Result) -> None:
         )
 
 
+main = main_of(
+    "jobs.score",
+    __doc__,
+    _work,
+    _show,
+    _options,
+    job="score",
+    needs_schema=needs_database,
+    is_run=lambda given: not is_of_files(given),
+)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

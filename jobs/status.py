@@ -1,19 +1,12 @@
 """python -m jobs.status: one screen: champion, queue, sources, realised accuracy, nights, last verdicts, rejections,
 last and next runs."""
 
-import os
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
 from pima.runs.ticks import next_ticks
 from pima.watch.figures import overview
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    return run_command(parser("status", __doc__ or ""), _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -31,5 +24,7 @@ def _show(result: Result) -> None:
         console.print(part)
 
 
+main = main_of("jobs.status", __doc__, _work, _show)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,13 +1,11 @@
 """python -m jobs.suggest: drafts declaration and mapping from the rows of a file or of a table. It shows no patient's
 value: each end of a range comes from 20 rows or more, and each word is in as many."""
 
-import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.core.source import PLAIN_NAME, Source
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
 from pima.extras.suggest.draft import draft_of
@@ -21,16 +19,13 @@ from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("suggest", __doc__ or "")
+def _options(options: OptionParser) -> None:
     options.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
         "--source", metavar="NAME", help="read a source's table instead of a file; its URL is PIMA_SOURCE__NAME__URL"
     )
     options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
     options.add_argument("--out", type=Path, metavar="FILE", help="write the draft to this new file")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -95,5 +90,7 @@ def _show(result: Result) -> None:
     print(f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used.")
 
 
+main = main_of("jobs.suggest", __doc__, _work, _show, _options, needs_schema=False)
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -144,7 +144,8 @@ def _champion_if_needed(engine: Engine) -> int | None:
             return None
         champion = registry.read_champion(connection)
         if champion.model_version is None:
-            raise NoChampion(waiting=counted(queue.waiting(connection).rows, "row"))
+            rows = counted(queue.waiting(connection).rows, "row")
+            raise NoChampion(what=f"{rows} on the queue, to stay there until there is one")
         return champion.model_version
 
 

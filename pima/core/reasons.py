@@ -87,9 +87,8 @@ def why(reason: Reason, measure: Measure) -> str:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share, before"
-    " rows got the keys that they go by now, or on features retired since, can't have learned from and can score, so a"
-    " person decides (models promote)",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion can score and has not learned from, since"
+    " holdout.share, the rows' keys or the features have changed, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",

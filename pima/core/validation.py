@@ -18,6 +18,21 @@ OUT_OF_RANGE = "out_of_range"
 UNKNOWN_CODE = "unknown_code"
 # In the order of judgement; the position is the code in `broken_rules`, 0 being no rule broken.
 REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE, UNKNOWN_CODE)
+MEANINGS = {
+    MISSING: "A feature has no value, and its declaration does not say `may_be_missing`.",
+    NOT_FINITE: "The value is NaN or infinite.",
+    OUT_OF_RANGE: "The value is below `low` or above `high`: often it is in another unit.",
+    UNKNOWN_CODE: "The value is none of the category's `codes`, or a code that the champion has never seen, of a "
+    "feature that may not be missing.",
+    "not_a_number": "The value is no number.",
+    "bad_outcome": "The outcome is neither 0 nor 1, nor one of the words of `outcome_words`.",
+    "bad_outcome_at": "The time at which the outcome became known can't be read.",
+    "bad_person": "The key of the person can't be read as `person_type` says.",
+    "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
+    "side_undecided": "It is not decided whether the person is held out, so no model may learn from the row.",
+    "twin_of_holdout": "The row has exactly the features of a row that is held out, so no model may learn from it.",
+}
+"""Why a row is not predicted, not brought in or not learned from: each code in a sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)

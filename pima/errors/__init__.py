@@ -6,8 +6,8 @@ stands in `runs.error_code` and in the JSON output.
 """
 
 from pima.errors.base import *
+from pima.errors.extras import *
 from pima.errors.failed import *
 from pima.errors.later import *
 from pima.errors.refused import *
-from pima.errors.schema import *
 from pima.errors.wrong import *

@@ -1,31 +1,26 @@
 """What ends a command with exit code 75: to be tried again later."""
 
-from pima.errors.base import TRY_AGAIN_LATER, PimaError
+from pima.errors.base import TRY_AGAIN_LATER, TemporaryError
 from pima.errors.failed import DatabaseFailed
 
 
-class DatabaseAway(PimaError):
+class DatabaseAway(TemporaryError):
     """The database can't be reached, stopped answering or takes no writes: {what}. What was committed stays, the rest
     was rolled back. Run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "database_away"
+    note = "It may be a standby, or out of connections, memory or disk. Does the URL name the primary?"
 
 
-class DatabaseBusy(PimaError):
+class DatabaseBusy(TemporaryError):
     """Something else that goes on in the database stood in the way: {what}. What was committed stays, the rest was
     rolled back. It will pass: run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "database_busy"
+    note = "If it happens often, find the session that holds the lock."
 
 
-class FileNotMadeAnew(PimaError):
-    """The person was erased, but the database's file could not be made anew ({what}), and may hold what was deleted
+class FileNotMadeAnew(TemporaryError):
+    """The person was erased, but the database's file could not be written again ({what}), and may hold what was deleted
     until it is. See to that, then run this very command again."""
-
-    exit_code = TRY_AGAIN_LATER
-    code = "file_not_made_anew"
 
 
 class RowsContested(DatabaseFailed):
@@ -33,58 +28,43 @@ class RowsContested(DatabaseFailed):
     rest was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
-    code = "rows_contested"
+    note = "If it happens often, find the session that writes these rows."
 
 
-class DeclarationChanged(PimaError):
+class DeclarationChanged(TemporaryError):
     """Somebody has changed the declared features while this read its rows, which may mean something else by now. What
     was committed stays, the rest was rolled back. Run this again: it goes by the new ones."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "declaration_changed"
 
-
-class ClusterAway(PimaError):
+class ClusterAway(TemporaryError):
     """The cluster can't be used for now: {what}. What was committed stays, the rest was rolled back. Run this again
     later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "cluster_away"
 
-
-class SourceAway(PimaError):
+class SourceAway(TemporaryError):
     """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "source_away"
+    note = "A SQLite file and its own writers wait for each other unless it is in WAL mode."
 
 
-class AlertsNotDelivered(PimaError):
+class AlertsNotDelivered(TemporaryError):
     """Alerts did not reach {receivers}, by their place in alerts.urls. What was not taken is kept and sent once they
     answer: run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "alerts_not_delivered"
+    note = "`python -m jobs.alert --test` tries each address."
 
 
-class MlflowNotWritten(PimaError):
+class MlflowNotWritten(TemporaryError):
     """MLflow can't be reached, or did not take what was sent: {what}. What it has taken stays there, and is not sent
     again: run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "mlflow_not_written"
 
-
-class LeaseHeld(PimaError):
+class LeaseHeld(TemporaryError):
     """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
 
-    exit_code = TRY_AGAIN_LATER
-    code = "lease_held"
+    note = "A retraining that died holds it for `retrain.lease_seconds`, a pull for a minute."
 
 
-class ChampionKeepsMoving(PimaError):
+class ChampionKeepsMoving(TemporaryError):
     """The champion was changed by someone else in each of {attempts} attempts to decide. Nothing was written. Run this
     again later."""
-
-    exit_code = TRY_AGAIN_LATER
-    code = "champion_keeps_moving"

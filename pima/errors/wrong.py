@@ -1,157 +1,181 @@
-"""What ends a command with exit code 2: wrong usage, configuration or file."""
+"""What ends a command with exit code 2: wrong usage, configuration or file, or a database that can't be used."""
 
-from pima.errors.base import WRONG, PimaError
+from pima.errors.base import WrongError
 
 
-class WrongConfiguration(PimaError):
+class WrongConfiguration(WrongError):
     """Configuration: {what}. Expected: {expected}."""
 
-    exit_code = WRONG
-    code = "wrong_configuration"
+    note = "It may also contradict what the database was made with."
 
 
-class DeclarationDiffers(PimaError):
+class DeclarationDiffers(WrongError):
     """The settings declare other features than those this database was made for: {what}. Set the declaration back, or
     carry the change over: `python -m jobs.migrate --features --reason TEXT`; run it first with --dry-run, which tells
     what it would do."""
 
-    exit_code = WRONG
-    code = "declaration_differs"
 
-
-class WrongUsage(PimaError):
+class WrongUsage(WrongError):
     """{what}"""
 
-    exit_code = WRONG
-    code = "wrong_usage"
+    note = "The command's `--help` shows its options."
 
 
-class FileRefused(PimaError):
+class FileRefused(WrongError):
     """{file}: refused, nothing was loaded. {report}"""
 
-    exit_code = WRONG
-    code = "file_refused"
+    note = (
+        "`--partial` loads the good lines. Of a file without ids, load the bad ones afterwards, "
+        "corrected, from a file of their own."
+    )
 
 
-class NothingToSuggest(PimaError):
+class NothingToSuggest(WrongError):
     """{table}: nothing can be suggested. {why}"""
 
-    exit_code = WRONG
-    code = "nothing_to_suggest"
+    note = "It asks for 20 rows, columns with names, and one column that can be a feature."
 
 
-class FileLoadedBefore(PimaError):
+class FileLoadedBefore(WrongError):
     """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
     every patient a second time. Nothing was loaded. If you mean to, add --again."""
 
-    exit_code = WRONG
-    code = "file_loaded_before"
+    note = "Line ends, spaces and quotes make no difference."
 
 
-class SourceUnusable(PimaError):
+class SourceUnusable(WrongError):
     """The source {source} can't be read as configured: {what}. Nothing was changed. Expected: {expected}."""
 
-    exit_code = WRONG
-    code = "source_unusable"
+    note = "SELECT on the table or view is the only right that it needs."
 
 
-class SourceKeysUnusable(PimaError):
+class SourceKeysUnusable(WrongError):
     """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` what tells each row
     from all others, with its `key_type`, or leave such rows out by a view or a query. Keys are compared without
     trailing spaces, UUIDs in lower case with hyphens."""
 
-    exit_code = WRONG
-    code = "source_keys_unusable"
 
-
-class KeptIdTaken(PimaError):
+class KeptIdTaken(WrongError):
     """Rows of the source {source} have come back, and the ids that they had are those of other rows of `patients` by
     now ({rows}, by id: {first}). Nothing of their block was written, what was committed before stays. Where such a row
     is the same one, set its source and source_key; else delete it and insert it again without an id, which gives it one
     of its own. Then run this again."""
 
-    exit_code = WRONG
-    code = "kept_id_taken"
+    note = "Find out who set the counter of ids back."
 
 
-class ModelFileRefused(PimaError):
+class ModelFileRefused(WrongError):
     """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
-    `python -m jobs.models export N --out FILE` of this release has written; copy it again, or export it anew."""
-
-    exit_code = WRONG
-    code = "model_file_refused"
+    `python -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
 
 
-class DatasetRefused(PimaError):
+class DatasetRefused(WrongError):
     """{dataset}: can't be scored, {what}. Parts that are finished stay. Expected: Parquet with a column for each
     feature of the model."""
 
-    exit_code = WRONG
-    code = "dataset_refused"
 
-
-class ClusterUnfit(PimaError):
+class ClusterUnfit(WrongError):
     """The cluster's workers can't score for this service, and no row was touched: {what}. Expected: on each worker this
     release with its requirements, and for the queue the database's URL in the worker's own environment, for files the
     same folders and stores under the same names."""
 
-    exit_code = WRONG
-    code = "cluster_unfit"
 
-
-class RunNotOpen(PimaError):
+class RunNotOpen(WrongError):
     """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first; leave it out when
     you start the job by hand."""
 
-    exit_code = WRONG
-    code = "run_not_open"
 
-
-class NoSuchVersion(PimaError):
+class NoSuchVersion(WrongError):
     """There is no model version {number}. `python -m jobs.models list` shows those that exist."""
 
-    exit_code = WRONG
-    code = "no_such_version"
 
-
-class NobodyToForget(PimaError):
+class NobodyToForget(WrongError):
     """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row has or had in
     `patients`, `forget SOURCE KEY` the name of its source and what it is called there, `forget --person KEY` a
     person. To keep somebody out who has no row here, as after the restore of an older backup, add --without-rows."""
 
-    exit_code = WRONG
-    code = "nobody_to_forget"
 
-
-class PersonHasMoreRows(PimaError):
+class PersonHasMoreRows(WrongError):
     """That row is one of {rows} of the same person, who is forgotten as a whole or not at all: a model may have learned
     from this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To take a
     single row out, delete it from `patients`."""
 
-    exit_code = WRONG
-    code = "person_has_more_rows"
 
-
-class RowsGivenAway(PimaError):
+class RowsGivenAway(WrongError):
     """Under that key {rows} came that are another person's or nobody's by now. Nothing was changed. If they are still
     that person's, forget that other person, too, or each row that is nobody's by its id. Then, or if they are somebody
     else's, add --without-rows: they stay, and what tells that they came under that key is made unreadable."""
 
-    exit_code = WRONG
-    code = "rows_given_away"
 
-
-class NoReportKept(PimaError):
+class NoReportKept(WrongError):
     """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of how
     things stand now."""
 
-    exit_code = WRONG
-    code = "no_report_kept"
 
-
-class NoSuchRow(PimaError):
+class NoSuchRow(WrongError):
     """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that the row has in the
     table patients, `explain SOURCE KEY` the name of its source and what it is called there."""
 
-    exit_code = WRONG
-    code = "no_such_row"
+
+class SchemaMissing(WrongError):
+    """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
+    its URL, or on PostgreSQL the role's search_path to the schema; if not, make it with: python -m jobs.migrate"""
+
+
+class SchemaBehind(WrongError):
+    """The database's schema is at revision {found}, this code needs {expected}. Bring it up with:
+    python -m jobs.migrate"""
+
+
+class SchemaAhead(WrongError):
+    """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
+    release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
+
+
+class SchemaUnreleased(WrongError):
+    """The database's schema is at revision {found}, from before the first release, and there is no way on from it. Load
+    your rows into a new database, or go on with the code that made it: git checkout 1b18431"""
+
+
+class SchemaDiffers(WrongError):
+    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
+    own triggers where they are missing or changed; anything else a person has to undo: docs/do/symptoms.md says how,
+    under "What was changed by hand". Then run this again."""
+
+    note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
+
+
+class VersionCounterBehind(WrongError):
+    """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
+    set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
+    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions:
+    docs/do/symptoms.md has the statement, under "The counter of versions"."""
+
+    note = "Find out who set it back."
+
+
+class VersionUsedTwice(WrongError):
+    """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
+    this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
+    triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
+    another one: docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
+
+
+class RowsKept(WrongError):
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them or writes
+    them again, or a foreign key refers to them. Nothing was changed. Disable that trigger while you run this again, or
+    delete first what refers to the rows."""
+
+
+class DatabaseUnusable(WrongError):
+    """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
+
+    note = "Trying again does not help. Only `python -m jobs.migrate` creates a database's file."
+
+
+class RightMissing(DatabaseUnusable):
+    """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
+    pima_scorer for score, pima_trainer for retrain, explain and report, pima_loader for load and pull, pima_eraser for
+    forget and retain, pima_reader for export of predictions and rejections. So are pima_scheduler for scheduler, health
+    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, the
+    schema's owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""

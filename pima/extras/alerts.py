@@ -31,7 +31,7 @@ from pima.store.engine import clock, reading, require_file, writing
 from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
 from pima.watch.figures import ServiceFigures, alarming, read_figures
-from pima.watch.health import Complaint, complaints
+from pima.watch.health import REASONS, Complaint, Explained, complaints
 
 A_DAY = timedelta(days=1)
 AN_HOUR = timedelta(hours=1)
@@ -46,35 +46,31 @@ _TO_NOTE_IT = timedelta(seconds=60)
 """Beyond a receiver's time: how long a claim stands at most."""
 _SECONDS_TO_END = 10
 
-_BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
-ADVICE = {
-    "declaration_differs": "Set the declaration back, or look what carrying it over would do: "
-    "`python -m jobs.migrate --features --dry-run`",
-    "scheduler_silent": "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
-    "score_failed": _BY_HAND.format(job="score"),
-    "retrain_failed": _BY_HAND.format(job="retrain"),
-    "score_not_succeeding": _BY_HAND.format(job="score"),
-    "retrain_not_succeeding": _BY_HAND.format(job="retrain"),
-    "pull_failed": _BY_HAND.format(job="pull"),
-    "pull_not_succeeding": _BY_HAND.format(job="pull"),
-    "queue_old": "Is the job running, and is there a champion? `python -m jobs.status`",
-    "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
-    "`python -m jobs.models list`",
-    "rows_without_prediction": "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row "
-    "that scoring rejected. Has a unit or a column of the source changed? Mend `[source.columns]` or the source, then "
-    "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m jobs.requeue`, "
-    "then `python -m jobs.score`",
-    "drift": "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
-    "docs/monitoring.md says what they mean",
-    "realised_below_limit": "`python -m jobs.report` shows it by week; docs/monitoring.md says what may be behind it",
-    "champion_changed": "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
-    "`python -m jobs.models rollback --reason TEXT` goes back",
-    "verdict_blocked": "`python -m jobs.models show {number}` says why",
-    "awaits_approval": "`python -m jobs.models show {number}`, then "
-    "`python -m jobs.models promote {number} --reason TEXT`",
+EXPLAINED = {
+    "drift": Explained(
+        "The rows of recent nights are distributed differently from those that the champion learned from.",
+        "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
+        "docs/do/watch-it.md says what they mean",
+    ),
+    "realised_below_limit": Explained(
+        "Fewer predictions came true than the probabilities let expect.",
+        "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what may be behind it",
+    ),
+    "champion_changed": Explained(
+        "Another model version scores from now on.",
+        "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
+        "`python -m jobs.models rollback --reason TEXT` goes back",
+    ),
+    "verdict_blocked": Explained(
+        "A guard kept a model version from becoming champion.", "`python -m jobs.models show {number}` says why"
+    ),
+    "awaits_approval": Explained(
+        "A model version is better than the champion, and `gate.approve` asks for a person's approval.",
+        "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} --reason TEXT`",
+    ),
 }
-"""What to do about each condition, in a sentence with the command; docs/operations.md says more."""
-_OF_ERRORS = "Look the code up in docs/operations.md; `python -m jobs.health` says whether it is still so"
+"""The conditions that health does not know, explained."""
+_OF_ERRORS = "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether it is still so"
 """What stands for the codes of errors, which have messages that say what to do."""
 
 
@@ -102,7 +98,8 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
     for of, group in groupby(sorted(found, key=name), key=name):
         same = list(group)
         what, causes = "; ".join(each.what for each in same), ", ".join(sorted({each.cause for each in same}))
-        yield Condition(of, what, ADVICE.get(same[0].reason, _OF_ERRORS), causes)
+        known = REASONS.get(same[0].reason)
+        yield Condition(of, what, _OF_ERRORS if known is None else known.advice, causes)
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
@@ -112,7 +109,7 @@ def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Itera
     if verdict.champion_sequence == figures.champion.sequence:
         number = verdict.challenger
         what = f"version {number} is better than the champion, and waits for a person's approval"
-        yield Condition(f"awaits_approval:{number}", what, ADVICE["awaits_approval"].format(number=number))
+        yield Condition(f"awaits_approval:{number}", what, EXPLAINED["awaits_approval"].advice.format(number=number))
 
 
 def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
@@ -123,7 +120,7 @@ def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
         about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
         usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
         what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g} where it should be {usual}"
-        yield Condition(":".join(filter(None, (reason, found.figure, of))), what, ADVICE[reason])
+        yield Condition(":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice)
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
@@ -137,7 +134,7 @@ def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
             what = f"version {number} was kept from becoming champion by a guard ({move.reason})"
         else:
             continue
-        advice = ADVICE[name].format(number=number)
+        advice = EXPLAINED[name].advice.format(number=number)
         yield Condition(f"{name}:{move.id}", what, advice, happened_at=move.decided_at)
 
 
@@ -378,10 +375,6 @@ class Teller:
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
         """Claim what is this process's to send."""
-        with reading(self.engine) as connection:
-            seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
-        if not seen.alerts and not seen.noted and not seen.forget:
-            return []
         with writing(self.engine) as connection:
             now = clock(connection)
             names = [condition.name for condition in found]

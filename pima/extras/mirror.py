@@ -18,8 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.figures import FIGURES
-from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration
-from pima.errors.extras import install_line
+from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration, install_line
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json

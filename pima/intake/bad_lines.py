@@ -15,7 +15,7 @@ _LINES_NAMED = 5
 
 _OR_NOTHING = "or nothing where it is not known"
 _OF_TYPE = "of a source that the settings declare, of its"
-_EXPECTED = {
+EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
     "bad_person_key": f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type",
@@ -77,10 +77,10 @@ def report(bad: Sequence[BadLine], features: Features) -> str:
 
 def _expected(reason: str, field: str | None, features: Features) -> str:
     if field in _OF_COLUMN and reason in _NO_NUMBERS:
-        return _EXPECTED[_OF_COLUMN[field]]
+        return EXPECTED[_OF_COLUMN[field]]
     feature = next((feature for feature in features if feature.name == field), None)
     if feature is None or reason not in (OUT_OF_RANGE, UNKNOWN_CODE):
-        return _EXPECTED[reason]
+        return EXPECTED[reason]
     missing = ", or 0 or nothing where not measured" if feature.zero_is_missing else ""
     if reason == UNKNOWN_CODE:
         labels = [f"{code} ({label})" for code, label in sorted(feature.codes.items())]

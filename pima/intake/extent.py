@@ -56,7 +56,7 @@ class Mark:
         reached, start = self._read(last), self._read(first or last)
         if reached is None or start is None or self.moment < reached or start > self._present(now):
             return None
-        bound = _before(start)
+        bound = start - _overlap(start)
         return bound.isoformat() if self.is_text else bound
 
     def _present(self, now: datetime) -> Moment:
@@ -80,9 +80,7 @@ def reached_before(bound: Bound) -> Bound:
     """The time of change that the pull before came to, where the next one reads from `bound` on; of texts the day."""
     if isinstance(bound, str):
         return (date.fromisoformat(bound) + _OVERLAP_OF_DAYS).isoformat()
-    if not isinstance(bound, datetime):
-        return bound + _OVERLAP_OF_DAYS
-    return bound + (_OVERLAP if _has_zone(bound) else _OVERLAP_WITHOUT_ZONE)
+    return bound + _overlap(bound)
 
 
 def mark_of(value: object) -> Mark | None:
@@ -97,15 +95,10 @@ def mark_of(value: object) -> Mark | None:
     return None
 
 
-def _before(moment: Moment) -> Moment:
-    """By the overlap, or as far as times go."""
-    overlap = _OVERLAP_OF_DAYS
-    if isinstance(moment, datetime):
-        overlap = _OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE
-    try:
-        return moment - overlap
-    except OverflowError:
-        return moment.min.replace(tzinfo=moment.tzinfo) if isinstance(moment, datetime) else date.min
+def _overlap(moment: Moment) -> timedelta:
+    if not isinstance(moment, datetime):
+        return _OVERLAP_OF_DAYS
+    return _OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE
 
 
 def _has_zone(moment: Moment) -> bool:
@@ -138,34 +131,20 @@ class ChangedSince:
 Extent = Whole | ChangedSince
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the extent goes by."""
-
-    last: LastPull | None
-    """None where it was never pulled."""
-    fingerprint: str
-    """Of the settings and the declaration as they are now."""
-    now: datetime
-    """By the clock of our database."""
-    mark: Mark | None
-    """The highest time of change in the source; None where it has none, or no column for it."""
-
-
-def extent_of(known: Known, asked_for_all: bool) -> Extent:
-    """As little as is enough."""
-    last = known.last
+def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark | None, asked_for_all: bool) -> Extent:
+    """As little as is enough, by the last pull; by the fingerprint of settings and declaration, and the clock of our
+    database, as they are now; and by the highest time of change in the source, where it has one."""
     if asked_for_all:
         return Whole("it was asked for")
     if last is None or last.compared_whole_at is None:
         return Whole("no pull of all of it was completed yet, or not the last one")
-    if last.fingerprint != known.fingerprint:
+    if last.fingerprint != fingerprint:
         return Whole("its settings or the declaration are not as they were")
-    if last.compared_whole_at > known.now:
+    if last.compared_whole_at > now:
         return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
-    if known.now - last.compared_whole_at >= _WEEK:
+    if now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all of it is a week ago")
-    if known.mark is not None and known.mark.is_ahead_of(known.now):
+    if mark is not None and mark.is_ahead_of(now):
         return Whole("it has times of change that are still to come")
-    bound = None if known.mark is None else known.mark.bound_after(last.changed_up_to or "", known.now)
+    bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
     return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 
 from pima.core.cells import is_not_utf8
 from pima.core.features import KEYS, Declaration, canonical_name, hinted_name, is_number
@@ -116,48 +116,37 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
 
 def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int]) -> str:
     shown = faulty[:_NAMES_SHOWN]
-    lacking: list[str] = []
+    there = {canonical_name(cell, declaration) for cell in cells}
+    known, lacking = known_columns(declaration), list[str]()
+    head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
+    faults = dict.fromkeys(shown, ": unknown (unknown_column)")
     if _shows_names(cells, declaration):
         head = "Its header can't be used as it is:"
-        there = {canonical_name(cell, declaration) for cell in cells}
-        meant = _meant(
-            {n: cells[n] for n in shown if not canonical_name(cells[n], declaration)},
-            set(known_columns(declaration)) - there,
-            declaration,
-        )
-        lacking = _lacking(there | set(meant.values()), declaration)
-        faults = [_fault(cells[n], declaration, meant.get(n), may_be_left_out=not lacking) for n in shown]
-    else:
-        head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
-        faults = [_repeated(cells[n], declaration) or ": unknown (unknown_column)" for n in shown]
-    told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
+        unknown = {n: cells[n] for n in shown if not canonical_name(cells[n], declaration)}
+        meant = _meant(unknown, set(known) - there, declaration)
+        if not {"id", "source_key"} & (there | set(meant.values())):
+            # Without these the file can't be loaded, whatever is left out of it.
+            lacking = [name for name in declaration.names if name not in there | set(meant.values())]
+        faults = {n: _unknown(name, meant.get(n), may_be_left_out=not lacking) for n, name in unknown.items()}
+    faults |= {
+        n: f": {column} for the second time (duplicate_column)"
+        for n in shown
+        if (column := canonical_name(cells[n], declaration))
+    }
+    told = [f"  Column {n + 1}{faults[n]}" for n in shown]
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
     rest += [f"Line 1 is not UTF-8 (not_utf8). {made_utf8('LATIN1')}"] if any(map(is_not_utf8, cells)) else []
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
-    known = f"Known columns: {', '.join((*known_columns(declaration), *KEYS))}."
-    return "\n".join([head, *told, *rest, known])
+    return "\n".join([head, *told, *rest, f"Known columns: {', '.join((*known, *KEYS))}."])
 
 
-def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:
-    """The measurements without which the file can't be loaded, whatever is left out of it."""
-    return [] if {"id", "source_key"} & set(columns) else [name for name in declaration.names if name not in columns]
-
-
-def _repeated(cell: str, declaration: Declaration) -> str | None:
-    column = canonical_name(cell, declaration)
-    return f": {column} for the second time (duplicate_column)" if column else None
-
-
-def _fault(cell: str, declaration: Declaration, meant: str | None, may_be_left_out: bool) -> str:
-    if repeated := _repeated(cell, declaration):
-        return repeated
+def _unknown(cell: str, meant: str | None, may_be_left_out: bool) -> str:
     shown, advice = _shown(cell), ""
     if meant is not None:
         advice = f"; is {meant} meant?"
-    elif may_be_left_out and shown == _quoted(cell):
-        advice = f"; --ignore {shlex.quote(cell.strip())} leaves it out"
     elif may_be_left_out:
-        advice = "; --ignore and its name leave it out"
+        named = shlex.quote(cell.strip()) if shown == _quoted(cell) else "with its name"
+        advice = f"; --ignore {named} leaves it out"
     return f" {shown}: unknown (unknown_column){advice}"
 
 
@@ -179,30 +168,12 @@ def _quoted(name: str) -> str:
 
 def _meant(unknown: Mapping[int, str], lacking: Collection[str], declaration: Declaration) -> dict[int, str]:
     """The known column, of those that the header lacks, that each name resembles most; each is offered once."""
-    likenesses = [(_likeness(name, known, declaration), -n, known) for n, name in unknown.items() for known in lacking]
     meant: dict[int, str] = {}
-    for likeness, position, known in sorted(likenesses, reverse=True):
-        if likeness >= _LIKE_ENOUGH and -position not in meant and known not in meant.values():
-            meant[-position] = known
-    # Which of several is the patient's, such as of a visit's and a hospital's, can't be told.
-    keys = [n for n, name in unknown.items() if _ends_in_id(name)]
-    return {
-        n: known
-        for n, known in meant.items()
-        if known != "id" or len(keys) < 2 or _likeness(unknown[n], "id", declaration) == 1
-    }
-
-
-def _likeness(name: str, known: str, declaration: Declaration) -> float:
-    """From 0 to 1, which is certain."""
-    bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
-    certain = hinted_name(re.sub(r"\W", "", bare), declaration) or canonical_name(bare, declaration)
-    if certain is not None:
-        return float(known == certain)
-    if known == "id":
-        return 0.9 if _ends_in_id(bare) else 0
-    return SequenceMatcher(None, bare.lower(), known).ratio()
-
-
-def _ends_in_id(name: str) -> bool:
-    return re.search(r"(?i:[\W_]id)$|(?<![A-Z])I[dD]$", name.strip()) is not None
+    for n, name in unknown.items():
+        bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
+        certain = hinted_name(re.sub(r"\W", "", bare), declaration) or canonical_name(bare, declaration)
+        free = sorted(set(lacking) - set(meant.values()))
+        for known in [certain] if certain else get_close_matches(bare.lower(), free, 1, _LIKE_ENOUGH):
+            if known in free:
+                meant[n] = known
+    return meant

@@ -82,13 +82,7 @@ def _is_read_once(path: Path) -> bool:
 
 def _opened(file: OpenedFile) -> FileIO:
     # To open stdin again takes a right on it, which a process that was handed it open, as by sudo, may lack.
-    is_stdin = file.path == _STDIN
-    content = open(0, "rb", 0, closefd=False) if is_stdin else file.path.open("rb", 0)  # noqa: SIM115 (the caller closes)
-    mode = os.fstat(content.fileno()).st_mode
-    is_device = stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not content.isatty())
-    if is_device and content.read(1):
-        raise refused(file.name, "It is a device, which may never end. Expected a file or a pipe.")
-    return content
+    return open(0, "rb", 0, closefd=False) if file.path == _STDIN else file.path.open("rb", 0)
 
 
 _SECONDS_DEAF = 0.5
@@ -150,13 +144,6 @@ _OTHER_KINDS = (
         rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
         ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
     ),
-    (rb"%PDF", ("a PDF", "Have the table written as CSV by whatever made it.")),
-    (rb"SQLite format 3\x00", ("a SQLite database", f"For example: sqlite3 -csv -header FILE 'SELECT ...' {LOAD}")),
-    (rb"ARROW1", ("Feather or Arrow", "Write the table as Parquet, such as with pandas.read_feather and to_parquet.")),
-    (
-        rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["\[{]',
-        ("JSON", "Write the table as CSV, such as with pandas.read_json and to_csv."),
-    ),
     (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
     (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", _encoded("UTF-32", "UTF-32")),
@@ -204,28 +191,16 @@ _SAYS_NOTHING = b' \t"'
 def file_hash(content: BinaryIO, is_text: bool) -> str:
     """The sha256 of all of it, in hexadecimal, without having it all in memory. A text has the same one whatever its
     line ends, blank lines, byte order mark, spaces and quotes."""
-    digest = _TextHash() if is_text else hashlib.sha256()
+    digest, at_line_start = hashlib.sha256(), True
     for n, chunk in enumerate(iter(partial(content.read, _HASHED_BYTES), b"")):
-        digest.update(chunk if n or not is_text else chunk.removeprefix(_BYTE_ORDER_MARK))
+        if not is_text:
+            digest.update(chunk)
+            continue
+        text = chunk if n else chunk.removeprefix(_BYTE_ORDER_MARK)
+        text = re.sub(rb"\n\n+", b"\n", text.translate(_ONE_LINE_END, _SAYS_NOTHING))
+        text = text.removeprefix(b"\n") if at_line_start else text
+        at_line_start = text.endswith(b"\n") if text else at_line_start
+        digest.update(text)
+    if not at_line_start:
+        digest.update(b"\n")
     return digest.hexdigest()
-
-
-class _TextHash:
-    """Of text that is plain already, each line ending with a line feed, the same as the hash of its bytes."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._at_line_start = True
-
-    def update(self, chunk: bytes) -> None:
-        text = re.sub(rb"\n\n+", b"\n", chunk.translate(_ONE_LINE_END, _SAYS_NOTHING))
-        if self._at_line_start:
-            text = text.removeprefix(b"\n")
-        if text:
-            self._at_line_start = text.endswith(b"\n")
-        self._hash.update(text)
-
-    def hexdigest(self) -> str:
-        if not self._at_line_start:
-            self.update(b"\n")
-        return self._hash.hexdigest()

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from pima.core.mapping import SourceTally
 from pima.intake.extent import Called
 from pima.store.arrivals import Taken
 from pima.store.runs import Status
-from pima.store.staged_source import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +78,8 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
     )
 
 
-def as_compared(result: PulledSource, comparison: Comparison) -> PulledSource:
-    """Before anything is taken in."""
-    return replace(result, unchanged=comparison.unchanged, vanished=comparison.vanished)
-
-
-def as_would_be(result: PulledSource, comparison: Comparison, deletes: bool) -> PulledSource:
-    """Where everything were taken in."""
-    deleted = comparison.vanished if deletes else 0
-    return with_taken(result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes))
-
-
 def with_taken(result: PulledSource, taken: Taken) -> PulledSource:
     """With a block more taken in."""
-    outcomes = taken.outcomes
-    return replace(
-        result,
-        inserted=result.inserted + taken.inserted,
-        updated=result.updated + taken.updated,
-        deleted=result.deleted + taken.deleted,
-        outcomes_inserted=result.outcomes_inserted + outcomes.inserted,
-        outcomes_arrived=result.outcomes_arrived + outcomes.arrived,
-        outcomes_corrected=result.outcomes_corrected + outcomes.corrected,
-        outcomes_cleared=result.outcomes_cleared + outcomes.cleared,
-    )
+    more = {name: getattr(taken, name) for name in ("inserted", "updated", "deleted")}
+    more |= {f"outcomes_{name}": count for name, count in asdict(taken.outcomes).items()}
+    return replace(result, **{name: getattr(result, name) + count for name, count in more.items()})

@@ -3,38 +3,136 @@
 What ends it in between is completed by the next pull, which compares again.
 """
 
+import hashlib
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial, reduce
 from operator import add
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
-from pima.core.mapping import SourceTally
+from pima.core.features import Features
+from pima.core.identifiers import Forgotten
+from pima.core.mapping import SourceMapping, SourceTally
+from pima.core.source import Source
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
-from pima.intake.extent import Whole
+from pima.intake.extent import Extent, Mark, Whole, extent_of
 from pima.intake.guards import require_readable, require_sound
-from pima.intake.planning import OpenSource, Plan, begin, complete, plan
-from pima.intake.pull_results import PulledSource, PullResult, as_compared, as_read, as_would_be, with_taken
-from pima.intake.source_reading import SourceReader
+from pima.intake.pull_results import PulledSource, PullResult, as_read, with_taken
+from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
-from pima.store import runs, source_query
-from pima.store.arrivals import KeyRange
+from pima.store import runs, source_query, sources
+from pima.store.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
-from pima.store.engine import session, transaction, without_time_limit
+from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
 from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
-from pima.store.sources import pulled_names
+from pima.store.source_engine import place_of
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes
 
 BLOCK_KEYS = 10_000
 """Taken in by one transaction, which holds their rows."""
 LEASE_SECONDS = 60
 """How long a pull that died keeps the next one of its source out."""
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """A source and the way to it."""
+
+    source: Source
+    mapping: SourceMapping
+    declared: Features
+    """Those that its rows are read by."""
+    engine: Engine
+    fingerprint: str
+    """Of all that its rows depend on besides themselves."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of `patients` that it brings."""
+        person = ["person_key"] if self.source.persons else []
+        outcome = ["outcome"] if self.source.outcome else []
+        moment = ["labelled_at"] if self.source.outcome_at else []
+        return (*person, *(feature.name for feature in self.mapping.features), *outcome, *moment)
+
+
+def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
+    """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
+    # A category's codes are numbers.
+    declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
+    fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
+    return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pull of a source is to read, and what is put down of it for the next one."""
+
+    extent: Extent
+    fingerprint: str
+    """Of the settings and the declaration."""
+    now: datetime
+    """When it began, by the clock of our database."""
+    so_far: RowsSoFar
+    """Our rows that were there before the source's were read: of others nothing is known."""
+    forgotten: Forgotten
+    """Who was by then."""
+    changed_up_to: str | None
+    """How far the source's own times of change have come; None where that says nothing."""
+
+
+def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
+    """Asks for the source's latest change before its rows are read: what changes meanwhile is read again.
+
+    Raises SourceAway, SourceUnusable.
+    """
+    source = opened.source
+    require_not_ours(source, opened.engine)
+    mark = latest_change(opened.engine, source) if source.changed_since else None
+    with reading(engine) as connection:
+        last, now = sources.last_pull(connection, source.name), clock(connection)
+        so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
+    extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
+    if isinstance(extent, Whole) and source.changed_since:
+        get_logger().info("all of the source is compared", source=source.name, because=extent.because)
+    return Plan(extent, opened.fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
+
+
+def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
+    if mark is None:
+        return None
+    if mark.is_ahead_of(now):
+        get_logger().warning(
+            "changed_since has times that are still to come, so all of the source is compared each time",
+            source=source.name,
+            column=source.changed_since,
+        )
+        return None
+    return mark.kept(now)
+
+
+def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """Before anything is read: where all is to be compared, no part is enough until that is completed."""
+    if isinstance(planned.extent, Whole):
+        with writing(engine) as connection:
+            lease.require(connection)
+            sources.begin_whole(connection, opened.source.name, planned.fingerprint)
+
+
+def _complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """All that differed is taken in."""
+    whole_since = planned.now if isinstance(planned.extent, Whole) else None
+    with writing(engine) as connection:
+        lease.require(connection)
+        sources.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +168,7 @@ class Pull:
         return PullResult(tuple(self.results.values()))
 
 
-def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
+def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
     """Each source in turn; one that fails keeps no other from being pulled.
 
     Raises the first of SourceAway, LeaseHeld, RowsContested, DeclarationChanged and whatever else passes, since that is
@@ -78,7 +176,7 @@ def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
     The others are told. Raises Interrupted.
     """
     errors: list[PimaError] = []
-    for source in sources:
+    for source in opened:
         try:
             _pull(pull, source)
         except PimaError as error:
@@ -100,24 +198,25 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
     alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
     with nullcontext() if pull.dry_run else alone as lease, _staging(pull, opened) as (own, staging):
         with pull.stop.at_once():
-            planned = plan(pull.engine, opened, pull.whole)
+            planned = _plan(pull.engine, opened, pull.whole)
             if lease is not None:
-                begin(pull.engine, opened, planned, lease)
-            tally = SourceTally()
-            _stage(own, staging, opened, planned, tally)
-            result = as_read(PulledSource(name, compared=planned.extent.called), tally, opened.source.columns)
+                _begin(pull.engine, opened, planned, lease)
+            staged = _Staged(pull, opened, planned, own, staging)
+            staged.stage()
+            result = as_read(PulledSource(name, compared=planned.extent.called), staged.tally, opened.source.columns)
             pull.report(result)
-            comparison, outcomes_in_all = _compared(own, staging, opened, planned, tally)
-        result = as_compared(result, comparison)
+            comparison, outcomes_in_all = staged.compared()
+        result = replace(result, unchanged=comparison.unchanged, vanished=comparison.vanished)
         pull.report(result)
-        require_sound(opened.source, tally, comparison, outcomes_in_all)
+        require_sound(opened.source, staged.tally, comparison, outcomes_in_all)
         if outcomes_in_all is None and not comparison.ours:
-            _require_no_other_name(own, staging, name, pull.declared)
+            staged.require_no_other_name()
         if lease is None:
-            result = as_would_be(result, comparison, opened.source.vanished == "delete")
+            deleted = comparison.vanished if opened.source.vanished == "delete" else 0
+            result = with_taken(result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes))
         else:
-            result = _take_all(pull, own, staging, opened, planned, lease, result)
-            complete(pull.engine, opened, planned, lease)
+            result = staged.take_all(lease, result)
+            _complete(pull.engine, opened, planned, lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))
@@ -137,142 +236,134 @@ def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Stage
                 staging.drop()
 
 
-@contextmanager
-def _unlimited(own: Connection, staging: StagedSource) -> Iterator[None]:
-    """A transaction of the staging table's session that writes to it alone, for as long as it takes. On SQLite it keeps
-    nobody from writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
-    with transaction(own, writes=not database_of(own).is_a_file):
-        staging.require_session()
-        without_time_limit(own)
-        yield
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A source whose rows come in by way of a staging table."""
 
+    pull: Pull
+    opened: OpenSource
+    planned: Plan
+    own: Connection
+    """The staging table's session."""
+    staging: StagedSource
+    tally: SourceTally = field(default_factory=SourceTally)
 
-def _stage(own: Connection, staging: StagedSource, opened: OpenSource, planned: Plan, tally: SourceTally) -> None:
-    """Stage what is to be compared of the source, each block in a transaction of its own: a source that answers slowly
-    must not hold one open."""
-    reader = SourceReader(opened.source, opened.mapping, planned.now, tally, planned.forgotten)
-    with reader.reading(opened.engine, planned.extent) as (blocks, keys):
-        for block in blocks:
-            with _unlimited(own, staging):
-                staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
-        for some in keys:
-            with _unlimited(own, staging):
-                staging.append_keys(some)
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the source is compared."""
+        return isinstance(self.planned.extent, Whole)
 
+    @contextmanager
+    def _unlimited(self) -> Iterator[None]:
+        """A transaction that writes to the staging table alone, for as long as it takes. On SQLite it keeps nobody from
+        writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
+        with transaction(self.own, writes=not database_of(self.own).is_a_file):
+            self.staging.require_session()
+            without_time_limit(self.own)
+            yield
 
-def _compared(
-    own: Connection, staging: StagedSource, opened: OpenSource, planned: Plan, tally: SourceTally
-) -> tuple[Comparison, int | None]:
-    """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
-    whole = isinstance(planned.extent, Whole)
-    with _unlimited(own, staging):
-        repeated = staging.repeated_keys()
-    held = _held(opened, tally) if tally.without_key else ""
-    require_readable(opened.source, opened.mapping, tally, repeated, held)
-    with _unlimited(own, staging):
-        ranges = staging.ranges_to_compare(whole, BLOCK_KEYS)
-    compared, deletes = [], opened.source.vanished == "delete"
-    for within in ranges:
-        with _unlimited(own, staging):
-            compared.append(staging.compare(within, opened.mapping.features, whole, deletes))
-    with _unlimited(own, staging):
-        outcomes_in_all = None if whole else count_outcomes(own, opened.source.name)
-    return reduce(add, compared), outcomes_in_all
+    def stage(self) -> None:
+        """Stage what is to be compared of the source, each block in a transaction of its own: a source that answers
+        slowly must not hold one open."""
+        opened, planned = self.opened, self.planned
+        reader = SourceReader(opened.source, opened.mapping, planned.now, self.tally, planned.forgotten)
+        with reader.reading(opened.engine, planned.extent) as (blocks, keys):
+            for block in blocks:
+                with self._unlimited():
+                    self.staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
+            for some in keys:
+                with self._unlimited():
+                    self.staging.append_keys(some)
 
+    def compared(self) -> tuple[Comparison, int | None]:
+        """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
+        opened = self.opened
+        with self._unlimited():
+            repeated = self.staging.repeated_keys()
+        held = self._held() if self.tally.without_key else ""
+        require_readable(opened.source, opened.mapping, self.tally, repeated, held)
+        with self._unlimited():
+            ranges = self.staging.ranges_to_compare(self.is_whole, BLOCK_KEYS)
+        compared, deletes = [], opened.source.vanished == "delete"
+        for within in ranges:
+            with self._unlimited():
+                compared.append(self.staging.compare(within, opened.mapping.features, self.is_whole, deletes))
+        with self._unlimited():
+            outcomes_in_all = None if self.is_whole else count_outcomes(self.own, opened.source.name)
+        return reduce(add, compared), outcomes_in_all
 
-def _held(opened: OpenSource, tally: SourceTally) -> str:
-    """What the key's columns hold, by the catalogue, or by the driver's values."""
-    source = opened.source
-    if types := source_query.types_of(opened.engine, source, source.keys):
-        return f" (its type there: {', '.join(types)})"
-    # A text may be of either, so that its type says nothing.
-    others = tally.key_types if "integer" in source.key_types else tally.key_types - {str.__name__}
-    return f" (its values there: {', '.join(sorted(others))})" if others else ""
+    def _held(self) -> str:
+        """What the key's columns hold, by the catalogue, or by the driver's values."""
+        source, found = self.opened.source, self.tally.key_types
+        if types := source_query.types_of(self.opened.engine, source, source.keys):
+            return f" (its type there: {', '.join(types)})"
+        # A text may be of either, so that its type says nothing.
+        others = found if "integer" in source.key_types else found - {str.__name__}
+        return f" (its values there: {', '.join(sorted(others))})" if others else ""
 
+    def require_no_other_name(self) -> None:
+        """Raises SourceRefused where a source was given another name in the settings, under which each of its rows
+        would come a second time: most of its keys are those of a source that the settings no longer declare."""
+        name = self.opened.source.name
+        with transaction(self.own, writes=False):
+            for former in sorted(set(sources.pulled_names(self.own)) - {name, *self.pull.declared}):
+                known, asked = self.staging.keys_of(former)
+                if known > asked / 2:
+                    what = (
+                        f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are those of rows of the "
+                        f"source {former}, which the settings no longer declare. If it was renamed, give it its former "
+                        f"name back ({former}): a source's name is part of what a row is called, and under another one "
+                        f"each row would come a second time. If it is really another source, declare {former}, too"
+                    )
+                    raise SourceRefused(source=name, what=what)
 
-def _require_no_other_name(own: Connection, staging: StagedSource, name: str, declared: Collection[str]) -> None:
-    """Raises SourceRefused where a source was given another name in the settings, under which each of its rows would
-    come a second time: most of its keys are those of a source that the settings no longer declare."""
-    with transaction(own, writes=False):
-        for former in sorted(set(pulled_names(own)) - {name, *declared}):
-            known, asked = staging.keys_of(former)
-            if known > asked / 2:
-                what = (
-                    f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are those of rows of the "
-                    f"source {former}, which the settings no longer declare. If it was renamed, give it its former "
-                    f"name back ({former}): a source's name is part of what a row is called, and under another one "
-                    f"each row would come a second time. If it is really another source, declare {former}, too"
-                )
-                raise SourceRefused(source=name, what=what)
+    def take_all(self, lease: HeldLease, result: PulledSource) -> PulledSource:
+        """Take in what differs, by ranges of keys."""
+        with transaction(self.own, writes=True):
+            without_time_limit(self.own)
+            self.staging.require_session()
+            lease.require(self.own)
+            self._leave_out_forgotten(None)
+            self.staging.write_rejections(self.is_whole)
+        with self._unlimited():
+            ranges = self.staging.ranges(BLOCK_KEYS)
+        for within in ranges:
+            self.pull.stop.check()
+            result = until_free(partial(self._take, within, lease, result), self.pull.pause)
+        return result
 
+    def _take(self, within: KeyRange, lease: HeldLease, result: PulledSource) -> PulledSource:
+        """Take in a range, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
+        own, staging, pull = self.own, self.staging, self.pull
+        try:
+            with transaction(own, writes=True):
+                lease.require(own)
+                database_of(own).wait_for_other_loads(own)
+                require_still_declared(own, self.opened.declared)
+                staging.require_session()
+                self._leave_out_forgotten(within)
+                with told_as_contested(own):
+                    taken = staging.take(
+                        within, self.planned.so_far if self.opened.source.vanished == "delete" else None
+                    )
+                staging.take_off_rejections(within)
+                result = with_taken(result, taken)
+                counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
+                runs.record_progress(own, pull.run.id, counts, None)
+        except DatabaseFailed:
+            self._require_kept_ids_free(within)
+            raise
+        pull.report(result)
+        return result
 
-def _take_all(
-    pull: Pull,
-    own: Connection,
-    staging: StagedSource,
-    opened: OpenSource,
-    planned: Plan,
-    lease: HeldLease,
-    result: PulledSource,
-) -> PulledSource:
-    """Take in what differs, by ranges of keys."""
-    with transaction(own, writes=True):
-        without_time_limit(own)
-        staging.require_session()
-        lease.require(own)
-        _leave_out_forgotten(own, staging, planned, None)
-        staging.write_rejections(isinstance(planned.extent, Whole))
-    with _unlimited(own, staging):
-        ranges = staging.ranges(BLOCK_KEYS)
-    for within in ranges:
-        pull.stop.check()
-        result = until_free(partial(_take, pull, own, staging, opened, planned, within, lease, result), pull.pause)
-    return result
+    def _leave_out_forgotten(self, within: KeyRange | None) -> None:
+        known = everyone_forgotten(self.own)
+        if known.marks != self.planned.forgotten.marks:
+            self.staging.leave_out_forgotten(within, known)
 
-
-def _take(
-    pull: Pull,
-    own: Connection,
-    staging: StagedSource,
-    opened: OpenSource,
-    planned: Plan,
-    within: KeyRange,
-    lease: HeldLease,
-    result: PulledSource,
-) -> PulledSource:
-    """Take in a range, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
-    try:
-        with transaction(own, writes=True):
-            lease.require(own)
-            database_of(own).wait_for_other_loads(own)
-            require_still_declared(own, opened.declared)
-            staging.require_session()
-            _leave_out_forgotten(own, staging, planned, within)
-            with told_as_contested(own):
-                taken = staging.take(within, planned.so_far if opened.source.vanished == "delete" else None)
-            staging.take_off_rejections(within)
-            result = with_taken(result, taken)
-            counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
-            runs.record_progress(own, pull.run.id, counts, None)
-    except DatabaseFailed:
-        _require_kept_ids_free(own, staging, opened.source.name, within)
-        raise
-    pull.report(result)
-    return result
-
-
-def _leave_out_forgotten(own: Connection, staging: StagedSource, planned: Plan, within: KeyRange | None) -> None:
-    known = everyone_forgotten(own)
-    if known.marks != planned.forgotten.marks:
-        staging.leave_out_forgotten(within, known)
-
-
-_SHOWN = 20
-
-
-def _require_kept_ids_free(own: Connection, staging: StagedSource, source: str, within: KeyRange) -> None:
-    with transaction(own, writes=False):
-        taken = staging.ids_kept_and_taken(within)
-    if taken:
-        first = ", ".join(map(str, taken[:_SHOWN]))
-        raise KeptIdTaken(source=source, rows=counted(len(taken), "row"), first=first)
+    def _require_kept_ids_free(self, within: KeyRange) -> None:
+        with transaction(self.own, writes=False):
+            taken = self.staging.ids_kept_and_taken(within)
+        if taken:
+            first = ", ".join(map(str, taken[:_SHOWN]))
+            raise KeptIdTaken(source=self.opened.source.name, rows=counted(len(taken), "row"), first=first)

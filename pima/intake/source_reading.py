@@ -49,24 +49,13 @@ def _require_features(source: Source, features: Features) -> None:
 def latest_change(engine: Engine, source: Source) -> Mark | None:
     """The source's highest time of change; None where it has none. Raises SourceAway, SourceUnusable."""
     with _naming_columns(engine, source, (*source.keys, source.changed_since)):
-        value = _latest_value(engine, source)
+        value = source_query.latest_change(engine, source)
     mark = mark_of(value)
     if mark is None and value is not None:
         what = f"its column {source.changed_since} (changed_since) holds values of the type {type(value).__name__}"
         expected = "times or days, as the database's own type or as texts that begin with YYYY-MM-DD"
         raise SourceUnusable(source=source.name, what=what, expected=expected)
     return mark
-
-
-def _latest_value(engine: Engine, source: Source) -> object:
-    """The highest one; any other, whose type then tells why, where the database has no highest of its type."""
-    try:
-        return source_query.latest_change(engine, source)
-    except SourceUnusable:
-        value = source_query.any_change(engine, source)
-        if value is None or mark_of(value) is not None:
-            raise
-        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, contributions
 from pima.core.validation import Validated, validate
-from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored, RowRejectedBySource
+from pima.errors import NoChampion, NoSuchRow, RowCannotBeScored, RowRejectedBySource
 from pima.logs import get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import whole_file
@@ -128,12 +128,12 @@ class Explainer:
 
 
 def load_explainer(engine: Engine) -> Explainer:
-    """Load today's champion. Raises NothingPredicts, ArtifactDamaged, SnapshotNotKept, SnapshotDamaged."""
+    """Load today's champion. Raises NoChampion, ArtifactDamaged, SnapshotNotKept, SnapshotDamaged."""
     with reading(engine) as connection:
         number = registry.read_champion(connection).model_version
         declared = newest_declaration(connection)
     if number is None:
-        raise NothingPredicts
+        raise NoChampion(what="its predictions are those that are explained")
     scorer = load_scorer(engine, number)
     version, learned = version_with_rows(engine, number)
     background = drawn(features_of(learned), BACKGROUND_ROWS, version.seed)

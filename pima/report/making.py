@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage
-from pima.errors.extras import install_line
+from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage, install_line
 from pima.logs import get_logger
 from pima.report.contents import gather
 from pima.runs.whole_file import written_aside

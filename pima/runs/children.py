@@ -53,11 +53,7 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._line: str | None = None
         self._listener = threading.Thread(target=self._listen, name="child's stderr", daemon=True)
-        try:
-            self._listener.start()
-        except RuntimeError:  # no more threads: nobody would see to the child
-            self._process.kill()
-            raise
+        self._listener.start()
 
     def wait(self, time_limit_seconds: float, grace_seconds: float) -> ChildEnd:
         """Wait for its end; where its time is up, ask it to stop, and kill it where it does not."""
@@ -155,27 +151,19 @@ class RunningChildren:
     @property
     def run_ids(self) -> list[int]:
         """The runs whose children run."""
-        return [running.run_id for running in self._all()]
-
-    def _all(self) -> list[Running]:
-        with self._lock:
-            return list(self._running.values())
+        return [running.run_id for running in self._running.values()]
 
     def start(self, job: str, run_id: int, launch: Callable[[], Child], wait_for_end: Callable[[Child], None]) -> bool:
         """Launch a child and have a thread wait for its end; False, and nothing launched, where all are to stop.
 
-        Raises OSError or RuntimeError: there is no such program, or no more processes, threads or files.
+        Raises OSError: there is no such program, or no more processes or files.
         """
         with self._lock:
             if self._stopping.is_set():
                 return False
             child = launch()
             waiter = threading.Thread(target=wait_for_end, args=(child,), name=job, daemon=True)
-            try:
-                waiter.start()
-            except RuntimeError:
-                child.kill_after(0)
-                raise
+            waiter.start()
             self._running[job] = Running(run_id, child, waiter)
             return True
 
@@ -198,8 +186,3 @@ class RunningChildren:
         until = time.monotonic() + _SECONDS_TO_WRITE_DOWN
         for each in running.values():
             each.waiter.join(max(0.0, until - time.monotonic()))
-
-    def wait(self) -> None:
-        """Wait until every child that runs now has ended and its end is in `runs`."""
-        for each in self._all():
-            each.waiter.join()

@@ -29,8 +29,6 @@ LONGEST_WAIT_FOR_PULL = timedelta(hours=1)
 """How long a job waits for the pull of its tick, with all its attempts: a night's rows must not wait for a source that
 is away, or hangs."""
 
-_A_YEAR = timedelta(days=366)
-
 
 @dataclass(frozen=True, slots=True)
 class Owed:
@@ -150,10 +148,6 @@ class DueRuns:
                 # Since when each is pulled at these ticks, so that health can tell when one is overdue.
                 runs.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
         for job, schedule in self._schedules.items():
-            for oddity in schedule.oddities(now, now + _A_YEAR):
-                what = "does not exist" if oddity.skipped else "comes twice"
-                text = f"{oddity.wall_time:%Y-%m-%d %H:%M} {what} in {schedule.time_zone}; the job runs once that day"
-                get_logger().warning("clock change", job=job, explanation=text, runs_at=oddity.moment.isoformat())
             self._handled[job] = now
             self._catch_up(job, schedule, now)
             first = schedule.next(now)

@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError
@@ -27,69 +26,15 @@ from pima.logs import get_logger
 from pima.runs.children import Child, CommandLine, RunningChildren, what_became_of_it
 from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.runs.recorded_run import StopRequest
-from pima.runs.ticks import PULL, TickTrigger, schedules
+from pima.runs.ticks import PULL, schedules
 from pima.settings.reading import without_urls
 from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import ChildEnd, Status, start_run
 
-_SECONDS_BETWEEN_STEPS = 5
+_MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)
-
-
-class Ends:
-    """The ends of runs, written down by the threads that wait for children."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: ScheduleSettings,
-        clock: Callable[[], datetime],
-        on_end: Callable[[str, str], None],
-        stopping: threading.Event,
-    ) -> None:
-        self._engine, self._settings, self._clock, self._stopping = engine, settings, clock, stopping
-        self._on_end = on_end
-        self.of_children: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
-        """Each child's end once: its job, and the attempt that follows."""
-
-    def wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
-        """Do all that a child's waiting thread does."""
-        retry = None
-        try:
-            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
-            retry = self._settle(due, run_id, ended)
-        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
-            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
-            self.close(run_id, Status.FAILED, "end_not_told")
-        finally:
-            self.of_children.put((due.job, retry))
-
-    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
-        """Write the end down; then another attempt follows, or the end is told of."""
-        status, error_code = what_became_of_it(ended, self._stopping.is_set())
-        final = self.close(run_id, status, error_code, ended)
-        log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
-        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
-        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
-            self._on_end(due.job, final)
-            return None
-        # Twice as long each time, and not at the same moment as everybody else.
-        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
-        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
-        not_before = self._clock() + timedelta(seconds=wait)
-        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
-
-    def close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
-        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
-        try:
-            with writing(self._engine) as connection:
-                return runs.close_attempt(connection, run_id, status, error_code, ended)
-        except PimaError as error:
-            # The row stays `running`, and whoever looks next finds its heartbeat stale.
-            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
-            return str(status)
 
 
 class Scheduler:
@@ -112,17 +57,26 @@ class Scheduler:
         what is pulled before each tick."""
         self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
         self._command, self._environ = command, environ
-        self.schedules = schedules(settings)
+        self._schedules = schedules(settings)
         self._host = socket.gethostname()
         self._stopping = threading.Event()
-        self._due = DueRuns(engine, settings, self.schedules, self._host, sources)
+        self._due = DueRuns(engine, settings, self._schedules, self._host, sources)
         self._running = RunningChildren(settings.grace_seconds, self._stopping)
-        self._ends = Ends(engine, settings, clock, on_end, self._stopping)
+        self._ended: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
+        """Each child's end once: its job, and the attempt that follows."""
 
     @property
     def stopping(self) -> bool:
         """Whether `end` was called; no child is started any more."""
         return self._stopping.is_set()
+
+    @property
+    def seconds_to_the_next_step(self) -> float:
+        """Until the next tick; soon in any case, since children end and clocks are set."""
+        now = self._clock()
+        ticks = (schedule.next(now) for schedule in self._schedules.values())
+        waits = [(tick - now).total_seconds() for tick in ticks if tick is not None]
+        return min(_MOST_SECONDS_BETWEEN_STEPS, *waits)
 
     def begin(self) -> None:
         """Deal with what is owed from before: crashed runs are closed, ticks that went by are caught up or noted.
@@ -139,8 +93,8 @@ class Scheduler:
         """Do everything that is due now; by one thread, as often as one likes."""
         # The time before the ends: whoever knows of an end and sets the clock on finds the job free for its next tick.
         now = self._clock()
-        while not self._ends.of_children.empty():
-            job, retry = self._ends.of_children.get_nowait()
+        while not self._ended.empty():
+            job, retry = self._ended.get_nowait()
             self._running.forget(job)
             if retry is not None:
                 self._due.waiting.append(retry)
@@ -258,42 +212,67 @@ class Scheduler:
         environ = self._environ if due.job == PULL else without_urls(self._environ)
         launch = partial(Child, self._command(due.job, run_id), environ)
         try:
-            if not self._running.start(due.job, run_id, launch, partial(self._ends.wait_for_end, due, run_id)):
-                self._ends.close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
-        except (OSError, RuntimeError) as error:  # no such program, no more processes, threads or files
+            if not self._running.start(due.job, run_id, launch, partial(self._wait_for_end, due, run_id)):
+                self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
+        except OSError as error:  # no such program, no more processes or files
             get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
-            self._ends.close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
+            self._close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
             self._on_end(due.job, Status.FAILED)
+
+    def _wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
+        """Do all that a child's waiting thread does."""
+        retry = None
+        try:
+            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+            retry = self._settle(due, run_id, ended)
+        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
+            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
+            self._close(run_id, Status.FAILED, "end_not_told")
+        finally:
+            self._ended.put((due.job, retry))
+
+    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
+        """Write the end down; then another attempt follows, or the end is told of."""
+        status, error_code = what_became_of_it(ended, self._stopping.is_set())
+        final = self._close(run_id, status, error_code, ended)
+        log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
+        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
+        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
+            self._on_end(due.job, final)
+            return None
+        # Twice as long each time, and not at the same moment as everybody else.
+        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
+        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
+        not_before = self._clock() + timedelta(seconds=wait)
+        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
+
+    def _close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
+        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
+        try:
+            with writing(self._engine) as connection:
+                return runs.close_attempt(connection, run_id, status, error_code, ended)
+        except PimaError as error:
+            # The row stays `running`, and whoever looks next finds its heartbeat stale.
+            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
+            return str(status)
 
     def end(self) -> None:
         """Ask the children to stop, all at once; kill those that have not within the grace time."""
         self._running.stop()
 
-    def wait_for_children(self) -> None:
-        """Wait until every child that runs now has ended and its end is in `runs`."""
-        self._running.wait()
-
 
 def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
     """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
-
-    APScheduler wakes the steps at each tick, and a few seconds' wait does besides, whatever anybody's clock says.
 
     Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
     where the database is away, a defect.
     """
     steps = _Steps(scheduler)
-    waker = BackgroundScheduler(timezone=UTC)
-    for job, schedule in scheduler.schedules.items():
-        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        waker.add_job(steps.wake.set, TickTrigger(schedule), id=job, **options)
-    waker.start()
+    steps.start()
     try:
-        steps.start()
         while steps.is_alive() and not stop.requested:
             time.sleep(0.2)
     finally:
-        waker.shutdown(wait=False)
         scheduler.end()
     if steps.error is not None:
         raise steps.error
@@ -305,7 +284,6 @@ class _Steps(threading.Thread):
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(name="steps", daemon=True)  # it may hang on a silent database when the process ends
         self._scheduler = scheduler
-        self.wake = threading.Event()
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -313,7 +291,6 @@ class _Steps(threading.Thread):
             self._scheduler.begin()
             while not self._scheduler.stopping:
                 self._scheduler.step()
-                self.wake.wait(_SECONDS_BETWEEN_STEPS)
-                self.wake.clear()
+                time.sleep(self._scheduler.seconds_to_the_next_step)
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self.error = error

@@ -8,11 +8,9 @@ hour, and none on some of those days.)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from pima.errors import WrongConfiguration
@@ -24,53 +22,34 @@ JOBS = ("retrain", "score")
 PULL = "pull"
 """What comes before the job at each of their ticks, where there are sources; it has no schedule of its own."""
 
+_EXPECTED = (
+    "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, numbers, lists, ranges "
+    "from low to high, and steps, within the field's limits, and weekdays by name (mon to sun), since some count them "
+    "from Sunday, some from Monday; the time zone by its IANA name, such as Europe/Berlin"
+)
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.
 _A_DAY = timedelta(days=1)
-_A_FEW_HOURS = timedelta(hours=4)
 _TINY = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Oddity:
-    """A tick of a fixed hour on the day of a clock change, at a wall time that does not exist or comes twice."""
-
-    wall_time: datetime
-    """As the schedule means it, without a zone."""
-    moment: datetime
-    """When the job runs, UTC."""
-    skipped: bool
-    """True where the clock jumps over it, False where it comes twice."""
 
 
 class Schedule:
     """One job's crontab expression in one time zone."""
 
     def __init__(self, expression: str, time_zone: str) -> None:
-        """Five fields, or six with seconds first. Raises WrongConfiguration, saying what is wrong.
-
-        Weekdays by name only: cron counts them from Sunday and APScheduler from Monday.
-        """
+        """Raises WrongConfiguration."""
         self.expression, self.time_zone = expression, time_zone
-        fields, named = expression.split(), f"schedule '{expression}'"
-        if len(fields) not in (5, 6):
-            expected = "five crontab fields (minute hour day month weekday), or six with seconds first"
-            raise WrongConfiguration(what=named, expected=expected)
-        if not _names_weekdays(fields[-1]):
-            expected = "weekdays by name (mon to sun), since some count them from Sunday, some from Monday"
-            raise WrongConfiguration(what=named, expected=expected)
+        fields = expression.split()
         names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
         try:
+            if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
+                raise ValueError
             self._zone = ZoneInfo(time_zone)
-        except (ValueError, LookupError, OSError):
-            expected = "an IANA time zone such as Europe/Berlin"
-            raise WrongConfiguration(what=f"{named} in time zone '{time_zone}'", expected=expected) from None
-        try:
             # On a wall clock of its own, which knows no zone: UTC stands for it.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
-        except (ValueError, LookupError):
-            expected = "in each field *, numbers, lists, ranges from low to high, and steps, within the field's limits"
-            raise WrongConfiguration(what=named, expected=expected) from None
+        except (ValueError, LookupError, OSError):
+            what = f"schedule '{expression}' in time zone '{time_zone}'"
+            raise WrongConfiguration(what=what, expected=_EXPECTED) from None
         self._has_every_hour = _names_every_hour(self._wall)
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
@@ -97,33 +76,6 @@ class Schedule:
             ticks = self.between(start, until)
             span *= 4
         return ticks[-count:]
-
-    def oddities(self, after: datetime, until: datetime) -> list[Oddity]:
-        """The ticks that a clock change touches, one for each change; none where each hour has its own."""
-        found: list[Oddity] = []
-        if self._has_every_hour:
-            return found
-        for change in self._clock_changes(after, until):
-            near = (self._oddity(wall) for wall, _ in self._ticks(change - _A_FEW_HOURS, change + _A_FEW_HOURS))
-            found += [oddity for oddity in near if oddity is not None][:1]
-        return found
-
-    def _clock_changes(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """Find clock changes to the hour; a schedule of seconds has too many ticks to look at each."""
-        moment, offset = after, after.astimezone(self._zone).utcoffset()
-        while moment < until:
-            moment += timedelta(hours=1)
-            if (now := moment.astimezone(self._zone).utcoffset()) != offset:
-                yield moment
-            offset = now
-
-    def _oddity(self, wall: datetime) -> Oddity | None:
-        naive = wall.replace(tzinfo=None)
-        first, second = (naive.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in (0, 1))
-        if first == second:
-            return None
-        moment = self._moment(wall)
-        return Oddity(naive, moment, skipped=moment.astimezone(self._zone).replace(tzinfo=None) != naive)
 
     def _ticks(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
         last = self._as_wall(until) + self._shift(until)
@@ -184,13 +136,3 @@ def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime 
 def pull_of(source: str) -> str:
     """A source by the name that it has among the schedules."""
     return f"{PULL} {source}"
-
-
-class TickTrigger(BaseTrigger):  # type: ignore[misc]
-    """A schedule as APScheduler asks for it."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        return self._schedule.next(max(now - _TINY, previous_fire_time or now - _TINY))

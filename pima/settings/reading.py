@@ -10,32 +10,37 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import fields
 
-from pima.core.features import Declaration, Feature, Outcome, first_fault
-from pima.core.source import MappedColumn, Source, first_faulty_source
+from pima.core.features import Declaration, Features, Outcome, first_fault
+from pima.core.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
-from pima.settings.sections import SECTIONS, Settings
+from pima.settings.sections import SECTIONS, Frozen, Settings
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 SHIPPED_FILE = Path(__file__).parent.parent / "data" / "features.toml"
 
-_DECLARING = ("outcome", "feature")
-"""The sections of a declaration, which the settings' file may hold too."""
 _SOURCE_PREFIX = "PIMA_SOURCE__"
-_MAPPED_COLUMNS = "for each feature a column's name, or a table with column, factor, offset, words"
-_LACKING_OR_UNKNOWN = r"Object (missing required|contains unknown) field `(.*?)`"
-
 _JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
 # Variables of ours that are not settings of a section.
 _OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | {
     f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")
 }
+
+_Kind = TypeVar("_Kind", bound=Struct)
+
+
+class _Declaring(Frozen, frozen=True):
+    """The sections of a declaration, which the settings' file may hold too."""
+
+    outcome: Outcome
+    feature: Features
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -50,6 +55,48 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise WrongConfiguration(what=f"{path} is not TOML", expected=f"valid TOML ({error})") from None
 
 
+def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _Kind:
+    """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong, not what stood there."""
+    try:
+        return msgspec.convert(dict(sections), kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        what, expected = _fault(str(error), sections, kind)
+        raise WrongConfiguration(what=f"{path}: {what}", expected=expected) from None
+
+
+def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
+    """Translate msgspec's message: what is wrong, by the names of keys and sections, and what was expected."""
+    # A key that is none is said to stand "at `key` in" its table.
+    at, place = re.search(r"(?:at|in) `\$(.*?)`", error), ""
+    for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", at[1] if at else ""):
+        if get_origin(kind) is dict:  # the keys in it are somebody's own
+            break
+        if key:
+            document, kind = document.get(key), _types(kind)[key]
+            place += f".{key}" if place else key
+        else:
+            document, kind = document[int(position)], get_args(kind)[0]
+            name = document.get("name") if isinstance(document, dict) else None
+            place = _numbered(place, int(position), name)
+    if found := re.match(r"Object (missing required|contains unknown) field `(.*?)`", error):
+        if get_origin(kind) is dict:  # of one of its values
+            (kind,) = (each for each in get_args(get_args(kind)[1]) if issubclass(each, Struct))
+        does = "lacks" if found[1].startswith("missing") else "takes no key"
+        return f"{place or 'the file'} {does} {found[2]}", f"keys of: {', '.join(_types(kind))}"
+    return f"{place or 'the file'} can't be taken as it is", in_words(kind)
+
+
+def _numbered(section: str, position: int, name: object) -> str:
+    """Tell one of several sections by its number, and by its name where that can be shown."""
+    shown = f" ({name})" if isinstance(name, str) and name.isidentifier() else ""
+    return f"{section} {position + 1}{shown}"
+
+
+def _types(kind: type[Struct]) -> dict[str, Any]:
+    """The type of each key."""
+    return {each.encode_name: each.type for each in fields(kind)}
+
+
 def read_declaration(path: Path) -> Declaration:
     """Read a TOML file of [outcome] and [[feature]] and nothing else. Raises WrongConfiguration with the key."""
     return declaration_of(read_toml(path), path)
@@ -57,95 +104,30 @@ def read_declaration(path: Path) -> Declaration:
 
 def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
     """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that is wrong."""
-    for section in sections:
-        if section not in _DECLARING:
-            what = f"{path}: there is no section {section}"
-            raise WrongConfiguration(what=what, expected="[outcome] and [[feature]]")
-    try:
-        declaration = msgspec.convert(dict(sections), Declaration, str_keys=True)
-    except msgspec.ValidationError as error:
-        raise _wrong_declaration(path, str(error), sections) from None
+    found = _converted(sections, _Declaring, path)
+    declaration = Declaration(found.outcome, found.feature)
     fault = first_fault(declaration)
     if fault is not None:
         raise WrongConfiguration(what=f"{path}: {fault.key} {fault.what}", expected=fault.expected)
     return declaration
 
 
-def _wrong_declaration(path: Path, error: str, sections: Mapping[str, Any]) -> WrongConfiguration:
-    # A code that is none is said to stand "at `key` in" its table.
-    at = re.search(r"(?:at|in) `\$\.(outcome|feature)(?:\[(\d+)\])?\.?(\w*)", error)
-    if at is None:
-        lacking = re.match(_LACKING_OR_UNKNOWN, error)
-        what = f"{path}: its sections can't be taken as they are" + (f" ({lacking[2]})" if lacking else "")
-        return WrongConfiguration(what=what, expected="[outcome] and one [[feature]] or more")
-    section, position, key = at.groups()
-    where = f"{path}: {section}"
-    if position is not None:
-        name = _shown_name(sections["feature"][int(position)])
-        where += f" {int(position) + 1}" + (f" ({name})" if name else "")
-    kind = Outcome if section == "outcome" else Feature
-    return _wrong_key(where, f"{where}.{key}" if key else "", kind, key, f"[[{section}]]", error)
-
-
-def _wrong_key(
-    where: str, key_in_place: str, kind: type[msgspec.Struct], key: str, section: str, error: str
-) -> WrongConfiguration:
-    """Translate msgspec's message to the place and the name of a key; what stood there is not told."""
-    if found := re.match(_LACKING_OR_UNKNOWN, error):
-        does = "lacks" if found[1].startswith("missing") else "has no key"
-        expected = f"keys of: {', '.join(kind.__struct_fields__)}"
-        return WrongConfiguration(what=f"{where} {does} {found[2]}", expected=expected)
-    if not key:
-        return WrongConfiguration(what=f"{where} is not a table", expected=f"{section} and keys in it")
-    expected = _MAPPED_COLUMNS if key == "columns" else in_words(_type_of(kind, key))
-    return WrongConfiguration(what=f"{key_in_place} can't be taken as it is", expected=expected)
-
-
-def _shown_name(section: object) -> str:
-    """The name in a section where it has one that can be shown, else nothing."""
-    name = section.get("name") if isinstance(section, dict) else None
-    return name if isinstance(name, str) and name.isidentifier() else ""
-
-
-def _type_of(kind: type[msgspec.Struct], key: str) -> Any:
-    return next(field.type for field in msgspec.structs.fields(kind) if field.name == key)
-
-
 SHIPPED = read_declaration(SHIPPED_FILE)
 """The eight measurements of the Pima set: what is scored where the settings declare nothing."""
 
 
-def sources_of(section: Any, path: Path) -> tuple[Source, ...]:
-    """Convert [[source]] to sources. Raises WrongConfiguration with the first key that is wrong."""
-    try:
-        sources = msgspec.convert(section, tuple[Source, ...])
-    except msgspec.ValidationError as error:
-        raise _wrong_source(path, str(error), section) from None
-    if (found := first_faulty_source(sources)) is not None:
-        source, fault = found
-        what = f"{path}: {_source_place(source.name)} {fault.key} {fault.what}"
-        raise WrongConfiguration(what=what, expected=fault.expected)
-    for source in sources:
+def _require_usable(sources: tuple[Source, ...], path: Path) -> None:
+    """Raises WrongConfiguration with the first key of a source that is wrong."""
+    faulty = first_faulty_source(sources)
+    for position, source in enumerate(sources):
+        place = f"{path}: {_numbered('source', position, source.name)}:"
+        if faulty and source is faulty[0]:
+            raise WrongConfiguration(what=f"{place} {faulty[1].key} {faulty[1].what}", expected=faulty[1].expected)
         try:
             ZoneInfo(source.time_zone)
         except (ValueError, LookupError, OSError):
-            what = f"{path}: {_source_place(source.name)} time_zone is none that is known"
-            raise WrongConfiguration(what=what, expected="an IANA time zone such as Europe/Berlin") from None
-    return sources
-
-
-def _wrong_source(path: Path, error: str, section: Any) -> WrongConfiguration:
-    at = re.search(r"at `\$\[(\d+)\]\.?(\w*)", error)
-    if at is None:
-        return WrongConfiguration(what=f"{path}: source can't be taken as it is", expected="[[source]] and keys in it")
-    where, key = f"{path}: {_source_place(_shown_name(section[int(at[1])]))}", at[2]
-    place = f"{where} {key}" if key else where
-    kind = MappedColumn if key and re.match(_LACKING_OR_UNKNOWN, error) else Source
-    return _wrong_key(place, place, kind, key, "[[source]]", error)
-
-
-def _source_place(name: str) -> str:
-    return f"source {name}:" if name.isidentifier() else "a source:"
+            expected = "an IANA time zone such as Europe/Berlin"
+            raise WrongConfiguration(what=f"{place} time_zone is none that is known", expected=expected) from None
 
 
 def url_variable(name: str) -> str:
@@ -163,34 +145,21 @@ def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, .
     known = {url_variable(source.name) for source in sources}
     for variable in sorted(environ.keys() - without_urls(environ).keys()):
         if variable.removesuffix("_FILE") not in known:
-            what = f"the variable {variable} is the URL of no source"
-            raise WrongConfiguration(what=what, expected=_expected_of_a_source(variable, known))
-
-
-def _expected_of_a_source(variable: str, known: set[str]) -> str:
-    named = re.fullmatch(rf"{_SOURCE_PREFIX}([A-Z][A-Z0-9_]*?)__URL(_FILE)?", variable)
-    declared = f'that it is unset, or a [[source]] with name = "{named[1].lower()}" in the settings' if named else ""
-    others = f"one of: {', '.join(sorted(known))}" if known else ""
-    return "; or ".join(filter(None, (declared, others))) or "that it is unset: the settings have no [[source]]"
+            declared = ", ".join(sorted(known)) or "none, since the settings have no [[source]]"
+            expected = f"that it is unset, or the URL of a [[source]] in the settings: {declared}"
+            raise WrongConfiguration(what=f"the variable {variable} is the URL of no source", expected=expected)
 
 
 def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     """Merge file and variables; None means the default file. Raises WrongConfiguration naming the key."""
     path = config or DEFAULT_CONFIG
-    merged = read_toml(path)
-    for section in _DECLARING:
-        merged.pop(section, None)
-    sources = sources_of(merged.pop("source", []), path)
+    merged = {name: section for name, section in read_toml(path).items() if name not in _Declaring.__struct_fields__}
     for variable, (section, key, text) in _variables(environ).items():
-        merged.setdefault(section, {})
-        if not isinstance(merged[section], dict):
-            raise _no_section(path, section)
-        merged[section][key] = _checked_text(variable, section, key, text)
-    try:
-        settings = msgspec.convert(merged, Settings)
-    except msgspec.ValidationError as error:
-        raise _wrong_setting(path, str(error)) from None
-    return msgspec.structs.replace(settings, sources=sources)
+        if isinstance(merged.setdefault(section, {}), dict):
+            merged[section][key] = _checked_text(variable, section, key, text)
+    settings = _converted(merged, Settings, path)
+    _require_usable(settings.sources, path)
+    return settings
 
 
 def declared(config: Path | None, settings: Settings) -> Declaration:
@@ -200,35 +169,13 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
     """
     path = config or DEFAULT_CONFIG
     file = settings.declaration.file
-    sections = {name: section for name, section in read_toml(path).items() if name in _DECLARING}
+    sections = {name: section for name, section in read_toml(path).items() if name in _Declaring.__struct_fields__}
     if sections and file:
         what = f"{path}: declaration.file names {file}, and {' and '.join(sections)} stand in the settings too"
         raise WrongConfiguration(what=what, expected="the features in one of the two")
     if file:
         return read_declaration(path.parent / file)
     return declaration_of(sections, path) if sections else SHIPPED
-
-
-def _wrong_setting(path: Path, error: str) -> WrongConfiguration:
-    at = re.search(r"at `\$\.(\w+)\.?(\w*)`$", error)
-    section, key = at.groups() if at else ("", "")
-    unknown = re.match(r"Object contains unknown field `(.*?)`(?: - at |$)", error)
-    if unknown:
-        names, what = (SECTIONS[section], f"[{section}] has no key") if section else (SECTIONS, "there is no section")
-        expected = f"one of: {', '.join(sorted(names))}"
-        return WrongConfiguration(what=f"{path}: {what} {unknown[1]}", expected=expected)
-    if not key:
-        return _no_section(path, section)
-    expected = in_words(_type_of_setting(section, key))
-    return WrongConfiguration(what=f"{path}: {section}.{key} can't be taken as it is", expected=expected)
-
-
-def _no_section(path: Path, section: str) -> WrongConfiguration:
-    return WrongConfiguration(what=f"{path}: {section} is not a section", expected=f"[{section}] and keys in it")
-
-
-def _type_of_setting(section: str, key: str) -> Any:
-    return _type_of(_type_of(Settings, section), key)
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
@@ -251,7 +198,7 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
 
 def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     """A variable's text as the type of its key."""
-    key_type = _type_of_setting(section, key)
+    key_type = _types(_types(Settings)[section])[key]
     # One by one: of a number or a text together, msgspec would take a number's text for the text.
     for one_type in get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,):
         with suppress(msgspec.ValidationError):
@@ -308,6 +255,8 @@ def in_words(key_type: Any) -> str:
         return f"a table: {in_words(parts[0])} = {in_words(parts[1])}, ..."
     if origin is tuple:
         return f"a list, each {in_words(parts[0])}"
+    if origin is None and issubclass(key_type, Struct):
+        return f"a table with keys of: {', '.join(_types(key_type))}"
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin is Annotated:

@@ -166,7 +166,7 @@ class DeclarationSettings(Frozen, frozen=True):
     file: str = ""
 
 
-class Settings(Frozen, frozen=True):
+class Settings(Frozen, frozen=True, rename={"sources": "source"}):
     """All of it; every field has the default that config/pima.toml shows."""
 
     declaration: DeclarationSettings = DeclarationSettings()

@@ -109,11 +109,8 @@ def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
 
 def kept_snapshots(connection: Connection) -> list[int]:
     """The versions whose snapshot is kept, oldest first."""
-    return list(
-        connection.execute(
-            select(training_snapshots.c.model_version).order_by(training_snapshots.c.model_version)
-        ).scalars()
-    )
+    versions = training_snapshots.c.model_version
+    return list(connection.scalars(select(versions).order_by(versions)))
 
 
 def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -> None:

@@ -48,6 +48,27 @@ class Status(StrEnum):
     """A tick that was let go, for the reason in error_code."""
 
 
+ENDINGS = {
+    "killed_by_": "Something killed the job with this signal. SIGKILL is often the kernel, out of memory: look at its "
+    "log and at the container's limit. A smaller `score.batch_rows` needs less.",
+    "heartbeat_lost": "The run gave no sign of life for `schedule.stale_seconds`: its machine or its process went "
+    "away. Its rows wait again, and the scheduler catches its tick up.",
+    "timed_out": "The job took longer than `schedule.time_limit_minutes` and was stopped. Find out what it waited "
+    "for. A first load of millions of rows may need a higher limit.",
+    "not_started": "The child process could not be started. Look at the machine's limits of memory and processes.",
+    "end_not_told": "The scheduler failed while it recorded how the job ended. That is a defect of pima: report it. "
+    "What the job committed stays.",
+    "exit_code_": "The job ended with this exit code before it could record why. Read `error_line` in `runs`.",
+    "killed_at_stop": "The scheduler was stopped, and the job did not end within `schedule.grace_seconds`. Its last "
+    "batch waits again.",
+    "stopped_before_it_began": "The scheduler was stopped as the job was about to start. Nothing is to be done.",
+    "still_running": "When the job was due, its run before was still going, or was waiting for its pull. If that "
+    "happens often, let it run less often.",
+    "nobody_was_there": "No scheduler was running when the job was due. Only the latest of such ticks is caught up.",
+    "too_late": "The job was due several times between two looks at the clock, as when the machine slept. It ran once.",
+}
+"""How runs end that no error of the job ended: `runs.error_code`, or how it begins, and what is to be done."""
+
 _STATUS_OF_EXIT_CODE = {
     DONE: Status.SUCCEEDED,
     REFUSED: Status.REFUSED,

@@ -44,7 +44,7 @@ from pima.store.registry import (
     require_declared,
     require_same_holdout,
 )
-from pima.store.tables import FEATURES, SCRIPT, TABLES, VIEWS, WITH_FEATURES, installation
+from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, installation
 
 HEAD = "0001"
 REVISIONS = ("0001",)
@@ -180,10 +180,7 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
 
 def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
     """Make all tables, views and indexes, with these columns for the features."""
-    listed = "".join(f"    {column(name)} DOUBLE PRECISION,\n" for name in columns)
-    for statement in statements(
-        database_of(connection).translated_schema(FEATURES.sub(rf"\g<1>{listed}\g<2>", SCRIPT))
-    ):
+    for statement in statements(database_of(connection).translated_schema(read_script(SCRIPT, columns))):
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # a percent sign is none
 
 
@@ -339,7 +336,7 @@ def require_roles(engine: Engine) -> None:
         what = f"--roles: this user may not make the roles that are not there yet ({', '.join(lacking)})"
         raise WrongUsage(
             what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f deploy/roles.sql"
-            " (docs/deployment.md). Nothing was migrated."
+            " (docs/do/give-roles.md). Nothing was migrated."
         )
 
 

@@ -80,16 +80,6 @@ def latest_change(engine: Engine, source: Source) -> object:
     return None if found == "-infinity" else found
 
 
-def any_change(engine: Engine, source: Source) -> object:
-    """Some row's time of change; None where no row has one. Raises SourceAway, SourceUnusable."""
-    column = _column(engine.dialect, source.changed_since)
-    with reading_source(engine, source.name) as connection:
-        rows = f"{_rows(engine.dialect, source)} WHERE {column} IS NOT NULL"
-        with closing(ask(connection, f"SELECT {column} FROM {rows}")) as result:
-            found = result.first()
-    return None if found is None else found[0]
-
-
 def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
     """The names of all its columns, in their order; no row is read."""
     with closing(ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")) as result:

@@ -13,9 +13,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Identity, Index, Integer, M
 
 from pima.store.database import Bytes, Id, Json, Key, Real, Timestamp
 
-SCRIPT = Path(__file__).with_name("schema.sql").read_text("utf-8")
-FEATURES = re.compile(r"( *-- features\n).*?( *-- end of features\n)", re.DOTALL)
-"""Where the script has the columns of the shipped declaration."""
+SCRIPT = Path(__file__).with_name("schema.sql")
 
 _KINDS = {
     "BIGINT": Id,
@@ -37,7 +35,7 @@ _INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX (\w+) ON (\w+) \((.*?)\)", re.MULT
 def _read(script: str) -> MetaData:
     """The script's tables with their keys and indexes; in `info` what each holds and, by name, its CHECKs."""
     made = MetaData()
-    for said, name, body in _TABLE.findall(FEATURES.sub("", script)):
+    for said, name, body in _TABLE.findall(script):
         bare = re.sub(" *--.*", "", body)
         keys = [key for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare) for key in listed.split(", ")]
         columns = [_column(keys, *found) for found in _COLUMN.findall(body)]
@@ -62,7 +60,8 @@ def _sentences(said: str) -> str:
     return " ".join(said.replace("--", "").split())
 
 
-metadata = _read(SCRIPT)
+_script = SCRIPT.read_text("utf-8")
+metadata = _read(_script)
 TABLES = tuple(metadata.tables.values())
 alerts = metadata.tables["alerts"]
 champion = metadata.tables["champion"]
@@ -89,9 +88,9 @@ tallies = metadata.tables["tallies"]
 test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
-VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _VIEW.findall(SCRIPT)}
+VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _VIEW.findall(_script)}
 VIEWS = {
-    view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _VIEW.findall(SCRIPT)
+    view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _VIEW.findall(_script)
 }
 """Each view -> the tables that it reads."""
 

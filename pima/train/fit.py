@@ -17,8 +17,7 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Features
 from pima.core.history import Split, features_of
-from pima.errors import TrainingExtraMissing
-from pima.errors.extras import install_line
+from pima.errors import TrainingExtraMissing, install_line
 from pima.logs import get_logger, quiet_native_code
 from pima.model.recipes import (
     Article,

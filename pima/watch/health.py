@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
-from pima.runs.ticks import JOBS, Schedule, pull_of, schedules
+from pima.runs.ticks import JOBS, PULL, Schedule, pull_of, schedules
 from pima.settings.sections import ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store
@@ -30,12 +31,68 @@ _ENDED_BADLY: dict[str, str] = {
 _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
+class Explained(NamedTuple):
+    """A code, for whoever looks it up."""
+
+    means: str
+    advice: str
+    """What to do, with the command; without a full stop."""
+
+
+_FAILED = (
+    "The last run of `{job}` that a scheduler started failed, was refused, crashed or gave up after its last try. The "
+    "code in brackets says why. The reason is gone when a run succeeds, whoever started it."
+)
+_OLD = (
+    "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
+    "`skipped` that it never ends in time, `interrupted` that somebody stops it each time."
+)
+_BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
+REASONS = {
+    "declaration_differs": Explained(
+        "The settings declare other features, or another outcome, than the database. Jobs refuse such settings, so "
+        "that nothing is scored.",
+        "Do all machines have the same settings? Set the declaration back, or look what carrying it over would do: "
+        "`python -m jobs.migrate --features --dry-run`",
+    ),
+    "scheduler_silent": Explained(
+        "No scheduler has given a sign of life for more than `schedule.stale_seconds`, or none ever has. Under cron "
+        "ignore it.",
+        "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
+    ),
+    **{f"{job}_failed": Explained(_FAILED.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
+    **{f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
+    "queue_old": Explained(
+        "A row has waited for more than two scoring periods. One that another transaction holds is passed over each "
+        "night.",
+        "Is the job running, and is there a champion? `python -m jobs.status`. On PostgreSQL `pg_stat_activity` shows "
+        "sessions that hold rows",
+    ),
+    "no_champion": Explained(
+        "Retraining works, but no verdict has made a champion yet, so that nothing can be scored. With few labels that "
+        "may be bad luck: the verdict says how many would make a champion likely.",
+        "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
+        "`python -m jobs.models list`",
+    ),
+    "rows_without_prediction": Explained(
+        "Too many rows that were new or changed since the last good night have no prediction: a pull or scoring "
+        "rejected them, or they never came onto the queue.",
+        "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row that scoring rejected. "
+        "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
+        "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
+        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are right, let one night pass with a "
+        "higher `health.most_without_prediction`",
+    ),
+}
+"""The reasons that health gives, explained."""
+
+
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """Something that is wrong with the service."""
 
     reason: str
-    """A code, as docs/operations.md explains it."""
+    """A code: one of REASONS, or that of the error that kept health from looking."""
     what: str
     source: str = ""
     cause: str = ""

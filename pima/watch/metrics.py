@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,6 +24,48 @@ _SECONDS_TO_WAIT = 10
 _COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
 """From the first scrape on, since an increase is only seen of what was there before."""
 _PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
+
+
+class Described(NamedTuple):
+    """A metric, as the endpoint describes it."""
+
+    text: str
+    labels: tuple[str, ...] = ()
+    is_counter: bool = False
+    """Else it is a gauge."""
+
+
+_BY_FIGURE, _BY_VERSION = ("figure", "feature"), ("figure", "version")
+METRICS = {
+    "pima_database_up": Described("1 where the figures could be read from the database"),
+    "pima_job_last_success_timestamp_seconds": Described("When the job last succeeded, seconds since 1970", ("job",)),
+    "pima_job_runs": Described("Runs by how they ended", ("job", "status"), is_counter=True),
+    "pima_job_duration_seconds": Described("How long the job's last finished run took", ("job",)),
+    "pima_source_last_success_timestamp_seconds": Described(
+        "When the source was last pulled, seconds since 1970", ("source",)
+    ),
+    "pima_source_rows": Described("Rows by what became of them when the source was last pulled", ("source", "result")),
+    "pima_rows": Described("Rows by what scoring made of them", ("result",), is_counter=True),
+    "pima_queue_rows": Described("Rows that wait to be scored"),
+    "pima_queue_oldest_seconds": Described("How long the oldest row has waited"),
+    "pima_new_rows": Described("Rows that were new or changed since the last good night, as of the last scoring"),
+    "pima_new_rows_without_prediction": Described("How many of them have no prediction"),
+    "pima_new_rows_alert": Described("1 where these are too many"),
+    "pima_champion_version": Described("The model version that scores; 0 for none"),
+    "pima_champion_holdout_accuracy": Described("The champion's accuracy on its test set when it was promoted"),
+    "pima_monitoring": Described("The last night's figures, by feature where they are about one", _BY_FIGURE),
+    "pima_monitoring_reference": Described("The same of the champion's training rows, or what is usual", _BY_FIGURE),
+    "pima_monitoring_allowed": Described("How far from the reference the figure may lie", _BY_FIGURE),
+    "pima_monitoring_alert": Described(
+        "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows", _BY_FIGURE
+    ),
+    "pima_realised": Described("What came true of each version's predictions, as of the last retraining", _BY_VERSION),
+    "pima_realised_low": Described("The lower bound of the same, of its 95 % interval", _BY_VERSION),
+    "pima_realised_high": Described("The upper bound of the same, of its 95 % interval", _BY_VERSION),
+    "pima_realised_outcomes": Described("How many outcomes the same rests on", _BY_VERSION),
+    "pima_realised_alert": Described("1 where less came true than may", _BY_VERSION),
+}
+"""Every metric; of sources only where the settings have some."""
 
 
 def serve_metrics(
@@ -59,8 +101,7 @@ class DatabaseFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = self._in_turn()
-        text = "1 where the figures could be read from the database"
-        yield GaugeMetricFamily("pima_database_up", text, value=0 if found is None else 1)
+        yield _single("pima_database_up", 0 if found is None else 1)
         yield from found or ()
 
     def _in_turn(self) -> list[Metric] | None:
@@ -86,82 +127,74 @@ class DatabaseFigures(Collector):
             self._turn.release()
 
 
-def _labelled(family: Any, values: Mapping[Any, float | None]) -> Metric:
-    """Give a family one value for each tuple of labels, but for those that are None."""
+def _single(name: str, value: float) -> Metric:
+    return _labelled(name, {(): value})
+
+
+def _labelled(name: str, values: Mapping[Any, float | None]) -> Metric:
+    """One value for each tuple of labels, but for those that are None."""
+    described = METRICS[name]
+    family = CounterMetricFamily if described.is_counter else GaugeMetricFamily
+    made = family(name, described.text, labels=described.labels)
     for labels, value in sorted(values.items()):
         if value is not None:
-            family.add_metric(labels, value)
-    metric: Metric = family
-    return metric
+            made.add_metric(labels, value)
+    return made
 
 
 def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
-    name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
-    yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
-    counts = dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection)
-    yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
+    yield _labelled("pima_job_last_success_timestamp_seconds", success)
+    yield _labelled("pima_job_runs", dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection))
     durations = {(job,): seconds for job, seconds in monitoring.last_durations(connection).items()}
-    text = "How long the job's last finished run took"
-    yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
+    yield _labelled("pima_job_duration_seconds", durations)
 
 
 def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
     success = {(source,): pull.at.timestamp() for source, pull in found.pulled.items()}
-    name, text = "pima_source_last_success_timestamp_seconds", "When the source was last pulled, seconds since 1970"
-    yield _labelled(GaugeMetricFamily(name, text, labels=["source"]), success)
+    yield _labelled("pima_source_last_success_timestamp_seconds", success)
     rows = {(source, what): pull.counts[what] for source, pull in found.pulled.items() for what in _PULLED}
-    text = "Rows by what became of them when the source was last pulled"
-    yield _labelled(GaugeMetricFamily("pima_source_rows", text, labels=["source", "result"]), rows)
+    yield _labelled("pima_source_rows", rows)
 
 
 def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     results = {(result,): float(rows) for result, rows in monitoring.rows_by_result(connection).items()}
-    yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
+    yield _labelled("pima_rows", results)
     waiting = found.waiting
-    yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
+    yield _single("pima_queue_rows", waiting.rows)
     age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
-    yield GaugeMetricFamily("pima_queue_oldest_seconds", "How long the oldest row has waited", value=max(age, 0.0))
+    yield _single("pima_queue_oldest_seconds", max(age, 0.0))
     new = found.new_rows or {"rows": 0, "without_prediction": 0, "too_many": False}
-    text = "Rows that were new or changed since the last good night, as of the last scoring"
-    yield GaugeMetricFamily("pima_new_rows", text, value=new["rows"])
-    without = "pima_new_rows_without_prediction"
-    yield GaugeMetricFamily(without, "How many of them have no prediction", value=new["without_prediction"])
-    yield GaugeMetricFamily("pima_new_rows_alert", "1 where these are too many", value=float(new["too_many"]))
+    yield _single("pima_new_rows", new["rows"])
+    yield _single("pima_new_rows_without_prediction", new["without_prediction"])
+    yield _single("pima_new_rows_alert", float(new["too_many"]))
 
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
-    text = "The model version that scores; 0 for none"
-    yield GaugeMetricFamily("pima_champion_version", text, value=found.champion.model_version or 0)
+    yield _single("pima_champion_version", found.champion.model_version or 0)
     if found.version is not None and found.version.metrics["holdout"]:
-        text = "The champion's accuracy on its test set when it was promoted"
-        accuracy = found.version.metrics["holdout"]["accuracy"]
-        yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=accuracy)
+        yield _single("pima_champion_holdout_accuracy", found.version.metrics["holdout"]["accuracy"])
 
 
 def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
-    for name, column, text in (
-        ("pima_monitoring", "value", "The last night's figures, by feature where they are about one"),
-        ("pima_monitoring_reference", "reference", "The same of the champion's training rows, or what is usual"),
-        ("pima_monitoring_allowed", "allowed", "How far from the reference the figure may lie"),
+    for name, column in (
+        ("pima_monitoring", "value"),
+        ("pima_monitoring_reference", "reference"),
+        ("pima_monitoring_allowed", "allowed"),
     ):
-        values = {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
-        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
+        yield _labelled(name, {(each.figure, each.feature): getattr(each, column) for each in found.of_nights})
     alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights}
-    text = "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows"
-    yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
+    yield _labelled("pima_monitoring_alert", alerts)
 
 
 def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
     by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in found.of_outcomes}
-    for name, column, text in (
-        ("pima_realised", "value", "What came true of each version's predictions, as of the last retraining"),
-        ("pima_realised_low", "low", "The lower bound of the same, of its 95 % interval"),
-        ("pima_realised_high", "high", "The upper bound of the same, of its 95 % interval"),
-        ("pima_realised_outcomes", "rows", "How many outcomes the same rests on"),
+    for name, column in (
+        ("pima_realised", "value"),
+        ("pima_realised_low", "low"),
+        ("pima_realised_high", "high"),
+        ("pima_realised_outcomes", "rows"),
     ):
-        values = {labels: getattr(each, column) for labels, each in by_labels.items()}
-        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
+        yield _labelled(name, {labels: getattr(each, column) for labels, each in by_labels.items()})
     alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
-    text = "1 where less came true than may"
-    yield _labelled(GaugeMetricFamily("pima_realised_alert", text, labels=["figure", "version"]), alerts)
+    yield _labelled("pima_realised_alert", alerts)

@@ -259,7 +259,7 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(sqlite: Databas
     ]
     what, _, advice = listener.got[1]["message"].splitlines()
     assert what == "Psi of glucose, of version 2, is 0.31 where it should be 0.7, give or take 0.1."
-    assert "docs/monitoring.md" in advice
+    assert "docs/do/watch-it.md" in advice
 
 
 def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listener: AlertReceiver) -> None:

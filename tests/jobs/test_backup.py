@@ -1,4 +1,4 @@
-"""Backups of both databases by what docs/operations.md names: what was there comes back, and works on."""
+"""Backups of both databases by what docs/do/back-up-and-restore.md names: what was there comes back, and works on."""
 
 import os
 import re
@@ -238,8 +238,8 @@ WAITING = 800
 
 def _commands(heading: str) -> str:
     """The first block of commands below a heading of the page, for this Python."""
-    page = (ROOT / "docs" / "operations.md").read_text()
-    found = re.search(rf"^#+ {heading}\n.*?^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "do" / "back-up-and-restore.md").read_text()
+    found = re.search(rf"^#+ {heading}\n.*?^```bash[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     return re.sub(r"\bpython\b", sys.executable, found[1])
 

@@ -39,7 +39,7 @@ def test_a_variable_of_a_source_that_is_not_declared_stops_the_pull_alone(
     ended = call(None, *command, **given)
     assert (ended.exit_code, variable in ended.stderr) == (2, False)
     if command == ("pull",):
-        wrong(call(sqlite, *command, **{variable: SECRET}), variable, 'name = "other" in the settings')
+        wrong(call(sqlite, *command, **{variable: SECRET}), variable, "or the URL of a [[source]]")
 
 
 def test_a_database_that_does_not_exist_is_named_without_the_password(server: str) -> None:

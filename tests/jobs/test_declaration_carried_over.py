@@ -96,8 +96,8 @@ def test_without_a_schema_there_is_nothing_to_carry_over(empty_database: Databas
     assert database.value("SELECT count(*) FROM declarations") == 1
 
 
-def test_that_models_go_on_with_the_numbers_of_another_unit_is_told(database: Database, tmp_path: Path) -> None:
-    config = configuration(tmp_path)
+def test_that_models_go_on_with_the_numbers_of_another_unit_is_told(sqlite: Database, tmp_path: Path) -> None:
+    database, config = sqlite, configuration(tmp_path)
     assert call(database, "migrate", "--config", config, "--features", "--reason", "x").exit_code == 0
     other = DECLARED.replace('unit = "mg/dL"\nlow = 0.1\nhigh = 20\n', 'unit = "umol/L"\nlow = 10\nhigh = 1800\n')
     for declared, is_told in ((DECLARED.replace("high = 20\n", "high = 30\n"), False), (other, True)):

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, event, text
 
 from pima.core.features import Declaration
 from pima.errors import DeclarationChanged
-from pima.intake.planning import open_source
-from pima.intake.pulling import Pull, pull_sources
+from pima.intake.pulling import Pull, open_source, pull_sources
 from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings

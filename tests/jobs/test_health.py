@@ -1,7 +1,5 @@
 """jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
 
-import subprocess
-import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +19,7 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from pima.watch.health import period
 from pima.watch.metrics import DatabaseFigures, serve_metrics
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, free_port, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients
 from tests.support.declared import configuration
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.shipped import ROOT
@@ -180,14 +178,6 @@ def test_a_period_is_the_same_on_the_days_of_a_clock_change(change: datetime) ->
         now = change + timedelta(minutes=minutes)
         assert period(Schedule("*/15 * * * *", "Europe/Berlin"), now) == timedelta(minutes=15)
         assert period(Schedule("0 * * * *", "Europe/Berlin"), now) == timedelta(hours=1)
-
-
-@on_sqlite
-def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Database) -> None:
-    shell = f"{sys.executable} -m jobs.health >&-"
-    environ = clean_environ() | {"DATABASE_URL": well.url} | well.environ
-    ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:

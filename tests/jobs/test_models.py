@@ -6,16 +6,21 @@ import pty
 import re
 import subprocess
 import sys
+import threading
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs import retrain
 from tests.support.databases import Database, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import install_models
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
+# How it is shown is no matter of the database.
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 MORE_DIGITS_THAN_A_PERSON_READS = re.compile(r"\d\.\d{7,}")
 
@@ -31,6 +36,7 @@ def _verdicts(database: Database) -> dict[int, dict[str, Any]]:
     return {number: {"verdict": verdict, "against": against, **figures} for number, verdict, against, figures in read}
 
 
+@on_sqlite
 def test_a_version_is_listed_with_what_was_judged_on_the_same_rows(scored_database: Database) -> None:
     lines = call(scored_database, "models", "list").stdout.splitlines()
     verdicts = _verdicts(scored_database)
@@ -66,6 +72,7 @@ def test_the_list_s_json_has_each_verdict(scored_database: Database) -> None:
         assert listed[number]["metrics"]["holdout"]["accuracy"] == found["challenger"]["accuracy"]
 
 
+@on_sqlite
 def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(scored_database: Database) -> None:
     scored_database.execute("DELETE FROM promotions WHERE challenger = 1")
     figures = json.dumps({"challenger": None, "champion": None, "majority_correct": 7})
@@ -80,6 +87,7 @@ def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(sc
     assert first.rstrip().endswith("none recorded")
 
 
+@on_sqlite
 def test_on_eighty_columns_nothing_of_the_list_is_cut_off(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +106,7 @@ def test_on_eighty_columns_nothing_of_the_list_is_cut_off(
         assert f"{scores['correct']} of {scores['rows']}" in listed
 
 
+@on_sqlite
 def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_database: Database) -> None:
     call(scored_database, "models", "promote", "2", "--reason", "a person's word")
     shown = call(scored_database, "models", "show", "2").stdout
@@ -131,34 +140,33 @@ def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
     assert path.read_bytes() == there
 
 
-def _on_a_terminal(database: Database, job: str, *arguments: str) -> str:
-    """What a person sees of a command, stdout and stderr as they come."""
+def _on_a_terminal(database: Database) -> str:
+    """What a person sees of a retraining, stdout and stderr as they come."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"jobs.{job}", *arguments],
-        cwd=ROOT,
-        env=clean_environ() | {"DATABASE_URL": database.url, "TERM": "dumb", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
     seen = bytearray()
-    try:
-        while part := os.read(ours, 65536):
-            seen += part
-    except OSError:  # how Linux says that the other side is closed
-        pass
+
+    def read() -> None:
+        with suppress(OSError):  # how Linux says that the other side is closed
+            while part := os.read(ours, 65536):
+                seen.extend(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(theirs, "w") as terminal, redirect_stdout(terminal), redirect_stderr(terminal):
+        exit_code = retrain.main([], {"DATABASE_URL": database.url})
+    reader.join()
     os.close(ours)
-    assert process.wait() == 0, seen.decode()
+    assert exit_code == 0, seen.decode()
     return seen.decode().replace("\r\n", "\n")
 
 
-def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, trained: Path) -> None:
+def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("NO_COLOR", "1")
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     first = call(sqlite, "retrain").stdout
     assert re.search(r"(?m)^ *correct of \d+ +\d+ *$", first), first
-    seen = _on_a_terminal(sqlite, "retrain")
+    seen = _on_a_terminal(sqlite)
     assert not set("{}") & set(seen), seen
     assert not MORE_DIGITS_THAN_A_PERSON_READS.search(seen), seen
     assert all(line.count("=") <= 6 for line in seen.splitlines()), seen

@@ -16,7 +16,7 @@ from pima.store.engine import writing
 from pima.store.runs import Status, note_ticks
 from tests.support.databases import Database
 from tests.support.ledger import insert_run
-from tests.support.schedulers import START, TRUE, Clock, python, until
+from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children
 
 # What a scheduler asks of a database, test_scheduler_clock.py shows on both.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -60,7 +60,7 @@ def _settled(*schedulers: Scheduler) -> None:
     for _ in range(3):
         for scheduler in schedulers:
             scheduler.step()
-            scheduler.wait_for_children()
+            wait_for_children()
 
 
 def _scheduled(database: Database, columns: str = "job, status") -> list[tuple[Any, ...]]:
@@ -249,7 +249,7 @@ def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Datab
         scheduler.step()
     assert _scheduled(ran_before) == [("pull", "running")]
     over.touch()
-    first.wait_for_children()
+    wait_for_children()
     _settled(second, first)
     assert _scheduled(ran_before) == [PULLED, SCORED]
 

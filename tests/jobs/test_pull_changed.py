@@ -251,7 +251,6 @@ def test_a_time_that_is_still_to_come_hides_nothing(database: Database, clinic: 
 NO_TYPES_OF_TIMES = (
     ("integer", "extract(epoch FROM timestamp '2026-01-01')", "type int"),
     ("text", "'1.3.2026'", "type str"),
-    ("json", "'[1]'", "type list"),
 )
 
 

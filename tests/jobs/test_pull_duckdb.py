@@ -63,6 +63,20 @@ def test_a_parquet_file_is_a_source_by_a_query(sqlite: Database, clinic: Clinic)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 20}
 
 
+def test_a_csv_file_is_a_source_by_a_query_that_names_the_type_of_words(sqlite: Database, clinic: Clinic) -> None:
+    """DuckDB takes yes and no for truth values."""
+    clinic.insert(10, diabetic="yes")
+    clinic.insert(10, seed=2, diabetic="no")
+    path = clinic.folder / "visits.csv"
+    clinic.execute(f"COPY visits TO '{path}' (HEADER)")
+    clinic.url = "duckdb:///:memory:"
+    del clinic.settings["table"]
+    clinic.settings["query"] = f"SELECT * FROM read_csv('{path}')"
+    refused(sqlite, clinic, 3, "bad_outcome")
+    clinic.settings["query"] = f"SELECT * FROM read_csv('{path}', types = {{'diabetic': 'VARCHAR'}})"
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 20}
+
+
 def test_a_file_that_is_not_there_is_told_and_not_made(sqlite: Database, clinic: Clinic, tmp_path: Path) -> None:
     absent = tmp_path / "absent.duckdb"
     refused(sqlite, clinic, 2, "there is no such file", **{URL: f"duckdb:///{absent}"})

@@ -20,8 +20,7 @@ from sqlalchemy import Connection, event
 from pima.core.identifiers import canonical_text
 from pima.core.source import Source
 from pima.intake import pulling, source_reading
-from pima.intake.planning import OpenSource, open_source
-from pima.intake.pulling import Pull, pull_sources
+from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
 from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings

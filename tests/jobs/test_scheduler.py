@@ -29,20 +29,12 @@ from tests.support.databases import (
     wait_for,
 )
 from tests.support.ledger import insert_run
-from tests.support.schedulers import EVERY_SECOND, python, stop
+from tests.support.schedulers import EVERY_SECOND, python, stop, wait_for_children
 from tests.support.shipped import ROOT
 
 NEVER = "0 0 29 2 mon"
 # What a scheduler asks of a database, test_scheduler_clock.py shows on both.
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
-
-
-def test_a_time_that_a_clock_change_touches_is_warned_of(sqlite: Database) -> None:
-    process = sqlite.start("scheduler", PIMA_SCHEDULE__TIME_ZONE="Europe/Berlin", PIMA_SCHEDULE__CATCH_UP="none")
-    wait_for(lambda: sqlite.value("SELECT count(*) FROM schedules") == 2, process)
-    stderr = stop(process)
-    assert "does not exist in Europe/Berlin" in stderr
-    assert "comes twice in Europe/Berlin" in stderr
 
 
 @on_sqlite
@@ -164,7 +156,7 @@ def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(sqlite
     _wait_until(lambda: sqlite.execute("SELECT job, status FROM runs") == [("retrain", "try_again_later")])
     scheduler.step()
     go_on.set()
-    scheduler.wait_for_children()
+    wait_for_children()
     scheduler.step()
     assert sqlite.execute("SELECT job FROM runs") == [("retrain",)]
 
@@ -196,7 +188,7 @@ time.sleep(120)
         for backend in silent:
             os.kill(backend, signal.SIGCONT)
     hanging.join()
-    scheduler.wait_for_children()
+    wait_for_children()
     engine.dispose()
     retrained = "SELECT status, exit_code FROM runs WHERE job = 'retrain'"
     assert postgresql.execute(retrained) == [("interrupted", 143)]

@@ -26,7 +26,7 @@ from pima.store.engine import writing
 from pima.store.runs import mark_crashed, start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
-from tests.support.schedulers import START, TRUE, Clock, python, until
+from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children
 from tests.support.shipped import ROOT
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -60,7 +60,7 @@ def _with(settings: ScheduleSettings, **changed: float | str) -> ScheduleSetting
 def _settled(scheduler: Scheduler) -> None:
     """Do what is due now, to the end of its children."""
     scheduler.step()
-    scheduler.wait_for_children()
+    wait_for_children()
 
 
 def _after_a_night(
@@ -167,7 +167,7 @@ def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: 
     second.step()
     assert database.execute("SELECT job FROM runs") == [("retrain",)]
     over.touch()
-    first.wait_for_children()
+    wait_for_children()
     _settled(second)
     _settled(first)
     assert database.execute("SELECT job, status FROM runs ORDER BY id") == [
@@ -217,7 +217,7 @@ def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(sc
     scheduler = Scheduler(database.engine, settings, job_command(None), environ, clock)
     scheduler.begin()
     scheduler.step()  # retraining comes first; there is nothing to train on
-    scheduler.wait_for_children()
+    wait_for_children()
     scheduler.step()
     scheduler.end()  # Python takes longer to start than this
     assert _scheduled(database, "status, error_code, exit_code, signal") == [("interrupted", "interrupted", 143, None)]
@@ -239,7 +239,7 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed_and_the_next_tick_is_s
     clock.now += timedelta(days=1)
     scheduler.step()
     over.touch()
-    scheduler.wait_for_children()
+    wait_for_children()
     assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
@@ -266,22 +266,22 @@ def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, word
 
 @on_sqlite
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
-    monkeypatch.setattr("pima.runs.scheduler._SECONDS_BETWEEN_STEPS", 0.1)
+    """The next tick is in the future for ever, as it may be after a clock was set back."""
+    monkeypatch.setattr("pima.runs.scheduler._MOST_SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
     until = time.monotonic() + PATIENCE_SECONDS
     both = [("succeeded",)] * 2
     enough = property(lambda _self: _scheduled(ran_before) == both or time.monotonic() > until)
     monkeypatch.setattr(StopRequest, "requested", enough)
-    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, scheduler, clock))
+    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
     clock_runs.start()
     run_until_stopped(scheduler, stop)
     clock_runs.join()
     assert _scheduled(ran_before) == both
 
 
-def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock) -> None:
+def _let_two_nights_pass(database: Database, clock: Clock) -> None:
     for night in range(2):
         until = time.monotonic() + PATIENCE_SECONDS
         while (
@@ -289,7 +289,7 @@ def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock)
         ):
             assert time.monotonic() < until
             time.sleep(0.05)
-        scheduler.wait_for_children()  # a run that is still being put away would have the next tick skipped
+        wait_for_children()  # a run that is still being put away would have the next tick skipped
         clock.now += timedelta(days=1)
 
 

@@ -194,37 +194,33 @@ def without_rights(postgresql: Database) -> Iterator[Database]:
     postgresql.execute(f"DROP ROLE {role}")
 
 
-@pytest.mark.parametrize(
-    ("statement", "named"),
-    [
-        ("SELECT * FROM patients", "the table patients"),
-        ("INSERT INTO predictions DEFAULT VALUES", "the table predictions"),
-        ("SELECT * FROM current_predictions", "the view current_predictions"),
-        ("SELECT nextval('patients_id_seq')", "the sequence patients_id_seq"),
-    ],
-)
-def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(
-    without_rights: Database, statement: str, named: str
-) -> None:
-    error = error_of(lambda: without_rights.execute(statement))
-    assert type(error) is RightMissing
-    assert (error.exit_code, error.code) == (WRONG, "right_missing")
-    for said in (
-        named,
-        f"The role {without_rights.engine.url.username} lacks",
-        "pima_scheduler for scheduler, health and alert",
-        "pima_operator for status",
-        "42501",
-    ):
-        assert said in str(error)
+NAMED = {
+    "SELECT * FROM patients": "the table patients",
+    "INSERT INTO predictions DEFAULT VALUES": "the table predictions",
+    "SELECT * FROM current_predictions": "the view current_predictions",
+    "SELECT nextval('patients_id_seq')": "the sequence patients_id_seq",
+}
 
 
-@pytest.mark.parametrize("words", ["permission denied for table {}", "no entry for {}"])
-def test_somebodys_own_words_under_the_same_sqlstate_are_not_told(postgresql: Database, words: str) -> None:
-    raised = words.format(VALUE)
-    error = error_of(
-        lambda: postgresql.execute(f"DO $$ BEGIN RAISE EXCEPTION '{raised}' USING ERRCODE = '42501'; END $$")
-    )
-    assert type(error) is RightMissing
-    assert VALUE not in everything_told_by(error).replace(raised, "")
-    assert "server's log" in str(error)
+def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(without_rights: Database) -> None:
+    for statement, named in NAMED.items():
+        error = error_of(lambda statement=statement: without_rights.execute(statement))
+        assert type(error) is RightMissing
+        assert (error.exit_code, error.code) == (WRONG, "right_missing")
+        for said in (
+            named,
+            f"The role {without_rights.engine.url.username} lacks",
+            "pima_scheduler for scheduler, health and alert",
+            "pima_operator for status",
+            "42501",
+        ):
+            assert said in str(error)
+
+
+def test_somebodys_own_words_under_the_same_sqlstate_are_not_told(postgresql: Database) -> None:
+    for raised in (f"permission denied for table {VALUE}", f"no entry for {VALUE}"):
+        throw = f"DO $$ BEGIN RAISE EXCEPTION '{raised}' USING ERRCODE = '42501'; END $$"
+        error = error_of(lambda throw=throw: postgresql.execute(throw))
+        assert type(error) is RightMissing
+        assert VALUE not in everything_told_by(error).replace(raised, "")
+        assert "server's log" in str(error)

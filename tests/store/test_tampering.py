@@ -123,10 +123,10 @@ def test_a_view_that_shows_other_rows_is_told(sqlite: Database) -> None:
 LARGEST = 2**62
 
 
-@pytest.mark.parametrize("too_large", [2**63 - 1, 2**62 + 2**61 + 1])
-def test_an_id_that_would_leave_none_to_draw_is_refused(database: Database, too_large: int) -> None:
-    with pytest.raises(Exception, match=r"refused a statement"):
-        database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES ({too_large}, {VALUES})")
+def test_an_id_that_would_leave_none_to_draw_is_refused(database: Database) -> None:
+    for too_large in (2**63 - 1, 2**62 + 2**61 + 1):
+        with pytest.raises(Exception, match=r"refused a statement"):
+            database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES ({too_large}, {VALUES})")
     insert_patients(database, 1)
 
 

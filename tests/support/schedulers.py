@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pima.runs.ticks import JOBS, PULL
 from tests.support.databases import PATIENCE_SECONDS
 
 EVERY_SECOND = "* * * * * *"
@@ -38,6 +40,13 @@ class Clock:
 
 def python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
+
+
+def wait_for_children() -> None:
+    """Wait until the children of every scheduler in this process have ended, and their ends are in `runs`."""
+    for thread in threading.enumerate():
+        if thread.name in (*JOBS, PULL) and thread.is_alive():
+            thread.join()
 
 
 def until(file: Path) -> list[str]:

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pima
-from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, WorkersFailed, WrongUsage
-from pima.errors.extras import install_line
+from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, WorkersFailed, WrongUsage, install_line
 from pima.logs import Look, configure_logs, get_logger, resolved_look
 from pima.runs.recorded_run import StopRequest
 from pima.settings.sections import Settings

@@ -17,7 +17,7 @@ from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration, names_of
-from pima.errors import ArtifactDamaged, ModelFileRefused, NoChampionForFiles, NoSuchVersion, VersionHasNoBytes
+from pima.errors import ArtifactDamaged, ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer
 from pima.store import registry
@@ -65,13 +65,13 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
 
 
 def model_file(engine: Engine, number: int | None) -> bytes:
-    """Make the content of a model file, of the champion where no version is named. Raises NoChampionForFiles,
+    """Make the content of a model file, of the champion where no version is named. Raises NoChampion,
     NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
         if number is None:
             number = registry.read_champion(connection).model_version
         if number is None:
-            raise NoChampionForFiles()
+            raise NoChampion(what="it scores files unless --model names a version, or a model file")
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
         declaration = newest_declaration(connection)

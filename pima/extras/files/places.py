@@ -11,8 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from pima.errors import PartNotWritten, WrongUsage
-from pima.errors.extras import install_line
+from pima.errors import PartNotWritten, WrongUsage, install_line
 from pima.runs.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Feature, Features, code_of_label
@@ -230,18 +229,18 @@ def _scored(
     keys = keys_of(batch, part.input.keys)
     probabilities = model.scorer.model.probabilities(found.features)
     predicted = {
-        "probability": array_of(probabilities),
-        "predicted_class": array_of((probabilities >= model.scorer.threshold).astype(np.int8)),
-        "model_version": array_of(np.full(len(probabilities), model.version, dtype=np.int32)),
+        "probability": pa.array(probabilities),
+        "predicted_class": pa.array((probabilities >= model.scorer.threshold).astype(np.int8)),
+        "model_version": pa.array(np.full(len(probabilities), model.version, dtype=np.int32)),
     }
     if not found.reasons:
         return _beside(keys, predicted), None, ()
     rejected = {
-        "row_number": array_of(found.rejected + first_row),
+        "row_number": pa.array(found.rejected + first_row),
         "reason": pa.array(found.reasons, pa.string()),
         "field": pa.array(found.fields, pa.string()),
     }
-    kept, others = keys.take(array_of(found.accepted)), keys.take(array_of(found.rejected))
+    kept, others = keys.take(pa.array(found.accepted)), keys.take(pa.array(found.rejected))
     return _beside(kept, predicted), _beside(others, rejected), found.reasons
 
 
@@ -257,12 +256,8 @@ def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Fea
     """Of each feature the column that has this name."""
     measured = []
     for name, feature in zip(columns, features, strict=True):
-        column, is_null = batch.column(name), None
-        if column.null_count:
-            # From its bits: pyarrow's own way to numpy would import pandas where it is installed.
-            found = column.is_null()
-            each = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
-            is_null = each[found.offset : found.offset + len(found)].view(np.bool_)
+        column = batch.column(name)
+        is_null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
         measured.append(Column(_values(column, feature), is_null))
     return measured
 
@@ -274,9 +269,7 @@ def _values(column: pa.Array, feature: Feature) -> Float64Array:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         # One by one, as `load` takes them: decimals to the nearest float, and labels to their codes.
         return np.array([_value(value, feature) for value in column.to_pylist()], dtype=np.float64)
-    numbers = column.cast(pa.float64(), safe=False)
-    # What is null has some number beneath, or none.
-    return np.frombuffer(numbers.buffers()[1], dtype=np.float64)[numbers.offset : numbers.offset + len(numbers)]
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _value(value: object, feature: Feature) -> float:
@@ -286,14 +279,6 @@ def _value(value: object, feature: Feature) -> float:
         code = code_of_label(feature, value)
         return -1.0 if code is None else float(code)  # an unknown label is below all codes
     return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
-
-
-def array_of(numbers: NDArray[Any]) -> pa.Array:
-    """A column of numpy's without nulls. `pa.array` would import pandas where it is installed."""
-    contiguous = np.ascontiguousarray(numbers)
-    return pa.Array.from_buffers(
-        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)]
-    )
 
 
 # ---- by workers -----------------------------------------------------------------------------------------------------

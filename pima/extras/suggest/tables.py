@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from types import NoneType
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -117,25 +118,81 @@ def as_number(text: str) -> float | None:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class TableColumn:
-    """A column whose rows have gone by."""
+    """A column whose rows go by; what is told of them is asked for once all have.
+
+    The arrays grow in their place: pieces that are put together at the end would take as much memory again.
+    """
 
     name: str
-    kinds: Counter[str]
+    kinds: Counter[str] = field(default_factory=Counter)
     """Rows by what they hold."""
-    numbers: Float64Array
-    """(n,): those that are finite, ascending."""
-    words: Mapping[str, int] | None
-    """Different words and numbers, as words are compared, and the rows of each; None where more than `MOST_WORDS`."""
-    spelled: pd.Series
-    """(rows,): words and numbers as they stand there; without rows where `words` is None."""
-    key_type: KeyType | None
-    """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
-    keys."""
-    keys: Int64Array
-    """(rows,): hashes of these keys, 0 where there is none; without rows where `key_type` is None."""
-    different_keys: int
+    _key_types: set[KeyType | None] = field(default_factory=set)
+    _numbers: "array[float]" = field(default_factory=lambda: array("d"))
+    _hashes: "array[int] | None" = field(default_factory=lambda: array("q"))
+    _spellings: dict[str, int] | None = field(default_factory=dict)
+    """Of words and numbers, each with its code; None where there are too many."""
+    _codes: "array[int]" = field(default_factory=lambda: array("h"))
+
+    def take(self, values: Sequence[Any]) -> None:
+        """Read some more rows."""
+        # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
+        # What can't be read may not be hashed either.
+        pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
+        read = {pair: _read(*pair) for pair in dict.fromkeys(pairs)}
+        cells = [read[pair] for pair in pairs]
+        self.kinds.update(cell.kind for cell in cells)
+        self._key_types |= {cell.key_type for cell in read.values() if cell.kind != "missing"}
+        self._numbers.extend(cell.number for cell in cells if cell.kind == "number")
+        is_kept = may_be_in_a_key(self.name) or len(read) == len(cells)
+        if not is_kept or any(cell.key is None and cell.kind != "missing" for cell in read.values()):
+            self._hashes = None
+        if self._hashes is not None:
+            self._hashes.extend(hash(cell.key) if cell.key else 0 for cell in cells)
+        if (spellings := self._spellings) is None:
+            return
+        for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
+            spellings.setdefault(spelled, len(spellings))
+        if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
+            self._spellings, self._codes = None, array("h")
+        else:
+            self._codes.extend(-1 if cell.spelled is None else spellings[cell.spelled] for cell in cells)
+
+    @cached_property
+    def numbers(self) -> Float64Array:
+        """(n,): those that are finite, ascending."""
+        numbers = np.frombuffer(self._numbers, dtype=np.float64)
+        numbers.sort()
+        return numbers
+
+    @cached_property
+    def spelled(self) -> pd.Series:
+        """(rows,): words and numbers as they stand there; without rows where there are too many."""
+        codes = np.frombuffer(self._codes, dtype=np.int16)
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(self._spellings or ()), dtype="str")))
+
+    @cached_property
+    def words(self) -> Mapping[str, int] | None:
+        """Different words and numbers, as words are compared, with their rows; None where more than `MOST_WORDS`."""
+        return None if self._spellings is None else rows_by_word(self.spelled).to_dict()
+
+    @cached_property
+    def key_type(self) -> KeyType | None:
+        """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
+        keys."""
+        types: set[KeyType | None] = {"text"} if self._key_types == {"uuid", "text"} else self._key_types
+        return next(iter(types)) if len(types) == 1 and self._hashes is not None else None
+
+    @cached_property
+    def keys(self) -> Int64Array:
+        """(rows,): hashes of these keys, 0 where there is none; without rows where there is no `key_type`."""
+        return np.frombuffer(self._hashes if self.key_type and self._hashes else array("q"), dtype=np.int64)
+
+    @cached_property
+    def different_keys(self) -> int:
+        """So many keys are there."""
+        return len(np.unique(self.keys[self.keys != 0]))
 
     @property
     def rows(self) -> int:
@@ -169,69 +226,6 @@ class TableColumn:
         return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
 
 
-@dataclass(slots=True)
-class _ColumnSeen:
-    """A column whose rows are going by.
-
-    The arrays grow in their place: pieces that are put together at the end would take as much memory again.
-    """
-
-    name: str
-    kinds: Counter[str] = field(default_factory=Counter)
-    key_types: set[KeyType | None] = field(default_factory=set)
-    numbers: "array[float]" = field(default_factory=lambda: array("d"))
-    keys: "array[int] | None" = field(default_factory=lambda: array("q"))
-    spellings: dict[str, int] | None = field(default_factory=dict)
-    """Of words and numbers, each with its code; None where there are too many."""
-    codes: "array[int]" = field(default_factory=lambda: array("h"))
-
-    def take(self, values: Sequence[Any]) -> None:
-        """Read some more rows."""
-        # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-        # What can't be read may not be hashed either.
-        pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
-        read = {pair: _read(*pair) for pair in dict.fromkeys(pairs)}
-        cells = [read[pair] for pair in pairs]
-        self.kinds.update(cell.kind for cell in cells)
-        self.key_types |= {cell.key_type for cell in read.values() if cell.kind != "missing"}
-        self.numbers.extend(cell.number for cell in cells if cell.kind == "number")
-        is_kept = may_be_in_a_key(self.name) or len(read) == len(cells)
-        if not is_kept or any(cell.key is None and cell.kind != "missing" for cell in read.values()):
-            self.keys = None
-        if self.keys is not None:
-            self.keys.extend(hash(cell.key) if cell.key else 0 for cell in cells)
-        if (spellings := self.spellings) is None:
-            return
-        for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
-            spellings.setdefault(spelled, len(spellings))
-        if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
-            self.spellings, self.codes = None, array("h")
-        else:
-            self.codes.extend(-1 if cell.spelled is None else spellings[cell.spelled] for cell in cells)
-
-    def column(self) -> TableColumn:
-        """Sum up what has gone by."""
-        types: set[KeyType | None] = {"text"} if self.key_types == {"uuid", "text"} else self.key_types
-        key_type = next(iter(types)) if len(types) == 1 and self.keys is not None else None
-        keys = np.frombuffer(self.keys if key_type and self.keys else array("q"), dtype=np.int64)
-        ordered = keys[keys != 0]
-        ordered.sort()
-        numbers = np.frombuffer(self.numbers, dtype=np.float64)
-        numbers.sort()
-        codes = np.frombuffer(self.codes, dtype=np.int16)
-        spelled = pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(self.spellings or ()), dtype="str")))
-        return TableColumn(
-            name=self.name,
-            kinds=self.kinds,
-            numbers=numbers,
-            words=None if self.spellings is None else rows_by_word(spelled).to_dict(),
-            spelled=spelled,
-            key_type=key_type,
-            keys=keys,
-            different_keys=int((ordered[1:] != ordered[:-1]).sum()) + min(len(ordered), 1),
-        )
-
-
 def rows_by_word(spelled: pd.Series) -> pd.Series:
     """Count the rows of each word, however it is spelled, in categories of words (n,)."""
     return spelled.value_counts().groupby(str.casefold).sum()
@@ -262,17 +256,17 @@ def table_of(
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    seen: list[_ColumnSeen] = []
+    seen: list[TableColumn] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        seen = seen or [_ColumnSeen(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))]
+        seen = seen or [TableColumn(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))]
         there, room = len(columns[0]), MOST_ROWS - rows
         for column, values in zip(seen, columns, strict=True):
             column.take(values[:room])
         rows, unreadable, is_all = rows + min(there, room), unreadable + not_rows, there <= room
         if not is_all:
             break
-    return Table(called, tuple(column.column() for column in seen), rows, is_all, unreadable, names is not None, source)
+    return Table(called, tuple(seen), rows, is_all, unreadable, names is not None, source)
 
 
 def fault_of(table: Table) -> str | None:

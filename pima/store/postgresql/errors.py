@@ -1,7 +1,6 @@
 """A driver's error -> one of ours: class, SQLSTATE and names. Its text is dropped: its DETAIL line can hold the row."""
 
 import re
-from typing import NamedTuple
 
 from psycopg import DataError
 from sqlalchemy.engine import URL
@@ -120,63 +119,55 @@ def _refused_object(diagnostics: object) -> str:
     return f"the {found[1]}" if found else "something that the server's log names"
 
 
-class _Known(NamedTuple):
-    """An error that libpq or the server gives before there is a session."""
-
-    words: str
-    """A regular expression for their fixed words: such an error has no SQLSTATE."""
-    what: str
-    expected: str | None = None
-    """What to do about it; None where it may pass by itself."""
-
-
 _A_SEARCH_PATH = "a search_path of this role that leads to a schema that is there"
 _A_USABLE_ONE = "a server, role and database that are there, and rights on it"
-# Of several addresses, what a server has answered counts before one where nobody did.
-_KNOWN = (
-    _Known(
+# What libpq or the server says before there is a session, without an SQLSTATE: a pattern of its fixed words,
+# what they mean, and what to do about it where it does not pass by itself. Of several addresses, what a server has
+# answered counts before one where nobody did.
+_KNOWN: tuple[tuple[str, str, str | None], ...] = (
+    (
         "no pg_hba.conf entry|pg_hba.conf rejects",
         "the server's pg_hba.conf lets nobody in as this role from here",
         "an entry for it there, or the sslmode that its entries ask for",
     ),
-    _Known(
+    (
         "authentication failed|no password supplied",
         "the server does not take this role and password (failed authentication)",
         "the password that the server knows for the role",
     ),
-    _Known(
+    (
         'database ".*" does not exist|no such database',
         "the server has no such database",
         "one that is there (CREATE DATABASE)",
     ),
-    _Known('role ".*" does not exist|no such user', "the server has no such role", "one that is there (CREATE ROLE)"),
-    _Known("not permitted to log in", "the role may not log in", "a role with LOGIN"),
-    _Known(
+    ('role ".*" does not exist|no such user', "the server has no such role", "one that is there (CREATE ROLE)"),
+    ("not permitted to log in", "the role may not log in", "a role with LOGIN"),
+    (
         "permission denied for database",
         "the role may not connect to this database",
         "GRANT CONNECT ON DATABASE for it",
     ),
-    _Known(
+    (
         "certificate verify failed|server certificate for|root certificate|SSL was required",
         "the server has not proved who it is by TLS",
         "sslmode and sslrootcert in the URL that fit the server's certificate",
     ),
-    _Known(
+    (
         'database ".*" is not currently accepting connections',
         "the server lets nobody into this database",
         "ALTER DATABASE ... ALLOW_CONNECTIONS true, or another database",
     ),
-    _Known('value: "', "an option in the URL has a value that libpq does not know", "one that it knows"),
-    _Known("does not exist", "something that the URL names does not exist", _A_USABLE_ONE),
-    _Known("session is read-only|server is in hot standby mode", _ON_A_STANDBY),
-    _Known("too many (clients|connections)|connection slots", "the server takes no more connections now"),
-    _Known("starting up|shutting down|recovery|not (yet )?accepting", "the server takes no connections now"),
-    _Known("failed to resolve host|could not translate host", "the host's name has no address (an unknown host)"),
-    _Known("Connection refused", "nobody listens at its host and port (connection refused)"),
-    _Known("Network is unreachable|No route to host", "there is no way to its host from here (no route)"),
-    _Known("closed the connection unexpectedly|Connection reset", "the server broke the connection off"),
-    _Known("No such file or directory", "there is no such socket (is the server running?)"),
-    _Known("timeout expired", "no answer came within database.connect_timeout_seconds"),
+    ('value: "', "an option in the URL has a value that libpq does not know", "one that it knows"),
+    ("does not exist", "something that the URL names does not exist", _A_USABLE_ONE),
+    ("session is read-only|server is in hot standby mode", _ON_A_STANDBY, None),
+    ("too many (clients|connections)|connection slots", "the server takes no more connections now", None),
+    ("starting up|shutting down|recovery|not (yet )?accepting", "the server takes no connections now", None),
+    ("failed to resolve host|could not translate host", "the host's name has no address (an unknown host)", None),
+    ("Connection refused", "nobody listens at its host and port (connection refused)", None),
+    ("Network is unreachable|No route to host", "there is no way to its host from here (no route)", None),
+    ("closed the connection unexpectedly|Connection reset", "the server broke the connection off", None),
+    ("No such file or directory", "there is no such socket (is the server running?)", None),
+    ("timeout expired", "no answer came within database.connect_timeout_seconds", None),
 )
 
 
@@ -186,11 +177,11 @@ def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaEr
         what = "a value is none that Python has, such as a time of 24:00 or an interval of a million years"
         return DatabaseFailed(what=what, expected="other values, or a view that leaves them out")
     # A server that speaks another language is understood by what libpq says itself, and is otherwise tried again.
-    known = next((known for known in _KNOWN if re.search(known.words, str(error))), None)
-    if known is not None and known.expected is not None:
-        return DatabaseUnusable(what=known.what, expected=known.expected, url=redacted(url))
-    if known is not None:
-        return DatabaseAway(what=f"{known.what}: {redacted(url)}")
+    for words, known, expected in _KNOWN:
+        if re.search(words, str(error)):
+            if expected is not None:
+                return DatabaseUnusable(what=known, expected=expected, url=redacted(url))
+            return DatabaseAway(what=f"{known}: {redacted(url)}")
     if type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
         return DatabaseAway(what=f"{type(error).__name__} without an SQLSTATE: {redacted(url)}")
     return DatabaseFailed(what=what)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -57,17 +56,22 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
     return next((f"the table {name} is no longer STRICT (rebuild it so)" for name in tables if name in lax), None)
 
 
-_COLUMNS = text("""
-    SELECT m.name, c.name, c.pk, c."notnull", instr(upper(m.sql), 'AUTOINCREMENT') > 0
-    FROM sqlite_master m JOIN pragma_table_info(m.name) c
-    WHERE m.type = 'table' ORDER BY m.name, c.pk""")
-_INDEXES = text("""
-    SELECT m.name, i.name, i."unique" FROM sqlite_master m JOIN pragma_index_list(m.name) i
-    WHERE m.type = 'table' AND i.origin = 'c'""")
-_UNIQUE = text("""
-    SELECT m.name, i.name, c.name FROM sqlite_master m JOIN pragma_index_list(m.name) i
-        JOIN pragma_index_info(i.name) c
-    WHERE m.type = 'table' AND i.origin = 'u' ORDER BY m.name, i.name, c.seqno""")
+_CATALOGUE = text("""
+    SELECT name, 'PRIMARY KEY (' || group_concat(part, ', ') || ')' FROM (
+        SELECT m.name, c.name AS part FROM sqlite_master m JOIN pragma_table_info(m.name) c
+        WHERE m.type = 'table' AND c.pk > 0 ORDER BY m.name, c.pk)
+    GROUP BY name
+    UNION ALL SELECT m.name, kind || ' on ' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+        JOIN (SELECT 'NOT NULL' AS kind UNION ALL SELECT 'IDENTITY')
+    WHERE m.type = 'table'
+        AND CASE kind WHEN 'NOT NULL' THEN c."notnull" ELSE c.pk AND instr(upper(m.sql), 'AUTOINCREMENT') END
+    UNION ALL SELECT m.name, CASE WHEN i."unique" THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || i.name
+    FROM sqlite_master m JOIN pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin = 'c'
+    UNION ALL SELECT name, 'UNIQUE (' || group_concat(part, ', ') || ')' FROM (
+        SELECT m.name, i.name AS made, c.name AS part
+        FROM sqlite_master m JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c
+        WHERE m.type = 'table' AND i.origin = 'u' ORDER BY m.name, i.name, c.seqno)
+    GROUP BY name, made""")
 _TEXTS = text("SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view')")
 # Tools that rebuild a table put names in quotes.
 _CHECK = re.compile(r"""\bCONSTRAINT\s+["'`[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)
@@ -75,23 +79,7 @@ _CHECK = re.compile(r"""\bCONSTRAINT\s+["'`[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGN
 
 def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
     """List what each of these tables and views has, in the words of `pima.store.schema`, and maybe more."""
-    return {*_of_columns(connection), *_of_indexes(connection), *_of_texts(connection, names)}
-
-
-def _of_columns(connection: Connection) -> Iterator[tuple[str, str]]:
-    for table, columns in groupby(connection.execute(_COLUMNS).all(), key=lambda row: row[0]):
-        found = list(columns)
-        yield table, f"PRIMARY KEY ({', '.join(row[1] for row in found if row[2])})"
-        yield from ((table, f"NOT NULL on {row[1]}") for row in found if row[3])
-        # Only a key of one column can have it.
-        yield from ((table, f"IDENTITY on {row[1]}") for row in found if row[2] and row[4])
-
-
-def _of_indexes(connection: Connection) -> Iterator[tuple[str, str]]:
-    for table, name, is_unique in connection.execute(_INDEXES):
-        yield table, f"{'UNIQUE ' if is_unique else ''}INDEX {name}"
-    for (table, _), columns in groupby(connection.execute(_UNIQUE).all(), key=lambda row: tuple(row[:2])):
-        yield table, f"UNIQUE ({', '.join(name for _, _, name in columns)})"
+    return {*((name, what) for name, what in connection.execute(_CATALOGUE)), *_of_texts(connection, names)}
 
 
 def _of_texts(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -67,7 +67,7 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(more="scale = nan"), "feature 1 (x): scale is no scale"),
         (_number(more='kind = "ordinal"'), "feature 1 (x).kind can't be taken as it is. Expected: 'number' or"),
         (_number(more='codes = { 0 = "a", 1 = "b" }'), "feature 1 (x): codes belong to a category"),
-        (_number(more="unti = 3"), "feature 1 (x) has no key unti. Expected: keys of: name, unit"),
+        (_number(more="unti = 3"), "feature 1 (x) takes no key unti. Expected: keys of: name, unit"),
         ('[outcome]\nname = "ill"\n[[feature]]\nname = "x"\nlow = 0\n', "feature 1 (x): high is missing"),
         ('[outcome]\nname = "ill"\n[[feature]]\nlow = 0\n', "feature 1 lacks name"),
         ('[[feature]]\nname = "x"\nlow = 0\nhigh = 1\n', "outcome"),
@@ -80,7 +80,7 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_categories(1, 2).replace("1 =", "01 ="), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2).replace("1 =", '"+1" ='), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2) + "low = 1\n", "feature 1 (c0): low belongs to a number"),
-        (_number() + '[[retired]]\nname = "y"\n', "there is no section retired"),
+        (_number() + '[[retired]]\nname = "y"\n', "the file takes no key retired"),
         ("x = [", "is not TOML"),
     ],
 )

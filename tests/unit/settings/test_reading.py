@@ -171,10 +171,10 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
     [
         (
             "[score]\nbatch_row = 1\n",
-            "[score] has no key batch_row. Expected: one of: batch_rows, dask, most_workers, ",
+            "score takes no key batch_row. Expected: keys of: batch_rows, workers, most_workers, dask.",
         ),
-        ("[scores]\n", "there is no section scores. Expected: one of: alerts, database, declaration, "),
-        ("score = 5\n", "score is not a section. Expected: [score] and keys in it."),
+        ("[scores]\n", "the file takes no key scores. Expected: keys of: declaration, database, score, "),
+        ("score = 5\n", "score can't be taken as it is. Expected: a table with keys of: batch_rows, workers, "),
         (
             '[score]\nworkers = "CANARY"\n',
             "score.workers can't be taken as it is. Expected: a whole number, at least 1 and at most 16.",
@@ -207,7 +207,7 @@ def test_each_setting_s_type_has_words(key_type: Any) -> None:
 
 
 def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: Path) -> None:
-    with pytest.raises(WrongConfiguration, match="score is not a section"):
+    with pytest.raises(WrongConfiguration, match="score can't be taken as it is"):
         read_settings(_file(tmp_path, "score = 5\n"), {"PIMA_SCORE__BATCH_ROWS": "5"})
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from pima.core.source import Source
-from pima.intake.planning import open_source
+from pima.intake.pulling import open_source
 from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine, place_of
 from tests.support.shipped import FEATURE_NAMES, FEATURES

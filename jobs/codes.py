@@ -1,0 +1,114 @@
+"""Every code that pima reports, with what it means and what to do, as read from where the code is defined."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from pima import errors
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason, why
+from pima.core.validation import MEANINGS
+from pima.extras import alerts
+from pima.intake.bad_lines import EXPECTED
+from pima.store.runs import ENDINGS
+from pima.watch import health
+
+DEFECT = "unexpected_"
+"""What the code of a defect begins with; the exception's class follows."""
+_FAMILIES = {DEFECT: "CLASS", "killed_by_": "SIGNAL", "exit_code_": "N"}
+"""Beginnings of codes that have many ends, with a word for the end."""
+
+
+class Entry(NamedTuple):
+    """What is known of a code; one code may have several."""
+
+    code: str
+    kind: str
+    means: str
+    advice: str = ""
+    exit_code: int | None = None
+    """Of an error, that of the command that it ends."""
+
+    @property
+    def name(self) -> str:
+        """The code as pages and people write it."""
+        return self.code + _FAMILIES.get(self.code, "")
+
+    def __str__(self) -> str:
+        advice = f"\nWhat to do: {self.advice.rstrip('.')}." if self.advice else ""
+        return f"{self.name} ({self.kind}): {self.means}{advice}"
+
+
+def entries() -> list[Entry]:
+    """All of them, by kind and as the code orders them."""
+    return [
+        *_of_health(),
+        *_of_errors(),
+        *(Entry(code, "end of a run", means) for code, means in ENDINGS.items()),
+        *(Entry(code, "reason of a row", means) for code, means in MEANINGS.items()),
+        *(Entry(code, "reason of a file's line", f"{text[0].upper()}{text[1:]}.") for code, text in EXPECTED.items()),
+        *_of_verdicts(),
+    ]
+
+
+def entries_of(code: str) -> list[Entry]:
+    """What is known of one code, as people copy it: with the source or the figure that it is about."""
+    asked = code.partition(":")[0].strip()
+    return [
+        each
+        for each in entries()
+        if each.code == asked or (each.code in _FAMILIES and asked.startswith(each.code)) or each.name == asked
+    ]
+
+
+def near(code: str) -> list[str]:
+    """Names of codes that whoever typed this may have meant, the nearest first."""
+    names = list(dict.fromkeys(each.name for each in entries()))
+    return get_close_matches(code, names, n=5, cutoff=0.5) or [each for each in names if code in each][:5]
+
+
+def _of_health() -> Iterator[Entry]:
+    for code, (means, advice) in {**health.REASONS, **alerts.EXPLAINED}.items():
+        yield Entry(code, "reason of health" if code in health.REASONS else "alert", means, _with_names(advice))
+
+
+def _of_errors() -> Iterator[Entry]:
+    for each in sorted(_classes(errors.PimaError), key=lambda error: (error.exit_code, error.code)):
+        message, note = _with_names(" ".join(str(each.__doc__).split())), vars(each).get("note", "")
+        if note and message[-1].isalpha():
+            message += "."
+        told = f"{message} {note}".strip() if re.search("[a-z]", message) else note
+        yield Entry(each.code, f"error, exit code {each.exit_code}", told, exit_code=each.exit_code)
+    stopped = errors.Interrupted
+    yield Entry(stopped.code, "error, exit codes 130 and 143", stopped.note, exit_code=errors.INTERRUPTED_BY_CTRL_C)
+    defect = "A defect of pima: the exception's class follows, and the message has its place. Report it. The batch was "
+    yield Entry(DEFECT, "error, exit code 1", f"{defect}rolled back; other runs are not affected.", exit_code=1)
+
+
+def _of_verdicts() -> Iterator[Entry]:
+    for reason in Reason:
+        told = {measure: why(reason, measure) for measure in Measure if _is_of(reason, measure)}
+        said = {text: f"{text[0].upper()}{text[1:]}." for text in told.values()}
+        if len(said) > 1:
+            said = {text: f"By {measure.replace('_', ' ')}: {text}." for measure, text in told.items()}
+        yield Entry(reason, "reason of a verdict", " ".join(said.values()))
+
+
+def _is_of(reason: Reason, measure: Measure) -> bool:
+    try:
+        return bool(why(reason, measure))
+    except KeyError:
+        return False
+
+
+def _classes(of: type[errors.PimaError]) -> Iterator[type[errors.PimaError]]:
+    for derived in of.__subclasses__():
+        if derived.__module__ != errors.PimaError.__module__:  # those of an exit code are never raised themselves
+            yield derived
+        yield from _classes(derived)
+
+
+def _with_names(message: str) -> str:
+    """A message without its facts: their names in capitals, as options show theirs."""
+    return re.sub(r"\{(\w+)[^}]*\}", lambda found: found[1].upper(), message)

@@ -1,0 +1,103 @@
+"""Each block of commands on the pages runs as it stands there, in a folder whose database a service has used."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pima.settings.sections import DatabaseSettings
+from pima.store.engine import make_engine
+from tests.support.databases import Database, call, clean_environ
+from tests.support.shipped import ROOT, SHIPPED
+from tests.support.trained import trained_once
+
+FOLLOWED = {"docs/start/tutorial.md", "docs/start/my-database.md", "docs/do/compare-with-your-score.md"}
+"""Pages that test_tutorial.py types from top to bottom, and compares with what they print."""
+MAY_NOT_RUN = {
+    "docker",
+    "it ends with 1 where something is wrong",
+    "it installs the environment",
+    "it names an outside server",
+    "it needs a server",
+    "it needs your rows",
+    "it runs until it is stopped",
+}
+PAGES = {str(page.relative_to(ROOT)): page for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))}
+
+
+class Block(NamedTuple):
+    """What stands between two fences: the words behind the first, and the text."""
+
+    info: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(*each) for each in found]
+
+
+def runnable(page: Path) -> list[str]:
+    return [block.text for block in blocks(page) if block.info in ("bash", "console")]
+
+
+@pytest.fixture
+def used(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file whose champion, version 1, follows another; 568 labelled patients, and 200 that are predicted."""
+
+    def make(path: Path) -> None:
+        shutil.copy(trained, path)
+        new = path.with_name("new.csv")
+        lines = SHIPPED.read_text().splitlines()[568:]
+        new.write_text("".join(f"{line.rpartition(',')[0]},\n" for line in lines))
+        database = Database("sqlite", f"sqlite:///{path}", make_engine(f"sqlite:///{path}", DatabaseSettings()))
+        promote = ("models", "promote", "--reason", "tried")
+        for command in ((*promote, "3"), (*promote, "1"), ("load", str(new)), ("score",)):
+            ended = call(database, *command)
+            assert ended.exit_code == 0, ended.stderr
+        database.engine.dispose()
+
+    return trained_once(tmp_path_factory, "used", make)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PAGES.keys() - FOLLOWED if runnable(PAGES[name])))
+def test_each_command_of_a_page_runs(name: str, used: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    for linked in ("deploy", "docs", "jobs", "pima"):
+        (tmp_path / linked).symlink_to(ROOT / linked)
+    for copy in ("pima.db", "backup.db"):
+        shutil.copy(used, tmp_path / copy)
+    lines = enumerate(SHIPPED.read_text().splitlines(), start=1)
+    (tmp_path / "outcomes.csv").write_text(
+        "id,outcome\n" + "".join(f"{n},{line[-1]}\n" for n, line in lines if n > 568)
+    )
+    shutil.copy(SHIPPED, tmp_path / "history.csv")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # A fit by one small network, of which the pages say nothing.
+    environ = clean_environ() | {"PATH": path, "PIMA_RETRAIN__NETWORK": "article"}
+    typed = "\n".join(runnable(PAGES[name]))
+    command = ["bash", "-e", "-o", "pipefail", "-x"]
+    ended = subprocess.run(command, input=typed, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_what_does_not_run_says_why() -> None:
+    reasons = {
+        block.info.partition("not-run:")[2].strip()
+        for page in PAGES.values()
+        for block in blocks(page)
+        if block.info.startswith(("bash ", "console "))
+    }
+    assert reasons == MAY_NOT_RUN
+
+
+def test_each_block_says_what_it_is() -> None:
+    """Else commands could hide in it."""
+    known = re.compile(r"(bash|console)( not-run: .+)?|csv|ini|mermaid|python|sql|text|toml|yaml")
+    found = {(name, block.info) for name, page in PAGES.items() for block in blocks(page)}
+    assert sorted(each for each in found if not known.fullmatch(each[1])) == []
