@@ -14,7 +14,7 @@ from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import configuration
 
 pytestmark = [
-    pytest.mark.usefixtures("each_fit_once"),
+    pytest.mark.usefixtures("each_fit_once", "without_reports"),
     pytest.mark.parametrize("copied", ["sqlite"], indirect=True),  # a verdict is no matter of the database
 ]
 

@@ -18,7 +18,7 @@ from tests.support.databases import Copied, Database, call, insert_many, the_jso
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import SALT
 
-pytestmark = pytest.mark.usefixtures("each_fit_once")
+pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 

@@ -20,7 +20,7 @@ from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_envi
 from tests.support.shipped import FEATURES, ROOT, SHIPPED
 from tests.support.trained import install_models
 
-pytestmark = pytest.mark.usefixtures("each_fit_once")
+pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
 # A judge runs on both, and what tells one database from the other does.
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 

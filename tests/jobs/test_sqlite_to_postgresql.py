@@ -48,6 +48,7 @@ def _live(sqlite: Database, trained: Path) -> None:
         f"INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, 'queue_old', {now}, {now}, 1)"
     )
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
+    sqlite.execute("INSERT INTO reports (html) VALUES ('a report')")
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
 
 
@@ -114,7 +115,7 @@ _JUDGED_ON = """
 
 
 def test_the_next_verdict_is_the_one_that_the_file_would_have_given(
-    each_fit_once: None, lived_in: Database, moved: Database
+    each_fit_once: None, without_reports: None, lived_in: Database, moved: Database
 ) -> None:
     """On the same sides of the holdout: the test set and the rows of the fit are named by their fingerprints, and the
     compiled form is the same where both asked for the same fit."""
