@@ -140,7 +140,7 @@ def _case(database: Database, number: int) -> GateInput:
 @pytest.mark.campaign
 def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_length: bool) -> None:
     """The second one judges again, against the first one, and ties."""
-    races = 250 if at_length else 25
+    races = 250 if at_length else 10
     cases = [_case(history, 3), _case(history, 3)]
     run_id = history.value("SELECT max(id) FROM runs") or 1
 
