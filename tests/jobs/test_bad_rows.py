@@ -173,7 +173,7 @@ def test_without_a_champion_an_empty_queue_is_fine_and_a_full_one_stays(database
     insert_patients(database, 1, age=None)
     ended = call(database, "score", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (3, "no_champion")
-    assert "what waits (4 rows)" in the_json(ended)["message"]
+    assert "4 rows on the queue" in the_json(ended)["message"]
     assert "python -m jobs.retrain" in ended.stderr
     assert database.value("SELECT count(*) FROM scoring_queue") == 4
     assert database.value("SELECT count(*) FROM rejections") == 0

@@ -206,7 +206,7 @@ def test_a_query_that_only_reads_is_asked_for(sqlite: Database, clinic: Clinic) 
         "WITH gone AS (DELETE FROM visits RETURNING *) SELECT * FROM gone",
     ):
         clinic.settings["query"] = query
-        refused(sqlite, clinic, 2, "source clinic")
+        refused(sqlite, clinic, 2, "clinic")
     assert clinic.execute("SELECT count(*) FROM visits") == [(3,)]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import IsolationLevel
-from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure, UniqueViolation
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
 
 from pima.core.validation import Measurements, Validated, validate
 from pima.scorer import load_scorer
@@ -29,7 +29,8 @@ from tests.support.trained import install_models
 IDS = range(1, 41)
 """So few that writers meet; the counter of ids goes on behind them."""
 LEVELS = (IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
-AGAIN = (SerializationFailure, DeadlockDetected, LockNotAvailable)
+# The last where the lock comes in the moment in which its time limit is over.
+AGAIN = (SerializationFailure, DeadlockDetected, LockNotAvailable, QueryCanceled)
 COLUMNS = ", ".join(FEATURE_NAMES)
 PLACES = ", ".join(["%s"] * len(FEATURE_NAMES))
 INSERT = f"INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (%s, {PLACES}, %s)"

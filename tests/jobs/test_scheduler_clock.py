@@ -180,7 +180,7 @@ def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: 
 @pytest.mark.parametrize("status", ["crashed", "interrupted"])
 def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(database: Database, status: str) -> None:
     clock = Clock()
-    dying = _scheduler(database, clock, python("import time; time.sleep(60)"))
+    dying = _scheduler(database, clock, python("import time; time.sleep(8)"))
     dying.step()
     if status == "crashed":
         long_ago = {"beat": database.stored(START - timedelta(days=400))}

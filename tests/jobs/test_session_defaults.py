@@ -206,6 +206,6 @@ def test_a_run_whose_idle_sessions_were_ended_is_closed(postgresql: Database) ->
     engine = make_engine(postgresql.url, DatabaseSettings())
     with suppress(NoChampion), recorded_run(engine, "score", None, dry_run=False):
         assert postgresql.execute(END_ALL) != []
-        raise NoChampion(waiting="1 row")
+        raise NoChampion(what="1 row on the queue")
     engine.dispose()
     assert postgresql.execute("SELECT status, error_code FROM runs") == [("refused", "no_champion")]
