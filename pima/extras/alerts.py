@@ -375,6 +375,11 @@ class Teller:
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
         """Claim what is this process's to send."""
+        # Mostly there is nothing, for which nobody who writes to a SQLite file should have to be waited for.
+        with reading(self.engine) as connection:
+            seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
+        if not seen.alerts and not seen.noted and not seen.forget:
+            return []
         with writing(self.engine) as connection:
             now = clock(connection)
             names = [condition.name for condition in found]

@@ -56,7 +56,10 @@ class Mark:
         reached, start = self._read(last), self._read(first or last)
         if reached is None or start is None or self.moment < reached or start > self._present(now):
             return None
-        bound = start - _overlap(start)
+        try:
+            bound = start - _overlap(start)
+        except OverflowError:  # .NET's unset time is the first of the year 1
+            return None
         return bound.isoformat() if self.is_text else bound
 
     def _present(self, now: datetime) -> Moment:

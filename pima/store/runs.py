@@ -6,7 +6,7 @@ fence grows with every owner, so that one that lost its lease without noticing c
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -191,6 +191,10 @@ def _moment(name: str) -> BindParameter[datetime]:
     return bindparam(name, type_=Timestamp())
 
 
+_OVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The end of a lease that was given back, whatever the clock says that is set later."""
+
+
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
     ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
@@ -198,8 +202,9 @@ def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> 
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
-    """End a lease now; its row stays, so that the fence never goes back."""
-    renew_lease(connection, name, fence, 0)
+    """End a lease; its row stays, so that the fence never goes back."""
+    ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
+    connection.execute(ours.values(expires_at=_OVER))
 
 
 def owner_of(run_id: int) -> str:
@@ -212,10 +217,8 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
     One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
     """
-    now, owners = clock(connection), map(owner_of, run_ids)
-    connection.execute(
-        update(leases).where(leases.c.owner.in_(owners), leases.c.expires_at > now).values(expires_at=now)
-    )
+    owners = map(owner_of, run_ids)
+    connection.execute(update(leases).where(leases.c.owner.in_(owners)).values(expires_at=_OVER))
 
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:

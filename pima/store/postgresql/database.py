@@ -141,8 +141,20 @@ _MEANINGS = {
     "exit_on_error": "off",
 }
 
+# The versions since which a server has the setting; a source's may be older than pima's own.
+_IDLE_SESSION_TIMEOUT = 140_000
 _TRANSACTION_TIMEOUT = 170_000
-"""The version since which a server has the setting."""
+
+
+def _stay_connected(connection: Any, _record: Any) -> None:
+    """Ask the server not to end the session for its pauses: a fit, or a source that is slow, takes longer than
+    idle_session_timeout may allow."""
+    if connection.info.server_version < _IDLE_SESSION_TIMEOUT:
+        return
+    # Without a transaction around it: one way to the server instead of three.
+    connection.autocommit = True
+    connection.execute("SET idle_session_timeout = 0")
+    connection.autocommit = False
 
 
 def cursor(connection: Connection) -> Any:
@@ -206,7 +218,7 @@ class PostgreSQL(Database):
             url,
             hide_parameters=True,
             pool_size=2,
-            pool_pre_ping=True,  # a fit pauses for longer than a server may let a session be idle
+            pool_pre_ping=True,  # the server may have ended a session meanwhile
             connect_args=unsaid | _UNPREPARED,
             isolation_level="READ COMMITTED",
         )
@@ -218,6 +230,7 @@ class PostgreSQL(Database):
             "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
         }
         said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
+        event.listen(engine, "connect", _stay_connected)
         event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
 
         @event.listens_for(engine, "begin")

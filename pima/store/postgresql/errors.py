@@ -174,8 +174,10 @@ _KNOWN: tuple[tuple[str, str, str | None], ...] = (
 def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
     """An error from before there was a session, from after the connection broke, or of the driver's own."""
     if isinstance(error, DataError):
-        what = "a value is none that Python has, such as a time of 24:00 or an interval of a million years"
-        return DatabaseFailed(what=what, expected="other values, or a view that leaves them out")
+        what = (
+            "a value is none that Python has, such as a time of 24:00 or an interval of a million years; leave it out"
+        )
+        return DatabaseFailed(what=f"{what} by a view")
     # A server that speaks another language is understood by what libpq says itself, and is otherwise tried again.
     for words, known, expected in _KNOWN:
         if re.search(words, str(error)):

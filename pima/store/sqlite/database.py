@@ -93,7 +93,7 @@ class SQLite(Database):
         """Make one of our errors of sqlite3's."""
         extended = getattr(error, "sqlite_errorname", type(error).__name__)
         if "Could not decode to UTF-8" in str(error):
-            return DatabaseFailed(what="a text is not UTF-8", expected="texts in UTF-8")
+            return DatabaseFailed(what="a text is not UTF-8")
         if extended in _FULL:
             return DatabaseFull(what=extended)
         # Python has no name for each kind of constraint.

@@ -73,3 +73,9 @@ def test_a_mark_may_be_ahead_by_as_much_as_a_time_zone() -> None:
         (NOON.date() + timedelta(days=2), True),
     ):
         assert Mark(moment).is_ahead_of(NOON) == is_ahead
+
+
+@pytest.mark.parametrize("unset", [datetime(1, 1, 1), datetime(1, 1, 1, tzinfo=UTC), date(1, 1, 1)])  # noqa: DTZ001
+def test_a_source_whose_newest_change_has_no_time_is_compared_whole(unset: datetime | date) -> None:
+    mark = Mark(unset)
+    assert mark.bound_after(mark.kept(NOW), NOW) is None
