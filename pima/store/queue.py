@@ -1,6 +1,6 @@
 """The scoring queue: a batch of it, what waits, putting back what fell out, and the counter of row versions.
 
-How a batch is claimed differs by database: `pima.store.postgresql.scoring`, `pima.store.sqlite.scoring`.
+How a batch is claimed differs by database, and stands in the `scoring.py` of each.
 
 A claim reads rows and deletes them; the caller writes what became of them in the same transaction. A process that dies
 anywhere rolls back, and the rows wait again.
