@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine
 from pima.errors import (
     INTERRUPTED_BY_CTRL_C,
     INTERRUPTED_BY_SIGTERM,
-    DatabaseAway,
     Interrupted,
     LeaseHeld,
     PimaError,
@@ -110,13 +109,8 @@ class OpenRun:
                     if left := self._leave(connection):
                         self._finish(connection, status, error_code, left)
                 return
-        try:
-            with writing(engine) as connection:
-                self._finish(connection, status, error_code)
-        except DatabaseAway:
-            # That the server has ended a session is noticed by whoever uses it next; behind that comes a new one.
-            with writing(engine) as connection:
-                self._finish(connection, status, error_code)
+        with writing(engine) as connection:
+            self._finish(connection, status, error_code)
 
     def _finish(
         self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
