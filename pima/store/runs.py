@@ -197,14 +197,17 @@ _OVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
-    ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
-    return connection.execute(ours.values(expires_at=clock(connection) + timedelta(seconds=seconds))).rowcount == 1
+    return _end_at(connection, name, fence, clock(connection) + timedelta(seconds=seconds))
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease; its row stays, so that the fence never goes back."""
+    _end_at(connection, name, fence, _OVER)
+
+
+def _end_at(connection: Connection, name: str, fence: int, moment: datetime) -> bool:
     ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
-    connection.execute(ours.values(expires_at=_OVER))
+    return connection.execute(ours.values(expires_at=moment)).rowcount == 1
 
 
 def owner_of(run_id: int) -> str:

@@ -88,10 +88,9 @@ tallies = metadata.tables["tallies"]
 test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
-VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _VIEW.findall(_script)}
-VIEWS = {
-    view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _VIEW.findall(_script)
-}
+_views = _VIEW.findall(_script)
+VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _views}
+VIEWS = {view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _views}
 """Each view -> the tables that it reads."""
 
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
