@@ -132,11 +132,6 @@ class SchemaAhead(WrongError):
     release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
 
 
-class SchemaUnreleased(WrongError):
-    """The database's schema is at revision {found}, from before the first release, and there is no way on from it. Load
-    your rows into a new database, or go on with the code that made it: git checkout 1b18431"""
-
-
 class SchemaDiffers(WrongError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
     own triggers where they are missing or changed; anything else a person has to undo: docs/do/symptoms.md says how,

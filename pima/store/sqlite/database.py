@@ -210,7 +210,6 @@ class SQLite(Database):
 
     translated_schema = staticmethod(schema.translated_schema)
     columns = staticmethod(schema.columns)
-    constraints = staticmethod(schema.constraints)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
