@@ -57,7 +57,7 @@ def retrain(
 ) -> None:
     """Retrain once; report its rows and then the verdict. A dry run decides and writes nothing but its run.
 
-    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
+    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted while nothing is written.
     """
     # A dry run changes nothing and needs no lease.
     alone = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)

@@ -120,12 +120,8 @@ class SQLite(Database):
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("VACUUM")
-            # Where somebody has given the file a write-ahead log, all of that stands beside the file until it is moved.
-            (is_busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             connection.close()
-        if is_busy:
-            raise DatabaseBusy(what="another process reads the file as it was before, by its write-ahead log")
 
     # STRICT tables know INTEGER, REAL, TEXT and BLOB only.
     id = "INTEGER"
