@@ -26,7 +26,7 @@ def install_line(extra: str) -> str:
 
 class ExtraMissing(PimaError):
     """This installation lacks what the extra {extra} brings, which this needs. Run: {install}; or use an image that has
-    it. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions of TensorFlow that pima
+    it. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions of TensorFlow that this
     is tested with."""
 
     note = "A report that a retraining has left can be had without: `report --last`. No image has MLflow's client."

@@ -73,7 +73,9 @@ def retrain(
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-            challenger = fit_challenger(history, settings, declared.features, stop.check)
+        # It has boundaries of its own: amid TensorFlow's native code no signal may raise.
+        challenger = fit_challenger(history, settings, declared.features, stop.check)
+        stop.check()
         asked = GateInput(history, holdout, read_at, declared, challenger, settings)
         verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
         run.report(RetrainResult(rows, verdict))
