@@ -157,7 +157,7 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
 @on_sqlite
 def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_path: Path) -> None:
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
-    assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
+    assert (ended.exit_code, "file_not_written" in ended.stderr) == (0, True)
     assert lived_in.value("SELECT count(*) FROM reports") == 3
     assert not (tmp_path / "nowhere").exists()
 
@@ -191,12 +191,12 @@ def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> N
 
 def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_path: Path) -> None:
     ended = call(sqlite, "report", "--out", str(tmp_path / "nowhere" / "report.html"), "--json")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "kept").touch()
     ended = call(sqlite, "report", "--out", str(taken), "--json")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
     assert [path.name for path in tmp_path.glob("*report*")] == []
     assert [path.name for path in taken.iterdir()] == ["kept"]
     last = call(sqlite, "report", "--last", "--json")
