@@ -7,7 +7,6 @@ from pima.core.cells import LONGEST_FIELD
 from pima.core.features import KEYS, Features
 from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
-from pima.intake.csv_file import LONGEST_LINE
 from pima.intake.raw_rows import BadLine
 from pima.logs import counted
 
@@ -23,7 +22,7 @@ EXPECTED = {
     "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type",
     "duplicate_id": "expected each id once; an earlier line has the same",
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
-    "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
+    "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters",
     FORGOTTEN: "expected rows of people who were not forgotten (jobs.forget)",
     "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
     "new_patient_without_measurements": (
