@@ -139,25 +139,16 @@ def _number(value: Any) -> tuple[float, int]:
     return found, CODES.index(NOT_FINITE) if math.isnan(found) else 0
 
 
-def number_fault(value: Any) -> str:
-    """Why a value is no number; empty where it is one."""
-    return CODES[_number(value)[1]]
-
-
 def _fault_of_text(text: str) -> str | None:
     if len(text) > LONGEST_FIELD:
         return FIELD_TOO_LONG
     if "\0" in text:
         return NUL_BYTE
     if not text.isascii():
-        return NOT_UTF8 if is_not_utf8(text) else NOT_A_NUMBER
+        # Bytes of a file that are no UTF-8 came as surrogates.
+        return NOT_UTF8 if any("\udc80" <= character <= "\udcff" for character in text) else NOT_A_NUMBER
     # Digits with underscores are a number to Python alone.
     return NOT_A_NUMBER if "_" in text else None
-
-
-def is_not_utf8(text: str) -> bool:
-    """Whether bytes of a file that are no UTF-8 came as surrogates."""
-    return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _words_or_numbers(how: MappedColumn, column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pima.core.cells import LONGEST_FIELD
-from pima.core.features import KEYS, Features
+from pima.core.features import Features
 from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.intake.raw_rows import BadLine
@@ -34,8 +34,6 @@ EXPECTED = {
     "nul_byte": "expected digits; the cell holds a NUL byte",
     "wrong_field_count": "expected as many cells as the first line has",
 }
-_NO_NUMBERS = ("not_a_number", "not_finite", "not_utf8", "nul_byte")
-_OF_COLUMN = {name: f"bad_{name}" for name in ("id", "outcome", *KEYS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,6 @@ def report(bad: Sequence[BadLine], features: Features) -> str:
 
 
 def _expected(reason: str, field: str | None, features: Features) -> str:
-    if field in _OF_COLUMN and reason in _NO_NUMBERS:
-        return EXPECTED[_OF_COLUMN[field]]
     feature = next((feature for feature in features if feature.name == field), None)
     if feature is None or reason not in (OUT_OF_RANGE, UNKNOWN_CODE):
         return EXPECTED[reason]

@@ -80,9 +80,8 @@ def test_bad_ids_refuse_the_file(sqlite: Database, tmp_path: Path) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", *(f"{bad_id},{OTHER}" for bad_id in BAD_IDS), f"७,{OTHER}")
     report = refused(sqlite, file).stderr
     assert (
-        f"  8 lines (3, 4, 5, 6, 7, ...): bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}" in report
+        f"  9 lines (3, 4, 5, 6, 7, ...): bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}" in report
     )
-    assert "  line 11: not_a_number (id)" in report
     assert load(sqlite, file, "--partial")["inserted"] == 1
     assert sqlite.execute("SELECT id FROM patients") == [(5,)]
 
