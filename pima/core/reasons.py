@@ -3,9 +3,7 @@
 Why a row is rejected stands in `pima.core.validation`.
 """
 
-import math
 from enum import StrEnum
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from pima.core.arrays import Int8Array
@@ -123,45 +121,6 @@ _WHY_BY_MEASURE = {
 }
 
 
-def _gain_and_variance(rarer_share: float) -> tuple[float, float]:
-    """A sound model's mean gain in correct answers a row on the majority class, and its variance."""
-    # It does what fits of 140 of the shipped rows do, mean over draws: of the rows of the rarer class it finds the
-    # first share, and it takes so many of the others for them. So it beats the majority class by 30 % of that class.
-    gained, lost = 0.55 * rarer_share, 0.25 * rarer_share
-    return gained - lost, gained + lost - (gained - lost) ** 2
-
-
-def chance_to_beat_majority(rows: int, rarer_share: float) -> float:
-    """The probability that a sound model beats always guessing the majority class, by the normal approximation.
-
-    `rarer_share` of the rows have the rarer outcome.
-    """
-    gain, variance = _gain_and_variance(rarer_share)
-    # A tie is not enough: half a row less, as whole rows ask for.
-    return NormalDist().cdf((gain * rows - 0.5) / math.sqrt(rows * variance))
-
-
-def rows_to_beat_majority(rarer_share: float) -> int:
-    """The fewest rows on which the chance is 95 %; `rarer_share` is above 0."""
-    gain, variance = _gain_and_variance(rarer_share)
-    spread = NormalDist().inv_cdf(0.95) * math.sqrt(variance)
-    return math.ceil(((spread + math.sqrt(spread**2 + 2 * gain)) / (2 * gain)) ** 2)
-
-
-def _describe_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
-    """Tell how likely luck alone kept a sound model out; nothing where there were rows enough."""
-    rarer_share = (rows - majority_rows) / rows
-    needed = rows_to_beat_majority(rarer_share)
-    if rows >= needed:
-        return ""
-    passed = f"{100 * chance_to_beat_majority(rows, rarer_share):.0f}"
-    labels = 10 * math.ceil(needed / holdout_share / 10)
-    return (
-        f"; on {rows} rows luck decides: there a sound model beats it in {passed} of 100 cases, and in 95 on {needed},"
-        f" as about {labels} labelled rows hold out"
-    )
-
-
 def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures") -> str:
     """Tell a decision and its reason, with the figures that it rests on."""
     if found.measured is None:
@@ -181,11 +140,7 @@ def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
         gain = f"{100 * worst.gain:+.1f} points" if by_accuracy else f"{worst.gain:+.4f}"
         figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
-    sentence = f"{decision}: {why(reason, found.measured.measure)} ({figures})"
-    # Without a champion rows wait until the next retraining, so it is told how likely that gives one.
-    if reason is Reason.NOT_ABOVE_MAJORITY and contest.champion is None:
-        sentence += _describe_luck(len(rows), found.majority_correct, contest.holdout_share)
-    return sentence
+    return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
 
 
 def _describe_accuracy(found: "VerdictFigures") -> str:

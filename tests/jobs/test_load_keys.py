@@ -193,7 +193,7 @@ def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_i
         (f"clinic,a  ,{OTHER}", "line 3: duplicate_source_key (source_key): expected each key of a source once"),
         (f"clinic,z,{GOOD},1", "line 3: wrong_field_count"),
         (f"clinic,z,{GOOD.replace('148', 'much')}", "line 3: not_a_number (glucose)"),
-        ("clinic,z\udcff,".encode(errors="surrogateescape") + GOOD.encode(), "line 3: not_utf8 (source_key)"),
+        ("clinic,z\udcff,".encode(errors="surrogateescape") + GOOD.encode(), "line 3: bad_source_key (source_key)"),
     ],
 )
 def test_a_bad_key_refuses_the_file_or_its_line(sqlite: Database, tmp_path: Path, line: str | bytes, told: str) -> None:
