@@ -141,9 +141,12 @@ def test_a_draft_is_written_to_a_file_that_is_not_there_yet(tmp_path: Path) -> N
 UNSAID: list[tuple[list[str | bytes], str]] = [
     ([], "The file is empty"),
     ([HEADER, "6,148,72,35,0,33.6,0.627,50,1"], "It has 1 row. Expected 100 or more"),
-    ([HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 100], "None of its 9 columns can be a feature (1 column: what load"),
+    (
+        [HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 100],
+        "None of its 9 columns can be a feature (1 column: what load takes for the outcome",
+    ),
     (["age;sex", *["33;M"] * 50], "(wrong_delimiter)"),
-    (["7177,Canary-Hunter2", *["33,M"] * 50], "Column 1 has the name of a value"),
+    (["7177,Canary-Hunter2", *["33,M"] * 100], "Column 1 has the name of a value"),
     ([b"\x1f\x8b\x08"], "compressed with gzip and not whole"),
     ([b"PAR1 and no more"], "no readable Parquet file"),
 ]

@@ -146,13 +146,16 @@ def _unusable_names(table: Table) -> list[Refused]:
     same = str if table.source else folded_name
     times = Counter(same(column.name) for column in table.columns)
     found = {}
-    for name in dict.fromkeys(column.name for column in table.columns):
+    for column in table.columns:
+        name = column.name
         if not name.strip() or not name.isprintable():
             found[name] = Refused(name, "a name that can't be printed: rename it")
         elif times[same(name)] > 1:
             found[name] = Refused(name, "a name that several columns have, or nearly so: rename one")
         elif table.source is None and folded_name(name) in map(folded_name, ("id", *KEYS)):
             found[name] = Refused(name, "what load takes for the id, or for the key of a row or a person", False)
+        elif table.source is None and folded_name(name) == "outcome" and two_values(column) is None:
+            found[name] = Refused(name, "what load takes for the outcome, but it has not two values: rename it")
     return list(found.values())
 
 

@@ -272,8 +272,9 @@ def test_names_that_several_columns_have_are_refused_and_of_a_file_those_that_lo
     found = draft_of(table_of("visits", SOURCE, ["same", "same", "age"], [(block, 0)]))
     assert isinstance(found, Draft)
     assert [each.column for each in found.refused] == ["same"]
-    found = draft({"B M I": MEASURED, "bmi": MEASURED, "source": NOTES}, source=None)
-    assert {each.column: each.is_left_out for each in found.refused} == {"B M I": True, "bmi": True, "source": False}
+    found = draft({"B M I": MEASURED, "bmi": MEASURED, "source": NOTES, "Outcome": AGES}, source=None)
+    left_out = {each.column: each.is_left_out for each in found.refused}
+    assert left_out == {"B M I": True, "bmi": True, "source": False, "Outcome": True}
 
 
 def test_plain_names_are_each_another_one() -> None:
