@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import Database, call, the_json
-from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.databases import Database, call
+from tests.support.parquet_rows import drawn_rows, read_parts, scored_files, write_rows
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
@@ -29,10 +29,7 @@ def here(sqlite: Database, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def _score(source: str = "in", into: str = "out", exit_code: int = 0) -> dict[str, object]:
     config = str(ROOT / "config" / "pima.toml")
-    given = ("--from", source, "--to", into, "--model", "version-2.pima", "--config", config)
-    ended = call(None, "score", *given, "--json")
-    assert ended.exit_code == exit_code, ended.stderr or ended.stdout
-    return the_json(ended)
+    return scored_files(None, source, into, "--model", "version-2.pima", "--config", config, exit_code=exit_code)
 
 
 def _refused(source: str = "in", into: str = "out", exit_code: int = 2) -> str:
