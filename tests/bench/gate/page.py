@@ -115,8 +115,8 @@ _LEARNERS = f"""
 
 Thousands of fits need a learner of milliseconds: `tests/bench/gate/fast_learner.py`. The lucky one stands for the
 tutorial's kind of network, the steady one for pima's own, which owes little to the seed. Means over populations,
-{TRAINING_ROWS} training rows each: true accuracy of one fit, and the share of fresh patients to whom two fits with
-other seeds give another class.
+{TRAINING_ROWS} training rows each: true accuracy of one fit, and the share of fresh patients whom two fits with other
+seeds put into different classes.
 """
 
 _CLINIC = Clinic()
@@ -163,6 +163,6 @@ _LIMITS = """
 - But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks
   good.
 - Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.
-- A patient who comes again under another id, on the holdout's side, may have been trained on. A verdict leaves such
-  rows out as long as the champion's training snapshot is kept; the simulation keeps them in.
+- A patient who comes again under another id may have been trained on. Verdicts leave such rows out where the training
+  snapshot tells; the simulation keeps them in.
 """

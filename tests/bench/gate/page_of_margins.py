@@ -46,7 +46,7 @@ def _setting(setting: Setting, runs: MarginRuns) -> list[str]:
     return [
         f"### {setting.name}",
         table(_COLUMNS, [_row(runs, margin, setting.spoiled_share > 0) for margin in MARGINS]),
-        f"Standard errors over the runs, at most: true accuracy {accuracy:.2f}, promotions {promotions:.1f}.",
+        f"Standard errors, at most: true accuracy {accuracy:.2f}, promotions {promotions:.1f}.",
     ]
 
 
@@ -111,11 +111,11 @@ _HEAD = f"""
 ## No subgroup much worse
 
 `subgroup_margin` keeps out a challenger that has won, but is worse than the champion by more than a margin in a
-subgroup of {FEW_ROWS} test rows or more. By accuracy without `log_loss_veto`, the steady learner with five seeds, the
-recent window: {SMALL.first_rows} rows at first and {SMALL.fewest_a_week} to {SMALL.most_a_week} a week (small, with
-{Window().minimum_rows} test rows), or {LARGE.first_rows:,} and {LARGE.fewest_a_week} to {LARGE.most_a_week} (large,
-with about 600). {{runs}} clinics a setting, the same under all margins, {WEEKS} retrainings. A spoiled challenger
-learned from labels that were shuffled among the patients from {SPOILED_FROM_AGE} years on.
+subgroup of {FEW_ROWS} test rows or more. Policy e, the steady learner: {SMALL.first_rows} rows at first and
+{SMALL.fewest_a_week} to {SMALL.most_a_week} a week (small, with {Window().minimum_rows} test rows), or
+{LARGE.first_rows:,} and {LARGE.fewest_a_week} to {LARGE.most_a_week} (large, with about 600). {{runs}} clinics a
+setting, the same under all margins, {WEEKS} retrainings. A spoiled challenger learned from labels that were shuffled
+among the patients from {SPOILED_FROM_AGE} years on.
 
 - Winners kept out: of the challengers that had won but for the margin. Falsely: of those kept out, how many are truly
   worse in no subgroup by more than the margin, on {FRESH_ROWS:,} fresh patients.

@@ -103,7 +103,7 @@ def _prevalence(prevalence: Prevalence, found: ByMeasure) -> list[str]:
         f"### {100 * prevalence.share:.0f} % have the outcome",
         table(_COLUMNS, [_row(_NAMES[measure], each) for measure, each in found.items()]),
         filled(
-            "Standard errors over the runs, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net benefit "
+            "Standard errors, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net benefit "
             "{:.2f}, accuracy {:.2f}, behind {:.4f}.".format(*largest)
         ),
     ]
@@ -156,8 +156,8 @@ def _less_accuracy(found: ByMeasure, measure: Measure, figure: str, digits: int)
 _HEAD = f"""
 ## The measures and rare outcomes
 
-The same population with the outcome made rarer or more frequent, the steady learner with five seeds, the recent
-window, no other option. {CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to
+The same population with the outcome made rarer or more frequent, policy e, the steady learner.
+{CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to
 {CLINIC.most_a_week} a week. In week {CLINIC.drift_week} the shift makes the outcome more frequent (5 to 9 %, 20 to 30
 %, 35 to 48 %). {{runs}} clinics a prevalence, the same under all measures, {WEEKS + 1} retrainings. Here the first
 champion too must get past the gate.
