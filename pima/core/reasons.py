@@ -76,10 +76,8 @@ def why(reason: Reason, measure: Measure) -> str:
     if reason is Reason.BELOW_MINIMUM_GAIN:
         return f"{better}, but by less than gate.minimum_gain"
     if reason is Reason.LOG_LOSS_VETO:
-        not_clear = "" if measure is Measure.LOG_LOSS else "its log loss is "
-        lower = "" if measure is Measure.LOG_LOSS else " lower"
-        return f"{better}, but {not_clear}not as clearly{lower} as gate.log_loss_veto asks"
-    return _WHY_BY_MEASURE[measure].get(reason) or _WHY[reason]
+        return f"{better}, but its log loss is not as clearly lower as gate.log_loss_veto asks"
+    return _WHY[reason]
 
 
 _WHY = {
@@ -89,6 +87,7 @@ _WHY = {
     " holdout.share, the rows' keys or the features have changed, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
+    Reason.NOT_ABOVE_CONSTANT: "it does not beat the best answer that is the same for everybody",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
     Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
     Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
@@ -99,25 +98,9 @@ _WHY = {
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
-}
-_WHY_BY_MEASURE = {
-    Measure.ACCURACY: {
-        Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and it beats the majority class",
-    },
-    Measure.LOG_LOSS: {
-        Reason.NOT_ABOVE_CONSTANT: "its log loss is not lower than that of the test set's prevalence for everybody",
-        Reason.FIRST_CHAMPION: "it is the first champion, and its log loss is lower than that of the test set's"
-        " prevalence for everybody",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's log loss is"
-        " lower than that of the test set's prevalence for everybody",
-    },
-    Measure.NET_BENEFIT: {
-        Reason.NOT_ABOVE_CONSTANT: "its net benefit is not above treating all and treating none",
-        Reason.FIRST_CHAMPION: "it is the first champion, and its net benefit is above treating all and treating none",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's net benefit"
-        " is above treating all and treating none",
-    },
+    Reason.FIRST_CHAMPION: "it is the first champion and beats the best answer that is the same for everybody",
+    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger beats the best"
+    " answer that is the same for everybody",
 }
 
 

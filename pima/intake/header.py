@@ -56,21 +56,17 @@ def _known(cells: Sequence[str], declaration: Declaration) -> int:
 def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> set[int]:
     names = [cell.strip().casefold() for cell in cells]
     asked = {name.strip().casefold(): name for name in ignored}
-    left_out = {n for n, name in enumerate(names) if name in asked}
-    kept = {canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out}
     for folded, name in asked.items():
         if folded not in names:
-            columns = (
-                f" Its columns: {', '.join(map(_shown, cells[:_NAMES_SHOWN]))}."
-                if _shows_names(cells, declaration)
-                else ""
-            )
-            raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).{columns}")
-        column = canonical_name(name, declaration)
-        # An id may be left out where a source's key says whose the row is.
-        is_needed = column in declaration.names or (column == "id" and "source_key" not in kept)
-        if is_needed and column not in kept:
-            raise refused(file, f"--ignore {_shown(name)}: ids and measurements can't be left out (needed_column).")
+            raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).")
+    left_out = {n for n, name in enumerate(names) if name in asked}
+    ids, others = (
+        {canonical_name(cell, declaration) for n, cell in enumerate(cells) if (n in left_out) is ignores}
+        for ignores in (True, False)
+    )
+    # An id may be left out where a source's key says whose the row is.
+    if "id" in ids and not {"id", "source_key"} & others:
+        raise refused(file, "--ignore: ids can't be left out (needed_column).")
     return left_out
 
 

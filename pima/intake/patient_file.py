@@ -153,10 +153,8 @@ def open_patient_file(
 
 def _fault_of_keys(columns: Set[str]) -> str | None:
     """What is wrong with the columns that say whose the rows are, in words."""
-    if columns == {"id"}:
-        return "It has ids and nothing else. Expected outcomes or measurements beside them."
-    if columns == {"source", "source_key"}:
-        return "It has keys and nothing else. Expected outcomes or measurements beside them."
+    if columns in ({"id"}, {"source", "source_key"}):
+        return "It has ids or keys and nothing else. Expected outcomes or measurements beside them."
     named = columns & {"source", "source_key"}
     if "id" in columns and named:
         return f"It has id and {min(named)} (two_keys). Expected one of the two: --ignore and its name leave one out."

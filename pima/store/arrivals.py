@@ -297,13 +297,6 @@ class StagedFile(Staging):
         found = self._connection.execute(statement, {"sources": list(sources)})
         return [(row.line, row.source, row.person_key) for row in found]
 
-    def name_persons(self, persons: Mapping[int, str]) -> None:
-        """Let lines say these persons."""
-        if persons:
-            statement = text(f"UPDATE {self._table} SET person_key = :person WHERE line = :line")
-            rows = [{"line": line, "person": person} for line, person in persons.items()]
-            self._connection.execute(statement, rows)
-
     def drop_lines(self, lines: Sequence[int]) -> None:
         """Leave lines out."""
         if lines:

@@ -158,7 +158,7 @@ def test_what_is_no_file_is_refused(sqlite: Database, tmp_path: Path, name: str,
 def test_a_file_of_nothing_but_ids_changes_nothing(sqlite: Database, tmp_path: Path) -> None:
     insert_patients(sqlite, 1, first_id=5)
     ended = call(sqlite, "load", write(tmp_path, "id", "5"))
-    assert (ended.exit_code, "It has ids and nothing else" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.exit_code, "It has ids or keys and nothing else" in ended.stderr) == (2, True), ended.stderr
     assert sqlite.value("SELECT count(*) FROM patients") == 1
 
 
