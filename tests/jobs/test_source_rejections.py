@@ -238,14 +238,3 @@ def test_texts_that_are_none_are_counted_or_told(sqlite: Database, sqlite_clinic
     refused(sqlite, clinic, 2, "a text is not UTF-8")
     clinic.execute("UPDATE visits SET diabetic = x'01'")
     refused(sqlite, clinic, 2, "diabetic (outcome)", "type bytes")
-
-
-def test_an_enumeration_is_read_as_its_words(sqlite: Database, postgresql_clinic: Clinic) -> None:
-    clinic = postgresql_clinic
-    clinic.execute("CREATE TYPE answer AS ENUM ('yes', 'no', 'näher unbekannt')")
-    clinic.execute("ALTER TABLE visits ALTER diabetic TYPE answer USING diabetic::answer")
-    for n, word in enumerate(["yes", "no", "näher unbekannt", None]):
-        clinic.insert(1, seed=n, diabetic=word)
-    assert clinic.pulled(sqlite)["rejected_by_reason"] == {"bad_outcome": 1}
-    found = sqlite.execute("SELECT outcome, count(*) FROM patients GROUP BY 1 ORDER BY 1")
-    assert set(found) == {(0, 1), (1, 1), (None, 1)}
