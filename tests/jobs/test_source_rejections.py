@@ -159,7 +159,6 @@ NUMBERS = {
     "mood 'sad'": "not_a_number",
 }
 OTHERS = {
-    "bool 'true'": "bool",
     "bytea '\\x31'": "bytes",
     "int4[] '{1}'": "list",
     "json '{\"a\": 1}'": "dict",
@@ -193,17 +192,6 @@ def _pedigree_is(clinic: Clinic, value: str) -> None:
     with clinic.engine.begin() as connection:
         said = f"UPDATE visits SET pedigree = {value.removeprefix(kind)}"
         connection.exec_driver_sql(said, execution_options={"no_parameters": True})
-
-
-def test_truth_values_are_numbers_only_where_it_is_said(sqlite: Database, postgresql_clinic: Clinic) -> None:
-    clinic = postgresql_clinic
-    clinic.insert(2, pedigree=1)
-    clinic.pulled(sqlite)
-    clinic.execute("ALTER TABLE visits ALTER pedigree TYPE boolean USING pedigree > 0")
-    refused(sqlite, clinic, 2, "pedigree", "type bool", "a category with the codes 0 and 1", "words = {")
-    clinic.columns["diabetes_pedigree"] = {"column": "pedigree", "words": {"True": 0.75, "false": 0.25}}
-    assert counts(clinic.pulled(sqlite)) == {"updated": 2}
-    assert sqlite.execute("SELECT DISTINCT diabetes_pedigree FROM patients") == [(0.75,)]
 
 
 TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
