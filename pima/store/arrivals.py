@@ -20,8 +20,8 @@ from pima.store.database import Id, Key, Real, database_of
 from pima.store.engine import any_differs, assigned, column, listed, redacted
 from pima.store.tables import loads
 
-Match = Literal["id", "source_key", "nothing"]
-"""By what a staged row is known to be one that we have; `nothing` where each is a new patient."""
+Match = Literal["id", "source_key"] | None
+"""By what a staged row is known to be one that we have; None where each is a new patient."""
 VANISHED = "vanished"
 """The reason of a staged key of ours that its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -114,8 +114,8 @@ class Staging:
         self._columns = tuple(name for name in columns if name not in named and name != "labelled_at")
         self._has_moment = "labelled_at" in columns
         self._features = [name for name in columns if name not in _OTHERS]
-        same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key"}
-        self._same = same.get(match, "false")
+        same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key", None: "false"}
+        self._same = same[match]
 
     def make(self) -> None:
         """Make it, empty; it is gone with the session, or when `drop` is called."""
@@ -188,7 +188,7 @@ class Staging:
         """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
         first pull."""
         if within is None:
-            return self._match != "nothing"
+            return self._match is not None
         keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
         return bool(self._one(f"SELECT EXISTS ({keys})", range_parameters(within))[0])
 
