@@ -1,7 +1,6 @@
 """How things stand as one screen: facts, a table of verdicts, one of rejections, one of runs."""
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +12,6 @@ from pima.logs import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5
-_BARS = "▁▂▃▄▅▆▇█"
-_IN_ASCII = "_.-~=+*#"
-"""For a terminal that has none."""
 
 
 def screen(result: dict[str, Any]) -> Iterator[Table | str]:
@@ -38,10 +34,8 @@ def _facts(result: dict[str, Any]) -> Table:
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     facts.add_row("realised accuracy", _realised(result["realised"]))
-    if weeks := _weeks(result["realised_weeks"]):
-        facts.add_row("by week", weeks)
     if result["nights"]:
-        facts.add_row("nights", _nights(result["nights"]))
+        facts.add_row("last night", _night(result["nights"][0]))
     if result["new_rows"]:
         alert = "ALERT: " if result["new_rows"]["too_many"] else ""
         facts.add_row("new rows", f"{alert}{result['new_rows']['what']}")
@@ -74,24 +68,10 @@ def _realised(realised: dict[str, Any]) -> str:
     return f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
 
 
-def _weeks(weeks: list[dict[str, Any]]) -> str:
-    shares = [week["accuracy"] for week in reversed(weeks)]
-    shown = [share for share in shares if share is not None]
-    if not shown:
-        return ""
-    line = spark_line(shares, min(shown), max(shown), sys.stdout.encoding)
-    return f"{line}  {min(shown):.0%} to {max(shown):.0%} in {counted(len(shown), 'week')}, the last {shown[-1]:.0%}"
-
-
-def _nights(nights: list[dict[str, Any]]) -> str:
-    volumes = [night["predicted"] + night["rejected"] for night in reversed(nights)]
-    line = spark_line(volumes, 0, max(volumes), sys.stdout.encoding)
-    last = nights[0]
+def _night(last: dict[str, Any]) -> str:
     by_pulls = f" ({last['rejected_by_pulls']:,} by pulls)" if last["rejected_by_pulls"] else ""
-    return (
-        f"{line}  up to {counted(max(volumes), 'row')}; the last {last['status']}: {last['predicted']:,} predicted, "
-        f"{last['rejected']:,} rejected{by_pulls} in {last['seconds']:.1f} s"
-    )
+    told = f"{last['predicted']:,} predicted, {last['rejected']:,} rejected{by_pulls}"
+    return f"{last['status']}: {told} in {last['seconds']:.1f} s"
 
 
 def _monitoring(figures: list[dict[str, Any]]) -> str:
@@ -155,25 +135,3 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
 
 def _when(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M %Z}"
-
-
-def spark_line(values: Sequence[float | None], low: float, high: float, encoding: str | None) -> str:
-    """Draw numbers as a line of small bars: a letter for each value, the lowest bar for `low` and the highest for
-    `high`; a blank for None."""
-    bars = _BARS if _knows(encoding, _BARS) else _IN_ASCII
-    return "".join(" " if value is None else bars[_step(value, low, high)] for value in values)
-
-
-def _knows(encoding: str | None, letters: str) -> bool:
-    try:
-        letters.encode(encoding or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _step(value: float, low: float, high: float) -> int:
-    """Place a value on a scale from 0 to 7; in the middle where all is alike."""
-    if high <= low:
-        return 3
-    return min(7, max(0, int(8 * (value - low) / (high - low))))

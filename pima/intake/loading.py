@@ -31,9 +31,6 @@ from pima.store.registry import require_still_declared
 
 LINES_REPORTED = 20
 
-Progress = Callable[[str, int], None]
-"""Called with a file's name and the number of its lines read so far."""
-
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
@@ -111,9 +108,7 @@ class LoadResult:
         )
 
 
-def load_files(
-    engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration, progress: Progress
-) -> LoadResult:
+def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration) -> LoadResult:
     """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested, nothing
     loaded."""
     result = LoadResult()
@@ -126,22 +121,20 @@ def load_files(
             # A pipe may have been read for hours since the settings were compared.
             require_still_declared(connection, declared.features)
             for file in files:
-                result = result.with_file(file, *_load_file(connection, file, options, progress))
+                result = result.with_file(file, *_load_file(connection, file, options))
     counts = as_json(result)
     told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules", "partly_loaded")}
     get_logger().info("files loaded", **told)
     return result
 
 
-def _load_file(
-    connection: Connection, file: PatientFile, options: LoadOptions, progress: Progress
-) -> tuple[Taken, list[BadLine]]:
+def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) -> tuple[Taken, list[BadLine]]:
     """Load one file: what its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
     staging = StagedFile(connection, columns, file.called_by)
     staging.make()
-    bad, forgotten = _stage(connection, staging, file, progress)
+    bad, forgotten = _stage(connection, staging, file)
     called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
     bad += _bad_among_staged(connection, staging, file)
     if file.called_by == "id" and "person_key" in file.columns:
@@ -182,9 +175,7 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
         raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
-def _stage(
-    connection: Connection, staging: StagedFile, file: PatientFile, progress: Progress
-) -> tuple[list[BadLine], list[BadLine]]:
+def _stage(connection: Connection, staging: StagedFile, file: PatientFile) -> tuple[list[BadLine], list[BadLine]]:
     """Stage the good lines; the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
     bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
@@ -195,7 +186,6 @@ def _stage(
         bad += not_rows
         forgotten += left_out
         lines += len(block) + len(not_rows)
-        progress(file.name, lines)
     if lines == 0:
         raise refused(file.name, "It has column names but no rows (empty_file).")
     return bad, forgotten
