@@ -32,7 +32,7 @@ from pima.store.queue import Batch, require_counter_above_them
 from pima.store.registry import newest_declaration
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
-from pima.watch.unpredicted import Begun, NightEnd, begun
+from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
@@ -89,16 +89,15 @@ def score_queue(
     run: OpenRun,
     options: ScoreOptions,
     stop: StopRequest,
-    share: Callable[[int, Begun], None] | None = None,
+    hand_out: Callable[[int, RowsBefore], None] | None = None,
 ) -> None:
     """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
 
     Rows are judged on the features that the champion takes, by the rules that the database has for them when they are
-    claimed.
+    claimed. It is one pass upwards by patient id: rows that others hold, or that come in behind it, wait for the next
+    run. Where other processes are to drain the queue, `hand_out` starts `drain` in each of them, with the champion's
+    number and the state of the rows before the first claim, and returns when all have ended.
 
-    One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
-    `share` has others drain it, each by `drain`, with the version of that number and what is known, and returns when
-    they have.
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched; VersionUsedTwice before
     its batch is committed; Interrupted between two batches.
     """
@@ -113,27 +112,31 @@ def score_queue(
     from pima.watch.night import NightTally  # with numpy, which an empty queue does not need
 
     night = NightTally(engine, champion, scorer)
-    known = begun(engine, run.id)
+    before = rows_before(engine, run.id)
     if not options.dry_run:
-        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), known))
-    if share is None:
-        _Drain(engine, run, champion, scorer, night, known, options, stop).run()
+        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), before))
+    if hand_out is None:
+        _Drain(engine, run, champion, scorer, night, before, options, stop).run()
         return
     with writing(engine) as connection:
         record_progress(connection, run.id, run.counts, champion)
-    run.share()
-    share(champion, known)
+    run.leave_counts_to_others()
+    hand_out(champion, before)
 
 
-def drain(engine: Engine, run_id: int, version: int, known: Begun, options: ScoreOptions, stop: StopRequest) -> None:
-    """The loop, of a run that others share: batch by batch, until nothing is left to claim, or somebody has closed the
-    run. Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted."""
+def drain(engine: Engine, run_id: int, version: int, before: RowsBefore, batch_rows: int, stop: StopRequest) -> None:
+    """Drain the queue in a process of its own, as one of several that share a run: until nothing is left to claim, or
+    somebody has closed the run.
+
+    Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted.
+    """
     from pima.watch.night import NightTally
 
     scorer = load_scorer(engine, version)
     night = NightTally(engine, version, scorer)
     with night.part_at_the_end(run_id):
-        _Drain(engine, OpenRun(run_id), version, scorer, night, known, options, stop, is_shared=True).run()
+        options = ScoreOptions(batch_rows)
+        _Drain(engine, OpenRun(run_id), version, scorer, night, before, options, stop, is_shared=True).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -159,18 +162,18 @@ class _Scored:
     """Of the accepted rows."""
     tally: "Tally"
 
-    def result(self, new: int, known: Begun) -> ScoreResult:
+    def result(self, new: int, before: RowsBefore) -> ScoreResult:
         """What became of its rows, where `new` of its predictions had not been made before."""
         accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
         return ScoreResult(
-            len(self.batch),
-            new,
-            accepted - new,
-            rejected,
-            Counter(self.validated.reasons),
+            claimed=len(self.batch),
+            predicted=new,
+            already_scored=accepted - new,
+            rejected=rejected,
+            rejected_by_reason=Counter(self.validated.reasons),
             batches=1,
-            new_predicted=int((self.batch.patient_versions[self.validated.accepted] > known.known_version).sum()),
-            new_ids=int((self.batch.patient_ids > known.highest_id).sum()),
+            new_predicted=int((self.batch.patient_versions[self.validated.accepted] > before.known_version).sum()),
+            new_ids=int((self.batch.patient_ids > before.highest_id).sum()),
         )
 
 
@@ -187,21 +190,21 @@ class _Drain:
     version: int
     scorer: Scorer
     night: "NightTally"
-    known: Begun
+    before: RowsBefore
     options: ScoreOptions
     stop: StopRequest
     is_shared: bool = False
     _result: ScoreResult = field(init=False)
     _after: int = field(default=BELOW_ALL_IDS, init=False)
     _ended: bool = field(default=False, init=False)
-    _taking: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _writing: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _take_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _write_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._result = ScoreResult(model_version=self.version)
 
     def run(self) -> None:
-        self._do_batch()
+        self._do_batch()  # most nights have no second one, and need no thread
         others = 0 if self._ended else _workers(self.engine, self.options) - 1
         if others == 0:
             self._work()
@@ -222,10 +225,10 @@ class _Drain:
     def _do_batch(self) -> None:
         self.stop.check()
         with writing(self.engine) as connection:
-            with self._taking:
+            with self._take_lock:
                 scored = self._take(connection)
             if scored is not None:
-                with self._writing:
+                with self._write_lock:
                     self._write(connection, scored)
             elif self.options.dry_run:
                 connection.rollback()  # a claim of nothing may have taken entries off that were no row's
@@ -245,7 +248,7 @@ class _Drain:
 
         # Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
-        validated = validate(batch.measurements, rules)
+        validated = validate(batch.measurements.by_feature, rules)
         probabilities = self.scorer.model.probabilities(validated.features)
         return _Scored(batch, validated, probabilities, self.night.tally(validated, probabilities))
 
@@ -254,7 +257,7 @@ class _Drain:
         return rows if self.options.limit is None else min(rows, self.options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
-        done = scored.result(self._record(connection, scored), self.known)
+        done = scored.result(self._record(connection, scored), self.before)
         so_far = self._so_far(connection)
         if so_far is None:
             connection.rollback()
@@ -272,8 +275,8 @@ class _Drain:
         get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self.version)
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
-        """What the run has come to. One that is shared is held against the others until the commit, and None where it
-        is over: that it is open is what entitles a worker to go on."""
+        """The run's counts up to here; None where somebody has closed the run, so that this worker must not go on. The
+        row of a run that several share stays locked until the commit."""
         if not self.is_shared:
             return self._result
         counts = lock_open_run(connection, self.open_run.id)

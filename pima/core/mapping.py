@@ -28,7 +28,7 @@ from pima.core.cells import (
 from pima.core.features import Features
 from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
-from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
+from pima.core.validation import MISSING, REASONS, FeatureValues, as_features, broken_rule, by_feature
 
 BAD_OUTCOME = "bad_outcome"
 
@@ -116,7 +116,7 @@ def mapped(
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     labelled_at, bad_moment = _labelled_at(found, moments, tally)
     values, faults = measurements(mapping.features, mapping.columns, list(read), len(keys), tally)
-    is_lacking = np.isnan(values) | ((values == 0) & zero_is_missing(mapping.features))
+    is_lacking = np.isnan(as_features(by_feature(values), mapping.features))
     for n, feature in enumerate(mapping.features):
         tally.unusable[feature.name] += int(np.count_nonzero(faults[:, n]))
         tally.missing[feature.name] += int(np.count_nonzero(is_lacking[:, n] & (faults[:, n] == 0)))
@@ -145,12 +145,12 @@ def measurements(
             faults[:, n] = CODES.index(NOT_A_NUMBER)
             continue
         cells = measured(feature, mapped_column, column)
-        values[:, n], faults[:, n] = cells.values, cells.faults
+        broken = broken_rule(FeatureValues(cells.values, np.isnan(cells.values)), feature)
+        broken[broken == REASONS.index(MISSING)] = 0
+        values[:, n], faults[:, n] = cells.values, np.where(cells.faults != 0, cells.faults, broken)
         tally.unknown[feature.name] += cells.unknown
         tally.with_comma[feature.name] += with_comma(column, cells.faults == CODES.index(NOT_A_NUMBER))
-    rules = broken_rules(Measurements(values, np.isnan(values)), features)
-    rules[rules == REASONS.index(MISSING)] = 0
-    return values, np.where(faults != 0, faults, rules)
+    return values, faults
 
 
 _REASONS = np.array(CODES, dtype=object)

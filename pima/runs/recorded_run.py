@@ -91,7 +91,7 @@ class OpenRun:
     def _reported(self) -> dict[str, Any]:
         return {} if self._result is None else as_json(self._result)
 
-    def share(self) -> None:
+    def leave_counts_to_others(self) -> None:
         """Leave the counts in `runs` to others from here on; they are read there once the run is closed."""
         self._is_shared = True
 

@@ -60,16 +60,15 @@ def retrain(
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
     """
     # A dry run changes nothing and needs no lease.
-    alone = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
-    with nullcontext() if dry_run else alone as lease:
+    lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
+    with nullcontext() if dry_run else lease_of_its_own as lease:
         with stop.at_once():
             history, holdout, read_at = read_history(engine, settings, declared)
             rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
             run.report(RetrainResult(rows))
-            if what := shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class):
-                raise TooFewLabels(what=what)
-            asked_before = gate_fingerprint(settings, declared.features)
-            earlier = earlier_verdict(engine, history.fingerprint, asked_before)
+            if lacking := shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class):
+                raise TooFewLabels(what=lacking)
+            earlier = earlier_verdict(engine, history.fingerprint, gate_fingerprint(settings, declared.features))
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
@@ -80,8 +79,8 @@ def retrain(
 
 
 def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, HoldoutRule, datetime]:
-    """Read the labelled rows, validated and split into training and holdout; return what they were split by, and when,
-    too.
+    """Read the labelled rows, validated and split into training and holdout; return also the rule that split them and
+    the time of the reading, by the database's clock.
 
     Raises WrongConfiguration where the settings name another holdout than the database was made with.
     """
@@ -113,7 +112,8 @@ def decide_and_record(
     """
     for _ in range(ATTEMPTS_TO_DECIDE):
         judgement = judge(engine, asked)
-        number = None if still_ours is None else record(engine, asked, judgement, run_id, still_ours)
-        if number is not None or still_ours is None:
+        if still_ours is None:
+            return announce(judgement, None)
+        if (number := record(engine, asked, judgement, run_id, still_ours)) is not None:
             return announce(judgement, number)
     raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)

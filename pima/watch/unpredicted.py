@@ -34,7 +34,7 @@ from pima.store.runs import counts_of
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class RowsBefore:
     """The state of the rows when a run began to take some."""
 
     highest_id: int = 0
@@ -45,12 +45,12 @@ class Begun:
     """The counter of row versions."""
 
 
-def begun(engine: Engine, run_id: int) -> Begun:
+def rows_before(engine: Engine, run_id: int) -> RowsBefore:
     """Read the state of the rows, before a run takes the first one."""
     with reading(engine) as connection:
         drawn = store.versions_drawn(connection)
         marks = _before(store.newest_unpredicted(connection), run_id, drawn).marks
-    return Begun(marks.highest_id, marks.known_version, drawn)
+    return RowsBefore(marks.highest_id, marks.known_version, drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class NightEnd:
     run_id: int
     rule: Rule
     leave_figures: Callable[[Connection], None]
-    begun: Begun | None = None
+    rows_before: RowsBefore | None = None
     """None of a run that took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     database_of(connection).join_by_index(connection)  # last night's statistics say nothing of tonight's rows
     last = store.lock_newest_unpredicted(connection)
-    drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
+    drawn = store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn
     before = _before(last, night.run_id, drawn)
     marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
     predicted, rejected, last_counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
@@ -132,8 +132,8 @@ def _pulls_since(
 def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
     """Count them among the rows that came since the last night, or since the last one that found none."""
     claimed: int | None = 0
-    if night.begun is not None:
-        is_the_same = night.begun.highest_id == marks.highest_id
+    if night.rows_before is not None:
+        is_the_same = night.rows_before.highest_id == marks.highest_id
         claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
     return store.never_queued(connection, marks.highest_id, highest, claimed)
 

@@ -11,7 +11,7 @@ from pima.runs.recorded_run import StopRequest, only_one, recorded_run
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from pima.watch.unpredicted import Begun
+from pima.watch.unpredicted import RowsBefore
 from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.trained import install_models
@@ -28,14 +28,14 @@ def full_queue(postgresql: Database, trained: Path) -> Database:
 
 
 def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Database) -> None:
-    def share(version: int, known: Begun) -> None:
+    def hand_out(version: int, before: RowsBefore) -> None:
         with ThreadPoolExecutor(3) as threads:
-            given = (full_queue.engine, run.id, version, known, OPTIONS, StopRequest())
+            given = (full_queue.engine, run.id, version, before, OPTIONS.batch_rows, StopRequest())
             for one in [threads.submit(drain, *given) for _ in range(3)]:
                 one.result()
 
     with recorded_run(full_queue.engine, "score", None, dry_run=False) as run:
-        score_queue(full_queue.engine, run, OPTIONS, StopRequest(), share)
+        score_queue(full_queue.engine, run, OPTIONS, StopRequest(), hand_out)
     assert_each_once(full_queue)
     ((status, version, recorded),) = full_queue.execute("SELECT status, model_version, counts FROM runs")
     assert (status, version, recorded["model_version"]) == ("succeeded", 1, 1)
@@ -56,15 +56,15 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
     (run,) = full_queue.execute(
         f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') RETURNING id"
     )[0]
-    drain(full_queue.engine, run, 1, Begun(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
     assert_each_once(full_queue, waiting=QUEUED)
     full_queue.execute("UPDATE runs SET status = 'running'")
-    drain(full_queue.engine, run, 1, Begun(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
     assert_each_once(full_queue)
     assert full_queue.value("SELECT status FROM runs") == "running"  # who opened it closes it
     full_queue.execute("UPDATE model_versions SET compiled_artifact = 'x' WHERE number = 1")
     with pytest.raises(ArtifactDamaged):
-        drain(full_queue.engine, run, 1, Begun(), OPTIONS, StopRequest())
+        drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
 
 
 @pytest.mark.parametrize("more", [("--limit", "5"), ("--dry-run",)])

@@ -84,11 +84,11 @@ FAULTS = (
         Edit(
             "pima/scoring.py",
             """
-                with self._writing:
+                with self._write_lock:
                     self._write(connection, scored)""",
             """
                 connection.commit()
-                with self._writing, writing(self._engine) as another:
+                with self._write_lock, writing(self._engine) as another:
                     self._write(another, scored)""",
         ),
         caught_by="tests/jobs/test_score_batches.py"

@@ -18,7 +18,7 @@ from pima.store.database import database_of
 from pima.store.engine import make_engine, reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
-from pima.watch.unpredicted import Begun
+from pima.watch.unpredicted import RowsBefore
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Night:
 
     run_id: int
     model_version: int
-    known: Begun
+    before: RowsBefore
     batch_rows: int
     database: DatabaseSettings
 
@@ -43,12 +43,12 @@ def score_on_workers(
     if options.limit is not None or options.dry_run:
         raise WrongUsage(what="--limit and --dry-run are counted by one process: leave out --dask, or say --dask ''")
 
-    def share(version: int, known: Begun) -> None:
+    def hand_out(version: int, before: RowsBefore) -> None:
         with reached as workers:
-            night = Night(run.id, version, known, options.batch_rows, workers.settings.database)
+            night = Night(run.id, version, before, options.batch_rows, workers.settings.database)
             list(workers.results(work_on, [night] * workers.fit(lacks, night)))
 
-    score_queue(engine, run, options, stop, share)
+    score_queue(engine, run, options, stop, hand_out)
 
 
 # What follows runs on a worker.
@@ -69,7 +69,7 @@ def work_on(night: Night, stop: StopRequest) -> None:
     """A worker's part, by one connection. Raises what `drain` raises."""
     mark_lines(job="score", run_id=night.run_id)
     with _database(night) as engine:
-        drain(engine, night.run_id, night.model_version, night.known, ScoreOptions(night.batch_rows), stop)
+        drain(engine, night.run_id, night.model_version, night.before, night.batch_rows, stop)
 
 
 @contextmanager
