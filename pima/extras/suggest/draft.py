@@ -214,6 +214,8 @@ def _taken_for(column: TableColumn) -> Suggested | str:
 
 def _of_numbers(column: TableColumn) -> Suggested | str:
     numbers, is_whole, different = column.numbers, column.is_whole, len(column.words or ())
+    if len(numbers) < LEAST_ROWS:
+        return f"fewer than {LEAST_ROWS} rows hold a number"
     values = two_values(column)
     if values is not None and (values.no, values.yes) == ("0", "1"):
         others = column.known - int(((numbers == 0) | (numbers == 1)).sum())
@@ -279,7 +281,7 @@ def range_of(numbers: Float64Array) -> tuple[float, float] | None:
         low = max(low, 0.0)
     if (numbers % 1 == 0).all():
         low, high = math.floor(low), math.ceil(high)
-    return (low, high) if low < high else None
+    return (low, high) if -LARGEST <= low < high <= LARGEST else None
 
 
 def _outward(bound: float, rounded: Callable[[float], int]) -> float:

@@ -74,6 +74,7 @@ NOTES = [f"Seen on day {n}, came back {DRAW.random()}" for n in range(ROWS)]
         (drawn("NA", "null", "None", "N/A"), "category"),
         ([None] * ROWS, "empty"),
         ([*MEASURED[:99], *[None] * (ROWS - 99)], "fewer than 100 rows have it"),
+        ([*MEASURED[:99], *["n/a"] * 99, *[None] * (ROWS - 198)], "fewer than 100 rows hold a number"),
         ([1] * 19 + [0] * (ROWS - 19), "the same value in all rows, or in all but fewer than 20 rows"),
         (NOTES, "free text, or a list of more than 50"),
         (drawn(*(f"word {chr(97 + n)}" for n in range(26))), "free text: too many of its words"),
@@ -86,6 +87,7 @@ NOTES = [f"Seen on day {n}, came back {DRAW.random()}" for n in range(ROWS)]
         (list(range(5, ROWS + 5)), "an identifier or free text: different in each row"),
         ([f"{value}".replace(".", ",") for value in MEASURED], "decimals with a comma"),
         ([1e300 * value for value in MEASURED], "numbers beyond what a model carries"),
+        ([1e29 * value for value in MEASURED], "numbers beyond what a model carries"),
         ([1e-200 * value for value in MEASURED], "numbers beyond what a model carries"),
     ],
 )
