@@ -152,13 +152,9 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert [path.name for path in folder.iterdir()] == ["pima-report.html"]
     assert (folder / "pima-report.html").read_text() == kept[3]
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
-
-
-@on_sqlite
-def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_path: Path) -> None:
+    # That none could be left there fails no retraining.
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
     assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
-    assert lived_in.value("SELECT count(*) FROM reports") == 3
     assert not (tmp_path / "nowhere").exists()
 
 
