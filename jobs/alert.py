@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration, install_line
+from pima.errors import AlertsNotDelivered, WrongConfiguration, extra_missing
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers
 from pima.logs import counted
@@ -39,7 +39,7 @@ def _work(command: Command) -> Result:
 def _require_taken(problems: Mapping[int, Problem]) -> None:
     """Raises for the worst that there is: what no later try can mend comes first."""
     if Problem.EXTRA_MISSING in problems.values():
-        raise AlertsExtraMissing(install=install_line("alerts"))
+        raise extra_missing("alerts")
     unknown = [str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS]
     if unknown:
         what = f"apprise knows no such address as number {' and '.join(unknown)} of alerts.urls"

@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "pima" / "data" / "pima.csv"
 # The article trains on all 768 rows and then tests on the last 200 of them.
 HISTORY_ROWS = 568
 
-# Means over seeds, measured on the same 200 rows; docs/understand/model-and-gate.md tells how.
+# Means over seeds, measured on the same 200 rows; docs/measured/accuracy.md tells how.
 COMPARED = (
     ("the article, as it reports itself (its test rows are among its training rows)", "71 %"),
     ("the article's recipe fitted without the test rows, 20 epochs (mean of ten seeds)", "63.8 %"),

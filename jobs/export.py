@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.command import Command, Result, end_with, main_of, written
 from jobs.options import OptionParser
-from pima.errors import TemporaryFileFailed, WrongUsage
+from pima.errors import FileNotWritten, WrongUsage
 from pima.extras.export import Exported, export
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
@@ -60,7 +60,7 @@ def _work(command: Command) -> Result:
             file.seek(0)
             failure = written(lambda: _print_rows(file))
     except OSError as error:
-        raise TemporaryFileFailed(why=error.strerror) from None
+        raise FileNotWritten(path="a temporary file", why=error.strerror) from None
     if failure is not None:
         raise failure
     return as_json(found) | {"path": None}

@@ -15,8 +15,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def _options(options: OptionParser) -> None:
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
-    without_rows = "by key, of somebody unknown here, or whose rows are somebody else's by now: keep them out"
-    options.add_argument("--without-rows", action="store_true", help=without_rows)
+    options.add_argument("--without-rows", action="store_true", help="by key, of somebody unknown here: keep them out")
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from pima.core.features import Feature
+from pima.core.features import names_of
 from pima.logs import counted
 from pima.store.registry import as_features
 
@@ -64,16 +64,8 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
 
 def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:
     """Show a version's lineage, and each decision about it with its figures, newest first."""
-    features = "\n".join(map(_feature, as_features(version["features"])))
+    features = ", ".join(names_of(as_features(version["features"])))
     return Group(_facts(version | {"features": features}), *(part for move in decisions for part in _decision(move)))
-
-
-def _feature(feature: Feature) -> str:
-    values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
-    if feature.kind == "number":
-        values = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
-    lacking = ["0 is missing"] * feature.zero_is_missing + ["may be missing"] * feature.may_be_missing
-    return "; ".join([f"{feature.name}: {values}", *lacking])
 
 
 def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
@@ -85,25 +77,8 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
     if challenger is not None:
         yield side_by_side(challenger, champion, move["challenger"], move["from_version"], measured)
     comparison = figures.pop("comparison", None) or {}
-    worst = figures.pop("worst_subgroup", None)
-    if worst is not None:
-        figures["worst_subgroup"] = f"{worst['feature']} {worst['group']}: {worst['gain']:+.4f} on {worst['rows']} rows"
-    yield _facts(_gain(measured) | comparison | figures)
-
-
-def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
     by = _other_than_accuracy(measured)
-    if by is None:
-        return {}
-    interval = None if by["gain"] is None else [by["interval_low"], by["interval_high"]]
-    return {
-        "constant_answer": by["constant"],
-        "gain_on_it": by["gain_on_constant"],
-        "gain_on_champion": by["gain"],
-        "its_interval": interval,
-        "its_p": by["p"],
-        "on_whole_holdout": by["whole_gain"],
-    }
+    yield _facts(({"measured": by} if by else {}) | comparison | figures)
 
 
 def _other_than_accuracy(measured: dict[str, Any] | None) -> dict[str, Any] | None:

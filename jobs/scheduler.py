@@ -6,7 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from jobs.command import Command, Result, end_with, main_of
-from pima.errors import AlertsExtraMissing, WrongConfiguration, install_line
+from pima.errors import WrongConfiguration, extra_missing
 from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command
@@ -57,7 +57,7 @@ def _can_tell(settings: Settings) -> bool:
     if not receivers(settings.alerts):
         return False
     if find_spec("apprise") is None:
-        missing = AlertsExtraMissing(install=install_line("alerts"))
+        missing = extra_missing("alerts")
         get_logger().error(str(missing), error_code=missing.code)
         return False
     return True

@@ -34,10 +34,8 @@ def _facts(result: dict[str, Any]) -> Table:
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     facts.add_row("realised accuracy", _realised(result["realised"]))
-    if weeks := _weeks(result["realised_weeks"]):
-        facts.add_row("by week", weeks)
     if result["nights"]:
-        facts.add_row("nights", _nights(result["nights"]))
+        facts.add_row("last night", _night(result["nights"][0]))
     if result["new_rows"]:
         alert = "ALERT: " if result["new_rows"]["too_many"] else ""
         facts.add_row("new rows", f"{alert}{result['new_rows']['what']}")
@@ -70,20 +68,10 @@ def _realised(realised: dict[str, Any]) -> str:
     return f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
 
 
-def _weeks(weeks: list[dict[str, Any]]) -> str:
-    shown = [week["accuracy"] for week in weeks if week["accuracy"] is not None]
-    if not shown:
-        return ""
-    return f"{min(shown):.0%} to {max(shown):.0%} in {counted(len(shown), 'week')}, the last {shown[0]:.0%}"
-
-
-def _nights(nights: list[dict[str, Any]]) -> str:
-    last, largest = nights[0], max(night["predicted"] + night["rejected"] for night in nights)
+def _night(last: dict[str, Any]) -> str:
     by_pulls = f" ({last['rejected_by_pulls']:,} by pulls)" if last["rejected_by_pulls"] else ""
-    return (
-        f"up to {counted(largest, 'row')}; the last {last['status']}: {last['predicted']:,} predicted, "
-        f"{last['rejected']:,} rejected{by_pulls} in {last['seconds']:.1f} s"
-    )
+    told = f"{last['predicted']:,} predicted, {last['rejected']:,} rejected{by_pulls}"
+    return f"{last['status']}: {told} in {last['seconds']:.1f} s"
 
 
 def _monitoring(figures: list[dict[str, Any]]) -> str:

@@ -7,7 +7,6 @@ nobody. A measurement that is lacking is no reason: scoring judges that.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +21,6 @@ from pima.core.cells import (
     objects_of,
     outcomes,
     takes_truth_values,
-    with_comma,
     wrong_type,
 )
 from pima.core.features import Features
@@ -76,8 +74,6 @@ class SourceTally:
     rows: int = 0
     without_key: int = 0
     """Rows whose key is NULL, too long, or not of its declared type."""
-    key_types: set[str] = field(default_factory=set)
-    """What the keys of these rows are to the driver: names of types, NULL aside."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
     rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -87,8 +83,6 @@ class SourceTally:
     missing: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value nobody knows and that was taken for what the feature says."""
-    with_comma: Counter[str] = field(default_factory=Counter)
-    """Rows by feature whose value is a text of digits and a comma."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Features, the outcome and its time, with the type that can't be read and stands in their column."""
@@ -108,10 +102,7 @@ def mapped(
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
     keys = canonical_keys(key_columns, mapping.key_types)
     tally.rows += len(keys)
-    without = [row for row, key in enumerate(keys) if key is None] if None in keys else []
-    tally.without_key += len(without)
-    held = {type(column[row]) for column in key_columns for row in without}
-    tally.key_types |= {kind.__name__ for kind in held - {NoneType}}
+    tally.without_key += keys.count(None)
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     labelled_at, bad_moment = _labelled_at(found, moments, tally)
@@ -149,7 +140,6 @@ def measurements(
         broken[broken == REASONS.index(MISSING)] = 0
         values[:, n], faults[:, n] = cells.values, np.where(cells.faults != 0, cells.faults, broken)
         tally.unknown[feature.name] += cells.unknown
-        tally.with_comma[feature.name] += with_comma(column, cells.faults == CODES.index(NOT_A_NUMBER))
     return values, faults
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from pima.core import identifiers as marks
 from pima.core.history import rank_name
 from pima.core.identifiers import ById, ByKey, ByPerson
-from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
+from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import take
 from pima.store import erasing, lineage, registry, runs
@@ -59,14 +59,14 @@ class Forgetting:
     decided_by: str
     reason: str
     without_rows: bool = False
-    """Of a person or key that is unknown here, or whose rows are somebody else's by now: they are kept out."""
+    """Of a person or key that is unknown here: they are kept out."""
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     """Erase a person, and keep them out from then on.
 
-    Raises NobodyToForget, PersonHasMoreRows, RowsGivenAway, RowsKept; LeaseHeld where a retraining or `retain` is at
-    work; FileNotMadeAnew once all is erased.
+    Raises NobodyToForget, PersonHasMoreRows, RowsKept; LeaseHeld where a retraining or `retain` is at work;
+    FileNotMadeAnew once all is erased.
     """
     with writing(engine) as connection:
         without_time_limit(connection)
@@ -96,15 +96,13 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     names, asked_names = _names(found), _asked_names(asked.who)
     was_forgotten = any(map(known.has, names + asked_names))
     sides = _hide_sides(connection, found)
-    if sides and not asked.without_rows:
-        raise RowsGivenAway(rows=counted(sides, "row"))
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # A row may have been rejected each time, and so be known by its key alone.
     asked_key = {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
     erasing.erase_source_rejections(connection, found.keys | asked_key)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
-    if not (redacted or any(erased.values()) or was_forgotten or asked.without_rows):
+    if not (redacted or any(erased.values()) or sides or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
     # So files and sources may spell a key that has no row.
     is_known = any(name in names or known.has(name) for name in asked_names)
@@ -115,7 +113,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(*_models(redacted.learned_by), *_NEVER_REACHED, database_of(connection).keeps_deleted),
+        not_reached=(*_left(redacted.learned_by, sides), *_NEVER_REACHED, database_of(connection).keeps_deleted),
     )
 
 
@@ -180,7 +178,9 @@ def _hide_sides(connection: Connection, found: Found) -> int:
     return hidden
 
 
-def _models(learned_by: Sequence[int]) -> Iterator[str]:
+def _left(learned_by: Sequence[int], sides: int) -> Iterator[str]:
+    if sides:
+        yield f"{counted(sides, 'row')} that came under that key and are another person's or nobody's by now"
     if learned_by:
         versions = f"version{'' if len(learned_by) == 1 else 's'} {', '.join(map(str, learned_by))}"
         yield f"what models have learned: {versions} learned from the rows"

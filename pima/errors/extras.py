@@ -24,22 +24,14 @@ def install_line(extra: str) -> str:
     return shlex.join([sys.executable, "-m", "pip", "install", *EXTRAS[extra]])
 
 
-class TrainingExtraMissing(PimaError):
-    """This installation has no TensorFlow, so it can score but not train. Run: {install}; or use the image's default
-    target. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions that it is tested
-    with."""
+class ExtraMissing(PimaError):
+    """This installation lacks what the extra {extra} brings, which this needs. Run: {install}; or use an image that has
+    it. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions of TensorFlow that this
+    is tested with."""
+
+    note = "A report that a retraining has left can be had without: `report --last`. No image has MLflow's client."
 
 
-class ReportExtraMissing(PimaError):
-    """This installation has neither Jinja nor matplotlib, so it can draw no report. Run: {install}; or use
-    the image's default target. `report --last` needs neither: it writes the one that the last retraining left."""
-
-
-class AlertsExtraMissing(PimaError):
-    """This installation has no apprise, so it can tell nobody of anything. Run: {install}; or use the
-    image's default target."""
-
-
-class MlflowExtraMissing(PimaError):
-    """This installation has no client of MLflow, so it can mirror nothing. Run: {install}. No image has it:
-    run this command from a virtual environment."""
+def extra_missing(extra: str) -> ExtraMissing:
+    """The error, with the line that installs it here."""
+    return ExtraMissing(extra=extra, install=install_line(extra))

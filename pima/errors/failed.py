@@ -38,9 +38,11 @@ class Unhealthy(PimaError):
     note = "Look each reason up: `python -m jobs.health --why REASON`."
 
 
-class PartNotWritten(PimaError):
-    """{path} could not be written: {why}. Parts that are finished stay. Make room or correct the rights, then run this
-    again, which completes what is missing."""
+class FileNotWritten(PimaError):
+    """{path} could not be written: {why}. What was committed or finished stays, and so does what was there before. Make
+    room, correct the rights or name another place (for temporary files in TMPDIR), then run this again."""
+
+    note = "The report of a retraining goes to `report.folder`."
 
 
 class WorkersFailed(PimaError):
@@ -48,20 +50,6 @@ class WorkersFailed(PimaError):
     What was committed or finished stays. Look at the workers' own log lines, then run this again."""
 
     note = "Often the system ended them because they were out of memory."
-
-
-class ReportNotWritten(PimaError):
-    """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
-    file."""
-
-    note = "The report of a retraining goes to `report.folder`."
-
-
-class TemporaryFileFailed(PimaError):
-    """A temporary file could not be written or read: {why}. What was committed stays, nothing else was changed. Make
-    room, or name another folder in TMPDIR."""
-
-    note = "A pull keeps there what it will change and what it has to sort."
 
 
 class VersionHasNoBytes(PimaError):

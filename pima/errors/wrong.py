@@ -101,12 +101,6 @@ class PersonHasMoreRows(WrongError):
     single row out, delete it from `patients`."""
 
 
-class RowsGivenAway(WrongError):
-    """Under that key {rows} came that are another person's or nobody's by now. Nothing was changed. If they are still
-    that person's, forget that other person, too, or each row that is nobody's by its id. Then, or if they are somebody
-    else's, add --without-rows: they stay, and what tells that they came under that key is made unreadable."""
-
-
 class NoReportKept(WrongError):
     """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of how
     things stand now."""
@@ -130,11 +124,6 @@ class SchemaBehind(WrongError):
 class SchemaAhead(WrongError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
     release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
-
-
-class SchemaUnreleased(WrongError):
-    """The database's schema is at revision {found}, from before the first release, and there is no way on from it. Load
-    your rows into a new database, or go on with the code that made it: git checkout 1b18431"""
 
 
 class SchemaDiffers(WrongError):
@@ -162,9 +151,9 @@ class VersionUsedTwice(WrongError):
 
 
 class RowsKept(WrongError):
-    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them or writes
-    them again, or a foreign key refers to them. Nothing was changed. Disable that trigger while you run this again, or
-    delete first what refers to the rows."""
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them, or a
+    foreign key refers to them. Nothing was changed. Disable that trigger while you run this again, or delete first what
+    refers to the rows."""
 
 
 class DatabaseUnusable(WrongError):

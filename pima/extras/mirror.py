@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.figures import FIGURES
-from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration, install_line
+from pima.errors import MlflowNotWritten, NoSuchVersion, WrongConfiguration, extra_missing
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json
@@ -60,7 +60,7 @@ class Mirroring:
 def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False) -> Mirroring:
     """Write each version that is not there, oldest first, and point at the champion; a dry run only looks.
 
-    Raises WrongConfiguration, MlflowExtraMissing or MlflowNotWritten.
+    Raises WrongConfiguration, ExtraMissing or MlflowNotWritten.
     """
     _require_another_place(engine, settings.tracking_uri)
     copy = MlflowCopy(settings.tracking_uri, settings.name)
@@ -99,13 +99,13 @@ class MlflowCopy:
     """The copy of pima's versions in an MLflow, under one name."""
 
     def __init__(self, tracking_uri: str, name: str) -> None:
-        """Raises MlflowExtraMissing, MlflowNotWritten or WrongConfiguration."""
+        """Raises ExtraMissing, MlflowNotWritten or WrongConfiguration."""
         os.environ.update(_ENVIRONMENT)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # of each try it tells the address
         try:
             from mlflow import MlflowClient
         except ImportError:
-            raise MlflowExtraMissing(install=install_line("mlflow")) from None
+            raise extra_missing("mlflow") from None
         self._name, self._experiment = name, ""
         with _told():
             self._client: Any = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

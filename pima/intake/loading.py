@@ -137,14 +137,12 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
     bad, forgotten = _stage(connection, staging, file)
     called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
     bad += _bad_among_staged(connection, staging, file)
-    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
-    named = list[BadLine]()
     if file.called_by == "id" and "person_key" in file.columns:
-        misspelled, named = _persons_of_rows(connection, staging, options.key_types)
-        bad += misspelled
+        bad += _persons_misspelled(staging, options.key_types)
+    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
-    staging.drop_lines([line.line for line in bad + named])
+    staging.drop_lines([line.line for line in bad])
     loaded = _unless_contested(connection, staging.take)
     again = min(called_again, loaded.unchanged)
     loaded = replace(loaded, updated=loaded.updated + again, unchanged=loaded.unchanged - again)
@@ -152,7 +150,7 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
     arrivals.record_load(
         connection, file.sha256, Path(file.name).name, loaded.inserted + loaded.updated + loaded.unchanged
     )
-    return loaded, bad + forgotten + named
+    return loaded, bad + forgotten
 
 
 _MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", None: "nothing"}
@@ -220,26 +218,12 @@ def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
     return np.array([name is not None and known.has(name) for name in names], bool)
 
 
-def _persons_of_rows(
-    connection: Connection, staging: StagedFile, key_types: KeyTypes
-) -> tuple[list[BadLine], list[BadLine]]:
-    """Read the persons beside an id by the type that its row's source has for them, since the file names no source; the
-    bad lines, and those of people who turn out to have been forgotten."""
+def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:
+    """The persons beside an id that are not spelled as the row's source has them, since the file names no source."""
     types = persons_not_texts(key_types)
-    if not types:
-        return [], []
-    known = everyone_forgotten(connection)
-    bad, forgotten, others = list[BadLine](), list[BadLine](), dict[int, str]()
-    for line, source, said in staging.persons_of_sources(list(types)):
-        person = key_of_text(said, types[source])
-        if person is None:
-            bad.append(BadLine(line, "bad_person_key", "person_key"))
-        elif known and known.has(name_of_person(person)):
-            forgotten.append(BadLine(line, FORGOTTEN, "person_key"))
-        elif person != said:
-            others[line] = person
-    staging.name_persons(others)
-    return bad, forgotten
+    called = staging.persons_of_sources(list(types)) if types else []
+    bad = [line for line, source, said in called if key_of_text(said, types[source]) != said]
+    return [BadLine(line, "bad_person_key", "person_key") for line in bad]
 
 
 def _bad_among_staged(connection: Connection, staging: StagedFile, file: PatientFile) -> list[BadLine]:

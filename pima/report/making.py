@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage, install_line
+from pima.errors import FileNotWritten, NoReportKept, PimaError, WrongUsage, extra_missing
 from pima.logs import get_logger
 from pima.report.contents import gather
 from pima.runs.whole_file import written_aside
@@ -19,13 +19,13 @@ FILE_NAME = "pima-report.html"
 
 
 def make_report(engine: Engine, settings: Settings) -> str:
-    """Make the page, of how things stand now. Raises ReportExtraMissing."""
+    """Make the page, of how things stand now. Raises ExtraMissing."""
     # It tells of its cache of fonts, as no line of our log.
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     try:
         from pima.report.page import render
     except ImportError:
-        raise ReportExtraMissing(install=install_line("report")) from None
+        raise extra_missing("report") from None
     return render(gather(engine, settings))
 
 
@@ -41,7 +41,7 @@ def last_report(engine: Engine) -> str:
 def write_report(html: str, path: Path) -> int:
     """Write a report in the place of an earlier one, whole or not at all; where a link points, not in the link's place.
 
-    Returns its bytes. Raises WrongUsage where anything but a report is there, and ReportNotWritten.
+    Returns its bytes. Raises WrongUsage where anything but a report is there, and FileNotWritten.
     """
     content = html.encode()
     try:
@@ -50,7 +50,7 @@ def write_report(html: str, path: Path) -> int:
         with written_aside(path, mode=0o666) as file:
             file.write(content)
     except OSError as error:
-        raise ReportNotWritten(path=path, why=error.strerror) from None
+        raise FileNotWritten(path=path, why=error.strerror) from None
     return len(content)
 
 

@@ -211,15 +211,6 @@ class Database(Protocol):
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
         """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
 
-    def constraints(self, connection: Connection, names: Sequence[str], /) -> set[tuple[str, str]]:
-        """List what these tables and views have beside their columns, and hold to: the name, and what, in the words
-        of `pima.store.schema`."""
-
-    def fault_of_names(self, connection: Connection, names: Sequence[str], /) -> str | None:
-        """Say which of these tables and views, named without a schema, is not the one beside `patients`; None where
-        none is."""
-        return None
-
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
         """Say what makes one of these tables more, or less, than its name says; None where nothing does."""
 

@@ -137,8 +137,6 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     database_of(connection).ask_constraints_at_once(connection)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
     erased = {"rows": _take_out(connection, "patients", "id", ids)}
-    if again := _called_so(connection, found):
-        raise RowsKept(table="patients", rows=again)
     erased |= {name: _take_out(connection, table, "patient_id", ids) for name, table in _TABLES_BY_ID.items()}
     erased["queue_entries"] = max(waiting, erased["queue_entries"])
     return erased | {"error_lines": _hide_in_errors(connection, ids)}
@@ -162,15 +160,6 @@ def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int
     if left := _count(connection, table, column, ids):
         raise RowsKept(table=table, rows=left)
     return deleted
-
-
-def _called_so(connection: Connection, found: Found) -> int:
-    """Rows of patients that have the person's names, under whatever ids."""
-    persons = [{"person": person} for person in found.persons]
-    keys = [{"source": source, "source_key": key} for source, key in found.keys]
-    asked = [(_PERSON, each) for each in persons] + [(_KEY, each) for each in keys]
-    statements = ((text(f"SELECT id FROM patients WHERE {where}"), names) for where, names in asked)
-    return len({each for asking, names in statements for each in connection.execute(asking, names).scalars()})
 
 
 def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:

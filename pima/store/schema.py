@@ -14,22 +14,17 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
-    PrimaryKeyConstraint,
-    Table,
     TextClause,
-    UniqueConstraint,
     insert,
     text,
 )
 
 from pima.core.features import Declaration
 from pima.errors import (
-    PimaError,
     SchemaAhead,
     SchemaBehind,
     SchemaDiffers,
     SchemaMissing,
-    SchemaUnreleased,
     WrongConfiguration,
     WrongUsage,
 )
@@ -44,14 +39,11 @@ from pima.store.registry import (
     require_declared,
     require_same_holdout,
 )
-from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, installation
+from pima.store.tables import SCRIPT, TABLES, WITH_FEATURES, installation
 
 HEAD = "0001"
 REVISIONS = ("0001",)
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
-_UNRELEASED = frozenset(f"{number:04}" for number in range(2, 22))
-"""What databases are at that were made before the first release."""
-_NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -60,26 +52,21 @@ def require_schema(engine: Engine) -> Declaration:
     """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
         database, tables = database_of(connection), [table.name for table in TABLES]
-        _require_no_fault(database.fault_of_names(connection, _NAMES))
         require_revision(connection, engine.url)
         found = database.columns(connection, tables)
         _require_columns(connection, found)
         _require_no_fault(database.fault_of_tables(connection, tables))
         declaration = newest_declaration(connection)
         _require_feature_columns(connection, found, declaration)
-        _require_constraints(connection)
         _require_no_fault(database.fault_of_triggers(connection, declaration.columns))
         return declaration
 
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None where there is no schema."""
-    database = database_of(connection)
-    if not database.has_revisions(connection):
+    if not database_of(connection).has_revisions(connection):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if found is None:  # perhaps because this role doesn't see the row
-        _require_no_fault(database.fault_of_tables(connection, ["alembic_version"]))
     return found
 
 
@@ -89,18 +76,14 @@ def _require_no_fault(what: str | None) -> None:
 
 
 def require_revision(connection: Connection, url: URL) -> None:
-    """Raises SchemaMissing, SchemaBehind, SchemaAhead or SchemaUnreleased; `url` is the database's, for the message."""
+    """Raises SchemaMissing, SchemaBehind or SchemaAhead; `url` is the database's, for the message."""
     found = current_revision(connection)
     if found is None:
         raise SchemaMissing(expected=HEAD, url=redacted(url))
     if found not in REVISIONS:
-        raise _unknown(found)
+        raise SchemaAhead(found=found, expected=HEAD)
     if found != HEAD:
         raise SchemaBehind(found=found, expected=HEAD)
-
-
-def _unknown(found: str) -> PimaError:
-    return SchemaUnreleased(found=found) if found in _UNRELEASED else SchemaAhead(found=found, expected=HEAD)
 
 
 def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
@@ -146,12 +129,10 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
         database = database_of(connection)
         database.wait_for_other_migrations(connection)
         before = current_revision(connection)
-        # Of what an older schema does not have yet, others may have their own.
-        _require_no_fault(database.fault_of_names(connection, _NAMES if before == HEAD else _NAMES[:1]))
         if before is None and declared is None:
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
-            raise _unknown(before)
+            raise SchemaAhead(found=before, expected=HEAD)
         if before is not None and before != HEAD:
             _run_alembic(connection, "upgrade")
         if before is None and declared is not None:
@@ -159,7 +140,6 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
             _run_alembic(connection, "stamp")
             begin_installation(connection, holdout)
             record_declaration(connection, declared, "migrate", "the settings when the schema was made")
-        _require_no_fault(database.fault_of_names(connection, _NAMES))
         made_anew = make_triggers(connection)
         if declared is not None:
             require_declared(declared, newest_declaration(connection))
@@ -182,46 +162,6 @@ def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
     """Make all tables, views and indexes, with these columns for the features."""
     for statement in statements(database_of(connection).translated_schema(read_script(SCRIPT, columns))):
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # a percent sign is none
-
-
-# ---- What tables and views were made with beside their columns: keys, conditions, indexes, and what a view reads. The
-# code relies on them: COPY on the key of predictions, a run on one row a patient. The check compares what a person
-# takes away or a rebuilt table forgets; of a condition it compares the name, since each PostgreSQL writes the text its
-# own way.
-
-VIEW = "its definition as a view"
-
-
-def _require_constraints(connection: Connection) -> None:
-    found = database_of(connection).constraints(connection, [*(table.name for table in TABLES), *VIEWS])
-    for name, what in _expected():
-        if (name, what) not in found:
-            raise SchemaDiffers(what=f"{name} is not as it was made: it lacks {what}")
-
-
-def _expected() -> Iterator[tuple[str, str]]:
-    for table in TABLES:
-        # In one order each time, which what SQLAlchemy gives has not; keys come first, by the alphabet backwards.
-        yield from ((table.name, what) for what in sorted(_of_table(table), reverse=True))
-    for view, read in VIEWS.items():
-        yield view, VIEW
-        yield from ((view, f"rows of {table}") for table in read)
-
-
-def _of_table(table: Table) -> Iterator[str]:
-    for constraint in table.constraints:
-        if isinstance(constraint, PrimaryKeyConstraint):
-            yield f"PRIMARY KEY ({', '.join(constraint.columns.keys())})"
-        elif isinstance(constraint, UniqueConstraint):
-            yield f"UNIQUE ({', '.join(constraint.columns.keys())})"
-    yield from (f"CHECK {name}" for name in table.info["checks"])
-    for each in table.columns:
-        if not each.nullable:
-            yield f"NOT NULL on {each.name}"
-        if each.identity is not None:
-            yield f"IDENTITY on {each.name}"
-    for made in table.indexes:
-        yield f"{'UNIQUE ' if made.unique else ''}INDEX {made.name}"
 
 
 # ---- The triggers on `patients` keep versions, times and the queue true whoever writes. A trigger that does something

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ForeignKeyConstraint, Identity, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Column, ForeignKeyConstraint, Identity, Integer, MetaData, Table, Text
 
 from pima.store.database import Bytes, Id, Json, Key, Real, Timestamp
 
@@ -27,25 +27,21 @@ _KINDS = {
 }
 _SAID = r"((?:^-- [^\n]*\n)+)"
 _TABLE = re.compile(_SAID + r"CREATE TABLE (\w+) \((.*?)^\);", re.MULTILINE | re.DOTALL)
-_VIEW = re.compile(_SAID + r"CREATE VIEW (\w+) AS(.*?);", re.MULTILINE | re.DOTALL)
+_VIEW = re.compile(_SAID + r"CREATE VIEW (\w+) AS", re.MULTILINE)
 _COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*?)(?: -- (.*))?$", re.MULTILINE)
-_INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX (\w+) ON (\w+) \((.*?)\)", re.MULTILINE)
 
 
 def _read(script: str) -> MetaData:
-    """The script's tables with their keys and indexes; in `info` what each holds and, by name, its CHECKs."""
+    """The script's tables with their keys; in `info` what each holds and, by name, its CHECKs."""
     made = MetaData()
     for said, name, body in _TABLE.findall(script):
         bare = re.sub(" *--.*", "", body)
         keys = [key for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare) for key in listed.split(", ")]
         columns = [_column(keys, *found) for found in _COLUMN.findall(body)]
-        unique = [UniqueConstraint(*listed.split(", ")) for listed in re.findall(r" UNIQUE \((.*?)\)", bare)]
         others = re.findall(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+) \((\w+)\)", bare)
         foreign = [ForeignKeyConstraint([ours], [f"{table}.{theirs}"]) for ours, table, theirs in others]
         checks = dict(re.findall(r"(\w+) CHECK \((.*?)\),?\n", bare, re.DOTALL))
-        Table(name, made, *columns, *unique, *foreign, info={"meaning": _sentences(said), "checks": checks})
-    for unique, name, table, listed in _INDEX.findall(script):
-        Index(name, *(made.tables[table].c[column] for column in listed.split(", ")), unique=bool(unique))
+        Table(name, made, *columns, *foreign, info={"meaning": _sentences(said), "checks": checks})
     return made
 
 
@@ -88,10 +84,8 @@ tallies = metadata.tables["tallies"]
 test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
-_views = _VIEW.findall(_script)
-VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _views}
-VIEWS = {view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _views}
-"""Each view -> the tables that it reads."""
+VIEWS = {view: _sentences(said) for said, view in _VIEW.findall(_script)}
+"""Each view -> what it holds."""
 
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
 """The condition of a labelled row, by the index."""

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Features
 from pima.core.history import Split, features_of
-from pima.errors import TrainingExtraMissing, install_line
+from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.recipes import (
     Article,
@@ -53,7 +53,7 @@ class Challenger:
 
 
 def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
-    """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing, and what the
+    """Fit, export, and reload from the exported bytes, as scoring will. Raises ExtraMissing, and what the
     boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
@@ -124,7 +124,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     """Fit version `number` again from its training snapshot, and compare its predictions with those of its stored
     bytes.
 
-    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged, TrainingExtraMissing.
+    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged, ExtraMissing.
     """
     version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
@@ -173,14 +173,14 @@ def _needed(share: str, rows: int) -> int:
 
 @contextmanager
 def training_extra() -> Iterator[None]:
-    """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
+    """Surround imports that need TensorFlow; raises ExtraMissing where it is not installed."""
     # A fit is what its recipe says: no keras.json sets its precision or its backend.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
     try:
         with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
             yield
     except ImportError:
-        raise TrainingExtraMissing(install=install_line("train")) from None
+        raise extra_missing("train") from None
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def retrain(
 ) -> None:
     """Retrain once; report its rows and then the verdict. A dry run decides and writes nothing but its run.
 
-    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
+    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted while nothing is written.
     """
     # A dry run changes nothing and needs no lease.
     lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
@@ -72,7 +72,9 @@ def retrain(
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-            challenger = fit_challenger(history, settings, declared.features, stop.check)
+        # It has boundaries of its own: amid TensorFlow's native code no signal may raise.
+        challenger = fit_challenger(history, settings, declared.features, stop.check)
+        stop.check()
         asked = GateInput(history, holdout, read_at, declared, challenger, settings)
         verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
         run.report(RetrainResult(rows, verdict))

@@ -271,7 +271,7 @@ def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listen
 def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
-    sqlite.execute("DROP VIEW patient_versions")
+    sqlite.execute("DROP TRIGGER patients_deleted")
     _alert(sqlite, listener.url)
     assert listener.titles == ["schema_differs"]
     sqlite.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -164,6 +164,6 @@ def test_without_its_extra_nothing_is_mirrored_and_nothing_is_where_pima_is(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     ended = call(sqlite, "mirror", "--json", PIMA_MLFLOW__TRACKING_URI="sqlite:///mlflow.db")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "mlflow_extra_missing")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "extra_missing")
     assert "names pima's own database" in call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=sqlite.url).stderr
     assert "mlflow.tracking_uri is not set" in call(sqlite, "mirror").stderr

@@ -307,7 +307,7 @@ def test_settings_that_say_otherwise_than_the_database_are_told_with_the_first_d
     configuration(tmp_path, shipped.replace("high = 25", "high = 30", 1))
     told = call(well, "health", "--config", config)
     assert told.exit_code == 1
-    what = "the feature pregnancies: its high is 30.0 in the settings and 25.0 in this database"
+    what = "high of pregnancies is 30.0 in the settings and 25.0 in this database"
     assert f"Not healthy: declaration_differs: {what}; jobs refuse such settings" in told.stderr
     # The same words as a job's that refuses them.
     assert what in call(well, "score", "--config", config).stderr

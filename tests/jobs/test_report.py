@@ -154,7 +154,7 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
     # That none could be left there fails no retraining.
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
-    assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
+    assert (ended.exit_code, "file_not_written" in ended.stderr) == (0, True)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -180,7 +180,7 @@ def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_
     (taken / "kept").touch()
     for path in (tmp_path / "nowhere" / "report.html", taken):
         ended = call(sqlite, "report", "--out", str(path), "--json")
-        assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
+        assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
     assert [path.name for path in tmp_path.glob("*report*")] == []
     assert [path.name for path in taken.iterdir()] == ["kept"]
     last = call(sqlite, "report", "--last", "--json")

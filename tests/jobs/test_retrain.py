@@ -249,7 +249,7 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert ended.returncode == 1
     assert install_line("train") in ended.stderr
-    assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "extra_missing")]
 
 
 def test_a_fit_depends_neither_on_what_somebody_has_told_keras_nor_on_other_libraries(
@@ -274,6 +274,6 @@ print(code, sorted({"matplotlib", "sklearn"} & set(sys.modules)))
     ended = subprocess.run(command, cwd=ROOT, env=clean_environ() | environ, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "0 []"
-    assert "report_extra_missing" in ended.stderr
+    assert "extra_missing" in ended.stderr
     refitted = the_json(call(sqlite, "models", "reproduce", "1", "--json"))
     assert (refitted["reproduced"], refitted["largest_difference"]) == (True, 0)

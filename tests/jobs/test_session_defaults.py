@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -78,18 +77,6 @@ def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresq
     assert in_time
 
 
-def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Database) -> None:
-    settings = ("idle_session_timeout", "transaction_timeout")
-    known = "SELECT count(*) FROM pg_settings WHERE name = :name"
-    default_to(postgresql, {name: "1s" for name in settings if postgresql.value(known, {"name": name})})
-    with reading(postgresql.engine) as connection:
-        session = connection.scalar(text("SELECT pg_backend_pid()"))
-        connection.execute(text("SELECT pg_sleep(1.2)"))
-        assert connection.scalar(text("SELECT pg_backend_pid()")) == session
-    time.sleep(1.2)
-    assert postgresql.value("SELECT pg_backend_pid()") == session
-
-
 # ---- the jobs -------------------------------------------------------------------------------------------------------
 
 
@@ -128,8 +115,6 @@ SETTINGS = {
     "TimeZone": "America/St_Johns",
     "IntervalStyle": "sql_standard",
     "bytea_output": "escape",
-    "quote_all_identifiers": "on",
-    "exit_on_error": "on",
     "client_encoding": "SQL_ASCII",
 }
 """What a clinic's server has of its own: pima says each anew for its sessions."""

@@ -48,8 +48,7 @@ def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Data
     assert all(len(line) <= 80 for line in screen.splitlines())
     assert len(screen.splitlines()) <= 40
     told = " ".join(screen.split())
-    assert "by week 75% to 100% in 2 weeks, the last 100%" in told
-    assert "nights up to 402 rows; the last succeeded: 400 predicted, 2 rejected in 0.0 s" in told
+    assert "last night succeeded: 400 predicted, 2 rejected in 0.0 s" in told
     assert "Rejected, and not taken back reason column rows out_of_range bmi 2 missing age 1" in told
     assert "Last verdicts decided version against verdict reason" in told
     assert "1 - promoted first_champion" in told
@@ -95,7 +94,7 @@ def test_a_report_holds_back_the_same_weeks(worked: Database, tmp_path: Path) ->
 def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(sqlite: Database) -> None:
     screen = call(sqlite, "status").stdout
     assert "python -m jobs.retrain makes the first" in screen
-    for heading in ("Last verdicts", "Rejected", "Last runs", "by week", "nights"):
+    for heading in ("Last verdicts", "Rejected", "Last runs", "last night"):
         assert heading not in screen
 
 

@@ -49,19 +49,17 @@ def asking_for_passwords() -> Iterator[Server]:
 @pytest.mark.parametrize(
     ("who", "database", "kind", "named"),
     [
-        ("doctor:CANARY-wrong", "postgres", DatabaseUnusable, "failed authentication"),
-        ("doctor", "postgres", DatabaseUnusable, "failed authentication"),
-        # The server does not tell who is there.
-        ("nobody:CANARY", "postgres", DatabaseUnusable, "failed authentication"),
-        ("nurse:CANARY", "postgres", DatabaseUnusable, "may not log in"),
-        ("doctor:CANARY", "nowhere", DatabaseUnusable, "no such database"),
-        ("doctor:CANARY", "closed", DatabaseUnusable, "may not connect to this database"),
-        ("doctor:CANARY", "postgres?sslmode=require", DatabaseUnusable, "TLS"),
-        ("doctor:CANARY", "resting", DatabaseUnusable, "ALLOW_CONNECTIONS"),
-        ("crowd:CANARY", "postgres", DatabaseAway, "takes no more connections"),
+        ("doctor:CANARY-wrong", "postgres", DatabaseUnusable, "password authentication failed"),
+        ("doctor", "postgres", DatabaseUnusable, "no password supplied"),
+        ("nurse:CANARY", "postgres", DatabaseUnusable, "not permitted to log in"),
+        ("doctor:CANARY", "nowhere", DatabaseUnusable, "does not exist"),
+        ("doctor:CANARY", "closed", DatabaseUnusable, "permission denied for database"),
+        ("doctor:CANARY", "postgres?sslmode=require", DatabaseUnusable, "SSL was required"),
+        ("doctor:CANARY", "resting", DatabaseUnusable, "not currently accepting connections"),
+        ("crowd:CANARY", "postgres", DatabaseAway, "too many connections"),
     ],
 )
-def test_what_a_server_refuses_is_named(
+def test_what_a_server_refuses_is_told_in_its_words(
     asking_for_passwords: Server, who: str, database: str, kind: type[PimaError], named: str
 ) -> None:
     error = error_of(asking(f"postgresql://{who}@127.0.0.1:{asking_for_passwords.port}/{database}"))
@@ -69,33 +67,20 @@ def test_what_a_server_refuses_is_named(
     assert error.exit_code == (WRONG if kind is DatabaseUnusable else TRY_AGAIN_LATER)
     assert named in str(error)
     assert f"127.0.0.1:{asking_for_passwords.port}/{database.partition('?')[0]}" in str(error)
-    told = everything_told_by(error)
-    assert "CANARY" not in told
-    assert "SQLSTATE none" not in told
-    assert "FATAL" not in told  # nothing of the driver's text
+    assert "CANARY" not in everything_told_by(error)
 
 
-@pytest.mark.parametrize(
-    ("who", "database", "named"),
-    [
-        ("doctor:CANARY-wrong", "postgres", "failed authentication"),
-        ("doctor:CANARY", "nowhere", "no such database"),
-        ("nurse:CANARY", "postgres", "may not log in"),
-    ],
-)
-def test_of_a_source_its_own_variable_is_named(
-    asking_for_passwords: Server, who: str, database: str, named: str
-) -> None:
-    place = f"127.0.0.1:{asking_for_passwords.port}/{database}"
-    engine = make_source_engine("clinic", f"postgresql://{who}@{place}", DatabaseSettings())
+def test_of_a_source_its_own_variable_is_named(asking_for_passwords: Server) -> None:
+    place = f"127.0.0.1:{asking_for_passwords.port}/nowhere"
+    engine = make_source_engine("clinic", f"postgresql://doctor:{PASSWORD}@{place}", DatabaseSettings())
 
     def read() -> None:
         with reading_source(engine, "clinic") as connection:
             connection.execute(text("SELECT 1"))
 
     error = error_of(read)
-    assert (type(error), named in str(error)) == (SourceUnusable, True)
-    assert f"PIMA_SOURCE__CLINIC__URL is postgresql+psycopg://{who.partition(':')[0]}:***@{place}" in str(error)
+    assert (type(error), "does not exist" in str(error)) == (SourceUnusable, True)
+    assert f"PIMA_SOURCE__CLINIC__URL is postgresql+psycopg://doctor:***@{place}" in str(error)
     for of_our_own_database in ("DATABASE_URL", "jobs.migrate"):
         assert of_our_own_database not in str(error)
     assert "CANARY" not in everything_told_by(error)
@@ -103,28 +88,6 @@ def test_of_a_source_its_own_variable_is_named(
 
 def test_the_right_password_is_taken(asking_for_passwords: Server) -> None:
     asking(f"postgresql://doctor:{PASSWORD}@127.0.0.1:{asking_for_passwords.port}/postgres")()
-
-
-def test_a_role_that_is_not_there_is_named(asking_for_passwords: Server) -> None:
-    folder, port = asking_for_passwords.folder, asking_for_passwords.port
-    error = error_of(asking(f"postgresql://nobody@/postgres?host={folder}&port={port}"))
-    assert isinstance(error, DatabaseUnusable)
-    assert "no such role" in str(error)
-
-
-def test_where_pg_hba_has_no_entry_it_is_named(asking_for_passwords: Server) -> None:
-    rules = asking_for_passwords.folder / "pg_hba.conf"
-    before = rules.read_text()
-    rules.write_text(f"host all doctor 127.0.0.1/32 reject\n{before}")
-    asking_for_passwords.psql("-c", "SELECT pg_reload_conf()")
-    url = f"postgresql://doctor:{PASSWORD}@127.0.0.1:{asking_for_passwords.port}/postgres"
-    try:
-        error = error_of(asking(url))
-    finally:
-        rules.write_text(before)
-        asking_for_passwords.psql("-c", "SELECT pg_reload_conf()")
-    assert isinstance(error, DatabaseUnusable)
-    assert "pg_hba.conf" in str(error)
 
 
 @contextmanager
@@ -151,12 +114,11 @@ def test_what_keeps_from_a_server_is_told_apart(tmp_path: Path) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         for place, named in (
-            (f"127.0.0.1:{taken.getsockname()[1]}/db", "connection refused"),
-            (f"127.0.0.1:{silent.getsockname()[1]}/db", "no answer came"),
-            ("no-such-host.invalid/db?sslmode=verify-full", "unknown host"),
-            (f"/db?host={tmp_path}", "no such socket"),
-            ("224.0.0.1/db?sslmode=verify-full", "no way to its host"),  # TCP goes to no multicast address
-            (f"127.0.0.1:{port}/db?sslmode=disable", "broke the connection off"),
+            (f"127.0.0.1:{taken.getsockname()[1]}/db", "Connection refused"),
+            (f"127.0.0.1:{silent.getsockname()[1]}/db", "timeout expired"),
+            ("no-such-host.invalid/db?sslmode=verify-full", "failed to resolve host"),
+            (f"/db?host={tmp_path}", "No such file or directory"),
+            (f"127.0.0.1:{port}/db?sslmode=disable", "closed the connection unexpectedly"),
         ):
             error = error_of(asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2))
             assert type(error) is DatabaseAway
@@ -166,17 +128,12 @@ def test_what_keeps_from_a_server_is_told_apart(tmp_path: Path) -> None:
             assert PASSWORD not in everything_told_by(error)
 
 
-@pytest.mark.parametrize(
-    "words", ["connection to server at 192.0.2.1 failed: No route to host", "CANARY, which no release has said yet"]
-)
-def test_whatever_the_driver_says_the_address_is_told(words: str) -> None:
-    error = translated(
-        psycopg.OperationalError(words), make_url(f"postgresql+psycopg://doctor:{PASSWORD}@192.0.2.1/db")
-    )
+def test_what_the_driver_says_of_a_session_is_not_told() -> None:
+    url = make_url(f"postgresql+psycopg://doctor:{PASSWORD}@192.0.2.1/db")
+    error = translated(psycopg.OperationalError(f"{VALUE}, which no release has said yet"), url)
     assert type(error) is DatabaseAway
     assert "doctor:***@192.0.2.1/db" in str(error)
-    assert ("no route" in str(error)) == ("route" in words)
-    assert "CANARY" not in everything_told_by(error)
+    assert VALUE not in everything_told_by(error)
 
 
 # ---- rights ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import UniqueConstraint, inspect
+from sqlalchemy import inspect
 
 from pima.core.identifiers import LARGEST_ID
-from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, SchemaUnreleased, WrongConfiguration
+from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
 from pima.store.engine import make_engine, reading
@@ -27,11 +27,6 @@ def test_the_tables_that_the_code_reads_are_those_that_are_made(database: Databa
             made = {column["name"]: column["nullable"] for column in look.get_columns(table.name)}
             assert made == {column.name: column.nullable for column in table.columns}
             assert {check["name"] for check in look.get_check_constraints(table.name)} == {*table.info["checks"]}
-            indexes = {index["name"] for index in look.get_indexes(table.name) if "duplicates_constraint" not in index}
-            assert indexes == {index.name for index in table.indexes}
-            assert len(look.get_unique_constraints(table.name)) == sum(
-                isinstance(constraint, UniqueConstraint) for constraint in table.constraints
-            )
 
 
 def test_the_highest_id_is_the_same_in_schema_and_code() -> None:
@@ -56,14 +51,6 @@ def test_a_schema_is_made_once_and_then_left(database: Database) -> None:
     assert schema.migrate(database.engine, HOLDOUT) == schema.Migrated(None, None)
     schema.require_schema(database.engine)
     assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
-
-
-@pytest.mark.parametrize("number", [2, 18])
-def test_a_database_from_before_the_first_release_is_told_so(database: Database, number: int) -> None:
-    database.execute(f"UPDATE alembic_version SET version_num = '{number:04}'")
-    for refused in (schema.require_schema, lambda engine: schema.migrate(engine, HOLDOUT)):
-        with pytest.raises(SchemaUnreleased, match="your rows into a new database"):
-            refused(database.engine)
 
 
 @pytest.mark.campaign

@@ -19,7 +19,7 @@ from jobs.codes import Entry, entries
 from pima.errors import EXIT_CODES, RightMissing
 from pima.settings.reading import in_words
 from pima.settings.sections import Settings
-from pima.store.tables import SCRIPT, TABLES, VIEWS_HOLD, WITH_FEATURES
+from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES
 from pima.watch.metrics import METRICS
 from tests.support.shipped import ROOT
 
@@ -270,7 +270,7 @@ def _tables() -> Iterator[str]:
         choices = table.info["checks"].values()
         yield from _table(("column", "type", "what it holds"), (_column(column, choices) for column in table.columns))
     for view, columns in _columns_of_views().items():
-        yield from (f"## {view}", "", f"A view. {VIEWS_HOLD[view]}", "", f"Its columns: {', '.join(columns)}.", "")
+        yield from (f"## {view}", "", f"A view. {VIEWS[view]}", "", f"Its columns: {', '.join(columns)}.", "")
 
 
 def _column(column: Column[Any], choices: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.store.tables import TABLES, VIEWS, VIEWS_HOLD
+from pima.store.tables import SCRIPT, TABLES, VIEWS
 from pima.watch import metrics
 from tests.support.reference import COMMANDS, FOLDER, pages, parser_of, roles
 
@@ -18,7 +18,7 @@ def test_each_page_is_as_the_code_makes_it(name: str) -> None:
 
 
 def test_each_table_view_and_column_says_what_it_holds() -> None:
-    assert VIEWS_HOLD.keys() == VIEWS.keys()
+    assert len(VIEWS) == SCRIPT.read_text("utf-8").count("CREATE VIEW")
     assert [f"{table}.{column.name}" for table in TABLES for column in table.columns if not column.doc] == []
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from pima.errors import PartNotWritten, WrongUsage, install_line
+from pima.errors import FileNotWritten, WrongUsage, install_line
 from pima.runs.whole_file import name_aside, written_aside
 
 _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
@@ -146,21 +146,21 @@ def lies_within(into: str, dataset: str) -> bool:
 
 
 def remove(place: Place, path: str) -> None:
-    """Remove a file, if it is there. Raises PartNotWritten."""
+    """Remove a file, if it is there. Raises FileNotWritten."""
     try:
         place.remove(path)
     except OSError as error:
-        raise PartNotWritten(path=path, why=words_of(error)) from None
+        raise FileNotWritten(path=path, why=words_of(error)) from None
 
 
 @contextmanager
 def whole(place: Place, path: str) -> Iterator[BinaryIO]:
-    """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
+    """A file that is in its place once the block ends well, and nowhere else. Raises FileNotWritten."""
     try:
         with place.written_aside(path) as file:
             yield file
     except OSError as error:
-        raise PartNotWritten(path=path, why=words_of(error)) from None
+        raise FileNotWritten(path=path, why=words_of(error)) from None
 
 
 def _is_data(name: str) -> bool:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pima.core.arrays import Float64Array
 from pima.core.features import Feature, Features, code_of_label
 from pima.core.validation import FeatureValues, validate
-from pima.errors import DatasetRefused, PartNotWritten, PimaError, WrongUsage
+from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
 from pima.extras.dask.workers import Workers
 from pima.extras.files.model_file import ScoringModel, read_model
 from pima.extras.files.parts import (
@@ -93,7 +93,7 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
 
     `scored` gives the missing parts, in whatever order, each with its facts once it has written it. Raises
     DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the parts,
-    PartNotWritten where one is gone, and what `scored` raises.
+    FileNotWritten where one is gone, and what `scored` raises.
     """
     output = found.output
     if found.missing:
@@ -105,7 +105,7 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
         require_unchanged(found.source, file)
     finished = output.finished(found.parts)
     if lacking := [part for part in found.parts if part.name not in finished]:
-        raise PartNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="somebody has removed it or its rejections")
+        raise FileNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="somebody has removed it or its rejections")
     output.write_manifest(found.files, finished)
     return summed(finished.values()) | {
         "files": len(found.files),
@@ -130,7 +130,7 @@ def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Fac
 def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
     """Read a part in batches, score it and write it, its predictions last: they are the sign that it is finished.
 
-    Raises OtherOutputThere, DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part being
+    Raises OtherOutputThere, DatasetRefused, FileNotWritten; Interrupted between two batches, nothing of the part being
     left.
     """
     require_unchanged(source, part.input)

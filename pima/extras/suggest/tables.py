@@ -16,10 +16,9 @@ from uuid import UUID
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.cells import as_word, number_fault
+from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
-from pima.core.validation import NOT_FINITE
 from pima.logs import counted
 
 SHOWN_FROM = 20
@@ -83,11 +82,20 @@ def _read_text(value: str) -> ReadValue:
     # What has several words is told, and names nothing.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
     key_type: KeyType | None = "text" if key else None
-    if not number_fault(text) and math.isfinite(number := float(text)):
+    number = as_number(text)
+    if number is not None and math.isfinite(number):
         return ReadValue("number", key_type, key, number, as_word(number))
     if _DATE.fullmatch(text):
         return ReadValue("date")
     return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, word=as_word(text))
+
+
+def as_number(text: str) -> float | None:
+    """Digits with a point, as everywhere: with underscores, or of other scripts, they are numbers to Python alone."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
 
 
 @dataclass(eq=False)
@@ -215,5 +223,4 @@ def fault_of(table: Table) -> str | None:
 def is_a_value(name: str) -> bool:
     """Whether a name is none, but what stands in a row: a number, a date, a UUID."""
     text = name.strip()
-    is_number = bool(text) and number_fault(text) in ("", NOT_FINITE)
-    return is_number or bool(_DATE.fullmatch(text) or canonical_key([text], ["uuid"]))
+    return bool(as_number(text) is not None or _DATE.fullmatch(text) or canonical_key([text], ["uuid"]))

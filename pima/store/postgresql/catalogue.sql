@@ -26,15 +26,6 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oi
 WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
     AND a.attnum > 0 AND NOT a.attisdropped;
 
--- name: elsewhere
--- Tables and views that an unqualified name means here and that are in another schema than patients.
-SELECT c.relname AS name, quote_ident(cn.nspname) AS here, quote_ident(pn.nspname) AS there
-FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace
-    CROSS JOIN pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
-WHERE p.oid = to_regclass('patients') AND c.relname = ANY(:names)
-    AND c.relkind NOT IN ('i', 't') AND pg_table_is_visible(c.oid) AND c.relnamespace <> p.relnamespace
-ORDER BY c.relname LIMIT 1;
-
 -- name: tables
 -- What makes a table more, or less, than its own rows; of triggers the BEFORE triggers of rows, by tgtype.
 SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
@@ -46,32 +37,6 @@ SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_
 FROM pg_class c
 WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
 ORDER BY c.relname;
-
--- name: constraints
--- Keys, conditions and indexes that hold, and what views read. A key that is deferrable has that in its text, and is
--- none that ON CONFLICT can name.
-WITH ours AS (
-    SELECT oid, relname, relkind FROM pg_class
-    WHERE relname = ANY(:names) AND relkind IN ('r', 'p', 'v') AND pg_table_is_visible(oid))
-SELECT o.relname, CASE c.contype WHEN 'c' THEN 'CHECK ' || c.conname ELSE pg_get_constraintdef(c.oid) END
-FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid WHERE c.contype IN ('p', 'u', 'c') AND c.convalidated
-UNION ALL
-SELECT o.relname, kind || ' on ' || a.attname
-FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid CROSS JOIN LATERAL (
-    SELECT 'NOT NULL' WHERE a.attnotnull UNION ALL SELECT 'IDENTITY' WHERE a.attidentity <> '') AS has(kind)
-WHERE a.attnum > 0 AND NOT a.attisdropped
-UNION ALL
-SELECT o.relname, CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || i.relname
-FROM ours o JOIN pg_index x ON x.indrelid = o.oid JOIN pg_class i ON i.oid = x.indexrelid
-WHERE x.indisvalid AND x.indisready
-UNION ALL
-SELECT o.relname, 'its definition as a view' FROM ours o WHERE o.relkind = 'v'
-UNION ALL
-SELECT o.relname, 'rows of ' || t.relname
-FROM ours o JOIN pg_rewrite r ON r.ev_class = o.oid
-    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-    JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
-WHERE o.relkind = 'v' AND pg_table_is_visible(t.oid);
 
 -- name: triggers
 -- The triggers on patients; changes_rows is true of BEFORE triggers of rows at an INSERT or UPDATE, by tgtype.

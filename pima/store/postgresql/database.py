@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -35,9 +35,8 @@ def require_verified_tls(url: URL) -> None:
     asked = _asked(url)
     defaults = {name: value for name, value in _libpq_options().items() if value}
     given = defaults | ({"host": url.host} if url.host else {}) | asked
-    # Where an entry has a hostaddr libpq goes there, whatever the host is called.
-    entries = zip_longest(given.get("hostaddr", "").split(","), given.get("host", "").split(","), fillvalue="")
-    is_here = all(_is_here(address or host) for address, host in entries)
+    # With a hostaddr libpq goes there, whatever the host is called.
+    is_here = "hostaddr" not in given and all(map(_is_here, given.get("host", "").split(",")))
     # A service file may name any server, and any sslmode but against the URL's own.
     is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
     if is_verified or asked.get("sslmode") == "verify-full":
@@ -131,30 +130,9 @@ _VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count
 _UNPREPARED = {"prepare_threshold": None}
 # Under another encoding a name can't be written, and under SQL_ASCII texts are read as bytes. PgBouncer knows this one.
 _UTF8 = {"client_encoding": "utf8"}
-# What a database or a role may set otherwise, and what then comes of it: the driver reads times in this style alone, a
-# float's text lacks digits, a type's name comes in quotes, and a row that was scored before ends the session. What else
-# a setting can change is not relied on: no backslash in a literal, no interval, no literal bytes.
-_MEANINGS = {
-    "DateStyle": "ISO",
-    "extra_float_digits": "1",
-    "quote_all_identifiers": "off",
-    "exit_on_error": "off",
-}
-
-# The versions since which a server has the setting; a source's may be older than pima's own.
-_IDLE_SESSION_TIMEOUT = 140_000
-_TRANSACTION_TIMEOUT = 170_000
-
-
-def _stay_connected(connection: Any, _record: Any) -> None:
-    """Ask the server not to end the session for its pauses: a fit, or a source that is slow, takes longer than
-    idle_session_timeout may allow."""
-    if connection.info.server_version < _IDLE_SESSION_TIMEOUT:
-        return
-    # Without a transaction around it: one way to the server instead of three.
-    connection.autocommit = True
-    connection.execute("SET idle_session_timeout = 0")
-    connection.autocommit = False
+# What a database or a role may set otherwise: the driver reads times in this style alone, and a float's text lacks
+# digits. What else a setting can change is not relied on: no backslash in a literal, no interval, no literal bytes.
+_MEANINGS = {"DateStyle": "ISO", "extra_float_digits": "1"}
 
 
 def cursor(connection: Connection) -> Any:
@@ -230,17 +208,12 @@ class PostgreSQL(Database):
             "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
         }
         said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
-        event.listen(engine, "connect", _stay_connected)
         event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("pima_writes", True)
-            session: Any = connection.connection.dbapi_connection
-            # A statement has its limit, and so has a pause between two; a batch of many has none.
-            knows_limit = session.info.server_version >= _TRANSACTION_TIMEOUT
-            unlimited = ";SET LOCAL transaction_timeout = 0" if knows_limit else ""
-            connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
+            connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}")
 
         return engine
 
@@ -396,8 +369,6 @@ class PostgreSQL(Database):
 
     has_revisions = staticmethod(schema.has_revisions)
     columns = staticmethod(schema.columns)
-    constraints = staticmethod(schema.constraints)
-    fault_of_names = staticmethod(schema.fault_of_names)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)

@@ -32,15 +32,6 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
-    """A schema that comes first in the search path, as one named like the role does by default, hides what others hold
-    under the same names: jobs would write to one table, and the triggers to the other."""
-    row = connection.execute(_CATALOGUE["elsewhere"], {"names": list(names)}).first()
-    if row is None:
-        return None
-    return f"{row.name} is {row.here}.{row.name} for this role and patients {row.there}.patients (see search_path)"
-
-
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """Say what makes a table more, or less, than the rows that pima relies on; None where nothing does."""
     rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
@@ -77,11 +68,6 @@ def keep_rows(connection: Connection) -> None:
 def has_revisions(connection: Connection) -> bool:
     """Whether Alembic's table is there; fails where this role may not use its schema."""
     return connection.scalar(_CATALOGUE["revisions"]) is not None
-
-
-def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
-    """List what each of these tables and views has, in the words of `pima.store.schema`."""
-    return {(name, what) for name, what in connection.execute(_CATALOGUE["constraints"], {"names": list(names)})}
 
 
 # ---- The triggers, which stand in triggers.sql: made, and compared with what is there.

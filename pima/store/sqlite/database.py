@@ -120,12 +120,8 @@ class SQLite(Database):
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("VACUUM")
-            # Where somebody has given the file a write-ahead log, all of that stands beside the file until it is moved.
-            (is_busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             connection.close()
-        if is_busy:
-            raise DatabaseBusy(what="another process reads the file as it was before, by its write-ahead log")
 
     # STRICT tables know INTEGER, REAL, TEXT and BLOB only.
     id = "INTEGER"
@@ -210,7 +206,6 @@ class SQLite(Database):
 
     translated_schema = staticmethod(schema.translated_schema)
     columns = staticmethod(schema.columns)
-    constraints = staticmethod(schema.constraints)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)

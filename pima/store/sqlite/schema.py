@@ -1,12 +1,12 @@
-"""The schema in SQLite: what its catalogue says of tables, keys, conditions, indexes and views, and the triggers."""
+"""The schema in SQLite: what its catalogue says of tables, and the triggers."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from pima.store.schema import VIEW, read_script, statements
+from pima.store.schema import read_script, statements
 from pima.store.tables import TABLES
 
 # In this order. Tables are STRICT, which knows INTEGER, REAL, TEXT and BLOB only; moments are ISO 8601 in UTC.
@@ -54,41 +54,6 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
     found = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict AND name <> 'alembic_version'"
     lax = set(connection.scalars(text(found)))
     return next((f"the table {name} is no longer STRICT (rebuild it so)" for name in tables if name in lax), None)
-
-
-_CATALOGUE = text("""
-    SELECT name, 'PRIMARY KEY (' || group_concat(part, ', ') || ')' FROM (
-        SELECT m.name, c.name AS part FROM sqlite_master m JOIN pragma_table_info(m.name) c
-        WHERE m.type = 'table' AND c.pk > 0 ORDER BY m.name, c.pk)
-    GROUP BY name
-    UNION ALL SELECT m.name, kind || ' on ' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
-        JOIN (SELECT 'NOT NULL' AS kind UNION ALL SELECT 'IDENTITY')
-    WHERE m.type = 'table'
-        AND CASE kind WHEN 'NOT NULL' THEN c."notnull" ELSE c.pk AND instr(upper(m.sql), 'AUTOINCREMENT') END
-    UNION ALL SELECT m.name, CASE WHEN i."unique" THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || i.name
-    FROM sqlite_master m JOIN pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin = 'c'
-    UNION ALL SELECT name, 'UNIQUE (' || group_concat(part, ', ') || ')' FROM (
-        SELECT m.name, i.name AS made, c.name AS part
-        FROM sqlite_master m JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c
-        WHERE m.type = 'table' AND i.origin = 'u' ORDER BY m.name, i.name, c.seqno)
-    GROUP BY name, made""")
-_TEXTS = text("SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view')")
-# Tools that rebuild a table put names in quotes.
-_CHECK = re.compile(r"""\bCONSTRAINT\s+["'`[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)
-
-
-def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
-    """List what each of these tables and views has, in the words of `pima.store.schema`, and maybe more."""
-    return {*((name, what) for name, what in connection.execute(_CATALOGUE)), *_of_texts(connection, names)}
-
-
-def _of_texts(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for name, kind, made in connection.execute(_TEXTS):
-        if kind == "view":
-            yield name, VIEW
-            # Views read tables by their names, and a name that is also a word of the text does no harm.
-            yield from ((name, f"rows of {word}") for word in re.findall(r"\w+", made) if word in names)
-        yield from ((name, f"CHECK {check}") for check in _CHECK.findall(made))
 
 
 # ---- The triggers, which stand in triggers.sql: made, and compared with what is there.
