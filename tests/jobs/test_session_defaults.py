@@ -1,7 +1,6 @@
 """What a database or a role defaults to for its sessions and transactions is nothing to ours: each says its own."""
 
 import sqlite3
-import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
-from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
-from tests.support.scored_once import assert_each_once, insert_mostly_sound
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
 
@@ -55,54 +53,7 @@ def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresq
     assert postgresql.value("SELECT count(*) FROM patients") == 1
 
 
-def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresql: Database) -> None:
-    """A deferrable transaction's first statement waits until those of others end, without a time limit."""
-    default_to(postgresql, ALL_AT_ONCE)
-    asked = threading.Event()
-
-    def ask() -> None:
-        engine = make_engine(postgresql.url, DatabaseSettings())
-        with reading(engine) as connection:
-            connection.execute(text("SELECT 1"))
-        asked.set()
-        engine.dispose()
-
-    with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as clinic:
-        clinic.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
-        thread = threading.Thread(target=ask)
-        thread.start()
-        in_time = asked.wait(60)
-        clinic.rollback()
-        thread.join()
-    assert in_time
-
-
 # ---- the jobs -------------------------------------------------------------------------------------------------------
-
-
-def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(postgresql: Database, trained: Path) -> None:
-    install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 4_000)
-    default_to(postgresql, ALL_AT_ONCE)
-    scorers = [postgresql.start("score", "--json", "--batch-size", "40", PIMA_SCORE__WORKERS="2") for _ in range(2)]
-    ended = [scorer.communicate(timeout=120) for scorer in scorers]
-    assert [scorer.returncode for scorer in scorers] == [0, 0], ended
-    assert_each_once(postgresql, 4_000)
-
-
-def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database) -> None:
-    postgresql.remove_schema()
-    default_to(postgresql, ALL_AT_ONCE)
-    for job in (("migrate", "--roles"), ("migrate",)):
-        ended = call(postgresql, *job)
-        assert ended.exit_code == 0, ended.stderr
-    insert_patients(postgresql, 3)
-    postgresql.execute("DELETE FROM scoring_queue")
-    assert the_json(call(postgresql, "requeue", "--json"))["requeued"] == 3
-    for job in (("status",), ("requeue", "--stale"), ("requeue", "--rejected")):
-        ended = call(postgresql, *job)
-        assert ended.exit_code == 0, ended.stderr
-    assert postgresql.value("SELECT count(*) FROM scoring_queue") == 3
 
 
 THRESHOLD = 0.40000000000000013

@@ -14,7 +14,6 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.identifiers import LARGEST_ID
 from pima.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -193,10 +192,9 @@ class SQLite(Database):
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
-        may have been set by hand, or lost."""
-        noted = f"CASE WHEN typeof(seq) = 'integer' AND seq <= {LARGEST_ID} THEN seq ELSE 0 END"
+        may have been lost."""
         kept = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
-        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max({noted}, {kept}) WHERE name = 'patients'")
+        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max(seq, {kept}) WHERE name = 'patients'")
         connection.exec_driver_sql(f"""
             INSERT INTO sqlite_sequence (name, seq) SELECT 'patients', {kept}
             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'patients')""")
