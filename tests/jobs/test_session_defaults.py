@@ -5,7 +5,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from pima.errors import NoChampion
@@ -19,30 +18,21 @@ from tests.support.patient_files import write
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
 
-ALL_AT_ONCE = {
-    "default_transaction_isolation": "serializable",
-    "default_transaction_read_only": "on",
-    "default_transaction_deferrable": "on",
-}
+ALL_AT_ONCE = {"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}
 
 
-def default_to(database: Database, settings: dict[str, str], whose: str = "DATABASE {database}") -> None:
+def default_to(database: Database, settings: dict[str, str]) -> None:
     """Set them for all sessions to come, the test's own among them."""
+    name = database.value("SELECT current_database()")
     with writing(database.engine) as connection:
-        names = connection.execute(text("SELECT current_database(), quote_ident(current_user)")).one()
-        target = whose.format(database=names[0], role=names[1])
-        for name, value in settings.items():
+        for setting, value in settings.items():
             parts = ", ".join(f"'{part}'" for part in value.split(", "))
-            connection.execute(text(f"ALTER {target} SET {name} = {parts}"))
+            connection.execute(text(f"ALTER DATABASE {name} SET {setting} = {parts}"))
     database.engine.dispose()
 
 
-# ---- the transactions -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE {role} IN DATABASE {database}"])
-def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresql: Database, whose: str) -> None:
-    default_to(postgresql, ALL_AT_ONCE, whose)
+def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresql: Database) -> None:
+    default_to(postgresql, ALL_AT_ONCE)
     shown = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
     for transaction, read_only in ((reading, "on"), (writing, "off"), (reading, "on")):
         with transaction(postgresql.engine) as connection:
@@ -51,9 +41,6 @@ def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresq
                 assert connection.scalar(text(f"SHOW {name}")) == value
     postgresql.execute("INSERT INTO patients (glucose) VALUES (100)")
     assert postgresql.value("SELECT count(*) FROM patients") == 1
-
-
-# ---- the jobs -------------------------------------------------------------------------------------------------------
 
 
 THRESHOLD = 0.40000000000000013
