@@ -1,4 +1,4 @@
-"""Versions, verdicts and the evidence beside them as tables with a person's precision; `--json` keeps every digit."""
+"""Versions and verdicts as tables with a person's precision; `--json` keeps every digit."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,7 +8,6 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import names_of
-from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
 from pima.store.registry import as_features
 
@@ -144,54 +143,3 @@ def _number(value: float, name: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:
-    """Show the figures of both versions on a verdict's rows, in all and by subgroup."""
-    numbers = {"challenger": challenger, "champion": champion}
-    models = [model for model in numbers if evidence[model] is not None]
-    yield f"\nEvidence of its verdict: {evidence['rows']} rows, {evidence['positive']} with outcome 1; 95 % intervals"
-    if not models:
-        yield "none: its outputs are no finite numbers, and there was no champion"
-        return
-    table = Table("", *(f"{model}, version {numbers[model]}" for model in models), box=None)
-    for name, label in FIGURES.items():
-        table.add_row(label, *(in_words(Figure(**evidence[model][name])) for model in models))
-    yield table
-    yield "\nNet benefit, in cases found per 100 patients; treating none has 0"
-    yield _net_benefit(evidence, models)
-    if evidence["subgroups"]:
-        yield "\nSubgroups: rows, those with outcome 1, area under ROC"
-        yield _subgroups(evidence["subgroups"], models)
-        yield f"* fewer than {FEW_ROWS} rows, which say little"
-        yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group from which such a one could be worked out"
-
-
-def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
-    table = Table("threshold", *models, "treating all", box=None)
-    curves = [*(evidence[model]["net_benefit"] for model in models), evidence["treat_all"]]
-    for n, threshold in enumerate(evidence["thresholds"]):
-        if threshold in TABLED_THRESHOLDS:
-            table.add_row(f"{100 * threshold:.0f} %", *(_point(curve, n) for curve in curves))
-    return table
-
-
-def _point(curve: dict[str, Any], n: int) -> str:
-    value, low, high = (curve[part][n] for part in ("net_benefit", "low", "high"))
-    told = f"{100 * value:z.1f}"
-    return told if low is None else f"{told} ({100 * low:z.1f} to {100 * high:z.1f})"
-
-
-def _subgroups(subgroups: list[dict[str, Any]], models: list[str]) -> Table:
-    table = Table("", "rows", "outcome 1", *models, box=None)
-    feature = ""
-    for each in subgroups:
-        if each["feature"] != feature:
-            feature = each["feature"]
-            table.add_row(feature)
-        if each["rows"] is None:
-            table.add_row(f"  {each['group']}", "-")
-            continue
-        counts = (f"{each['rows']}{'*' if each['few'] else ''}", str(each["positive"]))
-        table.add_row(f"  {each['group']}", *counts, *(in_words(Figure(**each[model]["auroc"]), 2) for model in models))
-    return table

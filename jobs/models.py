@@ -118,16 +118,11 @@ def _show(result: Result) -> None:
 def _show_tables(result: Result) -> None:
     from rich.console import Console
 
-    from jobs.model_tables import evidence_tables, version_list, version_with_decisions
+    from jobs.model_tables import version_list, version_with_decisions
 
     console = Console(highlight=False, markup=False)
     if "version" in result:
-        number, decisions, evidence = result["version"]["number"], result["decisions"], result["evidence"]
-        console.print(version_with_decisions(result["version"], decisions))
-        if evidence is not None:
-            against = next(move["from_version"] for move in decisions if move["challenger"] == number)
-            for part in evidence_tables(evidence, number, against):
-                console.print(part)
+        console.print(version_with_decisions(result["version"], result["decisions"]))
     elif result["versions"]:
         console.print(version_list(result["versions"], result["champion"], result["pinned"]))
     else:

@@ -31,26 +31,18 @@ def labelled_history(connection: Connection, names: Sequence[str], rule: Holdout
     They are read once in one statement and so from one state of the database.
     """
     labelled_at = database_of(connection).labelled_at_milliseconds
-    columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
-    has_keys = _has_keys(connection)
-    if has_keys:
-        # A tool that knows of no persons may have written the row anew, without the one that it had.
-        columns += f", coalesce(k.side_key, {_SIDE_KEY}), coalesce(patients.person_key, k.person_key)"
-        tables += " LEFT JOIN row_keys k ON k.patient_id = id"
+    # A tool that knows of no persons may have written the row anew, without the one that it had.
+    called = f"coalesce(k.side_key, {_SIDE_KEY}), coalesce(patients.person_key, k.person_key)"
     # Ordered, so that the same rows give the same arrays and the same fingerprint.
-    statement = f"SELECT {columns} FROM {tables} WHERE {IS_LABELLED} ORDER BY id"
+    statement = f"""
+        SELECT id, {listed(names, "patients")}, outcome, {labelled_at}, {called}
+        FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
     rows = pd.concat([_labelled([], names, rule.salt), *blocks])
-    if not has_keys and _has_keys(connection):  # the first ones have come meanwhile
-        return labelled_history(connection, names, rule)
     # Read behind the rows: of one that has been deleted meanwhile its person is there by now. Few, since who comes with
     # a person is first called by it.
     renamed = _ranked(_plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt)
     return with_sides(rows, renamed, rule.share)
-
-
-def _has_keys(connection: Connection) -> bool:
-    return bool(connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)")))
 
 
 _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
@@ -72,12 +64,11 @@ def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFr
 
 
 def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) -> pd.DataFrame:
-    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 3)
-    measured, (outcomes, labelled, *called) = columns[: len(names)], columns[len(names) :]
+    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 5)
+    measured, (outcomes, labelled, first, persons) = columns[: len(names)], columns[len(names) :]
     read = _as_measurements(measured, len(rows))
     values = np.where(np.isnan(read.values), np.inf, read.values)
     values[read.is_null] = np.nan
-    first, persons = called or (list(map(str, ids)), [None] * len(ids))
     index = pd.Index(ids, dtype="int64", name="id")
     return pd.concat(
         [

@@ -2,7 +2,6 @@
 
 import math
 import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,22 +86,6 @@ def test_without_keys_rows_go_by_their_ids(database: Database) -> None:
     assert not history["Keyed"].any()
     held = in_holdout(history.index.to_numpy(), SALT, 0.30)
     assert history["Side"].tolist() == np.where(held, "holdout", "training").tolist()
-
-
-def test_the_first_keys_that_come_while_the_history_is_read_are_read(
-    postgresql: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = histories._plain_rows
-
-    def behind_a_load(connection: Any, statement: str) -> Any:
-        monkeypatch.setattr(histories, "_plain_rows", read)
-        insert_patients(postgresql, 1, first_id=5, outcome=1, person_key="p")
-        return read(connection, statement)
-
-    monkeypatch.setattr(histories, "_plain_rows", behind_a_load)
-    history = _history(postgresql)
-    assert history.index.tolist() == [5]
-    assert history["Person"].tolist() == _called(["person p"], ["p"])["Person"].tolist()
 
 
 def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(database: Database) -> None:

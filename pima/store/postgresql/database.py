@@ -169,7 +169,6 @@ class PostgreSQL(Database):
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
-    is_refusal = staticmethod(errors.is_refusal)
 
     def require_sound_url(self, url: URL, text: str) -> None:
         """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
@@ -224,9 +223,6 @@ class PostgreSQL(Database):
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
         )
 
-    def ask_constraints_at_once(self, connection: Connection) -> None:
-        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-
     id = "BIGINT"
     real = "DOUBLE PRECISION"
     key = 'TEXT COLLATE "C"'
@@ -258,6 +254,7 @@ class PostgreSQL(Database):
         ) AS writers
         ORDER BY age(number) DESC LIMIT 1"""
     came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
+    revision_table = "SELECT to_regclass('alembic_version')"
     sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
     keeps_deleted = (
         "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its WAL, archives of it,"
@@ -354,7 +351,6 @@ class PostgreSQL(Database):
     def translated_schema(self, script: str) -> str:
         return script
 
-    has_revisions = staticmethod(schema.has_revisions)
     columns = staticmethod(schema.columns)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
