@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from pima import errors
@@ -60,12 +59,6 @@ def entries_of(code: str) -> list[Entry]:
         for each in entries()
         if each.code == asked or (each.code in _FAMILIES and asked.startswith(each.code)) or each.name == asked
     ]
-
-
-def near(code: str) -> list[str]:
-    """Names of codes that whoever typed this may have meant, the nearest first."""
-    names = list(dict.fromkeys(each.name for each in entries()))
-    return get_close_matches(code, names, n=5, cutoff=0.5) or [each for each in names if code in each][:5]
 
 
 def _of_health() -> Iterator[Entry]:

@@ -15,11 +15,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from jobs.command import end_with, let_go_of_stdout, prepare_output
@@ -31,7 +31,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "pima" / "data" / "pima.csv"
 # The article trains on all 768 rows and then tests on the last 200 of them.
 HISTORY_ROWS = 568
 
-# Means over seeds, measured on the same 200 rows; docs/understand/model-and-gate.md tells how.
+# Means over seeds, measured on the same 200 rows; docs/measured/accuracy.md tells how.
 COMPARED = (
     ("the article, as it reports itself (its test rows are among its training rows)", "71 %"),
     ("the article's recipe fitted without the test rows, 20 epochs (mean of ten seeds)", "63.8 %"),
@@ -66,18 +66,17 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     database, report = FOLDER / "pima.db", FOLDER / "report.html"
     ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
     url = f"sqlite:///{database}"
-    steps = _Commands(console, ours | {"DATABASE_URL": url})
+    run = partial(_run, ours | {"DATABASE_URL": url})
     try:
-        with steps.progress:
-            steps.run("make the schema", "migrate")
-            steps.run(f"load {HISTORY_ROWS} patients with known outcomes", "load", str(history))
-            steps.run("train, judge on the holdout, promote", "retrain")
-            steps.run("load 200 new patients, outcomes unknown", "load", str(new))
-            steps.run("score what waits on the queue", "score")
-            console.print(_predictions(database))
-            steps.run("load the 200 outcomes, now known", "load", str(outcomes))
-            status = steps.run("compare predictions and outcomes", "status")
-            steps.run("write a report on all of it", "report", "--out", str(report))
+        run("make the schema", "migrate")
+        run(f"load {HISTORY_ROWS} patients with known outcomes", "load", str(history))
+        run("train, judge on the holdout, promote", "retrain")
+        run("load 200 new patients, outcomes unknown", "load", str(new))
+        run("score what waits on the queue", "score")
+        console.print(_predictions(database))
+        run("load the 200 outcomes, now known", "load", str(outcomes))
+        status = run("compare predictions and outcomes", "status")
+        run("write a report on all of it", "report", "--out", str(report))
     except _StepFailed as failure:
         console.print(f"\nfailed: {failure}", style="bold red")
         return FAILED
@@ -107,25 +106,15 @@ class _StepFailed(Exception):
     """A command of the demo did not end with 0."""
 
 
-class _Commands:
-    """The commands, each with a line and a bar."""
-
-    def __init__(self, console: Console, environ: Mapping[str, str]) -> None:
-        self.progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-        )
-        self._environ = dict(environ)
-
-    def run(self, title: str, job: str, *arguments: str) -> dict[str, Any]:
-        """Run a command; its JSON result."""
-        task = self.progress.add_task(f"{title} [dim](python -m jobs.{job})[/dim]", total=None)
-        command = [sys.executable, "-m", f"jobs.{job}", "--json", *arguments]
-        ended = subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False)
-        self.progress.update(task, total=1, completed=1)
-        if ended.returncode != DONE:
-            raise _StepFailed(f"jobs.{job} ended with exit code {ended.returncode}\n{ended.stderr}")
-        result: dict[str, Any] = json.loads(ended.stdout)
-        return result
+def _run(environ: Mapping[str, str], title: str, job: str, *arguments: str) -> dict[str, Any]:
+    """Run a command; its JSON result."""
+    print(f"{title} (python -m jobs.{job})", flush=True)
+    command = [sys.executable, "-m", f"jobs.{job}", "--json", *arguments]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    if ended.returncode != DONE:
+        raise _StepFailed(f"jobs.{job} ended with exit code {ended.returncode}\n{ended.stderr}")
+    result: dict[str, Any] = json.loads(ended.stdout)
+    return result
 
 
 def _predictions(database: Path) -> Table:

@@ -20,11 +20,10 @@ def _options(options: OptionParser) -> None:
 
 def _explain(code: str) -> NoReturn:
     """Show what is known of a code in place of looking: like the help, that needs neither settings nor a database."""
-    from jobs.codes import entries_of, near  # with all that has codes, which looking does without
+    from jobs.codes import entries_of  # with all that has codes, which looking does without
 
-    found, names = entries_of(code), ", ".join(near(code))
-    if not found:
-        raise WrongUsage(what="there is no such code" + (f"; near it: {names}" if names else ""))
+    if not (found := entries_of(code)):
+        raise WrongUsage(what="there is no such code; docs/reference/errors.md has them all")
     facts = {"why": [each._asdict() | {"code": each.name} for each in found]}
     raise HelpAsked("\n\n".join(map(str, found)) + "\n", facts)
 

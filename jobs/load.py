@@ -1,15 +1,13 @@
 """python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
 its outcome. All or nothing, unless --partial."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.intake.loading import LoadOptions, Progress, load_files
+from pima.intake.loading import LoadOptions, load_files
 from pima.intake.patient_file import declared_key_types
-from pima.logs import counted, on_terminal
+from pima.logs import counted
 from pima.runs.recorded_run import as_json
 
 
@@ -35,37 +33,8 @@ def _work(command: Command) -> Result:
     key_types = declared_key_types(command.settings.sources)
     options = LoadOptions(given.partial, given.again, tuple(given.ignore), key_types)
     # All of it is one transaction that a signal may drop anywhere.
-    with _progress() as progress, command.stop.at_once():
-        return as_json(load_files(command.engine, given.files, options, command.declared, progress))
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Lines read so far, on a terminal only."""
-    if not on_terminal():
-        yield lambda _file, _lines: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,} lines"),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(file: str, lines: int) -> None:
-            if file not in tasks:
-                tasks[file] = bars.add_task(f"loading {file}", total=None)
-            bars.update(tasks[file], completed=lines)
-
-        yield advance
-        for task in bars.tasks:
-            bars.update(task.id, total=task.completed)
+    with command.stop.at_once():
+        return as_json(load_files(command.engine, given.files, options, command.declared))
 
 
 def _show(result: Result) -> None:

@@ -123,6 +123,7 @@ def _show_tables(result: Result) -> None:
     console = Console(highlight=False, markup=False)
     if "version" in result:
         console.print(version_with_decisions(result["version"], result["decisions"]))
+        console.print(f"\nThe evidence of its verdict: python -m jobs.models card {result['version']['number']}")
     elif result["versions"]:
         console.print(version_list(result["versions"], result["champion"], result["pinned"]))
     else:

@@ -1,12 +1,10 @@
 """python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true, and the nights. It
 needs no network and holds nothing by which a patient could be recognised."""
 
-import webbrowser
 from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.logs import get_logger
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
 from pima.runs.recorded_run import as_json
 
@@ -20,18 +18,13 @@ def _options(options: OptionParser) -> None:
         help=f"where to write it; it replaces an earlier report, and nothing else (default: {FILE_NAME})",
     )
     options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
-    options.add_argument("--open", action="store_true", help="show it in a browser")
 
 
 def _work(command: Command) -> Result:
     given = command.options
     with command.stop.at_once():
         html = last_report(command.engine) if given.last else make_report(command.engine, command.settings)
-        written = write_report(html, given.out)
-    opened = given.open and webbrowser.open(given.out.resolve().as_uri())
-    if given.open and not opened:
-        get_logger().warning("there is no browser here to open the report in", path=written.path)
-    return {**as_json(written), "opened": opened}
+        return as_json(write_report(html, given.out))
 
 
 def _show(result: Result) -> None:

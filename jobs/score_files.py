@@ -11,9 +11,7 @@ from pima.logs import counted
 def add_file_options(options: argparse.ArgumentParser) -> None:
     """They come together, and with none of the queue's."""
     files = options.add_argument_group("files to files")
-    files.add_argument(
-        "--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder, a pattern or a URL"
-    )
+    files.add_argument("--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder or a URL")
     files.add_argument("--to", dest="into", metavar="DATASET", help="a folder or a URL for Parquet and manifest.json")
     files.add_argument("--model", metavar="N|FILE", help="a version, or a model file (default: the champion)")
     files.add_argument(

@@ -11,7 +11,6 @@ from pima.errors import FileRefused, NothingToSuggest, WrongUsage
 from pima.extras.suggest.draft import draft_of
 from pima.extras.suggest.draft_text import as_toml
 from pima.extras.suggest.tables import Table, fault_of, table_of
-from pima.intake.opened_file import LOAD
 from pima.intake.source_reading import looks_like_ours
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.logs import counted
@@ -56,9 +55,7 @@ def _file(path: Path) -> Table:
         with table_of_file(path) as opened:
             return table_of(opened.called, None, opened.names, opened.blocks)
     except FileRefused as error:
-        # The advice is for a file that is loaded, and as good for one that is only read.
-        why = str(error.facts["report"]).replace(LOAD, LOAD.replace("load", "suggest"))
-        raise NothingToSuggest(table=error.facts["file"], why=why) from None
+        raise NothingToSuggest(table=error.facts["file"], why=error.facts["report"]) from None
 
 
 def _source(command: Command) -> Table:

@@ -248,7 +248,7 @@ class _Drain:
 
         # Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
-        validated = validate(batch.measurements, rules)
+        validated = validate(batch.measurements.by_feature, rules)
         probabilities = self.scorer.model.probabilities(validated.features)
         return _Scored(batch, validated, probabilities, self.night.tally(validated, probabilities))
 

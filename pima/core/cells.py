@@ -6,7 +6,6 @@ takes "+9E 46" for a number and reads "+57e47" one bit off (pandas 3.1).
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Feature
 from pima.core.source import MappedColumn
 from pima.core.validation import NOT_FINITE, REASONS, UNKNOWN_CODE
@@ -140,25 +139,16 @@ def _number(value: Any) -> tuple[float, int]:
     return found, CODES.index(NOT_FINITE) if math.isnan(found) else 0
 
 
-def number_fault(value: Any) -> str:
-    """Why a value is no number; empty where it is one."""
-    return CODES[_number(value)[1]]
-
-
 def _fault_of_text(text: str) -> str | None:
     if len(text) > LONGEST_FIELD:
         return FIELD_TOO_LONG
     if "\0" in text:
         return NUL_BYTE
     if not text.isascii():
-        return NOT_UTF8 if is_not_utf8(text) else NOT_A_NUMBER
+        # Bytes of a file that are no UTF-8 came as surrogates.
+        return NOT_UTF8 if any("\udc80" <= character <= "\udcff" for character in text) else NOT_A_NUMBER
     # Digits with underscores are a number to Python alone.
     return NOT_A_NUMBER if "_" in text else None
-
-
-def is_not_utf8(text: str) -> bool:
-    """Whether bytes of a file that are no UTF-8 came as surrogates."""
-    return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _words_or_numbers(how: MappedColumn, column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:
@@ -178,15 +168,6 @@ def _in_unit(values: Float64Array, how: MappedColumn) -> Float64Array:
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is rejected
         converted: Float64Array = values * how.factor + how.offset
     return converted
-
-
-_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
-
-
-def with_comma(column: Column, which: BoolArray) -> int:
-    """How many of the values that are none, `which` (n,), are digits with a comma."""
-    texts = column[which].tolist() if which.any() else []
-    return sum(isinstance(value, str) and _COMMA.fullmatch(value) is not None for value in texts)
 
 
 def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:

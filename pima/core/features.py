@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 from msgspec import Struct
@@ -172,21 +172,16 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
     """The first difference of two declarations in words; None where there is none, whatever is retired."""
-
-    def differing(one: Struct, other: Struct) -> Iterator[str]:
-        for name in differing_fields(one, other):
-            yield f"{name} is {getattr(one, name)!r} in the settings and {getattr(other, name)!r} in this database"
-
-    if what := next(differing(configured.outcome, stored.outcome), None):
-        return f"the outcome's {what}"
-    for one, other in zip(configured.features, stored.features, strict=False):
-        if one.name != other.name:
-            position = configured.features.index(one) + 1
-            return f"feature {position} is {one.name} in the settings and {other.name} in this database"
-        if what := next(differing(one, other), None):
-            return f"the feature {one.name}: its {what}"
-    ours, theirs = len(configured.features), len(stored.features)
-    return None if ours == theirs else f"the settings declare {ours} features, this database has {theirs}"
+    one: list[Feature | Outcome] = [configured.outcome, *configured.features]
+    other: list[Feature | Outcome] = [stored.outcome, *stored.features]
+    for ours, theirs in zip_longest(one, other):
+        if ours is None or theirs is None or ours.name != theirs.name:
+            here, there = ("nothing" if each is None else each.name for each in (ours, theirs))
+            return f"{here} stands in the settings where this database has {there}"
+        for name in differing_fields(ours, theirs):
+            said = f"{getattr(ours, name)!r} in the settings and {getattr(theirs, name)!r} in this database"
+            return f"{name} of {ours.name} is {said}"
+    return None
 
 
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
@@ -265,12 +260,9 @@ def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]
     """Terminals, tables and pages show them as they are: nothing may move, hide or turn round what stands beside it."""
     for key in declared.__struct_fields__:
         for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
-            hidden = next((each for each in text if not each.isprintable()), None)
-            expected = "printable characters on one line, with plain spaces between words and none around them"
-            if hidden is not None:
-                yield Fault(f"{place}: {key}", f"may not hold U+{ord(hidden):04X}, which nobody sees", expected)
-            elif text != text.strip():
-                yield Fault(f"{place}: {key}", "may not begin or end with a space", expected)
+            if not text.isprintable() or text != text.strip():
+                expected = "printable characters on one line, with plain spaces between words and none around them"
+                yield Fault(f"{place}: {key}", "holds what nobody sees", expected)
 
 
 def _texts(value: object) -> Iterable[str]:

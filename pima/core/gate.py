@@ -93,8 +93,6 @@ class Contest:
     """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
     too_few_unseen: bool = False
     """The rows that are unseen and scorable are too few to compare the two on."""
-    holdout_share: float = 0.30
-    """Of the labelled rows, how many are held out."""
 
     @cached_property
     def outcomes(self) -> Int8Array:

@@ -25,7 +25,7 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
-from pima.core.validation import Column, Measurements, as_features, broken_rules, counted_reasons, validate_columns
+from pima.core.validation import FeatureValues, as_features, by_feature, counted_reasons, validate
 
 MOST_TWINS = 0.05
 """From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
@@ -88,8 +88,8 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     holdout row that came as they did; without a limit never.
     """
     names = list(names_of(features))
-    columns = [Column(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names]
-    checked = validate_columns(columns, features)
+    columns = [FeatureValues(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names]
+    checked = validate(columns, features)
     others = history.drop(columns=names).iloc[checked.accepted]
     usable = pd.concat([pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1)
     left_out = Counter(checked.reasons)
@@ -161,12 +161,11 @@ def as_taken(rows: pd.DataFrame, declared: Declaration, fitted: Features) -> tup
     kept = rows.drop(columns=[name for name in declared.columns if name in rows])
     if rules == declared.features:
         return rows[[*declared.names, *kept.columns]], np.ones(len(rows), dtype=bool)
-    values = rows[list(names_of(rules))].to_numpy(np.float64)
-    measured = Measurements(values, np.isnan(values))
+    columns = by_feature(rows[list(names_of(rules))].to_numpy(np.float64))
     # What is declared was rounded to float32; a range whose ends are not would lose those that stand on them.
     judged = tuple(_rounded(rule) if rule.name in declared.names else rule for rule in rules)
-    scorable: BoolArray = (broken_rules(measured, judged) == 0).all(axis=1)
-    features = pd.DataFrame(as_features(measured, rules), rows.index, names_of(rules))
+    scorable = np.isin(np.arange(len(rows)), validate(columns, judged).accepted)
+    features = pd.DataFrame(as_features(columns, rules), rows.index, names_of(rules))
     return pd.concat([features, kept], axis=1), scorable
 
 

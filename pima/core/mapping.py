@@ -7,7 +7,6 @@ nobody. A measurement that is lacking is no reason: scoring judges that.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,13 +21,12 @@ from pima.core.cells import (
     objects_of,
     outcomes,
     takes_truth_values,
-    with_comma,
     wrong_type,
 )
 from pima.core.features import Features
 from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
-from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
+from pima.core.validation import MISSING, REASONS, FeatureValues, as_features, broken_rule, by_feature
 
 BAD_OUTCOME = "bad_outcome"
 
@@ -76,8 +74,6 @@ class SourceTally:
     rows: int = 0
     without_key: int = 0
     """Rows whose key is NULL, too long, or not of its declared type."""
-    key_types: set[str] = field(default_factory=set)
-    """What the keys of these rows are to the driver: names of types, NULL aside."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
     rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -87,8 +83,6 @@ class SourceTally:
     missing: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value nobody knows and that was taken for what the feature says."""
-    with_comma: Counter[str] = field(default_factory=Counter)
-    """Rows by feature whose value is a text of digits and a comma."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Features, the outcome and its time, with the type that can't be read and stands in their column."""
@@ -108,15 +102,12 @@ def mapped(
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
     keys = canonical_keys(key_columns, mapping.key_types)
     tally.rows += len(keys)
-    without = [row for row, key in enumerate(keys) if key is None] if None in keys else []
-    tally.without_key += len(without)
-    held = {type(column[row]) for column in key_columns for row in without}
-    tally.key_types |= {kind.__name__ for kind in held - {NoneType}}
+    tally.without_key += keys.count(None)
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     labelled_at, bad_moment = _labelled_at(found, moments, tally)
     values, faults = measurements(mapping.features, mapping.columns, list(read), len(keys), tally)
-    is_lacking = np.isnan(values) | ((values == 0) & zero_is_missing(mapping.features))
+    is_lacking = np.isnan(as_features(by_feature(values), mapping.features))
     for n, feature in enumerate(mapping.features):
         tally.unusable[feature.name] += int(np.count_nonzero(faults[:, n]))
         tally.missing[feature.name] += int(np.count_nonzero(is_lacking[:, n] & (faults[:, n] == 0)))
@@ -145,12 +136,11 @@ def measurements(
             faults[:, n] = CODES.index(NOT_A_NUMBER)
             continue
         cells = measured(feature, mapped_column, column)
-        values[:, n], faults[:, n] = cells.values, cells.faults
+        broken = broken_rule(FeatureValues(cells.values, np.isnan(cells.values)), feature)
+        broken[broken == REASONS.index(MISSING)] = 0
+        values[:, n], faults[:, n] = cells.values, np.where(cells.faults != 0, cells.faults, broken)
         tally.unknown[feature.name] += cells.unknown
-        tally.with_comma[feature.name] += with_comma(column, cells.faults == CODES.index(NOT_A_NUMBER))
-    rules = broken_rules(Measurements(values, np.isnan(values)), features)
-    rules[rules == REASONS.index(MISSING)] = 0
-    return values, np.where(faults != 0, faults, rules)
+    return values, faults
 
 
 _REASONS = np.array(CODES, dtype=object)

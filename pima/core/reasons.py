@@ -3,9 +3,7 @@
 Why a row is rejected stands in `pima.core.validation`.
 """
 
-import math
 from enum import StrEnum
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from pima.core.arrays import Int8Array
@@ -78,10 +76,8 @@ def why(reason: Reason, measure: Measure) -> str:
     if reason is Reason.BELOW_MINIMUM_GAIN:
         return f"{better}, but by less than gate.minimum_gain"
     if reason is Reason.LOG_LOSS_VETO:
-        not_clear = "" if measure is Measure.LOG_LOSS else "its log loss is "
-        lower = "" if measure is Measure.LOG_LOSS else " lower"
-        return f"{better}, but {not_clear}not as clearly{lower} as gate.log_loss_veto asks"
-    return _WHY_BY_MEASURE[measure].get(reason) or _WHY[reason]
+        return f"{better}, but its log loss is not as clearly lower as gate.log_loss_veto asks"
+    return _WHY[reason]
 
 
 _WHY = {
@@ -91,6 +87,7 @@ _WHY = {
     " holdout.share, the rows' keys or the features have changed, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
+    Reason.NOT_ABOVE_CONSTANT: "it does not beat the best answer that is the same for everybody",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
     Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
     Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
@@ -101,65 +98,10 @@ _WHY = {
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
+    Reason.FIRST_CHAMPION: "it is the first champion and beats the best answer that is the same for everybody",
+    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger beats the best"
+    " answer that is the same for everybody",
 }
-_WHY_BY_MEASURE = {
-    Measure.ACCURACY: {
-        Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and it beats the majority class",
-    },
-    Measure.LOG_LOSS: {
-        Reason.NOT_ABOVE_CONSTANT: "its log loss is not lower than that of the test set's prevalence for everybody",
-        Reason.FIRST_CHAMPION: "it is the first champion, and its log loss is lower than that of the test set's"
-        " prevalence for everybody",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's log loss is"
-        " lower than that of the test set's prevalence for everybody",
-    },
-    Measure.NET_BENEFIT: {
-        Reason.NOT_ABOVE_CONSTANT: "its net benefit is not above treating all and treating none",
-        Reason.FIRST_CHAMPION: "it is the first champion, and its net benefit is above treating all and treating none",
-        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's net benefit"
-        " is above treating all and treating none",
-    },
-}
-
-
-def _gain_and_variance(rarer_share: float) -> tuple[float, float]:
-    """A sound model's mean gain in correct answers a row on the majority class, and its variance."""
-    # It does what fits of 140 of the shipped rows do, mean over draws: of the rows of the rarer class it finds the
-    # first share, and it takes so many of the others for them. So it beats the majority class by 30 % of that class.
-    gained, lost = 0.55 * rarer_share, 0.25 * rarer_share
-    return gained - lost, gained + lost - (gained - lost) ** 2
-
-
-def chance_to_beat_majority(rows: int, rarer_share: float) -> float:
-    """The probability that a sound model beats always guessing the majority class, by the normal approximation.
-
-    `rarer_share` of the rows have the rarer outcome.
-    """
-    gain, variance = _gain_and_variance(rarer_share)
-    # A tie is not enough: half a row less, as whole rows ask for.
-    return NormalDist().cdf((gain * rows - 0.5) / math.sqrt(rows * variance))
-
-
-def rows_to_beat_majority(rarer_share: float) -> int:
-    """The fewest rows on which the chance is 95 %; `rarer_share` is above 0."""
-    gain, variance = _gain_and_variance(rarer_share)
-    spread = NormalDist().inv_cdf(0.95) * math.sqrt(variance)
-    return math.ceil(((spread + math.sqrt(spread**2 + 2 * gain)) / (2 * gain)) ** 2)
-
-
-def _describe_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
-    """Tell how likely luck alone kept a sound model out; nothing where there were rows enough."""
-    rarer_share = (rows - majority_rows) / rows
-    needed = rows_to_beat_majority(rarer_share)
-    if rows >= needed:
-        return ""
-    passed = f"{100 * chance_to_beat_majority(rows, rarer_share):.0f}"
-    labels = 10 * math.ceil(needed / holdout_share / 10)
-    return (
-        f"; on {rows} rows luck decides: there a sound model beats it in {passed} of 100 cases, and in 95 on {needed},"
-        f" as about {labels} labelled rows hold out"
-    )
 
 
 def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures") -> str:
@@ -181,11 +123,7 @@ def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
         gain = f"{100 * worst.gain:+.1f} points" if by_accuracy else f"{worst.gain:+.4f}"
         figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
-    sentence = f"{decision}: {why(reason, found.measured.measure)} ({figures})"
-    # Without a champion rows wait until the next retraining, so it is told how likely that gives one.
-    if reason is Reason.NOT_ABOVE_MAJORITY and contest.champion is None:
-        sentence += _describe_luck(len(rows), found.majority_correct, contest.holdout_share)
-    return sentence
+    return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
 
 
 def _describe_accuracy(found: "VerdictFigures") -> str:

@@ -99,7 +99,7 @@ class Rules:
     def judged(self, rows: Measurements, features: Features) -> Validated:
         """Judge rows by the rules of some of their columns."""
         positions = [self.columns.index(name) for name in names_of(features)]
-        return validate(Measurements(rows.values[:, positions], rows.is_null[:, positions]), features)
+        return validate([rows.by_feature[position] for position in positions], features)
 
 
 def _counted(found: Validated, which: BoolArray) -> Counter[str]:

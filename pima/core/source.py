@@ -36,8 +36,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     key: str | tuple[str, ...]
     columns: dict[str, str | MappedColumn]
     table: str = ""
-    """A table or view; with its schema before a dot, unless `schema` is given. Names in double quotes are read as SQL
-    reads them."""
+    """A table or view; with its schema before a dot, unless `schema` is given."""
     schema: str | None = None
     """Of the table, where its name or the schema's holds a dot; empty where the database knows none."""
     query: str = ""
@@ -98,8 +97,6 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
         """Schema and table, or the table alone."""
         if self.schema is not None:
             return tuple(part for part in (self.schema, self.table) if part)
-        if quoted := _AS_SQL_WRITES_IT.fullmatch(self.table):
-            return tuple(part.strip('"').replace('""', '"') for part in quoted.groups() if part)
         return tuple(self.table.split(".", 1))
 
     @property
@@ -107,9 +104,6 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
         """Each mapped feature with its column."""
         return {name: how if isinstance(how, MappedColumn) else MappedColumn(how) for name, how in self.columns.items()}
 
-
-# ehr."Visits", or "ehr"."Visits": one name at least in quotes, as standard SQL writes it.
-_AS_SQL_WRITES_IT = re.compile(r'(?=.*")(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 
 _Text = TypeVar("_Text", bound=str)
 

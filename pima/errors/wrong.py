@@ -33,7 +33,7 @@ class FileRefused(WrongError):
 class NothingToSuggest(WrongError):
     """{table}: nothing can be suggested. {why}"""
 
-    note = "It asks for 20 rows, columns with names, and one column that can be a feature."
+    note = "It asks for 100 rows, columns with names, and one column that can be a feature."
 
 
 class FileLoadedBefore(WrongError):

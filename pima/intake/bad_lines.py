@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pima.core.cells import LONGEST_FIELD
-from pima.core.features import KEYS, Features
+from pima.core.features import Features
 from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
-from pima.intake.csv_file import LONGEST_LINE
 from pima.intake.raw_rows import BadLine
 from pima.logs import counted
 
@@ -23,7 +22,7 @@ EXPECTED = {
     "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type",
     "duplicate_id": "expected each id once; an earlier line has the same",
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
-    "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
+    "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters",
     FORGOTTEN: "expected rows of people who were not forgotten (jobs.forget)",
     "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
     "new_patient_without_measurements": (
@@ -35,8 +34,6 @@ EXPECTED = {
     "nul_byte": "expected digits; the cell holds a NUL byte",
     "wrong_field_count": "expected as many cells as the first line has",
 }
-_NO_NUMBERS = ("not_a_number", "not_finite", "not_utf8", "nul_byte")
-_OF_COLUMN = {name: f"bad_{name}" for name in ("id", "outcome", *KEYS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,6 @@ def report(bad: Sequence[BadLine], features: Features) -> str:
 
 
 def _expected(reason: str, field: str | None, features: Features) -> str:
-    if field in _OF_COLUMN and reason in _NO_NUMBERS:
-        return EXPECTED[_OF_COLUMN[field]]
     feature = next((feature for feature in features if feature.name == field), None)
     if feature is None or reason not in (OUT_OF_RANGE, UNKNOWN_CODE):
         return EXPECTED[reason]

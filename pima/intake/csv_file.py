@@ -2,21 +2,19 @@
 
 import csv
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 import pandas as pd
 import pyarrow as pa
 
 from pima.core.features import Declaration, is_number
-from pima.intake.header import Header, bare_header, no_header, other_delimiter, read_header
+from pima.intake.header import Header, bare_header, read_header
 from pima.intake.opened_file import OpenedFile, refused
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine, RawBlock
 
 LONGEST_LINE = 1_000_000
-_LONGEST_SHOWN = 1_000
-_LINES_LOOKED_AT = 1_000
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _BLANK = ' \t,"'
 _BLANK_LINE = f"{_BLANK}\r\n"
 
@@ -25,43 +23,31 @@ def open_csv(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
-    first = first_line(file, "rows of patients", lambda: _no_csv(file, declaration))
+    first = first_line(file, "rows of patients")
     has_header = not all(map(is_number, first))
-    make = _header if has_header else _bare_header
-    header = make(file, first, declaration, ignored)
+    header = (
+        read_header(file.name, first, declaration, ignored)
+        if has_header
+        else _bare_header(file, first, declaration, ignored)
+    )
     return header, lambda: csv_blocks(file, header.positions, header.width, has_header)
 
 
-def first_line(file: OpenedFile, expected: str, why: Callable[[], str | None] = lambda: None) -> list[str]:
+def first_line(file: OpenedFile, expected: str) -> list[str]:
     """The cells of the first line that holds anything. Raises FileRefused."""
     with open_text(file) as content:
-        lines = Lines(content)
-        first = None
-        while first is None and (block := lines.block(_LINES_LOOKED_AT)):
+        lines, first = Lines(file, content), None
+        while first is None and (block := lines.block(1)):
             first = next((cells for _, cells in lines.records(block)), None)
     if first is None:
         raise refused(file.name, f"The file holds nothing but blank lines (empty_file). Expected {expected}.")
+    for delimiter, name in _OTHER_DELIMITERS.items():
+        if block[0].count(delimiter) > block[0].count(","):
+            report = f"Line 1 seems to be separated by {name} (wrong_delimiter)."
+            raise refused(file.name, f"{report} Expected commas, and points in decimals: save it anew with these.")
     if isinstance(first, str):
-        raise refused(file.name, why() or f"The first line can't be read ({first}).")
+        raise refused(file.name, f"The first line can't be read ({first}).")
     return first
-
-
-def _header(file: OpenedFile, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
-    if hint := _no_csv(file, declaration):
-        raise refused(file.name, hint)
-    return read_header(file.name, cells, declaration, ignored)
-
-
-def _no_csv(file: OpenedFile, declaration: Declaration) -> str | None:
-    """What the first lines are in place of CSV's and what to do then; None where they may be CSV's."""
-    with open_text(file) as content:
-        lines = (
-            line.rstrip("\r\n")
-            for line in iter(lambda: content.readline(_LONGEST_SHOWN), "")
-            if line.strip(f"{_BLANK}\r\n")
-        )
-        first = list(itertools.islice(lines, _LINES_LOOKED_AT))
-    return other_delimiter(first, declaration) or no_header(first, declaration)
 
 
 def _bare_header(file: OpenedFile, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
@@ -84,47 +70,33 @@ class Lines:
     """The lines of a file, each a record of its own: no patient's row holds a line break, and a quote that is never
     closed must not swallow the rows behind it."""
 
-    def __init__(self, content: TextIO) -> None:
-        self._read = partial(content.readline, LONGEST_LINE)
-        self._number, self._is_cut = 0, False
+    def __init__(self, file: OpenedFile, content: TextIO) -> None:
+        self._file, self._content, self._number = file, content, 0
 
     def block(self, rows: int) -> list[str]:
-        """At most so many more lines, as they are there; none at the end."""
-        lines = []
-        for line in itertools.islice(iter(self._read, ""), rows):
-            lines.append(line)
-            if len(line) >= LONGEST_LINE:  # a line without an end must not fill the memory
-                break
-        return lines
+        """At most so many more lines, as they are there; none at the end. Raises FileRefused."""
+        return list(itertools.islice(iter(self._next, ""), rows))
+
+    def _next(self) -> str:
+        line = self._content.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:  # one without an end must not fill the memory
+            raise refused(self._file.name, f"A line has {LONGEST_LINE:,} characters or more (field_too_long).")
+        return line
 
     def numbers(self, lines: Sequence[str]) -> range:
-        """The numbers of lines of a block that are whole."""
+        """The numbers of a block's lines."""
         first = self._number + 1
         self._number += len(lines)
         return range(first, first + len(lines))
 
-    def records(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str] | str]]:
+    def records(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
         """(line number, cells) of each line of a block in which anything stands; in place of the cells the reason where
         it can't be read."""
-        for line in lines:
-            is_whole = line.endswith(("\n", "\r"))
-            if self._is_cut:  # the rest of a line that is longer than any patient's can be
-                self._is_cut = not is_whole
-                continue
-            self._number += 1
-            if not is_whole and len(line) >= LONGEST_LINE:
-                self._is_cut = True
-                yield self._number, "field_too_long"
-                continue
+        for number, line in zip(self.numbers(lines), lines, strict=True):
             text = line.rstrip("\r\n")
-            cells = _cells(text, is_whole)
+            cells = _cells(text, line.endswith(("\n", "\r")))
             if text.strip(_BLANK) or isinstance(cells, str) or any(map(str.strip, cells)):
-                yield self._number, cells
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the next block begins with a line of its own."""
-        return not self._is_cut
+                yield number, cells
 
 
 def _cells(text: str, is_whole: bool) -> list[str] | str:
@@ -144,11 +116,11 @@ def csv_blocks(
 ) -> Iterator[RawBlock]:
     """The rows, of whose cells these are taken as text; an empty one is known to be empty."""
     with open_text(file) as content:
-        lines = Lines(content)
+        lines = Lines(file, content)
         while has_header and not list(lines.records(lines.block(1))):
             pass
         while block := lines.block(block_rows):
-            if lines.is_plain and (cells := _plain_cells(block, width)) is not None:
+            if (cells := _plain_cells(block, width)) is not None:
                 columns = [cells[at : len(block) * width : width] for at in positions]
                 yield RawBlock(_frame(columns, lines.numbers(block)), [])
             else:

@@ -1,7 +1,6 @@
 """What of a source is taken for a fault before anything is written; each guard names its limit and its figures."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from pima.core.identifiers import FORGOTTEN
 from pima.core.mapping import SourceMapping, SourceTally
@@ -14,11 +13,11 @@ _FEWEST_OF_A_PART = 100
 """Rows that a part must have to say something of a feature: of three changed rows two may lack it by chance."""
 
 
-def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int, held: str) -> None:
+def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int) -> None:
     """Raises SourceUnusable or SourceKeysUnusable where values have a type that can't be read, or rows no key of their
-    own. `held` is what the key's columns are, in words."""
+    own."""
     _require_types(source, mapping, tally)
-    _require_keys(source, tally, repeated_keys, held)
+    _require_keys(source, tally, repeated_keys)
 
 
 def require_sound(source: Source, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None) -> None:
@@ -48,11 +47,11 @@ def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 
-def _require_keys(source: Source, tally: SourceTally, repeated_keys: int, held: str) -> None:
+def _require_keys(source: Source, tally: SourceTally, repeated_keys: int) -> None:
     named = ", ".join(source.keys)
     if tally.without_key:
         types = ", ".join(source.key_types)
-        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}{held}"
+        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}"
         raise SourceKeysUnusable(source=source.name, what=what)
     if repeated_keys:
         what = f"in {counted(repeated_keys, 'row')} the key ({named}) is that of another row"
@@ -74,21 +73,12 @@ def _require_features(source: Source, tally: SourceTally, comparison: Comparison
         is_sudden = lacking > source.most_missing and lacking - before > source.most_missing / 2
         if unusable > source.most_missing or is_sudden:
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
-            # Whoever has named a wrong unit would raise the limit in vain.
-            unit = ", as where its factor, words or range don't fit the source" if unusable > lacking / 2 else ""
-            unit += _of_commas(tally, [name])
             what = (
                 f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number{unit}){was}; most_missing is "
-                f"{source.most_missing:g}"
+                f"{tally.unusable[name]:,} (out of range, unknown, no number, as where its factor, words or range "
+                f"don't fit the source){was}; most_missing is {source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
-
-
-def _of_commas(tally: SourceTally, features: Iterable[str]) -> str:
-    """Where any of these holds decimals with a comma."""
-    commas = any(tally.with_comma[name] for name in features)
-    return ", or where decimals have a comma: a query can replace it by a point" if commas else ""
 
 
 _SHOWN = 5
@@ -97,20 +87,14 @@ _SHOWN = 5
 def _require_taken(source: Source, tally: SourceTally) -> None:
     # Who was forgotten is in the source for as long as the clinic likes.
     broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
-    rejected = broken.total()
-    if rejected > source.most_rejected * tally.rows:
-        most = broken.most_common(_SHOWN)
-        shown = [
-            f"{reason}{f' of {column}' if column in source.columns else ''}: {counted(rows, 'row')}"
-            for (reason, column), rows in most
-            if rows
-        ]
-        if others := rejected - sum(rows for _, rows in most):
-            shown.append(f"others: {counted(others, 'row')}")
+    if broken.total() > source.most_rejected * tally.rows:
+        most = (
+            f"{reason} of {column}: {counted(rows, 'row')}" for (reason, column), rows in broken.most_common(_SHOWN)
+        )
         what = (
-            f"{rejected:,} of {counted(tally.rows, 'row')} break a rule ({', '.join(shown)}), as where outcome_words, "
-            f"person_type, or the factor, words or range of a feature don't fit the source"
-            f"{_of_commas(tally, source.columns)}; most_rejected is {source.most_rejected:g}"
+            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), as where "
+            f"outcome_words, person_type, or the factor, words or range of a feature don't fit the source; "
+            f"most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)
 

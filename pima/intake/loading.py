@@ -31,9 +31,6 @@ from pima.store.registry import require_still_declared
 
 LINES_REPORTED = 20
 
-Progress = Callable[[str, int], None]
-"""Called with a file's name and the number of its lines read so far."""
-
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
@@ -111,9 +108,7 @@ class LoadResult:
         )
 
 
-def load_files(
-    engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration, progress: Progress
-) -> LoadResult:
+def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration) -> LoadResult:
     """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested, nothing
     loaded."""
     result = LoadResult()
@@ -126,32 +121,28 @@ def load_files(
             # A pipe may have been read for hours since the settings were compared.
             require_still_declared(connection, declared.features)
             for file in files:
-                result = result.with_file(file, *_load_file(connection, file, options, progress))
+                result = result.with_file(file, *_load_file(connection, file, options))
     counts = as_json(result)
     told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules", "partly_loaded")}
     get_logger().info("files loaded", **told)
     return result
 
 
-def _load_file(
-    connection: Connection, file: PatientFile, options: LoadOptions, progress: Progress
-) -> tuple[Taken, list[BadLine]]:
+def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) -> tuple[Taken, list[BadLine]]:
     """Load one file: what its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
     staging = StagedFile(connection, columns, _MATCHES[file.called_by])
     staging.make()
-    bad, forgotten = _stage(connection, staging, file, progress)
+    bad, forgotten = _stage(connection, staging, file)
     called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
     bad += _bad_among_staged(connection, staging, file)
-    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
-    named = list[BadLine]()
     if file.called_by == "id" and "person_key" in file.columns:
-        misspelled, named = _persons_of_rows(connection, staging, options.key_types)
-        bad += misspelled
+        bad += _persons_misspelled(staging, options.key_types)
+    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
-    staging.drop_lines([line.line for line in bad + named])
+    staging.drop_lines([line.line for line in bad])
     loaded = _unless_contested(connection, staging.take)
     again = min(called_again, loaded.unchanged)
     loaded = replace(loaded, updated=loaded.updated + again, unchanged=loaded.unchanged - again)
@@ -159,7 +150,7 @@ def _load_file(
     arrivals.record_load(
         connection, file.sha256, Path(file.name).name, loaded.inserted + loaded.updated + loaded.unchanged
     )
-    return loaded, bad + forgotten + named
+    return loaded, bad + forgotten
 
 
 _MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", None: "nothing"}
@@ -187,9 +178,7 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
         raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
-def _stage(
-    connection: Connection, staging: StagedFile, file: PatientFile, progress: Progress
-) -> tuple[list[BadLine], list[BadLine]]:
+def _stage(connection: Connection, staging: StagedFile, file: PatientFile) -> tuple[list[BadLine], list[BadLine]]:
     """Stage the good lines; the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
     bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
@@ -200,7 +189,6 @@ def _stage(
         bad += not_rows
         forgotten += left_out
         lines += len(block) + len(not_rows)
-        progress(file.name, lines)
     if lines == 0:
         raise refused(file.name, "It has column names but no rows (empty_file).")
     return bad, forgotten
@@ -230,26 +218,12 @@ def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
     return np.array([name is not None and known.has(name) for name in names], bool)
 
 
-def _persons_of_rows(
-    connection: Connection, staging: StagedFile, key_types: KeyTypes
-) -> tuple[list[BadLine], list[BadLine]]:
-    """Read the persons beside an id by the type that its row's source has for them, since the file names no source; the
-    bad lines, and those of people who turn out to have been forgotten."""
+def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:
+    """The persons beside an id that are not spelled as the row's source has them, since the file names no source."""
     types = persons_not_texts(key_types)
-    if not types:
-        return [], []
-    known = everyone_forgotten(connection)
-    bad, forgotten, others = list[BadLine](), list[BadLine](), dict[int, str]()
-    for line, source, said in staging.persons_of_sources(list(types)):
-        person = key_of_text(said, types[source])
-        if person is None:
-            bad.append(BadLine(line, "bad_person_key", "person_key"))
-        elif known and known.has(name_of_person(person)):
-            forgotten.append(BadLine(line, FORGOTTEN, "person_key"))
-        elif person != said:
-            others[line] = person
-    staging.name_persons(others)
-    return bad, forgotten
+    called = staging.persons_of_sources(list(types)) if types else []
+    bad = [line for line, source, said in called if key_of_text(said, types[source]) != said]
+    return [BadLine(line, "bad_person_key", "person_key") for line in bad]
 
 
 def _bad_among_staged(connection: Connection, staging: StagedFile, file: PatientFile) -> list[BadLine]:

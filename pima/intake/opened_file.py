@@ -117,52 +117,14 @@ def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) 
         yield Path(f"/dev/fd/{copy.fileno()}")
 
 
-LOAD = "| python -m jobs.load /dev/stdin"
-_SAVE = "Save the sheet as CSV (UTF-8) and load that."
-
-
-def _compressed(by: str, command: str) -> tuple[str, str]:
-    return f"compressed with {by} (compressed_file)", f"Unpack it first, for example: {command} FILE {LOAD}"
-
-
-def made_utf8(name: str) -> str:
-    """The command that makes it so from the encoding that iconv knows by this name."""
-    return f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {LOAD}"
-
-
-def _encoded(encoding: str, name: str) -> tuple[str, str]:
-    return f"text in {encoding} (not_utf8)", made_utf8(name)
-
-
-# What files begin with, as regular expressions; what such a file is, and what to do.
+# What files begin with, as regular expressions, and what such a file is. Text of two bytes a character may lack a mark.
 _OTHER_KINDS = (
-    (rb"BZh[1-9]1AY&SY", _compressed("bzip2", "bunzip2 -c")),
-    (rb"\xfd7zXZ\x00", _compressed("xz", "xz -dc")),
-    (rb"\x28\xb5\x2f\xfd", _compressed("zstd", "zstd -dc")),
-    # A zip archive too, whose first file is one of these.
-    (
-        rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
-        ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
-    ),
-    (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
-    (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),
-    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", _encoded("UTF-32", "UTF-32")),
-    (rb"\xff\xfe|\xfe\xff", _encoded("UTF-16", "UTF-16")),
-    # Without a mark, where most letters have a NUL byte beside them.
-    (rb"(?:[^\x00]\x00){2}", _encoded("UTF-16", "UTF-16LE")),
-    (rb"(?:\x00[^\x00]){2}", _encoded("UTF-16", "UTF-16BE")),
+    (rb"BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "compressed, and not with gzip (compressed_file)"),
+    (rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0", "a workbook, such as of Excel, or a zip archive (workbook)"),
+    (rb"\xff\xfe|\xfe\xff|(?:[^\x00]\x00){2}|(?:\x00[^\x00]){2}", "text in UTF-16 (not_utf8)"),
+    (rb"\x00\x00\xfe\xff", "text in UTF-32 (not_utf8)"),
 )
-LONGEST_BEGINNING = 64
-
-
-def other_kind(beginning: bytes) -> str | None:
-    """What a file that begins so is and what to do with it; None where it may be CSV or Parquet."""
-    for begins, (kind, advice) in _OTHER_KINDS:
-        if re.match(begins, beginning, re.DOTALL):
-            return f"It is {kind}. Expected CSV in UTF-8, or Parquet. {advice}"
-    return None
-
-
+_LONGEST_BEGINNING = 64
 _PARQUET = b"PAR1"
 
 
@@ -170,12 +132,13 @@ def kind_and_hash(file: OpenedFile, expected: str) -> tuple[bool, str]:
     """Whether it is Parquet, else CSV, and by what it is known again. Raises FileRefused where it is neither."""
     try:
         with file.path.open("rb") as content:
-            beginning = content.read(LONGEST_BEGINNING)
+            beginning = content.read(_LONGEST_BEGINNING)
             content.seek(0)
             if not beginning:
                 raise refused(file.name, f"The file is empty (empty_file). Expected {expected}.")
-            if kind := other_kind(beginning):
-                raise refused(file.name, kind)
+            if kind := next((kind for begins, kind in _OTHER_KINDS if re.match(begins, beginning)), None):
+                advice = "Expected CSV in UTF-8, or Parquet: save it as one of these, or unpack it first."
+                raise refused(file.name, f"It is {kind}. {advice}")
             is_parquet = beginning.startswith(_PARQUET)
             return is_parquet, file_hash(content, is_text=not is_parquet)
     except OSError as error:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pima.core.cells import CODES, LONGEST_FIELD, is_not_utf8, number_fault, objects_of, outcomes
+from pima.core.cells import objects_of, outcomes
 from pima.core.features import KEYS, Declaration
 from pima.core.identifiers import LARGEST_GIVEN_ID, key_of_text
 from pima.core.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, measurements
 from pima.core.source import KeyType, MappedColumn, Source
-from pima.core.validation import UNKNOWN_CODE
 from pima.intake import csv_file, parquet_file
 from pima.intake.header import Header
 from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
@@ -75,16 +74,13 @@ class PatientFile:
         if "outcome" in at:
             cells = outcomes({}, at["outcome"])
             block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
-            for row in np.flatnonzero((cells.faults != 0) & (reason == "")).tolist():
-                fault = CODES[cells.faults[row]]
-                if fault == UNKNOWN_CODE:
-                    fault = number_fault(at["outcome"].iloc[row]) or BAD_OUTCOME
-                reason[row], field[row] = fault, "outcome"
+            is_bad = (cells.faults != 0) & (reason == "")
+            reason[is_bad], field[is_bad] = BAD_OUTCOME, "outcome"
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
             block["id"] = pd.array(ids, dtype="Int64")
-            for row in [n for n, each in enumerate(ids) if each is None]:
-                reason[row], field[row] = _fault_of_id(at["id"].iloc[row]), "id"
+            is_bad = np.array([each is None for each in ids], bool)
+            reason[is_bad], field[is_bad] = "bad_id", "id"
         if named := [name for name in KEYS if name in at]:
             keys = self._keys({name: objects_of(at[name]) for name in named}, len(raw), reason, field)
             for name, texts in keys.items():
@@ -103,7 +99,7 @@ class PatientFile:
                 cell = column[row] or ""
                 key = _canonical(name, cell, self.key_types.get((sources[row] or "", name), _TEXT))
                 if key is None and (cell or name != "person_key"):
-                    reason[row], field[row] = "not_utf8" if is_not_utf8(cell) else f"bad_{name}", name
+                    reason[row], field[row] = f"bad_{name}", name
                     break
                 keys[name][row] = key
         return keys
@@ -120,11 +116,6 @@ def _id(value: Any) -> int | None:
     else:
         found = value or 0
     return found if 0 < found <= LARGEST_GIVEN_ID else None
-
-
-def _fault_of_id(value: Any) -> str:
-    is_odd = isinstance(value, str) and (len(value) > LONGEST_FIELD or not value.isascii())
-    return number_fault(value) if is_odd else "bad_id"
 
 
 def _canonical(name: str, cell: str, types: tuple[KeyType, ...]) -> str | None:
@@ -162,10 +153,8 @@ def open_patient_file(
 
 def _fault_of_keys(columns: Set[str]) -> str | None:
     """What is wrong with the columns that say whose the rows are, in words."""
-    if columns == {"id"}:
-        return "It has ids and nothing else. Expected outcomes or measurements beside them."
-    if columns == {"source", "source_key"}:
-        return "It has keys and nothing else. Expected outcomes or measurements beside them."
+    if columns in ({"id"}, {"source", "source_key"}):
+        return "It has ids or keys and nothing else. Expected outcomes or measurements beside them."
     named = columns & {"source", "source_key"}
     if "id" in columns and named:
         return f"It has id and {min(named)} (two_keys). Expected one of the two: --ignore and its name leave one out."

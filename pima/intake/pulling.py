@@ -26,7 +26,7 @@ from pima.intake.pull_results import PulledSource, PullResult, as_read, with_tak
 from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
-from pima.store import runs, source_query, sources
+from pima.store import runs, sources
 from pima.store.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
@@ -280,8 +280,7 @@ class _Staged:
         opened = self.opened
         with self._unlimited():
             repeated = self.staging.repeated_keys()
-        held = self._held() if self.tally.without_key else ""
-        require_readable(opened.source, opened.mapping, self.tally, repeated, held)
+        require_readable(opened.source, opened.mapping, self.tally, repeated)
         with self._unlimited():
             ranges = self.staging.ranges_to_compare(self.is_whole, BLOCK_KEYS)
         compared, deletes = [], opened.source.vanished == "delete"
@@ -291,15 +290,6 @@ class _Staged:
         with self._unlimited():
             outcomes_in_all = None if self.is_whole else count_outcomes(self.own, opened.source.name)
         return reduce(add, compared), outcomes_in_all
-
-    def _held(self) -> str:
-        """What the key's columns hold, by the catalogue, or by the driver's values."""
-        source, found = self.opened.source, self.tally.key_types
-        if types := source_query.types_of(self.opened.engine, source, source.keys):
-            return f" (its type there: {', '.join(types)})"
-        # A text may be of either, so that its type says nothing.
-        others = found if "integer" in source.key_types else found - {str.__name__}
-        return f" (its values there: {', '.join(sorted(others))})" if others else ""
 
     def require_no_other_name(self) -> None:
         """Raises SourceRefused where a source was given another name in the settings, under which each of its rows

@@ -134,21 +134,12 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
         if not unreadable:
             raise
         if set(unreadable) == set(columns):
-            what = f"{_place(engine, source)} can't be read ({error.facts['what']})"
+            place = "its query" if source.query else f"its table {'.'.join(source.table_parts)}"
+            what = f"{place} can't be read ({error.facts['what']})"
             raise SourceUnusable(source=source.name, what=what, expected=error.facts["expected"]) from None
         what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
         expected = "the names as the source has them, each letter alike, and the right to read each"
         raise SourceUnusable(source=source.name, what=what, expected=expected) from None
-
-
-def _place(engine: Engine, source: Source) -> str:
-    """As the settings have it, which hold no patient's value."""
-    if not source.query:
-        like = source_query.tables_like(engine, source)
-        near = f", which is not there as it is written; near it: {', '.join(like)}," if like else ""
-        return f"its table {'.'.join(source.table_parts)}{near}"
-    at = source_query.fault_in_query(engine, source)
-    return "its query" if at is None else f"its query (line {at[0]}, character {at[1]})"
 
 
 def _reject_forgotten(source: str, block: Block, known: Forgotten, tally: SourceTally) -> None:

@@ -3,7 +3,6 @@
 Nothing is declared of them yet, so nothing is judged here but whether they can be read.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pima.core.cells import objects_of
 from pima.core.features import is_number
 from pima.core.source import Source
 from pima.intake.csv_file import csv_blocks, first_line
-from pima.intake.opened_file import OpenedFile, kind_and_hash, readable_again, refused
+from pima.intake.opened_file import kind_and_hash, readable_again
 from pima.intake.parquet_file import parquet_blocks, parquet_schema
 from pima.intake.raw_rows import RawBlock
 from pima.store import source_query
@@ -24,7 +23,6 @@ from pima.store.source_engine import reading_source
 
 _BLOCK_ROWS = 3_000
 """Fewer than where a file is loaded: all columns are taken, each value as an object of Python's."""
-_OTHER_DELIMITERS = {";": ";", "\t": r"\t", "|": "|"}
 _EXPECTED = "column names and rows"
 
 Block = tuple[Sequence[Sequence[Any]], int]
@@ -63,7 +61,6 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
             yield WholeTable(file.name, names, map(_values, parquet_blocks(file, names, _BLOCK_ROWS)))
             return
         first = first_line(file, _EXPECTED)
-        _require_commas(file, first)
         has_header = not all(map(is_number, first))
         blocks = csv_blocks(file, range(len(first)), len(first), has_header, _BLOCK_ROWS)
         yield WholeTable(file.name, tuple(first) if has_header else None, map(_values, blocks))
@@ -71,12 +68,3 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
 
 def _values(raw: RawBlock) -> Block:
     return [objects_of(raw.rows[n]) for n in raw.rows.columns], len(raw.bad)
-
-
-def _require_commas(file: OpenedFile, first: Sequence[str]) -> None:
-    """A line that is one cell, and several by another delimiter."""
-    for delimiter, typed in _OTHER_DELIMITERS.items():
-        if len(first) == 1 and len(next(csv.reader(first, delimiter=delimiter))) > 1:
-            report = "Line 1 seems not to be separated by commas (wrong_delimiter). This makes them so, where no comma "
-            report += f"stands within a cell: tr '{typed}' ',' < FILE | python -m jobs.suggest -"
-            raise refused(file.name, report)

@@ -35,7 +35,7 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/understand/model-and-gate.md` tells it."""
+    """As `docs/measured/evidence.md` tells it."""
     models: tuple[tuple[str, str], ...]
     """One or two that it has evidence of, that first of which more is drawn: each with its key in the document,
     challenger or champion, and what the report calls it."""

@@ -166,7 +166,7 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
             rows = row_by_key(connection, called.source, called.source_key, explainer.names)
     if len(rows.ids) == 0:
         raise NoSuchRow(called=called)
-    found = validate(rows.measurements, explainer.rules)
+    found = validate(rows.measurements.by_feature, explainer.rules)
     if len(found.accepted) == 0:
         raise RowCannotBeScored(patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0])
     return explainer.explain(rows, found, 0)
@@ -200,7 +200,7 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
             if len(rows.ids) == 0:
                 break
             after = int(rows.ids[-1])
-            found = validate(rows.measurements, explainer.rules)
+            found = validate(rows.measurements.by_feature, explainer.rules)
             lines = []
             for number in range(len(found.accepted)):
                 stop.check()

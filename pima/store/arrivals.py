@@ -164,7 +164,7 @@ class Staging:
             total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}")
         else:
             total, outcomes = within.rows, within.outcomes
-        known = self._mark_known(within) if self._may_be_in("patients", within) else 0
+        known = self._mark_known(within) if self._match != "nothing" else 0
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
@@ -184,14 +184,6 @@ class Staging:
             range_parameters(within),
         )
 
-    def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
-        """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
-        first pull."""
-        if within is None:
-            return self._match != "nothing"
-        keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
-        return bool(self._one(f"SELECT EXISTS ({keys})", range_parameters(within))[0])
-
     def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
         if "outcome" not in self._columns:
             return OutcomesChanged()
@@ -207,14 +199,13 @@ class Staging:
             listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
         old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
         next_id = self._database.next_id
-        is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
-        new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
+        new_ids = {"id": "s.id", "source_key": f"coalesce({old_id}, {next_id})", "nothing": next_id}
         # Numbered in the file's order, or in that of the keys.
         order = "s.line" if within is None else "s.source_key"
         with self._database.waiting_a_moment(self._connection):
             return self._execute(
                 f"""
-                INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
+                INSERT INTO patients (id, {listed_}) SELECT {new_ids[self._match]}, {staged}
                 FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)} ORDER BY {order}""",
                 range_parameters(within),
             )
@@ -305,13 +296,6 @@ class StagedFile(Staging):
         statement = statement.bindparams(bindparam("sources", expanding=True))
         found = self._connection.execute(statement, {"sources": list(sources)})
         return [(row.line, row.source, row.person_key) for row in found]
-
-    def name_persons(self, persons: Mapping[int, str]) -> None:
-        """Let lines say these persons."""
-        if persons:
-            statement = text(f"UPDATE {self._table} SET person_key = :person WHERE line = :line")
-            rows = [{"line": line, "person": person} for line, person in persons.items()]
-            self._connection.execute(statement, rows)
 
     def drop_lines(self, lines: Sequence[int]) -> None:
         """Leave lines out."""

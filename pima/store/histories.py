@@ -31,11 +31,11 @@ def labelled_history(connection: Connection, names: Sequence[str], rule: Holdout
     They are read once in one statement and so from one state of the database.
     """
     labelled_at = database_of(connection).labelled_at_milliseconds
-    # A tool that knows of no persons may have written the row anew, without the one that it had.
-    called = f"coalesce(k.side_key, {_SIDE_KEY}), coalesce(patients.person_key, k.person_key)"
-    # Ordered, so that the same rows give the same arrays and the same fingerprint.
+    # A tool that knows of no persons may have written the row anew, without the one that it had. Ordered, so that the
+    # same rows give the same arrays and the same fingerprint.
     statement = f"""
-        SELECT id, {listed(names, "patients")}, outcome, {labelled_at}, {called}
+        SELECT id, {listed(names, "patients")}, outcome, {labelled_at}, coalesce(k.side_key, {_SIDE_KEY}),
+            coalesce(patients.person_key, k.person_key)
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
     rows = pd.concat([_labelled([], names, rule.salt), *blocks])

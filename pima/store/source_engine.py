@@ -4,7 +4,7 @@ Of a driver's error its class, code and names are told, as of our own database; 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,21 +76,15 @@ _SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|
 _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
 
 
-def place_of(url: URL) -> Mapping[str, str]:
+def place_of(url: URL) -> str:
     """What decides which rows a name means behind a source's URL, and no secret."""
     known = with_driver(url)
     if known is not None and database_at(known).is_a_file:
-        return {"file": str(Path(known.database or "").resolve())}
+        return str(Path(known.database or "").resolve())
     url = known or url
-    said: dict[str, object] = {
-        "driver": url.drivername,
-        "user": url.username,
-        "host": url.host,
-        "port": url.port,
-        "database": url.database,
-    }
-    said |= {f"?{name}": value for name, value in url.query.items() if not _SECRET.fullmatch(name)}
-    return {name: _SECRETS_VALUE.sub("", str(value)) for name, value in said.items()}
+    secret = {name for name in url.query if _SECRET.fullmatch(name)}
+    said = {name: _SECRETS_VALUE.sub("", str(value)) for name, value in url.query.items() if name not in secret}
+    return str(url.set(query=said)._replace(password=None))
 
 
 @contextmanager

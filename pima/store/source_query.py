@@ -1,14 +1,12 @@
 """The statements that read a source, whatever its tables and columns are called."""
 
-import difflib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, inspect, literal
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
 
 from pima.core.source import Source
 from pima.errors import SourceUnusable
@@ -96,27 +94,6 @@ def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
 
 
-def fault_in_query(engine: Engine, source: Source) -> tuple[int, int] | None:
-    """The line and the character there, from 1, where the database finds a fault in a query; None where it says none.
-
-    What stands there it says too, and that is not passed on. Raises SourceAway, SourceUnusable where there is no way to
-    the database.
-    """
-    query = _query(source)
-    statement = f"{everything(engine.dialect, source)} WHERE 1 = 0"
-    position = None
-    with reading_source(engine, source.name) as connection:
-        try:
-            # By no cursor of the server's, whose declaration would be counted.
-            connection.exec_driver_sql(statement, execution_options={"no_parameters": True}).close()
-        except DBAPIError as error:
-            position = getattr(getattr(error.orig, "diag", None), "statement_position", None)
-    if position is None:
-        return None
-    before = source.query[: source.query.index(query) + max(0, int(position) - 1 - statement.index(query))]
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
-
-
 def _is_readable(engine: Engine, source: Source, column: str) -> bool:
     try:
         with reading_source(engine, source.name) as connection:
@@ -156,36 +133,6 @@ def columns_of_blocks(
             yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
 
 
-def types_of(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
-    """The types that the catalogue names for some columns of a table; none where it says nothing, as of a query."""
-    if source.query:
-        return []
-    try:
-        with reading_source(engine, source.name) as connection:
-            found = inspect(connection).get_columns(source.table_parts[-1], schema=_schema(source))
-    except (SQLAlchemyError, SourceUnusable):
-        return []
-    return [str(each["type"]) for name in columns for each in found if each["name"] == name]
-
-
-def tables_like(engine: Engine, source: Source) -> list[str]:
-    """Tables and views in the same schema whose names resemble that of the source's table."""
-    schema = _schema(source)
-    try:
-        with reading_source(engine, source.name) as connection:
-            there = inspect(connection)
-            names = there.get_table_names(schema) + there.get_view_names(schema)
-    except (SQLAlchemyError, SourceUnusable):
-        return []
-    wanted = source.table_parts[-1]
-    same = [name for name in names if name.casefold() == wanted.casefold() and name != wanted]
-    return same or difflib.get_close_matches(wanted, names, n=3)
-
-
-def _schema(source: Source) -> str | None:
-    return source.table_parts[0] if len(source.table_parts) > 1 else None
-
-
 def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str = "") -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
@@ -199,13 +146,9 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str 
 
 def _rows(dialect: Dialect, source: Source) -> str:
     # The line ends keep a comment at the query's end from going on.
-    query = _query(source)
+    query = source.query.strip().rstrip(";")
     rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
     return f"{rows} {_ALIAS}"
-
-
-def _query(source: Source) -> str:
-    return source.query.strip().rstrip(";")
 
 
 def _column(dialect: Dialect, name: str) -> str:

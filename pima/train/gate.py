@@ -120,7 +120,6 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         rolled_back_before=rolled_back,
         consultations=consultations,
         too_few_unseen=too_few,
-        holdout_share=asked.holdout_rule.share,
     )
     verdict = decide(contest, gate_options(asked.settings.gate))
     return Judgement(champion, verdict, holdout[rows["InWindow"]], evidence(judged_rows(contest)))

@@ -70,7 +70,7 @@ REASONS = {
     ),
     "no_champion": Explained(
         "Retraining works, but no verdict has made a champion yet, so that nothing can be scored. With few labels that "
-        "may be bad luck: the verdict says how many would make a champion likely.",
+        "may be bad luck.",
         "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
         "`python -m jobs.models list`",
     ),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
-from tests.support.parquet_rows import drawn_rows, write_rows
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, wait_for
+from tests.support.parquet_rows import bytes_below, drawn_rows, scored_files, write_rows
 from tests.support.shipped import ROOT
 
 FILES, ROWS = 40, 100_000
@@ -34,31 +34,19 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def _bytes(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def _score(
-    database: Database, source: str | Path, into: str | Path, *more: str, exit_code: int = 0
-) -> dict[str, object]:
-    ended = call(database, "score", "--from", str(source), "--to", str(into), "--json", *more)
-    assert ended.exit_code == exit_code, ended.stderr
-    return the_json(ended)
-
-
 def test_workers_write_what_one_process_writes(
     champion: Database, dask: Dask, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _score(champion, source, tmp_path / "one")
+    scored_files(champion, source, tmp_path / "one")
     monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
     config = ("--config", str(ROOT / "config" / "pima.toml"))
-    counted = _score(champion, "in", "many", *dask.option, *config)
+    counted = scored_files(champion, "in", "many", *dask.option, *config)
     assert (counted["files"], counted["parts"], counted["parts_before"]) == (FILES, FILES, 0)
-    assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
+    assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
     # What is missing is completed, by a version or a model file.
     (tmp_path / "many" / "predictions" / "day=3" / "a-00000.parquet").unlink()
-    assert _score(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"] == FILES - 1
-    assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
+    assert scored_files(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"] == FILES - 1
+    assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
 
 
 def test_an_error_of_a_worker_is_told(champion: Database, dask: Dask, source: Path, tmp_path: Path) -> None:
@@ -66,14 +54,14 @@ def test_an_error_of_a_worker_is_told(champion: Database, dask: Dask, source: Pa
     rows = damaged.read_bytes()
     damaged.unlink()
     damaged.write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
-    found = _score(champion, source, tmp_path / "out", *dask.option, exit_code=2)
+    found = scored_files(champion, source, tmp_path / "out", *dask.option, exit_code=2)
     assert found["error"] == "dataset_refused"
     assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_workers_that_see_other_places_are_refused(champion: Database, dask: Dask, source: Path) -> None:
-    found = _score(champion, source, "memory://out", *dask.option, exit_code=2)
+    found = scored_files(champion, source, "memory://out", *dask.option, exit_code=2)
     assert (found["error"], "what --to names is not there" in str(found["message"])) == ("cluster_unfit", True)
 
 
@@ -97,7 +85,7 @@ def _written(folder: Path) -> int:
 def test_workers_that_are_killed_leave_nothing_out(
     champion: Database, dask: Dask, source: Path, tmp_path: Path, at_length: bool
 ) -> None:
-    _score(champion, source, tmp_path / "one")
+    scored_files(champion, source, tmp_path / "one")
     for attempt in range(25 if at_length else 1):
         into = tmp_path / f"many-{attempt}"
         process = _start(champion, source, into, dask)
@@ -107,7 +95,7 @@ def test_workers_that_are_killed_leave_nothing_out(
         stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, stderr
         assert json.loads(stdout)["parts"] == FILES
-        assert _bytes(into) == _bytes(tmp_path / "one")
+        assert bytes_below(into) == bytes_below(tmp_path / "one")
 
 
 def test_asked_to_stop_the_workers_leave_whole_parts(
@@ -122,4 +110,4 @@ def test_asked_to_stop_the_workers_leave_whole_parts(
     assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
     before = _written(tmp_path / "out")
     assert before < FILES
-    assert _score(champion, source, tmp_path / "out", *dask.option)["parts_before"] == before
+    assert scored_files(champion, source, tmp_path / "out", *dask.option)["parts_before"] == before

@@ -14,10 +14,7 @@ from pima.extras.alert_sending import Message, Problem, send
 from pima.extras.alerts import BackgroundTelling, Teller, Telling
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, Settings
-from pima.store.engine import writing
-from pima.store.runs import start_run
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
-from tests.support.clinic import Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, the_json
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.trained import install_models
@@ -340,30 +337,3 @@ def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(listener:
     listener.let_go.set()
     sending.join()
     assert _senders() == []
-
-
-def _pull(database: Database, clinic: Clinic) -> int:
-    """As a scheduler starts it at its next tick."""
-    tick = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=database.value("SELECT count(*) FROM runs"))
-    with writing(database.engine) as connection:
-        run_id = start_run(connection, "pull", "schedule", tick, "here")
-    return clinic.pull(database, "--run-id", str(run_id)).exit_code
-
-
-def test_a_mended_source_that_breaks_otherwise_is_told_at_once(
-    sqlite: Database, sqlite_clinic: Clinic, listener: AlertReceiver
-) -> None:
-    clinic = sqlite_clinic
-    clinic.insert(5)
-    for renamed, exit_code in (
-        ("visits RENAME TO seen", 2),
-        ("seen RENAME TO visits", 0),
-        ("visits DROP COLUMN bmi", 2),
-    ):
-        clinic.execute(f"ALTER TABLE {renamed}")
-        assert _pull(sqlite, clinic) == exit_code
-        ended = call(sqlite, "alert", "--config", clinic.config, PIMA_ALERTS__URLS=listener.url)
-        assert ended.exit_code == 0, ended.stderr
-    assert listener.titles == ["pull_failed:clinic", "pull_failed:clinic is over", "pull_failed:clinic"]
-    for broken in (listener.got[0], listener.got[2]):
-        assert broken["message"].startswith("The last pull of clinic failed (source_unusable) ")

@@ -55,7 +55,6 @@ BAD_LINES: list[tuple[str | bytes, str, str | None]] = [
     (GOOD.rpartition(",")[0], "wrong_field_count", None),
     (GOOD + ",1", "wrong_field_count", None),
     (with_cell("glucose", "1" * 1_001), "field_too_long", "glucose"),
-    (with_cell("glucose", "9" * 1_000_000), "field_too_long", None),
     (with_cell("glucose", "14\x008"), "nul_byte", "glucose"),
     (with_cell("age", "fünfzig").encode("latin-1"), "not_utf8", "age"),
 ]
@@ -81,9 +80,8 @@ def test_bad_ids_refuse_the_file(sqlite: Database, tmp_path: Path) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", *(f"{bad_id},{OTHER}" for bad_id in BAD_IDS), f"७,{OTHER}")
     report = refused(sqlite, file).stderr
     assert (
-        f"  8 lines (3, 4, 5, 6, 7, ...): bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}" in report
+        f"  9 lines (3, 4, 5, 6, 7, ...): bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}" in report
     )
-    assert "  line 11: not_a_number (id)" in report
     assert load(sqlite, file, "--partial")["inserted"] == 1
     assert sqlite.execute("SELECT id FROM patients") == [(5,)]
 
@@ -132,10 +130,11 @@ BAD_FILES: list[Any] = [
     pytest.param(b"6,148,Canary-Smith,35,0,33.6,0.627,50,1\n", "Column", id="no header and text"),
     pytest.param(
         f"{HEADER.replace('age', 'größe')}\n{GOOD}\n".encode("latin-1"),
-        "(unknown_column) .* Line 1 is not UTF-8 (not_utf8). .* iconv -f LATIN1 -t UTF-8 FILE | python -m jobs.load",
+        'Column 8 "gr??e": unknown (unknown_column)',
         id="Latin-1 header",
     ),
     pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
+    pytest.param(f"{HEADER}\n{GOOD}".encode() + b"1" * 1_000_000, "A line has 1,000,000 characters", id="no line end"),
     pytest.param(b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet", id="Parquet's frame without a content"),
 ]
 
@@ -159,7 +158,7 @@ def test_what_is_no_file_is_refused(sqlite: Database, tmp_path: Path, name: str,
 def test_a_file_of_nothing_but_ids_changes_nothing(sqlite: Database, tmp_path: Path) -> None:
     insert_patients(sqlite, 1, first_id=5)
     ended = call(sqlite, "load", write(tmp_path, "id", "5"))
-    assert (ended.exit_code, "It has ids and nothing else" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.exit_code, "It has ids or keys and nothing else" in ended.stderr) == (2, True), ended.stderr
     assert sqlite.value("SELECT count(*) FROM patients") == 1
 
 
@@ -380,7 +379,7 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(sqlite: Database, tmp_p
             "The column id holds float (not_a_number). Expected integers, or doubles",
         ),
         ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
-        ({"name": [1, 2, 3]}, 'Column 10 "name": unknown (unknown_column); --ignore name leaves it out'),
+        ({"name": [1, 2, 3]}, 'Column 10 "name": unknown (unknown_column)'),
         ({"Glucose": [1, 2, 3]}, "(duplicate_column)"),
         ({"bmi": None}, "missing: bmi"),
         ({"id": [5, 6, 7], "bmi": None}, "  3 lines (1, 2, 3): new_patient_without_measurements (bmi)"),

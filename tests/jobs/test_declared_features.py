@@ -135,11 +135,11 @@ def test_another_declaration_than_the_databases_is_refused_with_the_first_differ
     for job in ("score", "retrain", "status", "migrate"):
         refused = call(database, job)
         assert refused.exit_code == 2
-        assert "the outcome's name is 'outcome' in the settings and 'readmitted' in this database" in refused.stderr
+        assert "outcome stands in the settings where this database has readmitted" in refused.stderr
         assert "python -m jobs.migrate --features" in refused.stderr
     configuration(tmp_path, DECLARED.replace("high = 20", "high = 30"))
     refused = call(database, "score", "--config", config)
-    assert "the feature creatinine: its high is 30.0 in the settings and 20.0 in this database" in refused.stderr
+    assert "high of creatinine is 30.0 in the settings and 20.0 in this database" in refused.stderr
 
 
 RETIRED = ADDED.replace(

@@ -12,10 +12,7 @@ pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
 
 # 200 labels hold out about 60 rows; of these outcomes a third is 1, whatever was measured, so nothing can be learned.
 NOTHING_TO_LEARN = "UPDATE patients SET outcome = CASE WHEN id % 3 = 0 THEN 1 ELSE 0 END"
-TOLD = (
-    r"on (\d\d) rows luck decides: there a sound model beats it in 9\d of 100 cases, and in 95 on (\d\d),"
-    r" as about (\d{3}) labelled rows hold out"
-)
+TOLD = "it does not beat always guessing the majority class"
 
 
 @pytest.fixture
@@ -27,10 +24,8 @@ def few(sqlite: Database, tmp_path: Path) -> Database:
     sqlite.execute(NOTHING_TO_LEARN)
     retrained = call(sqlite, "retrain")
     assert retrained.exit_code == 0, retrained.stderr
-    rows, needed, labels = map(int, re.search(TOLD, " ".join(retrained.stdout.split())).groups())
-    assert rows < needed < 100
-    assert 0.29 < needed / labels < 0.31
-    assert re.search(TOLD, retrained.stderr)
+    assert TOLD in " ".join(retrained.stdout.split())
+    assert TOLD in retrained.stderr
     return sqlite
 
 
@@ -41,12 +36,12 @@ def test_it_is_told_where_it_happens_and_by_health_and_status_until_there_is_a_c
     assert call(few, "score").exit_code == 3
     again = the_json(call(few, "retrain", "--json"))
     assert (again["judged_before"], again["reason"]) == (True, "not_above_majority")
-    assert re.search(TOLD, again["explanation"])
+    assert TOLD in again["explanation"]
     ill = call(few, "health")
     assert ill.exit_code == 1
     assert re.search("no_champion: there is none yet, .*" + TOLD, ill.stderr.replace("\n", " "))
     assert re.search(r"none\s+yet;", call(few, "status").stdout)
-    assert re.search(TOLD, the_json(call(few, "status", "--json"))["champion"]["last_verdict"])
+    assert TOLD in the_json(call(few, "status", "--json"))["champion"]["last_verdict"]
     more = tmp_path / "more.csv"
     more.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[200:]))
     assert call(few, "load", str(more)).exit_code == 0

@@ -215,6 +215,8 @@ def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: D
     shown = the_json(call(scored_database, "models", "show", "2", "--json"))
     card = the_json(call(scored_database, "models", "card", "2", "--json"))
     document, version = shown["evidence"], shown["version"]
+    assert document == _stored(scored_database, 2)
+    assert all("evidence" not in decision for decision in shown["decisions"])
     assert (card["version"], card["champion"], card["judged"]["against"]) == (2, False, 1)
     assert [card["data"][name] for name in ("training_rows", "holdout_rows")] == [
         version[name] for name in ("training_rows", "holdout_rows")

@@ -20,7 +20,7 @@ import pytest
 from psycopg import IsolationLevel
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
 
-from pima.core.validation import Measurements, Validated, validate
+from pima.core.validation import Validated, by_feature, validate
 from pima.scorer import load_scorer
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, the_json
 from tests.support.shipped import FEATURE_NAMES, SOUND
@@ -286,7 +286,7 @@ def assert_by_their_own_values(database: Database) -> None:
         )
         assert all(patient_id is not None for _, patient_id, *_ in rows), "a version that nobody has committed"
         values = np.array([row[2:] for row in rows], dtype=np.float64)
-        return [row[0] for row in rows], validate(Measurements(values, np.isnan(values)), scorer.features)
+        return [row[0] for row in rows], validate(by_feature(values), scorer.features)
 
     probabilities, sound = judged("predictions", "probability")
     assert len(sound.accepted) == len(probabilities) > 0

@@ -64,7 +64,7 @@ class Page(HTMLParser):
 def _report(database: Database, folder: Path, *arguments: str, **environ: str) -> Page:
     path = folder / "report.html"
     found = the_json(call(database, "report", "--json", "--out", str(path), *arguments, **environ))
-    assert (found["path"], found["bytes"], found["opened"]) == (str(path), path.stat().st_size, False)
+    assert found == {"path": str(path), "bytes": path.stat().st_size}
     page = Page(path.read_text())
     # It needs nothing else.
     assert page.of("script") == page.of("img") == page.of("iframe") == []
@@ -176,17 +176,6 @@ sys.exit(main(["--out", sys.argv[1]], os.environ) + 10 * main(["--last", "--out"
     made = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
     assert (made.returncode, install_line("report") in made.stderr) == (1, True)
     assert path.read_text() == "the last one"
-
-
-def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> None:
-    marker, path = tmp_path / "opened", tmp_path / "report.html"
-    browser = f"sh -c 'echo %s > {marker}'"
-    ended = sqlite.run("report", "--json", "--open", "--out", str(path), BROWSER=browser)
-    assert the_json(ended)["opened"] is True
-    assert marker.read_text().strip() == path.as_uri()
-    without = sqlite.run("report", "--json", "--open", "--out", str(path), BROWSER="no-such-browser", PATH="/nowhere")
-    assert the_json(without)["opened"] is False
-    assert "no browser" in without.stderr
 
 
 def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_retraining_that_outlived_its_lease_writes_nothing(
 def test_exported_keras_bytes_say_what_the_database_says(history: Database, trained: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from pima.core.validation import Measurements, as_features
+    from pima.core.validation import as_features, by_feature
     from pima.model.network import keras_probabilities
 
     install_models(history, trained, champion=3)
@@ -185,9 +185,7 @@ def test_exported_keras_bytes_say_what_the_database_says(history: Database, trai
     path = tmp_path / "model.keras"
     assert _models(history, "export", "3", str(path)) == 0
     rows = np.loadtxt(SHIPPED, delimiter=",")[:, :8]
-    by_keras = keras_probabilities(
-        path.read_bytes(), as_features(Measurements(rows, np.zeros(rows.shape, dtype=bool)), FEATURES)
-    )
+    by_keras = keras_probabilities(path.read_bytes(), as_features(by_feature(rows), FEATURES))
     stored = history.execute("SELECT probability FROM current_predictions ORDER BY patient_id")
     assert np.abs(by_keras - np.array(stored)[:, 0]).max() <= 1e-6
     assert _models(history, "export", "3", str(path)) == 2  # an existing file is not written over

@@ -1,20 +1,14 @@
-"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings, other delimiters.
-
-What is no plain file is given to a real child process, and each piece of advice is followed as it is printed.
-"""
+"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings and delimiters."""
 
 import bz2
 import gzip
 import lzma
 import os
-import re
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -131,75 +125,43 @@ def test_what_is_no_file_is_refused_at_once(sqlite: Database) -> None:
 # ---- other formats --------------------------------------------------------------------------------------------------
 
 
-def zipped(content: bytes, name: str = "patients.csv") -> bytes:
+def zipped(content: bytes) -> bytes:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(name, content)
+        archive.writestr("patients.csv", content)
     return file.getvalue()
 
 
 TABBED = CONTENT.replace(b".", b",,").replace(b",", b"\t").replace(b"\t\t", b",")
 SEMICOLONS = CONTENT.replace(b",", b";").replace(b".", b",")
-# Read as a decimal comma it would make an insulin of 1.2, which is within bounds.
-THOUSANDS = (HEADER + CONTENT).replace(b",", b"\t").replace(b"\t846\t", b"\t1,200\t")
-COMMAS_TOO = "(wrong_delimiter), and commas stand within cells"
 QUOTED = b'"' + HEADER.strip().replace(b",", b'";"') + b'"\n'
-
-Made = Callable[[bytes], bytes]
-OTHER_KINDS: list[tuple[Made, str]] = [
-    (bz2.compress, "compressed with bzip2"),
-    (lzma.compress, "compressed with xz"),
-    (lambda content: pa.Codec("zstd").compress(content, asbytes=True), "compressed with zstd"),
-    (zipped, "compressed with zip"),
-    (lambda _: zipped(b"", "[Content_Types].xml"), "a workbook, such as of Excel"),
-    (lambda _: zipped(b"", "mimetype"), "a workbook, such as of Excel"),
-    (lambda _: bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook in the old format"),
-    (lambda content: content.decode().encode("utf-16-le"), "text in UTF-16"),
-    (lambda content: content.decode().encode("utf-32"), "text in UTF-32"),
-    (lambda _: SEMICOLONS, f"separated by semicolons {COMMAS_TOO}"),
-    (lambda _: QUOTED + SEMICOLONS, f"separated by semicolons {COMMAS_TOO}"),
-    (lambda content: content.replace(b",", b"|"), "separated by vertical bars"),
-    (lambda content: b"sep=,\n" + content, "the spreadsheet's own sep= line (no_header)"),
-    (lambda content: b"# Canary\n" + content, "a comment (no_header)"),
-    (lambda content: b"Canary Smith\n" + content, "a title, being one cell"),
-    (lambda _: b"<!DOCTYPE html>\n<html><p>Canary, Smith", "HTML or XML"),
-    (lambda _: TABBED, f"separated by tabs {COMMAS_TOO}"),
-    (lambda _: THOUSANDS, f"separated by tabs {COMMAS_TOO}"),
+OTHER_KINDS: list[tuple[bytes, str]] = [
+    (bz2.compress(CONTENT), "compressed, and not with gzip"),
+    (lzma.compress(CONTENT), "compressed, and not with gzip"),
+    (pa.Codec("zstd").compress(CONTENT, asbytes=True), "compressed, and not with gzip"),
+    (zipped(CONTENT), "a workbook, such as of Excel, or a zip archive"),
+    (bytes.fromhex("d0cf11e0a1b11ae1"), "a workbook, such as of Excel"),
+    (CONTENT.decode().encode("utf-16"), "text in UTF-16"),
+    (CONTENT.decode().encode("utf-16-le"), "text in UTF-16"),
+    (CONTENT.decode().encode("utf-16-be"), "text in UTF-16"),
+    (CONTENT.replace(b",", b";"), "separated by semicolons"),
+    (SEMICOLONS, "separated by semicolons"),
+    (QUOTED + SEMICOLONS, "separated by semicolons"),
+    (CONTENT.replace(b",", b"|"), "separated by vertical bars"),
+    (TABBED, "separated by tabs"),
+    (b"# Canary\n" + CONTENT, "Line 1 is no header"),
+    (b"Canary Smith\n" + CONTENT, "Line 1 is no header"),
+    (b"<!DOCTYPE html>\n<html><p>Canary, Smith", "Line 1 is no header"),
 ]
-ADVISED: list[tuple[Made, str]] = [
-    (lambda content: content.decode().encode("utf-16"), "text in UTF-16"),
-    (lambda content: content.replace(b",", b";"), "separated by semicolons"),
-    (lambda content: content.replace(b",", b"\t"), "separated by tabs"),
-]
-
-
-def advice(database: Database, path: Path, made: Made, report: str) -> str | None:
-    """The file is refused with this report; the command that it advises."""
-    path.write_bytes(made(CONTENT))
-    ended = call(database, "load", str(path))
-    assert ended.exit_code == 2
-    assert report in ended.stderr
-    assert "Canary" not in ended.stderr
-    assert patients(database) == 0
-    found = re.search(r"\b(gunzip|iconv|tr) .*\| python -m jobs.load /dev/stdin", ended.stderr)
-    return found and found[0]
 
 
 def test_another_format_is_named(sqlite: Database, tmp_path: Path) -> None:
-    for made, report in OTHER_KINDS:
-        advised = advice(sqlite, tmp_path / "patients.csv", made, report)
-        assert "separated by" not in report or (advised is None) == ("commas" in report), report
-
-
-@pytest.mark.parametrize(("made", "report"), ADVISED)
-def test_the_advice_on_another_format_works(sqlite: Database, tmp_path: Path, made: Made, report: str) -> None:
     path = tmp_path / "patients.csv"
-    advised = advice(sqlite, path, made, report)
-    assert advised is not None
-    followed = in_a_shell(sqlite, advised.replace("FILE", str(path)))  # with what every system has
-    assert followed.exit_code == 0, followed.stderr
-    rows = sqlite.execute("SELECT pregnancies, glucose, bmi, outcome FROM patients ORDER BY id")
-    assert (len(rows), rows[:2]) == (768, [(6, 148, 33.6, 1), (1, 85, 26.6, 0)])
+    for content, report in OTHER_KINDS:
+        path.write_bytes(content)
+        ended = call(sqlite, "load", str(path))
+        assert (ended.exit_code, report in ended.stderr, "Canary" in ended.stderr) == (2, True, False), ended.stderr
+    assert patients(sqlite) == 0
 
 
 def test_a_file_compressed_with_gzip_is_the_file_in_it(sqlite: Database, tmp_path: Path) -> None:
@@ -227,11 +189,11 @@ def test_ignored_columns_are_left_out_of_each_file(sqlite: Database, tmp_path: P
     files = [f"{tmp_path}/first.csv", f"{tmp_path}/second.csv"]
     refused = call(sqlite, "load", *files)
     assert refused.exit_code == 2
-    options = " ".join(re.findall(r"--ignore (?:'[^']*'|\w+)", refused.stderr))
-    assert options == "--ignore 'Visit Date' --ignore name"
-    ended = call(sqlite, "load", "--json", *shlex.split(options), *files)
+    assert '"Visit Date": unknown (unknown_column)' in refused.stderr
+    options = ["--ignore", "visit date", "--ignore", "name"]
+    ended = call(sqlite, "load", "--json", *options, *files)
     assert the_json(ended)["inserted"] == 20, ended.stderr
-    absent = call(sqlite, "load", "--json", *shlex.split(options), "--ignore", "ward", *files)
+    absent = call(sqlite, "load", "--json", *options, "--ignore", "ward", *files)
     assert absent.exit_code == 2
     assert 'first.csv: refused, nothing was loaded. --ignore "ward": it has no such column' in absent.stderr
     assert "Canary" not in refused.stderr + absent.stderr

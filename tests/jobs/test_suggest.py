@@ -140,10 +140,13 @@ def test_a_draft_is_written_to_a_file_that_is_not_there_yet(tmp_path: Path) -> N
 
 UNSAID: list[tuple[list[str | bytes], str]] = [
     ([], "The file is empty"),
-    ([HEADER, "6,148,72,35,0,33.6,0.627,50,1"], "It has 1 row. Expected 20 or more"),
-    ([HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 50], "None of its 9 columns can be a feature (1 column: what load"),
+    ([HEADER, "6,148,72,35,0,33.6,0.627,50,1"], "It has 1 row. Expected 100 or more"),
+    (
+        [HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 100],
+        "None of its 9 columns can be a feature (1 column: what load takes for the outcome",
+    ),
     (["age;sex", *["33;M"] * 50], "(wrong_delimiter)"),
-    (["7177,Canary-Hunter2", *["33,M"] * 50], "Column 1 has the name of a value"),
+    (["7177,Canary-Hunter2", *["33,M"] * 100], "Column 1 has the name of a value"),
     ([b"\x1f\x8b\x08"], "compressed with gzip and not whole"),
     ([b"PAR1 and no more"], "no readable Parquet file"),
 ]
@@ -155,9 +158,6 @@ def test_a_file_of_which_nothing_can_be_said(tmp_path: Path) -> None:
         wrong(ended, "patients.csv: nothing can be suggested. ", told)
         assert "7177" not in ended.stderr
     assert the_json(call(None, "suggest", "--json", write(tmp_path)))["error"] == "nothing_to_suggest"
-
-
-def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
     wrong(call(None, "suggest", str(tmp_path / "absent.csv")), "absent.csv", "No such file")
     wrong(call(None, "suggest", str(tmp_path)), "Is a directory")
 

@@ -87,7 +87,7 @@ def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(databa
 
 def test_what_a_file_held_is_not_left_in_the_session(database: Database) -> None:
     """Behind a pool of connections the next user of the session would read it."""
-    load_files(database.engine, [SHIPPED, SHIPPED], LoadOptions(again=True), SHIPPED_DECLARATION, lambda *_: None)
+    load_files(database.engine, [SHIPPED, SHIPPED], LoadOptions(again=True), SHIPPED_DECLARATION)
     assert database.engine.pool.checkedin() > 0  # the connection is the same one
     staged = "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
     assert database.value(f"SELECT count(*) FROM {staged} = 'pima_staging'") == 0

@@ -1,4 +1,4 @@
-"""Patient rows as Parquet, drawn so that some of each kind can't be scored."""
+"""Patient rows as Parquet, drawn so that some of each kind can't be scored; scoring them, and what that wrote."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pima.core.features import Feature
+from tests.support.databases import Database, call, the_json
 from tests.support.shipped import FEATURES
 
 
@@ -38,3 +39,17 @@ def write_rows(path: Path, table: pa.Table, group_rows: int = 1_000) -> Path:
 def read_parts(folder: Path, kind: str = "predictions") -> pa.Table:
     """All that was written, part after part by name."""
     return pa.concat_tables(pq.ParquetFile(path).read() for path in sorted((folder / kind).rglob("*.parquet")))
+
+
+def scored_files(
+    database: Database | None, source: str | Path, into: str | Path, *more: str, exit_code: int = 0
+) -> dict[str, object]:
+    """What the command counted, or its error."""
+    ended = call(database, "score", "--from", str(source), "--to", str(into), "--json", *more)
+    assert ended.exit_code == exit_code, ended.stderr or ended.stdout
+    return the_json(ended)
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -106,7 +106,7 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
 
 
 def _unreadable(error: OSError) -> str:
-    return f"it can't be read ({words_of(error)}). Mend its rights or where it links to, or leave it out by a pattern"
+    return f"it can't be read ({words_of(error)}). Mend its rights or where it links to"
 
 
 def require_unchanged(place: Place, input_file: InputFile) -> None:

@@ -5,16 +5,14 @@ What is written is whole or not there: it is written beside its place and then p
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from pima.errors import FileNotWritten, WrongUsage, install_line
 from pima.runs.whole_file import name_aside, written_aside
 
-_WILDCARDS = frozenset("*?[")
 _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
 """What storages say of a file, each in words of its own. Some also say when it was read last, which a hash over all
 that they say would have in it (fsspec's `ukey`)."""
@@ -27,13 +25,8 @@ class Disks:
         """The files of a dataset: what each is called within it, with slashes -> its path. Raises OSError."""
         if Path(dataset).is_file():
             return {Path(dataset).name: dataset}
-        if Path(dataset).is_dir():
-            root = Path(dataset)
-            paths = [path for path in _matching(root, ("**", "*"), _is_some_programs) if _is_data(Path(path).name)]
-        else:
-            root = Path(_above_wildcards(dataset))
-            paths = list(_matching(root, Path(dataset).relative_to(root).parts))
-        return {Path(path).relative_to(root).as_posix(): path for path in paths}
+        paths = _files_below(dataset, _is_some_programs)
+        return {Path(path).relative_to(dataset).as_posix(): path for path in paths if _is_data(Path(path).name)}
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading. Raises OSError."""
@@ -50,7 +43,7 @@ class Disks:
             Path(folder).stat()
         except FileNotFoundError:
             return set()
-        return {Path(path).relative_to(folder).as_posix() for path in _matching(folder, ("**", "*"))}
+        return {Path(path).relative_to(folder).as_posix() for path in _files_below(folder)}
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there. Raises OSError."""
@@ -72,11 +65,7 @@ class Storage:
     def found(self, dataset: str) -> dict[str, str]:
         if self._storage.isfile(dataset):
             return {PurePosixPath(dataset).name: dataset}
-        if self._storage.isdir(dataset):
-            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if _is_data(name)}
-        root = _above_wildcards(dataset)
-        paths = [path for path in self._storage.glob(dataset) if self._storage.isfile(path)]
-        return {PurePosixPath(path).relative_to(root).as_posix(): path for path in paths}
+        return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if _is_data(name)}
 
     def open(self, path: str) -> BinaryIO:
         opened: BinaryIO = self._storage.open(path, "rb")
@@ -150,8 +139,7 @@ def words_of(error: OSError) -> str:
 
 
 def lies_within(into: str, dataset: str) -> bool:
-    """Whether what is written into a folder would be a dataset's. A pattern may name it, too: as a file without the
-    features it is refused by the next run."""
+    """Whether what is written into a folder would be a dataset's."""
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
     return Path(os.path.realpath(into)).is_relative_to(os.path.realpath(dataset))
@@ -184,36 +172,17 @@ def _is_some_programs(part: str) -> bool:
     return part.startswith((".", "_"))
 
 
-def _above_wildcards(dataset: str) -> PurePosixPath:
-    """The folder that all files have in common whose names a pattern gives."""
-    parts = PurePosixPath(dataset).parts
-    wild = next((n for n, part in enumerate(parts) if set(part) & _WILDCARDS), len(parts) - 1)
-    return PurePosixPath(*parts[:wild])
+def _files_below(folder: str, is_left_out: Callable[[str], bool] = lambda _: False) -> Iterator[str]:
+    """The paths of all files below a folder. What has a name that is left out is not looked at.
 
-
-def _matching(
-    folder: str | Path, pattern: Sequence[str], is_left_out: Callable[[str], bool] = lambda _: False
-) -> Iterator[str]:
-    """The paths of all but folders that a pattern's parts name below a folder; `**` stands for any folders, or none.
-
-    What has a name that is left out is not looked at. Raises OSError, with the path, where a folder can't be listed, a
-    link leads nowhere, which may be to a folder, or links lead in a circle.
+    Raises OSError, with the path, where a folder can't be listed, a link leads nowhere, which may be to a folder, or
+    links lead in a circle.
     """
-    if not pattern:
-        return
-    here, *rest = pattern
-    if here == "**":
-        yield from _matching(folder, rest, is_left_out)
-        here, rest = "*", list(pattern)
     with os.scandir(folder) as entries:
-        named = [entry for entry in entries if fnmatchcase(entry.name, here) and not is_left_out(entry.name)]
-    for entry in named:
-        if _is_folder(entry):
-            yield from _matching(entry.path, rest, is_left_out)
-        elif not rest:
+        looked_at = [entry for entry in entries if not is_left_out(entry.name)]
+    for entry in looked_at:
+        # Asked itself, a link that leads nowhere says no; what is no link may be gone by now, as half-written files.
+        if stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir():
+            yield from _files_below(entry.path, is_left_out)
+        else:
             yield entry.path
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    # Asked itself, a link that leads nowhere says no; what is no link may be gone by now, as half-written files are.
-    return stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir()

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Feature, Features, code_of_label
-from pima.core.validation import Column, validate_columns
+from pima.core.validation import FeatureValues, validate
 from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
 from pima.extras.dask.workers import Workers
 from pima.extras.files.model_file import ScoringModel, read_model
@@ -225,7 +225,7 @@ def _scored(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch | None, Sequence[str]]:
     """The predictions, the rejections, None without any, and their reasons."""
     rules = model.declared.features
-    found = validate_columns(measurements_of(batch, part.input.features, rules), rules)
+    found = validate(measurements_of(batch, part.input.features, rules), rules)
     keys = keys_of(batch, part.input.keys)
     probabilities = model.scorer.model.probabilities(found.features)
     predicted = {
@@ -252,13 +252,13 @@ def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBat
 # ---- rows as measurements -------------------------------------------------------------------------------------------
 
 
-def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
+def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[FeatureValues]:
     """Of each feature the column that has this name."""
     measured = []
     for name, feature in zip(columns, features, strict=True):
         column = batch.column(name)
         is_null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
-        measured.append(Column(_values(column, feature), is_null))
+        measured.append(FeatureValues(_values(column, feature), is_null))
     return measured
 
 

@@ -12,15 +12,14 @@ _THING = re.compile(
     "id|no|nr|number|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
     "|(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)"
 )
-ADDRESS = re.compile(r"(zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax)$")
-_NAME = re.compile(r"((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse)$")
-_PART_OF_A_KEY = re.compile("(site|clinic|ward|visit|case|encounter|episode|sample|seq|sequence)$")
+_SHARED = re.compile(
+    "((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse"
+    r"|zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax)$"
+)
 OUTCOME = re.compile(
     "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic"
     "|failure|disease|positive|result|respon"
 )
-CHANGED = re.compile("updat|modif|chang|mtime")
-KNOWN_SINCE = re.compile("diagnos|outcome|result|event|death|died")
 
 
 def parts_of(name: str) -> list[str]:
@@ -47,12 +46,7 @@ def names_things(name: str) -> bool:
 
 def is_no_key(name: str) -> bool:
     """Whether what stands in the column is shared, or changes with a marriage or a move, even if all rows differ."""
-    return has_word(name, ADDRESS) or has_word(name, _NAME)
-
-
-def may_be_in_a_key(name: str) -> bool:
-    """Whether the column may tell rows apart, alone or with others."""
-    return names_things(name) or has_word(name, _PART_OF_A_KEY)
+    return has_word(name, _SHARED)
 
 
 def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:

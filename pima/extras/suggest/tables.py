@@ -1,42 +1,35 @@
-"""A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be.
-
-Of a value only what it could be is kept: at most 18 bytes a row, however long it was.
-"""
+"""A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be."""
 
 import math
 import re
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import NoneType
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import numpy as np
-import pandas as pd
 
-from pima.core.arrays import Float64Array, Int64Array
+from pima.core.arrays import Float64Array
 from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
-from pima.extras.suggest.column_names import may_be_in_a_key
 from pima.logs import counted
 
 SHOWN_FROM = 20
 """Rows: of what fewer have in common nothing is shown, and a bound is taken from as many at its end."""
 FEWER = f"fewer than {SHOWN_FROM} rows"
-MOST_ROWS = 1_000_000
-"""Of a table; the ranges of more would be the same, and what is kept of each row would fill the memory."""
+LEAST_ROWS = 100
+"""Of a table, and of a column: where fewer have it, the 20th from either end is near the middle."""
+MOST_ROWS = 100_000
+"""Of a table; the ranges of more would be the same."""
 MOST_WORDS = 50
 """Different values that a column may have to be one of few values."""
-
-_MOST_SPELLINGS = 1_000
-"""Of these values, all together."""
 
 _READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
 _DATE = re.compile(
@@ -44,7 +37,6 @@ _DATE = re.compile(
     re.ASCII,
 )
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-_LENGTHS_OF_A_UUID = (32, 36, 38)
 
 
 def rows_shown(count: int) -> str:
@@ -55,24 +47,23 @@ def rows_shown(count: int) -> str:
 class ReadValue(NamedTuple):
     """One value, by what it could be."""
 
-    kind: Literal["missing", "number", "not finite", "word", "date", "comma", "uuid", "other"]
+    kind: Literal["missing", "number", "word", "date", "comma", "uuid", "other"]
     key_type: KeyType | None = None
     key: str | None = None
     """What it would be as a key; None where it is none, or prose."""
     number: float = math.nan
-    spelled: str | None = None
-    """A word as it stands there, without the spaces around it; of a number, what stands for it among words."""
+    word: str | None = None
+    """A text, a truth value or a number as words are compared."""
 
 
-def _read(kind: type, value: Any) -> ReadValue:
-    if kind not in _READABLE:
-        return ReadValue("other")
+@lru_cache(maxsize=1_000, typed=True)
+def _read(value: Any) -> ReadValue:
     if value is None or (isinstance(value, str) and not value.strip()):
         return ReadValue("missing")
     if isinstance(value, str):
         return _read_text(value)
     if isinstance(value, bool):
-        return ReadValue("word", spelled=as_word(value))
+        return ReadValue("word", word=as_word(value))
     if isinstance(value, UUID):
         return ReadValue("uuid", "uuid", str(value))
     if isinstance(value, date):
@@ -81,14 +72,12 @@ def _read(kind: type, value: Any) -> ReadValue:
         if math.isfinite(number := float(value)):
             key = None if isinstance(value, float) else canonical_key([value], ["integer"])
             return ReadValue("number", "integer" if key else None, key, number, as_word(value))
-    return ReadValue("not finite")
+    return ReadValue("other")
 
 
 def _read_text(value: str) -> ReadValue:
     text = value.strip()
-    if not is_unicode(text):
-        return ReadValue("word")
-    if len(text) in _LENGTHS_OF_A_UUID and (uuid := canonical_key([value], ["uuid"])) is not None:
+    if (uuid := canonical_key([value], ["uuid"])) is not None:
         return ReadValue("uuid", "uuid", uuid)
     # What has several words is told, and names nothing.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
@@ -96,16 +85,9 @@ def _read_text(value: str) -> ReadValue:
     number = as_number(text)
     if number is not None and math.isfinite(number):
         return ReadValue("number", key_type, key, number, as_word(number))
-    if number is not None:
-        return ReadValue("not finite", key_type, key)
     if _DATE.fullmatch(text):
         return ReadValue("date")
-    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, spelled=text)
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text has no half of a surrogate pair: bytes of a file that are no UTF-8 come as such."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, word=as_word(text))
 
 
 def as_number(text: str) -> float | None:
@@ -120,79 +102,44 @@ def as_number(text: str) -> float | None:
 
 @dataclass(eq=False)
 class TableColumn:
-    """A column whose rows go by; what is told of them is asked for once all have.
-
-    The arrays grow in their place: pieces that are put together at the end would take as much memory again.
-    """
+    """A column whose rows go by; what is told of them is asked for once all have."""
 
     name: str
     kinds: Counter[str] = field(default_factory=Counter)
     """Rows by what they hold."""
+    words: Counter[str] | None = field(default_factory=Counter)
+    """Rows by word or number; None where more than `MOST_WORDS` differ."""
     _key_types: set[KeyType | None] = field(default_factory=set)
-    _numbers: "array[float]" = field(default_factory=lambda: array("d"))
-    _hashes: "array[int] | None" = field(default_factory=lambda: array("q"))
-    _spellings: dict[str, int] | None = field(default_factory=dict)
-    """Of words and numbers, each with its code; None where there are too many."""
-    _codes: "array[int]" = field(default_factory=lambda: array("h"))
+    _keys: set[int] = field(default_factory=set)
+    _numbers: list[float] = field(default_factory=list)
 
     def take(self, values: Sequence[Any]) -> None:
         """Read some more rows."""
-        # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-        # What can't be read may not be hashed either.
-        pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
-        read = {pair: _read(*pair) for pair in dict.fromkeys(pairs)}
-        cells = [read[pair] for pair in pairs]
+        cells = [_read(value) if type(value) in _READABLE else ReadValue("other") for value in values]
         self.kinds.update(cell.kind for cell in cells)
-        self._key_types |= {cell.key_type for cell in read.values() if cell.kind != "missing"}
+        self._key_types |= {cell.key_type for cell in cells if cell.kind != "missing"}
+        # Of a text no more than its hash, however long it is.
+        self._keys.update(hash(cell.key) for cell in cells if cell.key)
         self._numbers.extend(cell.number for cell in cells if cell.kind == "number")
-        is_kept = may_be_in_a_key(self.name) or len(read) == len(cells)
-        if not is_kept or any(cell.key is None and cell.kind != "missing" for cell in read.values()):
-            self._hashes = None
-        if self._hashes is not None:
-            self._hashes.extend(hash(cell.key) if cell.key else 0 for cell in cells)
-        if (spellings := self._spellings) is None:
-            return
-        for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
-            spellings.setdefault(spelled, len(spellings))
-        if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
-            self._spellings, self._codes = None, array("h")
-        else:
-            self._codes.extend(-1 if cell.spelled is None else spellings[cell.spelled] for cell in cells)
+        if self.words is not None:
+            self.words.update(cell.word for cell in cells if cell.word is not None)
+            self.words = self.words if len(self.words) <= MOST_WORDS else None
 
     @cached_property
     def numbers(self) -> Float64Array:
         """(n,): those that are finite, ascending."""
-        numbers = np.frombuffer(self._numbers, dtype=np.float64)
-        numbers.sort()
-        return numbers
+        return np.sort(np.array(self._numbers, dtype=np.float64))
 
-    @cached_property
-    def spelled(self) -> pd.Series:
-        """(rows,): words and numbers as they stand there; without rows where there are too many."""
-        codes = np.frombuffer(self._codes, dtype=np.int16)
-        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(self._spellings or ()), dtype="str")))
-
-    @cached_property
-    def words(self) -> Mapping[str, int] | None:
-        """Different words and numbers, as words are compared, with their rows; None where more than `MOST_WORDS`."""
-        return None if self._spellings is None else rows_by_word(self.spelled).to_dict()
-
-    @cached_property
+    @property
     def key_type(self) -> KeyType | None:
-        """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
-        keys."""
+        """What all values would be as keys; None where one of them would be none."""
         types: set[KeyType | None] = {"text"} if self._key_types == {"uuid", "text"} else self._key_types
-        return next(iter(types)) if len(types) == 1 and self._hashes is not None else None
+        return next(iter(types)) if len(types) == 1 else None
 
-    @cached_property
-    def keys(self) -> Int64Array:
-        """(rows,): hashes of these keys, 0 where there is none; without rows where there is no `key_type`."""
-        return np.frombuffer(self._hashes if self.key_type and self._hashes else array("q"), dtype=np.int64)
-
-    @cached_property
+    @property
     def different_keys(self) -> int:
         """So many keys are there."""
-        return len(np.unique(self.keys[self.keys != 0]))
+        return len(self._keys)
 
     @property
     def rows(self) -> int:
@@ -218,17 +165,6 @@ class TableColumn:
     def is_unique(self) -> bool:
         """Whether each row has a key and no other row has the same."""
         return self.key_type is not None and self.different_keys == self.rows > 0
-
-    def usual_spelling(self, word: str) -> str:
-        """How a word is spelled in most of its rows, where those are enough to be shown."""
-        rows = self.spelled.value_counts()
-        alike = rows[rows.index.map(str.casefold) == word]
-        return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
-
-
-def rows_by_word(spelled: pd.Series) -> pd.Series:
-    """Count the rows of each word, however it is spelled, in categories of words (n,)."""
-    return spelled.value_counts().groupby(str.casefold).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +207,9 @@ def table_of(
 
 def fault_of(table: Table) -> str | None:
     """Why nothing can be said of a table; None where something can."""
-    if table.rows < SHOWN_FROM:
+    if table.rows < LEAST_ROWS:
         read = counted(table.rows, "row") if table.rows else "no rows"
-        return f"It has {read}. Expected {SHOWN_FROM} or more: what fewer have in common is not shown."
+        return f"It has {read}. Expected {LEAST_ROWS} or more: fewer say little of a range."
     if not table.has_names:
         return None
     for n, column in enumerate(table.columns, start=1):

@@ -23,38 +23,36 @@ from tests.bench.accuracy.shipped import Rows
 LOGISTIC_REGRESSION, RANDOM_FOREST, GAUSSIAN_PROCESS = "logistic regression", "random forest", "Gaussian process"
 BOOSTING, CATBOOST, EXPLAINABLE = "histogram gradient boosting", "CatBoost", "explainable boosting machine"
 
-_SCALED = "missing values at the median, standardised"
-
 
 def peers() -> list[Candidate]:
     """All of them, as the tables list them."""
     return [
-        _fixed(LOGISTIC_REGRESSION, f"{_SCALED}, LogisticRegression()", lambda: _scaled(LogisticRegression())),
-        _fixed("LDA", f"{_SCALED}, LinearDiscriminantAnalysis()", lambda: _scaled(LinearDiscriminantAnalysis())),
+        _fixed(LOGISTIC_REGRESSION, "standardised, LogisticRegression()", lambda: _scaled(LogisticRegression())),
+        _fixed("LDA", "standardised, LinearDiscriminantAnalysis()", lambda: _scaled(LinearDiscriminantAnalysis())),
         _fixed(
             "SVM",
-            f"{_SCALED}, SVC() (RBF kernel) with Platt's calibration: CalibratedClassifierCV(ensemble=False)",
+            "standardised, SVC() (RBF kernel) with Platt's calibration: CalibratedClassifierCV(ensemble=False)",
             lambda: _scaled(CalibratedClassifierCV(SVC(), ensemble=False)),
         ),
         _seeded(
             RANDOM_FOREST,
-            "missing values at the median, RandomForestClassifier()",
+            "RandomForestClassifier()",
             lambda seed: make_pipeline(SimpleImputer(strategy="median"), RandomForestClassifier(random_state=seed)),
         ),
         _seeded(
             BOOSTING,
-            "missing values as they are, HistGradientBoostingClassifier()",
+            "HistGradientBoostingClassifier()",
             lambda seed: HistGradientBoostingClassifier(random_state=seed),
         ),
-        _seeded(CATBOOST, "missing values as they are, CatBoostClassifier()", _catboost),
+        _seeded(CATBOOST, "CatBoostClassifier()", _catboost),
         explainable_boosting(),
         _fixed(
             GAUSSIAN_PROCESS,
-            f"{_SCALED}, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
+            "standardised, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
             lambda: _scaled(GaussianProcessClassifier(ConstantKernel() * RBF())),
             most_shuffles=3,
         ),
-        _fixed("kNN", f"{_SCALED}, KNeighborsClassifier() (5 neighbours)", lambda: _scaled(KNeighborsClassifier())),
+        _fixed("kNN", "standardised, KNeighborsClassifier() (5 neighbours)", lambda: _scaled(KNeighborsClassifier())),
     ]
 
 
@@ -74,9 +72,7 @@ def explainable_boosting(**settings: Any) -> Candidate:
         return ExplainableBoostingClassifier(random_state=seed, n_jobs=1, **settings)
 
     told = ", ".join(f"{name}={value}" for name, value in settings.items())
-    return _seeded(
-        EXPLAINABLE, f"missing values as they are, ExplainableBoostingClassifier({told})", make, most_shuffles=1
-    )
+    return _seeded(EXPLAINABLE, f"ExplainableBoostingClassifier({told})", make, most_shuffles=1)
 
 
 def _scaled(classifier: Any) -> Any:

@@ -5,7 +5,7 @@ from string import Template
 
 from tests.bench.accuracy.candidates import AS_WRITTEN, Candidate
 from tests.bench.accuracy.fit_speed import ROUNDS
-from tests.bench.accuracy.folds import FOLDS, shuffles_of
+from tests.bench.accuracy.folds import FOLDS
 from tests.bench.accuracy.judgement import BINS
 from tests.bench.accuracy.million import JITTER
 from tests.bench.accuracy.provenance import Provenance
@@ -27,11 +27,6 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
         targets_all=len(found),
         folds=FOLDS,
         last_shuffle=results.shuffles - 1,
-        slow=", ".join(
-            f"{candidate.name} ({shuffles_of(candidate, results.shuffles)})"
-            for candidate in candidates
-            if candidate.most_shuffles is not None
-        ),
         crossvalidated=figures_table(results.crossvalidated),
         bins=BINS,
         as_written=AS_WRITTEN,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.validation import Measurements, as_features
+from pima.core.validation import as_features, by_feature
 from pima.settings.reading import SHIPPED
 
 ROOT = Path(__file__).parents[3]
@@ -38,6 +38,6 @@ def shipped_rows() -> Rows:
     raw = table[:, :8]
     return Rows(
         raw,
-        as_features(Measurements(raw, np.zeros(raw.shape, dtype=bool)), SHIPPED.features),
+        as_features(by_feature(raw), SHIPPED.features),
         table[:, 8].astype(np.int8),
     )

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from pima.core.gate import Window
 from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
-from tests.bench.gate.policies import SCENARIOS, WEEKS, Scenario
+from tests.bench.gate.policies import POLICIES, SCENARIOS, WEEKS, Scenario
 from tests.bench.gate.population import Clinic
 from tests.bench.gate.reading import differences, reading, said_first
 from tests.bench.gate.simulation import FRESH_ROWS
@@ -81,14 +81,13 @@ def _scenario(scenario: Scenario, found: dict[str, Summary]) -> tuple[str, ...]:
     return (
         f"### {scenario.name}",
         table(_COLUMNS + (_COLUMNS_OF_DRIFT if scenario.drifts else ()), rows),
-        "Standard errors over the runs, at most: true accuracy {:.2f}, promotions {:.2f}, harmful {:.2f}, "
-        "optimism {:.2f}.".format(*errors),
+        "Standard errors, at most: {:.2f}, {:.2f}, {:.2f}, {:.2f}.".format(*errors),
     )
 
 
 def _row(found: Summary) -> tuple[str, ...]:
     return (
-        f"{found.policy.letter}: {found.policy.description}",
+        f"{found.policy.letter}: {found.policy.name}",
         f"{found.true_accuracy.mean():.2f}",
         f"{found.promotions.mean():.1f}",
         f"{found.harmful.mean():.1f}",
@@ -103,11 +102,10 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 
 _HEAD = """
 
-`make bench-gate` writes this page: one run, every trial seeded by its number. It runs the real rules
-(`pima.core.history`, `gate`) over made-up populations. `tests/bench/gate/population.py` draws patients
-with the exact probability of each outcome, so a model's true accuracy is known. `tests/unit/bench/test_gate.py` holds
-the same claims with fewer trials. [The model and the gate](../understand/model-and-gate.md#the-gate) says what the
-gate asks.
+`make bench-gate` writes this page: one run, every trial seeded by its number. The real rules (`pima.core.history`,
+`gate`) decide about made-up patients (`tests/bench/gate/population.py`), whose exact probability of the outcome is
+known, and so is a model's true accuracy. `tests/unit/bench/test_gate.py` holds the same claims with fewer trials.
+[What the gate asks](../understand/model-and-gate.md#the-gate).
 
 ## Claims
 """
@@ -117,50 +115,54 @@ _LEARNERS = f"""
 
 Thousands of fits need a learner of milliseconds: `tests/bench/gate/fast_learner.py`. The lucky one stands for the
 tutorial's kind of network, the steady one for pima's own, which owes little to the seed. Means over populations,
-{TRAINING_ROWS} training rows each: true accuracy of one fit, and the share of fresh patients to whom two fits with
-other seeds give another class.
+{TRAINING_ROWS} training rows each: true accuracy of one fit, and the share of fresh patients whom two fits with other
+seeds put into different classes.
 """
 
 _CLINIC = Clinic()
+_LEGEND = "\n".join(f"- {policy.letter}: {policy.description}." for policy in POLICIES)
 _SIMULATION = f"""
 ## {WEEKS} weeks
 
 Each run is one clinic: {_CLINIC.first_rows} labelled rows at first, then {_CLINIC.fewest_a_week} to
-{_CLINIC.most_a_week} a week. {100 * _CLINIC.slip_share:.0f} % of the rows arrive with a slip (glucose ten times too
-high or left blank, or the wrong outcome), of which {100 * _CLINIC.corrected_a_week:.0f} % are corrected each week. Week
-0's challenger is the first champion; every week all rows so far are retrained on and judged. {{runs}} runs a scenario,
-the same clinics under all policies.
+{_CLINIC.most_a_week} a week. {100 * _CLINIC.slip_share:.0f} % arrive with a slip (glucose ten times too high or left
+blank, or the wrong outcome), and of these {100 * _CLINIC.corrected_a_week:.0f} % are corrected each week. Week 0's
+challenger is the first champion; every week all rows so far are retrained on and judged. {{runs}} runs a scenario, the
+same clinics under all policies:
+
+{_LEGEND}
+
+The columns:
 
 - True accuracy: of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the weeks.
 - Harmful: promotions of a challenger that was truly less accurate than the champion.
 - Optimism: what the policy says of its champion (a: the stored score; the others: its accuracy on the week's test set)
   less its true accuracy, the mean over the weeks.
-- Recent window: here the newest {Window().minimum_rows} rows of the holdout, or all while there are fewer.
-- Drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and the outcome is
-  more frequent. Reversal: glucose says the opposite.
 - Recovered: the champion is truly nearer to a fit on only the training rows since the drift (made at the end) than to
   the last fit from before it. The median week is over the runs that recover. Behind: how far the last champion is below
   that fit.
-- Spoiled challengers learned from shuffled labels.
+
+Below each table stand the largest standard errors over the runs of its first four figures. The recent window is the
+newest {Window().minimum_rows} rows of the holdout, or all while there are fewer. Spoiled challengers learned from
+shuffled labels. Drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and
+the outcome is more frequent. Reversal: glucose says the opposite.
 """
 
 _DIFFERENCES = """
 ## What this says
 
-Differences of the true accuracy between two policies, paired over the runs, with their standard errors; and the counts
-of both.
+True accuracy of one policy less another's, paired over the runs, with its standard error; and the counts of both.
 """
 
 _LIMITS = """
 ## What it does not show
 
 - Patients arrive evenly and independently, and no row is missing for a reason.
-- Elsewhere than in f the gate has no `log_loss_veto`, and in f it stands beside accuracy. Beside net benefit it is
-  not tried.
+- Only f has `log_loss_veto`, beside accuracy. Beside net benefit it is not tried.
 - The fast learner is not Keras; the table above says how near it comes.
 - But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks
   good.
 - Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.
-- A patient who comes again under another id, on the holdout's side, may have been trained on. A verdict leaves such
-  rows out as long as the champion's training snapshot is kept; the simulation keeps them in.
+- A patient who comes again under another id may have been trained on. Verdicts leave such rows out where the training
+  snapshot tells; the simulation keeps them in.
 """

@@ -103,7 +103,7 @@ def _prevalence(prevalence: Prevalence, found: ByMeasure) -> list[str]:
         f"### {100 * prevalence.share:.0f} % have the outcome",
         table(_COLUMNS, [_row(_NAMES[measure], each) for measure, each in found.items()]),
         filled(
-            "Standard errors over the runs, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net benefit "
+            "Standard errors, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net benefit "
             "{:.2f}, accuracy {:.2f}, behind {:.4f}.".format(*largest)
         ),
     ]
@@ -126,19 +126,16 @@ def _row(name: str, found: MeasureSummary) -> tuple[str, ...]:
 
 
 def _reading(rare: ByMeasure, frequent: ByMeasure) -> list[str]:
-    return [_rare(rare), _frequent(frequent), _promotions(rare)]
+    return [
+        _rare(rare),
+        _frequent(frequent),
+        "Log loss sees each probability and not classes alone, so it has fewer ties and more promotions.",
+    ]
 
 
 def _rare(found: ByMeasure) -> str:
-    accuracy, log_loss, benefit = (found[measure] for measure in Measure)
-    return (
-        f"With 5 %, {_share(1 - accuracy.has_first)} of the clinics get no first champion by accuracy in week 0; in "
-        f"the mean a clinic is without one for {accuracy.without.mean():.0f} of {WEEKS + 1} weeks, and "
-        f"{_share(accuracy.recovered)} recover from the drift. By log loss {_share(log_loss.has_first)} have one at "
-        f"once and {_share(log_loss.recovered)} recover, by net benefit {_share(benefit.has_first)} and "
-        f"{_share(benefit.recovered)}. In true net benefit log loss less accuracy is "
-        f"{_less_accuracy(found, Measure.LOG_LOSS, 'net_benefit', 2)} found cases a hundred patients."
-    )
+    less = _less_accuracy(found, Measure.LOG_LOSS, "net_benefit", 2)
+    return f"With 5 %, log loss less accuracy is {less} found cases a hundred patients in true net benefit."
 
 
 def _frequent(found: ByMeasure) -> str:
@@ -150,19 +147,6 @@ def _frequent(found: ByMeasure) -> str:
     )
 
 
-def _promotions(found: ByMeasure) -> str:
-    log_loss, benefit = found[Measure.LOG_LOSS], found[Measure.NET_BENEFIT]
-    return (
-        "Log loss sees each probability and not classes alone, so it has fewer ties: with 5 % "
-        f"{log_loss.promotions.mean():.1f} promotions, {log_loss.harmful.mean():.1f} of them harmful; by net benefit "
-        f"{benefit.promotions.mean():.1f} and {benefit.harmful.mean():.1f}."
-    )
-
-
-def _share(of_runs: Float64Array) -> str:
-    return f"{100 * of_runs.mean():.0f} %"
-
-
 def _less_accuracy(found: ByMeasure, measure: Measure, figure: str, digits: int) -> str:
     """Paired over the runs, with its standard error."""
     values = getattr(found[measure], figure) - getattr(found[Measure.ACCURACY], figure)
@@ -172,16 +156,16 @@ def _less_accuracy(found: ByMeasure, measure: Measure, figure: str, digits: int)
 _HEAD = f"""
 ## The measures and rare outcomes
 
-The same population with the outcome made rarer or more frequent, the steady learner with five seeds, the recent
-window, no other option. {CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to
+The same population with the outcome made rarer or more frequent, policy e, the steady learner.
+{CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to
 {CLINIC.most_a_week} a week. In week {CLINIC.drift_week} the shift makes the outcome more frequent (5 to 9 %, 20 to 30
 %, 35 to 48 %). {{runs}} clinics a prevalence, the same under all measures, {WEEKS + 1} retrainings. Here the first
 champion too must get past the gate.
 
-- True log loss (nats), net benefit (found cases a hundred patients, at the prevalence before the drift as threshold)
-  and accuracy (at 0.5) are of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the weeks. While
-  there is none the clinic acts for nobody, and as probability counts the outcome's share of its training rows.
-- `net_benefit` decides at that same threshold, `accuracy` at 0.5.
+- True log loss (nats), net benefit (found cases a hundred patients, at the prevalence before the drift as threshold,
+  at which `net_benefit` decides) and accuracy (at 0.5) are of the standing champion on {FRESH_ROWS:,} fresh patients,
+  the mean over the weeks. While there is none the clinic acts for nobody, and as probability counts the outcome's share
+  of its training rows.
 - Promotions are those over a champion; harmful those whose true log loss was higher. Recovered and behind as above, in
   true log loss.
 """

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.validation import Measurements, as_features
+from pima.core.validation import as_features, by_feature
 from pima.settings.reading import SHIPPED
 from tests.support.labelled import labelled
 
@@ -89,7 +89,7 @@ def fresh_patients(
     draw: np.random.Generator, rows: int, truth: Truth = Truth.USUAL, log_odds_lower: float = 0.0
 ) -> FreshPatients:
     measurements = draw_measurements(draw, rows)
-    features = as_features(Measurements(measurements, np.zeros_like(measurements, dtype=bool)), SHIPPED.features)
+    features = as_features(by_feature(measurements), SHIPPED.features)
     return FreshPatients(features, outcome_probability(measurements, truth, log_odds_lower))
 
 

@@ -59,7 +59,7 @@ def _stored(found: Found) -> str:
     a, c = found[LUCKY]["a"], found[LUCKY]["c"]
     return (
         "Stored scores (a): a lucky score stays, and only a luckier one gets past it. What is reported is "
-        f"{_mean(a.optimism)} points above the truth ({_mean(c.optimism)} on the hash holdout, c). After the shift "
+        f"{_mean(a.optimism)} points above the truth (c: {_mean(c.optimism)}). After the shift "
         f"{_recovered(found[LUCKY_SHIFT]['a'])} (c: {_recovered(found[LUCKY_SHIFT]['c'])})."
     )
 
@@ -68,8 +68,7 @@ def _fresh(found: Found) -> str:
     b, c = found[MEMORISING]["b"], found[MEMORISING]["c"]
     return (
         "Fresh random splits (b) ask the champion about its own training rows. With a learner that memorises, what is "
-        f"reported is {_mean(b.optimism)} points above the truth (c: {_mean(c.optimism)}), and {_mean(b.promotions)} "
-        f"challengers get past it (c: {_mean(c.promotions)})."
+        f"reported is {_mean(b.optimism)} points above the truth (c: {_mean(c.optimism)})."
     )
 
 

@@ -96,7 +96,7 @@ def _other_seeds(learner: str, found: Sequence[trials.Contest]) -> Statement:
         100 * trials.promotions(found, GateOptions(log_loss_veto=asked)) / len(found) for asked in (False, True)
     )
     return Statement(
-        f"Same recipe and rows, only the seeds differ: {learner}",
+        f"Only the seeds differ: {learner}",
         f"{len(found):,} challengers",
         f"promoted {without:.1f} %, with `log_loss_veto` {veto:.1f} %",
     )
@@ -104,7 +104,7 @@ def _other_seeds(learner: str, found: Sequence[trials.Contest]) -> Statement:
 
 def _permuted(rows: int, found: Sequence[trials.Contest]) -> Statement:
     return Statement(
-        f"Learned from shuffled labels, against a champion that learned from the true ones: {rows:,} rows of history",
+        f"Learned from shuffled labels, against the true ones: {rows:,} rows of history",
         f"{len(found):,} challengers",
         f"{trials.promotions(found, GateOptions())} promoted",
     )

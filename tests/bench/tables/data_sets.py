@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.features import Features
-from pima.core.validation import Measurements, validate
+from pima.core.validation import by_feature, validate
 from pima.settings.reading import SHIPPED, read_declaration
 from tests.bench.accuracy.shipped import shipped_rows
 
@@ -82,7 +82,6 @@ def _breast_cancer() -> DataSet:
 
 
 def _as_data_set(name: str, declared: Features, values: Float64Array, outcomes: Float64Array) -> DataSet:
-    is_null = np.isnan(values)
-    found = validate(Measurements(np.where(is_null, 0, values), is_null), declared)
+    found = validate(by_feature(values), declared)
     assert not len(found.rejected), f"{name}: {set(zip(found.fields, found.reasons, strict=True))}"
     return DataSet(name, declared, Rows(found.features, outcomes.astype(np.int8)))

@@ -81,10 +81,10 @@ def _level(standings: Standings) -> str:
 
 
 def _figures(standings: Standings, name: str) -> str:
-    header = ("", "shuffles", *_WORDS.values(), "fit, s")
+    header = ("", *_WORDS.values(), "fit, s")
     rows = []
     for who in CANDIDATES:
         figures = standings.figures[name][who]
         measured = (f"{getattr(figures, measure):.4f}" for measure in MEASURES)
-        rows.append((who, str(standings.repetitions(name, who)), *measured, f"{standings.seconds(name, who):.2f}"))
+        rows.append((who, *measured, f"{standings.seconds(name, who):.2f}"))
     return table(header, rows)

@@ -34,10 +34,6 @@ class Standings:
             for data in sets
         }
 
-    def repetitions(self, data: str, candidate: str) -> int:
-        """On how many shuffles a candidate was asked."""
-        return len(self._of(data, candidate))
-
     def seconds(self, data: str, candidate: str) -> float:
         """A fit and its answers, on average."""
         return mean(each.seconds for each in self._of(data, candidate))

@@ -151,7 +151,6 @@ def test_no_text_holds_what_nobody_sees_or_a_database_can_not_keep(wrong: str) -
     """It would go to terminals, CSV files and pages as it is."""
     number, ill = Feature("x", unit="µg/dL, größer als – \u05d0", low=0, high=1), Outcome("ill")
     assert first_fault(Declaration(ill, (number,))) is None
-    told = "may not begin or end with a space" if " " in wrong else f"may not hold U+{ord(wrong[1]):04X}, which nobody"
     for declaration, key in (
         (Declaration(ill, (replace(number, unit=wrong),)), "feature 1 (x): unit"),
         (Declaration(ill, (replace(number, rationale=wrong),)), "feature 1 (x): rationale"),
@@ -160,7 +159,7 @@ def test_no_text_holds_what_nobody_sees_or_a_database_can_not_keep(wrong: str) -
     ):
         fault = first_fault(declaration)
         assert fault is not None
-        assert (fault.key, fault.what.startswith(told)) == (key, True)
+        assert (fault.key, fault.what) == (key, "holds what nobody sees")
 
 
 REFERENCE_NUMBER = Feature("a", low=1, high=10)

@@ -51,27 +51,6 @@ def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
     assert verdict.sentence.startswith(decision)
 
 
-@pytest.mark.parametrize(
-    ("contest", "told"),
-    [
-        (_contest(6, None), True),
-        (_contest(6, None, champion_unloadable=True), True),
-        (_contest(5, 4), False),  # a champion goes on scoring
-        (_contest(7, None), False),
-    ],
-)
-def test_that_few_rows_leave_it_to_luck_is_told_where_there_is_no_champion(contest: Contest, told: bool) -> None:
-    assert ("luck decides" in decide(contest, GateOptions()).sentence) is told
-
-
-def test_of_many_rows_no_luck_is_told() -> None:
-    few = _contest(6, None)
-    many = contest(np.tile(few.outcomes, 10), np.tile(few.challenger, 10))
-    verdict = decide(many, GateOptions())
-    assert verdict.reason is Reason.NOT_ABOVE_MAJORITY
-    assert "luck" not in verdict.sentence
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
     challenger = _with_correct(10)

@@ -188,7 +188,7 @@ def test_the_veto_stands_beside_either_measure() -> None:
 @pytest.mark.parametrize(
     ("options", "contest", "told"),
     [
-        (LOG_LOSS, _contest(CONSTANT), "test set's prevalence .*constant prevalence 0.1985)"),
+        (LOG_LOSS, _contest(CONSTANT), "for everybody .*constant prevalence 0.1985)"),
         (LOG_LOSS, _contest(KNOWING, VAGUE), "log loss on 100 .*challenger 0.07.*champion 0.16.*constant.*gain +0.08"),
         (
             NET_BENEFIT,

@@ -1,7 +1,6 @@
 """Which receiver is told of what, and when: of a condition that comes or has another reason at once, of one that holds
 once a day, of one that is over once, and of one that comes and goes only so often."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -86,13 +85,11 @@ class Receiver:
         self.heard: list[tuple[int, str]] = []
         self.remembered: dict[str, Remembered] = {}
 
-    def look(self, minute: int, *conditions: Condition, takes: bool = True) -> None:
+    def look(self, minute: int, *conditions: Condition) -> None:
         now = NOW + minute * MINUTE
         found = pending(conditions, list(self.remembered.values()), now)
-        kept: Iterable[Remembered] = found.noted
-        if takes:
-            self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
-            kept = [*kept, *(once_taken(each, now) for each in found.alerts)]
+        self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
+        kept = [*found.noted, *(once_taken(each, now) for each in found.alerts)]
         self.remembered |= {each.condition: each for each in kept}
         for name in found.forget:
             del self.remembered[name]
@@ -102,15 +99,7 @@ class Receiver:
             self.look(minute, *conditions)
 
 
-FLAPPING = [
-    (0, "holds source_away"),
-    (1, "over"),
-    (2, "holds source_away"),
-    (3, "over"),
-    (4, "holds source_away"),
-    (5, "over"),
-    (6, "flaps source_away"),
-]
+FLAPPING = list(enumerate(["holds source_away", "over"] * 3 + ["flaps source_away"]))
 
 
 def _flap(receiver: Receiver, last: int, first: int = 0) -> None:
@@ -137,12 +126,8 @@ def test_causes_that_take_turns_flap_too() -> None:
     receiver = Receiver()
     for minute in range(60):
         receiver.look(minute, OTHERWISE if minute % 2 else HOLDS)
-    assert receiver.heard == [
-        (0, "holds source_away"),
-        (1, "holds source_unusable"),
-        (2, "holds source_away"),
-        (3, "flaps source_unusable"),
-    ]
+    causes = ("holds source_away", "holds source_unusable", "holds source_away", "flaps source_unusable")
+    assert receiver.heard == list(enumerate(causes))
 
 
 def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> None:

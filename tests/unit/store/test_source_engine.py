@@ -1,6 +1,5 @@
 """What a source's fingerprint goes by: whatever may lead to other rows, and no secret."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ ODBC = "DRIVER={ODBC 18};SERVER=host;DATABASE=clinic;UID=reader;PWD={on;e}}two};
 
 
 def test_of_another_kind_of_database_no_secret_is_looked_at() -> None:
-    def place(options: dict[str, str]) -> Mapping[str, str]:
+    def place(options: dict[str, str]) -> str:
         return place_of(URL.create("mssql+pyodbc", "reader", "one", "host", 1433, "clinic", options))
 
     assert "one" not in str(place({"password": "one", "Access_Token": "one", "api_key": "one"}))
