@@ -23,6 +23,7 @@ from tests.support.ledger import insert_run, insert_schedule
 from tests.support.shipped import ROOT
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+NOW, LONG = timedelta(0), timedelta(days=2_000)
 # What the database itself is asked, the tests without it show on both.
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
@@ -51,25 +52,20 @@ def _complaint(database: Database) -> str:
 @pytest.mark.parametrize(
     ("code", "change", "breaks", "mends"),
     [
-        ("scheduler_silent", "UPDATE schedules SET heartbeat_at = :then", LONG_AGO, datetime.now(UTC)),
-        (
-            "score_not_succeeding",
-            "UPDATE runs SET finished_at = :then WHERE job = 'score'",
-            LONG_AGO,
-            datetime.now(UTC),
-        ),
+        ("scheduler_silent", "UPDATE schedules SET heartbeat_at = :then", LONG, NOW),
+        ("score_not_succeeding", "UPDATE runs SET finished_at = :then WHERE job = 'score'", LONG, NOW),
         ("retrain_not_succeeding", "UPDATE runs SET status = :then WHERE job = 'retrain'", "failed", "succeeded"),
-        ("queue_old", "UPDATE scoring_queue SET enqueued_at = :then", LONG_AGO, datetime.now(UTC)),
+        ("queue_old", "UPDATE scoring_queue SET enqueued_at = :then", LONG, NOW),
         ("schema_ahead", "UPDATE alembic_version SET version_num = :then", "9999", HEAD),
     ],
 )
 def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
-    well: Database, code: str, change: str, breaks: str | datetime, mends: str | datetime
+    well: Database, code: str, change: str, breaks: str | timedelta, mends: str | timedelta
 ) -> None:
     insert_patients(well, 1)
     assert _complaint(well) == ""
     for then in (breaks, mends):
-        well.execute(change, {"then": well.stored(then) if isinstance(then, datetime) else then})
+        well.execute(change, {"then": then if isinstance(then, str) else well.stored(datetime.now(UTC) - then)})
         assert (code in _complaint(well)) is (then is breaks)
     assert _complaint(well) == ""
 
