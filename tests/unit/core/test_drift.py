@@ -26,11 +26,7 @@ from pima.core.drift import (
 )
 from pima.core.features import names_of
 from pima.core.watched import State
-from tests.support.simulated_nights import (
-    FEATURES,
-    night_tally,
-    reference,
-)
+from tests.support.simulated_nights import FEATURES, night_tally, reference
 
 NAMES = names_of(FEATURES)
 

@@ -4,11 +4,7 @@ import numpy as np
 
 from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
-from tests.support.simulated_nights import (
-    THRESHOLD,
-    probabilities_of,
-    rows_of,
-)
+from tests.support.simulated_nights import THRESHOLD, probabilities_of, rows_of
 
 
 def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_changes() -> None:
