@@ -197,7 +197,8 @@ def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_aske
     assert f"({worst['feature']} {worst['group']}, {worst['rows']} rows: " in result["explanation"]
     assert history.value("SELECT model_version FROM champion") == 1
     shown = " ".join(call(history, "models", "show", str(result["challenger"])).stdout.split())
-    assert f"worst subgroup {worst['feature']} {worst['group']}: {worst['gain']:+.4f} on {worst['rows']} rows" in shown
+    assert f"worst subgroup feature {worst['feature']}" in shown
+    assert f"group {worst['group']}, rows {worst['rows']}" in shown
 
 
 def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: Database) -> None:

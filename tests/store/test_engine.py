@@ -401,6 +401,10 @@ def test_no_option_holds_a_connection_string(hidden: str) -> None:
         parse_url(f"postgresql:///db?conninfo={hidden}")
 
 
+def test_a_password_with_every_sign_stays_whole() -> None:
+    assert parse_url("postgresql://u:p%40%2F%3A%25@h/d").password == "p@/:%"  # noqa: S105
+
+
 def test_a_path_of_sqlite_may_have_at_signs() -> None:
     assert parse_url("sqlite:////srv/a@b@c/pima.db").database == "/srv/a@b@c/pima.db"
 
