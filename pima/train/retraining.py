@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
-from pima.logs import get_logger
 from pima.runs.recorded_run import INLINED, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
@@ -94,13 +93,6 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
     history = split(labelled, declared.features, most_twins)
-    if history.twins_kept:
-        get_logger().warning(
-            "rows with the features of a holdout row stay in training: they are so many that equal features say"
-            " nothing of the person",
-            twins_kept=history.twins_kept,
-            training_rows=len(history.training),
-        )
     return history, holdout, read_at
 
 

@@ -82,15 +82,6 @@ def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(scor
         assert pairs[n] == pairs[n + 1]
 
 
-def test_a_corrected_row_is_judged_anew_and_its_rejection_stays(scored_database: Database) -> None:
-    (bad,) = insert_patients(scored_database, 1, age=None)
-    assert call(scored_database, "score").exit_code == 0
-    scored_database.execute(f"UPDATE patients SET age = 50 WHERE id = {bad}")
-    assert call(scored_database, "score").exit_code == 0
-    assert scored_database.value("SELECT count(*) FROM predictions") == 1
-    assert scored_database.value("SELECT count(*) FROM rejections") == 1
-
-
 # ---- the history --------------------------------------------------------------------------------------------------
 
 

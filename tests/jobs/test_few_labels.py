@@ -48,9 +48,3 @@ def test_it_is_told_where_it_happens_and_by_health_and_status_until_there_is_a_c
     assert the_json(call(few, "retrain", "--json"))["reason"] == "first_champion"
     assert call(few, "score").exit_code == 0
     assert "no_champion" not in call(few, "health").stderr
-
-
-def test_before_the_first_retraining_health_does_not_miss_a_champion(sqlite: Database) -> None:
-    assert call(sqlite, "retrain").exit_code == 3  # too few labels: a refusal, told as such
-    assert "no_champion" not in call(sqlite, "health").stderr
-    assert "python -m jobs.retrain makes the first" in call(sqlite, "status").stdout

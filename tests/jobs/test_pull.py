@@ -62,28 +62,6 @@ def test_only_what_has_changed_is_touched(database: Database, clinic: Clinic) ->
     assert counts(clinic.pulled(database)) == {"unchanged": 51}
 
 
-def test_outcomes_arrive_are_corrected_and_cleared(database: Database, clinic: Clinic) -> None:
-    clinic.settings["most_cleared"] = 1
-    keys = sorted(clinic.insert(9))
-    clinic.pulled(database)
-
-    def say(outcome: str | None, some: list[str]) -> None:
-        for key in some:
-            clinic.execute("UPDATE visits SET diabetic = :said WHERE visit_id = :key", {"said": outcome, "key": key})
-
-    say("yes", keys[:2])
-    say("No ", keys[2:4])
-    assert counts(clinic.pulled(database)) == {"updated": 4, "unchanged": 5, "outcomes_arrived": 4}
-    outcomes = "SELECT outcome, labelled_at IS NOT NULL FROM patients ORDER BY source_key"
-    assert [outcome for outcome, _ in database.execute(outcomes)] == [1, 1, 0, 0, *[None] * 5]
-    assert all(bool(outcome is not None) == bool(labelled) for outcome, labelled in database.execute(outcomes))
-    say("no", keys[:1])
-    say(None, keys[1:2])
-    found = counts(clinic.pulled(database))
-    assert found == {"updated": 2, "unchanged": 7, "outcomes_corrected": 1, "outcomes_cleared": 1}
-    assert [outcome for outcome, _ in database.execute(outcomes)] == [0, None, 0, 0, *[None] * 5]
-
-
 def test_without_an_outcome_of_its_own_a_source_leaves_outcomes_alone(database: Database, clinic: Clinic) -> None:
     clinic.insert(5)
     del clinic.settings["outcome"], clinic.settings["outcome_words"]

@@ -254,19 +254,6 @@ def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Datab
     assert _scheduled(ran_before) == [PULLED, SCORED]
 
 
-def test_the_other_scheduler_s_next_try_is_waited_for(ran_before: Database) -> None:
-    clock = Clock()
-    first, second = (_scheduler(ran_before, clock, _ends_with(75)) for _ in range(2))
-    clock.now += A_DAY
-    _settled(first, second)
-    assert _scheduled(ran_before) == [("pull", "try_again_later")]
-    for _ in range(2):
-        clock.now += 3 * A_MINUTE
-        _settled(second, first)
-    _settled(second)
-    assert _scheduled(ran_before) == [("pull", "try_again_later")] * 3 + [SCORED]
-
-
 def test_the_sources_secrets_are_the_pull_s_alone(ran_before: Database, tmp_path: Path) -> None:
     clock, folder = Clock(), tmp_path / "told"
     folder.mkdir()

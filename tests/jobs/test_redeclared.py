@@ -1,6 +1,5 @@
 """What a changed declaration changes: the rows that a champion takes, what people read."""
 
-import json
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,41 +31,6 @@ def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_range
         features = tuple(other if each is age else each for each in SHIPPED.features)
         history, *_ = read_history(sqlite.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
         assert (history.twins_kept, history.left_out["twin_of_holdout"] > 100) == (0, True)
-
-
-COARSE = """
-[outcome]
-name = "ill"
-
-[[feature]]
-name = "age"
-low = 0
-high = 120
-
-[[feature]]
-name = "sex"
-kind = "category"
-codes = { 0 = "male", 1 = "female" }
-"""
-
-
-@pytest.mark.parametrize("empty_database", ["sqlite"], indirect=True)
-def test_that_twins_are_kept_is_said_on_the_terminal_and_in_the_log(empty_database: Database, tmp_path: Path) -> None:
-    database, config = empty_database, configuration(tmp_path, COARSE)
-    file = tmp_path / "coarse.csv"
-    draw = random.Random(3)  # noqa: S311
-    rows = [(draw.randrange(50, 70), draw.randrange(2)) for _ in range(300)]
-    file.write_text("age,sex,ill\n" + "".join(f"{age},{sex},{int(draw.random() < age / 120)}\n" for age, sex in rows))
-    assert call(database, "migrate", "--config", config).exit_code == 0
-    assert call(database, "load", "--config", config, str(file)).exit_code == 0
-    ended = call(database, "retrain", "--dry-run", "--config", config, PIMA_LOGS__FORMAT="json")
-    assert ended.exit_code == 0, ended.stderr
-    lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
-    warnings = [line for line in lines if line["level"] == "warning"]
-    assert len(warnings) == 1, ended.stderr
-    kept = warnings[0]["twins_kept"]
-    assert kept > 0.9 * warnings[0]["training_rows"]
-    assert f"{kept} of them have exactly the features of a holdout row" in ended.stdout
 
 
 NARROW = """

@@ -91,18 +91,6 @@ def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_la
 
 
 @on_sqlite
-def test_a_champion_that_cannot_be_loaded_is_replaced(history: Database, trained: Path) -> None:
-    install_models(history, trained, champion=3)
-    first = _retrain(history)
-    history.execute("UPDATE champion SET model_version = 3")
-    history.execute("UPDATE model_versions SET compiled_artifact = keras_artifact WHERE number = 3")
-    mended = _retrain(history)
-    assert (mended["verdict"], mended["reason"]) == ("promoted", "champion_unloadable"), first
-    assert mended["champion_scores"] is None
-    assert call(history, "score").exit_code == 0
-
-
-@on_sqlite
 def test_a_dry_run_decides_and_writes_its_run_only(history: Database) -> None:
     before = _row_counts(history)
     result = _retrain(history, "--dry-run")

@@ -176,25 +176,3 @@ def test_a_file_compressed_with_gzip_is_the_file_in_it(sqlite: Database, tmp_pat
     cut_off = call(sqlite, "load", "--again", str(path))
     assert (cut_off.exit_code, "not whole (compressed_file)" in cut_off.stderr) == (2, True)
     assert patients(sqlite) == 768
-
-
-# ---- --ignore -------------------------------------------------------------------------------------------------------
-
-
-def test_ignored_columns_are_left_out_of_each_file(sqlite: Database, tmp_path: Path) -> None:
-    lines = CONTENT.decode().splitlines()
-    for n, name in enumerate(("first.csv", "second.csv")):
-        rows = [f"{line},2026-11-25,Canary" for line in lines[n * 10 : n * 10 + 10]]
-        (tmp_path / name).write_text("\n".join([f"{HEADER.decode().strip()},Visit Date,name", *rows]) + "\n")
-    files = [f"{tmp_path}/first.csv", f"{tmp_path}/second.csv"]
-    refused = call(sqlite, "load", *files)
-    assert refused.exit_code == 2
-    assert '"Visit Date": unknown (unknown_column)' in refused.stderr
-    options = ["--ignore", "visit date", "--ignore", "name"]
-    ended = call(sqlite, "load", "--json", *options, *files)
-    assert the_json(ended)["inserted"] == 20, ended.stderr
-    absent = call(sqlite, "load", "--json", *options, "--ignore", "ward", *files)
-    assert absent.exit_code == 2
-    assert 'first.csv: refused, nothing was loaded. --ignore "ward": it has no such column' in absent.stderr
-    assert "Canary" not in refused.stderr + absent.stderr
-    assert patients(sqlite) == 20

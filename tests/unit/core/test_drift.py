@@ -1,4 +1,4 @@
-"""Drift: bins and distances against values by hand and by scipy, and what a night is estimated to come true by."""
+"""Drift: bins and distances against values by hand and by scipy; what is estimated to come true, and what came true."""
 
 import math
 from itertools import pairwise
@@ -25,12 +25,9 @@ from pima.core.drift import (
     wasserstein_allowed,
 )
 from pima.core.features import names_of
+from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
-from tests.support.simulated_nights import (
-    FEATURES,
-    night_tally,
-    reference,
-)
+from tests.support.simulated_nights import FEATURES, THRESHOLD, night_tally, probabilities_of, reference, rows_of
 
 NAMES = names_of(FEATURES)
 
@@ -102,10 +99,6 @@ def test_bins_have_ten_rows_or_more_and_no_value_at_their_ends(name: str) -> Non
     assert len(bins.counts) == {"two values": 2, "neighbours of float32": 2, "alike": 1}.get(name, len(bins.counts))
 
 
-def test_deciles_of_many_values_are_even() -> None:
-    assert number_bins(np.arange(1_000.0)).counts == (100,) * 10
-
-
 def test_rare_codes_and_unknown_ones_share_a_bin() -> None:
     column = np.repeat([1, 2, 3, 4, np.nan], [100, 30, 12, 3, 5]).astype(np.float32)
     bins = category_bins(column, (4, 3, 2, 1, 9))
@@ -143,3 +136,34 @@ def test_outcomes_drawn_by_the_probabilities_come_true_as_often_as_estimated() -
         came_true = ((random.random(500) < probabilities) == (probabilities >= 0.5)).mean()
         within += estimate.low <= came_true <= estimate.high
     assert within >= 380
+
+
+# ---- what came true -------------------------------------------------------------------------------------------------
+
+
+def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_changes() -> None:
+    random = np.random.default_rng(14)
+    rows = rows_of(random, 2_000)
+    probabilities = probabilities_of(rows)
+    agree = []
+    for changed in (probabilities, probabilities_of(rows_of(random, 2_000))):
+        found = realised(probabilities, THRESHOLD, (random.random(2_000) < changed).astype(np.int8))
+        estimate, accuracy = found.estimated_accuracy, found.accuracy
+        agree.append(estimate.low <= accuracy.high and accuracy.low <= estimate.high)
+    assert agree == [True, False]
+
+
+def test_only_too_little_that_came_true_is_below_the_limit() -> None:
+    random = np.random.default_rng(15)
+    probabilities = random.random(400)
+    outcomes = (probabilities > 0.5).astype(np.int8)
+    states = []
+    for known in (outcomes, 1 - outcomes, outcomes[:40]):
+        found = realised(probabilities[: len(known)], 0.5, known)
+        followed = followed_up(found.outcomes, 1_000)
+        judged = {"correct": 75, "rows": 100}
+        states.append([each.state for each in realised_figures(found, followed, judged) if each.allowed])
+    assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
+    found = realised(probabilities, 0.5, outcomes)
+    (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)
+    assert (accuracy.value, accuracy.allowed, share.value) == (1.0, None, 0.4)

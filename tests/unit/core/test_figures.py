@@ -7,13 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from pima.core.figures import (
-    auroc,
-    called,
-    decision_curve,
-    ranked,
-    treating_all,
-)
+from pima.core.figures import auroc, called, decision_curve, ranked, treating_all
 from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
 from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
 from tests.oracle.shapley import model as log_odds_model

@@ -83,6 +83,9 @@ def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
     found = split(_coarse(5_000), COARSE, MOST_TWINS)
     assert found.left_out == {}
     assert found.twins_kept == _twins(found.training, found.holdout) > 0.5 * len(found.training)
+    # Nor do they keep a row from judging then.
+    assert unseen_by(as_learned(found.training), found.holdout, by_features=False).all()
+    assert not unseen_by(as_learned(found.training), found.holdout).all()
 
 
 @pytest.mark.parametrize(("share", "left_out"), [(0.04, True), (0.06, False)])
@@ -105,13 +108,6 @@ def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
     found = split(_coarse(5_000), COARSE)
     assert found.twins_kept == _twins(found.training, found.holdout) == 0
     assert found.left_out["twin_of_holdout"] > 2_000
-
-
-def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
-    found = split(_coarse(5_000), COARSE, MOST_TWINS)
-    learned = as_learned(found.training)
-    assert unseen_by(learned, found.holdout, by_features=False).all()
-    assert not unseen_by(learned, found.holdout).all()
 
 
 A, B = Feature("a", low=0, high=10), Feature("b", low=0, high=10, may_be_missing=True)

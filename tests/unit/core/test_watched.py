@@ -27,12 +27,7 @@ from pima.core.watched import (
     volume,
     volumes,
 )
-from tests.support.simulated_nights import (
-    FEATURES,
-    night_tally,
-    nights,
-    reference,
-)
+from tests.support.simulated_nights import FEATURES, night_tally, nights, reference
 
 NAMES = names_of(FEATURES)
 

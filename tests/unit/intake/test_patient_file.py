@@ -13,9 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pima.core.cells import CODES
 from pima.core.identifiers import LARGEST_GIVEN_ID
+from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE
 from pima.errors import FileRefused
-from pima.intake.opened_file import plain_file
+from pima.intake.bad_lines import EXPECTED, broken_rules_of, report
+from pima.intake.opened_file import file_hash, plain_file
 from pima.intake.patient_file import PatientFile, open_patient_file
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine
 from pima.settings.reading import SHIPPED
@@ -200,3 +203,27 @@ def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
     ages[4], ages[BLOCK_ROWS + 4] = 500, 500
     _, bad = read_parquet(tmp_path, {"id": range(1, len(ages) + 1), "age": ages}, row_group_size=7)
     assert bad == [BadLine(5, "out_of_range", "age"), BadLine(BLOCK_ROWS + 5, "out_of_range", "age")]
+
+
+@pytest.mark.parametrize("place", range(-3, 4))
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n\n", b" \r\n \r\n", b'"\n'])
+def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(line_end: bytes, place: int) -> None:
+    line = b"1" * ((1 << 20) - 8 + place)
+    other = b"\xef\xbb\xbf" + b"\n" + line + line_end + b"6,148" + line_end + b"1,2"
+    plain = line + b"\n6,148\n1,2\n"
+    assert file_hash(io.BytesIO(other), is_text=True) == hashlib.sha256(plain).hexdigest()
+
+
+# ---- what is told of bad lines -------------------------------------------------------------------------------------
+
+
+def test_what_would_have_been_right_is_told_of_each_rule() -> None:
+    rules = [BadLine(n, reason) for n, reason in enumerate(EXPECTED, start=2)]
+    for rule in broken_rules_of(rules, FEATURES):
+        assert rule.expected.startswith(("expected ", "an id is ", "a cell has at most ")), rule
+    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)], FEATURES)).startswith("8,000 bad lines (")
+
+
+def test_what_would_have_been_right_is_known_of_each_fault_of_a_cell() -> None:
+    by_the_feature = {"", MISSING, OUT_OF_RANGE, UNKNOWN_CODE}
+    assert {*CODES} - by_the_feature <= EXPECTED.keys()
