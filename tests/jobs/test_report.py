@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +28,7 @@ class Page:
 
     def __init__(self, html: str) -> None:
         self.html = html
-        plain = re.sub("&(shy|nbsp);", "", html).replace("<details open>", "<details>")
+        plain = html.replace("&shy;", "").replace("&nbsp;", " ").replace("<details open>", "<details>")
         closed = re.sub(r"<((?:meta|link|br|wbr)\b[^>]*)>", r"<\1/>", plain)
         self.root = ElementTree.fromstring(closed.removeprefix("<!DOCTYPE html>"))  # noqa: S314 (our own)
 
@@ -231,20 +230,11 @@ def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]
     database.execute(f"UPDATE champion SET model_version = {last}")
     path = folder / "report.html"
     assert call(database, "report", "--out", str(path)).exit_code == 0
-    section = re.findall(r'<section id="evidence".*?</section>', path.read_text(), re.DOTALL)[0]
-    tables = [_rows(each) for each in re.findall(r"<table>.*?</table>", section, re.DOTALL)]
+    found = Page(path.read_text()).root.findall(".//section[@id='evidence']//table")
+    tables = [[["".join(cell.itertext()) for cell in row] for row in table.iter("tr")] for table in found]
     evidence: dict[str, Any] = the_json(call(database, "models", "show", str(last), "--json"))["evidence"]
     assert tables[-2][0] == ["figure", f"version {last}, challenger", f"version {met}, champion"]
     return evidence, tables
-
-
-def _rows(table: str) -> Table:
-    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
-    return [[_text(each) for each in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
-
-
-def _text(cell: str) -> str:
-    return unescape(re.sub(r"<[^>]*>|&shy;", " " if "<br>" in cell else "", cell)).replace("\xa0", " ")
 
 
 def _with_interval(figure: dict[str, Any], digits: int = 3, to: str = " to ") -> str:
