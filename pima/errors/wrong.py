@@ -113,7 +113,8 @@ class NoSuchRow(WrongError):
 
 class SchemaMissing(WrongError):
     """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
-    its URL, or on PostgreSQL the role's search_path to the schema; if not, make it with: python -m jobs.migrate"""
+    its URL, or on PostgreSQL the role's search_path to the schema, and give the role USAGE on it; if not, make it with:
+    python -m jobs.migrate"""
 
 
 class SchemaBehind(WrongError):
@@ -151,9 +152,8 @@ class VersionUsedTwice(WrongError):
 
 
 class RowsKept(WrongError):
-    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them, or a
-    foreign key refers to them. Nothing was changed. Disable that trigger while you run this again, or delete first what
-    refers to the rows."""
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them. Nothing was
+    changed. Disable that trigger while you run this again."""
 
 
 class DatabaseUnusable(WrongError):

@@ -3,7 +3,7 @@
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,7 @@ def name_meant(name: str) -> str | None:
 
 
 @contextmanager
-def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], None] = os.replace) -> Iterator[BinaryIO]:
+def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Write a file that is put in its place once the block ends well, over what was there; where a link points, not in
     the link's place. Raises OSError."""
     place = Path(os.path.realpath(path))
@@ -36,7 +36,7 @@ def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], Non
             yield file
             file.flush()
             os.fsync(file.fileno())
-        put(aside, place)
+        aside.replace(place)
     except BaseException:
         with suppress(OSError):
             aside.unlink()
@@ -47,30 +47,10 @@ def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], Non
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
     """A new one, for its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there
     already, or where it can't be written."""
-    try:
-        _refuse_existing(path, option)
-        with written_aside(path, put=_put_where_nothing_is) as file:
-            yield file
-    except OSError as error:
-        # Somebody else may have made one meanwhile.
-        _refuse_existing(path, option)
-        raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None
-
-
-def _put_where_nothing_is(aside: Path, place: Path) -> None:
-    try:
-        place.hardlink_to(aside)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without such links. Between the two steps somebody else may still make one.
-        if place.exists():
-            raise FileExistsError from None
-        aside.replace(place)
-    else:
-        aside.unlink()
-
-
-def _refuse_existing(path: Path, option: str) -> None:
     if path.exists():
         raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
+    try:
+        with written_aside(path) as file:
+            yield file
+    except OSError as error:
+        raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None

@@ -79,9 +79,6 @@ class Database(Protocol):
         error of the driver says something else."""
         return None
 
-    def is_refusal(self, error: BaseException | None, /) -> bool:
-        """Whether an error of the driver says that a constraint, or somebody's trigger, does not let rows go."""
-
     def without_time_limit(self, connection: Connection, /) -> None:
         """Let the statements of this transaction take as long as they need."""
         return
@@ -89,10 +86,6 @@ class Database(Protocol):
     def join_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction look up what they join: of a table that was just filled the planner
         knows nothing, and would read all patients beside it."""
-        return
-
-    def ask_constraints_at_once(self, connection: Connection, /) -> None:
-        """Have constraints and triggers that wait for the commit asked at once from now on."""
         return
 
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
@@ -137,6 +130,8 @@ class Database(Protocol):
     whoever writes next."""
     came_before_writer: str
     """The condition that the keys of the row `k` of row_keys came before that :writer's."""
+    revision_table: str
+    """The query for Alembic's table; NULL or no row where it is not there."""
     sources_of_run: str
     """What became of each source in a pull, from the counts of `runs`: a table to be joined, whose column `value` has
     the document of one."""
@@ -204,9 +199,6 @@ class Database(Protocol):
 
     def translated_schema(self, script: str, /) -> str:
         """schema.sql, which is in PostgreSQL's words, in this database's."""
-
-    def has_revisions(self, connection: Connection, /) -> bool:
-        """Whether Alembic's table is there, of which a query outright would end a transaction where it is not."""
 
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
         """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""

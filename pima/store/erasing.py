@@ -28,7 +28,6 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from pima.core.identifiers import Forgotten, mark_of
@@ -131,10 +130,9 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     """Delete all rows and count them, by the names of `ForgetResult`.
 
     `patients` go first: a batch that is being scored holds the entry of the queue, so that what it predicts is there
-    when predictions are deleted. Raises RowsKept where something of a clinic's does not let them go.
+    when predictions are deleted. Raises RowsKept where a clinic's trigger does not let them go.
     """
     ids = sorted(found.ids)
-    database_of(connection).ask_constraints_at_once(connection)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
     erased = {"rows": _take_out(connection, "patients", "id", ids)}
     erased |= {name: _take_out(connection, table, "patient_id", ids) for name, table in _TABLES_BY_ID.items()}
@@ -150,13 +148,7 @@ def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, st
 
 
 def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
-    there = _count(connection, table, column, ids)
-    try:
-        deleted = _delete(connection, table, column, ids)
-    except DBAPIError as error:
-        if database_of(connection).is_refusal(error.orig):
-            raise RowsKept(table=table, rows=there) from None
-        raise
+    deleted = _delete(connection, table, column, ids)
     if left := _count(connection, table, column, ids):
         raise RowsKept(table=table, rows=left)
     return deleted

@@ -64,7 +64,7 @@ def require_schema(engine: Engine) -> Declaration:
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None where there is no schema."""
-    if not database_of(connection).has_revisions(connection):
+    if connection.scalar(text(database_of(connection).revision_table)) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
@@ -233,14 +233,9 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
         for name in names:
             if (there := theirs.get(f"{table}.{name}")) is not None:
                 taken = there.partition(".")[2]
-                what = (
-                    f"the feature {name} can't be added: {table} has a column {taken} already, which pima has not made"
-                )
+                what = f"the feature {name} can't be added: {table} has a column {taken} already, not made by pima"
                 rename = f"ALTER TABLE {table} RENAME COLUMN {column(taken)} TO another name"
-                expected = (
-                    f"another name for the feature, or for the column: {rename}. What stands in it can be taken over"
-                )
-                expected += " once the feature is there, by an UPDATE"
+                expected = f"another name for the feature, or for the column: {rename}"
                 raise WrongConfiguration(what=what, expected=expected)
 
 

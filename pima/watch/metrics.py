@@ -19,8 +19,6 @@ from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
-_SECONDS_TO_WAIT = 10
-"""For earlier requests: as long as Prometheus waits by default."""
 _COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
 """From the first scrape on, since an increase is only seen of what was there before."""
 _PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
@@ -105,12 +103,9 @@ class DatabaseFigures(Collector):
         yield from found or ()
 
     def _in_turn(self) -> list[Metric] | None:
-        """Read all others; None where the database could not be read, or others wait for it already."""
-        if not self._turn.acquire(timeout=_SECONDS_TO_WAIT):
-            get_logger().warning("metrics: an earlier request still reads the database")
-            return None
+        """Read all others; None where the database could not be read."""
         try:
-            with reading(self._engine) as connection:
+            with self._turn, reading(self._engine) as connection:
                 found = read_figures(connection, self._sources, self._limits)
                 return [
                     *_of_jobs(connection, found),
@@ -123,8 +118,6 @@ class DatabaseFigures(Collector):
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
             return None
-        finally:
-            self._turn.release()
 
 
 def _single(name: str, value: float) -> Metric:

@@ -78,18 +78,6 @@ def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(score
     assert all(alert.value > alert.allowed for alert in _alerts(scored_database))
 
 
-@on_sqlite
-def test_small_nights_are_pooled_and_alone_say_nothing(scored_database: Database) -> None:
-    runs_ = [_night(scored_database, rows=96)["run_id"] for _ in range(3)]
-    found = [_figures(scored_database, run)["predicted_positive"] for run in runs_]
-    assert [(rows, state) for _, rows, *_, state in found] == [
-        (96, "insufficient_data"),
-        (192, "insufficient_data"),
-        (288, "usual"),
-    ]
-    assert [value is None for value, *_ in found] == [True, True, False]
-
-
 def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: Database) -> None:
     database = scored_database
     insert_patients(database, 3, bmi=5_000)
@@ -145,17 +133,6 @@ def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database
     assert call(scored_database, "score").exit_code == 0
     (alert,) = _alerts(scored_database)
     assert (alert.figure, alert.value, alert.reference, alert.allowed) == ("rows", 0, 96, 48)
-
-
-@on_sqlite
-def test_nights_that_waited_for_the_first_champion_are_no_usual_ones(scored_database: Database) -> None:
-    waited = {night: [("refused", 0)] for night in range(30, 90)}
-    _nights_before(scored_database, waited | {29: [("succeeded", 5_000)]})
-    _nights_before(scored_database, {night: [("succeeded", 4)] for night in range(1, 29)})
-    insert_patients(scored_database, 4)
-    found = _figures(scored_database, the_json(call(scored_database, "score", "--json"))["run_id"])
-    assert found["rows"] == (4, 4, 4, 10, "usual")
-    assert (found["rows_in_week"][:3], found["rows_in_week"][-1]) == ((28, 28, 28), "usual")
 
 
 def test_a_night_is_what_all_its_runs_took_once_one_of_them_has_succeeded(scored_database: Database) -> None:

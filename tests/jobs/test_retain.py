@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 
 from pima.erasing import retaining
-from pima.runs.whole_file import name_aside
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions
@@ -141,17 +140,6 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     lived_in.execute("UPDATE installation SET forgetting_salt = 'another'")
     assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 2
     assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
-
-
-def test_a_file_that_was_half_written_when_somebody_was_killed_goes(lived_in: Database, tmp_path: Path) -> None:
-    folder = tmp_path / "old"
-    folder.mkdir()
-    half_written = folder / name_aside("predictions-000001.parquet")
-    half_written.write_bytes(b"PAR1")
-    other = folder / name_aside("mine.parquet")
-    other.touch()
-    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
-    assert [path for path in folder.iterdir() if path.name.startswith(".")] == [other]
 
 
 def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(

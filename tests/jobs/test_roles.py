@@ -197,15 +197,6 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     assert guarded.value("SELECT count(*) FROM rejections") == 0
 
 
-def test_a_role_that_may_not_use_the_schema_is_told_so(guarded: Database) -> None:
-    guarded.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC, pima_scorer")
-    try:
-        refused = call(under_role(guarded, "pima_scorer"), "score", "--json")
-    finally:
-        guarded.execute("GRANT USAGE ON SCHEMA public TO PUBLIC, pima_scorer")
-    assert (the_json(refused)["error"], "a right on the schema public" in refused.stderr) == ("right_missing", True)
-
-
 def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: Database, tmp_path: Path) -> None:
     (patient_id,) = insert_patients(guarded, 1)
     guarded.execute("UPDATE patients SET source = 's', source_key = 'k', person_key = 'p'")

@@ -5,8 +5,6 @@ import os
 import signal
 import sys
 import textwrap
-import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,13 +16,12 @@ from sqlalchemy import text
 
 from pima.logs import configure_logs
 from pima.runs.children import job_command
-from pima.runs.recorded_run import StopRequest
-from pima.runs.scheduler import Scheduler, run_until_stopped
+from pima.runs.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import writing
 from pima.store.runs import mark_crashed, start_run
-from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
+from tests.support.databases import Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
 from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children
 from tests.support.shipped import ROOT
@@ -265,32 +262,9 @@ def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, word
 
 
 @on_sqlite
-def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next tick is in the future for ever, as it may be after a clock was set back."""
-    monkeypatch.setattr("pima.runs.scheduler._MOST_SECONDS_BETWEEN_STEPS", 0.1)
-    clock, stop = Clock(), StopRequest()
-    scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
-    until = time.monotonic() + PATIENCE_SECONDS
-    both = [("succeeded",)] * 2
-    enough = property(lambda _self: _scheduled(ran_before) == both or time.monotonic() > until)
-    monkeypatch.setattr(StopRequest, "requested", enough)
-    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
-    clock_runs.start()
-    run_until_stopped(scheduler, stop)
-    clock_runs.join()
-    assert _scheduled(ran_before) == both
-
-
-def _let_two_nights_pass(database: Database, clock: Clock) -> None:
-    for night in range(2):
-        until = time.monotonic() + PATIENCE_SECONDS
-        while (
-            database.value("SELECT count(*) FROM schedules") < 2 or _scheduled(database).count(("succeeded",)) < night
-        ):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        wait_for_children()  # a run that is still being put away would have the next tick skipped
-        clock.now += timedelta(days=1)
+def test_it_looks_at_the_clock_soon_though_the_next_tick_is_far_away(ran_before: Database) -> None:
+    """As it may be after the clock was set back."""
+    assert _scheduler(ran_before, Clock(), TRUE).seconds_to_the_next_step == 5
 
 
 @on_sqlite

@@ -1,12 +1,10 @@
 """What a database or a role defaults to for its sessions and transactions is nothing to ours: each says its own."""
 
 import sqlite3
-import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from pima.errors import NoChampion
@@ -15,36 +13,26 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
-from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
-from tests.support.scored_once import assert_each_once, insert_mostly_sound
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
 
-ALL_AT_ONCE = {
-    "default_transaction_isolation": "serializable",
-    "default_transaction_read_only": "on",
-    "default_transaction_deferrable": "on",
-}
+ALL_AT_ONCE = {"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}
 
 
-def default_to(database: Database, settings: dict[str, str], whose: str = "DATABASE {database}") -> None:
+def default_to(database: Database, settings: dict[str, str]) -> None:
     """Set them for all sessions to come, the test's own among them."""
+    name = database.value("SELECT current_database()")
     with writing(database.engine) as connection:
-        names = connection.execute(text("SELECT current_database(), quote_ident(current_user)")).one()
-        target = whose.format(database=names[0], role=names[1])
-        for name, value in settings.items():
+        for setting, value in settings.items():
             parts = ", ".join(f"'{part}'" for part in value.split(", "))
-            connection.execute(text(f"ALTER {target} SET {name} = {parts}"))
+            connection.execute(text(f"ALTER DATABASE {name} SET {setting} = {parts}"))
     database.engine.dispose()
 
 
-# ---- the transactions -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE {role} IN DATABASE {database}"])
-def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresql: Database, whose: str) -> None:
-    default_to(postgresql, ALL_AT_ONCE, whose)
+def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresql: Database) -> None:
+    default_to(postgresql, ALL_AT_ONCE)
     shown = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
     for transaction, read_only in ((reading, "on"), (writing, "off"), (reading, "on")):
         with transaction(postgresql.engine) as connection:
@@ -53,56 +41,6 @@ def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresq
                 assert connection.scalar(text(f"SHOW {name}")) == value
     postgresql.execute("INSERT INTO patients (glucose) VALUES (100)")
     assert postgresql.value("SELECT count(*) FROM patients") == 1
-
-
-def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresql: Database) -> None:
-    """A deferrable transaction's first statement waits until those of others end, without a time limit."""
-    default_to(postgresql, ALL_AT_ONCE)
-    asked = threading.Event()
-
-    def ask() -> None:
-        engine = make_engine(postgresql.url, DatabaseSettings())
-        with reading(engine) as connection:
-            connection.execute(text("SELECT 1"))
-        asked.set()
-        engine.dispose()
-
-    with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as clinic:
-        clinic.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
-        thread = threading.Thread(target=ask)
-        thread.start()
-        in_time = asked.wait(60)
-        clinic.rollback()
-        thread.join()
-    assert in_time
-
-
-# ---- the jobs -------------------------------------------------------------------------------------------------------
-
-
-def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(postgresql: Database, trained: Path) -> None:
-    install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 4_000)
-    default_to(postgresql, ALL_AT_ONCE)
-    scorers = [postgresql.start("score", "--json", "--batch-size", "40", PIMA_SCORE__WORKERS="2") for _ in range(2)]
-    ended = [scorer.communicate(timeout=120) for scorer in scorers]
-    assert [scorer.returncode for scorer in scorers] == [0, 0], ended
-    assert_each_once(postgresql, 4_000)
-
-
-def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database) -> None:
-    postgresql.remove_schema()
-    default_to(postgresql, ALL_AT_ONCE)
-    for job in (("migrate", "--roles"), ("migrate",)):
-        ended = call(postgresql, *job)
-        assert ended.exit_code == 0, ended.stderr
-    insert_patients(postgresql, 3)
-    postgresql.execute("DELETE FROM scoring_queue")
-    assert the_json(call(postgresql, "requeue", "--json"))["requeued"] == 3
-    for job in (("status",), ("requeue", "--stale"), ("requeue", "--rejected")):
-        ended = call(postgresql, *job)
-        assert ended.exit_code == 0, ended.stderr
-    assert postgresql.value("SELECT count(*) FROM scoring_queue") == 3
 
 
 THRESHOLD = 0.40000000000000013

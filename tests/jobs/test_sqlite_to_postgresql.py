@@ -10,12 +10,12 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from deploy import sqlite_to_postgresql
-from pima.store.engine import reading, writing
+from pima.store.engine import reading
 from pima.store.schema import require_schema
-from pima.store.tables import installation, metadata, with_features
+from pima.store.tables import with_features
 from tests.support.databases import Database, Ended, Originals, call, insert_patients, sqlite_from, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
@@ -170,16 +170,3 @@ def test_what_is_no_file_of_ours_or_no_postgresql_is_named(
         assert str(named) in told["message"]
         assert ("DATABASE_URL" in told["message"]) == (file == lived)
     assert not absent.exists()
-
-
-def test_an_empty_installation_moves_too(sqlite: Database, postgresql: Database) -> None:
-    """With no sequence begun; its salt is what matters."""
-    with writing(postgresql.engine) as connection:
-        connection.execute(delete(installation))
-        another = {"holdout_salt": "another", "holdout_share": 0.4, "forgetting_salt": "another"}
-        connection.execute(metadata.tables["installation"].insert().values(id=1, **another))
-    assert _move(sqlite.engine.url.database, postgresql).exit_code == 0
-    assert _rows(postgresql) == _rows(sqlite)
-    assert insert_patients(postgresql, 1) == insert_patients(sqlite, 1) == [1]
-    version = "SELECT version FROM patients"
-    assert postgresql.value(version) == sqlite.value(version) == 1

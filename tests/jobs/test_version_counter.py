@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from pima.core.identifiers import LARGEST_ID
 from pima.store.engine import writing
 from tests.support.clinic import Clinic
 from tests.support.databases import Database, call, insert_patients, the_json
@@ -106,12 +105,10 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert superseded(scored_database, one) in ([(False,)], [(0,)])
 
 
-def set_counter(database: Database, to: int) -> None:
-    """As somebody does by hand, or by a restore without it."""
-    if database.kind == "sqlite":
-        database.execute("UPDATE sqlite_sequence SET seq = :to WHERE name = 'patients'", {"to": to})
-    else:
-        database.execute("SELECT setval(pg_get_serial_sequence('patients', 'id'), :to)", {"to": max(to, 1)})
+COUNTER_OF_IDS_SET_BACK = {
+    "sqlite": "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'patients'",
+    "postgresql": "SELECT setval(pg_get_serial_sequence('patients', 'id'), 1)",
+}
 
 
 def ids(database: Database) -> dict[str, int]:
@@ -119,20 +116,19 @@ def ids(database: Database) -> dict[str, int]:
     return dict(database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL"))
 
 
-@pytest.mark.parametrize("counter", [0, 2**63 - 1])
-def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic, counter: int) -> None:
+def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
     keys = clinic.insert(3)
     clinic.pulled(database)
     before = ids(database)
     database.execute("DELETE FROM patients")
-    set_counter(database, counter)
+    database.execute(COUNTER_OF_IDS_SET_BACK[database.kind])
     clinic.execute("UPDATE visits SET visit_id = 'gone ' || visit_id")
     clinic.settings |= {"key_type": "text"}
     (other,) = clinic.insert(1, seed=2)
     clinic.execute("DELETE FROM visits WHERE visit_id LIKE 'gone%'")
     assert counts(clinic.pulled(database)) == {"inserted": 1}
-    assert max(before.values()) < ids(database)[other] < LARGEST_ID
+    assert max(before.values()) < ids(database)[other]
     clinic.insert(3)
     assert counts(clinic.pulled(database)) == {"inserted": 3, "unchanged": 1}
     assert {key: ids(database)[key] for key in keys} == before

@@ -12,10 +12,9 @@ from pima.store import histories
 from pima.store.engine import reading
 from pima.store.histories import keys_of, labelled_history
 from pima.store.registry import HoldoutRule
-from pima.store.schema import migrate
 from tests.support.databases import Database, insert_patients
 from tests.support.labelled import in_holdout
-from tests.support.shipped import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
 
 RULE = HoldoutRule(SALT, 0.30)
 TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
@@ -37,11 +36,6 @@ def _history(database: Database) -> pd.DataFrame:
 
 def _called(first: list[str], persons: list[str | None]) -> pd.DataFrame:
     return ranked(first, persons, SALT)
-
-
-def test_no_labels_give_no_rows(database: Database) -> None:
-    insert_patients(database, 3)
-    assert _history(database).empty
 
 
 def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Database) -> None:
@@ -167,24 +161,6 @@ def test_what_was_first_called_otherwise_than_by_its_person_counts_whatever_beca
 
 def _is_held(name: str) -> bool:
     return bool(below(ranks([name.encode()], SALT), 0.30)[0])
-
-
-def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: Database) -> None:
-    """Whatever ids its rows draw, and in whatever order they come."""
-    sides = []
-    for order in (range(80), range(79, -1, -1)):
-        for n in order:
-            keys = {"source": "clinic", "source_key": f"v{n}"} | ({} if n % 3 else {"person_key": f"p{n % 40}"})
-            insert_patients(database, 1, outcome=n % 2, age=20 + n % 60, bmi=20 + n / 10, **keys)
-        found = split(_history(database), FEATURES)
-        names = {row[0]: row[1:] for row in database.execute("SELECT id, source_key, person_key FROM patients")}
-        ids = (side.index.tolist() for side in (found.training, found.holdout))
-        sides.append([sorted(str(names[each]) for each in side) for side in ids])
-        database.remove_schema()
-        migrate(database.engine, HOLDOUT)
-        insert_patients(database, 3)  # so that ids are others
-    assert sides[0] == sides[1]
-    assert min(map(len, sides[0])) > 10
 
 
 def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_they_are_gone(

@@ -73,15 +73,6 @@ def test_a_free_lease_is_taken_and_a_held_one_is_not(database: Database) -> None
     assert datetime.fromisoformat(until) == expires_at(database) == before
 
 
-def test_a_lease_lasts_as_long_as_was_asked(database: Database) -> None:
-    fence = take(database, seconds=3600)
-    assert fence is not None
-    now = datetime.now(UTC)
-    assert timedelta(minutes=50) < expires_at(database) - now < timedelta(minutes=70)
-    assert renew(database, fence, seconds=7200)
-    assert timedelta(minutes=110) < expires_at(database) - now < timedelta(minutes=130)
-
-
 def test_a_lease_that_ran_out_is_taken_over_with_a_higher_fence(database: Database) -> None:
     fences = []
     for owner in ("a", "b", "c"):
@@ -103,12 +94,6 @@ def test_a_lost_lease_is_neither_renewed_nor_released(database: Database) -> Non
     assert expires_at(database) == before
     assert take(database, "c") is None
     assert renew(database, held) is True
-
-
-def test_a_lease_that_never_was_is_not_renewed(database: Database) -> None:
-    assert renew(database, 1) is False
-    with reading(database.engine) as connection:
-        assert runs.lease_holder(connection, "retrain") == ("someone", "soon")
 
 
 def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database: Database) -> None:
@@ -202,12 +187,6 @@ def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Data
     with writing(database.engine) as connection:
         assert [run.id for run in runs.mark_crashed(connection, 120)] == [ghost]
     assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [(ahead_a_little,), (alive,)]
-
-
-def test_runs_are_listed_newest_first(database: Database) -> None:
-    started = [start(database, job) for job in ("score", "retrain", "score")]
-    assert [run.id for run in last(database)] == started[::-1]
-    assert [run.id for run in last(database, newest=2)] == started[:0:-1]
 
 
 def test_one_tick_gives_one_run(database: Database) -> None:

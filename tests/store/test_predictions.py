@@ -106,19 +106,6 @@ def test_of_one_version_the_champions_prediction_is_shown_whoever_scored_last(da
         assert shown(database) == [(by_both, 4, model, False), *only_one_each]
 
 
-def test_the_view_shows_of_one_patient_what_it_shows_of_all(database: Database) -> None:
-    for _ in range(2):
-        add_version(database)
-    set_champion(database, 1)
-    for patient_id in range(1, 60):
-        for model, run in ((1, 3), (2, 4))[: 1 + patient_id % 2]:
-            predict(database, patient_id, 5 + run * (patient_id % 3), model, run=run)
-    everyone = database.execute("SELECT * FROM current_predictions ORDER BY patient_id")
-    assert [row[0] for row in everyone] == list(range(1, 60))
-    for row in everyone:
-        assert database.execute("SELECT * FROM current_predictions WHERE patient_id = :id", {"id": row[0]}) == [row]
-
-
 def test_the_view_shows_a_row_as_it_was_written(database: Database) -> None:
     predict(database, 7, 4, 2, probability=0.625)
     columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
@@ -140,19 +127,11 @@ def correct(database: Database) -> int:
     return version
 
 
-def test_a_prediction_is_superseded_while_a_newer_version_waits(database: Database) -> None:
+def test_a_prediction_is_superseded_while_a_newer_version_waits_or_was_rejected(database: Database) -> None:
     patient_id, version = scored_patient(database)
     assert shown(database) == [(patient_id, version, 1, False)]
     newer = correct(database)
     assert shown(database) == [(patient_id, version, 1, True)]
-    database.execute("DELETE FROM scoring_queue")
-    predict(database, patient_id, newer, model=1)
-    assert shown(database) == [(patient_id, newer, 1, False)]
-
-
-def test_a_prediction_is_superseded_when_a_newer_version_was_rejected(database: Database) -> None:
-    patient_id, version = scored_patient(database)
-    newer = correct(database)
     database.execute("DELETE FROM scoring_queue")
     reject(database, patient_id, newer)
     assert shown(database) == [(patient_id, version, 1, True)]
@@ -212,18 +191,6 @@ def write_predictions(
         return database_of(connection).scoring.write_predictions(connection, made, model, run, threshold)
 
 
-def test_each_prediction_is_written_with_its_model_run_class_and_threshold(database: Database) -> None:
-    made = batch([(1, 4), (2, 5), (3, 6)], [0.125, 0.375, 0.875])
-    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
-    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
-    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
-        (1, 4, 3, 8, 0.125, 0, 0.375),
-        (2, 5, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
-        (3, 6, 3, 8, 0.875, 1, 0.375),
-    ]
-    assert "2001" < str(database.value("SELECT min(scored_at) FROM predictions")) < "2900"
-
-
 def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database) -> None:
     first = [(n, n + 100) for n in range(1, 401)]
     assert write_predictions(database, batch(first, [0.25] * 400), run=1) == 400
@@ -234,24 +201,24 @@ def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database
     assert database.execute(counted) == [(1, 0.25, 400), (2, 0.75, 600)]
 
 
-def test_beside_an_earlier_prediction_each_new_one_has_its_own_class(database: Database) -> None:
-    """On PostgreSQL such a batch is written by another statement, which draws the class anew."""
-    write_predictions(database, batch([(2, 5)], [0.25]), model=3, run=7, threshold=0.375)
-    made = batch([(1, 4), (2, 5), (3, 6), (4, 7)], [0.125, 0.875, 0.375, 0.875])
-    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
+@pytest.mark.parametrize("is_earlier_there", [False, True])
+def test_each_prediction_is_written_with_its_model_run_class_and_threshold(
+    database: Database, is_earlier_there: bool
+) -> None:
+    """Beside an earlier one such a batch is written by another statement on PostgreSQL, which draws the class anew."""
+    earlier = (2, 5, 3, 7, 0.25, 0, 0.375) if is_earlier_there else (2, 5, 3, 8, 0.875, 1, 0.375)
+    if is_earlier_there:
+        write_predictions(database, batch([(2, 5)], [0.25]), model=3, run=7, threshold=0.375)
+    made = batch([(1, 4), (2, 5), (3, 6)], [0.125, 0.875, 0.375])
+    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3 - is_earlier_there
     columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
-    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
-        (1, 4, 3, 8, 0.125, 0, 0.375),
-        (2, 5, 3, 7, 0.25, 0, 0.375),
-        (3, 6, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
-        (4, 7, 3, 8, 0.875, 1, 0.375),
-    ]
-
-
-def test_another_version_or_another_model_is_new(database: Database) -> None:
-    assert write_predictions(database, batch([(1, 4)], [0.25]), model=1) == 1
-    assert write_predictions(database, batch([(1, 5)], [0.25]), model=1) == 1
-    assert write_predictions(database, batch([(1, 4)], [0.25]), model=2) == 1
+    for table in ("predictions", "current_predictions"):
+        assert database.execute(f"SELECT {columns} FROM {table} ORDER BY patient_id") == [
+            (1, 4, 3, 8, 0.125, 0, 0.375),
+            earlier,
+            (3, 6, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
+        ]
+    assert "2001" < str(database.value("SELECT min(scored_at) FROM predictions")) < "2900"
 
 
 def test_nothing_to_write_is_written(database: Database) -> None:
@@ -306,12 +273,6 @@ def label(database: Database, patient_id: int, outcome: int) -> None:
     time.sleep(0.003)  # SQLite's clock shows milliseconds
 
 
-def test_without_outcomes_there_is_no_accuracy(database: Database) -> None:
-    (patient_id,) = insert_patients(database, 1)
-    predict(database, patient_id, 1, 1)
-    assert realised(database) == (0, 0)
-
-
 def test_predictions_are_compared_with_the_outcomes_that_came_after_them(database: Database) -> None:
     right_negative, right_positive, wrong, unlabelled = insert_patients(database, 4)
     for patient_id, probability in ((right_negative, 0.25), (right_positive, 0.75), (wrong, 0.75), (unlabelled, 0.75)):
@@ -356,15 +317,6 @@ def test_of_several_predictions_the_last_of_the_newest_version_counts(database: 
             predict(database, patient_id, version, model, at=day(20 - run), run=run, probability=probability)
         label(database, patient_id, 1)
         assert realised(database, newest=1) == (1, correct)
-
-
-def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
-    (patient_id,) = insert_patients(database, 1)
-    predict(database, patient_id, 1, 1, probability=0.75)
-    label(database, patient_id, 0)
-    assert realised(database) == (1, 0)
-    label(database, patient_id, 1)
-    assert realised(database) == (1, 1)
 
 
 def test_only_the_newest_outcomes_count(database: Database) -> None:

@@ -156,21 +156,6 @@ def test_an_upsert_by_key_keeps_one_row(database: Database) -> None:
     assert_queue_is_true(database)
 
 
-def test_a_person_whom_an_audit_trigger_spells_otherwise_is_kept_as_the_row_has_it(postgresql: Database) -> None:
-    postgresql.execute("""
-        CREATE FUNCTION spells() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id AND person_key <> upper(person_key);
-        RETURN NULL; END $$""")
-    made = "AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION spells()"
-    postgresql.execute(f"CREATE TRIGGER a_spells {made}")
-    postgresql.execute("INSERT INTO patients (id, person_key) VALUES (1, 'ab12'), (2, 'AB12')")
-    for table in ("patients", "row_keys"):
-        assert postgresql.execute(f"SELECT DISTINCT person_key FROM {table}") == [("AB12",)]
-    postgresql.execute("UPDATE patients SET person_key = 'cd34' WHERE id = 1")
-    for table, column in (("patients", "id"), ("row_keys", "patient_id")):
-        assert postgresql.value(f"SELECT person_key FROM {table} WHERE {column} = 1") == "CD34"
-
-
 def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:
     insert = text(f"INSERT INTO patients (id, {COLUMNS}, person_key) VALUES (:id, {VALUES}, :person)")
     with writing(database.engine) as connection:

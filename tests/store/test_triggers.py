@@ -115,12 +115,6 @@ def test_a_correction_draws_a_version_and_an_outcome_has_its_time(database: Data
 # ---- delete ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_deleted_row_leaves_the_queue(database: Database) -> None:
-    deleted, kept = insert_patients(database, 2)
-    database.execute("DELETE FROM patients WHERE id = :id", {"id": deleted})
-    assert [row[0] for row in queue(database)] == [kept]
-
-
 EMPTYING = {
     "delete one by one": ("DELETE FROM patients WHERE id = 5", "DELETE FROM patients WHERE id <> 5"),
     "delete all": ("DELETE FROM patients",),
@@ -216,17 +210,6 @@ def test_an_insert_that_gives_way_changes_nothing(request: pytest.FixtureRequest
     assert_queue_is_true(database)
 
 
-def test_merge_is_all_three(postgresql: Database) -> None:
-    insert_patients(postgresql, 4, first_id=1)
-    postgresql.execute(f"""
-        MERGE INTO patients p USING generate_series(3, 6) AS s (id) ON p.id = s.id
-        WHEN MATCHED AND s.id = 3 THEN UPDATE SET glucose = 150
-        WHEN MATCHED THEN DELETE
-        WHEN NOT MATCHED THEN INSERT (id, {COLUMNS}) VALUES (s.id, {VALUES})""")
-    assert [row[0] for row in queue(postgresql)] == [1, 2, 3, 5, 6]
-    assert_queue_is_true(postgresql)
-
-
 # ---- many rows in one statement -------------------------------------------------------------------------------------
 
 
@@ -250,14 +233,6 @@ def test_many_rows_in_one_statement(database: Database) -> None:
     database.execute("DELETE FROM patients WHERE id % 4 = 1")
     assert len(queue(database)) == 250
     assert_queue_is_true(database)
-
-
-def test_a_statement_with_no_rows_changes_nothing(database: Database) -> None:
-    insert_patients(database, 2)
-    before = queue(database)
-    for statement in ("UPDATE patients SET age = 1 WHERE id < 0", "DELETE FROM patients WHERE id < 0"):
-        database.execute(statement)
-    assert queue(database) == before
 
 
 def test_copy_fills_the_queue(postgresql: Database) -> None:
@@ -297,16 +272,6 @@ def test_no_outcome_is_known_before_it_is(database: Database) -> None:
             database.execute(f"UPDATE patients SET labelled_at = {known}")
             assert str(patient(database, patient_id).labelled_at).startswith("2001-01-01")
         database.execute("DELETE FROM patients")
-
-
-def test_a_row_that_is_replaced_with_all_its_columns_has_another_version(database: Database) -> None:
-    (patient_id,) = insert_patients(database, 1)
-    before = patient(database, patient_id).version
-    database.execute("CREATE TABLE a_copy AS SELECT * FROM patients")
-    database.execute("DELETE FROM patients")
-    database.execute("INSERT INTO patients SELECT * FROM a_copy")
-    assert patient(database, patient_id).version > before
-    assert_queue_is_true(database)
 
 
 def test_a_table_that_is_emptied_and_loaded_again_with_all_columns_has_other_versions(database: Database) -> None:

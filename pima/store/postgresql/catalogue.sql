@@ -7,14 +7,6 @@
 SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass('patients');
 
--- name: revisions
--- Alembic's table; NULL where there is none. In a schema that this role may not use nothing is found by name, as if it
--- were not there; the cast tells (42501).
-SELECT coalesce(to_regclass('alembic_version'), (
-    SELECT CAST(quote_ident(n.nspname) || '.alembic_version' AS regclass)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = 'scoring_queue' AND NOT has_schema_privilege(n.oid, 'USAGE') LIMIT 1));
-
 -- name: columns
 -- Each column of the tables that an unqualified name means here, and its type.
 SELECT c.relname || '.' || a.attname,

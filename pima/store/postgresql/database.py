@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, Scoring
@@ -160,9 +160,6 @@ _HAND_OUT = """
 _LOAD_LOCK = 0x6C6F6164
 _MOMENT = "200ms"
 """Well below the second after which the server looks for those that wait in a circle."""
-_FEW_STEPS = 100_000
-"""A counter that is set while others draw from it may go back behind what they drew; one that is drawn from can't. On a
-longer way nobody draws as much between a look at the counter and its leap."""
 
 
 class PostgreSQL(Database):
@@ -172,7 +169,6 @@ class PostgreSQL(Database):
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
-    is_refusal = staticmethod(errors.is_refusal)
 
     def require_sound_url(self, url: URL, text: str) -> None:
         """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
@@ -227,9 +223,6 @@ class PostgreSQL(Database):
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
         )
 
-    def ask_constraints_at_once(self, connection: Connection) -> None:
-        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-
     id = "BIGINT"
     real = "DOUBLE PRECISION"
     key = 'TEXT COLLATE "C"'
@@ -261,6 +254,7 @@ class PostgreSQL(Database):
         ) AS writers
         ORDER BY age(number) DESC LIMIT 1"""
     came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
+    revision_table = "SELECT to_regclass('alembic_version')"
     sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
     keeps_deleted = (
         "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its WAL, archives of it,"
@@ -340,25 +334,15 @@ class PostgreSQL(Database):
         connection.execute(text(statement), parameters)
 
     def draw_ids_above_given(self, connection: Connection) -> None:
-        """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
-
-        In whole steps of the counter: of two nodes that replicate to each other, one may draw odd ids and one even.
-        """
+        """Not where the counter is beyond them already."""
         connection.execute(
             text("""
-                SELECT CASE WHEN steps BETWEEN 1 AND :few
-                    THEN (SELECT max(id) FROM (SELECT nextval(counter) FROM generate_series(1, steps)) AS passed (id))
-                    ELSE setval(counter, last + step * steps) END
-                FROM (SELECT *, (largest - last + step - 1) / step AS steps
-                      FROM (SELECT *, coalesce(pg_sequence_last_value(counter), nextval(counter)) AS last
-                            FROM (SELECT seqrelid::regclass AS counter, seqincrement AS step, greatest(
-                                      (SELECT max(id) FROM patients WHERE id <= :largest),
-                                      (SELECT max(patient_id) FROM row_keys WHERE patient_id <= :largest)) AS largest
-                                  FROM pg_sequence
-                                  WHERE seqrelid = pg_get_serial_sequence('patients', 'id')::regclass) AS given
-                            WHERE largest IS NOT NULL) AS drawn) AS way
-                WHERE largest > last OR last > :end"""),
-            {"largest": LARGEST_GIVEN_ID, "end": LARGEST_ID, "few": _FEW_STEPS},
+                SELECT setval(counter, greatest(largest, nextval(counter)))
+                FROM (SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass) AS counter, greatest(
+                          (SELECT max(id) FROM patients WHERE id <= :largest),
+                          (SELECT max(patient_id) FROM row_keys WHERE patient_id <= :largest)) AS largest) AS given
+                WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
+            {"largest": LARGEST_GIVEN_ID},
         )
 
     def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
@@ -367,7 +351,6 @@ class PostgreSQL(Database):
     def translated_schema(self, script: str) -> str:
         return script
 
-    has_revisions = staticmethod(schema.has_revisions)
     columns = staticmethod(schema.columns)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)

@@ -87,14 +87,6 @@ def contested(error: BaseException | None) -> str | None:
     return _CONTESTED.get(state)
 
 
-def is_refusal(error: BaseException | None) -> bool:
-    """A constraint, or an exception that a function raises, or a right that a function lacks."""
-    state, diagnostics = str(getattr(error, "sqlstate", None)), getattr(error, "diag", None)
-    is_raised = getattr(diagnostics, "source_function", None) == _RAISED_BY_A_FUNCTION
-    is_functions = state == "42501" and getattr(diagnostics, "context", None) is not None
-    return is_raised or is_functions or state.startswith("23")
-
-
 # The server's own sentence, where it speaks English. A trigger may raise the same SQLSTATE with words of its own, from
 # another place in the server than these.
 _DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")

@@ -65,11 +65,6 @@ def keep_rows(connection: Connection) -> None:
     connection.exec_driver_sql("LOCK TABLE scoring_queue IN EXCLUSIVE MODE")
 
 
-def has_revisions(connection: Connection) -> bool:
-    """Whether Alembic's table is there; fails where this role may not use its schema."""
-    return connection.scalar(_CATALOGUE["revisions"]) is not None
-
-
 # ---- The triggers, which stand in triggers.sql: made, and compared with what is there.
 
 _SCRIPT = Path(__file__).with_name("triggers.sql")

@@ -14,7 +14,6 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.identifiers import LARGEST_ID
 from pima.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -97,11 +96,13 @@ class SQLite(Database):
         if extended in _FULL:
             return DatabaseFull(what=extended)
         # Python has no name for each kind of constraint.
-        name = "SQLITE_CONSTRAINT" if self.is_refusal(error) else "_".join(extended.split("_")[:2])
+        is_constraint = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
+        name = "SQLITE_CONSTRAINT" if is_constraint else "_".join(extended.split("_")[:2])
         if name == "SQLITE_CORRUPT":
             return DatabaseDamaged(what=name)
         named = _BROKEN_BY.fullmatch(str(error)) if extended in _COLUMNS_NAMED else None
-        what = f"SQLite says {name}" + (f" of {named[1]}" if named else "")
+        of_what = "a foreign key" if extended.endswith("FOREIGNKEY") else named and named[1]
+        what = f"SQLite says {name}" + (f" of {of_what}" if of_what else "")
         if name in _BUSY:
             return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
         if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
@@ -110,10 +111,6 @@ class SQLite(Database):
                 expected += "; where it was one, it is damaged: restore a backup (docs/do/back-up-and-restore.md)"
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
-
-    def is_refusal(self, error: BaseException | None) -> bool:
-        """A constraint, or RAISE in a trigger, which says the same."""
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
 
     def vacuum_after_erasure(self, engine: Engine) -> None:
         """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
@@ -149,6 +146,7 @@ class SQLite(Database):
     # Of two writers one waits, so that versions tell it all.
     first_writer = "SELECT 0"
     came_before_writer = ":writer = 0"
+    revision_table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     sources_of_run = "json_each(runs.counts, '$.sources') AS item"
     keeps_deleted = "blocks that the disk has freed, of this file, of its journals and of temporary files"
 
@@ -193,10 +191,9 @@ class SQLite(Database):
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
-        may have been set by hand, or lost."""
-        noted = f"CASE WHEN typeof(seq) = 'integer' AND seq <= {LARGEST_ID} THEN seq ELSE 0 END"
+        may have been lost."""
         kept = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
-        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max({noted}, {kept}) WHERE name = 'patients'")
+        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max(seq, {kept}) WHERE name = 'patients'")
         connection.exec_driver_sql(f"""
             INSERT INTO sqlite_sequence (name, seq) SELECT 'patients', {kept}
             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'patients')""")
@@ -209,7 +206,3 @@ class SQLite(Database):
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
-
-    def has_revisions(self, connection: Connection) -> bool:
-        found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
-        return found.first() is not None

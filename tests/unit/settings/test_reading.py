@@ -3,20 +3,15 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from msgspec.structs import fields
 
 from pima.errors import WrongConfiguration
 from pima.settings.reading import (
     DEFAULT_CONFIG,
     DEFAULT_DATABASE_URL,
-    SHIPPED,
     database_url,
     declared,
-    in_words,
     read_declaration,
     read_settings,
     secret,
@@ -49,10 +44,6 @@ def test_without_a_path_the_shipped_file_of_the_working_directory_is_read(
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "pima.toml").write_text("[score]\nbatch_rows = 7\n")
     assert read_settings(None, {}).score.batch_rows == 7
-
-
-def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
-    assert read_settings(_file(tmp_path, ""), {}) == Settings()
 
 
 def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
@@ -198,28 +189,9 @@ def test_what_a_file_s_key_takes_is_told_in_words(tmp_path: Path, content: str, 
     assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "key_type",
-    [field.type for section in fields(Settings) if section.name in SECTIONS for field in fields(section.type)],
-)
-def test_each_setting_s_type_has_words(key_type: Any) -> None:
-    assert in_words(key_type)
-
-
 def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: Path) -> None:
     with pytest.raises(WrongConfiguration, match="score can't be taken as it is"):
         read_settings(_file(tmp_path, "score = 5\n"), {"PIMA_SCORE__BATCH_ROWS": "5"})
-
-
-def test_settings_can_not_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        Settings().score.batch_rows = 5  # type: ignore[misc]
-    assert msgspec.structs.asdict(Settings().score) == {
-        "batch_rows": 20_000,
-        "workers": 2,
-        "most_workers": 16,
-        "dask": "",
-    }
 
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
@@ -264,11 +236,6 @@ def test_both_are_an_error_even_if_one_is_empty(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongConfiguration, match=r"X_FILE names can't be read"):
         secret({"X_FILE": str(tmp_path / name) if name else ""}, "X")
-
-
-def test_settings_without_a_declaration_mean_the_shipped_one() -> None:
-    assert declared(None, Settings()) == SHIPPED
-    assert len(SHIPPED.features) == 8
 
 
 def test_a_declaration_stands_in_the_settings_or_in_a_file_that_they_name(tmp_path: Path) -> None:
