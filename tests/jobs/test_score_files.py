@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pima.errors import DatasetRefused, OtherOutputThere, PartNotWritten
+from pima.errors import DatasetRefused, FileNotWritten, OtherOutputThere
 from pima.extras.files import parts
 from pima.extras.files.model_file import content_of, model_file, read_model
 from pima.extras.files.scoring import Dataset, open_dataset, score_files, score_missing
@@ -202,7 +202,7 @@ def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(model: 
     scored_files(None, source, into, "--model", model)
     written = bytes_below(into)
     (into / "predictions" / "patients-00000.parquet").unlink()
-    with pytest.raises(PartNotWritten, match="somebody has removed it"):
+    with pytest.raises(FileNotWritten, match="somebody has removed it"):
         score_files(_opened(source, into, model), ())
     assert "manifest.json" not in bytes_below(into)
     scored_files(None, source, into, "--model", model)
