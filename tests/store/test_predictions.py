@@ -127,19 +127,11 @@ def correct(database: Database) -> int:
     return version
 
 
-def test_a_prediction_is_superseded_while_a_newer_version_waits(database: Database) -> None:
+def test_a_prediction_is_superseded_while_a_newer_version_waits_or_where_it_was_rejected(database: Database) -> None:
     patient_id, version = scored_patient(database)
     assert shown(database) == [(patient_id, version, 1, False)]
     newer = correct(database)
     assert shown(database) == [(patient_id, version, 1, True)]
-    database.execute("DELETE FROM scoring_queue")
-    predict(database, patient_id, newer, model=1)
-    assert shown(database) == [(patient_id, newer, 1, False)]
-
-
-def test_a_prediction_is_superseded_when_a_newer_version_was_rejected(database: Database) -> None:
-    patient_id, version = scored_patient(database)
-    newer = correct(database)
     database.execute("DELETE FROM scoring_queue")
     reject(database, patient_id, newer)
     assert shown(database) == [(patient_id, version, 1, True)]
@@ -337,15 +329,6 @@ def test_of_several_predictions_the_last_of_the_newest_version_counts(database: 
             predict(database, patient_id, version, model, at=day(20 - run), run=run, probability=probability)
         label(database, patient_id, 1)
         assert realised(database, newest=1) == (1, correct)
-
-
-def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
-    (patient_id,) = insert_patients(database, 1)
-    predict(database, patient_id, 1, 1, probability=0.75)
-    label(database, patient_id, 0)
-    assert realised(database) == (1, 0)
-    label(database, patient_id, 1)
-    assert realised(database) == (1, 1)
 
 
 def test_only_the_newest_outcomes_count(database: Database) -> None:
