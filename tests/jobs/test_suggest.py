@@ -157,7 +157,7 @@ def test_a_file_of_which_nothing_can_be_said(tmp_path: Path) -> None:
         ended = call(None, "suggest", write(tmp_path, *lines))
         wrong(ended, "patients.csv: nothing can be suggested. ", told)
         assert "7177" not in ended.stderr
-    assert the_json(call(None, "suggest", "--json", write(tmp_path)))["error"] == "nothing_to_suggest"
+    assert the_json(call(None, "suggest", "--json", write(tmp_path)))["error"] == "wrong_usage"
     wrong(call(None, "suggest", str(tmp_path / "absent.csv")), "absent.csv", "No such file")
     wrong(call(None, "suggest", str(tmp_path)), "Is a directory")
 
