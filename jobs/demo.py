@@ -7,8 +7,6 @@ Every step is one of the other commands, run as a person would run it, on a new 
 
 import argparse
 import json
-import os
-import shlex
 import shutil
 import signal
 import sqlite3
@@ -84,7 +82,10 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     print(f"\nThe report, for any browser: {report}")
     print(f"The database stays in {database} until the next demo replaces it. To look around, from this folder:")
     # Not by the console, which would break the lines at the terminal's width.
-    print("\n".join(_lines_to_paste(database, url)))
+    print(f"export DATABASE_URL={url}\npython -m jobs.status")
+    print(
+        f"""python -c 'import pandas; print(pandas.read_sql("SELECT * FROM current_predictions LIMIT 5", "{url}"))'"""
+    )
     return DONE
 
 
@@ -139,17 +140,6 @@ def _comparison(realised: dict[str, Any]) -> Table:
     for what, accuracy in COMPARED:
         table.add_row(what, accuracy)
     return table
-
-
-def _lines_to_paste(database: Path, url: str) -> list[str]:
-    """Lines for a person's shell: the environment, the database, and three ways to look into it."""
-    lines = [f"export DATABASE_URL={url}", "python -m jobs.status"]
-    if sys.prefix != sys.base_prefix:
-        lines.insert(0, f". {shlex.quote(os.path.relpath(Path(sys.prefix, 'bin', 'activate')))}")
-    query = "SELECT * FROM current_predictions LIMIT 5"
-    if shutil.which("sqlite3"):
-        lines.append(f"sqlite3 -header -column {database} '{query}'")
-    return [*lines, f"""python -c 'import pandas; print(pandas.read_sql("{query}", "{url}"))'"""]
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, get_args
 
 from jobs.command import Command, Result, end_with, main_of, written
 from jobs.options import OptionParser
 from pima.errors import FileNotWritten, WrongUsage
-from pima.extras.export import Exported, export
+from pima.extras.export import Exported, Format, export
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
@@ -25,7 +25,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
     options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
     options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
-    options.add_argument("--format", choices=("csv", "parquet", "fhir"), default="csv", help="default: csv")
+    options.add_argument("--format", choices=get_args(Format), default="csv", help="default: csv")
     options.add_argument(
         "--out", type=Path, metavar="FILE", help="a new file, there when it is whole (default: standard output)"
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
-from pima.runs.recorded_run import as_json
 
 
 def _options(options: OptionParser) -> None:
@@ -24,7 +23,7 @@ def _work(command: Command) -> Result:
     given = command.options
     with command.stop.at_once():
         html = last_report(command.engine) if given.last else make_report(command.engine, command.settings)
-        return as_json(write_report(html, given.out))
+        return {"path": str(given.out), "bytes": write_report(html, given.out)}
 
 
 def _show(result: Result) -> None:

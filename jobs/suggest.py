@@ -14,6 +14,7 @@ from pima.extras.suggest.tables import Table, fault_of, table_of
 from pima.intake.source_reading import looks_like_ours
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.logs import counted
+from pima.runs.whole_file import whole_file
 from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine
 
@@ -31,8 +32,6 @@ def _work(command: Command) -> Result:
     given = command.options
     if (given.file is None) == (given.source is None) or (given.table is not None and given.source is None):
         raise WrongUsage(what="expected a FILE, or --source NAME, perhaps with --table TABLE")
-    if given.out is not None and given.out.exists():
-        raise WrongUsage(what=f"--out {given.out}: it is there already; name another file, or move it away")
     # Nothing is written before the end: all of it may be dropped anywhere.
     with command.stop.at_once():
         table = _file(given.file) if given.source is None else _source(command)
@@ -41,11 +40,8 @@ def _work(command: Command) -> Result:
         raise _nothing(table.called, draft)
     text = as_toml(draft)
     if given.out is not None:
-        try:
-            with given.out.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise WrongUsage(what=f"--out {given.out}: it can't be written: {error.strerror}") from None
+        with whole_file(given.out, "--out") as file:
+            file.write(text.encode())
     found = {"rows": table.rows, "all_rows": table.is_all, "features": len(draft.features)}
     return {**found, "refused": len(draft.refused), "out": given.out and str(given.out), "draft": text}
 

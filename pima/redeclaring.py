@@ -5,7 +5,7 @@ A dry run reads, in short transactions that keep nobody waiting.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 from sqlalchemy import Connection, Engine
@@ -23,16 +23,9 @@ from pima.store.schema import make_triggers
 
 
 @dataclass(frozen=True, slots=True)
-class RedeclareResult:
+class RedeclareResult(DeclarationChanges):
     """The changes that were made, or would be; the fields are the keys of the JSON."""
 
-    added: tuple[str, ...]
-    revived: tuple[str, ...]
-    retired: tuple[str, ...]
-    changed: Mapping[str, tuple[str, ...]]
-    """By feature, the keys that are other ones now."""
-    reordered: bool
-    """Whether features that stay stand in another order."""
     rejected_from_now: Mapping[str, int]
     """Unlabelled rows that could be scored before, by reason and column."""
     scored_again: int
@@ -52,12 +45,12 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         # transactions lock them.
         registry.lock_champion(connection)
         database_of(connection).keep_rows(connection)
-        found, there, rules = _plan(connection, configured)
+        after, found, there, rules = _plan(connection, configured)
         effects = _effects(_blocks(lambda last: histories.rows_above(connection, there, last)), there, rules)
         scored_again = 0
         if found.any:
             schema.add_columns(connection, found.added)
-            record_declaration(connection, found.declaration, decided_by, reason)
+            record_declaration(connection, after, decided_by, reason)
             make_triggers(connection)
             scored_again = queue.requeue_rejected(connection, effects.sound_from_now)
         return _result(found, effects, scored_again, dry_run=False)
@@ -68,7 +61,7 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
     as they were or as they are."""
     with reading(engine) as connection:
         without_time_limit(connection)
-        found, there, rules = _plan(connection, configured)
+        _, found, there, rules = _plan(connection, configured)
     effects, scored_again = _effects(_blocks(partial(_rows_above, engine, there)), there, rules), 0
     if found.any:
         with reading(engine) as connection:
@@ -99,17 +92,18 @@ def _effects(rows: Iterable[Rows], there: tuple[str, ...], rules: Rules) -> Effe
     return effects
 
 
-def _plan(connection: Connection, configured: Declaration) -> tuple[DeclarationChanges, tuple[str, ...], Rules]:
-    """Find the changes, the columns of the new declaration that the table has by now, and the rules before and
-    after."""
+def _plan(
+    connection: Connection, configured: Declaration
+) -> tuple[Declaration, DeclarationChanges, tuple[str, ...], Rules]:
+    """Find the new declaration, its changes, its columns that the table has by now, and the rules before and after."""
     before = newest_declaration(connection)
     other = of_another_kind(before, configured)
     if other is not None:
         what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
         raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
-    found = changes(before, configured)
+    after, found = changes(before, configured)
     schema.require_room(connection, found.added)
-    after, champion = found.declaration, registry.read_champion(connection).model_version
+    champion = registry.read_champion(connection).model_version
     # Without a champion the next one is fitted on what is declared then.
     scored = None if champion is None else registry.features_of(connection, champion)
     rules = Rules(
@@ -119,16 +113,12 @@ def _plan(connection: Connection, configured: Declaration) -> tuple[DeclarationC
         learned=after.features,
         rejected=queue.rejected(connection),
     )
-    return found, tuple(name for name in after.columns if name in before.columns), rules
+    return after, found, tuple(name for name in after.columns if name in before.columns), rules
 
 
 def _result(found: DeclarationChanges, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:
     return RedeclareResult(
-        added=found.added,
-        revived=found.revived,
-        retired=found.retired,
-        changed=found.changed,
-        reordered=found.reordered,
+        **{each.name: getattr(found, each.name) for each in fields(found)},
         rejected_from_now=dict(effects.rejected_from_now.most_common()),
         scored_again=scored_again,
         left_out_of_training=dict(effects.left_out_of_training.most_common()),

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Feature
+from pima.core.identifiers import is_whole
 from pima.core.source import MappedColumn
 from pima.core.validation import NOT_FINITE, REASONS, UNKNOWN_CODE
 
@@ -56,18 +57,11 @@ def objects_of(column: Column) -> list[Any]:
     return found
 
 
-def wrong_type(column: Column, truth_values: bool = True) -> str | None:
-    """The name of a type in the column that is neither number, text nor, where allowed, truth value; None for none."""
+def wrong_type(column: Column) -> str | None:
+    """The name of a type in the column that is neither number, text nor truth value; None for none."""
     if column.dtype != object:
         return None
-    readable = _READABLE if truth_values else _READABLE - {bool}
-    return min((kind.__name__ for kind in set(map(type, column)) - readable), default=None)
-
-
-def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
-    """Whether it is said what a truth value means: of a measured number, which becomes one where a column is retyped,
-    0 and 1 would be values like any other."""
-    return feature.kind == "category" or {"true", "false"} <= folded(how.words).keys()
+    return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
 
 
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
@@ -190,10 +184,6 @@ def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
     return np.nan, fault if fault and CODES[fault] != NOT_A_NUMBER else CODES.index(UNKNOWN_CODE)
 
 
-_MOST_DIGITS = 300
-"""Digits of a code, as of a float."""
-
-
 def is_empty(value: Any) -> bool:
     """Whether a value is NULL or blank text."""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -201,13 +191,8 @@ def is_empty(value: Any) -> bool:
 
 def as_word(value: Any) -> str:
     """The text of a code, whatever kind of number it is to the driver."""
-    return str(int(value) if _is_whole(value) else value).strip().casefold()
-
-
-def _is_whole(value: Any) -> bool:
-    if isinstance(value, Decimal):  # whose exponent can say more digits than Python writes
-        return value.is_finite() and value.adjusted() < _MOST_DIGITS and value == int(value)
-    return isinstance(value, float) and math.isfinite(value) and value == int(value)
+    is_integer = is_whole(value) if isinstance(value, Decimal) else isinstance(value, float) and value.is_integer()
+    return str(int(value) if is_integer else value).strip().casefold()
 
 
 def folded(words: Mapping[str, float]) -> dict[str, float]:

@@ -90,7 +90,7 @@ def _read_integer(value: object, key_type: KeyType) -> object:
 def _canonical(value: object, key_type: KeyType) -> str | None:
     match key_type:
         case "integer":
-            if isinstance(value, Decimal) and _is_whole(value):
+            if isinstance(value, Decimal) and is_whole(value):
                 value = int(value)
             # A truth value is an int to Python alone.
             return canonical_text(str(value)) if type(value) is int else None
@@ -103,8 +103,9 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
             return canonical_text(value) if isinstance(value, str) else None
 
 
-def _is_whole(value: Decimal) -> bool:
-    # Of more digits than a key may have none is made: an exponent can say more than a memory holds.
+def is_whole(value: Decimal) -> bool:
+    """Whether it is a whole number, of no more digits than a key may have: an exponent can say more than a memory
+    holds."""
     return value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
 
 

@@ -15,8 +15,6 @@ from pima.core.validation import Measurements, Validated, validate
 class DeclarationChanges:
     """The differences of one declaration from another."""
 
-    declaration: Declaration
-    """The new one, with all that is retired by then."""
     added: tuple[str, ...]
     """Features whose columns are made, NULL in the rows that are there."""
     revived: tuple[str, ...]
@@ -33,8 +31,8 @@ class DeclarationChanges:
         return bool(self.added or self.revived or self.retired or self.changed or self.reordered)
 
 
-def changes(before: Declaration, after: Declaration) -> DeclarationChanges:
-    """Compare the declaration of a database with another one."""
+def changes(before: Declaration, after: Declaration) -> tuple[Declaration, DeclarationChanges]:
+    """Compare the declaration of a database with another one; and return that one with all that is retired by then."""
     gone = tuple(feature for feature in before.features if feature.name not in after.names)
     still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
     known = {feature.name: feature for feature in before.features + before.retired}
@@ -44,8 +42,7 @@ def changes(before: Declaration, after: Declaration) -> DeclarationChanges:
     were, are = (
         [name for name in one.names if name in other.names] for one, other in ((before, after), (after, before))
     )
-    return DeclarationChanges(
-        declaration=Declaration(after.outcome, after.features, still_retired + gone),
+    return Declaration(after.outcome, after.features, still_retired + gone), DeclarationChanges(
         added=tuple(name for name in after.names if name not in known),
         revived=tuple(name for name in after.names if name in names_of(before.retired)),
         retired=names_of(gone),

@@ -150,11 +150,10 @@ def _faults_of_key(key: str, columns: tuple[str, ...], of_type: str, types: tupl
 def _faults_of_columns(source: Source) -> Iterator[Fault]:
     if not source.columns:
         yield Fault("columns", "is empty", "for each feature its column")
-    if source.outcome_words and not source.outcome:
-        yield Fault("outcome_words", "stands there without outcome", "the outcome's column too")
+    for key in ("outcome_words", "outcome_at"):
+        if getattr(source, key) and not source.outcome:
+            yield Fault(key, "stands there without outcome", "the outcome's column too")
     yield from _faults_of_words("outcome_words", source.outcome_words)
-    if source.outcome_at and not source.outcome:
-        yield Fault("outcome_at", "stands there without outcome", "the outcome's column too")
     for feature, how in source.mapped_columns.items():
         place = f"columns.{feature}"
         if not how.column:

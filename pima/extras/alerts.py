@@ -53,7 +53,8 @@ EXPLAINED = {
         "docs/do/watch-it.md says what they mean",
     ),
     "realised_below_limit": Explained(
-        "Fewer predictions came true than the probabilities let expect.",
+        "Clearly fewer predictions came true than on the test set of the verdict, or treating nobody would have been "
+        "better.",
         "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what may be behind it",
     ),
     "champion_changed": Explained(

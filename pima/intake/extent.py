@@ -21,8 +21,8 @@ Bound = Moment | str
 _OVERLAP = timedelta(minutes=15)
 _OVERLAP_WITHOUT_ZONE = timedelta(hours=2)
 _OVERLAP_OF_DAYS = timedelta(days=1)
-_FARTHEST_EAST, _FARTHEST_WEST = timedelta(hours=14), timedelta(hours=12)
-"""By so much a clock on the wall may be ahead of UTC, or behind it."""
+_FARTHEST_WEST = timedelta(hours=12)
+"""By so much a clock on the wall may be behind UTC."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -37,27 +37,17 @@ class Mark:
     alone."""
 
     def kept(self, now: datetime) -> str:
-        """As it is put down for the next pull: itself, or an interval up to it that begins with what was present."""
-        present = self._present(now)
-        end = self.moment.isoformat()
-        return end if self.moment <= present else f"{present.isoformat()}/{end}"
-
-    def is_ahead_of(self, now: datetime) -> bool:
-        """Whether it lies in a future that no time zone explains."""
-        if _has_zone(self.moment):
-            return self.moment > now + _OVERLAP
-        latest = now.astimezone(UTC).replace(tzinfo=None) + _FARTHEST_EAST
-        return self.moment > (latest if isinstance(self.moment, datetime) else latest.date())
+        """As it is put down for the next pull: itself, or what was present where that is earlier."""
+        return min(self.moment, self._present(now)).isoformat()
 
     def bound_after(self, kept: str, now: datetime) -> Bound | None:
         """From where on rows are read where the last pull came as far as `kept`; None where that says nothing now: this
         mark is before it, the column another, or what was present then is still to come."""
-        first, _, last = kept.rpartition("/")
-        reached, start = self._read(last), self._read(first or last)
-        if reached is None or start is None or self.moment < reached or start > self._present(now):
+        reached = self._read(kept)
+        if reached is None or self.moment < reached or reached > self._present(now):
             return None
         try:
-            bound = start - _overlap(start)
+            bound = reached - _overlap(reached)
         except OverflowError:  # .NET's unset time is the first of the year 1
             return None
         return bound.isoformat() if self.is_text else bound
@@ -147,7 +137,5 @@ def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark
         return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
     if now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all of it is a week ago")
-    if mark is not None and mark.is_ahead_of(now):
-        return Whole("it has times of change that are still to come")
     bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
     return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)

@@ -41,9 +41,6 @@ def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"
         expected = "times, days, or texts of them" if name == "outcome_at" else "numbers, or texts"
-        if other == bool.__name__:
-            expected += "; truth values are for a category with the codes 0 and 1, or words say which numbers they mean"
-            expected += " (words = { true = 1, false = 0 })"
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 

@@ -22,7 +22,7 @@ from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
 from pima.runs.recorded_run import INLINED, as_json
 from pima.store import arrivals
-from pima.store.arrivals import Match, StagedFile, Taken
+from pima.store.arrivals import StagedFile, Taken
 from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
@@ -132,7 +132,7 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
     """Load one file: what its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
-    staging = StagedFile(connection, columns, _MATCHES[file.called_by])
+    staging = StagedFile(connection, columns, file.called_by)
     staging.make()
     bad, forgotten = _stage(connection, staging, file)
     called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
@@ -151,9 +151,6 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
         connection, file.sha256, Path(file.name).name, loaded.inserted + loaded.updated + loaded.unchanged
     )
     return loaded, bad + forgotten
-
-
-_MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", None: "nothing"}
 
 
 def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:

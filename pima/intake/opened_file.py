@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import os
 import re
-import select
+import shutil
 import stat
 import tempfile
 import zlib
@@ -85,18 +85,6 @@ def _opened(file: OpenedFile) -> FileIO:
     return open(0, "rb", 0, closefd=False) if file.path == _STDIN else file.path.open("rb", 0)
 
 
-_SECONDS_DEAF = 0.5
-_CHUNK_BYTES = 1 << 16
-
-
-def _read(content: RawIOBase | BufferedIOBase) -> bytes:
-    """What comes next; nothing at the end. It never sleeps long: a signal that came just before a read that blocks
-    would not be heard until that read ends, which of a pipe may be never."""
-    while not select.select([content], [], [], _SECONDS_DEAF)[0]:
-        pass
-    return content.read(_CHUNK_BYTES) or b""
-
-
 @contextmanager
 def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) -> Iterator[Path]:
     try:
@@ -106,8 +94,7 @@ def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) 
     # Without a name, so that it ends with the process, however that ends.
     with content, tempfile.TemporaryFile() as copy:
         try:
-            while chunk := _read(content):
-                copy.write(chunk)
+            shutil.copyfileobj(content, copy)
             copy.flush()
         except (gzip.BadGzipFile, EOFError, zlib.error):
             raise refused(file.name, "It is compressed with gzip and not whole (compressed_file).") from None

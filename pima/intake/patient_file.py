@@ -18,6 +18,7 @@ from pima.intake import csv_file, parquet_file
 from pima.intake.header import Header
 from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
 from pima.intake.raw_rows import BadLine, RawBlock
+from pima.store.arrivals import Match
 
 KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
 """Of what types a source's `source_key`, or `person_key`, is; of a source that is not there both are text."""
@@ -45,9 +46,9 @@ class PatientFile:
         return self.header.columns
 
     @property
-    def called_by(self) -> str | None:
+    def called_by(self) -> Match:
         """The column that says whose each row is; None where every row is a new patient."""
-        return next((name for name in ("id", "source_key") if name in self.columns), None)
+        return "id" if "id" in self.columns else "source_key" if "source_key" in self.columns else None
 
     @property
     def absent_measurements(self) -> tuple[str, ...]:

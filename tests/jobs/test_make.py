@@ -28,18 +28,15 @@ def _make(clone: Path, target: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("target", ["demo", ".venv/.complete"])
 def test_an_environment_that_is_a_link_is_not_emptied(clone: Path, tmp_path: Path, target: str) -> None:
-    (clone / ".venv").symlink_to(tmp_path / "absent")
-    ended = _make(clone, target)
-    assert (ended.returncode, ".venv is a link" in ended.stderr) == (2, True), ended
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").touch()
+    for there in ("absent", "elsewhere"):
+        (clone / ".venv").unlink(missing_ok=True)
+        (clone / ".venv").symlink_to(tmp_path / there)
+        ended = _make(clone, target)
+        assert (ended.returncode, ".venv is a link" in ended.stderr) == (2, True), ended
     assert not (tmp_path / "absent").exists()
-    (clone / ".venv").unlink()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "kept").touch()
-    (clone / ".venv").symlink_to(elsewhere)
-    ended = _make(clone, target)
-    assert (ended.returncode, ".venv is a link" in ended.stderr) == (2, True), ended
-    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["kept"]
 
 
 @pytest.mark.parametrize("target", ["demo", "check"])

@@ -37,13 +37,13 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(*each) for each in found]
+def blocks(page: str) -> list[Block]:
+    """Those of a page's text."""
+    return [Block(*each) for each in re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)]
 
 
 def runnable(page: Path) -> list[str]:
-    return [block.text for block in blocks(page) if block.info in ("bash", "console")]
+    return [block.text for block in blocks(page.read_text()) if block.info in ("bash", "console")]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_does_not_run_says_why() -> None:
     reasons = {
         block.info.partition("not-run:")[2].strip()
         for page in PAGES.values()
-        for block in blocks(page)
+        for block in blocks(page.read_text())
         if block.info.startswith(("bash ", "console "))
     }
     assert reasons == MAY_NOT_RUN
@@ -99,5 +99,5 @@ def test_what_does_not_run_says_why() -> None:
 def test_each_block_says_what_it_is() -> None:
     """Else commands could hide in it."""
     known = re.compile(r"(bash|console)( not-run: .+)?|csv|ini|mermaid|python|sql|text|toml|yaml")
-    found = {(name, block.info) for name, page in PAGES.items() for block in blocks(page)}
+    found = {(name, block.info) for name, page in PAGES.items() for block in blocks(page.read_text())}
     assert sorted(each for each in found if not known.fullmatch(each[1])) == []

@@ -152,13 +152,9 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert [path.name for path in folder.iterdir()] == ["pima-report.html"]
     assert (folder / "pima-report.html").read_text() == kept[3]
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
-
-
-@on_sqlite
-def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_path: Path) -> None:
+    # That none could be left there fails no retraining.
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
     assert (ended.exit_code, "file_not_written" in ended.stderr) == (0, True)
-    assert lived_in.value("SELECT count(*) FROM reports") == 3
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -179,13 +175,12 @@ sys.exit(main(["--out", sys.argv[1]], os.environ) + 10 * main(["--last", "--out"
 
 
 def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_path: Path) -> None:
-    ended = call(sqlite, "report", "--out", str(tmp_path / "nowhere" / "report.html"), "--json")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "kept").touch()
-    ended = call(sqlite, "report", "--out", str(taken), "--json")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
+    for path in (tmp_path / "nowhere" / "report.html", taken):
+        ended = call(sqlite, "report", "--out", str(path), "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (1, "file_not_written")
     assert [path.name for path in tmp_path.glob("*report*")] == []
     assert [path.name for path in taken.iterdir()] == ["kept"]
     last = call(sqlite, "report", "--last", "--json")
@@ -193,13 +188,10 @@ def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_
 
 
 def test_what_is_no_report_is_not_replaced(sqlite: Database, tmp_path: Path) -> None:
-    lost = tmp_path / "lost.db"
+    lost, page, link, pipe = (tmp_path / name for name in ("lost.db", "page.html", "link.html", "pipe"))
     lost.write_bytes(b"SQLite format 3\0 and all patients")
-    page = tmp_path / "page.html"
     page.write_text("<!DOCTYPE html>\n<title>the ward's own</title>")
-    link = tmp_path / "link.html"
     link.symlink_to(lost)
-    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     before = lost.read_bytes(), page.read_text()
     for path in (lost, page, link, pipe):

@@ -159,7 +159,6 @@ NUMBERS = {
     "mood 'sad'": "not_a_number",
 }
 OTHERS = {
-    "bool 'true'": "bool",
     "bytea '\\x31'": "bytes",
     "int4[] '{1}'": "list",
     "json '{\"a\": 1}'": "dict",
@@ -195,17 +194,6 @@ def _pedigree_is(clinic: Clinic, value: str) -> None:
         connection.exec_driver_sql(said, execution_options={"no_parameters": True})
 
 
-def test_truth_values_are_numbers_only_where_it_is_said(sqlite: Database, postgresql_clinic: Clinic) -> None:
-    clinic = postgresql_clinic
-    clinic.insert(2, pedigree=1)
-    clinic.pulled(sqlite)
-    clinic.execute("ALTER TABLE visits ALTER pedigree TYPE boolean USING pedigree > 0")
-    refused(sqlite, clinic, 2, "pedigree", "type bool", "a category with the codes 0 and 1", "words = {")
-    clinic.columns["diabetes_pedigree"] = {"column": "pedigree", "words": {"True": 0.75, "false": 0.25}}
-    assert counts(clinic.pulled(sqlite)) == {"updated": 2}
-    assert sqlite.execute("SELECT DISTINCT diabetes_pedigree FROM patients") == [(0.75,)]
-
-
 TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
 
 
@@ -238,14 +226,3 @@ def test_texts_that_are_none_are_counted_or_told(sqlite: Database, sqlite_clinic
     refused(sqlite, clinic, 2, "a text is not UTF-8")
     clinic.execute("UPDATE visits SET diabetic = x'01'")
     refused(sqlite, clinic, 2, "diabetic (outcome)", "type bytes")
-
-
-def test_an_enumeration_is_read_as_its_words(sqlite: Database, postgresql_clinic: Clinic) -> None:
-    clinic = postgresql_clinic
-    clinic.execute("CREATE TYPE answer AS ENUM ('yes', 'no', 'näher unbekannt')")
-    clinic.execute("ALTER TABLE visits ALTER diabetic TYPE answer USING diabetic::answer")
-    for n, word in enumerate(["yes", "no", "näher unbekannt", None]):
-        clinic.insert(1, seed=n, diabetic=word)
-    assert clinic.pulled(sqlite)["rejected_by_reason"] == {"bad_outcome": 1}
-    found = sqlite.execute("SELECT outcome, count(*) FROM patients GROUP BY 1 ORDER BY 1")
-    assert set(found) == {(0, 1), (1, 1), (None, 1)}

@@ -10,8 +10,8 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from tests.jobs.test_page_commands import Block, blocks
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT, SHIPPED
 
@@ -20,23 +20,15 @@ DRAFT = "clinic.toml"
 _MARK = "---- block ----"
 
 
-class Block(NamedTuple):
-    """What stands between two fences."""
-
-    language: str
-    """`bash`, `toml`, or `text` for what the commands before it print."""
-    text: str
-
-
-def blocks(page: str) -> list[Block]:
-    """Those of a page, but for those of its sections that only tell of other ways."""
+def typed(page: str) -> list[Block]:
+    """Commands, settings, and what the commands before it print; not of the sections that only tell of other ways."""
     text = (ROOT / "docs" / page).read_text().partition("\n## Which database")[0]
-    return [Block(*found) for found in re.findall(r"^```(bash|toml|text)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)]
+    return [block for block in blocks(text) if block.info in ("bash", "toml", "text")]
 
 
 def _as_typed(pages: Sequence[str]) -> Iterator[str]:
     """The lines of a session; the page's settings are written to their file where they stand."""
-    for language, text in (block for page in pages for block in blocks(page)):
+    for language, text in (block for page in pages for block in typed(page)):
         if language == "bash":
             yield f"{text}echo '{_MARK}'\n"
         elif language == "toml":
@@ -51,15 +43,15 @@ def _follow(folder: Path, *pages: str) -> None:
         shutil.copy(needed, folder / needed.relative_to(ROOT))
     environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
-    typed = "".join(_as_typed(pages))
-    ended = subprocess.run(["bash", "-e"], input=typed, cwd=folder, env=environ, capture_output=True, text=True)
+    session = "".join(_as_typed(pages))
+    ended = subprocess.run(["bash", "-e"], input=session, cwd=folder, env=environ, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     printed = iter(ended.stdout.split(f"{_MARK}\n"))
     last = ""
-    for block in (block for page in pages for block in blocks(page)):
-        if block.language == "bash":
+    for block in (block for page in pages for block in typed(page)):
+        if block.info == "bash":
             last = next(printed)
-        elif block.language == "text":
+        elif block.info == "text":
             assert _without_figures(last) == _without_figures(block.text)
 
 
@@ -70,12 +62,12 @@ def _without_figures(text: str) -> str:
 
 def test_the_tutorial_and_the_comparison_print_what_they_show(tmp_path: Path) -> None:
     _follow(tmp_path, TUTORIAL, COMPARISON)
-    assert sum(block.language == "text" for page in (TUTORIAL, COMPARISON) for block in blocks(page)) == 10
+    assert sum(block.info == "text" for page in (TUTORIAL, COMPARISON) for block in typed(page)) == 10
 
 
 def test_the_clinic_s_own_database_ends_with_predictions(tmp_path: Path) -> None:
     _follow(tmp_path, OWN_DATABASE)
-    assert sum(block.language == "text" for block in blocks(OWN_DATABASE)) == 5
+    assert sum(block.info == "text" for block in typed(OWN_DATABASE)) == 5
     _check_the_settings(tmp_path)
     _check_the_databases(tmp_path)
 

@@ -76,7 +76,7 @@ def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(databa
     database.execute("INSERT INTO pima_staging VALUES ('of the clinic')")
     for line in (1, 2):
         with writing(database.engine) as connection:
-            staging = Staging(connection, ("glucose",), "nothing")
+            staging = Staging(connection, ("glucose",), None)
             staging.make()
             staging.append(pd.DataFrame({"glucose": [100.0]}, index=[line]), "line")
             assert staging.take().inserted == 1

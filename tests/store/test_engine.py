@@ -266,7 +266,7 @@ def test_no_value_of_a_row_is_told_by_an_error(database: Database) -> None:
 def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Database) -> None:
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            staging = Staging(connection, FEATURE_NAMES, "nothing")
+            staging = Staging(connection, FEATURE_NAMES, None)
             staging.make()
             staging.append(pd.DataFrame({"source_key": [f"{VALUE}\0"]}, dtype=object), "line")
 
@@ -278,7 +278,7 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
 def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Database) -> None:
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            staging = Staging(connection, FEATURE_NAMES, "nothing")
+            staging = Staging(connection, FEATURE_NAMES, None)
             staging.make()
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
             postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})

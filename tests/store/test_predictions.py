@@ -127,7 +127,7 @@ def correct(database: Database) -> int:
     return version
 
 
-def test_a_prediction_is_superseded_while_a_newer_version_waits_or_where_it_was_rejected(database: Database) -> None:
+def test_a_prediction_is_superseded_while_a_newer_version_waits_or_was_rejected(database: Database) -> None:
     patient_id, version = scored_patient(database)
     assert shown(database) == [(patient_id, version, 1, False)]
     newer = correct(database)
@@ -191,18 +191,6 @@ def write_predictions(
         return database_of(connection).scoring.write_predictions(connection, made, model, run, threshold)
 
 
-def test_each_prediction_is_written_with_its_model_run_class_and_threshold(database: Database) -> None:
-    made = batch([(1, 4), (2, 5), (3, 6)], [0.125, 0.375, 0.875])
-    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
-    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
-    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
-        (1, 4, 3, 8, 0.125, 0, 0.375),
-        (2, 5, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
-        (3, 6, 3, 8, 0.875, 1, 0.375),
-    ]
-    assert "2001" < str(database.value("SELECT min(scored_at) FROM predictions")) < "2900"
-
-
 def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database) -> None:
     first = [(n, n + 100) for n in range(1, 401)]
     assert write_predictions(database, batch(first, [0.25] * 400), run=1) == 400
@@ -213,24 +201,24 @@ def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database
     assert database.execute(counted) == [(1, 0.25, 400), (2, 0.75, 600)]
 
 
-def test_beside_an_earlier_prediction_each_new_one_has_its_own_class(database: Database) -> None:
-    """On PostgreSQL such a batch is written by another statement, which draws the class anew."""
-    write_predictions(database, batch([(2, 5)], [0.25]), model=3, run=7, threshold=0.375)
-    made = batch([(1, 4), (2, 5), (3, 6), (4, 7)], [0.125, 0.875, 0.375, 0.875])
-    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
+@pytest.mark.parametrize("is_earlier_there", [False, True])
+def test_each_prediction_is_written_with_its_model_run_class_and_threshold(
+    database: Database, is_earlier_there: bool
+) -> None:
+    """Beside an earlier one such a batch is written by another statement on PostgreSQL, which draws the class anew."""
+    earlier = (2, 5, 3, 7, 0.25, 0, 0.375) if is_earlier_there else (2, 5, 3, 8, 0.875, 1, 0.375)
+    if is_earlier_there:
+        write_predictions(database, batch([(2, 5)], [0.25]), model=3, run=7, threshold=0.375)
+    made = batch([(1, 4), (2, 5), (3, 6)], [0.125, 0.875, 0.375])
+    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3 - is_earlier_there
     columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
-    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
-        (1, 4, 3, 8, 0.125, 0, 0.375),
-        (2, 5, 3, 7, 0.25, 0, 0.375),
-        (3, 6, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
-        (4, 7, 3, 8, 0.875, 1, 0.375),
-    ]
-
-
-def test_another_version_or_another_model_is_new(database: Database) -> None:
-    assert write_predictions(database, batch([(1, 4)], [0.25]), model=1) == 1
-    assert write_predictions(database, batch([(1, 5)], [0.25]), model=1) == 1
-    assert write_predictions(database, batch([(1, 4)], [0.25]), model=2) == 1
+    for table in ("predictions", "current_predictions"):
+        assert database.execute(f"SELECT {columns} FROM {table} ORDER BY patient_id") == [
+            (1, 4, 3, 8, 0.125, 0, 0.375),
+            earlier,
+            (3, 6, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
+        ]
+    assert "2001" < str(database.value("SELECT min(scored_at) FROM predictions")) < "2900"
 
 
 def test_nothing_to_write_is_written(database: Database) -> None:

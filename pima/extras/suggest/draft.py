@@ -28,7 +28,6 @@ _MOST_ZEROS = 0.5
 """Of the rows: where more have 0, it is a measurement like others, such as no cigarette a day."""
 _MOST_IN_OTHER_WORDS = 0.1
 """Of the rows that have one: where more have rare words, it is no list of words."""
-_DATES = (19_000_101, 21_001_231)
 _NO_FEATURE = {
     "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",
@@ -45,11 +44,7 @@ class TwoValues(NamedTuple):
     yes: str
     """What means 1."""
     is_clear: bool
-    """Whether the words say which is which."""
-    known: int
-    """Rows that hold one of them."""
-    rarer: int
-    """Rows that hold the rarer one."""
+    """Whether the words say which is which; else the rarer means 1."""
 
 
 class LikelyOutcome(NamedTuple):
@@ -57,18 +52,10 @@ class LikelyOutcome(NamedTuple):
 
     column: TableColumn
     values: TwoValues
-
-
-class Range(NamedTuple):
-    """The numbers that are taken for real, and how many rows have others.
-
-    The bounds are no patient's values. They shall keep out another unit and a slipped point, and let in every patient.
-    """
-
-    low: float
-    high: float
-    below: int
-    above: int
+    known: int
+    """Rows that hold one of the two."""
+    rarer: int
+    """Rows that hold the rarer one."""
 
 
 class Suggested(NamedTuple):
@@ -81,8 +68,8 @@ class Suggested(NamedTuple):
     """Rows that lack it."""
     remarks: Sequence[str]
     """What is to be known of it besides."""
-    range: Range | None = None
-    """Of a number."""
+    range: tuple[float, float] | None = None
+    """Of a number, the ends of what is taken for real."""
     zero_is_missing: bool = False
     codes: Mapping[int, str] = {}
     """Of a category, each code's label."""
@@ -163,14 +150,12 @@ def two_values(column: TableColumn) -> TwoValues | None:
     """The two values of a column; None where it has others."""
     words: Mapping[str, int] = column.words or {}
     pair = [word for word, rows in words.items() if rows >= SHOWN_FROM and word.isprintable()]
-    known = sum(words[word] for word in pair)
-    if len(pair) != 2 or column.known - known >= SHOWN_FROM:
+    if len(pair) != 2 or column.known - sum(words[word] for word in pair) >= SHOWN_FROM:
         return None
     yes, no = sorted(pair, key=lambda word: (words[word], word))
-    rarer = words[yes]
     if _NO_AND_YES.fullmatch(f"{yes}/{no}"):
         yes, no = no, yes
-    return TwoValues(no, yes, _NO_AND_YES.fullmatch(f"{no}/{yes}") is not None, known, rarer)
+    return TwoValues(no, yes, _NO_AND_YES.fullmatch(f"{no}/{yes}") is not None)
 
 
 def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | None:
@@ -186,7 +171,11 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
         if values is not None and (values.is_clear or is_named):
             # What is not known yet of some rows is to be predicted.
             likely.append((4 * is_named + 2 * values.is_clear + (column.missing > 0), n, column, values))
-    return LikelyOutcome(*max(likely, key=lambda each: each[:2])[2:]) if likely else None
+    if not likely:
+        return None
+    _, _, column, values = max(likely, key=lambda each: each[:2])
+    rows = [rows for word, rows in (column.words or {}).items() if word in values[:2]]
+    return LikelyOutcome(column, values, sum(rows), min(rows))
 
 
 def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
@@ -225,17 +214,20 @@ def _taken_for(column: TableColumn) -> Suggested | str:
 
 def _of_numbers(column: TableColumn) -> Suggested | str:
     numbers, is_whole, different = column.numbers, column.is_whole, len(column.words or ())
-    if is_whole and _DATES[0] <= numbers[SHOWN_FROM - 1] and numbers[-SHOWN_FROM] <= _DATES[1]:
-        return "dates, written as numbers"
+    if len(numbers) < LEAST_ROWS:
+        return f"fewer than {LEAST_ROWS} rows hold a number"
     values = two_values(column)
     if values is not None and (values.no, values.yes) == ("0", "1"):
-        others = _of_other_cells(column.known - values.known)
-        return Suggested(column, "yes or no", column.missing, others, codes={0: "no", 1: "yes"})
+        others = column.known - int(((numbers == 0) | (numbers == 1)).sum())
+        return Suggested(column, "yes or no", column.missing, _of_other_cells(others), codes={0: "no", 1: "yes"})
     is_apart, zeros = zero_is_apart(numbers), int((numbers == 0).sum())
-    bounds = range_of(numbers[numbers > 0] if is_apart else numbers)
+    measured = numbers[numbers > 0] if is_apart else numbers
+    bounds = range_of(measured)
     if bounds is None:
         return "numbers beyond what a model carries; another unit helps"
     remarks = _of_other_cells(column.known - len(numbers))
+    if outside := int(((measured < bounds[0]) | (measured > bounds[1])).sum()):
+        remarks.append(f"{rows_shown(outside)} lie outside and would be rejected")
     if is_apart:
         remarks.append(f"{rows_shown(zeros)} hold 0, far from all others: taken for not measured")
     elif 4 * zeros >= len(numbers):
@@ -274,8 +266,11 @@ def zero_is_apart(numbers: Float64Array) -> bool:
     return bool(lowest > (highest - lowest) / 4)
 
 
-def range_of(numbers: Float64Array) -> Range | None:
-    """The range of numbers (n,), ascending; None where they are too few, or beyond what a model carries."""
+def range_of(numbers: Float64Array) -> tuple[float, float] | None:
+    """The range of numbers (n,), ascending; None where they are too few, or beyond what a model carries.
+
+    Its ends are no patient's values. They shall keep out another unit and a slipped point, and let in every patient.
+    """
     if len(numbers) < LEAST_ROWS or not np.abs(numbers).max() <= LARGEST:
         return None
     beyond = max(SHOWN_FROM, int(_BEYOND * len(numbers)))
@@ -286,7 +281,7 @@ def range_of(numbers: Float64Array) -> Range | None:
         low = max(low, 0.0)
     if (numbers % 1 == 0).all():
         low, high = math.floor(low), math.ceil(high)
-    return Range(low, high, int((numbers < low).sum()), int((numbers > high).sum())) if low < high else None
+    return (low, high) if -LARGEST <= low < high <= LARGEST else None
 
 
 def _outward(bound: float, rounded: Callable[[float], int]) -> float:

@@ -87,7 +87,7 @@ def _head(draft: Draft) -> Iterator[str]:
 def _gate(outcome: LikelyOutcome | None) -> str:
     if outcome is None:
         return _line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
-    known, rarer = outcome.values.known, outcome.values.rarer
+    known, rarer = outcome.known, outcome.rarer
     is_rare = rarer < LEAST_SHARE * known
     reason = "accuracy would favour a model that never predicts it" if is_rare else "accuracy can tell models apart"
     said = f"the rarer outcome is {_share(rarer, known)} of {known:,}: {reason}"
@@ -122,10 +122,9 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
         yield _line("kind", "category")
         yield _line("codes", feature.codes)
     if feature.range is not None:
-        low, high, below, above = feature.range
         yield _line("unit", "")
-        yield _line("low", low, f"{rows_shown(below)} lie below and would be rejected" if below else "")
-        yield _line("high", high, f"{rows_shown(above)} lie above and would be rejected" if above else "")
+        yield _line("low", feature.range[0])
+        yield _line("high", feature.range[1])
     if feature.zero_is_missing:
         yield _line("zero_is_missing", value=True)
     lacks = f"{_share(feature.missing, column.rows)} of the rows lack it" if feature.missing else "no row lacks it"
@@ -159,10 +158,10 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
 
 
 def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:
-    column, values = outcome
+    column, values, known, _ = outcome
     said = f"{_share(column.missing, column.rows)} not known yet" if column.missing else ""
     yield _line("outcome", column.name, said)
-    if column.known > values.known:
+    if column.known > known:
         yield f"# {FEWER} hold something else there, and are rejected"
     # Each of these means 0 or 1 without a word about it.
     if (values.no, values.yes) not in (("0", "1"), ("false", "true")):

@@ -92,10 +92,8 @@ def _read_text(value: str) -> ReadValue:
 
 def as_number(text: str) -> float | None:
     """Digits with a point, as everywhere: with underscores, or of other scripts, they are numbers to Python alone."""
-    if "_" in text or not text.isascii():
-        return None
     try:
-        return float(text)
+        return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
         return None
 

@@ -255,16 +255,6 @@ def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() ->
     assert found.subgroup_thresholds == THRESHOLDS_OF_SUBGROUPS == pytest.approx(np.arange(1, 20) / 20)
 
 
-def test_the_order_of_the_rows_says_nothing() -> None:
-    probabilities, outcomes = _shipped()
-    shuffled = np.random.default_rng(0).permutation(len(outcomes))
-    one, other = (
-        document(evidence(contest(outcomes[order], probabilities[order], None, THRESHOLD)))
-        for order in (slice(None), shuffled)
-    )
-    assert one == other
-
-
 def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None:
     probabilities, outcomes = _shipped()
     found = evidence(contest(outcomes, np.full(len(outcomes), np.nan), probabilities, THRESHOLD, _divided()))

@@ -38,6 +38,7 @@ def _contest(challenger: int, champion: int | None, **changes: object) -> Contes
         (_contest(6, None), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
         (_contest(7, None, champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(6, None, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
+        (contest(np.ones(10, np.int8), np.full(10, 0.9), np.full(10, 0.1)), Decision.BLOCKED, Reason.SINGLE_CLASS),
         (_contest(9, 8, pinned=True), Decision.BLOCKED, Reason.PINNED),
         (_contest(8, 8, pinned=True), Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT),
         (_contest(9, 8, parity_passed=False), Decision.BLOCKED, Reason.PARITY_FAILED),
@@ -97,12 +98,6 @@ def _right(rows: int, *wrong: int) -> np.ndarray:
     return right
 
 
-def test_a_test_set_of_one_class_judges_nobody() -> None:
-    one_class = contest(np.ones(10, dtype=np.int8), np.full(10, 0.9), np.full(10, 0.1))
-    verdict = decide(one_class, GateOptions())
-    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.SINGLE_CLASS)
-
-
 def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() -> None:
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     recent = np.arange(100) >= 50
@@ -117,8 +112,9 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
     assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
 
 
-def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> None:
-    contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50)
+@pytest.mark.parametrize("unseen", [True, np.arange(100) >= 50])
+def test_outputs_that_are_no_numbers_for_a_row_that_does_not_judge_never_win_either(unseen: object) -> None:
+    contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50, Unseen=unseen)
     assert decide(contest, GateOptions()).decision is Decision.PROMOTED
     contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
     verdict = decide(contest, GateOptions())
@@ -205,13 +201,6 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
     # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
     broken = changed(contest, Champion=np.nan)
     assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
-
-
-def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_all_the_same() -> None:
-    unseen = np.arange(100) >= 50
-    contest = _many(_right(100), _right(100, 90), InWindow=unseen, Unseen=unseen)
-    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
-    assert decide(contest, GateOptions()).reason is Reason.NOT_FINITE
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

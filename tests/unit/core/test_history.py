@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pima.core.features import Declaration, Feature, Outcome
+from pima.core.features import Declaration, Feature, Features, Outcome
 from pima.core.history import MOST_TWINS, Split, as_taken, equal_rows, features_of, shortage, split, unseen_by
 from pima.model.recipes import fit_fingerprint
 from pima.settings.reading import read_settings
@@ -131,37 +131,36 @@ def test_a_version_of_todays_features_takes_the_rows_as_they_are() -> None:
     assert scorable.all()
 
 
-def test_a_version_of_fewer_features_takes_those() -> None:
-    taken, scorable = as_taken(_side(), DECLARED, (B,))
-    assert features_of(taken).shape == (4, 1)
-    assert scorable.all()
+LOWER = Declaration(Outcome("ill"), (replace(A, low=-5), B))
+ODD_CODES = replace(CODED, name="a", codes={1: "one", 3: "three", 5: "five", 7: "seven"}, may_be_missing=False)
 
 
-def test_retired_features_are_judged_by_their_own_rules_and_stand_where_the_version_has_them() -> None:
-    taken, scorable = as_taken(_side(), DECLARED, (OLD, A))
-    assert scorable.tolist() == [True, False, True, False]  # out of range, and missing
-    assert features_of(taken)[scorable].tolist() == [[4.0, 1.0], [5.0, 5.0]]
+@pytest.mark.parametrize(
+    ("declared", "fitted", "scorable", "taken"),
+    [
+        (DECLARED, (B,), [True] * 4, [[2], [np.nan], [6], [8]]),
+        (DECLARED, (OLD, A), [True, False, True, False], [[4, 1], [5, 5]]),  # out of range, and missing
+        (DECLARED, (CODED, B), [True, True, False, True], [[1, 2], [0, np.nan], [np.nan, 8]]),
+        (LOWER, (replace(A, low=3), B), [False, True, True, True], [[3, np.nan], [5, 6], [7, 8]]),
+        (
+            Declaration(Outcome("ill"), (ODD_CODES, B)),
+            (replace(ODD_CODES, codes={1: "one", 7: "seven"}), B),
+            [True, False, False, True],  # a code that the fit never saw
+            [[1, 2], [7, 8]],
+        ),
+    ],
+)
+def test_rows_are_judged_and_taken_by_the_rules_of_the_features_that_a_version_has(
+    declared: Declaration, fitted: Features, scorable: list[bool], taken: list[list[float]]
+) -> None:
+    found, are_scorable = as_taken(_side(), declared, fitted)
+    assert are_scorable.tolist() == scorable
+    np.testing.assert_array_equal(features_of(found)[are_scorable], np.array(taken, dtype=np.float32))
 
 
-def test_a_retired_category_may_be_missing_but_not_unknown() -> None:
-    taken, scorable = as_taken(_side(), DECLARED, (CODED, B))
-    assert scorable.tolist() == [True, True, False, True]
-    assert np.isnan(features_of(taken)[3, 0])
-
-
-def test_what_lies_below_the_range_of_the_fit_is_not_scorable_and_what_stands_at_its_end_is() -> None:
-    declared = Declaration(Outcome("ill"), (replace(A, low=-5), B))
+def test_a_value_that_stands_at_the_end_of_the_range_is_in_it_however_it_was_rounded() -> None:
     side = _side().assign(a=np.array([0.7, 0.6, -1, 7], dtype=np.float32))  # 0.7 as float32 is below 0.7
-    taken, scorable = as_taken(side, declared, (replace(A, low=0.7), B))
-    assert scorable.tolist() == [True, False, False, True]
-    assert features_of(taken).tolist()[3] == [7, 8]
-
-
-def test_a_code_that_the_fit_never_saw_is_not_scorable_where_it_may_not_be_missing() -> None:
-    coded = replace(CODED, name="a", codes={1: "one", 3: "three", 5: "five", 7: "seven"}, may_be_missing=False)
-    declared = Declaration(Outcome("ill"), (coded, B))
-    _, scorable = as_taken(_side(), declared, (replace(coded, codes={1: "one", 7: "seven"}), B))
-    assert scorable.tolist() == [True, False, False, True]
+    assert as_taken(side, LOWER, (replace(A, low=0.7), B))[1].tolist() == [True, False, False, True]
 
 
 def test_features_may_be_called_as_the_history_calls_its_own_columns_in_lower_case() -> None:

@@ -72,17 +72,6 @@ def test_they_add_up_to_the_prediction_less_the_background_s_mean(features: int)
     assert found.values.sum() == pytest.approx(bent(row[None])[0] - bent(background).mean(), abs=1e-9)
 
 
-def test_features_that_do_the_same_get_the_same_and_one_that_does_nothing_gets_nothing() -> None:
-    def alike(rows: Float32Array) -> Float64Array:
-        return 1 / (1 + np.exp(-(rows[:, 0] * rows[:, 2]).astype(float)))
-
-    row, background = np.array([1.5, 9, 1.5], np.float32), np.array([[0.5, 1, 0.5], [-2, 2, -2]], np.float32)
-    first, nothing, second = contributions(alike, row, background, seed=0).values
-    assert first == pytest.approx(second, abs=1e-12)
-    assert first > 0.05
-    assert nothing == 0
-
-
 def test_an_estimate_is_within_its_error_of_the_exact_values() -> None:
     row, background = rows_of(8, 31)[0], rows_of(8, 31)[1:]
     game = interventional(bent, row, background)
@@ -108,15 +97,6 @@ def test_of_an_additive_model_an_estimate_has_no_error() -> None:
     found = estimated(additive, 4, pairs=3, seed=1)
     assert found.values == pytest.approx(gains)
     assert found.errors == pytest.approx(np.zeros(4), abs=1e-12)
-
-
-def test_a_single_feature_has_all_of_it() -> None:
-    def steep(rows: Float32Array) -> Float64Array:
-        return 1 / (1 + np.exp(-rows[:, 0].astype(float)))
-
-    row, background = np.array([2], np.float32), np.array([[0], [1]], np.float32)
-    (found,) = contributions(steep, row, background, seed=0).values
-    assert found == pytest.approx(steep(row[None])[0] - steep(background).mean())
 
 
 def _model(rows: Float32Array) -> Float64Array:

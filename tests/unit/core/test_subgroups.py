@@ -232,17 +232,13 @@ def test_the_margin_is_in_the_measures_unit() -> None:
     assert decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.14)).reason is Reason.LOWER_LOG_LOSS
 
 
+def test_neither_a_first_champion_nor_a_loser_is_asked_about_subgroups() -> None:
+    first, loser = _contest(_right(90, 74), None), _contest(_right(70, 70), _right(70, 80))
+    for asked, reason in ((first, Reason.FIRST_CHAMPION), (loser, Reason.NOT_MORE_CORRECT)):
+        assert decide(asked, GateOptions(subgroup_margin=0.0)).reason is reason
+
+
 def test_only_the_test_set_s_rows_count_for_subgroups() -> None:
     assert decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=0.0)).reason is Reason.SUBGROUP_WORSE
     too_few_of_the_second = contests.changed(WINS_AT_ONE_SITE, InWindow=np.arange(200) < 149)
     assert decide(too_few_of_the_second, GateOptions(subgroup_margin=0.0)).reason is Reason.MORE_CORRECT
-
-
-def test_without_a_champion_no_subgroup_is_worse() -> None:
-    verdict = decide(_contest(_right(90, 74), None), GateOptions(subgroup_margin=0.0))
-    assert (verdict.reason, verdict.figures.worst_subgroup) == (Reason.FIRST_CHAMPION, None)
-
-
-def test_a_loser_stays_a_loser_whatever_its_subgroups() -> None:
-    verdict = decide(_contest(_right(70, 70), _right(70, 80)), GateOptions(subgroup_margin=0.0))
-    assert verdict.reason is Reason.NOT_MORE_CORRECT

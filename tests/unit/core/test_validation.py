@@ -61,45 +61,6 @@ def test_each_range_is_inclusive_and_holds_on_both_ends(feature) -> None:
     assert divided.fields == (feature.name,) * 2
 
 
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
-def test_null_zero_nan_and_infinity(feature) -> None:
-    null, zero = validate(_rows({feature.name: None}), FEATURES), validate(_rows({feature.name: 0.0}), FEATURES)
-    position = FEATURE_NAMES.index(feature.name)
-    if feature.may_be_missing:
-        assert np.isnan(null.features[0, position])
-    else:
-        assert null.reasons == (MISSING,)
-    if feature.zero_is_missing:
-        assert np.isnan(zero.features[0, position])
-    elif feature.low > 0:
-        assert zero.reasons == (OUT_OF_RANGE,)
-    else:
-        assert zero.features[0, position] == 0
-    not_finite = validate(_rows(*({feature.name: value} for value in (math.nan, math.inf, -math.inf))), FEATURES)
-    assert not_finite.reasons == (NOT_FINITE,) * 3
-    assert not_finite.fields == (feature.name,) * 3
-
-
-def test_the_first_broken_rule_by_column_counts() -> None:
-    divided = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}), FEATURES)
-    assert divided.reasons == (OUT_OF_RANGE, MISSING)
-    assert divided.fields == ("glucose", "age")
-    assert divided.rejected.tolist() == [0, 2]
-    assert divided.accepted.tolist() == [1]
-
-
-@given(st.lists(st.lists(st.floats() | st.none(), min_size=8, max_size=8), max_size=20))
-def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_finite_or_missing(table) -> None:
-    is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 8)
-    values = np.array([[0.0 if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 8)
-    divided = validate(Measurements(values, is_null).by_feature, FEATURES)
-    assert sorted([*divided.accepted, *divided.rejected]) == list(range(len(table)))
-    assert len(divided.reasons) == len(divided.fields) == len(divided.rejected)
-    assert not np.isinf(divided.features).any()
-    required = [not feature.may_be_missing for feature in FEATURES]
-    assert np.isfinite(divided.features[:, required]).all()
-
-
 _SMOKING = Feature(name="smoking", kind="category", codes={0: "never", 1: "former", 2: "current"}, may_be_missing=True)
 _CELLS = st.floats() | st.none() | st.integers(-1, 300).map(float)
 

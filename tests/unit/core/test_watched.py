@@ -111,16 +111,6 @@ def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> Non
     assert (psi.value, psi.rows, psi.state) == (None, 0, State.INSUFFICIENT_DATA)
 
 
-def test_where_all_rows_are_rejected_that_alarms_in_the_third_night() -> None:
-    kept = reference(np.random.default_rng(16), 378)
-    features = tuple((0,) * len(bins.counts) for bins in kept.features)
-    none = Tally(300, 0, 0, 0.0, features, (0,) * len(kept.probability.counts), {"out_of_range bmi": 300})
-    found = list(nights(kept, iter([none] * 3)))
-    assert list(map(_alarms, found)) == [set(), set(), {"rejected_out_of_range bmi"}]
-    states = {each.state for each in found[-1] if not each.figure.startswith("rejected")}
-    assert states == {State.INSUFFICIENT_DATA}
-
-
 NIGHTS = 9 * 7
 """So many are looked back at."""
 
@@ -233,12 +223,6 @@ def test_too_many_are_more_than_a_share_and_no_fewer_than_a_number(
 ) -> None:
     found = _night(predicted, Cause("", "missing", "age", without))
     assert (found.are_too_many(LIMITS), is_good(found, LIMITS)) == (too_many, good)
-
-
-def test_a_share_of_nothing_is_of_each_row() -> None:
-    found = _night(1_000, Cause("", "missing", "age", 1))
-    assert found.are_too_many(Limits(0.0, 1))
-    assert not is_good(found, Limits(0.0, 1))
 
 
 def test_a_pull_of_all_says_what_stands_and_one_of_a_part_what_comes_on_top() -> None:

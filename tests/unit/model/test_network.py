@@ -175,18 +175,6 @@ def test_both_forms_of_a_model_of_undeclared_numbers_say_the_same_and_run_no_cod
     assert parity(export(undeclared_model), undeclared_data.features, UNDECLARED, 0.5).passed
 
 
-def test_pieces_let_the_network_see_a_threshold(network, undeclared_data, undeclared_model) -> None:
-    def log_loss(model) -> float:
-        chosen = np.arange(len(undeclared_data.outcomes)) % 2 == 1
-        probability = np.asarray(model(undeclared_data.features[chosen]), dtype=np.float64)[:, 0]
-        return float(-np.log(np.where(undeclared_data.outcomes[chosen], probability, 1 - probability)).mean())
-
-    half = network.TrainingData(undeclared_data.features[::2], undeclared_data.outcomes[::2])
-    in_pieces = network.fit(replace(LEFT_TO_THE_FIT, l2_choices=()), UNDECLARED, half, seed=1)
-    whole = network.fit(replace(LEFT_TO_THE_FIT, l2_choices=(), rows_a_piece=0), UNDECLARED, half, seed=1)
-    assert log_loss(in_pieces) < log_loss(whole)
-
-
 def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces(preprocessing) -> None:
     features = np.full((200, 4), 4, dtype=np.float32)
     features[19:, 0] = np.nan

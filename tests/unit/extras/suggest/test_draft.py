@@ -74,12 +74,12 @@ NOTES = [f"Seen on day {n}, came back {DRAW.random()}" for n in range(ROWS)]
         (drawn("NA", "null", "None", "N/A"), "category"),
         ([None] * ROWS, "empty"),
         ([*MEASURED[:99], *[None] * (ROWS - 99)], "fewer than 100 rows have it"),
+        ([*MEASURED[:99], *["n/a"] * 99, *[None] * (ROWS - 198)], "fewer than 100 rows hold a number"),
         ([1] * 19 + [0] * (ROWS - 19), "the same value in all rows, or in all but fewer than 20 rows"),
         (NOTES, "free text, or a list of more than 50"),
         (drawn(*(f"word {chr(97 + n)}" for n in range(26))), "free text: too many of its words"),
         ([datetime(2020, 1, 1, 7) + timedelta(n) for n in range(ROWS)], "dates or times"),  # noqa: DTZ001
         ([f"{n % 28 + 1}.{n % 12 + 1}.1961" for n in range(ROWS)], "dates or times"),
-        ([19_610_101 + n % 28 for n in range(ROWS)], "dates, written as numbers"),
         ([time(7)] * ROWS, "neither number nor text"),
         ([[1]] * ROWS, "neither number"),
         ([float("nan")] * ROWS, "neither number"),
@@ -87,6 +87,7 @@ NOTES = [f"Seen on day {n}, came back {DRAW.random()}" for n in range(ROWS)]
         (list(range(5, ROWS + 5)), "an identifier or free text: different in each row"),
         ([f"{value}".replace(".", ",") for value in MEASURED], "decimals with a comma"),
         ([1e300 * value for value in MEASURED], "numbers beyond what a model carries"),
+        ([1e29 * value for value in MEASURED], "numbers beyond what a model carries"),
         ([1e-200 * value for value in MEASURED], "numbers beyond what a model carries"),
     ],
 )
@@ -119,20 +120,19 @@ def test_a_bound_is_not_moved_by_the_19_most_extreme_rows(rows: int) -> None:
     values = sorted(DRAW.gauss(100, 10) for _ in range(rows))
     found = range_of(np.array(values))
     assert found is not None
-    assert found.low < values[0] < values[-1] < found.high
-    assert all(len(f"{bound:g}".strip("-0.").replace(".", "")) <= 2 for bound in found[:2])
+    assert found[0] < values[0] < values[-1] < found[1]
+    assert all(len(f"{bound:g}".strip("-0.").replace(".", "")) <= 2 for bound in found)
     moved = range_of(np.array([-1e9] * 19 + values[19:-19] + [1e9] * 19))
     assert moved is not None
-    assert (moved.high, moved.below, moved.above) == (found.high, 19, 19)
+    assert moved[1] == found[1]
 
 
 def test_a_range_is_whole_where_the_numbers_are_and_begins_at_0_where_none_is_negative() -> None:
     counts = range_of(np.sort(np.array([DRAW.choice([0, 0, 1, 2, 5]) for _ in range(500)], float)))
-    assert counts is not None
-    assert (counts.low, counts.high) == (0, 13)
+    assert counts == (0, 13)
     degrees = range_of(np.sort(np.array([DRAW.gauss(0, 5) for _ in range(500)])))
     assert degrees is not None
-    assert degrees.low < -20
+    assert degrees[0] < -20
 
 
 @pytest.mark.parametrize(
