@@ -5,7 +5,7 @@ Each transaction says for itself what it depends on, whatever database and role 
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -71,17 +71,20 @@ def _is_here(host: str) -> bool:
 # which one is no reason to read none of the others.
 _UNKNOWN = 0
 """In the place of a type's number."""
-BEYOND_ALL_TIMES = "-infinity"
-"""Stands for a time that is none of Python's; a text, since it is none of them."""
+TOO_EARLY = "-infinity"
+"""Stands for what is before all times of Python; a text, since it is none of them."""
+_END = datetime.max.replace(tzinfo=UTC)
+_TOO_LATE = {"date": _END.date(), "timestamp": _END.replace(tzinfo=None), "timestamptz": _END}
+"""By type: stands for what is after all of them."""
 
 
 def take_all_values(connection: psycopg.Connection[Any]) -> None:
     """Let this connection read times of all years, and enumerations and the like as their texts."""
     connection.adapters.register_loader(_UNKNOWN, OfAnotherType)
-    for name in ("date", "timestamp", "timestamptz"):
+    for name, too_late in _TOO_LATE.items():
         for written in (Format.TEXT, Format.BINARY):
             usual = psycopg.adapters.get_loader(psycopg.adapters.types[name].oid, written)
-            connection.adapters.register_loader(name, _loader(usual, written))
+            connection.adapters.register_loader(name, _loader(usual, too_late, written))
 
 
 class OfAnotherType(Loader):
@@ -98,7 +101,7 @@ class OfAnotherType(Loader):
             return found
 
 
-def _loader(usual: Any, written: Format) -> type[Loader]:
+def _loader(usual: Any, too_late: date, written: Format) -> type[Loader]:
     class AllTimes(Loader):
         format = written
 
@@ -110,7 +113,11 @@ def _loader(usual: Any, written: Format) -> type[Loader]:
             try:
                 return self._load(data)
             except psycopg.DataError:
-                return BEYOND_ALL_TIMES
+                return TOO_EARLY if _is_early(bytes(data)) else too_late
+
+    def _is_early(data: bytes) -> bool:
+        # Binary it is a number of microseconds or days from the year 2000 on.
+        return data[0] > 127 if written is Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
 
     return AllTimes
 
