@@ -62,7 +62,7 @@ class Retaining:
     """How old what is removed must be."""
     dry_run: bool
     folder: Path | None
-    """Where the rows are moved to; None where they are not kept."""
+    """Where the rows are moved to; None if they are not kept."""
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:
@@ -164,7 +164,7 @@ class Archive:
     """The files of one table in a folder, numbered in the order in which they were made."""
 
     def __init__(self, connection: Connection, folder: Path, name: str, old: Old) -> None:
-        """Raises WrongUsage where the folder can't be made, or has files of another database."""
+        """Raises WrongUsage if the folder can't be made, or has files of another database."""
         self._name, self._folder = name, folder
         self._columns = list(old.table.c)
         self._keys = [column.name for column in old.table.primary_key.columns]
@@ -190,7 +190,7 @@ class Archive:
     def left_behind(self) -> Iterator[Moved]:
         """Read the last file's rows, of which some may be in the database still.
 
-        Raises WrongUsage where the file is none that was made for this database, ArchiveUnreadable where that can't be
+        Raises WrongUsage if the file is none that was made for this database, ArchiveUnreadable where that can't be
         told.
         """
         if self._last == 0:
@@ -216,9 +216,9 @@ class Archive:
         return len(self._rows) >= FILE_ROWS
 
     def write(self) -> tuple[Path, list[Moved]] | None:
-        """Write the next file, and return its path and rows; None where there is nothing to write.
+        """Write the next file, and return its path and rows; None if there is nothing to write.
 
-        Raises WrongUsage where it can't be written, ArchiveDiffers where it is not read as it was written.
+        Raises WrongUsage if it can't be written, ArchiveDiffers where it is not read as it was written.
         """
         if not self._rows:
             return None

@@ -48,7 +48,7 @@ class Sent:
     taken: list[bool]
     """Of each message whether the receiver has it."""
     problem: Problem | None
-    """None where it has them all."""
+    """None if it has them all."""
 
 
 def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seconds: int = SECONDS_TO_TAKE) -> Sent:

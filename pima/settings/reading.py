@@ -221,7 +221,7 @@ def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
 
 
 def source_url(environ: Mapping[str, str], name: str) -> str:
-    """The URL of a source. Raises WrongConfiguration where it is not given."""
+    """The URL of a source. Raises WrongConfiguration if it is not given."""
     url = secret(environ, url_variable(name))
     if url is None:
         what = f"the URL of the source {name} is not given"

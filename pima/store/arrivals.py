@@ -21,7 +21,7 @@ from pima.store.engine import any_differs, assigned, column, listed, redacted
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key"] | None
-"""By what a staged row is known to be one that we have; None where each is a new patient."""
+"""By what a staged row is known to be one that we have; None if each is a new patient."""
 VANISHED = "vanished"
 """The reason of a staged key of ours that its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -130,7 +130,7 @@ class Staging:
         self._session = self._database.session_id(self._connection)
 
     def require_session(self) -> None:
-        """Raises DatabaseUnusable where this transaction is another session's, which has no such table: a pool that
+        """Raises DatabaseUnusable if this transaction is another session's, which has no such table: a pool that
         hands each transaction to whatever session is free, as PgBouncer does with pool_mode = transaction."""
         if self._database.session_id(self._connection) != self._session:
             what = "two transactions of a pull came to two sessions of the server"
@@ -155,7 +155,7 @@ class Staging:
         """Bring rows in, and delete those that have vanished, of those that were there `so_far`.
 
         A row that is as it should be already is not touched; one that was deleted and is there again by its key has its
-        old id. Raises RowsContested where somebody else holds one.
+        old id. Raises RowsContested if somebody else holds one.
         """
         if within is not None:
             self._database.join_by_index(self._connection)

@@ -17,7 +17,7 @@ from pima.store.database import database_of
 
 @contextmanager
 def told_as_contested(connection: Connection) -> Iterator[None]:
-    """Raises RowsContested where what others hold, or wrote meanwhile, ends a statement: all since the last savepoint,
+    """Raises RowsContested if what others hold, or wrote meanwhile, ends a statement: all since the last savepoint,
     or the whole transaction, is to be given back then."""
     try:
         yield
@@ -43,7 +43,7 @@ Done = TypeVar("Done")
 
 
 def until_free(attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
-    """Try until an attempt ends well; each gives all back that it holds. Raises RowsContested where the
+    """Try until an attempt ends well; each gives all back that it holds. Raises RowsContested if the
     last one does, too."""
     for seconds in PAUSES_SECONDS:
         try:

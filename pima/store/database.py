@@ -66,7 +66,7 @@ class Database(Protocol):
     """The execution options by which all that a transaction reads is of one state."""
 
     def require_sound_url(self, url: URL, text: str, /) -> None:
-        """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
+        """Raises WrongConfiguration if a URL, or the text that it was read from, won't do."""
 
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
@@ -75,7 +75,7 @@ class Database(Protocol):
         """Make one of our errors of its driver's."""
 
     def contested(self, error: BaseException | None, /) -> str | None:
-        """Say in words what another transaction does to rows of patients that a statement writes, too; None where an
+        """Say in words what another transaction does to rows of patients that a statement writes, too; None if an
         error of the driver says something else."""
         return None
 
@@ -204,10 +204,10 @@ class Database(Protocol):
         """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
-        """Say what makes one of these tables more, or less, than its name says; None where nothing does."""
+        """Say what makes one of these tables more, or less, than its name says; None if nothing does."""
 
     def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
-        """Say what of the triggers on patients is not as `make_triggers` makes it for these features; None where all
+        """Say what of the triggers on patients is not as `make_triggers` makes it for these features; None if all
         is well."""
 
     def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
@@ -239,7 +239,7 @@ _DRIVERS = {
 
 
 def with_driver(url: URL) -> URL | None:
-    """The URL with the driver that pima uses; None where it names another, or no database that pima knows."""
+    """The URL with the driver that pima uses; None if it names another, or no database that pima knows."""
     name = _DRIVERS.get(url.drivername, url.drivername)
     return url.set(drivername=name) if name in _DRIVERS.values() else None
 

@@ -53,7 +53,7 @@ def redacted(url: URL) -> str:
 
 
 def require_file(url: URL) -> None:
-    """Raises DatabaseUnusable where connecting would make a new file, which is for migrate to do."""
+    """Raises DatabaseUnusable if connecting would make a new file, which is for migrate to do."""
     if database_at(url).is_a_file and not Path(url.database or "").exists():
         expected = "a file that is there, or a new one, made by python -m jobs.migrate"
         raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))

@@ -130,7 +130,7 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     """Delete all rows and count them, by the names of `ForgetResult`.
 
     `patients` go first: a batch that is being scored holds the entry of the queue, so that what it predicts is there
-    when predictions are deleted. Raises RowsKept where a clinic's trigger does not let them go.
+    when predictions are deleted. Raises RowsKept if a clinic's trigger does not let them go.
     """
     ids = sorted(found.ids)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
@@ -255,7 +255,7 @@ _LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}
 
 
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:
-    """The key up to which there are so many rows behind `after`, or all that there are; None where there are none."""
+    """The key up to which there are so many rows behind `after`, or all that there are; None if there are none."""
     behind = select(old.key).where(old.key > after).order_by(old.key)
     found = connection.scalar(behind.offset(rows - 1).limit(1))
     return connection.scalar(select(func.max(old.key)).where(old.key > after)) if found is None else found

@@ -108,7 +108,7 @@ class Rows:
 
 
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
-    """One block of them, of the lowest ids above one; None where there are none."""
+    """One block of them, of the lowest ids above one; None if there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
     return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
 

@@ -32,7 +32,7 @@ class Snapshot:
     sha256: str
     rows: int
     first_sha256: str | None = None
-    """What it was before rows were taken out; None where none were."""
+    """What it was before rows were taken out; None if none were."""
 
 
 _SNAPSHOT = fields_of(Snapshot, training_snapshots)
@@ -74,7 +74,7 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
-    """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
+    """The rows that version `number` was fitted on, unchecked; None if they are not kept any more."""
     row = connection.execute(select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)).first()
     return None if row is None else Snapshot(*row)
 
@@ -150,7 +150,7 @@ def keep_report(connection: Connection, html: str, kept: int) -> None:
 
 
 def newest_report(connection: Connection) -> str | None:
-    """The newest page; None where none was ever kept."""
+    """The newest page; None if none was ever kept."""
     html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
     return html
 
@@ -216,7 +216,7 @@ def ids_from_parquet(content: bytes) -> Int64Array:
 
 def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
     """Take the rows with these ids out of a snapshot, or, with `OF_IDS`, out of a list of ids; return what is left and
-    how many rows those are, None where none has one."""
+    how many rows those are, None if none has one."""
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():

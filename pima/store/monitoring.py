@@ -140,7 +140,7 @@ def newest_verdict(connection: Connection) -> MoveLine | None:
 
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:
-    """When a scheduler last said that it lives; None where none ever has."""
+    """When a scheduler last said that it lives; None if none ever has."""
     return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
 
 
@@ -162,7 +162,7 @@ class KeptTally:
 
     tally: "Tally"
     beyond: tuple[str, ...] | None
-    """The figures that were beyond their limits in the night as that run saw it; None where its rows were too few."""
+    """The figures that were beyond their limits in the night as that run saw it; None if its rows were too few."""
     recorded_at: datetime
 
 
@@ -296,7 +296,7 @@ _PULLS_LOOKED_AT = 1_000
 
 
 def newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures that the last run of scoring left; None where none of the last runs has left any."""
+    """The figures that the last run of scoring left; None if none of the last runs has left any."""
     found = _newest_of_runs(connection)
     return None if found is None else found[1]
 
@@ -319,7 +319,7 @@ def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
 
 
 def unpredicted_of(counts: Mapping[str, Any]) -> Unpredicted | None:
-    """The figures in a run's counts; None where it left none."""
+    """The figures in a run's counts; None if it left none."""
     return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
 
 
@@ -381,7 +381,7 @@ _WAITING_ABOVE = "SELECT count(*) FROM scoring_queue WHERE patient_id > :above"
 
 def never_queued(connection: Connection, above: int, highest: int, claimed: int | None) -> int:
     """Count the rows without an outcome and with an id above this one that have neither prediction, rejection nor queue
-    entry. `claimed` is how many rows of such ids the run has taken that asks; None where others took some, too.
+    entry. `claimed` is how many rows of such ids the run has taken that asks; None if others took some, too.
 
     To look at each of a million rows takes a third of the time that it takes to score them, so it is done only where
     there may be any: not where the run's rows and those that wait are all that there are.

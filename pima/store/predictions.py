@@ -59,7 +59,7 @@ _SAME_PROBABILITY = 1e-4
 
 
 def require_same_rows(connection: Connection, predictions: Predictions, model_version: int, run_id: int) -> None:
-    """Raises VersionUsedTwice where this model has predicted a version before, and predicts something else now."""
+    """Raises VersionUsedTwice if this model has predicted a version before, and predicts something else now."""
     ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
     made = dict(zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True))
     earlier = """

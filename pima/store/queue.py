@@ -180,7 +180,7 @@ _HIGHEST = " UNION ALL ".join(
 
 
 def require_counter_above_them(connection: Connection) -> None:
-    """Raises VersionCounterBehind where the counter is below versions that were drawn from it."""
+    """Raises VersionCounterBehind if the counter is below versions that were drawn from it."""
     # In one statement: on PostgreSQL rows that are seen have drawn before it, and the sequence is read as it is now.
     drawn, highest = connection.execute(
         text(f"""

@@ -60,14 +60,14 @@ def as_stored(declared: Declaration | Features) -> Any:
 
 
 def require_declared(configured: Declaration, stored: Declaration) -> None:
-    """Raises DeclarationDiffers where the settings say otherwise than the database."""
+    """Raises DeclarationDiffers if the settings say otherwise than the database."""
     what = first_difference(configured, stored)
     if what is not None:
         raise DeclarationDiffers(what=what)
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged where other features count by now than those that a command reads its rows by.
+    """Raises DeclarationChanged if other features count by now than those that a command reads its rows by.
 
     Asked behind `only_one_load`: whoever changes them waits for the loads that there are, and later ones see it.
     """
@@ -100,7 +100,7 @@ class StoredArtifact:
     """Bytes with the hash that was written beside them."""
 
     content: bytes | None
-    """None where they were pruned or lost."""
+    """None if they were pruned or lost."""
     sha256: str
     threshold: float
     features: Features
@@ -164,7 +164,7 @@ _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinn
 
 
 def read_champion(connection: Connection) -> Champion:
-    """The pointer, without a lock. Raises SchemaDiffers where it leads nowhere."""
+    """The pointer, without a lock. Raises SchemaDiffers if it leads nowhere."""
     return _champion(connection, _POINTER)
 
 
@@ -205,7 +205,7 @@ def record_move(connection: Connection, move: Move) -> None:
 
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
-    """The compiled form of a version, unchecked; None where there is no such version."""
+    """The compiled form of a version, unchecked; None if there is no such version."""
     # These columns alone: a scorer's role may read no other.
     return _artifact(connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256)
 
@@ -216,7 +216,7 @@ def features_of(connection: Connection, number: int) -> Features:
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
-    """The Keras form of a version, unchecked; None where there is no such version."""
+    """The Keras form of a version, unchecked; None if there is no such version."""
     return _artifact(connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256)
 
 
@@ -227,13 +227,13 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 
 
 def training_ids(connection: Connection, number: int) -> bytes | None:
-    """The ids of the rows that a version learned from; None where there is no such version."""
+    """The ids of the rows that a version learned from; None if there is no such version."""
     found: bytes | None = _of_version(connection, number, model_versions.c.training_ids)
     return found
 
 
 def reference(connection: Connection, number: int) -> dict[str, Any] | None:
-    """How the rows are distributed that a version learned from; None where there is no such version."""
+    """How the rows are distributed that a version learned from; None if there is no such version."""
     found: dict[str, Any] | None = _of_version(connection, number, model_versions.c.reference)
     return found
 
@@ -243,7 +243,7 @@ def _of_version(connection: Connection, number: int, column: Column[Any]) -> Any
 
 
 def version_before(connection: Connection, number: int) -> int | None:
-    """The version that the champion `number` replaced; None where it was the first.
+    """The version that the champion `number` replaced; None if it was the first.
 
     The ledger is replayed: each rollback undoes one promotion, so two in a row go back two versions, and the last one
     ends at the first champion.
@@ -267,7 +267,7 @@ def version_before(connection: Connection, number: int) -> int | None:
 def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
 ) -> Row[Any] | None:
-    """The verdict that these data and settings got against this champion; None where they were never judged."""
+    """The verdict that these data and settings got against this champion; None if they were never judged."""
     # A person's moves carry no fingerprints.
     statement = (
         select(*_LEDGER)
@@ -333,7 +333,7 @@ def list_versions(connection: Connection) -> list[VersionSummary]:
 
 
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
-    """One version; None where there is none."""
+    """One version; None if there is none."""
     row = connection.execute(select(*_SUMMARY).where(model_versions.c.number == number)).first()
     return None if row is None else VersionSummary(**row._mapping)
 
@@ -349,7 +349,7 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """The evidence beside the verdict on a version; None where there is none."""
+    """The evidence beside the verdict on a version; None if there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
@@ -367,13 +367,13 @@ class HoldoutRule:
 
 
 def holdout_rule(connection: Connection) -> HoldoutRule:
-    """The database's own rule. Raises SchemaDiffers where the row is gone."""
+    """The database's own rule. Raises SchemaDiffers if the row is gone."""
     columns = installation.c.holdout_salt, installation.c.holdout_share
     return HoldoutRule(*first_row(connection, select(*columns), "installation"))
 
 
 def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
-    """Raises WrongConfiguration where the settings name another salt or share than the database was made with."""
+    """Raises WrongConfiguration if the settings name another salt or share than the database was made with."""
     if settings.salt and settings.salt != kept.salt:
         what = "holdout.salt differs from the salt that this database was made with"
         expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"

@@ -54,7 +54,7 @@ def came_true(connection: Connection, newest: int) -> list[CameTrue]:
 
 
 def none_is_left_out_since(connection: Connection, newest: int) -> datetime | None:
-    """Outcomes that came later than this are all among the `newest`; None where there are no others."""
+    """Outcomes that came later than this are all among the `newest`; None if there are no others."""
     statement = text(f"""
         SELECT labelled_at FROM patients WHERE {IS_LABELLED} ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
     found: datetime | None = connection.scalar(statement.columns(labelled_at=Timestamp()), {"newest": newest})

@@ -101,7 +101,7 @@ class Run:
 def start_run(
     connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str, attempt: int = 1
 ) -> int | None:
-    """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
+    """Open a run and return its id; None if its tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
     # The run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
     statement = insert_unless_tick_is_taken(connection).values(status=Status.RUNNING, counts={}, **row)
@@ -174,7 +174,7 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """The fence of a lease that is free or has run out; None where someone holds it."""
+    """The fence of a lease that is free or has run out; None if someone holds it."""
     now = clock(connection)
     values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
     # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
@@ -248,7 +248,7 @@ class ChildEnd:
     """How a child process ended."""
 
     exit_code: int | None
-    """None where a signal ended it."""
+    """None if a signal ended it."""
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
@@ -267,7 +267,7 @@ class Crashed:
 
 
 def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str | None:
-    """Take over the run that a scheduler opened for this process; its trigger, None where there is no such open run."""
+    """Take over the run that a scheduler opened for this process; its trigger, None if there is no such open run."""
     statement = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.job == job, runs.c.status == Status.RUNNING)

@@ -63,7 +63,7 @@ def require_schema(engine: Engine) -> Declaration:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that Alembic recorded; None where there is no schema."""
+    """The revision that Alembic recorded; None if there is no schema."""
     if connection.scalar(text(database_of(connection).revision_table)) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -113,9 +113,9 @@ class Migrated:
     """A schema before and after `migrate`."""
 
     before: str | None
-    """The revision that was found; None where there was no schema."""
+    """The revision that was found; None if there was no schema."""
     made_anew: str | None
-    """What was wrong with the triggers of a schema that was at the head already; None where nothing was."""
+    """What was wrong with the triggers of a schema that was at the head already; None if nothing was."""
 
 
 def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED) -> Migrated:
@@ -123,7 +123,7 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
 
     One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's salt
     and share, and what is declared, go into a new database; an existing one keeps its own, and another is an error.
-    `declared` None takes what is declared there; raises SchemaMissing where nothing is.
+    `declared` None takes what is declared there; raises SchemaMissing if nothing is.
     """
     with writing(engine) as connection:
         database = database_of(connection)
@@ -225,7 +225,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def require_room(connection: Connection, names: Iterable[str]) -> None:
-    """Raises WrongConfiguration where somebody else's column has one of these names, in whatever case: SQLite takes the
+    """Raises WrongConfiguration if somebody else's column has one of these names, in whatever case: SQLite takes the
     two for one."""
     found = database_of(connection).columns(connection, WITH_FEATURES)
     theirs = {each.lower(): each for each in found}
@@ -261,7 +261,7 @@ def begin_installation(connection: Connection, settings: HoldoutSettings) -> Non
 
 
 def require_roles(engine: Engine) -> None:
-    """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
+    """Raises WrongUsage if the database knows no roles, before it is asked for anything, or lacks some that whoever
     asks may not make."""
     if database_of(engine).is_a_file:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")

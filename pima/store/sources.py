@@ -19,13 +19,13 @@ class LastPull:
     fingerprint: str
     """Of the settings and the declaration by which all of it was compared last."""
     changed_up_to: str | None
-    """The highest time of change in the source at the last pull that was completed; None where none is known."""
+    """The highest time of change in the source at the last pull that was completed; None if none is known."""
     compared_whole_at: datetime | None
     """When the last pull began that compared all of it and was completed; None since another such pull has begun."""
 
 
 def last_pull(connection: Connection, source: str) -> LastPull | None:
-    """The state that the last pull of a source left; None where it was never pulled."""
+    """The state that the last pull of a source left; None if it was never pulled."""
     row = connection.execute(select(*fields_of(LastPull, source_pulls)).where(source_pulls.c.source == source)).first()
     return None if row is None else LastPull(**row._mapping)
 
@@ -156,7 +156,7 @@ class RejectedRow:
 
 
 def rejected_row(connection: Connection, source: str, source_key: str) -> RejectedRow | None:
-    """Find one row by its key; None where it can be taken in, or was never seen."""
+    """Find one row by its key; None if it can be taken in, or was never seen."""
     table = source_rejections.c
     row = connection.execute(
         select(table.reason, table.field, table.since).where(table.source == source, table.source_key == source_key)

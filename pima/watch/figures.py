@@ -35,7 +35,7 @@ class ServiceFigures:
     """By the database's clock."""
     champion: Champion
     version: VersionSummary | None
-    """The champion's; None where there is none."""
+    """The champion's; None if there is none."""
     last_verdict: str | None
     """What the newest retraining said; None before the first."""
     waiting: Waiting

@@ -72,7 +72,7 @@ def serve_metrics(
     """Listen in a thread, where a port is set; `sources` are the names of those to tell of, `limits` how many rows may
     have no prediction.
 
-    Raises WrongConfiguration where the port can't be had.
+    Raises WrongConfiguration if the port can't be had.
     """
     if settings.port == 0:
         return
@@ -103,7 +103,7 @@ class DatabaseFigures(Collector):
         yield from found or ()
 
     def _in_turn(self) -> list[Metric] | None:
-        """Read all others; None where the database could not be read."""
+        """Read all others; None if the database could not be read."""
         try:
             with self._turn, reading(self._engine) as connection:
                 found = read_figures(connection, self._sources, self._limits)

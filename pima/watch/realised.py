@@ -31,7 +31,7 @@ class Week:
     """The week's, in UTC."""
     outcomes: int
     correct: int | None
-    """Predictions that came true; None where the week may not be shown."""
+    """Predictions that came true; None if the week may not be shown."""
     share: Figure | None
     predicted: float | None
     observed: float | None
@@ -77,7 +77,7 @@ class VersionWeek:
     estimated_accuracy: Figure
     """Of all the predictions, if the probabilities hold."""
     realised: Realised | None
-    """Of those with an outcome; None where they are too few to be shown, or could be told by the others."""
+    """Of those with an outcome; None if they are too few to be shown, or could be told by the others."""
 
 
 def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES) -> list[VersionWeek]:

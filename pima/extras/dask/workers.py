@@ -84,7 +84,7 @@ class Workers:
 
     def fit(self, lacks: Callable[[Any], str], told: object) -> int:
         """How many may take part, once `lacks` has found nothing on any, with what it is told. Raises ClusterAway
-        where there are none, ClusterUnfit where any can't do it."""
+        if there are none, ClusterUnfit where any can't do it."""
         found = self._asked(partial(self.client.run, _lacks, _release(), lacks, told, on_error="return"))
         if not found:
             raise ClusterAway(what="it has no workers")

@@ -110,7 +110,7 @@ def _unreadable(error: OSError) -> str:
 
 
 def require_unchanged(place: Place, input_file: InputFile) -> None:
-    """Raises DatasetRefused where a file is not the one that was looked at, or no more."""
+    """Raises DatasetRefused if a file is not the one that was looked at, or no more."""
     try:
         is_as_it_was = place.version(input_file.path) == input_file.version
     except OSError:
@@ -221,7 +221,7 @@ class Facts:
 
 
 def read_facts(place: Place, path: str) -> Facts | None:
-    """Read the facts of a file that is there; None where it is none of ours."""
+    """Read the facts of a file that is there; None if it is none of ours."""
     try:
         with place.open(path) as file:
             found = pq.read_metadata(file).metadata or {}
@@ -258,7 +258,7 @@ class Output:
     def finished(self, parts: Sequence[Part]) -> dict[str, Facts]:
         """Find the parts that are there, by name.
 
-        Raises OtherOutputThere where another model's, another input's or somebody else's files are there, WrongUsage
+        Raises OtherOutputThere if another model's, another input's or somebody else's files are there, WrongUsage
         where they can't be listed.
         """
         planned = {f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)}

@@ -106,7 +106,7 @@ Place = Disks | Storage
 
 
 def place_of(dataset: str) -> tuple[Place, str]:
-    """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
+    """The storage that a dataset is in, and its path there. Raises WrongUsage if a URL needs what is missing."""
     if "://" not in dataset:
         return Disks(), dataset
     try:

@@ -171,7 +171,7 @@ class PostgreSQL(Database):
     contested = staticmethod(errors.contested)
 
     def require_sound_url(self, url: URL, text: str) -> None:
-        """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
+        """Raises WrongConfiguration if the URL was not read as it was meant, or has options that libpq does not
         know."""
         # A part of the password would be taken for the host, the database or an option, and be shown.
         if text.count("@") > 1 or "@" in (url.database or ""):
@@ -270,7 +270,7 @@ class PostgreSQL(Database):
         return scoring
 
     def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
-        """The ids of the patients `p` that meet a condition; None where they are many.
+        """The ids of the patients `p` that meet a condition; None if they are many.
 
         In it {within} becomes a further condition of the predictions `d`, which ids those can have.
         """

@@ -33,7 +33,7 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
-    """Say what makes a table more, or less, than the rows that pima relies on; None where nothing does."""
+    """Say what makes a table more, or less, than the rows that pima relies on; None if nothing does."""
     rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
     return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
 
@@ -85,7 +85,7 @@ def _placed(script: str, schema: str) -> str:
 
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
-    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None where all is well."""
+    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is well."""
     script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {row.tgname: row for row in connection.execute(_CATALOGUE["triggers"])}

@@ -57,7 +57,7 @@ class SQLite(Database):
     is_a_file = True
 
     def require_sound_url(self, url: URL, _text: str) -> None:
-        """Raises WrongConfiguration where the URL names no file, or has options."""
+        """Raises WrongConfiguration if the URL names no file, or has options."""
         if url.database in (None, "", ":memory:"):
             raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
         if url.query:

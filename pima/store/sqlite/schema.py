@@ -70,7 +70,7 @@ def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
 
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
-    """Say which trigger is not as `make_triggers` makes it, or is somebody else's; None where all is well."""
+    """Say which trigger is not as `make_triggers` makes it, or is somebody else's; None if all is well."""
     there = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
     found = {row.name: row for row in connection.execute(there)}
     for (name, table), statement in _expected_triggers(features).items():
