@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.core.source import PLAIN_NAME, Source
-from pima.errors import FileRefused, NothingToSuggest, WrongUsage
+from pima.errors import FileRefused, WrongUsage
 from pima.extras.suggest.draft import draft_of
 from pima.extras.suggest.draft_text import as_toml
 from pima.extras.suggest.tables import Table, fault_of, table_of
@@ -37,7 +37,7 @@ def _work(command: Command) -> Result:
         table = _file(given.file) if given.source is None else _source(command)
         draft = fault_of(table) or draft_of(table)
     if isinstance(draft, str):
-        raise NothingToSuggest(table=table.called, why=draft)
+        raise _nothing(table.called, draft)
     text = as_toml(draft)
     if given.out is not None:
         with whole_file(given.out, "--out") as file:
@@ -46,12 +46,16 @@ def _work(command: Command) -> Result:
     return {**found, "refused": len(draft.refused), "out": given.out and str(given.out), "draft": text}
 
 
+def _nothing(table: object, why: object) -> WrongUsage:
+    return WrongUsage(what=f"{table}: nothing can be suggested. {why}")
+
+
 def _file(path: Path) -> Table:
     try:
         with table_of_file(path) as opened:
             return table_of(opened.called, None, opened.names, opened.blocks)
     except FileRefused as error:
-        raise NothingToSuggest(table=error.facts["file"], why=error.facts["report"]) from None
+        raise _nothing(error.facts["file"], error.facts["report"]) from None
 
 
 def _source(command: Command) -> Table:
@@ -68,7 +72,7 @@ def _source(command: Command) -> Table:
         with table_of_source(engine, source) as opened:
             if looks_like_ours(source, opened.names or ()):
                 why = "It is pima's own, so its rows need no [[source]]. Expected a table or view of yours."
-                raise NothingToSuggest(table=opened.called, why=why)
+                raise _nothing(opened.called, why)
             return table_of(opened.called, source, opened.names, opened.blocks)
     finally:
         engine.dispose()

@@ -27,11 +27,6 @@ class ArtifactDamaged(PimaError):
     note = "Find out what changed the bytes: the disk, or a person."
 
 
-class ResultNotWritten(PimaError):
-    """The result could not be written to standard output: {why}. What the command had to change is changed. Make room,
-    or send the output elsewhere; `python -m jobs.status` shows the last runs."""
-
-
 class Unhealthy(PimaError):
     """Not healthy: {reasons}"""
 

@@ -30,12 +30,6 @@ class FileRefused(WrongError):
     )
 
 
-class NothingToSuggest(WrongError):
-    """{table}: nothing can be suggested. {why}"""
-
-    note = "It asks for 100 rows, columns with names, and one column that can be a feature."
-
-
 class FileLoadedBefore(WrongError):
     """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
     every patient a second time. Nothing was loaded. If you mean to, add --again."""

@@ -10,7 +10,6 @@ for its end, writes that down and tells of it, since a step may hang meanwhile; 
 on a queue. The main thread speaks to no database, so that a signal is passed on at once, however long that is silent.
 """
 
-import random
 import socket
 import threading
 import time
@@ -240,9 +239,8 @@ class Scheduler:
         if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
             self._on_end(due.job, final)
             return None
-        # Twice as long each time, and not at the same moment as everybody else.
-        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
-        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
+        wait = self._settings.retry_seconds * 2**due.retries
+        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=wait)
         not_before = self._clock() + timedelta(seconds=wait)
         return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 

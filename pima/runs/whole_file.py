@@ -47,9 +47,9 @@ def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
     """A new one, for its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there
     already, or where it can't be written."""
-    if path.exists():
-        raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
     try:
+        if path.exists():
+            raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
         with written_aside(path) as file:
             yield file
     except OSError as error:

@@ -4,43 +4,37 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pima.settings.reading import database_url, read_settings, source_url
 from tests.support.shipped import ROOT
 
-COMPOSE = (ROOT / "compose.yaml").read_text()
-OUTSIDE = (ROOT / "compose.outside.yaml").read_text()
-SOURCE = (ROOT / "compose.source.yaml").read_text()
+COMPOSE, OUTSIDE, SOURCE = (
+    yaml.safe_load((ROOT / f"compose{name}.yaml").read_text()) for name in ("", ".outside", ".source")
+)
 
 
-def _block(start: str) -> str:
-    """The line that begins so and those indented below it."""
-    found = re.search(rf"^( *){re.escape(start)}.*\n((\1 .*)?\n)+", COMPOSE, re.MULTILINE)
-    assert found is not None, start
-    return found[0]
-
-
-SERVICES = re.findall(r"^  (\w+):$", _block("services:"), re.MULTILINE)
+def _environment(*files: dict[str, Any], secrets: Path) -> dict[str, str]:
+    """The scheduler's, with its secrets in this folder."""
+    given = {name: value for file in files for name, value in file["services"]["scheduler"]["environment"].items()}
+    return {name: value.replace("/run/secrets", str(secrets)) for name, value in given.items()}
 
 
 def test_images_are_named_by_their_full_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    ours, postgresql = re.findall(r"image: (.*)", COMPOSE)
-    assert ours == f"pima:{version}"
-    assert re.fullmatch(r"\$\{POSTGRES_IMAGE:-postgres:\d+\.\d+\}", postgresql)
+    assert COMPOSE["x-pima"]["image"] == f"pima:{version}"
+    assert re.fullmatch(r"\$\{POSTGRES_IMAGE:-postgres:\d+\.\d+\}", COMPOSE["x-postgresql"]["image"])
     assert re.search(r"^ARG BASE=python:\d+\.\d+\.\d+-slim$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", COMPOSE["services"])
 def test_each_service_is_limited_and_its_log_too(service: str) -> None:
-    merged = re.search(r"<<: \*(pima|postgresql)$", _block(f"  {service}:"), re.MULTILINE)
-    assert merged is not None
-    shared = _block(f"x-{merged[1]}: &{merged[1]}")
-    for limit in ("mem_limit: ", "cpus: ", "logging: *logging", "read_only: true", "cap_drop: [ALL]"):
-        assert limit in shared
-    assert "max-size: " in _block("x-logging: &logging")
+    told = COMPOSE["services"][service]
+    assert {"mem_limit", "cpus"} <= told.keys()
+    assert (told["read_only"], told["cap_drop"], "max-size" in told["logging"]["options"]) == (True, ["ALL"], True)
 
 
 @pytest.fixture
@@ -51,12 +45,11 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def test_each_secret_that_is_mounted_is_drawn(secrets: Path) -> None:
-    mounted = re.findall(r"^  (\w+): \{file: secrets/(\w+)\}$", COMPOSE + OUTSIDE, re.MULTILINE)
-    assert all(name == file for name, file in mounted)
-    drawn = {path.name for path in secrets.iterdir()}
-    assert {name for name, _ in mounted} <= drawn
-    used = set(re.findall(r"(?:secrets: \[|, |- )(\w+_(?:urls?|password))\b", COMPOSE + OUTSIDE))
-    assert used == {name for name, _ in mounted}
+    for files in ((COMPOSE,), (COMPOSE, OUTSIDE)):
+        named = {name: told["file"] for file in files for name, told in file["secrets"].items()}
+        assert named == {name: f"secrets/{name}" for name in named}
+        used = {name for file in files for service in file["services"].values() for name in service.get("secrets", ())}
+        assert used == named.keys() <= {path.name for path in secrets.iterdir()}
 
 
 def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secrets: Path) -> None:
@@ -84,10 +77,9 @@ def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secret
 
 
 def test_the_file_with_a_way_out_sets_what_pima_reads(secrets: Path) -> None:
-    lines = re.findall(r'^      (PIMA_\w+): "?([^"\n]+)"?$', OUTSIDE, re.MULTILINE)
-    environ = {name: value.replace("/run/secrets", str(secrets)) for name, value in lines}
+    environ = _environment(OUTSIDE, secrets=secrets)
     metrics, ping = read_settings(None, environ).metrics, read_settings(None, environ).ping
-    assert f"127.0.0.1:{metrics.port}:{metrics.port}" in OUTSIDE
+    assert OUTSIDE["services"]["scheduler"]["ports"] == [f"127.0.0.1:{metrics.port}:{metrics.port}"]
     assert metrics.address == "0.0.0.0"  # noqa: S104 (of a container, whose port is published on 127.0.0.1)
     assert (ping.score_url, ping.retrain_url, ping.pull_url) == ("", "", "")
     (secrets / "ping_score_url").write_text("https://ping.example.org/a\n")
@@ -100,11 +92,9 @@ def test_the_file_with_a_source_passes_the_url_of_the_one_that_the_settings_show
     config.write_text(re.sub(r"^# ?", "", "".join(shown[1:]), flags=re.MULTILINE))
     url = "postgresql+psycopg://reader:word@records.example.org/records?sslmode=verify-full"
     (secrets / "source_clinic_url").write_text(f"{url}\n")
-    (mounted,) = re.findall(r"^  (\w+): \{file: secrets/(\w+)\}$", SOURCE, re.MULTILINE)
-    assert mounted == ("source_clinic_url", "source_clinic_url")
-    assert "    secrets: [source_clinic_url]\n" in SOURCE
-    lines = re.findall(r"^      (PIMA_\w+): (\S+)$", _block("  scheduler:") + SOURCE, re.MULTILINE)
-    environ = {name: value.replace("/run/secrets", str(secrets)) for name, value in lines}
+    assert SOURCE["secrets"] == {"source_clinic_url": {"file": "secrets/source_clinic_url"}}
+    assert SOURCE["services"]["scheduler"]["secrets"] == ["source_clinic_url"]
+    environ = _environment(COMPOSE, SOURCE, secrets=secrets)
     (source,) = read_settings(config, environ).sources
     assert source_url(environ, source.name) == url
     assert "//pima_loader:" in database_url(environ, "pull")

@@ -320,15 +320,6 @@ def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
 
 
 @on_sqlite
-def test_a_source_that_is_declared_no_more_is_told_of_no_more(service: Service) -> None:
-    service.clinic.insert(60, seed=2, **WRONG_UNIT)
-    service.night()
-    assert service.told().startswith("60 of the 60 rows")
-    assert call(service.database, "score").exit_code == 0
-    assert service.told() == ""
-
-
-@on_sqlite
 def test_it_goes_on_when_old_runs_and_rejections_are_removed(service: Service) -> None:
     database = service.database
     service.clinic.insert(60, seed=2, **WRONG_UNIT)

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.support.databases import Database, call, clean_environ
+from tests.support.pages import PAGES, blocks
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import trained_once
 
@@ -27,19 +27,6 @@ MAY_NOT_RUN = {
     "it needs your rows",
     "it runs until it is stopped",
 }
-PAGES = {str(page.relative_to(ROOT)): page for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))}
-
-
-class Block(NamedTuple):
-    """What stands between two fences: the words behind the first, and the text."""
-
-    info: str
-    text: str
-
-
-def blocks(page: str) -> list[Block]:
-    """Those of a page's text."""
-    return [Block(*each) for each in re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)]
 
 
 def runnable(page: Path) -> list[str]:

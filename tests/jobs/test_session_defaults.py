@@ -1,16 +1,13 @@
 """What a database or a role defaults to for its sessions and transactions is nothing to ours: each says its own."""
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
-from pima.errors import NoChampion
-from pima.runs.recorded_run import recorded_run
-from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, reading, writing
+from pima.store.engine import reading, writing
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
 from tests.support.databases import Database, Ended, call
@@ -118,17 +115,3 @@ def _predictions(database: Database) -> list[tuple[Any, ...]]:
         SELECT patient_id, {probability}, predicted_class, {threshold} FROM predictions
         WHERE model_version = 1 ORDER BY patient_id""")
     return found
-
-
-END_ALL = """
-    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-
-
-def test_a_run_whose_idle_sessions_were_ended_is_closed(postgresql: Database) -> None:
-    engine = make_engine(postgresql.url, DatabaseSettings())
-    with suppress(NoChampion), recorded_run(engine, "score", None, dry_run=False):
-        assert postgresql.execute(END_ALL) != []
-        raise NoChampion(what="1 row on the queue")
-    engine.dispose()
-    assert postgresql.execute("SELECT status, error_code FROM runs") == [("refused", "no_champion")]

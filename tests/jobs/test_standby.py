@@ -85,16 +85,7 @@ READING = [
     ("models", "card", "1"),
     ("alert", "--dry-run"),
 ]
-WRITING = [
-    ("score",),
-    ("score", "--dry-run"),
-    ("requeue",),
-    ("retrain",),
-    ("migrate",),
-    ("models", "promote", "2", "--reason", "none"),
-    ("forget", "1", "--reason", "asked"),
-    ("retain", "--older-than", "200"),
-]
+WRITING = [("score",), ("score", "--dry-run"), ("requeue",), ("retrain",), ("migrate",)]
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)

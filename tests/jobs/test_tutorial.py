@@ -11,8 +11,8 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.jobs.test_page_commands import Block, blocks
 from tests.support.databases import clean_environ
+from tests.support.pages import Block, blocks
 from tests.support.shipped import ROOT, SHIPPED
 
 TUTORIAL, COMPARISON, OWN_DATABASE = "start/tutorial.md", "do/compare-with-your-score.md", "start/my-database.md"

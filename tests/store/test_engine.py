@@ -275,20 +275,6 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
     assert VALUE not in everything_told_by(error)
 
 
-def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Database) -> None:
-    def load() -> None:
-        with writing(postgresql.engine) as connection:
-            staging = Staging(connection, FEATURE_NAMES, None)
-            staging.make()
-            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-            postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})
-            staging.append(pd.DataFrame({"glucose": [100.0]}), "line")
-
-    error = error_of(load)
-    assert isinstance(error, DatabaseAway)
-    assert error.exit_code == TRY_AGAIN_LATER
-
-
 # ---- transactions ---------------------------------------------------------------------------------------------------
 
 
@@ -393,12 +379,6 @@ def test_a_password_with_a_bare_at_sign_is_refused_and_no_part_of_it_shown(url: 
     with pytest.raises(WrongConfiguration, match="%40") as caught:
         parse_url(url)
     assert "CANARY" not in str(caught.value)
-
-
-@pytest.mark.parametrize("hidden", ["host%3D192.0.2.9", "service%3Dclinic"])
-def test_no_option_holds_a_connection_string(hidden: str) -> None:
-    with pytest.raises(WrongConfiguration, match="unknown option"):
-        parse_url(f"postgresql:///db?conninfo={hidden}")
 
 
 def test_a_password_with_every_sign_stays_whole() -> None:

@@ -143,23 +143,6 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
 # ---- the pointer ----------------------------------------------------------------------------------------------------
 
 
-def test_every_change_of_the_pointer_counts(database: Database) -> None:
-    number = add_version(database)
-    seen = []
-    for model_version, pinned in ((number, False), (number, True), (number, False), (None, False)):
-        with writing(database.engine) as connection:
-            before = registry.lock_champion(connection)
-            registry.set_champion(connection, model_version, pinned)
-            seen.append((before, registry.read_champion(connection)))
-    assert [before for before, _ in seen] == [
-        Champion(None, 0, False),
-        Champion(number, 1, False),
-        Champion(number, 2, True),
-        Champion(number, 3, False),
-    ]
-    assert seen[-1][1] == Champion(None, 4, False)
-
-
 def test_the_champion_is_one_and_names_a_version_that_exists(database: Database) -> None:
     number = add_version(database)
     with writing(database.engine) as connection:

@@ -150,12 +150,6 @@ def test_emptying_the_table_empties_the_queue_and_no_version_comes_twice(
     assert len(set(seen)) == len(seen) == 12
 
 
-def test_a_drawn_id_is_never_drawn_again(database: Database) -> None:
-    first = insert_patients(database, 3)
-    database.execute("DELETE FROM patients")
-    assert min(insert_patients(database, 3)) > max(first)
-
-
 # ---- insert or update -----------------------------------------------------------------------------------------------
 
 
@@ -274,19 +268,6 @@ def test_no_outcome_is_known_before_it_is(database: Database) -> None:
         database.execute("DELETE FROM patients")
 
 
-def test_a_table_that_is_emptied_and_loaded_again_with_all_columns_has_other_versions(database: Database) -> None:
-    insert_patients(database, 3)
-    insert_patients(database, 3, outcome=1, labelled_at=LONG_AGO)
-    before = database.value("SELECT max(version) FROM patients")
-    database.execute("CREATE TABLE a_copy AS SELECT * FROM patients")
-    database.execute("UPDATE a_copy SET glucose = glucose + 1")
-    database.execute("DELETE FROM patients" if database.kind == "sqlite" else "TRUNCATE patients")
-    database.execute("INSERT INTO patients SELECT * FROM a_copy")
-    assert database.value("SELECT min(version) FROM patients") > before
-    assert database.value(f"SELECT count(*) FROM patients WHERE labelled_at = '{LONG_AGO}'") == 3
-    assert_queue_is_true(database)
-
-
 def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Database) -> None:
     rows = insert_patients(database, 8) + insert_patients(database, 8, outcome=0)
     ways = product(["", "glucose = 150, outcome = 1, "], ["999", "1"])
@@ -315,11 +296,6 @@ def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database)
     versions = postgresql.execute("SELECT version FROM patients ORDER BY id")
     postgresql.execute("UPDATE patients SET glucose = glucose")  # NaN is not distinct from NaN
     assert postgresql.execute("SELECT version FROM patients ORDER BY id") == versions
-
-
-def test_infinity_waits_for_the_scorers_judgement_on_sqlite(sqlite: Database) -> None:
-    sqlite.execute("INSERT INTO patients (glucose, age) VALUES (9e999, -9e999)")
-    assert sqlite.execute("SELECT glucose, age FROM scoring_queue") == [(float("inf"), float("-inf"))]
 
 
 # ---- two writers at once --------------------------------------------------------------------------------------------
@@ -396,40 +372,22 @@ def acting_as(database: Database, role: str) -> Iterator[Connection]:
         yield connection
 
 
-@pytest.mark.parametrize(
-    ("right", "statement"),
-    [("INSERT", f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"), ("TRUNCATE", "TRUNCATE patients")],
+OTHER_QUEUES = (
+    "CREATE SCHEMA evil",
+    "CREATE TABLE evil.scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
+    "CREATE SEQUENCE evil.patient_version",
+    "GRANT ALL ON SCHEMA evil TO PUBLIC",
+    "CREATE TEMPORARY TABLE scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
+    "GRANT ALL ON evil.scoring_queue, scoring_queue TO PUBLIC",
+    "SET LOCAL search_path = evil",
 )
-def test_one_right_on_patients_is_enough(postgresql: Database, etl: str, right: str, statement: str) -> None:
-    insert_patients(postgresql, 1)
-    postgresql.execute(f"GRANT {right} ON patients TO {etl}")
-    with acting_as(postgresql, etl) as connection:
-        connection.execute(text(statement))
-    assert_queue_is_true(postgresql)
 
 
-OTHER_QUEUES = {
-    "another schema": (
-        "CREATE SCHEMA evil",
-        "CREATE TABLE evil.scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
-        "CREATE SEQUENCE evil.patient_version",
-        "GRANT ALL ON SCHEMA evil TO PUBLIC",
-        "GRANT ALL ON evil.scoring_queue TO PUBLIC",
-        "SET LOCAL search_path = evil",
-    ),
-    "a temporary table": (
-        "CREATE TEMPORARY TABLE scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
-        "GRANT ALL ON scoring_queue TO PUBLIC",
-    ),
-}
-
-
-@pytest.mark.parametrize("other", OTHER_QUEUES)
-def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, etl: str, other: str) -> None:
+def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, etl: str) -> None:
     insert_patients(postgresql, 3)  # ids 1 to 3
     postgresql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON patients TO {etl}")
     with writing(postgresql.engine) as connection:
-        for statement in OTHER_QUEUES[other]:
+        for statement in OTHER_QUEUES:
             connection.execute(text(statement))
         connection.execute(text(f"SET LOCAL ROLE {etl}"))
         for statement in (
@@ -440,9 +398,9 @@ def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, 
         ):
             connection.execute(text(statement))
         connection.execute(text("RESET ROLE"))
-        slipped = connection.execute(text("SELECT count(*) FROM scoring_queue")).scalar_one()
-        right = connection.execute(text("SELECT count(*) FROM public.scoring_queue")).scalar_one()
-    assert (right, slipped) == (2, 0)
+        queues = ("public.scoring_queue", "evil.scoring_queue", "pg_temp.scoring_queue")
+        found = [connection.scalar(text(f"SELECT count(*) FROM {name}")) for name in queues]
+    assert found == [2, 0, 0]
     waiting = f"SELECT patient_id, patient_version, {COLUMNS} FROM public.scoring_queue ORDER BY 1"
     assert postgresql.execute(waiting) == unlabelled(postgresql)
 

@@ -140,38 +140,6 @@ def test_rows_deleted_and_inserted_in_one_statement(postgresql: Database) -> Non
         postgresql.execute("DELETE FROM patients")
 
 
-AGAIN = "INSERT INTO patients SELECT"
-COMES_AGAIN = {
-    "a row that its own deletion brings back": (
-        f"""CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {AGAIN} OLD.*; RETURN NULL; END $$;
-        CREATE TRIGGER again AFTER DELETE ON patients FOR EACH ROW EXECUTE FUNCTION again()""",
-        "DELETE FROM patients",
-    ),
-    "a row that comes behind a TRUNCATE": (
-        f"""CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES}); RETURN NULL; END $$;
-        CREATE TRIGGER a_again AFTER TRUNCATE ON patients FOR EACH STATEMENT EXECUTE FUNCTION again()""",
-        "TRUNCATE patients",
-    ),
-    "a row that is replaced with all its columns": (
-        "SELECT 1",
-        f"WITH gone AS (DELETE FROM patients RETURNING *) {AGAIN} * FROM gone",
-    ),
-}
-
-
-@pytest.mark.parametrize("how", COMES_AGAIN)
-def test_a_row_that_comes_again_waits_under_another_version(postgresql: Database, how: str) -> None:
-    made, statement = COMES_AGAIN[how]
-    insert_patients(postgresql, 1, first_id=1)
-    before = patient(postgresql, 1).version
-    with postgresql.engine.begin() as connection:
-        connection.exec_driver_sql(made)
-    postgresql.execute(statement)
-    assert patient(postgresql, 1).version > before
-    assert_queue_is_true(postgresql)
-
-
 # ---- refused --------------------------------------------------------------------------------------------------------
 
 OTHER = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"

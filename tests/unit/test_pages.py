@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from tests.support.pages import PAGES
 from tests.support.shipped import ROOT
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-_NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+_NAMES = sorted(PAGES)
 
 
 def _anchors(text: str) -> set[str]:

@@ -25,7 +25,7 @@ from pima.intake.header import Header
 from pima.intake.loading import LoadResult
 from pima.intake.patient_file import ALL_TEXT, PatientFile
 from pima.intake.raw_rows import BadLine
-from pima.runs.recorded_run import OpenRun, StopRequest, as_json
+from pima.runs.recorded_run import StopRequest, as_json
 from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
 from pima.store.arrivals import Taken
@@ -159,11 +159,6 @@ def test_a_verdict_of_an_earlier_run_as_json() -> None:
     }
 
 
-def test_before_any_verdict_the_rows_stand_alone() -> None:
-    rows = {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}, "twins_kept": 0}
-    assert as_json(RetrainResult(ROWS)) == rows
-
-
 @pytest.mark.parametrize("result", [JUDGED, JUDGED_EARLIER], ids=["now", "earlier"])
 def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: RetrainResult) -> None:
     assert isinstance(as_json(result)[JUDGED_BEFORE], bool)
@@ -172,14 +167,6 @@ def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: Retrai
 def test_the_keys_that_sql_sums_are_numbers_of_rows() -> None:
     found = as_json(ScoreResult())
     assert [found[name] for name in ROW_RESULTS] == [0, 0, 0]
-
-
-def test_a_run_has_no_counts_until_its_work_reports_some_and_then_the_last() -> None:
-    run = OpenRun(1)
-    assert run.counts == {}
-    run.report(ScoreResult(claimed=1))
-    run.report(ScoreResult(claimed=2))
-    assert run.counts["claimed"] == 2
 
 
 @pytest.fixture

@@ -64,15 +64,6 @@ def test_a_source_is_read_whole(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
-    (source,) = read_settings(_file(tmp_path, LEAST), {}).sources
-    assert (source.keys, source.key_types, source.person_types, source.outcome) == (("k",), ("text",), (), "")
-    assert (source.vanished, source.minimum_rows, source.most_vanished, source.most_missing) == ("keep", 1, 0.2, 0.5)
-    assert (source.most_rejected, source.most_cleared) == (0.5, 0.2)
-    assert (source.outcome_at, source.time_zone, source.changed_since) == ("", "UTC", "")
-    assert read_settings(_file(tmp_path, ""), {}).sources == ()
-
-
 @pytest.mark.parametrize(
     ("said", "parts"),
     [
