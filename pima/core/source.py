@@ -55,7 +55,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of the time, or day, at which the outcome became known; where it says none, the time of the pull is
     that."""
     time_zone: str = "UTC"
-    """Of its times without a zone, and of its days."""
+    """Of `outcome_at`, where that has no zone or is a day."""
     changed_since: str = ""
     """The column of the time at which a row was changed last, so that only what has changed is read, and all of it once
     a week; none where all of it is read each time."""
