@@ -27,7 +27,7 @@ def _work(command: Command) -> Result:
         return {"receivers": number, "conditions": [as_json(each) for each in found], "would_be_told": waiting}
     if not number:
         expected = "an address a line, such as mailtos://..., in PIMA_ALERTS__URLS_FILE; or --dry-run"
-        raise WrongConfiguration(what="alerts.urls names nobody", expected=expected)
+        raise WrongConfiguration(what="alerts.urls has no address", expected=expected)
     if command.options.test:
         _require_taken(teller.test())
         return {"receivers": number, "tested": number}

@@ -66,7 +66,7 @@ def _show(result: Result) -> None:
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
     if "triggers_made_anew" in result:
-        print(f"triggers made anew; what was found: {result['triggers_made_anew']}")
+        print(f"triggers made again; what was wrong: {result['triggers_made_anew']}")
         print(
             "rows that were written meanwhile may not wait to be scored: python -m jobs.requeue puts them on the queue"
         )
@@ -79,7 +79,7 @@ def _show(result: Result) -> None:
 def _show_changes(result: Result) -> None:
     lines = [f"{word}: {', '.join(result[word])}" for word in ("added", "revived", "retired") if result[word]]
     lines += [f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()]
-    lines += ["the features stand in another order"] if result["reordered"] else []
+    lines += ["the features are in another order"] if result["reordered"] else []
     print("\n".join(lines) or "the database's declaration is that of the settings, nothing to do")
     for name, fields in result["changed"].items():
         if "unit" in fields:

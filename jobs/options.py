@@ -59,7 +59,7 @@ positive = whole_number(1_000_000_000)
 
 
 def add_run_id_option(options: argparse.ArgumentParser) -> None:
-    """Add the option that tells a scheduler's child its run, whose row in `runs` the scheduler has opened."""
+    """Add the option by which a scheduler's child learns which run to take over."""
     options.add_argument(
         "--run-id", type=positive, metavar="N", help="for the scheduler only: the run that it has opened"
     )

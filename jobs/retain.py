@@ -1,5 +1,5 @@
 """python -m jobs.retain: removes old predictions and rejections of versions that were corrected, deleted or labelled,
-and old runs; with --to it moves them to Parquet files first. Everything else may go on meanwhile."""
+and old runs; with --to it moves them to Parquet files first. Other jobs may run meanwhile."""
 
 from pathlib import Path
 

@@ -100,7 +100,7 @@ def _pulled(source: dict[str, Any]) -> str:
     error = f" ({last['error_code']})" if last["error_code"] else ""
     rows = f", {counted(last['counts']['rows'], 'row')} read"
     rejected = sum(each["rows"] for each in source["rejected"])
-    rows += f", {counted(rejected, 'row')} rejected as they stand there" if rejected else ""
+    rows += f", {counted(rejected, 'row')} rejected as they are there" if rejected else ""
     before = f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
     return f"pull {last['status']}{error}, {_when(last['at'])}{rows}{before}"
 

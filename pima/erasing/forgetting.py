@@ -180,7 +180,7 @@ def _hide_sides(connection: Connection, found: Found) -> int:
 
 def _left(learned_by: Sequence[int], sides: int) -> Iterator[str]:
     if sides:
-        yield f"{counted(sides, 'row')} that came under that key and are another person's or nobody's by now"
+        yield f"{counted(sides, 'row')} that came under that key and now belong to another person or to none"
     if learned_by:
         versions = f"version{'' if len(learned_by) == 1 else 's'} {', '.join(map(str, learned_by))}"
         yield f"what models have learned: {versions} learned from the rows"

@@ -22,7 +22,7 @@ EXIT_CODES = {
     INTERRUPTED_BY_CTRL_C: "Stopped by Ctrl-C. What was committed stays.",
     INTERRUPTED_BY_SIGTERM: "Stopped by SIGTERM. What was committed stays.",
 }
-"""What each exit code means, and what to do."""
+"""The meaning of each exit code, and what to do."""
 
 
 def _in_one_line(docstring: str) -> str:

@@ -90,7 +90,7 @@ class NobodyToForget(WrongError):
 
 
 class PersonHasMoreRows(WrongError):
-    """That row is one of {rows} of the same person, which can only be forgotten together: a model may have learned from
+    """This row is one of {rows} of the same person, which can only be forgotten together: a model may have learned from
     this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To remove a
     single row, delete it from `patients`."""
 

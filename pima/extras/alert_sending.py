@@ -46,9 +46,9 @@ class Sent:
     """The result of sending."""
 
     taken: list[bool]
-    """For each message whether the receiver accepted it."""
+    """Whether the receiver accepted each message, in order."""
     problem: Problem | None
-    """None if it accepted all of them."""
+    """Why it did not accept all of them; None if it did."""
 
 
 def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seconds: int = SECONDS_TO_TAKE) -> Sent:

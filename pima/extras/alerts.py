@@ -55,7 +55,7 @@ EXPLAINED = {
     "realised_below_limit": Explained(
         "Clearly fewer predictions came true than on the test set of the verdict, or treating nobody would have been "
         "better.",
-        "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what may be behind it",
+        "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what the cause may be",
     ),
     "champion_changed": Explained(
         "Another model version scores from now on.",
@@ -84,7 +84,7 @@ class Condition:
     what: str
     """The description, as a sentence."""
     advice: str
-    """What to do, with the command."""
+    """The action to take, with the command."""
     cause: str = ""
     """A code for the cause, if there may be several."""
     happened_at: datetime | None = None
@@ -119,7 +119,7 @@ def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
     for reason, found, of in drifted + realised:
         about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
         usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
-        what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g} where it should be {usual}"
+        what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g}, but should be {usual}"
         yield Condition(":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice)
 
 
@@ -155,7 +155,7 @@ class Alert:
     since: datetime
     """When the condition was first seen, or the event happened."""
     known: Remembered
-    """What was reported to the receiver before."""
+    """The state last reported to the receiver."""
     what: str = ""
     advice: str = ""
     cause: str = ""

@@ -17,7 +17,7 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import ScheduleSettings
 
 JOBS = ("retrain", "score")
-"""In this order when both are to be caught up, so that rows are scored by the newest champion."""
+"""The jobs with a schedule. If both are caught up, it is in this order, so the newest champion scores."""
 
 PULL = "pull"
 """The job that comes before the others at each tick if there are sources; it has no schedule of its own."""

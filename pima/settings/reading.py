@@ -83,7 +83,7 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
             (kind,) = (each for each in get_args(get_args(kind)[1]) if issubclass(each, Struct))
         does = "lacks" if found[1].startswith("missing") else "takes no key"
         return f"{place or 'the file'} {does} {found[2]}", f"keys of: {', '.join(_types(kind))}"
-    return f"{place or 'the file'} can't be taken as it is", in_words(kind)
+    return f"{place or 'the file'} has a wrong value", in_words(kind)
 
 
 def _numbered(section: str, position: int, name: object) -> str:
@@ -127,7 +127,7 @@ def _require_usable(sources: tuple[Source, ...], path: Path) -> None:
             ZoneInfo(source.time_zone)
         except (ValueError, LookupError, OSError):
             expected = "an IANA time zone such as Europe/Berlin"
-            raise WrongConfiguration(what=f"{place} time_zone is none that is known", expected=expected) from None
+            raise WrongConfiguration(what=f"{place} time_zone is unknown", expected=expected) from None
 
 
 def url_variable(name: str) -> str:
@@ -171,7 +171,7 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
     file = settings.declaration.file
     sections = {name: section for name, section in read_toml(path).items() if name in _Declaring.__struct_fields__}
     if sections and file:
-        what = f"{path}: declaration.file names {file}, and {' and '.join(sections)} stand in the settings too"
+        what = f"{path}: declaration.file names {file}, and {' and '.join(sections)} are in the settings too"
         raise WrongConfiguration(what=what, expected="the features in one of the two")
     if file:
         return read_declaration(path.parent / file)
@@ -203,7 +203,7 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     for one_type in get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,):
         with suppress(msgspec.ValidationError):
             return msgspec.convert(text, one_type, strict=False)
-    what = f"the variable {variable} can't be taken as it is"
+    what = f"the variable {variable} has a wrong value"
     raise WrongConfiguration(what=what, expected=in_words(key_type))
 
 

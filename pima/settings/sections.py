@@ -77,7 +77,7 @@ class GateSettings(Frozen, frozen=True):
 
 
 class LineageSettings(Frozen, frozen=True):
-    """What is kept of old model versions. The champion and the version before it always keep what they need."""
+    """The data kept of old model versions. The champion and the version before it always keep what they need."""
 
     snapshots: Literal["champions", "off"] | Positive = "champions"
     model_bytes: Literal["all"] | Positive = "all"

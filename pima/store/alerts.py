@@ -23,7 +23,7 @@ class Remembered:
     is_open: bool = False
     """Whether the last accepted alert says that it holds; for a flapping one, whether it held when last seen."""
     claimed_until: datetime | None = None
-    """Until when a process is sending an alert of it."""
+    """The time until which a process has claimed to send an alert of it."""
     cause: str | None = None
     """Why it holds, as reported to the receiver; for a flapping one, as last seen."""
     told_lately: tuple[datetime, ...] = ()

@@ -55,7 +55,7 @@ class Taken:
     unchanged: int = 0
     deleted: int = 0
     outcomes: OutcomesChanged = OutcomesChanged()
-    """For a range of keys."""
+    """The changes of outcomes; for a file only the inserted ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class Database(Protocol):
     differs: str
     """The operator "is not equal" for two values that may be NULL."""
     temporary_schema: str
-    """Where a connection's temporary tables are."""
+    """The schema of a connection's temporary tables."""
     next_id: str
     """The expression that draws a patient id, in an INSERT that gives some rows an id."""
     last_version: str
@@ -146,7 +146,7 @@ class Database(Protocol):
 
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
         """Find the ids of the patients `p` that meet a condition faster than a writing statement would; None if there
-        are many, or if there is no faster way. {within} marks where the condition can also limit the ids of the
+        are many, or if there is no faster way. {within} marks the place of a further condition on the ids of the
         predictions `d`."""
         return None
 

@@ -113,7 +113,7 @@ def transaction(connection: Connection, writes: bool) -> Iterator[Connection]:
 
 @contextmanager
 def translated_errors(engine: Engine) -> Iterator[None]:
-    """Turn a driver's error into one of ours."""
+    """Turn a driver's error into one of pima's."""
     try:
         yield
     except DBAPIError as error:

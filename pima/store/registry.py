@@ -89,7 +89,7 @@ class Champion:
     """The champion's pointer, as it was read."""
 
     model_version: int | None
-    """None before the first promotion."""
+    """The champion's number; None before the first promotion."""
     sequence: int
     """Grows by one with every change."""
     pinned: bool
@@ -100,7 +100,7 @@ class StoredArtifact:
     """Stored bytes, with the hash that was stored with them."""
 
     content: bytes | None
-    """None if they were pruned or lost."""
+    """The bytes; None if they were pruned or lost."""
     sha256: str
     threshold: float
     features: Features

@@ -247,11 +247,11 @@ class ChildEnd:
     """How a child process ended."""
 
     exit_code: int | None
-    """None if a signal ended it."""
+    """The exit code; None if a signal ended it."""
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
-    """What its error said, or the last line that it wrote to stderr, where it failed."""
+    """Its error line, or the last line that it wrote to stderr, if it failed."""
     timed_out: bool = False
     """Whether its time was up: then the status that it wrote does not stand."""
 

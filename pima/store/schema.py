@@ -116,7 +116,7 @@ class Migrated:
     before: str | None
     """The revision that the database had; None if it had no schema."""
     made_anew: str | None
-    """What was wrong with the triggers of a schema that was at the newest revision already; None if nothing was."""
+    """The fault of the triggers, if the schema was already at the newest revision; None if there was none."""
 
 
 def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED) -> Migrated:

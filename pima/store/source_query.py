@@ -17,7 +17,7 @@ _BY_KEY = {
     "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
     "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
 }
-"""For each dialect, the expression that sorts a column by the bytes of its text."""
+"""The expression of each dialect that sorts a column by the bytes of its text."""
 
 
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str
 def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:
     """The condition that a row's time of change is known and later than `moment`; for texts, on a later day."""
     column = _column(dialect, source.changed_since)
-    if isinstance(moment, str):  # a text may go on after the day
+    if isinstance(moment, str):  # a text may continue after the day
         return f"{column} >= '{(date.fromisoformat(moment) + timedelta(days=1)).isoformat()}'"
     return f"{column} > {_moment(dialect, moment)}"
 

@@ -80,7 +80,7 @@ class StagedSource(Staging):
         return 0
 
     def append_keys(self, keys: Sequence[str]) -> None:
-        """Add keys of a source of which only the changed rows are staged."""
+        """Add keys of a source, if only its changed rows are staged."""
         if keys:
             self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
 

@@ -85,7 +85,7 @@ test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
 VIEWS = {view: _sentences(said) for said, view in _VIEW.findall(_script)}
-"""What each view holds."""
+"""The contents of each view, in words."""
 
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
 """The condition of a labelled row, in the index's terms."""

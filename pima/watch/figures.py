@@ -32,7 +32,7 @@ class ServiceFigures:
     """The state of the service at one moment, read from the database, so it is correct after any restart."""
 
     now: datetime
-    """By the database's clock."""
+    """The time by the database's clock."""
     champion: Champion
     version: VersionSummary | None
     """The champion's version; None if there is no champion."""

@@ -36,7 +36,7 @@ class Explained(NamedTuple):
 
     means: str
     advice: str
-    """What to do, with the command; without a full stop."""
+    """The action to take, with the command; without a full stop."""
 
 
 _FAILED = (

@@ -35,33 +35,33 @@ class Described(NamedTuple):
 
 _BY_FIGURE, _BY_VERSION = ("figure", "feature"), ("figure", "version")
 METRICS = {
-    "pima_database_up": Described("1 where the figures could be read from the database"),
+    "pima_database_up": Described("1 if the figures could be read from the database"),
     "pima_job_last_success_timestamp_seconds": Described("When the job last succeeded, seconds since 1970", ("job",)),
     "pima_job_runs": Described("Runs by how they ended", ("job", "status"), is_counter=True),
     "pima_job_duration_seconds": Described("How long the job's last finished run took", ("job",)),
     "pima_source_last_success_timestamp_seconds": Described(
         "When the source was last pulled, seconds since 1970", ("source",)
     ),
-    "pima_source_rows": Described("Rows by what became of them when the source was last pulled", ("source", "result")),
-    "pima_rows": Described("Rows by what scoring made of them", ("result",), is_counter=True),
+    "pima_source_rows": Described("Rows by their result when the source was last pulled", ("source", "result")),
+    "pima_rows": Described("Rows by the result of scoring", ("result",), is_counter=True),
     "pima_queue_rows": Described("Rows that wait to be scored"),
     "pima_queue_oldest_seconds": Described("How long the oldest row has waited"),
     "pima_new_rows": Described("Rows that were new or changed since the last good night, as of the last scoring"),
     "pima_new_rows_without_prediction": Described("How many of them have no prediction"),
-    "pima_new_rows_alert": Described("1 where these are too many"),
+    "pima_new_rows_alert": Described("1 if these are too many"),
     "pima_champion_version": Described("The model version that scores; 0 for none"),
     "pima_champion_holdout_accuracy": Described("The champion's accuracy on its test set when it was promoted"),
-    "pima_monitoring": Described("The last night's figures, by feature where they are about one", _BY_FIGURE),
-    "pima_monitoring_reference": Described("The same of the champion's training rows, or what is usual", _BY_FIGURE),
+    "pima_monitoring": Described("The last night's figures, by feature if they are about one", _BY_FIGURE),
+    "pima_monitoring_reference": Described("The figure in the training rows, or what is usual", _BY_FIGURE),
     "pima_monitoring_allowed": Described("How far from the reference the figure may lie", _BY_FIGURE),
     "pima_monitoring_alert": Described(
-        "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows", _BY_FIGURE
+        "1 if three of the last five nights were beyond their limit, or a week brought too few rows", _BY_FIGURE
     ),
-    "pima_realised": Described("What came true of each version's predictions, as of the last retraining", _BY_VERSION),
-    "pima_realised_low": Described("The lower bound of the same, of its 95 % interval", _BY_VERSION),
-    "pima_realised_high": Described("The upper bound of the same, of its 95 % interval", _BY_VERSION),
-    "pima_realised_outcomes": Described("How many outcomes the same rests on", _BY_VERSION),
-    "pima_realised_alert": Described("1 where less came true than may", _BY_VERSION),
+    "pima_realised": Described("Realised figures of each version, as of the last retraining", _BY_VERSION),
+    "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_VERSION),
+    "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_VERSION),
+    "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_VERSION),
+    "pima_realised_alert": Described("1 if the figure is below its limit", _BY_VERSION),
 }
 """Every metric; those of sources appear only if the settings have some."""
 

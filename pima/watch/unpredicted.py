@@ -61,7 +61,7 @@ class NightEnd:
     rule: Rule
     leave_figures: Callable[[Connection], None]
     rows_before: RowsBefore | None = None
-    """None for a run that took no row."""
+    """The rows before the run; None if it took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, Any]:
         self.leave_figures(connection)

@@ -255,7 +255,7 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(sqlite: Databas
         "realised_below_limit:realised_accuracy:2 is over",
     ]
     what, _, advice = listener.got[1]["message"].splitlines()
-    assert what == "Psi of glucose, of version 2, is 0.31 where it should be 0.7, give or take 0.1."
+    assert what == "Psi of glucose, of version 2, is 0.31, but should be 0.7, give or take 0.1."
     assert "docs/do/watch-it.md" in advice
 
 
@@ -294,7 +294,7 @@ def test_a_test_and_a_dry_run_change_nothing(sqlite: Database, listener: AlertRe
 
 
 def test_nobody_to_tell_and_addresses_that_are_none_are_wrong_configuration(sqlite: Database) -> None:
-    assert "alerts.urls names nobody" in _alert(sqlite, exit_code=2).stderr
+    assert "alerts.urls has no address" in _alert(sqlite, exit_code=2).stderr
     _run(sqlite, "score", "failed")
     ended = _alert(sqlite, "CANARY://nobody", exit_code=2)
     assert "apprise knows no such address as number 1 of alerts.urls" in ended.stderr

@@ -228,7 +228,7 @@ def test_what_stands_in_another_order_hides_no_change_of_a_feature_of_that_name(
     done = call(database, "migrate", "--config", config, "--features", "--dry-run")
     assert done.exit_code == 0, done.stderr
     assert "changed: order (high)\n" in done.stdout
-    assert "the features stand in another order\n" in done.stdout
+    assert "the features are in another order\n" in done.stdout
     done = call(database, "migrate", "--config", config, "--features", "--reason", "as on the form", "--json")
     told = the_json(done)
     assert (told["changed"], told["reordered"]) == ({"order": ["high"]}, True)

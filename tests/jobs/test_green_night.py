@@ -125,7 +125,7 @@ def test_a_night_whose_pull_rejects_every_new_row(service: Service, listener: Al
     assert (night["predicted"], night["rejected"], night["rejected_by_pulls"]) == (0, 60, 60)
     screen = " ".join(service.call("status", COLUMNS="300").stdout.split())
     assert "0 predicted, 60 rejected (60 by pulls)" in screen
-    assert "130 rows read, 60 rows rejected as they stand there" in screen
+    assert "130 rows read, 60 rows rejected as they are there" in screen
     assert service.shown()["causes"] == [
         {"source": "clinic", "reason": "out_of_range", "column": "glucose", "rows": 60}
     ]

@@ -202,7 +202,7 @@ def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(model: 
     scored_files(None, source, into, "--model", model)
     written = bytes_below(into)
     (into / "predictions" / "patients-00000.parquet").unlink()
-    with pytest.raises(FileNotWritten, match="somebody has removed it"):
+    with pytest.raises(FileNotWritten, match="it or its rejections were removed"):
         score_files(_opened(source, into, model), ())
     assert "manifest.json" not in bytes_below(into)
     scored_files(None, source, into, "--model", model)

@@ -82,7 +82,7 @@ def test_status_and_explain_know_them(database: Database, clinic: Clinic, traine
     told = the_json(call(database, "status", "--json", "--config", str(clinic.config), **environ))
     assert told["sources"][0]["rejected"] == [{"reason": "out_of_range", "field": "age", "rows": 1}]
     shown = call(database, "status", "--config", str(clinic.config), **environ).stdout
-    assert "1 row rejected as they stand there" in " ".join(shown.split())
+    assert "1 row rejected as they are there" in " ".join(shown.split())
     ended = call(database, "explain", "clinic", bad, "--config", str(clinic.config), **environ)
     assert (ended.exit_code, "age broke the rule" in " ".join(ended.stderr.split())) == (3, True)
     assert bad not in ended.stderr
@@ -183,7 +183,7 @@ def test_odd_numbers_are_counted_and_other_types_named(sqlite: Database, postgre
         _pedigree_is(clinic, value)
         refused(sqlite, clinic, 2, "pedigree", f"type {kind}")
     _pedigree_is(clinic, "time '24:00'")
-    refused(sqlite, clinic, 2, "a value is none that Python has")
+    refused(sqlite, clinic, 2, "Python has no such value")
 
 
 def _pedigree_is(clinic: Clinic, value: str) -> None:

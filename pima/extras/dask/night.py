@@ -36,7 +36,7 @@ def score_on_workers(
     engine: Engine, run: OpenRun, options: ScoreOptions, reached: AbstractContextManager[Workers], stop: StopRequest
 ) -> None:
     """Do the work of `score_queue` with a loop on each worker. Also raises WrongUsage if the queue can't be shared, and
-    what `Workers` raises. However it ends, workers that go on roll their next batch back, since the run is closed."""
+    what `Workers` raises. However it ends, workers still running roll back their next batch: the run is closed."""
     if database_of(engine).is_a_file:
         what = "--dask needs a database in which several can write at once; this one would have them wait"
         raise WrongUsage(what=f"{what} for each other. Leave it out, or move to PostgreSQL")

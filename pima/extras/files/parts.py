@@ -37,7 +37,7 @@ MARK = "cluster"
 FACTS = b"pima"
 """The key of the facts in the metadata of a part's file."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-"""Types of which pyarrow can't pick rows, and the types used instead."""
+"""Types whose rows pyarrow can't pick, and the types used instead."""
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
 _CODES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
 
@@ -153,7 +153,7 @@ def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
 
 
 def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """Select these columns, with types of which pyarrow can pick rows."""
+    """Select these columns, with types whose rows pyarrow can pick."""
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
     return keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys

@@ -105,7 +105,7 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
         require_unchanged(found.source, file)
     finished = output.finished(found.parts)
     if lacking := [part for part in found.parts if part.name not in finished]:
-        raise FileNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="somebody has removed it or its rejections")
+        raise FileNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="it or its rejections were removed")
     output.write_manifest(found.files, finished)
     return summed(finished.values()) | {
         "files": len(found.files),

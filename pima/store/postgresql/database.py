@@ -75,7 +75,7 @@ TOO_EARLY = "-infinity"
 """Stands for any time before Python's first; a text, since no datetime can."""
 _END = datetime.max.replace(tzinfo=UTC)
 _TOO_LATE = {"date": _END.date(), "timestamp": _END.replace(tzinfo=None), "timestamptz": _END}
-"""For each type, the value that stands for any time after Python's last."""
+"""The value of each type that stands for any time after Python's last."""
 
 
 def take_all_values(connection: psycopg.Connection[Any]) -> None:

@@ -28,7 +28,7 @@ _BUSY = {
     "25P0": "a transaction that was ended, as after too long a pause",
     "72": "rows of a state that the server keeps no more",
 }
-"""By the beginning of the SQLSTATE, the longest first."""
+"""The meaning of SQLSTATEs by their beginning, the longest first."""
 # The server function that refuses SET TRANSACTION READ WRITE on a standby.
 _REFUSES_A_SETTING = "call_bool_check_hook"
 _ON_A_STANDBY = (
@@ -113,9 +113,7 @@ _AN_OPTIONS_VALUE = re.compile(r'value:? ".*?"')
 def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
     """Translate an error from before the session, from after the connection broke, or of the driver itself."""
     if isinstance(error, DataError):
-        what = (
-            "a value is none that Python has, such as a time of 24:00 or an interval of a million years; leave it out"
-        )
+        what = "Python has no such value, such as a time of 24:00 or an interval of a million years; leave it out"
         return DatabaseFailed(what=f"{what} by a view")
     if not isinstance(error, OperationalError | InterfaceError):
         return DatabaseFailed(what=what)

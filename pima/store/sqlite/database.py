@@ -61,7 +61,7 @@ class SQLite(Database):
         if url.database in (None, "", ":memory:"):
             raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
         if url.query:
-            what = "the database URL has options behind a question mark"
+            what = "the database URL has options after a question mark"
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
@@ -106,9 +106,9 @@ class SQLite(Database):
         if name in _BUSY:
             return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
         if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
-            expected = "a SQLite file that this process may read and write, in a folder where it may too"
+            expected = "a SQLite file that this process may read and write, in a folder where it may do so too"
             if name == "SQLITE_NOTADB":
-                expected += "; where it was one, it is damaged: restore a backup (docs/do/back-up-and-restore.md)"
+                expected += "; if it was one, it is damaged: restore a backup (docs/do/back-up-and-restore.md)"
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
 

@@ -165,21 +165,21 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
             "score takes no key batch_row. Expected: keys of: batch_rows, workers, most_workers, dask.",
         ),
         ("[scores]\n", "the file takes no key scores. Expected: keys of: declaration, database, score, "),
-        ("score = 5\n", "score can't be taken as it is. Expected: a table with keys of: batch_rows, workers, "),
+        ("score = 5\n", "score has a wrong value. Expected: a table with keys of: batch_rows, workers, "),
         (
             '[score]\nworkers = "CANARY"\n',
-            "score.workers can't be taken as it is. Expected: a whole number, at least 1 and at most 16.",
+            "score.workers has a wrong value. Expected: a whole number, at least 1 and at most 16.",
         ),
         (
             '[logs]\nformat = "CANARY"\n',
-            "logs.format can't be taken as it is. Expected: 'auto' or 'text' or 'json'.",
+            "logs.format has a wrong value. Expected: 'auto' or 'text' or 'json'.",
         ),
         (
             '[ping]\nscore_url = "CANARY"\n',
-            "ping.score_url can't be taken as it is. Expected: an address that begins with http:// or https://",
+            "ping.score_url has a wrong value. Expected: an address that begins with http:// or https://",
         ),
-        ("[holdout]\nsalt = 7\n", "holdout.salt can't be taken as it is. Expected: text."),
-        ("[gate]\napprove = 1\n", "gate.approve can't be taken as it is. Expected: true or false."),
+        ("[holdout]\nsalt = 7\n", "holdout.salt has a wrong value. Expected: text."),
+        ("[gate]\napprove = 1\n", "gate.approve has a wrong value. Expected: true or false."),
     ],
 )
 def test_what_a_file_s_key_takes_is_told_in_words(tmp_path: Path, content: str, message: str) -> None:
@@ -190,7 +190,7 @@ def test_what_a_file_s_key_takes_is_told_in_words(tmp_path: Path, content: str, 
 
 
 def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: Path) -> None:
-    with pytest.raises(WrongConfiguration, match="score can't be taken as it is"):
+    with pytest.raises(WrongConfiguration, match="score has a wrong value"):
         read_settings(_file(tmp_path, "score = 5\n"), {"PIMA_SCORE__BATCH_ROWS": "5"})
 
 
