@@ -202,12 +202,13 @@ def worths(measure: Measure, contest: Contest) -> tuple[Float64Array, Float64Arr
 
 def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
     """The worth of each answer, (n,): the higher, the better."""
-    if measure is Measure.LOG_LOSS:
-        return -log_losses(probabilities, contest.outcomes)
-    if measure is Measure.NET_BENEFIT:
-        cost = odds(contest.challenger_threshold)
-        return net_benefits(probabilities, contest.outcomes, threshold, cost)
-    return correct(probabilities, contest.outcomes, threshold).astype(np.float64)
+    match measure:
+        case Measure.ACCURACY:
+            return correct(probabilities, contest.outcomes, threshold).astype(np.float64)
+        case Measure.LOG_LOSS:
+            return -log_losses(probabilities, contest.outcomes)
+        case Measure.NET_BENEFIT:
+            return net_benefits(probabilities, contest.outcomes, threshold, odds(contest.challenger_threshold))
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:

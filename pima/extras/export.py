@@ -58,18 +58,16 @@ def export(
     with reading(engine) as connection:
         without_time_limit(connection)
         blocks = counted(exported_rows(connection, EXPORTS[what], since))
-        if form == "csv":
-            write_csv(file, columns, blocks)
-        elif form == "parquet":
-            from pima.store.parquet_rows import write_parquet  # pyarrow, which the others do without
+        match form:
+            case "csv":
+                write_csv(file, columns, blocks)
+            case "parquet":
+                from pima.store.parquet_rows import write_parquet  # pyarrow, which the others do without
 
-            write_parquet(file, columns, blocks)
-        else:
-            outcome, names = newest_declaration(connection).outcome, [str(column.key) for column in columns]
-            for block in blocks:
-                for row in block:
-                    resource = risk_assessment(dict(zip(names, row, strict=True)), outcome.meaning or outcome.name)
-                    file.write(json.dumps(resource, ensure_ascii=False).encode() + b"\n")
+                write_parquet(file, columns, blocks)
+            case "fhir":
+                outcome = newest_declaration(connection).outcome
+                write_fhir(file, columns, blocks, outcome.meaning or outcome.name)
     return Exported(what, form, None if since is None else since.isoformat(), rows)
 
 
@@ -81,6 +79,17 @@ def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Ite
     for block in blocks:
         writer.writerows([_cell(value) for value in row] for row in block)
     lines.detach()
+
+
+def write_fhir(
+    file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]], outcome: str
+) -> None:
+    """Write a RiskAssessment a line (NDJSON); `outcome` says in words what is predicted."""
+    names = [str(column.key) for column in columns]
+    for block in blocks:
+        for row in block:
+            resource = risk_assessment(dict(zip(names, row, strict=True)), outcome)
+            file.write(json.dumps(resource, ensure_ascii=False).encode() + b"\n")
 
 
 def _cell(value: Any) -> Any:
@@ -113,7 +122,7 @@ def _in_utc(moment: datetime) -> str:
 def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, Any]:
     """Make a prediction's RiskAssessment of FHIR R4, which R4B has unchanged; probabilities are in percent there.
 
-    `outcome` says in words what is predicted. A file has one resource a line (NDJSON).
+    `outcome` says in words what is predicted.
     """
     version, predicted, threshold = (prediction[name] for name in ("model_version", "predicted_class", "threshold"))
     # By the value set observation-status. What was predicted from measurements that have been corrected since, or from

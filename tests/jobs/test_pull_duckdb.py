@@ -54,6 +54,15 @@ def test_only_what_has_changed_is_read(sqlite: Database, clinic: Clinic, kind: s
     assert (found["compared"], found["rows"], found["updated"]) == ("changed", 2, 1)
 
 
+def test_a_parquet_file_is_a_source_by_a_query(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(20)
+    path = clinic.folder / "visits.parquet"
+    clinic.execute(f"COPY visits TO '{path}' (FORMAT parquet)")
+    del clinic.settings["table"]
+    clinic.settings["query"] = f"SELECT * FROM read_parquet('{path}')"
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 20}
+
+
 def test_a_csv_file_is_a_source_by_a_query_that_names_the_type_of_words(sqlite: Database, clinic: Clinic) -> None:
     """DuckDB takes yes and no for truth values."""
     clinic.insert(10, diabetic="yes")

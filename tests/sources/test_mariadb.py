@@ -12,7 +12,7 @@ from pima.intake import pulling, source_reading
 from tests.sources.mariadb_server import Server
 from tests.support.clinic import MMOL, URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database
-from tests.support.pulls import ODD, counts, refused
+from tests.support.pulls import ODD, counts, no_value, refused
 
 
 def key_is(clinic: Clinic, kind: str, key_type: str = "text") -> None:
@@ -80,6 +80,15 @@ def test_keys_are_in_order_by_their_bytes_whatever_the_collation(
     assert counts(clinic.pulled(database)) == {"unchanged": len(keys)}
 
 
+def test_a_query_is_a_source(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(10, age=50)
+    clinic.insert(5, seed=2, age=30)
+    del clinic.settings["table"]
+    clinic.settings["query"] = "SELECT v.*, ':x' AS `100 %` FROM visits v WHERE age > 40 AND sex LIKE '%' # grown-up"
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 10}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
+
+
 # ---- names and rights -----------------------------------------------------------------------------------------------
 
 
@@ -128,6 +137,17 @@ def test_a_way_in_that_is_none_is_a_mistake_and_not_for_later(
     refused(sqlite, clinic, 2, "source clinic", number, **{URL: url.render_as_string(hide_password=False)})
 
 
+def test_no_value_of_a_patient_is_shown(sqlite: Database, clinic: Clinic) -> None:
+    key_is(clinic, "varchar(40)")
+    clinic.execute("ALTER TABLE visits MODIFY glucose_mmol varchar(40), MODIFY diabetic varchar(40)")
+    clinic.insert(4)
+    clinic.insert(1, seed=2, visit_id="Canary-Smith", glucose_mmol="Canary-Smith")
+    clinic.insert(1, seed=3, diabetic="Canary-Smith")
+    found = clinic.pulled(sqlite)
+    assert found["rejected_by_reason"] == {"not_a_number": 1, "bad_outcome": 1}
+    no_value(clinic.pull(sqlite))
+
+
 # ---- types ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +184,14 @@ def test_an_outcome_is_one_in_whatever_type_it_stands(
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 6}
 
 
+@pytest.mark.parametrize(("column", "kind"), [("diabetic", "bit(1)"), ("age", "date"), ("age", "binary(2)")])
+def test_a_type_that_is_no_number_is_named(sqlite: Database, clinic: Clinic, column: str, kind: str) -> None:
+    clinic.execute(f"ALTER TABLE visits DROP {column}, ADD {column} {kind}")
+    value = {"bit(1)": 1, "date": "2026-01-05", "binary(2)": "xy"}[kind]
+    clinic.insert(2, **{column: value})
+    refused(sqlite, clinic, 2, f"its column {column}", "numbers")
+
+
 @pytest.mark.parametrize(
     ("kind", "key_type", "given", "kept"),
     [
@@ -184,6 +212,13 @@ def test_a_key_is_one_text_whatever_its_type(
     assert counts(clinic.pulled(sqlite)) == {"inserted": 1}
     assert keys_of(sqlite) == [kept]
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(("kind", "key_type"), [("binary(16)", "uuid"), ("double", "integer"), ("float", "text")])
+def test_bytes_and_floats_are_no_keys(sqlite: Database, clinic: Clinic, kind: str, key_type: str) -> None:
+    key_is(clinic, kind, key_type)
+    clinic.insert(1, visit_id=b"x" * 16 if kind == "binary(16)" else 17.25)
+    refused(sqlite, clinic, 2, "in 1 row the key (visit_id)")
 
 
 def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(sqlite: Database, clinic: Clinic) -> None:
