@@ -57,7 +57,7 @@ class ScoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """The outcome for the rows so far; the fields are the keys of the run's JSON."""
+    """The counts of the rows so far; the fields are the keys of the run's JSON."""
 
     claimed: int = 0
     predicted: int = 0
@@ -162,7 +162,7 @@ class _Scored:
     tally: "Tally"
 
     def result(self, new: int, before: RowsBefore) -> ScoreResult:
-        """Count the rows by outcome; `new` of the predictions had not been made before."""
+        """Count what became of the rows; `new` of the predictions had not been made before."""
         accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
         return ScoreResult(
             claimed=len(self.batch),

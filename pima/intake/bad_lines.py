@@ -1,4 +1,4 @@
-"""What is wrong with a file's lines, a line of text for each rule that some of them broke; never what stood there."""
+"""Reports on a file's bad lines: one line of text for each rule that was broken, never the values at fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,13 +42,13 @@ class BrokenRule:
 
     reason: str
     field: str | None
-    """The column, where one is at fault."""
+    """The column, if one is at fault."""
     expected: str
     """What would have been right."""
     lines: int
-    """How many there are."""
+    """The number of such lines."""
     first_lines: tuple[int, ...]
-    """The numbers of the first of them."""
+    """The line numbers of the first of these."""
 
     def __str__(self) -> str:
         first = ", ".join(map(str, self.first_lines))
@@ -59,7 +59,7 @@ class BrokenRule:
 
 
 def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRule]:
-    """The lines by reason and column, in the order of their first lines."""
+    """Group bad lines by reason and column, in the order of their first lines."""
     found: dict[tuple[str, str | None], list[int]] = {}
     for line in sorted(bad, key=lambda line: line.line):
         found.setdefault((line.reason, line.field), []).append(line.line)
@@ -67,7 +67,7 @@ def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRu
 
 
 def report(bad: Sequence[BadLine], features: Features) -> str:
-    """Why a file is refused."""
+    """Write the reasons why a file is refused."""
     head = f"{counted(len(bad), 'bad line')} (--partial would load the others):"
     return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad, features))])
 

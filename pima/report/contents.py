@@ -1,4 +1,4 @@
-"""The contents of a report, and how they are read: counts, figures and words, none of them a patient's."""
+"""The contents of a report, and their reading from the tables: counts, figures and words, none of them a patient's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/measured/evidence.md` tells it."""
+    """The evidence, as `docs/measured/evidence.md` describes it."""
     models: tuple[tuple[str, str], ...]
-    """One or two that it has evidence of, that first of which more is drawn: each with its key in the document,
-    challenger or champion, and what the report calls it."""
+    """The one or two models that it has evidence of, first the one of which more is drawn: each with its key in the
+    document, challenger or champion, and its name in the report."""
 
     @property
     def first(self) -> str:
@@ -56,33 +56,33 @@ class ReportedVerdict:
     verdict: str
     explanation: str
     rows: int | None
-    """Of its test set; None where the challenger gave no numbers."""
+    """Rows of its test set; None if the challenger gave no numbers."""
     measure: str
     of_challenger: float | None
-    """By that measure, on the test set."""
+    """The challenger's figure by that measure, on the test set."""
     of_champion: float | None
-    """The same of the champion that it met; None where there was none that could be loaded."""
+    """The figure of the champion that it met; None if there was none that could be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a report tells."""
+    """All contents of a report."""
 
     made_at: datetime
-    """By the database's clock."""
+    """The time, by the database's clock."""
     stands: dict[str, Any]
-    """As `jobs.status` has it."""
+    """The present state, as in `jobs.status`."""
     outcome: str
     champion: VersionSummary | None
     features: Features
     champion_since: datetime | None
-    """When it became champion; None where the ledger doesn't say."""
+    """The time when it became champion; None if the ledger doesn't say."""
     verdicts: tuple[ReportedVerdict, ...]
     """Newest first."""
     exhibits: tuple[Exhibit, ...]
-    """The evidence: of the champion, and of the last challenger where that met another one."""
+    """The evidence: of the champion, and of the last challenger if that is another verdict's."""
     leaning: Leaning | None
-    """None where there is no champion, or its training rows are not kept, or too few."""
+    """The features that the champion relies on; None without a champion, or with too few of its training rows."""
     weeks: tuple[Week, ...]
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
@@ -117,7 +117,7 @@ def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
     for move in moves:
         if move["challenger"] is not None:
             challenger, champion = (move["figures"].get(role) or {} for role in ("challenger", "champion"))
-            # A challenger whose outputs are no numbers is measured by nothing.
+            # A challenger whose outputs are not numbers has no figures by the measure.
             by = move["figures"].get("measured") or {"measure": "accuracy", "champion": champion.get("accuracy")}
             yield ReportedVerdict(
                 challenger=move["challenger"],
@@ -133,7 +133,7 @@ def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
 
 
 def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
-    """Show the last verdict; before it the one that the champion of today was in last, where that is another."""
+    """Show the last verdict, and before it the last one that today's champion took part in, if that is another."""
     found = report_figures.verdicts_with_evidence(connection)
     of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
     for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
@@ -146,8 +146,8 @@ def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
-    """Measure what a version leans on; None where its bytes or its training rows can't be had, or too few of them for a
-    mean."""
+    """Measure which features a version relies on; None if its bytes or training rows can't be read, or the rows are too
+    few for a mean."""
     try:
         scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
@@ -159,7 +159,7 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
     """Show the models that the document has evidence of, `first` first; names are by role.
 
-    None where it has evidence of none, or of so few rows that it may not be told.
+    None if it has evidence of none, or of so few rows that it may not be shown.
     """
     if not may_be_shown(document):
         return None
