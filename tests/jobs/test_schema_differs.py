@@ -23,6 +23,10 @@ BY_HAND = {
         "CREATE RULE nothing AS ON INSERT TO rejections DO INSTEAD NOTHING",
         {"rule": "nothing", "table": "rejections"},
     ),
+    "lacks its primary key": (
+        "ALTER TABLE predictions DROP CONSTRAINT pk_predictions",
+        {"table": "predictions", "columns": "patient_id, patient_version, model_version"},
+    ),
     "has child tables": (
         "CREATE TABLE patients_elsewhere () INHERITS (patients)",
         {"child": "patients_elsewhere", "table": "patients"},

@@ -21,6 +21,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visib
 -- name: tables
 -- What makes a table more, or less, than its own rows; of triggers the BEFORE triggers of rows, by tgtype.
 SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
+    NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS lacks_key,
     EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
     EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid) AS is_subscribed,
     CASE WHEN c.relname <> 'patients' THEN (

@@ -43,6 +43,8 @@ def _fault_of_table(row: Any) -> str | None:
         f"{row.relname} has row security, which may hide rows": row.relrowsecurity,
         f"{row.relname} has a rule, which rewrites statements behind the triggers' back": row.relhasrules,
         f"{row.relname} has child tables or is one, whose writes fire other triggers": row.inherits,
+        # As where a table was copied by CREATE TABLE AS, or the end of a restore failed.
+        f"{row.relname} lacks its primary key, without which rows could be written twice": row.lacks_key,
         f"{row.relname} is unlogged, and empty after a crash of the server": row.is_unlogged,
         f"a subscription writes to {row.relname}, which fires no triggers of statements": row.is_subscribed,
         f"the BEFORE trigger {row.before} on {row.relname} could change or drop what is written there": row.before,
