@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How much to do."""
+    """The options of a run of scoring."""
 
     batch_rows: int
     limit: int | None = None
@@ -67,7 +67,7 @@ class ScoreResult:
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     batches: int = 0
     model_version: int | None = None
-    """None if no row waited."""
+    """The champion's number; None if no row waited."""
     new_predicted: int = 0
     """Rows with a prediction that were new or changed. A stale row scored again counts as neither."""
     new_ids: int = 0

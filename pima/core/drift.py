@@ -32,11 +32,11 @@ class Bins(Struct, frozen=True):
     counts: tuple[int, ...]
     """Rows in each bin; rows without the feature are in no bin."""
     edges: tuple[float, ...] = ()
-    """For a number: a bin includes its lower edge and excludes its upper one; the outer bins are open."""
+    """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins are open."""
     codes: tuple[int, ...] = ()
-    """For a category: each of these has its own bin, and all other codes share the last one."""
+    """Codes of a category: each of these has its own bin, and all others share the last one."""
     steps: tuple[float, ...] = ()
-    """For a number: from each bin's mean to the next one's, in standard deviations; empty if all rows are alike."""
+    """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all rows are alike."""
 
     @property
     def known(self) -> int:
@@ -145,7 +145,7 @@ class Tally(Struct, frozen=True):
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()
-    """For each feature, the accepted rows in each of the reference's bins; empty without a reference."""
+    """The accepted rows in each of the reference's bins, for each feature; empty without a reference."""
     probability: tuple[int, ...] = ()
     """The accepted rows in each of the reference's bins of the probability."""
     rejected: Rejected = {}
@@ -189,13 +189,13 @@ def _summed(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 PSI_ALLOWED = 0.25
 """Above it a population counts as shifted, and up to 0.1 as unchanged (Siddiqi, Credit Risk Scorecards, 2006)."""
 WASSERSTEIN_ALLOWED = 0.2
-"""In standard deviations: a mean that moves this far is what Cohen (1988) calls a small effect."""
+"""Standard deviations: a mean that moves this far is what Cohen (1988) calls a small effect."""
 CHANCE = 1e-5
 """The probability that luck alone takes one figure of one night beyond its limit; a year has some 15,000 figures."""
 _Z = 4.417173
 """Standard deviations that are exceeded, in either direction, with the probability `CHANCE`."""
 _SPREADS = 3.0
-"""For Wasserstein's distance: in simulations, so many spreads are exceeded less often than `CHANCE`."""
+"""Spreads of Wasserstein's distance: in simulations, so many are exceeded less often than `CHANCE`."""
 
 
 def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
@@ -262,7 +262,7 @@ POSITIVE_ALLOWED = 0.10
 """The smallest limits for the difference of a share; luck may widen them."""
 
 NightsBefore = Sequence[Collection[str]]
-"""For each earlier night with enough rows, newest first: the names of the figures that were beyond their limit."""
+"""The names of the figures beyond their limit in each earlier night with enough rows, newest first."""
 
 
 def night_figures(

@@ -55,7 +55,7 @@ class ModelEvidence:
     """The model's own, as in service; the four figures of classes are taken at it."""
     auroc: Figure
     log_loss: Figure
-    """In nats; lower is better."""
+    """Nats; lower is better."""
     brier: Figure
     calibration_intercept: Figure
     """0 is best."""
@@ -67,7 +67,7 @@ class ModelEvidence:
     negative_predictive_value: Figure
     net_benefit: Curve
     called: Called | None
-    """None for a subgroup, since it would reveal too much."""
+    """Counts by threshold; None for a subgroup, since they would reveal too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,11 @@ class Evidence:
     """The thresholds of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
     challenger: ModelEvidence | None
-    """None if an output is not a finite number."""
+    """The challenger's figures; None if an output is not a finite number."""
     champion: ModelEvidence | None
-    """None if there is none to compare with."""
+    """The champion's figures; None if there is none to compare with."""
     subgroups: tuple[SubgroupEvidence, ...]
-    """By feature, in the order of the declaration; only features that divide these rows."""
+    """All subgroups by feature, in the order of the declaration; only features that divide these rows."""
 
 
 def evidence(judged: Contest) -> Evidence:

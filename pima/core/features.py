@@ -25,29 +25,29 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """The column in every table, file and log."""
     unit: str = ""
-    """As recorded in the data; the service converts nothing."""
+    """The unit of the data; the service converts nothing."""
     low: float | None = None
-    """For a number, the smallest plausible value; a row with a lower one is rejected."""
+    """The smallest plausible value of a number; a row with a lower one is rejected."""
     high: float | None = None
-    """For a number, the largest plausible value."""
+    """The largest plausible value of a number."""
     zero_is_missing: bool = False
     """Whether the data have 0 if nothing was measured, so that it is read as missing."""
     may_be_missing: bool = False
     """Whether a row without it can be scored (the model puts the training mean in a number's place)."""
     kind: Literal["number", "category"] = "number"
     codes: dict[int, str] = {}
-    """For a category, each code with its label."""
+    """Each code of a category with its label."""
     unknown: Literal["missing"] | int | None = None
     """How an unrecognised word in an arriving row is read (and counted): as missing, or, for a category, as one of its
     codes, which missing values become as well. None: the row is refused."""
     rationale: str = ""
-    """Where the range comes from, in words."""
+    """The origin of the range, in words."""
     power: float | None = None
-    """What the model raises the number to: 1, 0.5 or -1; None leaves the choice to the fit."""
+    """The power to which the model raises the number: 1, 0.5 or -1; None leaves the choice to the fit."""
     scale: float | None = None
     """The standard deviation to which the power is scaled: the wider, the more the model may rely on it. None is 1."""
     bands: tuple[float, ...] = ()
-    """For a number, the edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and 60 and over.
+    """A number's edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and 60 and over.
     Empty: the quartiles of the training rows, rounded. No model sees them."""
     also_called: tuple[str, ...] = ()
     """Other names that its column may have in files."""
@@ -64,7 +64,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """The name that people use; a file's column may have it, too."""
     meaning: str = ""
-    """What a 1 means, in words."""
+    """The meaning of a 1, in words."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 

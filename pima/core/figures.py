@@ -23,7 +23,7 @@ class Figure:
     """A value found on a set of rows, and the bounds between which the truth lies in 95 of 100 such sets."""
 
     value: float | None
-    """None if these rows can't say; never NaN."""
+    """The value; None if these rows can't show it, never NaN."""
     low: float | None = None
     high: float | None = None
     reason: str | None = None
@@ -247,7 +247,7 @@ class Curve:
     """A figure at each threshold."""
 
     net_benefit: tuple[float, ...]
-    """In found cases per row."""
+    """Net benefit, in found cases per row."""
     low: tuple[float | None, ...]
     """The 95 % interval, by the variance of the rows' contributions; None if all contribute the same."""
     high: tuple[float | None, ...]

@@ -86,7 +86,7 @@ class Contest:
     parity_passed: bool = True
     """The compiled form agrees with Keras."""
     pinned: bool = False
-    """A person holds the champion where it is."""
+    """A person has pinned the champion."""
     rolled_back_before: bool = False
     """A person has taken back a version that the same data and settings gave."""
     consultations: int = 1
@@ -148,7 +148,7 @@ class Measured:
     challenger: float
     """Its accuracy, log loss in nats (lower is better), or net benefit per row."""
     champion: float | None
-    """None if there is none to compare with; then `gain` and all below it are None, too."""
+    """The champion's; None if there is none to compare with, and then `gain` and all below it are None, too."""
     constant: float
     """The figure of the best answer that is the same for all rows: the majority class, the test set's own prevalence
     (the strictest constant, since it knows these outcomes), or treating all or none."""
@@ -159,7 +159,7 @@ class Measured:
     """95 % interval of the gain, paired: for accuracy Agresti and Min's, else by the normal approximation."""
     interval_high: float | None
     p: float | None
-    """For accuracy McNemar's exact two-sided p; else one-sided, by the normal approximation: how often a challenger
+    """McNemar's exact two-sided p for accuracy; else one-sided, by the normal approximation: how often a challenger
     that is no better would look at least this good."""
     whole_gain: float | None
 
@@ -253,7 +253,7 @@ class VerdictFigures:
     """On the test set; None if an output is not a finite number."""
     champion_scores: Scores | None
     comparison: PairedComparison | None
-    """None if there is nothing to compare."""
+    """The paired comparison; None if there is nothing to compare."""
     majority_correct: int
     """Rows of the test set on which always guessing the more frequent class is right."""
     measured: Measured | None

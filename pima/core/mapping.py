@@ -78,13 +78,13 @@ class SourceTally:
     rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rejected rows without a known outcome that no earlier pull has read."""
     unusable: Counter[str] = field(default_factory=Counter)
-    """By feature, rows whose value can't be taken."""
+    """Rows whose value can't be taken, by feature."""
     missing: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    """By feature, rows whose value was not recognised and was read as the feature's `unknown` says."""
+    """Rows whose value was not recognised and was read as the feature's `unknown` says, by feature."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
-    """By feature, `outcome` or `outcome_at`, a type in its column that can't be read."""
+    """Types that can't be read, by the feature, `outcome` or `outcome_at` whose column has them."""
 
 
 def mapped(

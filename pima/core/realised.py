@@ -27,7 +27,7 @@ from pima.core.figures import (
 from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
-"""With fewer, the figures say too little for an alert."""
+"""The fewest outcomes for an alert; with fewer, the figures say too little."""
 ACCURACY_ALLOWED = 0.05
 """The realised accuracy may fall this far below that of the version's verdict; luck may widen the limit."""
 SOME_LEFT_OUT = "older outcomes are not looked at"

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     SINGLE_CLASS = "single_class"
     NOT_ABOVE_MAJORITY = "not_above_majority"
     NOT_ABOVE_CONSTANT = "not_above_constant"
-    """For log loss or net benefit, what `not_above_majority` is for accuracy."""
+    """The counterpart of `not_above_majority` for log loss and net benefit."""
     NOT_MORE_CORRECT = "not_more_correct"
     NOT_LOWER_LOG_LOSS = "not_lower_log_loss"
     NOT_MORE_NET_BENEFIT = "not_more_net_benefit"
@@ -67,7 +67,7 @@ BETTER = {
 
 
 LOG_LOSS_VETO_P = 0.25
-"""With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
+"""The veto, if on, demands that the challenger has the lower log loss at a one-sided p below this."""
 
 
 def why(reason: Reason, measure: Measure) -> str:

@@ -21,7 +21,7 @@ class DeclarationChanges:
     """Retired features that are declared again; their columns exist."""
     retired: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
-    """By feature, the fields that changed; the outcome's under `outcome`."""
+    """The fields that changed, by feature; the outcome's under `outcome`."""
     reordered: bool
     """Whether the features that both have are in another order."""
 

@@ -40,7 +40,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     schema: str | None = None
     """The table's schema, needed if either name holds a dot; empty if the database has no schemas."""
     query: str = ""
-    """A SELECT in place of a table."""
+    """A SELECT instead of a table."""
     key_type: KeyType | tuple[KeyType, ...] = "text"
     """The type of the key, or one type for each of its columns."""
     person: str | tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     vanished: Literal["keep", "delete"] = "keep"
     """The treatment of rows that are no longer in the source."""
     minimum_rows: Annotated[int, Meta(ge=1)] = 1
-    """With fewer rows the source is refused."""
+    """The source is refused if it has fewer rows."""
     most_vanished: Share = 0.2
     """The source is refused if a larger share of the known rows is no longer in it."""
     most_missing: Share = 0.5

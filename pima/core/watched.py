@@ -77,11 +77,11 @@ DEVIATIONS_ALLOWED = 5.0
 CHANCE = 2.87e-7
 """The probability that a normal value is five deviations too low."""
 _HALF_IS_LESS = 100.0
-"""From this mean on, half of it is five or more roots below it."""
+"""The mean from which on half of it is five or more roots below it."""
 
 
 def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
-    """Compare the rows of a night with the same weekday of other weeks; or those of a week with other weeks."""
+    """Compare the rows of a night with those of the same weekday in other weeks, or of a week with other weeks."""
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
@@ -193,7 +193,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The state that the next night is counted from. Each night leaves its own, so that none looks further back."""
+    """The state that the next night is counted from. Each night stores its own, so none has to look further back."""
 
     run_id: int = 0
     """The run of the last good night."""
@@ -204,16 +204,16 @@ class Marks:
     drawn: int = 0
     """The counter of row versions at the start of the run that left these marks."""
     drawn_when_good: int = 0
-    """The same counter at the start of the last good night's run."""
+    """Its value at the start of the last good night's run."""
     known_version: int = 0
-    """Row versions up to this one are neither new nor changed, even if they are scored again. It lags one good night
-    behind the other marks, since a version may be committed later than higher ones."""
+    """Row versions up to this one are neither new nor changed, even if they are scored again. This mark is one
+    good night older than the others, since a version may be committed later than higher ones."""
     standing: tuple[Cause, ...] = ()
     """The rows that the pulls of each source now reject, and the rows that lack their stamps."""
     standing_when_good: tuple[Cause, ...] = ()
     """The fewest of these since the last good night."""
     pulls: Mapping[str, int] = field(default_factory=dict)
-    """By source, the run of its last counted pull."""
+    """The run of each source's last counted pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ class Pulled:
     is_whole: bool
     """Whether all of the source was compared, so that these are all its rejected rows."""
     rejected: Mapping[tuple[str, str], int]
-    """By reason and column."""
+    """Rows by reason and column."""
 
 
 def after_pulls(standing: Counter[Why], pulls: Sequence[Pulled]) -> Counter[Why]:

@@ -44,7 +44,7 @@ class BrokenRule:
     field: str | None
     """The column, if one is at fault."""
     expected: str
-    """What would have been right."""
+    """A description of what would have been right."""
     lines: int
     """The number of such lines."""
     first_lines: tuple[int, ...]

@@ -61,7 +61,7 @@ def _bare_header(file: OpenedFile, cells: list[str], declaration: Declaration, i
 
 
 def open_text(file: OpenedFile) -> TextIO:
-    """The file's characters."""
+    """Open a file as text."""
     # A byte order mark is dropped; bytes that are not UTF-8 become surrogates and are reported with their line.
     return file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 

@@ -34,7 +34,7 @@ LINES_REPORTED = 20
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to read the files, and what to do with doubtful ones."""
+    """The options of a load."""
 
     partial: bool = False
     """Load the good lines and report the bad ones."""
@@ -48,7 +48,7 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class LineInFile:
-    """A bad line."""
+    """A bad line, with its file."""
 
     file: str
     """The file's name."""
@@ -83,7 +83,7 @@ class LoadResult:
     partly_loaded: tuple[str, ...] = ()
     """Files without ids of which some lines were loaded and some refused: loading one again would duplicate rows."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
-    """By feature, unrecognised values that were read as the feature's `unknown` says."""
+    """Unrecognised values that were read as the feature's `unknown` says, by feature."""
 
     def with_file(self, file: PatientFile, loaded: Taken, bad: Sequence[BadLine]) -> "LoadResult":
         """Add one more file, and its bad lines."""

@@ -21,7 +21,7 @@ from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.arrivals import Match
 
 KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
-"""By source and by `source_key` or `person_key`, the types of that key; for a source that is not listed, text."""
+"""The types of a key, by source and by `source_key` or `person_key`; text for a source that is not listed."""
 
 ALL_TEXT: KeyTypes = MappingProxyType({})
 _TEXT: tuple[KeyType, ...] = ("text",)
@@ -139,7 +139,7 @@ def persons_not_texts(key_types: KeyTypes) -> Mapping[str, tuple[KeyType, ...]]:
 def open_patient_file(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
 ) -> PatientFile:
-    """Find out what kind of file it is and which columns it has. Raises FileRefused."""
+    """Find out the kind of a file, and its columns. Raises FileRefused."""
     is_parquet, sha256 = kind_and_hash(file, "rows of patients")
     open_kind = parquet_file.open_parquet if is_parquet else csv_file.open_csv
     header, read = open_kind(file, declaration, ignored)

@@ -32,7 +32,7 @@ class PulledSource:
     "". Rows rejected only because a person was forgotten do not count; nor, if only changed rows were compared, do rows
     that the previous pull read as well."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
-    """By feature, unrecognised values that were read as the feature's `unknown` says."""
+    """Unrecognised values that were read as the feature's `unknown` says, by feature."""
     outcomes_held_back: int = 0
     """Outcomes whose time is still to come; they are taken in then."""
     outcomes_inserted: int = 0
@@ -44,7 +44,7 @@ class PulledSource:
     """Our rows that are no longer in the source."""
     deleted: int = 0
     status: str = Status.RUNNING
-    """The same words as a run's status. If it is `running` after the run has ended, it ended with the run."""
+    """A run's status. If it is `running` after the run has ended, the pull ended with the run."""
     error_code: str | None = None
 
 

@@ -137,7 +137,7 @@ class Pull:
     declared: Collection[str]
     """The names of all sources that the settings have, pulled now or not."""
     results: dict[str, PulledSource] = field(default_factory=dict)
-    """By source, the result so far."""
+    """The result so far, by source."""
 
     def report(self, result: PulledSource) -> None:
         """Report the result of a source so far."""

@@ -23,6 +23,6 @@ class RawBlock:
     """Some rows of a file."""
 
     rows: pd.DataFrame
-    """By line; the columns are numbered in the order in which they were asked for, as `pima.core.cells` takes them."""
+    """Rows by line; columns are numbered in the order asked for, and have the types that `pima.core.cells` takes."""
     bad: list[BadLine]
     """Lines that can't be read as rows."""

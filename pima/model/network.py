@@ -111,7 +111,7 @@ def choose_l2(
     recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck = never
 ) -> float:
     """Choose the strength of the L2, times rows: the recipe's own, or that of its choices with the lowest log loss out
-    of fold. Few, noisy rows need a strong one, many clear rows a weak one.
+    of fold. Few, noisy data need a strong one, plenty of clear data a weak one.
 
     Each strength is fitted on all folds of the training rows but one, and tested on that one, in turn. A prior that is
     right for some rows is right for more, so beyond the recipe's limit a random sample of the rows is used.
@@ -252,7 +252,7 @@ def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
 
 
 def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
-    """The same sum, with a weight of each row for each member. (n, 1 + members), (n, members) -> (n,)"""
+    """The summed loss with a weight of each row for each member. (n, 1 + members), (n, members) -> (n,)"""
     outcomes, weights = targets[:, :1], targets[:, 1:]
     return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
 

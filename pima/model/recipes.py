@@ -43,7 +43,7 @@ class FiveSeeds:
     l2_choices: tuple[float, ...] = ()
     """Other strengths of the L2; the fit chooses among these and its own by inner folds. Empty: there is no choice."""
     most_rows_to_choose: int = 4_096
-    """With more rows, the choice is made on a random sample of so many."""
+    """The most rows that the choice is made on; of more, a random sample of so many."""
     inner_folds: int = 5
     inner_members: int = 2
     """Members of each fold's network, each with its own seed."""
@@ -56,7 +56,7 @@ class FiveSeeds:
     piece_scale: float = 0.25
     """Standard deviation of a piece: under the same L2, the network relies on a number itself before its pieces."""
     batch_rows: int = 16_384
-    """With at most this many rows, a step sees all of them; with more, a random batch of this size."""
+    """The most rows that a step sees; of more rows, each step sees a random batch of this size."""
 
 
 @dataclass(frozen=True, slots=True)

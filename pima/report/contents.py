@@ -89,7 +89,7 @@ class Contents:
 
 
 def gather(engine: Engine, settings: Settings) -> Contents:
-    """Read everything that is known now, all of it from the tables."""
+    """Read all contents of a report from the tables."""
     stands = overview(engine, settings, NIGHTS_SHOWN)
     champion = stands["champion"]["version"]
     leans = None if champion is None else what_it_leans_on(engine, champion)
@@ -169,8 +169,8 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
 
 
 def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
-    """Return threshold, 1 - specificity and sensitivity at each threshold that may be told, from the highest on, with
-    both corners."""
+    """Return threshold, 1 - specificity and sensitivity at each threshold that may be shown, from the highest down,
+    with both corners."""
     positive = document["positive"]
     negative = document["rows"] - positive
     if not positive or not negative:
@@ -184,7 +184,7 @@ def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of like probability."""
+    """Rows of similar probability."""
 
     rows: int
     predicted: float
@@ -193,7 +193,7 @@ class Group:
 
 
 def calibration(document: dict[str, Any], role: str) -> list[Group]:
-    """Form ten groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
+    """Form ten groups of about equal size, or fewer if they would have too few rows to be shown."""
     found = []
     for cells in together(blocks(document, role), document["rows"] // 10):
         rows = sum(cell.rows for cell in cells)
@@ -203,7 +203,7 @@ def calibration(document: dict[str, Any], role: str) -> list[Group]:
 
 
 def distribution(document: dict[str, Any], role: str) -> list[Cell]:
-    """Count rows by tenths of probability, those of few rows together."""
+    """Count rows by tenths of probability; tenths with too few rows are joined."""
     tenths: list[list[Cell]] = []
     for block in blocks(document, role):
         if not tenths or block[0].low in _TENTHS:

@@ -45,7 +45,7 @@ class Movement:
     value: float | None
     """The value in the row; None if it is missing."""
     contribution: float
-    """In probability; above 0, it raised the probability of the outcome."""
+    """A difference of probability; above 0, the feature raised the probability of the outcome."""
     error: float | None
     """The standard error of an estimate; None if the contribution is exact."""
     words: str

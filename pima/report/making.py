@@ -55,7 +55,7 @@ def write_report(html: str, path: Path) -> int:
 
 
 def _refuse_other_than_report(path: Path) -> None:
-    # A folder can't be replaced, and the system says so.
+    # Replacing a folder fails, with the system's error.
     if path.is_dir() or not path.exists():
         return
     # Opening a pipe would wait for a writer.

@@ -69,7 +69,7 @@ MOST_LINES_DRAWN = 60
 
 @contextmanager
 def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
-    """A figure of two shares, with the diagonal."""
+    """Make a figure of two shares, with the diagonal."""
     with drawn(name) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y)
@@ -210,7 +210,7 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
 
 
 def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
-    """Draw what challenger and champion got on the rows of each verdict, by the measure that decides today."""
+    """Draw the figures of challenger and champion in each verdict, by the measure that decides today."""
     shown = [each for each in verdicts if each.of_challenger is not None and each.measure == verdicts[0].measure]
     measure = verdicts[0].measure.replace("_", " ")
     with drawn(name) as (figure, axes):

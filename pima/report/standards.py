@@ -1,4 +1,4 @@
-"""The questions of two standards about a model, answered in sentences where software can know it.
+"""The questions of two standards about a model, with answers in sentences if software can know them.
 
 HTI-1: the 31 source attributes of a predictive decision support intervention, by the US rule 45 CFR
 170.315(b)(11)(iv)(B), numbered as there. TRIPOD+AI (Collins et al., BMJ 2024;385:e078378): its 27 items, some of
@@ -41,7 +41,7 @@ class Item:
     """Its number in the standard."""
     asks: str
     answer: str | None
-    """None if software can't know: then it is a question for people."""
+    """The answer; None if software can't know it, so that people must answer."""
 
 
 def hti_1(facts: VersionFacts) -> tuple[Item, ...]:

@@ -116,8 +116,8 @@ class VersionFacts:
     data: Data
     judged: OwnVerdict | None
     evidence: VersionEvidence | None
-    """None if the version is older than evidence is, or gave no finite numbers, or if the rows are too few to be
-    shown."""
+    """The figures; None if the version is older than evidence is, or gave no finite numbers, or if the rows are too
+    few to be shown."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
 

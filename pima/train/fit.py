@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 LARGEST_DIFFERENCE = 1e-6
-"""In probability: a second fit that differs by no more counts as equal. Other libraries or processors may differ."""
+"""A second fit that differs by no more, in probability, counts as equal: libraries and processors differ slightly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Reproduction:
     reproduced: bool
     """No probability differs by more than `LARGEST_DIFFERENCE`."""
     largest_difference: float
-    """In probability, over the training rows and the probe rows; 0 on the same machine and libraries."""
+    """The largest over the training and probe rows, in probability; 0 on the same machine and libraries."""
     training_rows: int
     libraries: dict[str, str]
     """Their versions today."""
@@ -168,7 +168,7 @@ def _needed(share: str, rows: int) -> int:
     return math.ceil(Fraction(share) * rows)
 
 
-# ---- TensorFlow and Keras: how they are imported.
+# ---- The import of TensorFlow and Keras.
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class NewVerdict:
     auroc: float | None
     """How well the challenger tells cases from others: 0.5 is chance, 1 is best; None if there is no evidence."""
     calibration_slope: float | None
-    """1 is best; below it the challenger's probabilities are too extreme; None as `auroc`."""
+    """1 is best; below it the challenger's probabilities are too extreme; None if there is no evidence."""
 
 
 def announce(judgement: Judgement, number: int | None) -> NewVerdict:
@@ -183,7 +183,7 @@ class Decider:
 
 
 def promote(engine: Engine, number: int, decider: Decider) -> Champion:
-    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, the pointer untouched."""
+    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, with the pointer left as it is."""
     _require_loadable(engine, number)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)

@@ -34,9 +34,9 @@ class HistoryRows:
     """The numbers of labelled rows."""
 
     training_rows: int
-    """A model may learn from these."""
+    """Rows that a model may learn from."""
     holdout_rows: int
-    """Models are judged on these, or on the recent ones of them."""
+    """Rows that models are judged on, all of them or the recent ones."""
     left_out: Mapping[str, int]
     twins_kept: int = 0
     """Training rows that equal a holdout row, kept since there are so many that equality says nothing."""
@@ -44,11 +44,11 @@ class HistoryRows:
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult:
-    """The result of a retraining so far; the fields of both are the keys of the run's JSON."""
+    """The result of a retraining so far; the fields of its two parts are the keys of the run's JSON."""
 
     rows: HistoryRows = field(metadata=INLINED)
     verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
-    """None until the gate has decided."""
+    """The verdict; None until the gate has decided."""
 
 
 def retrain(

@@ -19,15 +19,15 @@ _NO_AND_YES = re.compile(
     "|não/sim"
 )
 _LEAST_PERSONS = 0.05
-"""As a share of the known values: a column with fewer different ones names a place or a clinician, not the patient."""
+"""A share of the known values: a column with fewer different ones names a place or a clinician, not the patient."""
 _BEYOND = 0.02
 """The share of the numbers at either end that a range ignores, or 20 numbers if that is more."""
 _MARGIN = 1.5
 """The margin added beyond the other numbers, as a share of the distance between their ends."""
 _MOST_ZEROS = 0.5
-"""As a share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a day."""
+"""A share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a day."""
 _MOST_IN_OTHER_WORDS = 0.1
-"""As a share of the rows with a value: if more have rare words, the column is no list of words."""
+"""A share of the rows with a value: if more have rare words, the column is no list of words."""
 _NO_FEATURE = {
     "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",
@@ -69,10 +69,10 @@ class Suggested(NamedTuple):
     remarks: Sequence[str]
     """Further remarks for the reader."""
     range: tuple[float, float] | None = None
-    """For a number, the ends of the plausible range."""
+    """The ends of a number's plausible range."""
     zero_is_missing: bool = False
     codes: Mapping[int, str] = {}
-    """For a category, each code with its label."""
+    """Each code of a category with its label."""
     has_words: bool = False
     """Whether the labels are the words in the column."""
 
@@ -91,7 +91,7 @@ class Draft(NamedTuple):
 
     table: Table
     names: Mapping[str, str]
-    """For each column, the plain name of the feature, or of the outcome, that is made from it."""
+    """The plain name of the feature, or of the outcome, that is made from each column."""
     outcome: LikelyOutcome | None
     key: TableColumn | None
     """The column that identifies each row."""
