@@ -261,7 +261,7 @@ def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]
         for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
             if not text.isprintable() or text != text.strip():
                 expected = "printable characters on one line, with plain spaces between words and none around them"
-                yield Fault(f"{place}: {key}", "holds what nobody sees", expected)
+                yield Fault(f"{place}: {key}", "holds invisible characters or outer spaces", expected)
 
 
 def _texts(value: object) -> Iterable[str]:
@@ -300,7 +300,7 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.codes:
         yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
     if isinstance(feature.unknown, int):
-        yield Fault(f"{place}: unknown", "is a code, which a number has none of", '"missing", or a category')
+        yield Fault(f"{place}: unknown", "is a code, but a number has none", '"missing", or a category')
     if feature.low is None or feature.high is None:
         yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
         return
@@ -315,7 +315,7 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
 
 def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
     if feature.power is not None and feature.power not in (1, 0.5, -1):
-        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+        yield Fault(f"{place}: power", "is not one that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
     if feature.power == 0.5 and low < 0:
         yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
     if feature.power == -1 and low <= 0:

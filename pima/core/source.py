@@ -159,7 +159,7 @@ def _faults_of_columns(source: Source) -> Iterator[Fault]:
         if not how.column:
             yield Fault(place, "names no column", "a column's name")
         if how.factor == 0 or not math.isfinite(how.factor) or not math.isfinite(how.offset):
-            yield Fault(f"{place}.factor", "or offset makes no number of a number", "finite numbers, a factor not 0")
+            yield Fault(f"{place}.factor", "is 0, or it or offset is not finite", "finite numbers, a factor not 0")
         yield from _faults_of_words(f"{place}.words", how.words)
 
 

@@ -24,13 +24,13 @@ EXPECTED = {
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters",
     FORGOTTEN: "expected rows of people who were not forgotten (jobs.forget)",
-    "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
+    "half_written_line": "expected a whole line; it is cut off, or a quote is left open",
     "new_patient_without_measurements": (
         "expected a known patient's id or key, or this column, which a new patient needs"
     ),
     "not_a_number": f"expected digits, with a point before decimals, {_OR_NOTHING}",
     "not_finite": f"expected a finite number, {_OR_NOTHING}",
-    "not_utf8": "expected digits; the cell is not even UTF-8",
+    "not_utf8": "expected digits; the cell is not UTF-8",
     "nul_byte": "expected digits; the cell holds a NUL byte",
     "wrong_field_count": "expected as many cells as the first line has",
 }

@@ -128,12 +128,12 @@ def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark
     if asked_for_all:
         return Whole("it was asked for")
     if last is None or last.compared_whole_at is None:
-        return Whole("no pull of all of it was completed yet, or not the last one")
+        return Whole("no pull of all rows was completed, or the last one was not")
     if last.fingerprint != fingerprint:
-        return Whole("its settings or the declaration are not as they were")
+        return Whole("its settings or the declaration have changed")
     if last.compared_whole_at > now:
-        return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
+        return Whole("the last pull of all rows has a time in the future, so a clock was wrong")
     if now - last.compared_whole_at >= _WEEK:
-        return Whole("the last pull of all of it is a week ago")
+        return Whole("the last pull of all rows was a week ago")
     bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
-    return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)
+    return Whole("its times of change don't fit those of the last pull") if bound is None else ChangedSince(bound)

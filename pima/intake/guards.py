@@ -72,7 +72,7 @@ def _require_features(source: Source, tally: SourceTally, comparison: Comparison
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
             what = (
                 f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number, as where its factor, words or range "
+                f"{tally.unusable[name]:,} (out of range, unknown, no number, perhaps since its factor, words or range "
                 f"don't fit the source){was}; most_missing is {source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
@@ -89,7 +89,7 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
             f"{reason} of {column}: {counted(rows, 'row')}" for (reason, column), rows in broken.most_common(_SHOWN)
         )
         what = (
-            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), as where "
+            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), perhaps since "
             f"outcome_words, person_type, or the factor, words or range of a feature don't fit the source; "
             f"most_rejected is {source.most_rejected:g}"
         )
