@@ -93,7 +93,7 @@ def score_queue(
     """Score all rows of the queue, or `limit` of them, with the current champion; report after each batch.
 
     Rows are validated on the champion's features, by the rules in the database when they are claimed. The run passes
-    over the queue once, upwards by patient id: rows that others hold, or that come in behind it, wait for the next run.
+    over the queue once, upwards by patient id: rows that others hold, or that come in below, wait for the next run.
     To score in other processes, `hand_out` starts `drain` in each of them, with the champion's number and the state of
     the rows before the first claim, and returns when all have ended.
 

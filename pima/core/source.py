@@ -66,11 +66,11 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     most_vanished: Share = 0.2
     """The source is refused if a larger share of the known rows is no longer in it."""
     most_missing: Share = 0.5
-    """The source is refused if a feature is suddenly missing or unusable in a larger share of the rows."""
+    """The source is refused if a feature is unusable, or suddenly missing, in a larger share of the rows."""
     most_rejected: Share = 0.5
     """The source is refused if a larger share of the rows breaks any rule."""
     most_cleared: Share = 0.2
-    """The source is refused if it no longer has a larger share of the known outcomes."""
+    """The source is refused if a larger share of the known outcomes is gone from it."""
 
     @property
     def keys(self) -> tuple[str, ...]:

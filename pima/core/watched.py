@@ -221,7 +221,7 @@ class Unpredicted:
     """The rows that were new or changed since the last good night, as of the end of a run of scoring."""
 
     number: int = 0
-    """The number of earlier runs that left such figures. Ids don't tell: of parallel runs, the higher may be older."""
+    """The number of earlier runs that left such figures; of parallel runs, the higher id may be the older."""
     at: str = ""
     """The time of the count, in ISO format."""
     since: str = ""

@@ -80,7 +80,7 @@ class Contents:
     verdicts: tuple[ReportedVerdict, ...]
     """Newest first."""
     exhibits: tuple[Exhibit, ...]
-    """The evidence: of the champion, and of the last challenger if that is another verdict's."""
+    """The evidence of the last verdict that the champion took part in, and of the last verdict if that is another."""
     leaning: Leaning | None
     """The features that the champion relies on; None without a champion, or with too few of its training rows."""
     weeks: tuple[Week, ...]

@@ -1,7 +1,7 @@
 """The verdict on a challenger: both models scored on the same rows, now; or the verdict that was given before.
 
 Models are judged on recent holdout rows that the champion can't have learned from. The champion's own training rows
-tell which these are: by id, by person and, if a snapshot is kept, by features. The times of rows and versions play no
+show which these are: by id, by person and, if a snapshot is kept, by features. The times of rows and versions play no
 part.
 """
 
