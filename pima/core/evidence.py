@@ -240,8 +240,8 @@ def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Co
 def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
     """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if there are fewer.
 
-    Blocks end at the model's own threshold and at those of the tables wherever that leaves enough rows on both sides.
-    The figures of classes give away the counts at the model's threshold, so no other block ends as near to it.
+    Blocks end at the model's own threshold and at those of the tables if that leaves enough rows on both sides. The
+    figures of classes give away the counts at the model's threshold: if few rows lie beyond it, no block ends so near.
     """
     parts = _split(cells(document, role), (document[role]["threshold"],))
     for bounds in (TABLED_THRESHOLDS, document["thresholds"]):

@@ -67,8 +67,8 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
 
 
 def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
-    """The key of a row, read from text by a person or a program. An integer may have a plus, leading zeros, and a point
-    with only zeros after it; several columns are a JSON array. None if the text does not fit the types."""
+    """The key of a row in a text by a person or a program. An integer may have a plus, leading zeros, and a point with
+    only zeros after it; several columns are a JSON array. None if the text does not fit the types."""
     values: object = [text]
     if len(types) > 1:
         try:

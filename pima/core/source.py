@@ -55,7 +55,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of the time, or day, at which the outcome became known; if a row has none, the time of the pull is
     used."""
     time_zone: str = "UTC"
-    """The zone of days, and of times without a zone."""
+    """The zone of `outcome_at`, if that has none or is a day."""
     changed_since: str = ""
     """The column of the time of a row's last change: only changed rows are read, and all rows once a week. If empty,
     all rows are read each time."""

@@ -1,9 +1,9 @@
 """The extent of a pull: all of a source, or the rows that have changed by the source's own times.
 
-A part is enough only if a pull of all rows was completed with the same settings at most a week ago: that one finds what
-the times do not show. The next pull continues from the highest time of change, or from the present if that is earlier:
-a single row dated ahead must not hide later changes. It reads some time before that again: a transaction may become
-visible after others that wrote a later time, and a clock without a zone is set back in autumn.
+A part is enough only if the last pull of all rows was completed, by the same settings and at most a week ago: such a
+pull finds what the times do not show. The next pull continues from the highest time of change, or from the present if
+that is earlier: a single row dated ahead must not hide later changes. It reads some time before that again: a
+transaction may become visible after others that wrote a later time, and a clock without a zone is set back in autumn.
 """
 
 import re

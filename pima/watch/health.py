@@ -80,8 +80,8 @@ REASONS = {
         "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row that scoring rejected. "
         "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
         "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
-        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are right, let one night pass with a "
-        "higher `health.most_without_prediction`",
+        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one night "
+        "pass with a higher `health.most_without_prediction`",
     ),
 }
 """The reasons that health gives, explained."""
