@@ -1,4 +1,4 @@
-# Everything below makes what it needs in .venv, from Python 3.11+ and make alone.
+# Every target installs what it needs into .venv; only Python 3.11+ and make must be there.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -11,47 +11,47 @@ demo: $(VENV)/.complete
 test: $(VENV)/.complete
 	$(RUN) -m pytest -n 4 --dist worksteal
 
-# The campaigns at their full length: hundreds of races, kills and trials of the gate, of which `make test` runs a few.
+# The campaigns in full: hundreds of races, kills and trials of the gate. `make test` runs a few of them.
 faults: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
 
-# Twelve faults, each made in a copy of the code, and the tests that must notice it: some five minutes on two cores.
-# `python -m tests.mutants NUMBER ...` tries some of them.
+# Makes twelve faults, each in a copy of the code, and runs the tests that must notice it: about five minutes on two
+# cores. `python -m tests.mutants NUMBER ...` tries some of them.
 mutants: $(VENV)/.complete
 	$(RUN) -m tests.mutants
 
-# Builds both images and runs the service in them, on a PostgreSQL of its own; as root, with Debian's buildah, netavark and
-# debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.
+# Builds both images and runs the service in them, with its own PostgreSQL. Needs root, and Debian's buildah, netavark and
+# debootstrap. BASE=IMAGE builds on that image instead of a Debian made here.
 image-test: $(VENV)/.complete
 	$(RUN) -m tests.image
 
-# A clinic's MariaDB, with Debian's package mariadb-server, which starts a server of its own in a temporary folder.
+# Pulls from a clinic's MariaDB: starts a server in a temporary folder, with Debian's package mariadb-server.
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
 
-# Model versions mirrored to an MLflow: a store in a temporary folder, by MLflow's own client.
+# Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client.
 mlflow-test: $(VENV)/.mlflow
 	$(RUN) -m pytest tests/mirror
 
-# Each extra installed by the line that a command prints where it is missing, in an environment of its own under /var/tmp:
-# from the package index, of TensorFlow only that it is to be had.
+# Installs each extra from the package index by the command that is printed if it is missing, in its own environment under
+# /var/tmp; for TensorFlow it only checks that it is available.
 extras-test: $(VENV)/.complete
 	$(RUN) -m pytest tests/extras
 
-# A night on a Dask cluster of real processes, and files at URLs; DASK="--at-length -m campaign" kills at full length.
+# A night on a Dask cluster of real processes, and files at URLs. DASK="--at-length -m campaign" runs all of the kills.
 dask-test: $(VENV)/.dask
 	$(RUN) -m pytest tests/cluster $(DASK)
 
-# Speed and memory against their peers, side by side; writes the table of docs/measured/speed.md.
+# Compares speed and memory with other tools, side by side; writes the table of docs/measured/speed.md.
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
 
-# Beyond one process, some 45 minutes; into docs/measured/scale.md. `python -m tests.bench.scale PART ...` does parts of it,
-# --missing those without figures; --hundred-million adds 1e8 rows of files, for which some 10 GB of a disk must be free.
+# Scoring by more than one process, about 45 minutes; writes docs/measured/scale.md. `python -m tests.bench.scale PART ...`
+# runs some parts, --missing those without figures; --hundred-million adds 1e8 rows of files and needs about 10 GB of disk.
 bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
-# The gate's statistics at length, into docs/measured/gate.md: about a quarter of an hour on two cores.
+# The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 
@@ -60,18 +60,18 @@ check: $(VENV)/.complete
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	@echo "which database this is: asked and named in its own package alone, in pima/store/database.py, and of a source, which may be any"
+	@echo "only the databases' own packages, pima/store/database.py and the readers of sources name or ask for the kind of database"
 	! grep -rnE --include=*.py --exclude-dir=sqlite --exclude-dir=postgresql --exclude=database.py \
 	    --exclude=source_engine.py --exclude=source_query.py \
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
 	$(VENV)/bin/codespell README.md CONTRIBUTING.md CHANGELOG.md docs config deploy jobs migrations pima
-	@echo "pages and messages are plain English, and pages that are made from the code are what it makes of them"
+	@echo "pages and messages are plain English, and generated pages are up to date"
 	$(RUN) -m pytest -q tests/unit/test_prose.py tests/unit/test_reference.py
-	@echo "what test files share stands in tests/support"
+	@echo "code that test files share is in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
-	@echo "a class name has one meaning, and a unit test the name of the file that it is about"
+	@echo "a class name has one meaning, and a unit test file is named for the file that it tests"
 	$(RUN) -m pytest -q tests/unit/test_names.py
 	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
 
@@ -79,29 +79,29 @@ format: $(VENV)/.complete
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# About a quarter of an hour on two quiet cores; writes docs/measured/accuracy.md and its pictures. Ended at any moment it
+# About a quarter of an hour on two quiet cores; writes docs/measured/accuracy.md and its pictures. If it is stopped, it
 # leaves no server and no folder behind.
 bench-accuracy: $(VENV)/.bench
 	$(RUN) -m tests.bench.accuracy
 
-# The network on data sets that it was not made for, beside its peers, into docs/measured/tables.md: below 20 minutes on
-# two quiet cores.
+# Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md. Less
+# than 20 minutes on two quiet cores.
 bench-tables: $(VENV)/.bench
 	$(RUN) -m tests.bench.tables
 
-# The report of a simulated half year, looked at by a headless Chromium (Debian's, or BROWSER=PROGRAM): some two minutes.
+# Checks the report of a simulated half year in a headless Chromium (Debian's, or BROWSER=PROGRAM), about two minutes.
 # Writes docs/report-desk.png and docs/report-phone.png.
 report-test: $(VENV)/.browser
 	$(RUN) -m tests.report
 
-# The pages that are made from the code, then the site of all pages, to be opened at build/site/index.html.
+# Writes the pages that are generated from the code, then the site; open build/site/index.html.
 docs: $(VENV)/.docs
 	$(RUN) -m tests.support.reference
 	$(VENV)/bin/sphinx-build -q --fail-on-warning -b html -c docs -d build/doctrees . build/site
 	echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' > build/site/index.html
 
-# The environment is whole or absent: the stamp is written last. Making it anew empties the folder first, so it is never
-# made behind a link, which may be somebody else's environment.
+# The environment is complete or absent: the stamp is written last. Rebuilding it empties the folder first, so it is never
+# built through a link, which may lead to another environment.
 $(VENV)/.complete: locks/dev.txt
 	@if [ -L $(VENV) ]; then echo "$(VENV) is a link, and making the environment would empty what it points to:" \
 	    "remove the link (rm $(VENV)), or make that environment where it is." >&2; exit 1; fi
@@ -113,13 +113,13 @@ $(VENV)/.complete: locks/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt
 	touch $@
 
-# What only some targets need, each with a lock of its own: learners for benchmarks, drivers of sources' databases, what
-# speaks to an MLflow, Dask and fsspec, what drives a browser that is there, and what makes the site.
+# Packages that only some targets need, each set with its own lock: learners for benchmarks, drivers for sources, MLflow's
+# client, Dask and fsspec, a driver for an installed browser, and the site generator.
 $(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
-# Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
+# Pins all packages again, for every platform and Python from 3.11, with hashes and without index addresses.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/score.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt

@@ -1,5 +1,5 @@
-"""python -m jobs.alert: tells people of what is wrong and of what has happened to the champion, by the addresses in
-alerts.urls: of each condition when it comes, once a day, and once when it is over. The scheduler does so by itself."""
+"""python -m jobs.alert: alerts people at the addresses in alerts.urls of problems and of changes of the champion. A
+problem is reported when it begins, once a day, and once when it is over. The scheduler does so by itself."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from pima.runs.recorded_run import as_json
 def _options(options: OptionParser) -> None:
     which = options.add_mutually_exclusive_group()
     which.add_argument("--test", action="store_true", help="send each receiver a message that says it is a test")
-    which.add_argument("--dry-run", action="store_true", help="show what would be told, and tell nobody")
+    which.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
 
 
 def _work(command: Command) -> Result:
@@ -37,7 +37,7 @@ def _work(command: Command) -> Result:
 
 
 def _require_taken(problems: Mapping[int, Problem]) -> None:
-    """Raises for the worst that there is: what no later try can mend comes first."""
+    """Raise the worst problem: one that no later attempt can solve comes first."""
     if Problem.EXTRA_MISSING in problems.values():
         raise extra_missing("alerts")
     unknown = [str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS]

@@ -1,4 +1,4 @@
-"""Every code that pima reports, with what it means and what to do, as read from where the code is defined."""
+"""Every code that pima reports, with its meaning and what to do, read from where the code is defined."""
 
 import re
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ from pima.store.runs import ENDINGS
 from pima.watch import health
 
 DEFECT = "unexpected_"
-"""What the code of a defect begins with; the exception's class follows."""
+"""The beginning of a defect's code; the exception's class follows."""
 _FAMILIES = {DEFECT: "CLASS", "killed_by_": "SIGNAL", "exit_code_": "N"}
-"""Beginnings of codes that have many ends, with a word for the end."""
+"""Beginnings of codes with varying ends, and a word for the end."""
 
 
 class Entry(NamedTuple):
-    """What is known of a code; one code may have several."""
+    """An explanation of a code; one code may have several."""
 
     code: str
     kind: str
     means: str
     advice: str = ""
     exit_code: int | None = None
-    """Of an error, that of the command that it ends."""
+    """The exit code of the command that an error ends; None for other kinds."""
 
     @property
     def name(self) -> str:
-        """The code as pages and people write it."""
+        """The code as pages show it."""
         return self.code + _FAMILIES.get(self.code, "")
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """All of them, by kind and as the code orders them."""
+    """All codes by kind, in the order of their definitions."""
     return [
         *_of_health(),
         *_of_errors(),
@@ -52,7 +52,7 @@ def entries() -> list[Entry]:
 
 
 def entries_of(code: str) -> list[Entry]:
-    """What is known of one code, as people copy it: with the source or the figure that it is about."""
+    """The entries of one code, which may be followed by a source or a figure, as people copy it."""
     asked = code.partition(":")[0].strip()
     return [
         each
@@ -97,11 +97,11 @@ def _is_of(reason: Reason, measure: Measure) -> bool:
 
 def _classes(of: type[errors.PimaError]) -> Iterator[type[errors.PimaError]]:
     for derived in of.__subclasses__():
-        if derived.__module__ != errors.PimaError.__module__:  # those of an exit code are never raised themselves
+        if derived.__module__ != errors.PimaError.__module__:  # the bases of the exit codes are never raised
             yield derived
         yield from _classes(derived)
 
 
 def _with_names(message: str) -> str:
-    """A message without its facts: their names in capitals, as options show theirs."""
+    """Replace a message's facts by their names in capitals, as options do."""
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: found[1].upper(), message)

@@ -43,9 +43,9 @@ class Command:
     engine: Engine
     stop: StopRequest
     declared: Declaration
-    """By the settings; once the schema was looked at, by the database, which knows what it has retired besides."""
+    """The settings' declaration; after the schema was checked the database's, which also has retired features."""
     run: OpenRun | None = None
-    """The run, where the command is a job; its counts are reported even when it fails."""
+    """The run, if the command is a job; its counts are reported even if it fails."""
 
 
 Main = Callable[[Sequence[str], Mapping[str, str]], int]
@@ -60,8 +60,8 @@ def main_of(
     add_options: Callable[[OptionParser], None] = lambda _options: None,
     **course: Any,
 ) -> Main:
-    """Make a command's `main`, which takes besides its own options those that every command takes. `course` is what
-    `_run` takes by name."""
+    """Make a command's `main`, with its own options and those that every command has. `course` are the keyword
+    arguments of `_run`."""
 
     def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         made = OptionParser(prog=f"python -m {module}", description=description, allow_abbrev=False)
@@ -69,7 +69,7 @@ def main_of(
         made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
         add_options(made)
         if not gc.isenabled():
-            gc.freeze()  # what has been imported is never looked through again
+            gc.freeze()  # the collector ignores imported objects from now on
             gc.enable()
         keep_standard_descriptors()
         try:
@@ -90,7 +90,7 @@ def main_of(
 
 
 def end_with(main: Main) -> NoReturn:
-    """End the process by a command's `main`, called as from a shell."""
+    """Run a command's `main` as from a shell, and end the process with its exit code."""
     sys.exit(main(sys.argv[1:], os.environ))
 
 
@@ -104,9 +104,9 @@ def _run(
     needs_schema: Callable[[argparse.Namespace], bool] | bool = True,
     is_run: Callable[[argparse.Namespace], bool] = lambda _options: True,
 ) -> int:
-    """Do the work, show its result; every ending becomes its exit code, none a traceback.
+    """Do the work and show its result; every ending becomes an exit code, never a traceback.
 
-    Nobody is pinged of what is not a run of the job.
+    A ping is sent only for a run of the job.
     """
     command: Command | None = None
     level: Literal["error", "warning"] = "error"
@@ -121,7 +121,7 @@ def _run(
     except Interrupted as ending:
         exit_code, code, level = ending.exit_code, ending.code, "warning"
         message = "stopped: asked by a signal; what was committed stays"
-    except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
+    except Exception as error:  # a defect of pima: its text could hold anything, so only class and place are shown
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind, place = type(error).__name__, f"{Path(frame.filename).name}:{frame.lineno}"
         exit_code, code = FAILED, f"unexpected_{kind}"
@@ -129,7 +129,7 @@ def _run(
     pinged = job if is_run(options) else None
     if exit_code == DONE:
         shown = _told(written(lambda: _print_json(result) if options.json else show(result)))
-        _ping(command, pinged, DONE)  # the run has succeeded, whether or not its result could be shown
+        _ping(command, pinged, DONE)  # the run has succeeded, even if its result could not be shown
         return shown
     tell(f"error: {message}" if level == "error" else message, level)
     if options.json:
@@ -168,15 +168,15 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
-    """Tell of the run's end.
+    """Ping the run's end.
 
-    A scheduler does so itself of a job that it started, even where that was killed; a dry run is no run.
+    For a job that a scheduler started, the scheduler does so, even if the job was killed. A dry run is not pinged.
     """
     if command is None or job is None or command.options.run_id or command.options.dry_run:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
-        told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: nothing waits but this process
+        told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: only this process waits
 
 
 def _told(failure: FileNotWritten | None) -> int:
@@ -191,17 +191,17 @@ def _print_json(result: Result) -> None:
 
 
 def keep_standard_descriptors() -> None:
-    """Open those that were closed from the beginning: what is opened next would get such a number, say the database's
-    socket, and what native code writes there."""
+    """Open standard descriptors that were closed at the start: otherwise the database's socket, for example, could get
+    the number of one, and native code would write into it."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
 
 
 def prepare_output() -> None:
-    """Make a letter that the terminal does not know no failure, and a width of 0, as some shells say, no width."""
+    """Escape characters that the terminal can't show, and ignore a width of 0, which some shells set."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if os.environ.get("COLUMNS") == "0":
@@ -209,8 +209,7 @@ def prepare_output() -> None:
 
 
 def written(write: Callable[[], None]) -> FileNotWritten | None:
-    """Print. Whoever closed the pipe or the output has seen enough, while a full disk has lost what someone wants to
-    read."""
+    """Print. A closed pipe or output is no error, since its reader wanted no more; a full disk is one."""
     if sys.stdout is None:
         return None
     try:
@@ -226,5 +225,5 @@ def written(write: Callable[[], None]) -> FileNotWritten | None:
 
 
 def let_go_of_stdout() -> None:
-    """Drop what is still buffered, which would fail again at the process's end."""
+    """Discard buffered output, which would fail again when the process exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

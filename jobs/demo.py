@@ -1,4 +1,4 @@
-"""python -m jobs.demo: the whole job on the shipped data: load, retrain, score, read, and see what came true.
+"""python -m jobs.demo: everything on the shipped data: load, retrain, score, read, and compare with the outcomes.
 
 Takes a minute at most.
 
@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "pima" / "data" / "pima.csv"
 # The article trains on all 768 rows and then tests on the last 200 of them.
 HISTORY_ROWS = 568
 
-# Means over seeds, measured on the same 200 rows; docs/measured/accuracy.md tells how.
+# Means over seeds, measured on the same 200 rows; docs/measured/accuracy.md says how.
 COMPARED = (
     ("the article, as it reports itself (its test rows are among its training rows)", "71 %"),
     ("the article's recipe fitted without the test rows, 20 epochs (mean of ten seeds)", "63.8 %"),
@@ -38,7 +38,7 @@ COMPARED = (
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The demo, by whatever environment; returns the exit code."""
+    """Run the demo and return its exit code."""
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_output()
@@ -81,7 +81,7 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     console.print(_comparison(status["realised"]))
     print(f"\nThe report, for any browser: {report}")
     print(f"The database stays in {database} until the next demo replaces it. To look around, from this folder:")
-    # Not by the console, which would break the lines at the terminal's width.
+    # Plain print: the console would wrap the lines at the terminal's width.
     print(f"export DATABASE_URL={url}\npython -m jobs.status")
     print(
         f"""python -c 'import pandas; print(pandas.read_sql("SELECT * FROM current_predictions LIMIT 5", "{url}"))'"""
@@ -90,7 +90,7 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
 
 
 def _written_files() -> tuple[Path, Path, Path]:
-    """The history with outcomes, the new patients without, and their outcomes as they arrive later."""
+    """Write the history with outcomes, the new patients without outcomes, and their outcomes as they arrive later."""
     history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
@@ -108,7 +108,7 @@ class _StepFailed(Exception):
 
 
 def _run(environ: Mapping[str, str], title: str, job: str, *arguments: str) -> dict[str, Any]:
-    """Run a command; its JSON result."""
+    """Run a command and return its JSON result."""
     print(f"{title} (python -m jobs.{job})", flush=True)
     command = [sys.executable, "-m", f"jobs.{job}", "--json", *arguments]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -119,7 +119,7 @@ def _run(environ: Mapping[str, str], title: str, job: str, *arguments: str) -> d
 
 
 def _predictions(database: Path) -> Table:
-    """The first predictions, by a statement that any SQL client can send."""
+    """The first predictions, read by a statement that any SQL client can send."""
     columns = ("patient_id", "probability", "predicted_class", "model_version", "scored_at")
     table = Table(*columns, title="SELECT ... FROM current_predictions ORDER BY patient_id LIMIT 5")
     with sqlite3.connect(database) as connection:

@@ -1,5 +1,5 @@
-"""python -m jobs.explain: why a patient has the prediction that today's champion gives: what moved it most, and what
-the probability means. It shows the patient's values, because a person asks for this row."""
+"""python -m jobs.explain: why today's champion gives a patient its prediction: the features that moved it most, and the
+meaning of the probability. It shows the patient's values, because a person asks for this row."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, of predictions, FHIR. It
-tells one patient from another, because a person asks for it."""
+"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, for predictions, FHIR.
+The file identifies patients, because a person asks for it."""
 
 import argparse
 import io
@@ -23,11 +23,11 @@ from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 def _options(options: OptionParser) -> None:
     what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
-    options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
+    options.add_argument("--all", action="store_true", help="for predictions: also those that are no longer current")
     options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
     options.add_argument("--format", choices=get_args(Format), default="csv", help="default: csv")
     options.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new file, there when it is whole (default: standard output)"
+        "--out", type=Path, metavar="FILE", help="a new file, complete or absent (default: standard output)"
     )
 
 
@@ -42,9 +42,9 @@ def _moment(text: str) -> datetime:
 def _work(command: Command) -> Result:
     given = command.options
     if given.format == "fhir" and given.what != "predictions":
-        raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment tells of nothing else")
+        raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment holds nothing else")
     if given.all and given.what != "predictions":
-        raise WrongUsage(what="--all is for predictions: of anything else all is exported")
+        raise WrongUsage(what="--all is for predictions: everything else is always exported whole")
     if given.out is None and (given.json or given.format == "parquet"):
         what = "--json" if given.json else "--format parquet"
         raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
@@ -52,8 +52,8 @@ def _work(command: Command) -> Result:
         with whole_file(given.out, "--out") as file:
             found = _export(command, file)
         return as_json(found) | {"path": str(given.out)}
-    # What goes to standard output waits in a file without a name until all is read: who reads slowly must keep no
-    # transaction open, and an export that fails should not have begun.
+    # Output for standard output goes to an unnamed file first: a slow reader must not keep a transaction open, and a
+    # failing export should print nothing.
     try:
         with TemporaryFile() as file:
             found = _export(command, file)
@@ -68,7 +68,7 @@ def _work(command: Command) -> Result:
 
 def _print_rows(file: Any) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As in a file, whatever letters the terminal knows.
+        # UTF-8 as in a file, whatever the terminal's encoding is.
         sys.stdout.reconfigure(encoding="utf-8", newline="")
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as lines:
         shutil.copyfileobj(lines, sys.stdout)

@@ -1,5 +1,5 @@
 """python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections, keys, training
-snapshots and test sets. Loads and pulls refuse that person from then on. It says what it can't reach."""
+snapshots and test sets. Loads and pulls refuse that person from then on. It lists the places that it can't reach."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import ROW, OptionParser, row_called, this_user, why
@@ -15,7 +15,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def _options(options: OptionParser) -> None:
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
-    options.add_argument("--without-rows", action="store_true", help="by key, of somebody unknown here: keep them out")
+    options.add_argument("--without-rows", action="store_true", help="for a key unknown here: keep that person out")
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
 
@@ -34,7 +34,7 @@ def _work(command: Command) -> Result:
     if given.without_rows and isinstance(who, ById):
         raise WrongUsage(what="--without-rows goes with SOURCE KEY or --person KEY: an id may be given to another row")
     asked = Forgetting(who, this_user(), given.reason or "", given.without_rows)
-    # All of it is one transaction that a signal may drop anywhere.
+    # It is all one transaction, which a signal may abandon anywhere.
     with command.stop.at_once():
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
 
@@ -67,7 +67,7 @@ def _show(result: Result) -> None:
         print(f"  {what}: {result[name]:,}")
     for number in result["snapshots"]:
         print(f"  rows of the training snapshot of version {number}")
-    print("not reached, and maybe holding something still:")
+    print("not reached, and may still hold something:")
     for what in result["not_reached"]:
         print(f"  {what}")
     if result["learned_by"]:

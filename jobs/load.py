@@ -16,7 +16,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--partial",
         action="store_true",
-        help="load the good lines and report the bad ones; ends with 0 even where no line is good",
+        help="load the good lines and report the bad ones; ends with 0 even if no line is good",
     )
     options.add_argument("--again", action="store_true", help="load a file without ids even if it was loaded before")
     options.add_argument(
@@ -32,7 +32,7 @@ def _work(command: Command) -> Result:
     given = command.options
     key_types = declared_key_types(command.settings.sources)
     options = LoadOptions(given.partial, given.again, tuple(given.ignore), key_types)
-    # All of it is one transaction that a signal may drop anywhere.
+    # It is all one transaction, which a signal may abandon anywhere.
     with command.stop.at_once():
         return as_json(load_files(command.engine, given.files, options, command.declared))
 

@@ -1,5 +1,5 @@
-"""python -m jobs.migrate: brings the database's schema to the one that this release needs. Safe to run twice, and
-by two containers at once."""
+"""python -m jobs.migrate: brings the database's schema to the one that this release needs. It is safe to run twice, and
+in two containers at once."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, this_user, why
@@ -15,13 +15,13 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="also make or mend the roles: pima_scorer, _trainer, _loader, _scheduler, _operator, _eraser, _reader, "
+        help="also make or repair the roles: pima_scorer, _trainer, _loader, _scheduler, _operator, _eraser, _reader, "
         "_monitor",
     )
     options.add_argument(
         "--features",
         action="store_true",
-        help="carry a changed declaration over: columns, triggers, and the rows that it judges differently",
+        help="carry a changed declaration over: columns, triggers, and rows that it judges differently",
     )
     options.add_argument("--reason", type=why, metavar="TEXT", help="why the features change, for the record")
     options.add_argument("--dry-run", action="store_true", help="with --features: say what it would do, change nothing")
@@ -54,7 +54,7 @@ def _carry_over(command: Command) -> Result:
         done = would_redeclare(command.engine, command.declared)
     else:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
-    # A retired column stays the loader's.
+    # The loader keeps its rights on a retired column, so only added columns need new ones.
     roles = {"roles_to_mend": bool(done.added) and not database_of(command.engine).is_a_file}
     return as_json(done) | roles
 

@@ -1,5 +1,5 @@
-"""python -m jobs.mirror: copies model versions, their figures and their cards to an MLflow, each once. The models
-themselves and the patients stay here."""
+"""python -m jobs.mirror: copies model versions, their figures and their cards to an MLflow, each once. It copies no
+models and no patients."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser

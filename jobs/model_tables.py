@@ -1,4 +1,4 @@
-"""Versions and verdicts as tables with a person's precision; `--json` keeps every digit."""
+"""Versions and verdicts as tables, rounded for people; `--json` keeps every digit."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -29,10 +29,10 @@ _DIFFERENCES = (
 
 
 def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: bool) -> Table:
-    """List the versions. No accuracies stand below each other: each was measured on other rows."""
+    """List the versions. Accuracies are not put in one column, since each was measured on other rows."""
     table = Table(box=None)
     for name in ("version", "trained", "on", "verdict", "correct on the same test rows"):
-        # What a person acts on stays whole; the rest takes the lines that it needs.
+        # Columns that a person acts on are not wrapped; the others are.
         table.add_column(name, overflow="fold", no_wrap=name in ("trained", "on", "verdict"))
     mark = " (champion, pinned)" if pinned else " (champion)"
     for version in versions:
@@ -92,7 +92,7 @@ def side_by_side(
     against: int | None,
     measured: dict[str, Any] | None,
 ) -> Table:
-    """Show both models' scores on the same rows; `number` is None in a dry run, `champion` where none was loaded."""
+    """Show both models' scores on the same rows. `number` is None in a dry run, `champion` if none was loaded."""
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]
     if champion is not None:
@@ -115,7 +115,7 @@ def _facts(values: Mapping[str, Any]) -> Table:
 
 
 def _spread(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give a line to each part of what holds several things that hold several again."""
+    """Flatten nested tables, so that each inner table gets a line."""
     for name, value in values.items():
         if isinstance(value, dict) and any(isinstance(part, dict) for part in value.values()):
             yield from _spread(value)

@@ -1,4 +1,4 @@
-"""python -m jobs.models: the model versions, and what a person decides about them."""
+"""python -m jobs.models: the model versions, and a person's decisions about them."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ def _options(options: OptionParser) -> None:
     export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
     export.add_argument("--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`")
     for command in commands.choices.values():
-        # Accepted after the subcommand too; the default must not undo what was given before it.
+        # Accepted after the subcommand too; SUPPRESS keeps the value that was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 

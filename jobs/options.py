@@ -1,4 +1,4 @@
-"""Options: the parser, and what several commands take: a whole number, a run, a row, a reason."""
+"""Options: the parser, and the values that several commands take: a whole number, a run, a row, a reason."""
 
 import argparse
 import getpass
@@ -15,22 +15,21 @@ from pima.logs import write_line
 ROW = "an id in patients, or a source's name and a key in it"
 
 _UNKNOWN = "unrecognized arguments"
-# Greedy, so that what follows is argparse's own list and no part of the value.
+# Greedy, so that the match ends at argparse's own list and not inside the value.
 _VALUE = re.compile(
     r"(invalid choice): .*(?= \(choose from )|(ignored explicit argument|invalid \w+ value).*", re.DOTALL
 )
 
 
 class HelpAsked(Exception):
-    """The help is to be shown, a text, by whoever sees to it that it can be written; where there are some, its facts as
-    JSON."""
+    """Raised so that `main`, which handles output errors, shows a text such as the help, or its facts as JSON."""
 
 
 class OptionParser(argparse.ArgumentParser):
-    """Argparse, save that wrong usage is an error like all others: it becomes JSON where that was asked for, and shows
-    none of the values that were typed, since one might be a patient's.
+    """A parser whose errors are like all others: they become JSON if asked for, and repeat none of the typed values,
+    since one might be a patient's.
 
-    Shows its usage and raises WrongUsage, or HelpAsked, in place of ending the process.
+    It shows its usage and raises WrongUsage, or HelpAsked, instead of ending the process.
     """
 
     def print_help(self, file: object = None) -> NoReturn:  # noqa: ARG002 (argparse's own signature)
@@ -60,16 +59,16 @@ positive = whole_number(1_000_000_000)
 
 
 def add_run_id_option(options: argparse.ArgumentParser) -> None:
-    """Add the option by which the scheduler tells its child which run it is, whose row in `runs` it has opened."""
+    """Add the option that tells a scheduler's child its run, whose row in `runs` the scheduler has opened."""
     options.add_argument(
         "--run-id", type=positive, metavar="N", help="for the scheduler only: the run that it has opened"
     )
 
 
 def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> ById | ByKey:
-    """Read ROW as commands about one row take it: an id in patients, or a source's name and the row's key there.
+    """Read the argument ROW: an id in patients, or a source's name and the row's key there.
 
-    Raises WrongUsage, which says what was expected; what was typed may be a name, so that it is not repeated.
+    Raises WrongUsage, which says what was expected and does not repeat what was typed, since that may be a name.
     """
     if len(row) == 1:
         if not (row[0].isascii() and row[0].isdigit() and int(row[0][:20]) <= LARGEST_ID):
@@ -88,7 +87,7 @@ def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> 
 
 
 def why(text: str) -> str:
-    """Read an option that says why, for the record: words, in one line, that every database keeps and every terminal
+    """Read a reason for the record: words in one line, of characters that every database stores and every terminal
     shows."""
     words = " ".join(text.split())
     if not words:
@@ -97,7 +96,7 @@ def why(text: str) -> str:
 
 
 def this_user() -> str:
-    """The name under which this process runs, for the record of who gave a command."""
+    """The user name of this process, to record who gave a command."""
     try:
         return _printable(getpass.getuser())
     except (KeyError, OSError):  # a container's user without a name
@@ -105,5 +104,5 @@ def this_user() -> str:
 
 
 def _printable(text: str) -> str:
-    """Replace what is no text: an argument or a variable may be any bytes, and such came as surrogates."""
+    """Replace unprintable characters: arguments and variables may be any bytes, which Python reads as surrogates."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

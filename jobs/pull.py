@@ -1,5 +1,5 @@
 """python -m jobs.pull: brings the patients up to date from the sources that the settings declare. New rows are
-inserted, changed ones corrected, all others left untouched."""
+inserted, changed rows corrected, all others left untouched."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from pima.store.source_engine import make_source_engine
 def _options(options: OptionParser) -> None:
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
     options.add_argument(
-        "--full", action="store_true", help="compare each source as a whole, whatever changed_since says"
+        "--full", action="store_true", help="compare each source as a whole, regardless of changed_since"
     )
     options.add_argument("--dry-run", action="store_true", help="compare and count, but write only the run's own row")
     add_run_id_option(options)

@@ -1,5 +1,5 @@
-"""python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true, and the nights. It
-needs no network and holds nothing by which a patient could be recognised."""
+"""python -m jobs.report: one page of HTML on the champion, the evidence for it, realised accuracy, and the nights. It
+needs no network and holds nothing that identifies a patient."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def _options(options: OptionParser) -> None:
         metavar="FILE",
         help=f"where to write it; it replaces an earlier report, and nothing else (default: {FILE_NAME})",
     )
-    options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
+    options.add_argument("--last", action="store_true", help="the report that the last retraining left in the database")
 
 
 def _work(command: Command) -> Result:

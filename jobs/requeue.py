@@ -1,5 +1,5 @@
-"""python -m jobs.requeue: puts row versions back on the scoring queue. By default a repair: unlabelled versions
-that have neither a prediction nor a rejection and do not wait, such as rows that were written while the database's
+"""python -m jobs.requeue: puts row versions back on the scoring queue. By default it repairs: it queues unlabelled
+versions that have no prediction or rejection and are not queued, such as rows that were written while the database's
 triggers were switched off."""
 
 from jobs.command import Command, Result, end_with, main_of

@@ -1,5 +1,5 @@
-"""python -m jobs.retain: removes predictions and rejections of versions that are corrected, deleted or labelled by now,
-and runs, once they are old; with --to it moves them to Parquet files first. It goes on beside everything else."""
+"""python -m jobs.retain: removes old predictions and rejections of versions that were corrected, deleted or labelled,
+and old runs; with --to it moves them to Parquet files first. Everything else may go on meanwhile."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pima.runs.recorded_run import recorded_run
 
 def _options(options: OptionParser) -> None:
     options.add_argument(
-        "--older-than", type=positive, required=True, metavar="DAYS", help="only what is at least so many days old"
+        "--older-than", type=positive, required=True, metavar="DAYS", help="only rows that are at least this old"
     )
     options.add_argument("--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder")
     options.add_argument("--dry-run", action="store_true", help="count, and write only the run's own row")

@@ -1,6 +1,5 @@
-"""python -m jobs.retrain: the weekly job. Trains a challenger on the labelled history and promotes it only if it is
-right more often than the champion on the holdout, with better probabilities (gate.measure names other ways to be
-better)."""
+"""python -m jobs.retrain: the weekly job. It trains a challenger on the labelled history and promotes it only if it is
+right more often than the champion on the holdout, with better probabilities (gate.measure offers other measures)."""
 
 import os
 import textwrap
@@ -19,7 +18,7 @@ from pima.watch.realised import leave_realised
 def _options(options: OptionParser) -> None:
     options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
     add_run_id_option(options)
-    # TensorFlow reads it at import: its notices are no log lines of ours.
+    # TensorFlow reads this variable at import; its notices do not belong in the log.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -28,7 +27,7 @@ def _work(command: Command) -> Result:
     with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
         retrain(command.engine, command.settings, command.declared, command.run, command.stop, given.dry_run)
     if not given.dry_run:
-        # The verdict is on record by now, and a stop takes nothing back.
+        # The verdict is on record, and a stop from here on takes nothing back.
         with suppress(Interrupted), command.stop.at_once():
             leave_realised(command.engine, command.run.id)
             leave_report(command.engine, command.settings)

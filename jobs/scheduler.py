@@ -1,6 +1,5 @@
-"""python -m jobs.scheduler: the container's main process. Starts jobs.score and jobs.retrain at the times that the
-settings name, and jobs.pull before them where there are sources, each as a child process; ends with 0 when it is asked
-to stop."""
+"""python -m jobs.scheduler: the container's main process. It starts jobs.score and jobs.retrain at the times in the
+settings, and jobs.pull before them if there are sources, each as a child process. It ends with 0 when asked to stop."""
 
 from functools import partial
 from importlib.util import find_spec
@@ -28,22 +27,23 @@ def _work(command: Command) -> Result:
         ping(settings.ping, job, status)
         telling.wake()
 
-    # What would end every child at once ends the scheduler.
+    # An error that would end every child also ends the scheduler.
     for job in (*JOBS, PULL) if settings.sources else JOBS:
         make_engine(database_url(command.environ, job), settings.database).dispose()
     for source in settings.sources:
         make_source_engine(source.name, source_url(command.environ, source.name), settings.database).dispose()
-    # Of what ends the pulls alone, the jobs go on; where no source is declared nothing is pulled that would tell.
+    # An error that ends only pulls does not stop the other jobs. It is logged here, since without a declared source no
+    # pull would report it.
     try:
         require_urls_of_sources(command.environ, settings.sources)
     except WrongConfiguration as error:
-        get_logger().warning(f"no source is pulled until this is mended: {error}", error_code=error.code)
+        get_logger().warning(f"no source is pulled until this is corrected: {error}", error_code=error.code)
     sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics, sources, settings.health.limits)
     command_of = job_command(command.options.config)
-    # No child has a use for these secrets.
+    # No child needs these secrets.
     environ = {name: value for name, value in command.environ.items() if not name.startswith("PIMA_ALERTS__")}
-    if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
+    if settings.logs.format == "auto":  # a child's stderr is a pipe, but its lines should look like these
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
     scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=tell_of_end, sources=sources)
@@ -53,7 +53,7 @@ def _work(command: Command) -> Result:
 
 
 def _can_tell(settings: Settings) -> bool:
-    """Whether anybody is named who can be told; that somebody can't be ends no scheduler."""
+    """Whether alerts can be sent: receivers are named, and apprise is installed. If not, the scheduler still runs."""
     if not receivers(settings.alerts):
         return False
     if find_spec("apprise") is None:
@@ -64,7 +64,7 @@ def _can_tell(settings: Settings) -> bool:
 
 
 def _tell(command: Command) -> None:
-    """Tell people, by the settings as they are by now, which are those of the children."""
+    """Send alerts by the current settings, which the children also read."""
     config, environ = command.options.config, command.environ
     settings = read_settings(config, environ)
     Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()

@@ -1,5 +1,5 @@
-"""python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
-and --to the rows of Parquet files, for which a model file will do."""
+"""python -m jobs.score: the nightly job. It scores the rows that wait on the queue with the current champion; with
+--from and --to it scores the rows of Parquet files, for which a model file is enough."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option, positive, whole_number
@@ -18,7 +18,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="by the workers of the Dask cluster that has this scheduler; local: by a worker on each core",
+        help="score on the workers of the Dask cluster with this scheduler; local: on a worker for each core",
     )
     add_run_id_option(options)
     add_file_options(options)
@@ -34,7 +34,7 @@ def _work(command: Command) -> Result:
     address = configured.dask if given.dask is None else given.dask
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
         if address:
-            # With what watches others, which one process does without.
+            # Imported here: a single process needs nothing of it.
             from pima.extras.dask.night import score_on_workers
             from pima.extras.dask.workers import reached
 

@@ -1,4 +1,4 @@
-"""Scoring from files to files: the options of `jobs.score` that say so, and what it then does."""
+"""Scoring from files to files: the options of `jobs.score` for it, and the work."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from pima.logs import counted
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:
-    """They come together, and with none of the queue's."""
+    """Add the options for files, which exclude those for the queue."""
     files = options.add_argument_group("files to files")
     files.add_argument("--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder or a URL")
     files.add_argument("--to", dest="into", metavar="DATASET", help="a folder or a URL for Parquet and manifest.json")
@@ -20,18 +20,17 @@ def add_file_options(options: argparse.ArgumentParser) -> None:
         default=[],
         dest="keys",
         metavar="COLUMN",
-        help="a column to keep beside each prediction; may stand several times (default: id, source, source_key and "
-        "person_key)",
+        help="a column to keep with each prediction; may be repeated (default: id, source, source_key and person_key)",
     )
 
 
 def is_of_files(given: argparse.Namespace) -> bool:
-    """Whether files are to be scored, and not the queue."""
+    """Whether to score files and not the queue."""
     return any((given.dataset, given.into, given.model, given.keys))
 
 
 def needs_database(given: argparse.Namespace) -> bool:
-    """A model file needs none."""
+    """Whether a database is needed: not to score files with a model file."""
     return not is_of_files(given) or _number(given) is not None or given.model is None
 
 
@@ -41,8 +40,8 @@ def _number(given: argparse.Namespace) -> int | None:
 
 
 def score_dataset(command: Command) -> Result:
-    """The work, and its result as JSON."""
-    # With numpy, pyarrow and the model, which an empty queue does not need.
+    """Score a dataset, and return the result as JSON."""
+    # These import numpy, pyarrow and the model, which an empty queue does not need.
     from pima.extras.files.model_file import content_of, model_file, read_model
     from pima.extras.files.places import seen_from_everywhere
     from pima.extras.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
@@ -67,7 +66,7 @@ def score_dataset(command: Command) -> Result:
 
 def show_dataset(result: Result) -> None:
     """Print the result for people."""
-    before = f", {result['parts_before']:,} of them there before" if result["parts_before"] else ""
+    before = f", {result['parts_before']:,} of them already there" if result["parts_before"] else ""
     print(
         f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: {result['predicted']:,} predicted by "
         f"model version {result['model_version']}, {result['rejected']:,} rejected; "

@@ -1,4 +1,4 @@
-"""How things stand as one screen: facts, a table of verdicts, one of rejections, one of runs."""
+"""The service's state on one screen: facts, and tables of verdicts, rejections and runs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,7 +15,7 @@ REJECTIONS_SHOWN = 5
 
 
 def screen(result: dict[str, Any]) -> Iterator[Table | str]:
-    """Show all parts, those that say nothing left out."""
+    """Give all parts that have something to show."""
     yield _facts(result)
     for heading, table in (
         ("Last verdicts", _verdicts(result["verdicts"])),
@@ -62,7 +62,7 @@ def _champion(champion: dict[str, Any]) -> str:
 def _realised(realised: dict[str, Any]) -> str:
     if not realised["outcomes"]:
         return "no outcome has come after a prediction yet"
-    # Of so few a share would say more than it knows.
+    # A share of so few would suggest too much precision.
     few = realised["outcomes"] < FEWEST_ROWS
     share = realised["correct"] if few else f"{realised['accuracy']:.1%}"
     return f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"

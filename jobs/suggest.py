@@ -1,5 +1,5 @@
 """python -m jobs.suggest: drafts declaration and mapping from the rows of a file or of a table. It shows no patient's
-value: each end of a range comes from 20 rows or more, and each word is in as many."""
+value: each end of a range and each word comes from 20 rows or more."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def _work(command: Command) -> Result:
     given = command.options
     if (given.file is None) == (given.source is None) or (given.table is not None and given.source is None):
         raise WrongUsage(what="expected a FILE, or --source NAME, perhaps with --table TABLE")
-    # Nothing is written before the end: all of it may be dropped anywhere.
+    # Nothing is written before the end, so the work may be abandoned anywhere.
     with command.stop.at_once():
         table = _file(given.file) if given.source is None else _source(command)
         draft = fault_of(table) or draft_of(table)
@@ -65,7 +65,7 @@ def _source(command: Command) -> Table:
         raise WrongUsage(what="--source: expected a lower-case letter, then lower-case letters, digits and underscores")
     if table is None and name not in known:
         raise WrongUsage(what="--source: the settings have no [[source]] of that name, so it takes --table TABLE too")
-    # That of the settings, or one of that name that is only a table so far.
+    # The source in the settings, or a new one that has only a table.
     source = known[name] if table is None else Source(name=name, key="", columns={}, table=table)
     engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
     try:

@@ -10,34 +10,34 @@ from typing import Any, Literal, TextIO, cast
 
 @contextmanager
 def _absent(package: str) -> Iterator[None]:
-    """Hide the package from whatever is imported meanwhile, unless it is imported already."""
+    """Hide a package from modules that are imported in the block, unless it is imported already."""
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # Python's own sign for it
+    sys.modules[package] = None  # type: ignore[assignment]  # Python's own way to hide one
     try:
         yield
     finally:
         del sys.modules[package]
 
 
-# Where rich is installed structlog imports it, for tracebacks in colour, of which no line of ours has any; a command
-# without work to do would spend a tenth of its time on it.
+# If rich is installed, structlog imports it for coloured tracebacks, which no log line here has. A command with nothing
+# to do would spend a tenth of its time on that import.
 with _absent("rich"):
     import structlog
 
 Look = Literal["auto", "text", "json"]
 
 
-# What a terminal's line says of a run that is over; the rest is in the command's own words, `runs` and JSON lines.
+# The facts of a finished run that a terminal's line shows; the command's output, `runs` and JSON lines have the rest.
 _OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
 _OF_ANY_LINE = ("event", "timestamp", "level")
-# What a command on a terminal says in its own words at its end; in a file or a scheduler's lines it stands here alone.
+# Events that a command on a terminal prints in its own words at its end; a file or a scheduler has only the log line.
 _TOLD_AT_THE_END = ("verdict", "judged before on the same data, settings and champion")
 
 
 class _Stderr:
-    """The log's stream. A log line that can't be written (a closed pipe, a full disk) must not end the work."""
+    """The log's stream, which ignores write errors: a closed pipe or a full disk must not end the work."""
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError, AttributeError):
@@ -49,18 +49,18 @@ class _Stderr:
 
 
 class _Lines(logging.Handler):
-    """Writes what libraries say by Python's own logging as lines like ours."""
+    """Turns messages of libraries, by Python's own logging, into lines like pima's."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception:  # noqa: BLE001 (a wrong format in a library must not end the work that it logs about)
+        except Exception:  # noqa: BLE001 (a library's wrong format must not end the work)
             text = str(record.msg)
         get_logger().warning("a library says", library=record.name, text=text)
 
 
 def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
-    """Plain words, such as an error's: as they are for people, and as a line like the others where they are JSON."""
+    """Write plain words, such as an error message: unchanged for people, as a log line if those are JSON."""
     if _are_json():
         getattr(get_logger(), level)(text)
         return
@@ -68,14 +68,14 @@ def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
 
 
 def write_line(text: str) -> None:
-    """A line as it is."""
+    """Write a line unchanged."""
     stream = _Stderr()
     stream.write(f"{text}\n")
     stream.flush()
 
 
 def resolved_look(look: Look) -> Literal["text", "json"]:
-    """What "auto" means here: readable on a terminal, JSON elsewhere."""
+    """Resolve "auto": text on a terminal, JSON elsewhere."""
     return "text" if look == "text" or (look == "auto" and on_terminal()) else "json"
 
 
@@ -98,7 +98,7 @@ def configure_logs(look: Look) -> None:
 
 
 def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
-    """A line's numbers and words, floats in short; what holds several things is for programs to read."""
+    """Keep a line's numbers and words, with short floats; lists and tables are only for programs."""
     if line["event"] in _TOLD_AT_THE_END and on_terminal():
         raise structlog.DropEvent
     kept = {*_OF_ANY_LINE, *_OF_A_RUN} if line["event"] == "run finished" else line
@@ -110,7 +110,7 @@ def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> d
 
 
 def on_terminal() -> bool:
-    """Whether lines go to one; they may go nowhere."""
+    """Whether stderr is a terminal; there may be no stderr."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
@@ -119,7 +119,7 @@ def _are_json() -> bool:
 
 
 def get_logger() -> Any:
-    """The logger; what `mark_lines` was given stands in every line."""
+    """The logger; every line has the facts given to `mark_lines`."""
     return structlog.get_logger()
 
 
@@ -130,8 +130,7 @@ def mark_lines(**facts: str | int) -> None:
 
 @contextmanager
 def quiet_native_code() -> Iterator[None]:
-    """Drop what native code writes to file descriptor 2, which is the log's; Python's own errors are raised and come
-    through."""
+    """Discard what native code writes to file descriptor 2, the log's. Python's errors are raised as usual."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -1,8 +1,8 @@
-"""Erasing one person from every table, and seeing to it that no load or pull brings them back.
+"""Erasing one person from every table, and keeping later loads and pulls from bringing them back.
 
-One transaction, so that it is done or not begun. Whoever might write something of the person meanwhile is kept out of
-it: a retraining and what moves old rows to files, which have read the rows, by their leases; loads and pulls, which ask
-who was forgotten as they write; a batch that is being scored by the queue's entry, which it holds.
+It is one transaction, so it happens completely or not at all. Work that might write the person's data meanwhile is kept
+out. A retraining and the job that moves old rows to files have read the rows; their leases are taken. Loads and pulls
+check who was forgotten as they write. A batch that is being scored locks its queue entries, so erasing waits for it.
 """
 
 import hashlib
@@ -29,44 +29,44 @@ _LEASE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class ForgetResult:
-    """Counts of what was erased; of a dry run, what would be. The fields are the keys of the JSON."""
+    """Counts of what was erased, or by a dry run what would be. The fields are the keys of the JSON."""
 
     rows: int
-    """Of `patients`."""
+    """Rows of `patients`."""
     queue_entries: int
     predictions: int
     rejections: int
     row_keys: int
     error_lines: int
-    """Of runs, in which an id was made unreadable."""
+    """Error lines of runs in which an id was made unreadable."""
     snapshots: tuple[int, ...]
-    """Versions of whose training snapshot rows were taken out."""
+    """Versions whose training snapshot had rows removed."""
     test_sets: int
-    """Out of which ids were taken."""
+    """Test sets that had ids removed."""
     learned_by: tuple[int, ...]
-    """Versions that learned from the rows, and still know what they learned."""
+    """Versions that learned from the rows; what they learned is not erased."""
     forgotten_before: bool
-    """Whether the person was known as forgotten already."""
+    """Whether the person was already known as forgotten."""
     not_reached: tuple[str, ...]
-    """What may still hold something of the person."""
+    """Other places that may still hold data of the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """A person who is to be forgotten, and by whose decision."""
+    """A person to forget, and whose decision that is."""
 
     who: ById | ByKey | ByPerson
     decided_by: str
     reason: str
     without_rows: bool = False
-    """Of a person or key that is unknown here: they are kept out."""
+    """Whether to keep out a person or key that has no rows here."""
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     """Erase a person, and keep them out from then on.
 
-    Raises NobodyToForget, PersonHasMoreRows, RowsKept; LeaseHeld where a retraining or `retain` is at work;
-    FileNotMadeAnew once all is erased.
+    Raises NobodyToForget, PersonHasMoreRows or RowsKept; LeaseHeld if a retraining or `retain` is running;
+    FileNotMadeAnew after everything was erased.
     """
     with writing(engine) as connection:
         without_time_limit(connection)
@@ -79,12 +79,12 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
         if dry_run:
             connection.rollback()
             return result
-    # Also of somebody who was forgotten before: that command may have ended right here.
+    # Also if the person was forgotten before: that command may have ended right here.
     try:
         with translated_errors(engine):
             database_of(engine).vacuum_after_erasure(engine)
     except PimaError as error:
-        # What ended it says that all was rolled back, which is true of this step alone.
+        # The error's own message says that all was rolled back, which is true only of this step.
         raise FileNotMadeAnew(what=error.facts["what"]) from None
     get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
     return result
@@ -98,13 +98,13 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     sides = _hide_sides(connection, found)
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
-    # A row may have been rejected each time, and so be known by its key alone.
+    # A row that was always rejected is known only by its key.
     asked_key = {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
     erasing.erase_source_rejections(connection, found.keys | asked_key)
-    # An id may be known to a snapshot alone, so that there was somebody is known only by now.
+    # Checked only now, since an id may be known only to a snapshot.
     if not (redacted or any(erased.values()) or sides or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
-    # So files and sources may spell a key that has no row.
+    # If the key has no row, all spellings that files and sources may use are marked.
     is_known = any(name in names or known.has(name) for name in asked_names)
     keep_marks(connection, known, names if is_known else names + asked_names, asked.decided_by, asked.reason)
     return ForgetResult(
@@ -141,8 +141,8 @@ def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
 
 
 def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
-    """Find the first spelling that is known. As it was written comes first: it may be one person's key, and what a
-    source makes of it another's."""
+    """Find the first known spelling. The one as written comes first: it may be one person's key, while a source's form
+    of it is another's."""
     without_rows = Found()
     for person in spellings:
         if found := erasing.find_by_persons(connection, [person]):
@@ -158,7 +158,7 @@ def _names(found: Found) -> list[str]:
 
 
 def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
-    """List the names that the key which was given may have."""
+    """List the names that the given key may stand for."""
     match who:
         case ByPerson():
             return list(map(marks.name_of_person, who.spellings))
@@ -169,7 +169,7 @@ def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
 
 
 def _hide_sides(connection: Connection, found: Found) -> int:
-    """Keep rows on their side that were the person's when they first came, and are another's by now; count them."""
+    """Keep the sides of rows that came with this person's key and now belong to someone else; return how many."""
     salt, hidden = holdout_rule(connection).salt, 0
     for person in sorted(found.persons):
         others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
@@ -191,7 +191,7 @@ class Redacted:
     """The snapshots, lists of training rows and test sets that had rows of the person."""
 
     snapshots: tuple[int, ...]
-    """Versions."""
+    """Versions whose snapshot had such rows."""
     test_sets: int
     learned_by: tuple[int, ...]
     """Versions that were fitted on one of the rows."""
@@ -201,9 +201,9 @@ class Redacted:
 
 
 def redact(connection: Connection, ids: Set[int]) -> Redacted:
-    """Take the rows with these ids out of snapshots, lists of training rows and test sets, version by version.
+    """Remove the rows with these ids from snapshots, lists of training rows and test sets, version by version.
 
-    No retraining may record a version meanwhile.
+    The champion's lock keeps retrainings from recording a version meanwhile.
     """
     registry.lock_champion(connection)
     kept = lineage.kept_snapshots(connection)
@@ -222,9 +222,9 @@ def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool
     if snapshot is None:
         return False
     if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
-        # What it holds is not to be parsed, serves for nothing any more, and may be the person's.
+        # A damaged snapshot must not be parsed, is of no use, and may hold the person's rows.
         lineage.drop_snapshot(connection, number)
-        get_logger().warning("a training snapshot was damaged and is gone", model_version=number)
+        get_logger().warning("a damaged training snapshot was deleted", model_version=number)
         return False
     left = without_rows(snapshot.content, ids)
     if left is None:

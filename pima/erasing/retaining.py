@@ -1,7 +1,7 @@
-"""Removing what is old, in small transactions, beside everything else that goes on.
+"""Removing old rows in small transactions, while everything else goes on.
 
-It walks through windows of some thousand rows of a table. Each is one transaction, or, where the rows are moved to
-files, each file: written, read back and compared before a row of it is deleted.
+A table is read in windows of some thousand rows, and each window is one transaction. If the rows are moved to files,
+each file is written, read back and compared before any of its rows is deleted.
 """
 
 import os
@@ -31,24 +31,24 @@ from pima.store.runs import RETAINING, record_progress
 WINDOW_ROWS = 5_000
 FILE_ROWS = 200_000
 ROWS_AT_ONCE = 1_000
-"""That one transaction deletes."""
+"""How many rows of a file one transaction deletes."""
 _INSTALLATION = b"pima.installation"
 _LEASE_SECONDS = 60
 _REST = 1.0
-"""How long others have the database to themselves after a window, as a multiple of the time that it took."""
+"""How long to leave the database to others after a window, as a multiple of the window's time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetainResult:
-    """How many rows were removed so far; of a dry run, how many would be. The fields are the keys of the JSON."""
+    """How many rows were removed so far, or by a dry run would be. The fields are the keys of the JSON."""
 
     older_than: str = ""
-    """The moment before which they are from."""
+    """The moment that all removed rows are older than."""
     predictions: int = 0
     rejections: int = 0
     runs: int = 0
     files: tuple[str, ...] = ()
-    """To which they were moved."""
+    """The files that rows were moved to."""
 
 
 @dataclass(slots=True)
@@ -59,29 +59,29 @@ class Retaining:
     run: OpenRun
     stop: StopRequest
     days: int
-    """How old what is removed must be."""
+    """The least age of removed rows."""
     dry_run: bool
     folder: Path | None
-    """Where the rows are moved to; None where they are not kept."""
+    """The folder to move rows to; None if they are not kept."""
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:
-        """Report what it has come to so far."""
+        """Report the result so far."""
         self.result = result
         self.run.report(result)
 
 
 def require_old_enough(days: int, minimum_days: int) -> None:
-    """Raises TooYoungToRemove."""
+    """Check the age of rows to remove. Raises TooYoungToRemove."""
     if days < minimum_days:
         raise TooYoungToRemove(days=days, minimum=minimum_days)
 
 
 def retain(asked: Retaining) -> None:
-    """Remove what is old, and report window by window.
+    """Remove old rows, and report window by window.
 
-    Raises LeaseHeld, WrongUsage where the folder can't take the rows, Interrupted between two windows, with what was
-    removed until then.
+    Raises LeaseHeld; WrongUsage if the folder can't be used; Interrupted between two windows, and what was removed
+    until then stays removed.
     """
     with only_one(asked.engine, RETAINING, asked.run.id, _LEASE_SECONDS) as lease:
         with reading(asked.engine) as connection:
@@ -133,7 +133,7 @@ def _grown(result: RetainResult, name: str, count: int) -> RetainResult:
 def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path) -> None:
     with reading(asked.engine) as connection:
         archive = Archive(connection, folder, name, old)
-    # Of a file that was whole when something ended the process before its rows were gone.
+    # An earlier process may have ended after it had written a file and before it had deleted all of its rows.
     _delete_moved(asked, lease, name, old, archive.left_behind())
     for window in _windows(asked, old):
         with reading(asked.engine) as connection:
@@ -145,7 +145,7 @@ def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path)
 
 def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: "Archive") -> None:
     with writing(asked.engine) as connection:
-        # Its rows were read before: nobody may have been forgotten since, or is until they are written.
+        # The rows were read before. The lease keeps anyone from being forgotten from then until they are written.
         lease.require(connection)
         written = archive.write()
     if written is not None:
@@ -164,12 +164,12 @@ class Archive:
     """The files of one table in a folder, numbered in the order in which they were made."""
 
     def __init__(self, connection: Connection, folder: Path, name: str, old: Old) -> None:
-        """Raises WrongUsage where the folder can't be made, or has files of another database."""
+        """Raises WrongUsage if the folder can't be made, or has files of another database."""
         self._name, self._folder = name, folder
         self._columns = list(old.table.c)
         self._keys = [column.name for column in old.table.primary_key.columns]
         self._time = old.time.name
-        # Tells installations apart, and nothing else.
+        # A mark that only identifies the installation.
         self._installation = mark_of("installation", everyone_forgotten(connection).salt).encode()
         self._rows: list[tuple[Any, ...]] = []
         try:
@@ -188,10 +188,9 @@ class Archive:
         return self._folder / f"{self._name}-{number:06}.parquet"
 
     def left_behind(self) -> Iterator[Moved]:
-        """Read the last file's rows, of which some may be in the database still.
+        """Read the last file's rows, some of which may still be in the database.
 
-        Raises WrongUsage where the file is none that was made for this database, ArchiveUnreadable where that can't be
-        told.
+        Raises WrongUsage if the file was not made for this database, ArchiveUnreadable if it can't be read.
         """
         if self._last == 0:
             return
@@ -207,18 +206,18 @@ class Archive:
         yield from self._rows_of(table)
 
     def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Have rows written with the next file."""
+        """Add rows to the next file."""
         self._rows.extend(rows)
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time for the next file."""
+        """Whether the next file has enough rows to be written."""
         return len(self._rows) >= FILE_ROWS
 
     def write(self) -> tuple[Path, list[Moved]] | None:
-        """Write the next file, and return its path and rows; None where there is nothing to write.
+        """Write the next file, and return its path and rows; None if there is nothing to write.
 
-        Raises WrongUsage where it can't be written, ArchiveDiffers where it is not read as it was written.
+        Raises WrongUsage if it can't be written, ArchiveDiffers if it does not read back as it was written.
         """
         if not self._rows:
             return None
@@ -245,7 +244,7 @@ class Archive:
 
 
 def _sync(folder: Path) -> None:
-    # A file's name is kept by its folder.
+    # The name of a new file is durable once its folder is synced.
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

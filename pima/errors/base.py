@@ -1,4 +1,4 @@
-"""What all errors have in common, the exit codes, and the one ending that is no error: being asked to stop."""
+"""The base of all errors, the exit codes, and the one ending that is no error: a request to stop."""
 
 import re
 from collections.abc import Callable
@@ -15,18 +15,18 @@ INTERRUPTED_BY_CTRL_C = 130
 INTERRUPTED_BY_SIGTERM = 143
 EXIT_CODES = {
     DONE: "Done. That includes an empty queue, and any verdict.",
-    FAILED: "Failed, and just trying again will not help. Also where only the result could not be written.",
+    FAILED: "Failed; trying again alone will not help. Also used if only the result could not be written.",
     WRONG: "Wrong usage, configuration, file or schema: correct what the message names.",
     REFUSED: "Refused by a guard: look the code up.",
     TRY_AGAIN_LATER: "Try again later. A scheduler does so by itself; under cron the rows wait for the next night.",
     INTERRUPTED_BY_CTRL_C: "Stopped by Ctrl-C. What was committed stays.",
     INTERRUPTED_BY_SIGTERM: "Stopped by SIGTERM. What was committed stays.",
 }
-"""Each exit code -> what it means and what to do."""
+"""What each exit code means, and what to do."""
 
 
 def _in_one_line(docstring: str) -> str:
-    """Without the source's line ends, since a terminal makes its own; the facts keep theirs, and so their lists."""
+    """Remove the source's line breaks, since a terminal wraps lines itself; facts come later and keep theirs."""
     return " ".join(docstring.split())
 
 
@@ -35,9 +35,9 @@ class PimaError(Exception):
 
     exit_code: ClassVar[int] = FAILED
     code: ClassVar[str] = "failed"
-    """Of each error its class's name in small letters, `DatabaseAway` being `database_away`."""
+    """The class's name in lower case with underscores: `database_away` for `DatabaseAway`."""
     note: ClassVar[str] = ""
-    """What the message leaves out, for whoever looks the code up."""
+    """A further remark, shown when the code is looked up."""
 
     def __init_subclass__(cls) -> None:
         cls.code = re.sub(r"\B(?=[A-Z])", "_", cls.__name__).lower()
@@ -47,7 +47,7 @@ class PimaError(Exception):
         super().__init__(_in_one_line(type(self).__doc__ or "").format(**facts))
 
     def __reduce__(self) -> tuple[Callable[[], "PimaError"], tuple[()]]:
-        """A worker's goes to another process, with its facts."""
+        """Pickle the error with its facts, since a worker's error goes to another process."""
         return partial(type(self), **self.facts), ()
 
 
@@ -70,7 +70,7 @@ class TemporaryError(PimaError):
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to stop. Not an Exception: no library's `except Exception` may swallow it."""
+    """A signal asked the process to stop. Not an Exception, so that no library's `except Exception` catches it."""
 
     code = "interrupted"
     note = "A signal asked the process to stop. What was committed stays: run it again whenever you like."

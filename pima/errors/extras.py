@@ -1,4 +1,4 @@
-"""Extras: what they bring, the line that installs one where this runs, and what ends a command that lacks one."""
+"""Extras: their requirements, the command that installs one here, and the error if one is missing."""
 
 import shlex
 import sys
@@ -13,25 +13,24 @@ EXTRAS = {
     "alerts": ("apprise>=2.3",),
     "mlflow": ("mlflow-skinny>=3.17",),
 }
-"""Each extra -> its requirements, as pyproject.toml has them: a checkout and an image have no metadata to read."""
+"""The requirements of each extra, as in pyproject.toml: a checkout and an image have no metadata to read."""
 
 
 def install_line(extra: str) -> str:
-    """A command for a shell, which installs what an extra brings into the environment that this process runs in.
+    """The shell command that installs an extra's requirements into the environment of this process.
 
-    It names no distribution of pima's: no index has one, or it is somebody else's.
+    It does not name pima itself: a package index has no such package, or another one of that name.
     """
     return shlex.join([sys.executable, "-m", "pip", "install", *EXTRAS[extra]])
 
 
 class ExtraMissing(PimaError):
-    """This installation lacks what the extra {extra} brings, which this needs. Run: {install}; or use an image that has
-    it. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions of TensorFlow that this
-    is tested with."""
+    """This command needs the extra {extra}, which is not installed. Run: {install}; or use an image that has it. In
+    pima's folder, `pip install --require-hashes -r locks/train.txt` installs the tested versions of TensorFlow."""
 
-    note = "A report that a retraining has left can be had without: `report --last`. No image has MLflow's client."
+    note = "`report --last` shows a report that a retraining has left without it. No image has MLflow's client."
 
 
 def extra_missing(extra: str) -> ExtraMissing:
-    """The error, with the line that installs it here."""
+    """Make the error, with the command that installs the extra here."""
     return ExtraMissing(extra=extra, install=install_line(extra))

@@ -1,4 +1,4 @@
-"""What ends a command with exit code 75: to be tried again later."""
+"""Errors that end a command with exit code 75: try again later."""
 
 from pima.errors.base import TRY_AGAIN_LATER, TemporaryError
 from pima.errors.failed import DatabaseFailed
@@ -12,19 +12,19 @@ class DatabaseAway(TemporaryError):
 
 
 class DatabaseBusy(TemporaryError):
-    """Something else that goes on in the database stood in the way: {what}. What was committed stays, the rest was
-    rolled back. It will pass: run this again later."""
+    """Other work in the database was in the way: {what}. What was committed stays, the rest was rolled back. It will
+    pass: run this again later."""
 
     note = "If it happens often, find the session that holds the lock."
 
 
 class FileNotMadeAnew(TemporaryError):
-    """The person was erased, but the database's file could not be written again ({what}), and may hold what was deleted
-    until it is. See to that, then run this very command again."""
+    """The person was erased, but the database's file could not be rebuilt ({what}), and until it is, it may still hold
+    deleted rows. Remove the cause, then run the same command again."""
 
 
 class RowsContested(DatabaseFailed):
-    """Somebody else was writing the rows of `patients` that this has to write: {what}. What was committed stays, the
+    """Someone else was writing rows of `patients` that this command has to write: {what}. What was committed stays, the
     rest was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
@@ -32,8 +32,8 @@ class RowsContested(DatabaseFailed):
 
 
 class DeclarationChanged(TemporaryError):
-    """Somebody has changed the declared features while this read its rows, which may mean something else by now. What
-    was committed stays, the rest was rolled back. Run this again: it goes by the new ones."""
+    """The declared features were changed while this command read its rows, whose values may now mean something else.
+    What was committed stays, the rest was rolled back. Run this again: it will use the new features."""
 
 
 class ClusterAway(TemporaryError):
@@ -48,21 +48,21 @@ class SourceAway(TemporaryError):
 
 
 class AlertsNotDelivered(TemporaryError):
-    """Alerts did not reach {receivers}, by their place in alerts.urls. What was not taken is kept and sent once they
-    answer: run this again later."""
+    """Alerts did not reach {receivers}, by their place in alerts.urls. Undelivered alerts are kept and sent once the
+    receivers answer: run this again later."""
 
     note = "`python -m jobs.alert --test` tries each address."
 
 
 class MlflowNotWritten(TemporaryError):
-    """MLflow can't be reached, or did not take what was sent: {what}. What it has taken stays there, and is not sent
-    again: run this again later."""
+    """MLflow can't be reached, or did not accept what was sent: {what}. What it has accepted stays there and is not
+    sent again: run this again later."""
 
 
 class LeaseHeld(TemporaryError):
     """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
 
-    note = "A retraining that died holds it for `retrain.lease_seconds`, a pull for a minute."
+    note = "A retraining that died keeps the lease for `retrain.lease_seconds`, a pull for a minute."
 
 
 class ChampionKeepsMoving(TemporaryError):

@@ -1,4 +1,4 @@
-"""What ends a command with exit code 3: refused by a guard, before any verdict."""
+"""Errors that end a command with exit code 3: refused by a guard, before any verdict."""
 
 from pima.errors.base import RefusedError
 
@@ -8,30 +8,30 @@ class NoChampion(RefusedError):
 
 
 class OtherOutputThere(RefusedError):
-    """{folder} holds what this run would not have written: {what}. Nothing was written. Name an empty folder, or move
-    away what is there."""
+    """{folder} holds files that this run would not have written: {what}. Nothing was written. Name an empty folder, or
+    move those files away."""
 
 
 class RowCannotBeScored(RefusedError):
-    """Patient {patient_id} can't be scored as the row is, so there is no prediction to explain: {field} broke the rule
+    """The row of patient {patient_id} can't be scored, so there is no prediction to explain: {field} broke the rule
     {reason} (docs/do/symptoms.md has the rules). Correct the row and run this again."""
 
 
 class RowRejectedBySource(RefusedError):
     """The row with {called} can't be taken in as it stands in its source, since {since}: {field} broke the rule
-    {reason} (docs/do/symptoms.md has the rules), so what pima has of it, if anything, is older. Correct it there and
-    pull again."""
+    {reason} (docs/do/symptoms.md has the rules). If pima has the row, its values are older. Correct the row there
+    and pull again."""
 
 
 class SourceRefused(RefusedError):
-    """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right as it is,
-    change what is named in the settings and run this again."""
+    """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right, change the
+    setting that is named, and run this again."""
 
-    note = "A source that got another name needs its former name back."
+    note = "A source that was renamed in the settings needs its former name back."
 
 
 class TooYoungToRemove(RefusedError):
-    """Nothing was removed: --older-than is {days}, and what is younger than {minimum} days is never removed. Ask for
+    """Nothing was removed: --older-than is {days}, and rows younger than {minimum} days are never removed. Ask for
     older rows, or change retain.minimum_days in the settings."""
 
 

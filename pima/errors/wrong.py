@@ -1,4 +1,4 @@
-"""What ends a command with exit code 2: wrong usage, configuration or file, or a database that can't be used."""
+"""Errors that end a command with exit code 2: wrong usage, configuration or file, or a database that can't be used."""
 
 from pima.errors.base import WrongError
 
@@ -11,7 +11,7 @@ class WrongConfiguration(WrongError):
 
 class DeclarationDiffers(WrongError):
     """The settings declare other features than those this database was made for: {what}. Set the declaration back, or
-    carry the change over: `python -m jobs.migrate --features --reason TEXT`; run it first with --dry-run, which tells
+    carry the change over: `python -m jobs.migrate --features --reason TEXT`; run it first with --dry-run, which shows
     what it would do."""
 
 
@@ -32,7 +32,7 @@ class FileRefused(WrongError):
 
 class FileLoadedBefore(WrongError):
     """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
-    every patient a second time. Nothing was loaded. If you mean to, add --again."""
+    every patient a second time. Nothing was loaded. If you want that, add --again."""
 
     note = "Line ends, spaces and quotes make no difference."
 
@@ -44,16 +44,16 @@ class SourceUnusable(WrongError):
 
 
 class SourceKeysUnusable(WrongError):
-    """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` what tells each row
-    from all others, with its `key_type`, or leave such rows out by a view or a query. Keys are compared without
+    """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` the column or columns
+    that identify each row, with `key_type`, or leave such rows out by a view or a query. Keys are compared without
     trailing spaces, UUIDs in lower case with hyphens."""
 
 
 class KeptIdTaken(WrongError):
-    """Rows of the source {source} have come back, and the ids that they had are those of other rows of `patients` by
-    now ({rows}, by id: {first}). Nothing of their block was written, what was committed before stays. Where such a row
-    is the same one, set its source and source_key; else delete it and insert it again without an id, which gives it one
-    of its own. Then run this again."""
+    """Rows of the source {source} have come back, but other rows of `patients` now have their former ids ({rows}, by
+    id: {first}). Nothing of their block was written; what was committed before stays. If such a row is the same one,
+    set its source and source_key; if not, delete it and insert it again without an id, so that it gets a new one. Then
+    run this again."""
 
     note = "Find out who set the counter of ids back."
 
@@ -85,30 +85,30 @@ class NoSuchVersion(WrongError):
 
 class NobodyToForget(WrongError):
     """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row has or had in
-    `patients`, `forget SOURCE KEY` the name of its source and what it is called there, `forget --person KEY` a
-    person. To keep somebody out who has no row here, as after the restore of an older backup, add --without-rows."""
+    `patients`, `forget SOURCE KEY` the name of its source and its key there, `forget --person KEY` a person. To
+    keep out someone who has no row here, as after the restore of an older backup, add --without-rows."""
 
 
 class PersonHasMoreRows(WrongError):
-    """That row is one of {rows} of the same person, who is forgotten as a whole or not at all: a model may have learned
-    from this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To take a
-    single row out, delete it from `patients`."""
+    """That row is one of {rows} of the same person, which can only be forgotten together: a model may have learned from
+    this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To remove a
+    single row, delete it from `patients`."""
 
 
 class NoReportKept(WrongError):
-    """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of how
-    things stand now."""
+    """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of the
+    current state."""
 
 
 class NoSuchRow(WrongError):
     """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that the row has in the
-    table patients, `explain SOURCE KEY` the name of its source and what it is called there."""
+    table patients, `explain SOURCE KEY` the name of its source and its key there."""
 
 
 class SchemaMissing(WrongError):
-    """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
-    its URL, or on PostgreSQL the role's search_path to the schema, and give the role USAGE on it; if not, make it with:
-    python -m jobs.migrate"""
+    """The database {url} has no pima schema (expected revision {expected}). If you meant another one, set DATABASE_URL
+    to its URL, or on PostgreSQL the role's search_path to the schema, and give the role USAGE on it; if not, make the
+    schema with: python -m jobs.migrate"""
 
 
 class SchemaBehind(WrongError):
@@ -123,8 +123,8 @@ class SchemaAhead(WrongError):
 
 class SchemaDiffers(WrongError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
-    own triggers where they are missing or changed; anything else a person has to undo: docs/do/symptoms.md says how,
-    under "What was changed by hand". Then run this again."""
+    own triggers if they are missing or changed. Undo anything else by hand: docs/do/symptoms.md says how, under "What
+    was changed by hand". Then run this again."""
 
     note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
 
@@ -141,8 +141,8 @@ class VersionCounterBehind(WrongError):
 class VersionUsedTwice(WrongError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
     this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
-    triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
-    another one: docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
+    triggers were disabled. The batch was rolled back. Set the counter above all versions and give these rows new ones:
+    docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
 
 
 class RowsKept(WrongError):

@@ -1,9 +1,9 @@
-"""Giving messages to a receiver, in a child process with a deadline: some receivers hang, and each way to reach one has
-time limits of its own, or none.
+"""Sending messages to a receiver, in a child process with a deadline: some receivers hang, and the time limits of the
+services differ, if they have any.
 
-The child is this file as well, `python -m pima.extras.alert_sending`. Its standard input has one JSON object: `url`,
+The child also runs this file, as `python -m pima.extras.alert_sending`. Its standard input has one JSON object: `url`,
 `seconds` and `messages`, each with `title`, `body` and `kind`. Its standard output gets a line for each message that
-was tried: 1 where the receiver has taken it, else 0.
+was tried: 1 if the receiver accepted it, else 0.
 """
 
 import json
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 SECONDS_TO_TAKE = 30
-"""How long a receiver may need for all that is sent at once."""
+"""How long a receiver may take for all messages together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Message:
     title: str
     body: str
     kind: str
-    """`failure`, `info` or `success`, which many receivers show by a colour."""
+    """`failure`, `info` or `success`, which many receivers show as a colour."""
 
 
 class Problem(StrEnum):
-    """Why a receiver did not take everything."""
+    """Why a receiver did not accept everything."""
 
     NOT_TAKEN = "not_taken"
     TIMED_OUT = "timed_out"
@@ -43,18 +43,18 @@ _EXIT_CODES = {3: Problem.UNKNOWN_ADDRESS, 4: Problem.EXTRA_MISSING}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The end of a sending."""
+    """The result of sending."""
 
     taken: list[bool]
-    """Of each message whether the receiver has it."""
+    """For each message whether the receiver accepted it."""
     problem: Problem | None
-    """None where it has them all."""
+    """None if it accepted all of them."""
 
 
 def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seconds: int = SECONDS_TO_TAKE) -> Sent:
-    """Give a receiver messages. Whatever it does, this returns within the time, and no child is left."""
+    """Send a receiver messages. Whatever it does, this returns within the time limit, and no child is left."""
     given = json.dumps({"url": url, "seconds": seconds, "messages": [asdict(message) for message in messages]})
-    # It needs proxies and certificates, and none of our secrets.
+    # The child needs settings of proxies and certificates, and none of pima's secrets.
     its_own = {name: value for name, value in environ.items() if not name.startswith(("PIMA_", "DATABASE_URL"))}
     try:
         ended = subprocess.run(
@@ -63,7 +63,7 @@ def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seco
             input=given.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C is its parent's
+            start_new_session=True,  # only the parent handles Ctrl-C
             timeout=seconds,
             check=False,
         )
@@ -76,15 +76,15 @@ def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seco
 
 
 def _taken(lines: bytes, count: int) -> list[bool]:
-    """Read the child's output; messages that it did not come to were not taken."""
+    """Read the child's output; messages that it did not reach were not accepted."""
     said = [line == b"1" for line in lines.split()]
     return [*said, *[False] * (count - len(said))]
 
 
 def main() -> int:
-    """Send what standard input says; returns the exit code."""
+    """Send the messages from standard input; return the exit code."""
     given = json.load(sys.stdin)
-    # It must not outlive its time where its parent is gone, either; the signal's own effect is to end the process.
+    # The process must not outlive its time limit even if its parent is gone; SIGALRM ends it by default.
     signal.alarm(given["seconds"])
     logging.disable()  # a library's lines may hold the address
     codes = {problem: code for code, problem in _EXIT_CODES.items()}

@@ -1,11 +1,11 @@
-"""Alerts: the conditions that people are told of, when, and in which words.
+"""Alerts: the conditions that are reported to people, when, and in which words.
 
-Conditions are health's reasons, what monitoring alarms of, and what has become of the champion: ids, counts, figures of
-many rows, names and codes only. A receiver hears of each at once when it comes or has another reason, once a day while
-it holds, and once when it is over; of one that comes and goes only so often; of what has happened once.
+Conditions are health's reasons, figures in alert, and changes of the champion. They hold only ids, counts, figures over
+many rows, names and codes. A receiver gets an alert when a condition begins or changes its cause, once a day while it
+holds, and once when it is over. A condition that flaps is reported only so often, and an event once.
 
-What is sent is claimed first and noted afterwards, each in a transaction: of two who tell at once one sends it. Who is
-killed in between has told what is told again once the claim is over.
+Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two processes at once, only
+one sends them. If that one is killed in between, they are sent again when the claim has expired.
 """
 
 import re
@@ -36,14 +36,14 @@ from pima.watch.health import REASONS, Complaint, Explained, complaints
 A_DAY = timedelta(days=1)
 AN_HOUR = timedelta(hours=1)
 MOST_TOLD_IN_AN_HOUR = 3
-"""Of one condition; at the next time it is told that it flaps, and then it is quiet until it settles."""
+"""Alerts of one condition; the next one says that it flaps, and after that none is sent until it settles."""
 SETTLED_AFTER = timedelta(hours=1)
-"""So long a condition that flaps has to stay as it is."""
+"""How long a flapping condition has to stay unchanged to count as settled."""
 SECONDS_BETWEEN_LOOKS = 300
 _OLDEST_EVENT = timedelta(days=7)
-"""So long an event can still be told of, where the receiver was away, or there was none yet."""
+"""How long an event can still be reported, if the receiver was down or not yet configured."""
 _TO_NOTE_IT = timedelta(seconds=60)
-"""Beyond a receiver's time: how long a claim stands at most."""
+"""How long a claim stands beyond the receiver's time."""
 _SECONDS_TO_END = 10
 
 EXPLAINED = {
@@ -70,26 +70,25 @@ EXPLAINED = {
         "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} --reason TEXT`",
     ),
 }
-"""The conditions that health does not know, explained."""
+"""The conditions that health does not report, with explanations."""
 _OF_ERRORS = "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether it is still so"
-"""What stands for the codes of errors, which have messages that say what to do."""
+"""The advice for codes of errors, whose messages say what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that people are told of."""
+    """Something to report to people."""
 
     name: str
-    """The same as long as it is the same condition: a reason of health's, with the source that it is about, or what has
-    happened, with its number."""
+    """The identity of the condition: health's reason with its source, or an event with its number."""
     what: str
-    """A sentence."""
+    """The description, as a sentence."""
     advice: str
     """What to do, with the command."""
     cause: str = ""
-    """Why it holds, as a code, where it may hold for other reasons too."""
+    """A code for the cause, if there may be several."""
     happened_at: datetime | None = None
-    """Of what has happened, and so is told once and never over; None of what holds."""
+    """The time of an event, which is reported once and is never over; None for a condition that holds."""
 
 
 def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
@@ -104,7 +103,7 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
-    """The newest verdict's challenger, as long as nobody has moved or pinned the champion since."""
+    """The newest verdict's challenger, unless the champion was moved or pinned since."""
     if verdict is None or verdict.reason != Reason.AWAITS_APPROVAL:
         return
     if verdict.champion_sequence == figures.champion.sequence:
@@ -114,7 +113,7 @@ def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Itera
 
 
 def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
-    """One condition for each feature and figure, so that another feature's is told on the same day."""
+    """One condition for each feature and figure, so that another feature is reported on the same day."""
     drifted = [("drift", each, each.feature) for each in alarming(figures.of_nights)]
     realised = [("realised_below_limit", each, str(each.model_version)) for each in alarming(figures.of_outcomes)]
     for reason, found, of in drifted + realised:
@@ -154,33 +153,33 @@ class Alert:
 
     kind: Kind
     since: datetime
-    """When it was first seen, or happened."""
+    """When the condition was first seen, or the event happened."""
     known: Remembered
-    """What the receiver was told of it before."""
+    """What was reported to the receiver before."""
     what: str = ""
     advice: str = ""
     cause: str = ""
 
     @property
     def name(self) -> str:
-        """The condition's."""
+        """The condition's name."""
         return self.known.condition
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The alerts that a receiver is owed, and how its conditions are to be remembered."""
+    """The alerts that are due to a receiver, and the changes in the stored conditions."""
 
     alerts: list[Alert]
     noted: list[Remembered]
-    """Those that flap and have turned or settled, as they are to be remembered from now on."""
+    """New states of flapping conditions that have changed or settled."""
     forget: list[str]
-    """Those that need not be remembered."""
+    """Conditions that need not be remembered."""
 
 
 def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], now: datetime) -> Pending:
-    """Find what a receiver is to be told, given what it was told before. What somebody else is sending is left to
-    them."""
+    """Find what to report to a receiver, given what was reported before. Alerts that another process is sending are
+    left to it."""
     known = {each.condition: each for each in remembered}
     holding = {each.name: each for each in conditions}
     of_all = {name: known.get(name) or Remembered(name, now) for name in (*holding, *known)}
@@ -191,7 +190,7 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
     return Pending(
         alerts=due,
         noted=[each for each in noted if each != known[each.condition]],
-        # It makes no difference any more to what is told.
+        # These no longer make a difference.
         forget=[
             each.condition
             for condition, each in free
@@ -201,7 +200,7 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
 
 
 def once_taken(alert: Alert, now: datetime) -> Remembered:
-    """Make what is remembered of a condition once the receiver has taken an alert of it."""
+    """The new stored state of a condition after the receiver has accepted an alert of it."""
     if alert.kind is Kind.OVER:
         return replace(alert.known, is_open=False, flapped_at=None, claimed_until=None)
     return replace(
@@ -223,7 +222,7 @@ def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Ale
     if condition.happened_at is not None:
         kind, since = (Kind.HAPPENED if known.told_at is None else None), condition.happened_at
     else:
-        # What has come again, after the receiver was told that it was over, began now.
+        # A condition that comes again after it was reported as over begins now.
         kind, since = _kind(condition, known, now), known.since if known.told_at is None or known.is_open else now
     return None if kind is None else Alert(kind, since, known, condition.what, condition.advice, condition.cause)
 
@@ -238,7 +237,7 @@ def _kind(condition: Condition, known: Remembered, now: datetime) -> Kind | None
 
 
 def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Remembered:
-    """Remember one that flaps as it is seen now."""
+    """The new stored state of a flapping condition as it is seen now."""
     if _has_turned(condition, known):
         cause = known.cause if condition is None else condition.cause
         return replace(known, is_open=condition is not None, cause=cause, flapped_at=now)
@@ -246,7 +245,7 @@ def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Rem
 
 
 def _has_turned(condition: Condition | None, known: Remembered) -> bool:
-    """Whether it has come, gone or got another cause; where that was not kept, it has the same."""
+    """Whether a condition came, went or changed its cause; a cause that was not stored counts as the same."""
     if condition is None or not known.is_open:
         return known.is_open != (condition is not None)
     return known.cause not in (None, condition.cause)
@@ -266,7 +265,7 @@ _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 
 
 def _message(alert: Alert) -> Message:
-    """Say what is so, on which machine, since when, and what to do."""
+    """Make the message: the condition, the machine, since when, and what to do."""
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
     since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
@@ -274,7 +273,7 @@ def _message(alert: Alert) -> Message:
     if alert.kind is Kind.FLAPS:
         body += "\nIt comes and goes: you hear of it again when it has been over for an hour, or in a day."
     elif alert.kind is Kind.OVER:
-        body = f"It was seen since {moment}, and is so no more."
+        body = f"It was seen since {moment}, and is over now."
     return Message(_title(alert.name + _SAYS.get(alert.kind, "")), body, _COLOURS[alert.kind])
 
 
@@ -284,19 +283,19 @@ def _title(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """The end of a telling."""
+    """The result of sending alerts."""
 
     told: list[str]
-    """Conditions that a receiver took an alert of."""
+    """Conditions of which a receiver accepted an alert."""
     over: list[str]
-    """Those of which one took that they are over."""
+    """Conditions of which a receiver accepted that they are over."""
     problems: dict[int, Problem]
-    """Of receivers that did not take everything, by their place in `alerts.urls`, from 1."""
+    """Problems of receivers that did not accept everything, by their place in `alerts.urls`, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Whoever tells: a scheduler, or a command."""
+    """Sends alerts, for a scheduler or a command."""
 
     engine: Engine
     settings: Settings
@@ -304,10 +303,10 @@ class Teller:
     environ: Mapping[str, str]
     is_scheduler: bool = False
     seconds: int = SECONDS_TO_TAKE
-    """How long each receiver has."""
+    """The time limit for each receiver."""
 
     def tell(self) -> Telling:
-        """Tell each receiver what is due. Raises what keeps the database from being read or written."""
+        """Send each receiver the alerts that are due. Raises errors of the database."""
         found = self.conditions()
         told: set[str] = set()
         over: set[str] = set()
@@ -321,14 +320,14 @@ class Teller:
         return Telling(sorted(told), sorted(over), problems)
 
     def conditions(self) -> list[Condition]:
-        """Find all that holds or has happened lately, told or not. Raises what keeps the database from being read."""
+        """Find all conditions that hold and all recent events, reported or not. Raises errors of the database."""
         require_file(self.engine.url)
         with reading(self.engine) as connection:
-            require_revision(connection, self.engine.url)  # what is told could not be kept in an earlier one
+            require_revision(connection, self.engine.url)  # earlier schemas have no table for sent alerts
             figures = read_figures(connection, (), self.settings.health.limits)
             moves = monitoring.moves_since(connection, figures.now - _OLDEST_EVENT)
             verdict = monitoring.newest_verdict(connection)
-            # Where cron starts the jobs there never is a scheduler; one that asks lives.
+            # With cron there is never a scheduler, and a scheduler that asks is alive.
             ever_lived = monitoring.scheduler_heartbeat(connection) is not None
         found = [
             complaint
@@ -338,7 +337,7 @@ class Teller:
         return [*_of_health(found), *_awaits_approval(verdict, figures), *_of_monitoring(figures), *_events(moves)]
 
     def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
-        """Find what each receiver would be told now; changes nothing."""
+        """Find the alerts that each receiver would get now, without changing anything."""
         with reading(self.engine) as connection:
             now = clock(connection)
             return {
@@ -347,7 +346,7 @@ class Teller:
             }
 
     def test(self) -> dict[int, Problem]:
-        """Send each receiver a message that says so; the problems of those that did not take it."""
+        """Send each receiver a test message; return the problems of those that did not accept it."""
         trial = Message(_title("a test"), "Alerts of this installation reach you.", "info")
         sent = {
             number: send(url, [trial], self.environ, self.seconds)
@@ -356,13 +355,13 @@ class Teller:
         return {number: each.problem for number, each in sent.items() if each.problem is not None}
 
     def _tell_one(self, number: int, url: str, found: Sequence[Condition]) -> tuple[list[Alert], Problem | None]:
-        """Tell one receiver; what it has taken, and why it did not take the rest."""
+        """Send one receiver its alerts; return those it accepted, and the problem with the rest or None."""
         claimed = self._claim(number, found)
         if not claimed:
             return [], None
         sent = send(url, [_message(alert) for alert in claimed], self.environ, self.seconds)
         if sent.problem is not None:
-            # The address but for its scheme is a secret, in parts that apprise does not hide: a path, a header.
+            # Only the address's scheme is logged: apprise does not hide every secret part, such as a path or header.
             scheme = re.match(r"(\w+)://", url)
             facts = {"receiver": number, "scheme": scheme and scheme[1], "problem": str(sent.problem)}
             get_logger().warning("alerts were not taken, and will be sent again", **facts)
@@ -375,8 +374,8 @@ class Teller:
         return taken, sent.problem
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
-        """Claim what is this process's to send."""
-        # Mostly there is nothing, for which nobody who writes to a SQLite file should have to be waited for.
+        """Claim the alerts that this process will send."""
+        # Mostly there are none, and then a writer of a SQLite file should not have to be waited for.
         with reading(self.engine) as connection:
             seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
         if not seen.alerts and not seen.noted and not seen.forget:
@@ -400,17 +399,17 @@ def receivers(settings: AlertsSettings) -> list[str]:
 
 
 class BackgroundTelling:
-    """Telling from within a scheduler: after each run, and every few minutes of what comes without one, such as a row
-    that waits too long. In a thread of its own, so that no receiver, and no fault here, keeps a job waiting."""
+    """Sends alerts from within a scheduler: after each run, and every few minutes for conditions without a run, such as
+    a row that waits too long. It has its own thread, so that no receiver and no error here delays a job."""
 
     def __init__(self, tell: Callable[[], object] | None, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
-        """`tell` tells what is due; None tells nobody of anything."""
+        """`tell` sends the alerts that are due; None sends nothing."""
         self._tell, self._seconds = tell, seconds
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def __enter__(self) -> None:
-        # It waits before its first look, too: what is owed at start may be done by then.
+        # It waits before its first check, too: work that is overdue at start may be done by then.
         if self._tell is not None:
             self._thread.start()
 
@@ -421,7 +420,7 @@ class BackgroundTelling:
             self._thread.join(_SECONDS_TO_END)
 
     def wake(self) -> None:
-        """Look now; returns at once."""
+        """Check now; returns at once."""
         self._wake.set()
 
     def _run(self) -> None:
@@ -433,6 +432,6 @@ class BackgroundTelling:
             try:
                 self._tell()
             except PimaError as error:
-                get_logger().warning("alerts: it is tried again in a few minutes", error_code=error.code)
-            except Exception as error:  # noqa: BLE001 (it must not end the scheduler, and no text of it is ours to show)
+                get_logger().warning("alerts: will try again in a few minutes", error_code=error.code)
+            except Exception as error:  # noqa: BLE001 (it must not end the scheduler, and its text may hold anything)
                 get_logger().error("alerts: a defect of pima, please report it", error=type(error).__name__)

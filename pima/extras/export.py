@@ -1,4 +1,4 @@
-"""Rows of tables as files, from the tables a block at a time: CSV, Parquet or, of predictions, FHIR."""
+"""Table rows as files, read block by block: CSV, Parquet or, for predictions, FHIR."""
 
 import csv
 import io
@@ -19,33 +19,33 @@ from pima.store.registry import newest_declaration
 Format = Literal["csv", "parquet", "fhir"]
 
 PERSON = "urn:pima:person"
-"""The system of person keys, which all sources share."""
+"""FHIR's identifier system of person keys, which all sources share."""
 ROW = "urn:pima:row"
-"""The system of the ids in `patients`; of a row with a source it is that source's: `urn:pima:source:NAME`."""
+"""The identifier system of ids in `patients`; a row with a source has that of its source: `urn:pima:source:NAME`."""
 
 _RUN = "=+\\-@＝＋－＠"
-"""What a cell begins with that is taken for a formula; in full width, too. As a regular expression has it."""
-# Where a comma is the decimal sign, semicolons divide cells, and a quote that begins no cell holds nothing together.
+"""Characters, also full-width ones, that make a spreadsheet read a cell as a formula; for a regular expression."""
+# In locales with a decimal comma, semicolons separate cells, and a quote inside a cell groups nothing.
 _BEGINNINGS = re.compile(rf"""\A(?=[{_RUN}'\t\r\n])|(?<=[;\t\r\n])(?="*[{_RUN}]|')""")
 _WITHIN_A_DOCUMENT = re.compile(rf"(?<=;)[{_RUN}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export that was made."""
+    """A finished export."""
 
     exported: str
-    """Its name in `EXPORTS`."""
+    """The name in `EXPORTS`."""
     format: Format
     since: str | None
-    """As ISO 8601, in UTC; None for all."""
+    """The earliest moment in ISO 8601, UTC; None for all rows."""
     rows: int
 
 
 def export(
     engine: Engine, what: str, form: Format, since: datetime | None, file: BinaryIO, stop: StopRequest
 ) -> Exported:
-    """Write the rows of a moment and later, all of one state of the database. Raises Interrupted."""
+    """Write the rows since a moment, all from one state of the database. Raises Interrupted."""
     rows, columns = 0, EXPORTS[what].columns
 
     def counted(blocks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
@@ -62,7 +62,7 @@ def export(
             case "csv":
                 write_csv(file, columns, blocks)
             case "parquet":
-                from pima.store.parquet_rows import write_parquet  # pyarrow, which the others do without
+                from pima.store.parquet_rows import write_parquet  # imports pyarrow, which other formats do not need
 
                 write_parquet(file, columns, blocks)
             case "fhir":
@@ -72,7 +72,7 @@ def export(
 
 
 def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]) -> None:
-    """Write a header and a line for each row, in UTF-8; a spreadsheet that opens them runs no cell."""
+    """Write a header and a line for each row, in UTF-8; no cell is a formula to a spreadsheet."""
     lines = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(column.key for column in columns)
@@ -84,7 +84,7 @@ def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Ite
 def write_fhir(
     file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]], outcome: str
 ) -> None:
-    """Write a RiskAssessment a line (NDJSON); `outcome` says in words what is predicted."""
+    """Write a RiskAssessment for each row as a line (NDJSON); `outcome` says in words what is predicted."""
     names = [str(column.key) for column in columns]
     for block in blocks:
         for row in block:
@@ -93,7 +93,7 @@ def write_fhir(
 
 
 def _cell(value: Any) -> Any:
-    """Write numbers as they are, nothing as nothing, texts so that they stay texts."""
+    """Write numbers unchanged, None as nothing, and texts so that they stay texts."""
     if isinstance(value, str):
         return text_cell(value)
     if isinstance(value, datetime):
@@ -104,13 +104,13 @@ def _cell(value: Any) -> Any:
 
 
 def text_cell(text: str) -> str:
-    """Put an apostrophe wherever a spreadsheet could take what follows for the beginning of a cell and run it; and
-    where one stands there already, so that whoever takes one away from each such place has all texts as they were."""
+    """Put an apostrophe wherever a spreadsheet could read the rest as a cell and run it. An apostrophe at such a place
+    is doubled, so removing one from each place restores the original text."""
     return _BEGINNINGS.sub("'", text)
 
 
 def document_cell(document: dict[str, Any] | list[Any]) -> str:
-    """Write a document as JSON, in which such a character is written as its number."""
+    """Write a document as JSON, with characters that could begin a formula escaped."""
     written = json.dumps(document, sort_keys=True)
     return _WITHIN_A_DOCUMENT.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
@@ -120,15 +120,15 @@ def _in_utc(moment: datetime) -> str:
 
 
 def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, Any]:
-    """Make a prediction's RiskAssessment of FHIR R4, which R4B has unchanged; probabilities are in percent there.
+    """Make a prediction's RiskAssessment in FHIR R4, unchanged in R4B, with the probability in percent.
 
     `outcome` says in words what is predicted.
     """
     version, predicted, threshold = (prediction[name] for name in ("model_version", "predicted_class", "threshold"))
-    # By the value set observation-status. What was predicted from measurements that have been corrected since, or from
-    # a row that was deleted, is withdrawn: `entered-in-error`. `amended` and `corrected` would say that this assessment
-    # is itself the mended one, and receivers go by those as by a final one; `cancelled` is for what was never
-    # completed, `unknown` for who does not know.
+    # Value set observation-status. A prediction from measurements that were corrected since, or from a deleted row, is
+    # withdrawn: `entered-in-error`. `amended` and `corrected` would mean that this assessment is the corrected one, and
+    # receivers treat those as final; `cancelled` means that it was never completed, `unknown` that its status is
+    # unknown.
     is_withdrawn = prediction["superseded"] or prediction["deleted"]
     return {
         "resourceType": "RiskAssessment",
@@ -140,7 +140,7 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
         "prediction": [
             {
                 "outcome": {"text": outcome},
-                # To a digit that no arithmetic of ours reaches; in percent a float would show more.
+                # Rounded beyond the precision of the arithmetic, since a float in percent would show more digits.
                 "probabilityDecimal": round(100 * prediction["probability"], 10),
                 "qualitativeRisk": {"text": f"predicted class {predicted}"},
             }
@@ -149,10 +149,10 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
 
 
 def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """The person is the subject, and what their row is called in its source the visit. A row of which no person is
-    known has to stand for one, since a subject is required, and says so."""
+    """The subject is the person, and the row's key in its source is the visit. A subject is required, so a row without
+    a known person is the subject itself, and says so."""
     key, person = prediction["source_key"], prediction["person_key"]
-    # Named by its source, where it has one: an id of ours says nothing elsewhere.
+    # Named by its source if it has one, since pima's ids mean nothing elsewhere.
     row = {"system": ROW, "value": str(prediction["patient_id"])}
     if key is not None:
         row = {"system": f"urn:pima:source:{prediction['source']}", "value": key}

@@ -1,8 +1,8 @@
-"""Model versions as an MLflow has them: what is not there is written, and nothing is written twice.
+"""Mirroring model versions into an MLflow: missing ones are written, and none is written twice.
 
 A version becomes a run of an experiment and a version of a registered model, with parameters, figures, labels and its
-card; no patient's value, and no model. MLflow numbers a registered model's versions by itself; which of pima's it is
-stands in the label `pima.version`.
+card, but no patient's value and no model. MLflow numbers a registered model's versions itself; the label `pima.version`
+has pima's number.
 """
 
 import json
@@ -31,11 +31,11 @@ from pima.store.source_engine import place_of
 
 _CHAMPION = "champion"
 _VERSION = "pima.version"
-# A number may come a second time: behind a restored backup, or from another database.
+# A number may occur twice: after a backup was restored, or from another database.
 _SHA256 = "pima.compiled_sha256"
-# What no later try can mend.
+# Errors that no later attempt can solve.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "NOT_FOUND")
-# It reports its use to its makers unless it is told not to, and tries an away server for several minutes.
+# By default MLflow sends telemetry to its makers, and retries a server that is down for several minutes.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -43,22 +43,22 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
 _LONGEST = 5_000
-"""The length that MLflow takes of a text that is no card."""
+"""The most characters that MLflow accepts in a parameter or label."""
 _NAMES = {label: name for name, label in FIGURES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Mirroring:
-    """The versions that were mirrored, and those that there are."""
+    """The number of versions, and those that were mirrored."""
 
     versions: int
     mirrored: tuple[int, ...]
-    """Those that were not in MLflow, or not whole."""
+    """The versions that were not in MLflow, or not complete."""
     champion: int | None
 
 
 def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False) -> Mirroring:
-    """Write each version that is not there, oldest first, and point at the champion; a dry run only looks.
+    """Write each missing version, oldest first, and point the alias at the champion; a dry run only compares.
 
     Raises WrongConfiguration, ExtraMissing or MlflowNotWritten.
     """
@@ -83,7 +83,7 @@ def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run:
 
 
 def _require_another_place(engine: Engine, tracking_uri: str) -> None:
-    """MLflow makes tables of its own where it is told to, one of them called `runs`."""
+    """Raises WrongConfiguration if MLflow would use pima's database, where it makes its own tables, such as `runs`."""
     expected = "the address of an MLflow server, or of a database of its own, such as sqlite:///mlflow.db"
     if not tracking_uri:
         raise WrongConfiguration(what="mlflow.tracking_uri is not set", expected=expected)
@@ -101,7 +101,7 @@ class MlflowCopy:
     def __init__(self, tracking_uri: str, name: str) -> None:
         """Raises ExtraMissing, MlflowNotWritten or WrongConfiguration."""
         os.environ.update(_ENVIRONMENT)
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # of each try it tells the address
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs the address at each attempt
         try:
             from mlflow import MlflowClient
         except ImportError:
@@ -111,7 +111,7 @@ class MlflowCopy:
             self._client: Any = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
     def begin(self) -> None:
-        """Make the experiment and the registered model where they are not there."""
+        """Make the experiment and the registered model if they don't exist."""
         with _told():
             found = self._client.get_experiment_by_name(self._name)
             self._experiment = found.experiment_id if found else self._client.create_experiment(self._name)
@@ -119,8 +119,7 @@ class MlflowCopy:
                 self._client.create_registered_model(self._name, description="pima's model versions, as it has them.")
 
     def numbers(self) -> dict[tuple[int, str], str]:
-        """Find the versions that are there whole, each by its number and sha256, with the numbers that MLflow gave
-        them."""
+        """Find the complete versions in MLflow: (number, sha256) -> the number that MLflow gave the version."""
         with _told():
             found: dict[tuple[int, str], str] = {}
             token = None
@@ -133,16 +132,16 @@ class MlflowCopy:
                     return found
 
     def add(self, version: VersionSummary, card: Card) -> str:
-        """Write a version that is not there, or not whole, after `begin`; the number that MLflow gave it."""
+        """Write a missing or incomplete version, after `begin`; return the number that MLflow gave it."""
         from mlflow.entities import Metric, Param, RunTag
 
         at, labels = int(version.created_at.timestamp() * 1000), _labels(version, card)
         same = " AND ".join(f"tags.`{name}` = '{labels[name]}'" for name in (_VERSION, _SHA256))
         with _told():
-            # The run that a stopped mirroring has left, where there is one.
+            # A run that a stopped mirroring has left, if there is one.
             left = self._client.search_runs([self._experiment], same, max_results=1)
             run = left[0] if left else self._client.create_run(self._experiment, at, labels, f"v{version.number}")
-            # The same at the same moment is the same once more.
+            # Logging the same values at the same time again changes nothing.
             self._client.log_batch(
                 run.info.run_id,
                 metrics=[Metric(name, value, at, 0) for name, value in _figures(version, card.facts.evidence).items()],
@@ -163,7 +162,7 @@ class MlflowCopy:
             return number
 
     def point(self, number: str | None) -> None:
-        """Have the alias `champion` lead to a version by MLflow's number, or to none."""
+        """Point the alias `champion` to a version by MLflow's number, or to none."""
         with _told():
             model = self._client.get_registered_model(self._name)
             if model.aliases.get(_CHAMPION) == number:
@@ -184,7 +183,7 @@ def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
 
 
 def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[str, float]:
-    """Figures on the verdict's rows, with the ends of their intervals; what could not be computed is left out."""
+    """Figures on the verdict's rows, with the bounds of their intervals, without those that could not be computed."""
     holdout = version.metrics["holdout"] or {}
     found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}
     for measured in () if evidence is None else evidence.figures:
@@ -205,7 +204,7 @@ def _labels(version: VersionSummary, card: Card) -> dict[str, str]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Raise MLflow's errors as ours, without their text, which may hold the address and its password."""
+    """Translate MLflow's errors into pima's, without their text, which may hold the address and its password."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -213,7 +212,7 @@ def _told() -> Iterator[None]:
     except MlflowException as error:
         code = str(error.error_code)
         if any(word in code for word in _REFUSALS):
-            expected = "a tracking URI that it takes, and the right to write there"
+            expected = "a tracking URI that MLflow accepts, and the right to write there"
             raise WrongConfiguration(what=f"MLflow refuses mlflow.tracking_uri ({code})", expected=expected) from None
         raise MlflowNotWritten(what=code) from None
     except (OSError, SQLAlchemyError) as error:

@@ -1,7 +1,7 @@
-"""Jobs as child processes: started in a group of their own, listened to, limited in time, and stopped when asked.
+"""Jobs as child processes: each in its own process group, its log read, its time limited, and stopped on request.
 
-Child processes, because TensorFlow grows in a long-lived one, and so that a job which dies does not take the clock
-along.
+A child process per job, because TensorFlow's memory grows in a long-lived process, and because a job that crashes must
+not take the scheduler with it.
 """
 
 import json
@@ -36,11 +36,11 @@ class Child:
     """One running command."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        # It keeps SIGTERM pending until it listens (`StopRequest.listen`): a Python that is still importing would be
-        # killed by it, and its run could not say that it was stopped.
+        # The child keeps SIGTERM pending until it listens (`StopRequest.listen`). While Python is still importing, the
+        # signal would kill it, and the run could not record that it was stopped.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
-            # A group of its own: a Ctrl-C on the terminal reaches the scheduler alone, which passes it on once.
+            # A process group of its own: Ctrl-C on the terminal reaches only the scheduler, which passes it on once.
             self._process = subprocess.Popen(
                 list(command),
                 env=dict(environ),
@@ -56,7 +56,7 @@ class Child:
         self._listener.start()
 
     def wait(self, time_limit_seconds: float, grace_seconds: float) -> ChildEnd:
-        """Wait for its end; where its time is up, ask it to stop, and kill it where it does not."""
+        """Wait for the child to end. At its time limit, ask it to stop; kill it if it does not."""
         timed_out = False
         try:
             self._process.wait(time_limit_seconds)
@@ -70,12 +70,12 @@ class Child:
         return ChildEnd(None if signal_name else code, signal_name, self._line if code else None, timed_out)
 
     def ask_to_stop(self) -> None:
-        """SIGTERM; a child that has ended already hears nothing."""
+        """Send SIGTERM; does nothing if the child has ended."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
     def kill_after(self, grace_seconds: float) -> bool:
-        """Wait so long, then kill the whole group; whether that was needed."""
+        """Wait for the grace time, then kill the whole group; return whether that was needed."""
         try:
             self._process.wait(grace_seconds)
             return False
@@ -86,7 +86,7 @@ class Child:
             return True
 
     def _listen(self) -> None:
-        """Pass the child's log lines on, and remember what its error says, or where it has none the last line."""
+        """Pass the child's log lines on, and remember its error line, or its last line if there is no error."""
         stream = self._process.stderr
         assert stream is not None  # noqa: S101 (for the type checker: asked for above)
         with stream:
@@ -94,7 +94,7 @@ class Child:
                 text = line.decode("utf-8", errors="replace").rstrip()
                 said = _event(text)
                 if text and not (self._line or "").startswith("error:"):
-                    # Native code's last words may be anything, also what no database takes as text.
+                    # Native code may write anything as it dies, including bytes that no database stores as text.
                     storable = (text if said is None else said).replace("\0", "").encode("utf-8", errors="replace")
                     self._line = storable.decode()[:_LONGEST_LINE]
                 if said is None:
@@ -104,14 +104,14 @@ class Child:
 
 
 def _event(line: str) -> str | None:
-    """Read what a log line in JSON says; None where it is something else, such as native code's last words."""
+    """Return the event of a JSON log line; None for any other line, such as one from native code."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
         return str(json.loads(line)["event"])
     return None
 
 
 def what_became_of_it(ended: ChildEnd, stopping: bool) -> tuple[Status, str | None]:
-    """Find status and error code for a run that its child left open."""
+    """Choose the status and error code of a run that its child left open."""
     if ended.timed_out:
         return Status.FAILED, "timed_out"
     if ended.signal is not None:
@@ -132,31 +132,31 @@ class Running:
 
 
 class RunningChildren:
-    """The children that run, at most one for each job.
+    """The running children, at most one for each job.
 
-    The stepping thread starts children and forgets those that have ended. Any thread may stop them, however long a step
-    hangs on a silent database, and from then on none is started.
+    The stepping thread starts children and forgets those that have ended. Any thread may stop them, even while a step
+    hangs on an unresponsive database. After that none is started.
     """
 
     def __init__(self, grace_seconds: float, stopping: threading.Event) -> None:
-        """`stopping` is set by `stop`, and read by others."""
+        """`stop` sets `stopping`; other threads read it."""
         self._grace_seconds, self._stopping = grace_seconds, stopping
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
-        """Held to start a child or to forbid it; never while the database is spoken to."""
+        """Held to start a child or to forbid it; never during a database call."""
 
     def __contains__(self, job: str) -> bool:
         return job in self._running
 
     @property
     def run_ids(self) -> list[int]:
-        """The runs whose children run."""
+        """The runs that have a running child."""
         return [running.run_id for running in self._running.values()]
 
     def start(self, job: str, run_id: int, launch: Callable[[], Child], wait_for_end: Callable[[Child], None]) -> bool:
-        """Launch a child and have a thread wait for its end; False, and nothing launched, where all are to stop.
+        """Launch a child and a thread that waits for its end; False, without launching, once `stop` was called.
 
-        Raises OSError: there is no such program, or no more processes or files.
+        Raises OSError: there is no such program, or no process or file descriptor is left.
         """
         with self._lock:
             if self._stopping.is_set():
@@ -168,12 +168,12 @@ class RunningChildren:
             return True
 
     def forget(self, job: str) -> None:
-        """Take out a job whose child has ended."""
+        """Remove a job whose child has ended."""
         with self._lock:
             del self._running[job]
 
     def stop(self) -> None:
-        """Ask the children to stop, all at once; kill those that have not within the grace time."""
+        """Ask all children to stop at once; kill those that have not ended within the grace time."""
         with self._lock:
             self._stopping.set()
             running = dict(self._running)

@@ -1,7 +1,7 @@
-"""The runs that are due: the ticks that have come, those from before this process, and attempts that follow others.
+"""The runs that are due: new ticks, ticks from before this process started, and further attempts.
 
-The rules are pure: what the table `runs` says and the time come in as arguments. What `DueRuns` remembers is the
-stepping thread's alone, and none of it is needed to go on after a crash.
+The rules are pure: the contents of `runs` and the time are arguments. Only the stepping thread uses the state of
+`DueRuns`, and none of it is needed to continue after a crash.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,22 +20,22 @@ from pima.store.engine import writing
 from pima.store.runs import Attempt, Status
 
 MOST_NOTED = 100
-"""Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the table."""
+"""The most missed ticks to record: after a long downtime, a schedule in seconds would flood the table."""
 
 MOST_ATTEMPTS = 10
-"""A job that takes its scheduler down with it each time is given up after so many; health tells."""
+"""Attempts at one tick before giving up, for a job that takes the scheduler down each time; health reports it."""
 
 LONGEST_WAIT_FOR_PULL = timedelta(hours=1)
-"""How long a job waits for the pull of its tick, with all its attempts: a night's rows must not wait for a source that
-is away, or hangs."""
+"""How long a job waits for its tick's pull, all attempts included: a night's rows must not wait for a source that is
+down or hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One job's ticks from before a scheduler started, and what to do about them."""
+    """A job's ticks from before the scheduler started, and what to do about them."""
 
     tick: datetime | None
-    """The tick to run once now; None where nothing is owed."""
+    """The tick to run once now; None if nothing is owed."""
     attempt: int
     reason: str
     """`first_run` or `catch_up`: the run's trigger."""
@@ -53,10 +53,10 @@ def owed(
     ever_ran: bool,
     attempts_of: Callable[[datetime], list[Attempt]],
 ) -> Owed:
-    """Find what is owed to a job at start.
+    """Find which ticks of a job to catch up, and which to record as missed, at start.
 
-    `newest_known` is the newest tick with any row, `attempts_of` tells what has been tried for a tick. Only ticks since
-    the schedule was first seen count, so that an edited schedule fires nothing by itself.
+    `newest_known` is the newest tick with any row; `attempts_of` returns the attempts at a tick. Only ticks since the
+    schedule was first seen count, so editing a schedule starts nothing by itself.
     """
     latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
     unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
@@ -65,14 +65,14 @@ def owed(
     missed = [tick for tick in unseen if tick != latest]
     if latest is None and ever_ran:
         return Owed(None, 0, "", missed)
-    # Of a job that never ran the moment its schedule was first seen stands for a tick: of two schedulers one runs it.
+    # The tick of a job that never ran is when its schedule was first seen, so only one of two schedulers runs it.
     tick, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
     attempt = next_attempt(attempts_of(tick))
     return Owed(tick if attempt else None, attempt or 0, reason, missed)
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:
-    """Number the next attempt at a tick; None where one has succeeded or is under way, or after too many."""
+    """Number the next attempt at a tick; None if one succeeded or is running, or after MOST_ATTEMPTS."""
     made = max((attempt.attempt for attempt in attempts), default=0)
     if made >= MOST_ATTEMPTS or any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
         return None
@@ -80,8 +80,8 @@ def next_attempt(attempts: list[Attempt]) -> int | None:
 
 
 def is_awaited(attempts: list[Attempt], most_retries: int) -> bool:
-    """Whether something may still come of a tick, as far as `runs` knows, whoever has it: an attempt is under way, or
-    another is to follow."""
+    """Whether a tick may still succeed, according to `runs`: an attempt is running on any scheduler, or another will
+    follow."""
     if not attempts:
         return False
     last = attempts[-1]
@@ -90,9 +90,9 @@ def is_awaited(attempts: list[Attempt], most_retries: int) -> bool:
 
 
 def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, stopping: bool) -> bool:
-    """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own.
+    """Whether a scheduler makes another attempt after the tick's `attempt`, which was its retry number `retries`.
 
-    Not where it stops itself (`stopping`): what it has stopped is caught up at the next start.
+    False while it is `stopping`: what it stopped is caught up at the next start.
     """
     was_ended = status in (Status.CRASHED, Status.INTERRUPTED) and attempt < MOST_ATTEMPTS
     return (status == Status.TRY_AGAIN_LATER or was_ended) and retries < most_retries and not stopping
@@ -100,7 +100,7 @@ def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, s
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A run that is to be started."""
+    """A run to start."""
 
     job: str
     tick: datetime
@@ -108,18 +108,18 @@ class Due:
     trigger: str
     not_before: datetime
     retries: int = 0
-    """How many attempts of this process have come to nothing before it."""
+    """How many attempts of this process have failed before it."""
     pull: int = 0
-    """The attempt of its tick's pull that comes first; 0 where nothing is pulled for it."""
+    """The attempt number of the pull that must come first; 0 if nothing is pulled for it."""
 
     @property
     def waits_until(self) -> datetime:
-        """When it goes on without the pull."""
+        """When the run starts without the pull."""
         return self.not_before + LONGEST_WAIT_FOR_PULL
 
 
 class DueRuns:
-    """The runs that are to be started, oldest first, and up to when ticks have been looked at."""
+    """The runs to start, oldest first, and the time up to which ticks have been handled."""
 
     def __init__(
         self,
@@ -133,19 +133,19 @@ class DueRuns:
         self._sources = sources
         self._engine, self._settings, self._schedules, self._host = engine, settings, schedules, host
         self.waiting: list[Due] = []
-        """The runs; a step, during which some come and go, walks over a copy."""
+        """The runs to start. A step iterates over a copy, because it adds and removes some."""
         self._handled: dict[str, datetime] = {}
-        """Up to when each job's ticks have been dealt with."""
+        """The time up to which each job's ticks have been handled."""
 
     def begin(self, now: datetime) -> None:
-        """Catch up or note the ticks that went by before this process.
+        """Catch up the ticks from before this process, or record them as missed.
 
-        Raises WrongConfiguration where a schedule never comes true.
+        Raises WrongConfiguration if a schedule never comes true.
         """
         ticks = ", ".join(schedule.expression for schedule in self._schedules.values())
         with writing(self._engine) as connection:
             for source in self._sources:
-                # Since when each is pulled at these ticks, so that health can tell when one is overdue.
+                # Health needs to know since when each source is pulled at these ticks, to see that one is overdue.
                 runs.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
         for job, schedule in self._schedules.items():
             self._handled[job] = now
@@ -171,7 +171,7 @@ class DueRuns:
             self._note_missed(connection, job, found.missed, "nobody_was_there")
             pull = 0
             if found.tick is not None and self._sources:
-                # Where that pull has succeeded, or somebody is at it, the first.
+                # 1 if that pull has succeeded, is running or was given up: `runs` has it, so it is not started again.
                 pull = next_attempt(runs.attempts_of(connection, PULL, found.tick)) or 1
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
@@ -179,21 +179,21 @@ class DueRuns:
             self.waiting.append(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
 
     def catch_up_crashed(self, connection: Connection, run: runs.Crashed, now: datetime) -> None:
-        """Have a crashed run's tick run again, where nothing has done its work meanwhile."""
+        """Run a crashed run's tick again, unless a later tick has done its work."""
         newest = runs.newest_tick(connection, run.job)
         if self._settings.catch_up == "none" or run.scheduled_for is None or run.scheduled_for != newest:
-            return  # by hand, or a later tick has done its work
+            return  # started by hand, or a later tick has done its work
         attempt = next_attempt(runs.attempts_of(connection, run.job, run.scheduled_for))
         if attempt is not None:
             self.waiting.append(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
 
     def collect_ticks(self, now: datetime) -> None:
-        """Add the newest of each job's ticks that have come since the last look; older ones are noted as missed."""
+        """Add each job's newest tick since the last call; record older ones as missed."""
         for job, schedule in self._schedules.items():
-            # A clock that was set back: `runs` knows which of the ticks that come again were run.
+            # The clock may have been set back: `runs` knows which of the repeated ticks were run.
             handled = min(self._handled[job], now)
             ticks = schedule.newest(handled, now, MOST_NOTED + 1)
-            if len(ticks) > 1:  # between two steps: the machine slept, or the database was away
+            if len(ticks) > 1:  # between two steps, the machine slept or the database was down
                 with writing(self._engine) as connection:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:

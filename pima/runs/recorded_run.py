@@ -1,4 +1,4 @@
-"""A run on record: its row in `runs`, its result as JSON, the signal that stops it, the ping that tells of its end."""
+"""A recorded run: its row in `runs`, its result as JSON, the signal that stops it, the ping that reports its end."""
 
 import atexit
 import signal
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 INLINED = {"inlined": True}
-"""The metadata of a field whose value is a record: that one's fields stand in its place, and none where it is None."""
+"""Metadata of a field that holds a record: the record's fields replace it in the JSON; None adds no field."""
 
 _DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
-"""Endings of runs whose work up to there was to be done."""
+"""Endings of runs whose work so far counts."""
 SECONDS_TO_ANSWER_A_PING = 10
 _NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
-"""Endings that are neither a success nor a failure: the run was asked to stop, or there was none."""
+"""Endings that are neither a success nor a failure: the run was asked to stop, or there was no run."""
 
 
 def as_json(record: "DataclassInstance") -> dict[str, Any]:
     """Turn a workflow's result into JSON: the record's fields by name, in their order.
 
-    A command's `--json`, the column `runs.counts` and the log line of a run's end are this same JSON, so a record's
-    field names are a contract with whoever reads those.
+    A command's `--json`, the column `runs.counts` and the log line at a run's end hold this same JSON, so renaming a
+    record's field breaks programs that read it.
     """
     found: dict[str, Any] = {}
     for each in fields(record):
@@ -60,10 +60,10 @@ def _as_json(value: Any) -> Any:
 
 @contextmanager
 def never_failing() -> Iterator[None]:
-    """Read or write monitoring, which fails no run: an error is told in the log. A signal's end passes through."""
+    """Read or write monitoring without failing the run: an error is logged. Stop signals pass through."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 (a document that somebody has changed may raise anything)
+    except Exception as error:  # noqa: BLE001 (a stored document that was edited may raise anything)
         error_code = error.code if isinstance(error, PimaError) else f"unexpected_{type(error).__name__}"
         get_logger().warning("this run's monitoring is incomplete", error_code=error_code)
 
@@ -79,12 +79,12 @@ class OpenRun:
     _leave: Callable[[Connection], Mapping[str, Any]] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
-        """Replace what was reported before by what the work has come to so far; a run that fails keeps it."""
+        """Record the work's result so far, in place of the last report; a run that fails keeps it."""
         self._result = result
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The last report, as it stands in `runs` and in the command's JSON."""
+        """The last report, as `runs` and the command's JSON have it."""
         return self._reported if self._recorded is None else self._recorded
 
     @property
@@ -92,19 +92,19 @@ class OpenRun:
         return {} if self._result is None else as_json(self._result)
 
     def leave_counts_to_others(self) -> None:
-        """Leave the counts in `runs` to others from here on; they are read there once the run is closed."""
+        """Let other processes write the counts in `runs` from now on; they are read there once the run is closed."""
         self._is_shared = True
 
     def leave_at_the_end(self, leave: Callable[[Connection], Mapping[str, Any]]) -> None:
-        """Have its monitoring written where it is closed unless it fails; what comes back joins the counts."""
+        """Set the function that writes monitoring when the run closes without failing; its result joins the counts."""
         self._leave = leave
 
     def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
-        """Close the row, in one transaction with what the run leaves; without that where it can't be written."""
+        """Close the row and write the run's monitoring in one transaction; close it alone if that fails."""
         if self._leave is not None and status in _DONE_SO_FAR:
             with never_failing():
                 with writing(engine) as connection:
-                    # Closed first, so that what it leaves can count it with the other runs of the night.
+                    # Closed first, so that its monitoring can count it with the other runs of the night.
                     self._finish(connection, status, error_code)
                     if left := self._leave(connection):
                         self._finish(connection, status, error_code, left)
@@ -115,7 +115,7 @@ class OpenRun:
     def _finish(
         self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
     ) -> None:
-        """Write the ending; from then on nobody adds to the counts but what the run leaves."""
+        """Write the ending; after it only the run's monitoring adds to the counts."""
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
         if left:
             counts = {**counts_of(connection, self.id), **left}
@@ -126,9 +126,9 @@ class OpenRun:
 
 @contextmanager
 def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) -> Iterator[OpenRun]:
-    """Open a run, or take over the one that a scheduler opened; close it with success, or with the error that ends it.
+    """Open a run, or take over the one that a scheduler opened; close it as succeeded, or with the error that ended it.
 
-    Raises RunNotOpen where there is no such run to take over.
+    Raises RunNotOpen if there is no such run to take over.
     """
     run, trigger = _open(engine, job, opened, DRY_RUN if dry_run else "manual")
     mark_lines(job=job, run_id=run.id)
@@ -152,7 +152,7 @@ def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[O
     host = socket.gethostname()
     with writing(engine) as connection:
         if opened is None:
-            # Without a tick there is nothing that the row could collide with.
+            # Without a tick the row can't collide with another.
             return OpenRun(start_run(connection, job, by_hand, None, host) or 0), by_hand
         trigger = adopt_run(connection, opened, job, host)
     if trigger is None:
@@ -161,17 +161,17 @@ def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[O
 
 
 def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
-    # Where the database itself is away, the row stays `running`; what ended the run is what must be reported.
+    # If the database is down, the row stays `running`; the error that ended the run is the one to report.
     with suppress(PimaError):
         run.finish(engine, status, error_code)
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
 
 
 def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:
-    """Fetch the job's URL, where one is set, so that silence itself raises an alarm elsewhere (a dead man's switch).
+    """Fetch the job's URL, if one is set: a service elsewhere raises an alarm when no ping comes (dead man's switch).
 
-    The convention of healthchecks.io and others: the URL itself after a success, the URL with /fail after a failure. It
-    is fetched once, in the thread that is returned; it never delays or fails a run, and its address, a secret, is never
+    By the convention of healthchecks.io and others, a success fetches the URL, a failure the URL with /fail. It is
+    fetched once, in the thread that is returned; it never delays or fails a run. Its address is a secret and is never
     logged.
     """
     url = getattr(settings, f"{job}_url").rstrip("/")
@@ -184,12 +184,12 @@ def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | No
 
 
 def _fetch(job: str, address: str) -> None:
-    # Here, so that a job without a URL starts without HTTP and TLS.
+    # Imported here, so that a job without a URL loads neither HTTP nor TLS.
     import http.client
     import urllib.request
 
     try:
-        # Settings let http and https addresses through only.
+        # The settings allow only http and https addresses.
         with urllib.request.urlopen(address, timeout=SECONDS_TO_ANSWER_A_PING) as answer:  # noqa: S310
             get_logger().info("pinged", job=job, answer=answer.status)
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -200,21 +200,21 @@ _EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED
 
 
 class StopRequest:
-    """Whether a signal has asked the process to stop. One a process, made before the work begins."""
+    """Records whether a signal has asked the process to stop. A process has one, made before the work begins."""
 
     def __init__(self) -> None:
         self._exit_code: int | None = None
         self._at_once = False
 
     def listen(self) -> None:
-        """Take over SIGTERM and SIGINT. What came while a scheduler's child could not listen yet is heard now."""
+        """Handle SIGTERM and SIGINT. A signal that came while a scheduler's child blocked it is delivered now."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
         atexit.register(_hear_no_more)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
     def ask(self) -> None:
-        """Ask the work to stop as SIGTERM does, where it runs in a process of somebody else's."""
+        """Ask the work to stop as SIGTERM does, when it runs in another program's process."""
         self._exit_code = INTERRUPTED_BY_SIGTERM
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -228,16 +228,16 @@ class StopRequest:
         return self._exit_code is not None
 
     def check(self) -> None:
-        """A boundary: raises Interrupted where a stop was requested."""
+        """Stop here if asked to: raises Interrupted if a stop was requested."""
         if self._exit_code is not None:
             raise Interrupted(self._exit_code)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Work that may be dropped anywhere, such as reading a file: a signal raises in the middle of it.
+        """Run work that may be abandoned anywhere, such as reading a file: a signal raises Interrupted in its middle.
 
-        Checked at both ends, since Python swallows what is raised inside a finaliser, and where something else was
-        raised, since a library's native code may have made another error of it.
+        It is checked at both ends, since Python ignores exceptions inside a finaliser, and after any error, since a
+        library's native code may have turned Interrupted into another error.
         """
         self._at_once = True
         try:
@@ -252,8 +252,8 @@ class StopRequest:
 
 
 def _hear_no_more() -> None:
-    """The work is done and its end told. While Python clears up, which TensorFlow makes long, a signal would do again
-    what it does by itself: end the process, with another exit code."""
+    """Ignore signals while Python exits, which takes long with TensorFlow: the work is done and recorded, and a signal
+    would end the process with another exit code."""
     for number in _EXIT_CODES:
         signal.signal(number, signal.SIG_IGN)
 
@@ -265,19 +265,17 @@ class HeldLease:
     name: str
     fence: int
     seconds: int
-    """How long it keeps the next one out where this process dies."""
+    """How long it keeps others out if this process dies."""
 
     def require(self, connection: Connection) -> None:
-        """Keep the lease until the transaction ends: a process that slept past it must not write over its successor.
-
-        Raises LeaseHeld where another has taken it over.
-        """
+        """Keep the lease until the transaction ends: a process that was suspended past its lease must not overwrite
+        its successor's work. Raises LeaseHeld if another process has taken it over."""
         if not runs.renew_lease(connection, self.name, self.fence, self.seconds):
             raise _held(connection, self.name)
 
 
 def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
-    """Take the lease, and return its fence. Raises LeaseHeld where another has it."""
+    """Take the lease and return its fence. Raises LeaseHeld if another process has it."""
     fence = runs.take_lease(connection, name, owner, seconds)
     if fence is None:
         raise _held(connection, name)
@@ -286,7 +284,7 @@ def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
 
 @contextmanager
 def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
-    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld where another has it."""
+    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld if another process has it."""
     with writing(engine) as connection:
         fence = take(connection, name, runs.owner_of(run_id), seconds)
 
@@ -296,7 +294,7 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
         while not ended.wait(seconds / 4):
             try:
                 with writing(engine) as connection:
-                    # In this order, in which the work itself asks for them too: else each could wait for the other.
+                    # Locks are taken in the same order as the work takes them, to avoid a deadlock.
                     runs.renew_lease(connection, name, fence, seconds)
                     runs.beat(connection, run_id)
             except PimaError as error:
@@ -309,7 +307,7 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
     finally:
         ended.set()
         heartbeat.join()
-        # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
+        # If the database is down, the lease expires by itself; the error that ended the run is the one to report.
         with suppress(PimaError), writing(engine) as connection:
             runs.release_lease(connection, name, fence)
 

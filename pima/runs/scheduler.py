@@ -1,13 +1,13 @@
-"""The container's main work: at each tick, start the very command that a person would type, as a child. Where there are
-sources, `jobs.pull` of them all comes first.
+"""The container's main work: at each tick, start the command that a person would type, as a child process. If there are
+sources, `jobs.pull` pulls all of them first.
 
-The table `runs` is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
-tick, and what this process remembers may be lost at any moment. A step decides by the clock and by `runs`, and doing it
-once more changes nothing.
+The table `runs` is the truth. Whichever scheduler inserts a tick's row runs it, so two schedulers on one database make
+one run for each tick, and the state of this process may be lost at any moment. A step decides by the clock and by
+`runs`; repeating a step changes nothing.
 
-Three kinds of threads share the work. One steps, and what is remembered belongs to it alone. One for each child waits
-for its end, writes that down and tells of it, since a step may hang meanwhile; what the next step must know of it goes
-on a queue. The main thread speaks to no database, so that a signal is passed on at once, however long that is silent.
+There are three kinds of threads. One takes the steps and owns the state in memory. One for each child waits for its
+end, records it and reports it, since a step may hang meanwhile; it passes the end to the next step by a queue. The main
+thread makes no database call, so it passes a signal on at once even while the database does not respond.
 """
 
 import socket
@@ -39,7 +39,7 @@ _NEVER_BEGAN = ChildEnd(None, None, None)
 class Scheduler:
     """One scheduler process; `clock` gives the time in UTC.
 
-    One thread calls `begin` and `step`; any thread may call `end`, which needs no more than the children that run.
+    One thread calls `begin` and `step`. Any thread may call `end`, which uses only the running children.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Scheduler:
         on_end: Callable[[str, str], None] = lambda _job, _status: None,
         sources: Sequence[str] = (),
     ) -> None:
-        """`on_end(job, status)` is told of every run's end that no further attempt follows; `sources` are the names of
-        what is pulled before each tick."""
+        """`on_end(job, status)` is called when a run ends and no further attempt follows; `sources` names the sources
+        to pull before each tick."""
         self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
         self._command, self._environ = command, environ
         self._schedules = schedules(settings)
@@ -62,7 +62,7 @@ class Scheduler:
         self._due = DueRuns(engine, settings, self._schedules, self._host, sources)
         self._running = RunningChildren(settings.grace_seconds, self._stopping)
         self._ended: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
-        """Each child's end once: its job, and the attempt that follows."""
+        """One entry for each child that ended: its job, and the attempt that follows or None."""
 
     @property
     def stopping(self) -> bool:
@@ -71,16 +71,16 @@ class Scheduler:
 
     @property
     def seconds_to_the_next_step(self) -> float:
-        """Until the next tick; soon in any case, since children end and clocks are set."""
+        """Seconds until the next tick, at most 5, since children end and clocks are changed."""
         now = self._clock()
         ticks = (schedule.next(now) for schedule in self._schedules.values())
         waits = [(tick - now).total_seconds() for tick in ticks if tick is not None]
         return min(_MOST_SECONDS_BETWEEN_STEPS, *waits)
 
     def begin(self) -> None:
-        """Deal with what is owed from before: crashed runs are closed, ticks that went by are caught up or noted.
+        """Close crashed runs, and catch up earlier ticks or record them as missed.
 
-        Raises WrongConfiguration where a schedule never comes true.
+        Raises WrongConfiguration if a schedule never comes true.
         """
         now = self._clock()
         with writing(self._engine) as connection:
@@ -89,8 +89,8 @@ class Scheduler:
         self._tell_of(crashed)
 
     def step(self) -> None:
-        """Do everything that is due now; by one thread, as often as one likes."""
-        # The time before the ends: whoever knows of an end and sets the clock on finds the job free for its next tick.
+        """Do everything that is due now. Call it from one thread, as often as you like."""
+        # Read the clock before the ends: a job whose child ended before this tick is then free for it.
         now = self._clock()
         while not self._ended.empty():
             job, retry = self._ended.get_nowait()
@@ -102,11 +102,11 @@ class Scheduler:
             self._due.collect_ticks(now)
             self._start_due(now)
         except PimaError as error:
-            # The database is away: what was due stays so, since nothing was marked as handled.
+            # The database is down: everything stays due, since nothing was marked as handled.
             get_logger().warning("the scheduler waits for the database", error_code=error.code)
 
     def _look_after(self, now: datetime) -> None:
-        """Give signs of life, and close other schedulers' runs that have lost theirs."""
+        """Write heartbeats, and close the runs of other schedulers that have stopped writing theirs."""
         with writing(self._engine) as connection:
             runs.record_heartbeat(connection, self._running.run_ids)
             crashed = self._close_crashed(connection)
@@ -115,24 +115,24 @@ class Scheduler:
         self._tell_of(crashed)
 
     def _close_crashed(self, connection: Connection) -> list[runs.Crashed]:
-        """Close the runs, whoever had them, that have given no sign of life for too long."""
+        """Close all runs, of any scheduler, whose last heartbeat is too old."""
         crashed = runs.mark_crashed(connection, self._settings.stale_seconds)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
         return crashed
 
     def _tell_of(self, crashed: list[runs.Crashed]) -> None:
-        """Tell of their ends; of those that are caught up the further attempt's end is told."""
+        """Report the end of each crashed run, unless it is caught up: then the end of that attempt is reported."""
         caught_up = {(due.job, due.tick) for due in self._due.waiting}
         for run in crashed:
             if (run.job, run.scheduled_for) not in caught_up:
                 self._on_end(run.job, Status.CRASHED)
 
     def _start_due(self, now: datetime) -> None:
-        """Start what may start by now, and let go what can't; the rest stays due."""
+        """Start the runs that may start now, and skip those that can't; the rest stay due."""
         pulling: set[str] = set()
         for due in list(self._due.waiting):
-            # Of two pulls of a source at once the second comes to nothing.
+            # Of two pulls of a source at once, the second would be refused.
             if due.not_before > now or (due.job == PULL and self._runs_somewhere(PULL)):
                 continue
             is_let_go = due.job in self._running or due.job in pulling
@@ -150,12 +150,12 @@ class Scheduler:
             self._due.waiting.remove(due)
 
     def _waits_for_retraining(self, due: Due) -> bool:
-        """At start the owed scoring waits for the owed retraining."""
+        """Whether scoring must wait: after a start, scoring to be caught up waits for retraining to be caught up."""
         if due.job != "score" or due.trigger == "schedule":
             return False
         if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due.waiting):
             return True
-        # It may have ended, with another attempt to follow that is not due yet.
+        # A retraining may have ended, and its next attempt may not be due yet.
         return self._runs_somewhere("retrain")
 
     def _runs_somewhere(self, job: str) -> bool:
@@ -165,14 +165,14 @@ class Scheduler:
             return runs.is_running(connection, job)
 
     def _pull_first(self, due: Due, now: datetime) -> None:
-        """Start the pull of its tick, where that can begin and nobody has begun it."""
+        """Start the pull of the run's tick, if it can begin and no scheduler has started it."""
         if due.pull and now < due.waits_until and not self._is_taken(due) and not self._runs_somewhere(PULL):
             pull = Due(PULL, due.tick, due.pull, due.trigger, now)
             if not self._is_taken(pull):
                 self._start(pull)
 
     def _is_taken(self, due: Due) -> bool:
-        """Whether `runs` has the attempt, or a later one."""
+        """Whether `runs` has this attempt or a later one."""
         return any(made.attempt >= due.attempt for made in self._made(due.job, due.tick))
 
     def _made(self, job: str, tick: datetime) -> list[runs.Attempt]:
@@ -180,29 +180,29 @@ class Scheduler:
             return runs.attempts_of(connection, job, tick)
 
     def _waits_for_its_pull(self, due: Due, now: datetime) -> bool:
-        """Whether something may still come of the pull of its tick."""
+        """Whether the pull of the run's tick may still succeed."""
         if not due.pull or self._is_taken(due):
             return False
         made = self._made(PULL, due.tick)
         is_to_come = not made or made[-1].attempt < due.pull
         is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due.waiting)
-        # It may have ended since this step began, with another attempt to follow that is not due yet.
+        # The pull may have ended since this step began, and its next attempt may not be due yet.
         is_to_come |= PULL in self._running
         if not is_to_come and not is_awaited(made, self._settings.retries):
             return False
         if now < due.waits_until:
             return True
-        get_logger().warning("goes on without the pull: an hour has gone by", job=due.job, tick=due.tick.isoformat())
+        get_logger().warning("starts without the pull: waited an hour for it", job=due.job, tick=due.tick.isoformat())
         return False
 
     def _skip(self, due: Due) -> None:
         with writing(self._engine) as connection:
             noted = runs.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
-        if noted or due.attempt > 1:  # a further attempt has its tick's first row already, and is let go with this line
+        if noted or due.attempt > 1:  # a further attempt adds no row, since its tick has one; it is only logged
             get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
 
     def _start(self, due: Due) -> None:
-        """Start the child, where this scheduler gets the row of the tick's attempt."""
+        """Start the child, if this scheduler gets the row of the tick's attempt."""
         with writing(self._engine) as connection:
             run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
         if run_id is None:
@@ -213,25 +213,25 @@ class Scheduler:
         try:
             if not self._running.start(due.job, run_id, launch, partial(self._wait_for_end, due, run_id)):
                 self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
-        except OSError as error:  # no such program, no more processes or files
+        except OSError as error:  # no such program, or no process or file descriptor is left
             get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
             self._close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
             self._on_end(due.job, Status.FAILED)
 
     def _wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
-        """Do all that a child's waiting thread does."""
+        """Wait for a child's end and settle it; a child's waiting thread runs this."""
         retry = None
         try:
             ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
             retry = self._settle(due, run_id, ended)
-        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
-            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (an error in a thread is seen nowhere else)
+            get_logger().error("the run's end was not handled", run_id=run_id, error=type(error).__name__)
             self._close(run_id, Status.FAILED, "end_not_told")
         finally:
             self._ended.put((due.job, retry))
 
     def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
-        """Write the end down; then another attempt follows, or the end is told of."""
+        """Record the end; then return the attempt that follows, or report the end and return None."""
         status, error_code = what_became_of_it(ended, self._stopping.is_set())
         final = self._close(run_id, status, error_code, ended)
         log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
@@ -245,25 +245,25 @@ class Scheduler:
         return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 
     def _close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
-        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
+        """Close a run and return its final status. The status that the child wrote stands, unless its time was up."""
         try:
             with writing(self._engine) as connection:
                 return runs.close_attempt(connection, run_id, status, error_code, ended)
         except PimaError as error:
-            # The row stays `running`, and whoever looks next finds its heartbeat stale.
+            # The row stays `running`, and the next check finds its heartbeat stale.
             get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
             return str(status)
 
     def end(self) -> None:
-        """Ask the children to stop, all at once; kill those that have not within the grace time."""
+        """Ask all children to stop at once; kill those that have not ended within the grace time."""
         self._running.stop()
 
 
 def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
-    """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
+    """Start the jobs at their ticks until a signal asks to stop; then stop the children and wait for them.
 
-    Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
-    where the database is away, a defect.
+    Raises what `begin` raises (the database is down, a schedule is wrong). A step continues while the database is down,
+    so an error that it raises is a defect.
     """
     steps = _Steps(scheduler)
     steps.start()
@@ -280,7 +280,7 @@ class _Steps(threading.Thread):
     """Step after step, until the process ends or something breaks."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__(name="steps", daemon=True)  # it may hang on a silent database when the process ends
+        super().__init__(name="steps", daemon=True)  # it may hang on an unresponsive database when the process ends
         self._scheduler = scheduler
         self.error: BaseException | None = None
 

@@ -1,10 +1,10 @@
-"""Which jobs have a schedule, and when each is due: a crontab expression in a time zone, as moments in UTC.
+"""Schedules of the jobs: a crontab expression in a time zone gives moments in UTC.
 
-The expression is read on the wall clock. One with fixed hours never loses a night and never runs one twice: a time that
-comes twice when the clock goes back is its first coming; a time that the clock jumps over is as long after the jump as
-it would have been. One for every hour goes on as the clock does, as cron's do: a time that comes twice is two ticks,
-and one that the clock jumps over is none. (APScheduler's own trigger returns the same moment for ever in the repeated
-hour, and none on some of those days.)
+The expression is read on the wall clock. A schedule with fixed hours never loses a night and never runs one twice. When
+the clock goes back, a time that occurs twice counts the first time. When the clock jumps ahead, a time in the gap is
+moved past it by the length of the gap. A schedule for every hour follows the clock, as cron does: a time that occurs
+twice is two ticks, and a time in the gap is none. (In the repeated hour, APScheduler's own trigger returns the same
+moment for ever, and on some of those days none at all.)
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import ScheduleSettings
 
 JOBS = ("retrain", "score")
-"""In this order where both are owed: what there is to score is scored by the newest champion."""
+"""In this order when both are to be caught up, so that rows are scored by the newest champion."""
 
 PULL = "pull"
-"""What comes before the job at each of their ticks, where there are sources; it has no schedule of its own."""
+"""The job that comes before the others at each tick if there are sources; it has no schedule of its own."""
 
 _EXPECTED = (
     "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, numbers, lists, ranges "
@@ -45,7 +45,7 @@ class Schedule:
             if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
                 raise ValueError
             self._zone = ZoneInfo(time_zone)
-            # On a wall clock of its own, which knows no zone: UTC stands for it.
+            # The trigger works on wall-clock times, which have no zone; UTC serves as a placeholder.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
         except (ValueError, LookupError, OSError):
             what = f"schedule '{expression}' in time zone '{time_zone}'"
@@ -53,16 +53,16 @@ class Schedule:
         self._has_every_hour = _names_every_hour(self._wall)
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
-        """The ticks with after < tick <= until, in order, UTC."""
+        """The ticks with after < tick <= until, in UTC and in order."""
         moments = {moment for _, moment in self._ticks(after, until)}
         return sorted(moment for moment in moments if after < moment <= until)
 
     def next(self, after: datetime) -> datetime | None:
-        """The first tick after a moment; None where the expression never comes true again."""
+        """The first tick after a moment; None if the expression never comes true again."""
         found, shift = None, self._shift(after)
         for wall in self._wall_times(self._as_wall(after) - shift):
             found = min((moment for moment in (found, *self._moments(wall)) if moment and moment > after), default=None)
-            # A later wall time may be an earlier moment where the clock jumps: look a little further.
+            # Around a clock change a later wall time may be an earlier moment: look a little further.
             if found is not None and wall >= self._as_wall(found) + self._shift(found):
                 return found
         return found
@@ -95,19 +95,19 @@ class Schedule:
         return moment.astimezone(self._zone).replace(tzinfo=UTC)
 
     def _shift(self, moment: datetime) -> timedelta:
-        """Measure by how much the clock is changed around a moment; mostly not at all."""
+        """Measure by how much the clock changes within a day of a moment; mostly zero."""
         before, behind = ((moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY))
         return abs((behind or timedelta()) - (before or timedelta()))
 
     def _moments(self, wall: datetime) -> list[datetime]:
-        """When a wall time is due: once, or of an expression for every hour as often as the clock shows it."""
+        """The moments of a wall time: one, or for an hourly schedule as many as the clock shows it."""
         if not self._has_every_hour:
             return [self._moment(wall)]
         both = {self._moment(wall, fold) for fold in (0, 1)}
         return [moment for moment in both if self._as_wall(moment) == wall]
 
     def _moment(self, wall: datetime, fold: int = 0) -> datetime:
-        # fold=0 is the first of two, and the offset before a jump: as long after the jump as it would have been.
+        # fold=0 is the first of two equal times. In a gap it uses the offset before it, which gives a moment after it.
         return wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
 
 
@@ -134,5 +134,5 @@ def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime 
 
 
 def pull_of(source: str) -> str:
-    """A source by the name that it has among the schedules."""
+    """The name of a source's pull in the table `schedules`."""
     return f"{PULL} {source}"

@@ -1,4 +1,4 @@
-"""A file that is whole or not there: written beside its place, then put into it."""
+"""Whole files: written under a temporary name in the same folder, then renamed, so a file is complete or absent."""
 
 import os
 import re
@@ -11,24 +11,24 @@ from typing import BinaryIO
 from pima.errors import WrongUsage
 
 ASIDE = ".part"
-"""How the name of a file ends that is not whole yet; it begins with a point."""
+"""The suffix of a temporary name, which begins with a dot."""
 
 
 def name_aside(name: str) -> str:
-    """Name a file until it is whole; another name each time."""
+    """Make a temporary name for a file until it is whole; a different name each time."""
     return f".{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
 
 
 def name_meant(name: str) -> str | None:
-    """The name that a file with a name aside is going to have; None where it has none."""
+    """The final name of a file with a temporary name; None for any other file."""
     found = re.fullmatch(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(ASIDE)}", name, re.DOTALL)
     return found and found[1]
 
 
 @contextmanager
 def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Write a file that is put in its place once the block ends well, over what was there; where a link points, not in
-    the link's place. Raises OSError."""
+    """Write a file that replaces `path` once the block ends without an error. A link is followed, not replaced. Raises
+    OSError."""
     place = Path(os.path.realpath(path))
     aside = place.with_name(name_aside(place.name))
     try:
@@ -45,8 +45,8 @@ def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
-    """A new one, for its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there
-    already, or where it can't be written."""
+    """Write a new file that only its owner can read. Raises WrongUsage, which names the option, if something is there
+    already or it can't be written."""
     try:
         if path.exists():
             raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")

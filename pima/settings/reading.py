@@ -1,7 +1,7 @@
-"""Reading the settings: config/pima.toml, then PIMA_SECTION__KEY variables over it, then the database's URL.
+"""Reading the settings: config/pima.toml, overridden by PIMA_SECTION__KEY variables, and the database's URL.
 
 A misspelt key or variable, a missing file and a value of the wrong type are errors that name the key: a setting that
-silently does nothing is worse than none. The variables of sources are looked at by what pulls.
+silently does nothing is worse than none. Only commands that pull check the variables of sources.
 """
 
 import re
@@ -28,7 +28,7 @@ SHIPPED_FILE = Path(__file__).parent.parent / "data" / "features.toml"
 
 _SOURCE_PREFIX = "PIMA_SOURCE__"
 _JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
-# Variables of ours that are not settings of a section.
+# pima's variables that are no settings of a section.
 _OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | {
     f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")
 }
@@ -37,7 +37,7 @@ _Kind = TypeVar("_Kind", bound=Struct)
 
 
 class _Declaring(Frozen, frozen=True):
-    """The sections of a declaration, which the settings' file may hold too."""
+    """The sections of a declaration, which the settings file may also hold."""
 
     outcome: Outcome
     feature: Features
@@ -46,7 +46,7 @@ class _Declaring(Frozen, frozen=True):
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises WrongConfiguration."""
     try:
-        # Some editors put a byte order mark before it.
+        # Some editors write a byte order mark.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         what = f"the file {path} can't be read ({error.strerror})"
@@ -56,7 +56,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _Kind:
-    """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong, not what stood there."""
+    """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong, without its value."""
     try:
         return msgspec.convert(dict(sections), kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -65,11 +65,11 @@ def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _K
 
 
 def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
-    """Translate msgspec's message: what is wrong, by the names of keys and sections, and what was expected."""
-    # A key that is none is said to stand "at `key` in" its table.
+    """Translate msgspec's message into what is wrong, by names of keys and sections, and what was expected."""
+    # msgspec reports an unknown key "at `key` in" its table.
     at, place = re.search(r"(?:at|in) `\$(.*?)`", error), ""
     for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", at[1] if at else ""):
-        if get_origin(kind) is dict:  # the keys in it are somebody's own
+        if get_origin(kind) is dict:  # its keys are the user's own names
             break
         if key:
             document, kind = document.get(key), _types(kind)[key]
@@ -79,7 +79,7 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
             name = document.get("name") if isinstance(document, dict) else None
             place = _numbered(place, int(position), name)
     if found := re.match(r"Object (missing required|contains unknown) field `(.*?)`", error):
-        if get_origin(kind) is dict:  # of one of its values
+        if get_origin(kind) is dict:  # the fault is in one of its values
             (kind,) = (each for each in get_args(get_args(kind)[1]) if issubclass(each, Struct))
         does = "lacks" if found[1].startswith("missing") else "takes no key"
         return f"{place or 'the file'} {does} {found[2]}", f"keys of: {', '.join(_types(kind))}"
@@ -87,7 +87,7 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
 
 
 def _numbered(section: str, position: int, name: object) -> str:
-    """Tell one of several sections by its number, and by its name where that can be shown."""
+    """Name one of several sections by its number, and by its name if that can be shown."""
     shown = f" ({name})" if isinstance(name, str) and name.isidentifier() else ""
     return f"{section} {position + 1}{shown}"
 
@@ -113,7 +113,7 @@ def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
 
 
 SHIPPED = read_declaration(SHIPPED_FILE)
-"""The eight measurements of the Pima set: what is scored where the settings declare nothing."""
+"""The eight measurements of the Pima data set, used if the settings declare nothing."""
 
 
 def _require_usable(sources: tuple[Source, ...], path: Path) -> None:
@@ -131,17 +131,17 @@ def _require_usable(sources: tuple[Source, ...], path: Path) -> None:
 
 
 def url_variable(name: str) -> str:
-    """The variable that holds a source's URL; with _FILE behind it, the file that does."""
+    """The variable that holds a source's URL; with _FILE appended, the one that names a file with the URL."""
     return f"{_SOURCE_PREFIX}{name.upper()}__URL"
 
 
 def without_urls(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a job that reads no source, and so is told no secret of one."""
+    """The environment of a job that reads no source, without the secrets of sources."""
     return {variable: value for variable, value in environ.items() if not variable.startswith(_SOURCE_PREFIX)}
 
 
 def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, ...]) -> None:
-    """Raises WrongConfiguration for a source's variable that is the URL of none of these: whoever set it meant one."""
+    """Raises WrongConfiguration for a variable that is the URL of none of these sources: it is probably misspelt."""
     known = {url_variable(source.name) for source in sources}
     for variable in sorted(environ.keys() - without_urls(environ).keys()):
         if variable.removesuffix("_FILE") not in known:
@@ -163,7 +163,7 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def declared(config: Path | None, settings: Settings) -> Declaration:
-    """Read what the settings' file declares, or the file that it names; where neither declares, what is shipped.
+    """Read the declaration in the settings file, or in the file that it names; if there is none, the shipped one.
 
     Raises WrongConfiguration naming the key.
     """
@@ -179,7 +179,7 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
-    """PIMA_SECTION__KEY -> (section, key, text); PIMA_SECTION__KEY_FILE names a file that holds the text."""
+    """The settings in variables, as name -> (section, key, text); PIMA_SECTION__KEY_FILE names a file with the text."""
     found = {}
     for variable in sorted(without_urls(environ)):
         if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
@@ -197,9 +197,9 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
 
 
 def _checked_text(variable: str, section: str, key: str, text: str) -> object:
-    """A variable's text as the type of its key."""
+    """Convert a variable's text to the type of its key."""
     key_type = _types(_types(Settings)[section])[key]
-    # One by one: of a number or a text together, msgspec would take a number's text for the text.
+    # One type at a time: for "a number or a text" msgspec would keep a number's text as text.
     for one_type in get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,):
         with suppress(msgspec.ValidationError):
             return msgspec.convert(text, one_type, strict=False)
@@ -208,9 +208,9 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
-    """The URL for a job: its own role's (PIMA_SCORE__DATABASE_URL and so on), else DATABASE_URL, else the default.
+    """The URL for a job: that of its role (PIMA_SCORE__DATABASE_URL and so on), else DATABASE_URL, else the default.
 
-    Each may be given as X or as X_FILE, a file that holds it; both set is an error.
+    Each may be set as X, or as X_FILE, which names a file with it; setting both is an error.
     """
     names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in _JOBS_WITH_A_ROLE else []
     for name in [*names, "DATABASE_URL"]:
@@ -221,7 +221,7 @@ def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
 
 
 def source_url(environ: Mapping[str, str], name: str) -> str:
-    """The URL of a source. Raises WrongConfiguration where it is not given."""
+    """The URL of a source. Raises WrongConfiguration if it is not set."""
     url = secret(environ, url_variable(name))
     if url is None:
         what = f"the URL of the source {name} is not given"
@@ -230,7 +230,7 @@ def source_url(environ: Mapping[str, str], name: str) -> str:
 
 
 def secret(environ: Mapping[str, str], name: str) -> str | None:
-    """The value of NAME or the contents of the file that NAME_FILE names, a trailing newline stripped."""
+    """The value of NAME, or the contents of the file that NAME_FILE names without trailing line breaks."""
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if value is not None and file is not None:
         raise WrongConfiguration(what=f"both {name} and {name}_FILE are set", expected="one of the two")
@@ -247,7 +247,7 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def in_words(key_type: Any) -> str:
-    """The values that a setting of this type takes, such as "a whole number, at least 1 and at most 16"."""
+    """The values that a setting of this type takes, in words: "a whole number, at least 1 and at most 16"."""
     origin, parts = get_origin(key_type), get_args(key_type)
     if origin in (Union, UnionType):
         return " or ".join(in_words(part) for part in parts if part is not NoneType)

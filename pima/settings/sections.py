@@ -1,4 +1,4 @@
-"""The settings: one frozen record, which a command reads once and hands down; a section each, a default a key."""
+"""The settings: one frozen record that a command reads once and hands down. Every key has a default."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from pima.core.source import Source
 from pima.core.watched import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
-"""Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
+"""The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of at most 1 GB."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 ToReach = Annotated[
@@ -19,11 +19,11 @@ ToReach = Annotated[
         description='a text like "sensitivity >= 0.85" or "specificity >= 0.85" with such a number',
     ),
 ]
-"""What a threshold that is chosen for each model version has to reach."""
+"""The target of a threshold that is chosen for each model version."""
 
 
 class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section; an unknown key in it is an error."""
+    """A section, in which an unknown key is an error."""
 
 
 class DatabaseSettings(Frozen, frozen=True):
@@ -63,7 +63,7 @@ class HoldoutSettings(Frozen, frozen=True):
 
 
 class GateSettings(Frozen, frozen=True):
-    """The gate: what a verdict is given on, by what, and what may be asked beyond the rule."""
+    """The gate: the rows and the measure of a verdict, and further conditions."""
 
     window: Literal["recent", "all"] = "recent"
     window_weeks: Positive = 26
@@ -77,14 +77,14 @@ class GateSettings(Frozen, frozen=True):
 
 
 class LineageSettings(Frozen, frozen=True):
-    """Old model versions: what is kept of them, never less than what the champion and the one before it need."""
+    """What is kept of old model versions. The champion and the version before it always keep what they need."""
 
     snapshots: Literal["champions", "off"] | Positive = "champions"
     model_bytes: Literal["all"] | Positive = "all"
 
 
 class ReportSettings(Frozen, frozen=True):
-    """The report that each retraining leaves: where it goes besides the database."""
+    """The report that each retraining leaves: a folder for it beside the database."""
 
     folder: str = ""
 
@@ -103,7 +103,7 @@ class HealthSettings(Frozen, frozen=True):
 
     @property
     def limits(self) -> Limits:
-        """Both together."""
+        """Both limits as one value."""
         return Limits(self.most_without_prediction, self.fewest_without_prediction)
 
 
@@ -142,7 +142,7 @@ class PingSettings(Frozen, frozen=True):
 
 
 class AlertsSettings(Frozen, frozen=True):
-    """The people who are told of what is wrong; the addresses are secrets."""
+    """The receivers of alerts; the addresses are secrets."""
 
     urls: str = ""
 
@@ -155,19 +155,19 @@ class MlflowSettings(Frozen, frozen=True):
 
 
 class LogSettings(Frozen, frozen=True):
-    """How log lines look on stderr."""
+    """The format of log lines on stderr."""
 
     format: Literal["auto", "text", "json"] = "auto"
 
 
 class DeclarationSettings(Frozen, frozen=True):
-    """The file of the declared features, if they are not in the settings' own."""
+    """The file with the declared features, if they are not in the settings file."""
 
     file: str = ""
 
 
 class Settings(Frozen, frozen=True, rename={"sources": "source"}):
-    """All of it; every field has the default that config/pima.toml shows."""
+    """All settings; every field has the default that config/pima.toml shows."""
 
     declaration: DeclarationSettings = DeclarationSettings()
 
@@ -187,7 +187,7 @@ class Settings(Frozen, frozen=True, rename={"sources": "source"}):
     mlflow: MlflowSettings = MlflowSettings()
     logs: LogSettings = LogSettings()
     sources: tuple[Source, ...] = ()
-    """[[source]], each with its name"""
+    """The [[source]] sections, each with its name."""
 
 
 SECTIONS = {

@@ -1,5 +1,4 @@
-"""Memory of what each receiver of alerts was told: a restart tells nothing twice, and of two schedulers one tells
-it."""
+"""The record of alerts sent to each receiver: a restart sends nothing twice, and of two schedulers only one sends."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,26 +13,26 @@ from pima.store.tables import alerts, fields_of
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A condition, as one receiver knows it; each field is the column of its name."""
+    """A condition as last reported to one receiver; each field is the column of its name."""
 
     condition: str
     since: datetime
-    """When it was first seen, or happened."""
+    """When the condition was first seen, or the event happened."""
     told_at: datetime | None = None
-    """When the receiver last took that it holds, flaps or has happened."""
+    """When the receiver last accepted an alert that it holds, flaps or has happened."""
     is_open: bool = False
-    """Whether the last that the receiver took says that it holds; of one that flaps, whether it held when last seen."""
+    """Whether the last accepted alert says that it holds; for a flapping one, whether it held when last seen."""
     claimed_until: datetime | None = None
-    """Until when somebody is sending an alert of it."""
+    """Until when a process is sending an alert of it."""
     cause: str | None = None
-    """Why it holds, as the receiver was told; of one that flaps, as last seen."""
+    """Why it holds, as reported to the receiver; for a flapping one, as last seen."""
     told_lately: tuple[datetime, ...] = ()
-    """When the receiver took so within the hour before `told_at`, and that."""
+    """When the receiver accepted such alerts in the hour before `told_at`, and `told_at` itself."""
     flapped_at: datetime | None = None
-    """When it last came, went or got another cause; only as long as it flaps, of which the receiver was told."""
+    """When it last came, went or changed its cause; set only while it flaps and that was reported."""
 
     def is_claimed(self, now: datetime) -> bool:
-        """Whether it is somebody else's to tell."""
+        """Whether another process is sending an alert of it."""
         return self.claimed_until is not None and self.claimed_until > now
 
 
@@ -41,14 +40,14 @@ _REMEMBERED = select(*fields_of(Remembered, alerts)).order_by(alerts.c.condition
 
 
 def read_alerts(connection: Connection, receiver: int) -> list[Remembered]:
-    """Read what a receiver was told, and what it is being told."""
+    """Read what was reported to a receiver, and what is being sent to it."""
     return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver))
 
 
 def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str], now: datetime) -> list[Remembered]:
-    """Read a receiver's conditions, these among them, held against everybody else until the transaction ends."""
+    """Read a receiver's conditions, with these added, and lock them until the transaction ends."""
     add = database_of(connection).insert_unless_there(alerts, ("receiver", "condition"))
-    # In the same order for all, since each waits for whoever inserts the same.
+    # Always in the same order, to avoid deadlocks: each insert waits for another insert of the same row.
     for condition in sorted(conditions):
         connection.execute(add.values(receiver=receiver, condition=condition, since=now, is_open=0))
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
@@ -56,19 +55,19 @@ def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str]
 
 
 def claim(connection: Connection, receiver: int, conditions: Sequence[str], until: datetime | None) -> None:
-    """Nobody else tells of these until then; with None they were not taken, and may be told again."""
+    """Reserve sending these until a moment; None releases them, because the receiver did not accept them."""
     connection.execute(_update(receiver, conditions).values(claimed_until=until))
 
 
 def keep(connection: Connection, receiver: int, remembered: Remembered) -> None:
-    """Remember a condition so from now on."""
+    """Store the new state of a condition."""
     values = asdict(remembered)
     values |= {"is_open": int(remembered.is_open), "told_lately": [each.isoformat() for each in remembered.told_lately]}
     connection.execute(_update(receiver, [values.pop("condition")]).values(**values))
 
 
 def forget(connection: Connection, receiver: int, conditions: Sequence[str]) -> None:
-    """They need not be remembered any more."""
+    """Delete conditions that need not be remembered."""
     theirs = (alerts.c.receiver == receiver, alerts.c.condition.in_(conditions))
     connection.execute(delete(alerts).where(*theirs))
 

@@ -1,7 +1,7 @@
 """Rows on their way into `patients`: staged in a temporary table of the session, compared there, merged by key.
 
-A file and a source come in by the same statements. A file is taken in whole, by one transaction; of a source what is
-already so is left out, and the rest goes in by ranges of its keys, each by a transaction of its own.
+Files and sources use the same statements. A file is taken in whole, in one transaction. Rows of a source that have not
+changed are left out, and the rest is taken in by ranges of keys, each in its own transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ from pima.store.engine import any_differs, assigned, column, listed, redacted
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key"] | None
-"""By what a staged row is known to be one that we have; None where each is a new patient."""
+"""How a staged row is matched with one of ours; None if every row is a new patient."""
 VANISHED = "vanished"
-"""The reason of a staged key of ours that its source no longer has."""
+"""The reason of a staged key that we have and its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _OTHERS = ("line", "id", "source", "source_key", "person_key", "outcome", "labelled_at", "reason", "field")
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
@@ -31,69 +31,69 @@ IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason 
 
 @dataclass(frozen=True, slots=True)
 class OutcomesChanged:
-    """Outcomes among staged rows that differ from ours."""
+    """How many outcomes of staged rows differ from ours."""
 
     inserted: int = 0
-    """Of new rows."""
+    """On new rows."""
     arrived: int = 0
-    """That ours lacked."""
+    """On rows that had none."""
     corrected: int = 0
     cleared: int = 0
-    """That the source has no more."""
+    """No longer in the source."""
 
     def __add__(self, other: "OutcomesChanged") -> "OutcomesChanged":
-        """Of two ranges together."""
+        """Add the counts of two ranges."""
         return OutcomesChanged(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What staged rows became."""
+    """How many staged rows had which result."""
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     deleted: int = 0
     outcomes: OutcomesChanged = OutcomesChanged()
-    """Of a range of keys."""
+    """For a range of keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Staged keys behind the first one, up to the last one."""
+    """Staged keys above `after`, up to and including `last`."""
 
     after: str
     last: str
     rows: int
-    """To be as they are in the source."""
+    """Rows to take in as the source has them."""
     outcomes: int
-    """Of them those that have one."""
+    """How many of them have an outcome."""
     vanished: int
-    """To be deleted."""
+    """Rows to delete."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsSoFar:
-    """The rows of `patients` that were there at a moment, told by no clock. A few more count as having come since, and
-    none less."""
+    """The rows of `patients` that existed at a moment, without using a clock. A few of them may count as newer, but a
+    newer row never counts as one of them."""
 
     version: int
-    """The row version that was drawn last: who comes or changes later has a higher one."""
+    """The row version that was drawn last: a row that is added or changed later has a higher one."""
     writer: int
-    """Of those who were writing to `patients` the first, as the database numbers them: who had drawn a version by then,
-    and had not committed yet."""
+    """The number of the oldest transaction that was then writing to `patients`: its rows may have a version already,
+    and are not committed yet."""
 
 
 def rows_so_far(connection: Connection) -> RowsSoFar:
-    """The rows that are there now."""
+    """The rows that exist now."""
     database = database_of(connection)
-    # In this order: who begins to write between the two draws a higher version.
+    # In this order: a transaction that begins to write between the two draws a higher version.
     version = connection.scalar(text(f"SELECT coalesce(({database.last_version}), 0)"))
     return RowsSoFar(version, connection.execute(text(database.first_writer)).scalar_one())
 
 
 class Staging:
-    """The staging table of a session, in whatever transaction it is called."""
+    """The staging table of a session, for any of its transactions."""
 
     def __init__(
         self,
@@ -102,13 +102,13 @@ class Staging:
         match: Match,
         source: str = "",
     ) -> None:
-        """The columns are those of `patients` that are brought, besides `id`; of a source all rows have its name."""
+        """`columns` are the columns of `patients` to bring in, without `id`; `source` is the source of all rows."""
         self._connection, self._database = connection, database_of(connection)
-        # By its schema, so that no other table of this name, wherever it is found first, is filled or dropped.
+        # Named with its schema, so that no other table of this name is filled or dropped.
         self._table = f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
         self._session: object = None
         self._source, self._match = source, match
-        # A key by which rows are known is never changed.
+        # The key that matches rows is never updated.
         named = {"source", "source_key"} if match == "source_key" else set()
         self._new_columns = tuple(dict.fromkeys(("source", "source_key", *columns))) if source else tuple(columns)
         self._columns = tuple(name for name in columns if name not in named and name != "labelled_at")
@@ -118,31 +118,31 @@ class Staging:
         self._same = same[match]
 
     def make(self) -> None:
-        """Make it, empty; it is gone with the session, or when `drop` is called."""
+        """Make an empty table; it lasts until the session ends or `drop` is called."""
         number, real, key = (kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key()))
         kinds = dict.fromkeys(("line", "id", "known", "outcome", "labelled_at"), number)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
         kinds |= {"source": named, "source_key": key, "person_key": key, "reason": "TEXT", "field": "TEXT"}
         kinds |= {column(name): real for name in self._features}
         self.drop()
-        # No constraints: what breaks them is found by the queries below, with its line number.
+        # No constraints: the queries below find what would break them, with the line number.
         self._execute(f"CREATE TEMPORARY TABLE {self._table} ({', '.join(f'{n} {kind}' for n, kind in kinds.items())})")
         self._session = self._database.session_id(self._connection)
 
     def require_session(self) -> None:
-        """Raises DatabaseUnusable where this transaction is another session's, which has no such table: a pool that
-        hands each transaction to whatever session is free, as PgBouncer does with pool_mode = transaction."""
+        """Raises DatabaseUnusable if this transaction belongs to another session, which lacks the table: some pools
+        give each transaction any free session, as PgBouncer does with pool_mode = transaction."""
         if self._database.session_id(self._connection) != self._session:
             what = "two transactions of a pull came to two sessions of the server"
             expected = "one session for as long as it works: the server's own port, or a pool by session"
             raise DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
 
     def drop(self) -> None:
-        """Leave nothing of it: behind a pool of connections others use this session."""
+        """Drop the table: a connection pool gives this session to other users."""
         self._execute(f"DROP TABLE IF EXISTS {self._table}")
 
     def append(self, block: pd.DataFrame, index: Literal["line", "source_key"]) -> None:
-        """Add the rows of a block, whose index becomes this column."""
+        """Add the rows of a block; its index becomes the column `index`."""
         if not len(block):
             return
         frame = block.rename_axis(index).reset_index()
@@ -152,10 +152,10 @@ class Staging:
         self._database.append_frame(self._connection, self._table, frame)
 
     def take(self, within: KeyRange | None = None, so_far: RowsSoFar | None = None) -> Taken:
-        """Bring rows in, and delete those that have vanished, of those that were there `so_far`.
+        """Take rows in, and delete the vanished ones among the rows `so_far`.
 
-        A row that is as it should be already is not touched; one that was deleted and is there again by its key has its
-        old id. Raises RowsContested where somebody else holds one.
+        Unchanged rows are not touched. A row that was deleted and comes again under its key gets its old id. Raises
+        RowsContested if another transaction holds one.
         """
         if within is not None:
             self._database.join_by_index(self._connection)
@@ -168,7 +168,7 @@ class Staging:
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
-        # First, while no row is held that somebody else may want: it meets those who insert the same keys.
+        # Inserting comes first, while this transaction locks no rows: it may wait for others inserting the same keys.
         inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
@@ -177,7 +177,7 @@ class Staging:
         return Taken(inserted, updated, total - inserted - updated, deleted, changed)
 
     def _mark_known(self, within: KeyRange | None, which: str = IS_SOUND) -> int:
-        """Note of staged rows which of ours they are: a clinic's trigger may round what is inserted beside them."""
+        """Record which of our rows each staged row is: a clinic's trigger may round values as they are inserted."""
         return self._execute(
             f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND {self._same} AND "
             f"{of_range(within)}",
@@ -185,8 +185,8 @@ class Staging:
         )
 
     def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
-        """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
-        first pull."""
+        """Whether a table has keys of the source in a range: that is faster than looking up each key, and before the
+        first pull there are none."""
         if within is None:
             return self._match is not None
         keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
@@ -209,7 +209,7 @@ class Staging:
         next_id = self._database.next_id
         is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
         new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
-        # Numbered in the file's order, or in that of the keys.
+        # Ids follow the file's order, or the order of the keys.
         order = "s.line" if within is None else "s.source_key"
         with self._database.waiting_a_moment(self._connection):
             return self._execute(
@@ -225,16 +225,16 @@ class Staging:
         hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
         assigned_ = assigned(self._columns, "s")
         if self._has_moment:
-            # Where the source does not say when, a known outcome keeps its time, and the triggers stamp another one.
+            # If the source gives no time, an unchanged outcome keeps its time, and the triggers stamp any other.
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
         update = f"""
             UPDATE patients SET {assigned_} FROM {self._table} s
             WHERE patients.id = s.known AND {these} AND ({self._differs("patients")})"""
-        # Rows that would not change are left alone, so that their `updated_at` stays true.
+        # Unchanged rows are not updated, so that their `updated_at` stays true.
         updated = self._execute(update, range_parameters(within))
         if self._has_moment and updated:
-            # Another outcome that came with the time of the one before has the time of the write by now.
+            # A changed outcome with the old outcome's time was stamped with the time of the write: set its time again.
             self._execute(update, range_parameters(within))
         return updated
 
@@ -256,7 +256,7 @@ class Staging:
         self._mark_known(within, which)
         found = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {which} AND {of_range(within)}"
         hold(self._connection, found, "UPDATE", range_parameters(within))
-        # A row that somebody has brought into the source and here since the source was read has not vanished.
+        # A row that was added to the source and here since the source was read has not vanished.
         came_since = f"""
             SELECT 1 FROM row_keys k
             WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
@@ -284,7 +284,7 @@ class StagedFile(Staging):
     """The rows of a file, by line."""
 
     def lines_repeated(self) -> list[int]:
-        """Lines whose id, or source and key, stand on an earlier line of the file already."""
+        """Lines whose id, or source and key, an earlier line of the file has already."""
         called = "source, source_key" if self._match == "source_key" else "id"
         return self._numbers(f"""
             SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY {called} ORDER BY line) AS nth
@@ -297,7 +297,7 @@ class StagedFile(Staging):
         return self._numbers(f"SELECT line FROM {self._table} s WHERE ({ours}) IS NULL ORDER BY line")
 
     def persons_of_sources(self, sources: Sequence[str]) -> list[tuple[int, str, str]]:
-        """Line, source and person of those that say a person and whose row is known, or was once, by one of these."""
+        """Line, source and person of the lines with a person whose row has, or had, a key in one of these sources."""
         statement = text(f"""
             SELECT s.line, coalesce(p.source, k.source) AS source, s.person_key
             FROM {self._table} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k ON k.patient_id = s.id
@@ -307,21 +307,21 @@ class StagedFile(Staging):
         return [(row.line, row.source, row.person_key) for row in found]
 
     def drop_lines(self, lines: Sequence[int]) -> None:
-        """Leave lines out."""
+        """Delete lines from the staging table."""
         if lines:
-            # A line that was never staged is no error.
+            # Deleting a line that was never staged is no error.
             statement = text(f"DELETE FROM {self._table} WHERE line = :line")
             self._connection.execute(statement, [{"line": line} for line in lines])
 
     def give_keys_back(self) -> int:
-        """Call rows that came again under their id alone by the key of the file that they had; how many."""
+        """Give rows that came again by id alone the key they had, if the file has it; return how many."""
         return self._execute(f"""
             UPDATE patients SET source = k.source, source_key = k.source_key
             FROM row_keys k JOIN {self._table} s ON s.source = k.source AND s.source_key = k.source_key
             WHERE patients.id = k.patient_id AND patients.source IS NULL""")
 
     def keep_known(self) -> None:
-        """From now on the known patients of the file are there until the transaction ends. Raises RowsContested."""
+        """Keep the file's known patients from being deleted until the transaction ends. Raises RowsContested."""
         hold(self._connection, f"{self._table} s JOIN patients p ON {self._same}", "KEY SHARE")
 
 
@@ -332,21 +332,21 @@ OUTCOMES = """count(*) FILTER (WHERE p.id IS NULL AND s.outcome IS NOT NULL),
 
 
 def of_range(within: KeyRange | None, of: str = "s") -> str:
-    """The condition that a row of this alias is in a range of keys; all are, where there is none."""
+    """The condition that a row of this alias is in a range of keys; true for every row if there is no range."""
     return "TRUE" if within is None else f"{of}.source_key > :after AND {of}.source_key <= :last"
 
 
 def range_parameters(within: KeyRange | None) -> dict[str, Any]:
-    """What that condition asks for."""
+    """The parameters of that condition."""
     return {} if within is None else {"after": within.after, "last": within.last}
 
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
-    """When rows of a file with these bytes were loaded first; None if never."""
+    """When rows from a file with these bytes were first loaded; None if never."""
     with_rows = (loads.c.sha256 == sha256) & (loads.c.rows > 0)
     return connection.execute(select(func.min(loads.c.loaded_at)).where(with_rows)).scalar()
 
 
 def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:
-    """Remember a file."""
+    """Record a loaded file."""
     connection.execute(insert(loads).values(sha256=sha256, file_name=file_name, rows=rows))

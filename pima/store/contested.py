@@ -1,7 +1,7 @@
-"""Writing rows that others write at the same time: none is waited for, and what passes is told from what stays.
+"""Rows that others write at the same time: locked without waiting, and tried again while the conflict may pass.
 
-Whoever waits for one row while holding others may be waited for in a circle, and of a circle the server ends somebody:
-it may be the clinic's own software.
+A transaction that waits for one row while it holds others can end in a deadlock. The server then ends one of the
+transactions, which may be the clinic's own software.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +17,12 @@ from pima.store.database import database_of
 
 @contextmanager
 def told_as_contested(connection: Connection) -> Iterator[None]:
-    """Raises RowsContested where what others hold, or wrote meanwhile, ends a statement: all since the last savepoint,
-    or the whole transaction, is to be given back then."""
+    """Raises RowsContested if a statement fails because others hold or have just written its rows. The caller then
+    rolls back to the last savepoint, or the whole transaction."""
     try:
         yield
     except Exception as error:
-        # Of COPY it is the driver's own.
+        # COPY raises the driver's own error, which SQLAlchemy does not wrap.
         what = database_of(connection).contested(getattr(error, "orig", error))
         if what is None:
             raise
@@ -30,21 +30,20 @@ def told_as_contested(connection: Connection) -> Iterator[None]:
 
 
 def hold(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any] | None = None) -> None:
-    """Lock the rows of `p` in a FROM clause until the transaction, or its savepoint, is given back. Raises
-    RowsContested where another transaction holds one."""
+    """Lock the rows of `p` in a FROM clause until the transaction ends or its savepoint is rolled back. Raises
+    RowsContested if another transaction holds one."""
     with told_as_contested(connection):
         database_of(connection).lock_unless_held(connection, rows, lock, parameters or {})
 
 
 PAUSES_SECONDS = (0.1, 0.2, 0.5, *[1.0] * 10)
-"""Between the tries."""
+"""Pauses between the attempts."""
 
 Done = TypeVar("Done")
 
 
 def until_free(attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
-    """Try until an attempt ends well; each gives all back that it holds. Raises RowsContested where the
-    last one does, too."""
+    """Repeat an attempt until it succeeds; each one releases its locks. Raises RowsContested if the last one does."""
     for seconds in PAUSES_SECONDS:
         try:
             return attempt()

@@ -1,5 +1,5 @@
-"""All in which one database differs from the other: `Database` says what, a class for each does it, and the rest of the
-store names neither."""
+"""The differences between the two databases: the protocol `Database` lists them, and each database has a class for it.
+The rest of the store names neither."""
 
 import json
 from collections.abc import Generator, Mapping, Sequence
@@ -38,45 +38,45 @@ if TYPE_CHECKING:
 
 
 class Scoring(Protocol):
-    """Taking rows off the queue, and writing what became of them: a module of each database."""
+    """Taking rows off the queue and writing their results: each database has a module for it."""
 
     def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /) -> "Batch":
-        """Take at most so many rows with a patient id above `after` off the queue, and read these features of them; at
-        most `pima.store.queue.largest_batch` rows. They are gone once the transaction commits."""
+        """Take at most `rows` rows with a patient id above `after` off the queue, and read these features of them.
+        `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once the transaction commits."""
 
     def write_predictions(
         self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float, /
     ) -> int:
-        """Append predictions; how many were new, the rest having been made by this model before."""
+        """Append predictions; return how many were new. This model made the others before."""
 
     def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int, /) -> None:
-        """Record rejections of a run."""
+        """Record a run's rejections."""
 
 
 class Database(Protocol):
-    """The ways and pieces of SQL that a database has for itself. What has a body here is what a file with one writer
-    does."""
+    """The behaviour and the pieces of SQL that are particular to a database. A method with a body here does what a file
+    with one writer needs."""
 
-    # ---- the way to it, and its transactions
+    # ---- connections and transactions
 
     is_a_file: bool
-    """Whether its URL names a file, which is made by connecting where it is not there. A file has no roles, and one
-    writer at a time."""
+    """Whether its URL names a file, which connecting creates if it does not exist. A file has no roles, and one writer
+    at a time."""
     snapshot: Mapping[str, Any] = {}
-    """The execution options by which all that a transaction reads is of one state."""
+    """The execution options that make all reads of a transaction see one state."""
 
     def require_sound_url(self, url: URL, text: str, /) -> None:
-        """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
+        """Raises WrongConfiguration if a URL, or the text that it was parsed from, can't be used."""
 
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
-        """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
+        """Make an engine whose transactions set the options they rely on and whether they write, without connecting."""
 
     def translated(self, error: BaseException | None, url: URL, /) -> PimaError:
-        """Make one of our errors of its driver's."""
+        """Translate a driver's error into one of pima's."""
 
     def contested(self, error: BaseException | None, /) -> str | None:
-        """Say in words what another transaction does to rows of patients that a statement writes, too; None where an
-        error of the driver says something else."""
+        """Say what another transaction does to patient rows that a statement also writes; None for any other error of
+        the driver."""
         return None
 
     def without_time_limit(self, connection: Connection, /) -> None:
@@ -84,12 +84,12 @@ class Database(Protocol):
         return
 
     def join_by_index(self, connection: Connection, /) -> None:
-        """Let the statements of this transaction look up what they join: of a table that was just filled the planner
-        knows nothing, and would read all patients beside it."""
+        """Let the statements of this transaction join by index: the planner has no statistics of a table that was just
+        filled, and would read all patients."""
         return
 
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
-        """After rows were deleted, have nothing of them stay behind, where that is in our power."""
+        """Remove the remains of deleted rows, as far as pima can."""
         return
 
     # ---- columns and values
@@ -104,130 +104,130 @@ class Database(Protocol):
     json: TypeEngine[Any]
 
     def stored_moment(self, moment: datetime, /) -> Any:
-        """A time with its zone -> what `timestamp` takes."""
+        """Convert a time with a zone to a value for `timestamp`."""
 
     def stored_document(self, document: Any, /) -> Any:
-        """An object or a list -> what `json` takes."""
+        """Convert an object or a list to a value for `json`."""
 
-    # ---- pieces of SQL in statements that are otherwise the same
+    # ---- pieces of SQL for statements that are otherwise the same
 
     now: str
     """The clock at this statement, as a timestamp."""
     labelled_at_milliseconds: str
-    """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
+    """When a row was labelled, as an integer: a million datetimes would cost more than all the measurements."""
     moment_of_milliseconds: str
-    """The same time again, as a timestamp; {} stands for the integer."""
+    """A timestamp from such an integer; {} stands for the integer."""
     differs: str
-    """The operator between two values of which each may be NULL."""
+    """The operator "is not equal" for two values that may be NULL."""
     temporary_schema: str
     """Where a connection's temporary tables are."""
     next_id: str
-    """A patient's id that the database draws, in an insert that gives others theirs."""
+    """The expression that draws a patient id, in an INSERT that gives some rows an id."""
     last_version: str
-    """The query for the row version that was drawn last; NULL where none was."""
+    """The query for the row version that was drawn last; NULL if none was."""
     first_writer: str
-    """The query for the number of the first of those who have written to patients and not committed, or else of
-    whoever writes next."""
+    """The query for the number of the oldest uncommitted transaction that has written to patients, or else of the next
+    transaction."""
     came_before_writer: str
-    """The condition that the keys of the row `k` of row_keys came before that :writer's."""
+    """The condition that the row `k` of row_keys was written before transaction :writer."""
     revision_table: str
-    """The query for Alembic's table; NULL or no row where it is not there."""
+    """The query for Alembic's table; NULL or no row if it does not exist."""
     sources_of_run: str
-    """What became of each source in a pull, from the counts of `runs`: a table to be joined, whose column `value` has
-    the document of one."""
+    """The result of each source in a pull, from the counts of `runs`: a table to join, whose column `value` holds the
+    document of one source."""
     keeps_deleted: str
-    """Where rows that were deleted may be found all the same, for people."""
+    """A sentence for people on where deleted rows may still be found."""
 
     # ---- scoring
 
     @property
     def scoring(self) -> "Scoring":
-        """With numpy, which whoever finds the queue empty does not import."""
+        """The database's module; it imports numpy, which a run with an empty queue does not need."""
 
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
-        """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
-        where they are many, or nothing finds them sooner. {within} stands in it where which ids the predictions `d` can
-        have may be said besides."""
+        """Find the ids of the patients `p` that meet a condition faster than a writing statement would; None if there
+        are many, or if there is no faster way. {within} marks where the condition can also limit the ids of the
+        predictions `d`."""
         return None
 
     # ---- rows of patients, in and out
 
     def insert_unless_there(self, table: Table, unique: Sequence[str], /) -> Insert:
-        """INSERT ... ON CONFLICT (these columns, which are unique) DO NOTHING"""
+        """Build INSERT ... ON CONFLICT (these unique columns) DO NOTHING."""
 
     def cursor(self, connection: Connection, /) -> Any:
         """The driver's own cursor, for the rows of a large table."""
 
     def stream(self, connection: Connection, /) -> Any:
-        """The driver's own cursor for rows that are never all in memory."""
+        """The driver's own cursor that streams rows, so they are never all in memory."""
 
     def read_columns(
         self, connection: Connection, statement: str, rows: int, exact: int = 0, /
     ) -> Generator[list["pd.Series"]]:
-        """Read what a SELECT gives, column by column, at most so many rows at a time;
-        decimals of the first `exact` columns never become floats."""
+        """Read the result of a SELECT column by column, at most `rows` rows at a time. Decimals of the first `exact`
+        columns never become floats."""
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
-        """Add a DataFrame's rows to a table: float64 of which NaN is NULL, Int64, and texts of which None is NULL."""
+        """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is NULL)."""
 
     def session_id(self, connection: Connection, /) -> object:
-        """What tells the server's session of a transaction from others."""
+        """Identify the server's session of a transaction."""
         return None
 
     def index_staged(self, connection: Connection, table: str, /) -> None:
-        """Give a staging table an index by its keys. Fails where two rows have the same one."""
+        """Give a staging table an index on its keys. Fails if two rows have the same key."""
 
     def wait_for_other_loads(self, connection: Connection, /) -> None:
-        """Return when no other transaction takes in files, nor can begin to before this one ends."""
+        """Wait until no other transaction loads files, and keep others from starting before this one ends."""
         return
 
     def waiting_a_moment(self, connection: Connection, /) -> AbstractContextManager[None]:
-        """Within it a statement that waits for what another transaction holds fails almost at once: an insert waits for
-        whoever inserts the same key."""
+        """Make statements in the block fail almost at once instead of waiting for another transaction: an insert would
+        wait for another insert of the same key."""
         return nullcontext()
 
     def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> None:
-        """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it. None is waited for:
-        where others hold some, the error is one of `contested`."""
+        """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if others hold some, the
+        error is one that `contested` knows."""
         return
 
     def draw_ids_above_given(self, connection: Connection, /) -> None:
-        """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above
-        those that are kept for rows that are gone."""
+        """Move the counter of ids above all ids of rows, and above those kept for deleted rows. Called before ids are
+        drawn, and after rows came with ids of their own."""
 
-    # ---- the schema: what it is, and making it
+    # ---- the schema: reading, checking and making it
 
     def translated_schema(self, script: str, /) -> str:
-        """schema.sql, which is in PostgreSQL's words, in this database's."""
+        """Translate schema.sql from PostgreSQL's SQL into this database's."""
 
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
-        """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
+        """The columns of these tables, and maybe of others, from the catalogue: table.column -> type."""
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
-        """Say what makes one of these tables more, or less, than its name says; None where nothing does."""
+        """Say why one of these tables is not a plain table, such as a rule or row security on it; None if all are."""
 
     def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
-        """Say what of the triggers on patients is not as `make_triggers` makes it for these features; None where all
-        is well."""
+        """Say which trigger on patients differs from what `make_triggers` makes for these features; None if all is
+        well."""
 
     def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
-        """Make the triggers on patients anew for these features, whatever stands there under their names."""
+        """Make the triggers on patients for these features, replacing any of the same names."""
 
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
-        """Return when nobody else migrates, nor can begin to before this transaction ends."""
+        """Wait until no other process migrates, and keep others from starting before this transaction ends."""
         return
 
     def keep_rows(self, connection: Connection, /) -> None:
-        """Return when nobody else uses patients and no batch is being scored, nor can either begin before this
-        transaction ends."""
+        """Wait until no other transaction uses patients or scores a batch, and keep others from starting before this
+        one ends."""
         return
 
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
-        """Roles of pima's that are not there and that whoever asks may not make."""
+        """The missing roles of pima that the current user may not create."""
         return []
 
     def make_roles(self, connection: Connection, features: tuple[str, ...], /) -> list[str]:
-        """Create or mend the roles; their names. A loader may write these features."""
+        """Create or repair the roles; return their names. A loader may write these features."""
         return []
 
 
@@ -239,24 +239,24 @@ _DRIVERS = {
 
 
 def with_driver(url: URL) -> URL | None:
-    """The URL with the driver that pima uses; None where it names another, or no database that pima knows."""
+    """The URL with the driver that pima uses; None if it names another driver, or a database that pima doesn't know."""
     name = _DRIVERS.get(url.drivername, url.drivername)
     return url.set(drivername=name) if name in _DRIVERS.values() else None
 
 
 def database_at(url: URL) -> Database:
-    """The database that a URL leads to which `with_driver` has passed."""
+    """The database of a URL that `with_driver` returned."""
     return _named(url.get_backend_name())
 
 
 def database_of(bound: Connection | Engine) -> Database:
-    """The database that a connection or an engine speaks to."""
+    """The database of a connection or an engine."""
     return _named(bound.dialect.name)
 
 
 @cache
 def _named(name: str) -> Database:
-    """The one place that chooses. SQLAlchemy's part for the other database would cost every start of a job 15 ms."""
+    """Choose the class. Importing the other database's part of SQLAlchemy would cost every start of a job 15 ms."""
     if name == "sqlite":
         from pima.store.sqlite.database import SQLite
 
@@ -266,7 +266,7 @@ def _named(name: str) -> Database:
     return PostgreSQL()
 
 
-# ---- Column types and expressions that mean the same on each database.
+# ---- Column types and expressions with the same meaning on each database.
 
 Bytes = LargeBinary
 
@@ -280,7 +280,7 @@ class Real(Double[float]):
 
 
 class Key(Text):
-    """A name of a row or a person in another system; it sorts by its bytes."""
+    """The key of a row or a person in another system; it sorts by its bytes."""
 
 
 class Timestamp(TypeDecorator[datetime]):

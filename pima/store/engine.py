@@ -1,9 +1,9 @@
-"""How a process talks to its database: one engine, short transactions, time limits on everything.
+"""The connection to the database: one engine, short transactions, time limits on everything.
 
-Two kinds of transaction: `reading` never takes a write lock, `writing` takes SQLite's at once (BEGIN IMMEDIATE; two
-deferred ones that both read first and write later would claim the same rows or fail in the middle). On PostgreSQL each
-says its own isolation level and whether it writes, whatever database and role default to. The level is READ COMMITTED
-also where one reads by several statements: what is decided upon them is asked again, under a lock, before the writing.
+There are two kinds of transaction. `reading` never takes a write lock. `writing` takes SQLite's at once by BEGIN
+IMMEDIATE: two deferred transactions that read first and write later would claim the same rows, or fail half-way. On
+PostgreSQL each sets its isolation level and whether it writes, whatever the defaults of database and role. The level is
+READ COMMITTED even if several statements read: a decision based on them is checked again, under a lock, before writing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ EXPECTED_OPTIONS = "for PostgreSQL options that libpq knows, for SQLite none"
 
 
 def parse_url(text: str) -> URL:
-    """The URL, checked and with its driver named; raises WrongConfiguration, which never repeats the text."""
+    """Parse and check a URL, and add its driver. Raises WrongConfiguration, which never repeats the text."""
     url = _read(text)
     database_at(url).require_sound_url(url, text)
     return url
@@ -47,26 +47,26 @@ def _read(text: str) -> URL:
 
 
 def redacted(url: URL) -> str:
-    """The URL for people: without password, and of the options only those that say where the database is."""
+    """The URL to show: without the password, and with only the options that say where the database is."""
     shown = {name: value for name, value in url.query.items() if name in ("host", "port", "user")}
     return url.set(query=shown).render_as_string(hide_password=True)
 
 
 def require_file(url: URL) -> None:
-    """Raises DatabaseUnusable where connecting would make a new file, which is for migrate to do."""
+    """Raises DatabaseUnusable if connecting would make a new file, which only migrate may do."""
     if database_at(url).is_a_file and not Path(url.database or "").exists():
         expected = "a file that is there, or a new one, made by python -m jobs.migrate"
         raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))
 
 
 def is_empty_default_file(url: URL, default_url: str) -> bool:
-    """Whether this is the embedded default database and nothing is in it yet."""
+    """Whether this is the embedded default database and it is still empty."""
     path = Path(url.database or "")
     return url == _read(default_url) and (not path.exists() or path.stat().st_size == 0)
 
 
 def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
-    """An engine for the URL; connects to nothing yet."""
+    """Make an engine for the URL, without connecting yet."""
     url = parse_url(url_text)
     return database_at(url).make_engine(url, settings)
 
@@ -98,7 +98,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def session(engine: Engine) -> Iterator[Connection]:
-    """One session for several transactions, each of which `transaction` begins: what is staged in it lasts."""
+    """One session for several transactions, each begun by `transaction`; temporary tables last between them."""
     with translated_errors(engine), engine.connect() as connection:
         yield connection
 
@@ -126,8 +126,8 @@ def translated_errors(engine: Engine) -> Iterator[None]:
 
 
 def first_row(connection: Connection, statement: Select[*tuple[Any, ...]], table: str) -> Row[*tuple[Any, ...]]:
-    """The first that is found; raises SchemaDiffers, of this table, where somebody has emptied it or it was left out
-    of a restore."""
+    """Return the first row; raises SchemaDiffers for this table if there is none, because it was emptied or left out of
+    a restore."""
     row = connection.execute(statement).first()
     if row is None:
         raise SchemaDiffers(what=f"{table} has no row, which every database of pima has")
@@ -135,7 +135,7 @@ def first_row(connection: Connection, statement: Select[*tuple[Any, ...]], table
 
 
 def listed(names: Iterable[str], of: str = "") -> str:
-    """The columns with commas between them, of the table or alias that is named."""
+    """The columns, separated by commas, of the table or alias `of`."""
     return ", ".join(column(name, of) for name in names)
 
 
@@ -145,10 +145,10 @@ def column(name: str, of: str = "") -> str:
 
 
 def assigned(names: Iterable[str], source: str) -> str:
-    """The assignments behind SET that take columns over from another row."""
+    """The assignments after SET that copy columns from another row."""
     return ", ".join(f"{column(name)} = {column(name, source)}" for name in names)
 
 
 def any_differs(names: Iterable[str], one: str, differs: str, other: str) -> str:
-    """The condition that two rows differ in one of them at least; `differs` is the operator that knows NULL."""
+    """The condition that two rows differ in at least one column; `differs` is the NULL-safe operator."""
     return " OR ".join(f"{column(name, one)} {differs} {column(name, other)}" for name in names)

@@ -1,7 +1,7 @@
-"""Rows that leave the tables: those of one person, wherever they are, and those that are old and serve for nothing.
+"""Rows to delete: all rows of one person, and old rows that are no longer needed.
 
-A prediction or a rejection serves as long as its version lives: the row is there, has that version, and its outcome is
-not known. No version comes to life a second time, so that what is found to be old may be deleted later, without a lock.
+A prediction or a rejection is needed as long as its version is current: the row exists, has that version, and has no
+outcome. A version never becomes current again, so a row found to be old may be deleted later, without a lock.
 """
 
 import re
@@ -38,17 +38,17 @@ from pima.store.queue import id_lists
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import forgotten, installation, monitoring, patients, predictions, rejections, runs, tallies
 
-# ---- Who was forgotten: what is kept of them, and asking whether somebody is one of them.
+# ---- Forgotten persons: the marks that are kept of them, and looking them up.
 
 
 def everyone_forgotten(connection: Connection) -> Forgotten:
-    """All marks, with the salt by which names become such."""
+    """All marks, with the salt that turns names into marks."""
     salt = first_row(connection, select(installation.c.forgetting_salt), "installation")[0]
     return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
 
 
 def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], decided_by: str, reason: str) -> None:
-    """Remember these names from now on."""
+    """Store marks of these names."""
     new = {mark_of(name, known.salt) for name in names} - known.marks
     rows = [{"mark": mark, "decided_by": decided_by, "reason": reason} for mark in sorted(new)]
     if rows:
@@ -63,20 +63,20 @@ _TABLES_BY_ID = {
     "rejections": "rejections",
     "row_keys": "row_keys",
 }
-"""What has rows of a patient besides `patients`, by `patient_id`, and how they are called where they are counted."""
+"""Other tables with rows of a patient, by `patient_id`; the keys name their counts."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
-"""What stands before ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run may keep
-the text under any code: a child's, whose parent says how it ended, or one that was given up."""
+"""Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run with any
+error code may hold the text: that of a child that its parent closed, or of a job that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A person's rows, and what they are called."""
+    """A person's rows and their keys."""
 
     ids: frozenset[int] = frozenset()
-    """In `patients`, or once in it."""
+    """Ids in `patients`, now or once."""
     keys: frozenset[tuple[str, str]] = frozenset()
-    """Sources, and what the rows are called there."""
+    """Pairs of source and source key."""
     persons: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
@@ -88,7 +88,7 @@ _PERSON = "person_key = :person"
 
 
 def find_by_id(connection: Connection, patient_id: int) -> Found:
-    """The row with this id, be it there or gone, or never heard of."""
+    """The row with this id, whether it exists, is gone, or never existed."""
     return _called(connection, [patient_id])
 
 
@@ -98,17 +98,17 @@ def find_by_key(connection: Connection, source: str, source_key: str) -> Found:
 
 
 def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
-    """All rows of these persons: a walk over all rows that have keys."""
+    """All rows of these persons; scans all rows that have keys."""
     ids = {person: _ids(connection, _PERSON, {"person": person}) for person in persons}
     found = _called(connection, sorted({each for rows in ids.values() for each in rows}))
-    # A row that was corrected to another person's is not this one's, whatever it once was called. But who has no row
-    # left is still known by the sides that such rows keep.
+    # A row that was corrected to another person is no longer this person's, whatever person it had before. But a person
+    # with no row left is still known by the sides that such rows keep.
     known = frozenset(person for person in persons if ids[person] or sides_by_person(connection, person))
     return Found(found.ids, found.keys, known)
 
 
 def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> list[int]:
-    # A row that was written while the triggers were switched off is in patients alone.
+    # A row that was written while the triggers were disabled is only in patients.
     statement = f"SELECT id FROM patients WHERE {condition} UNION SELECT patient_id FROM row_keys WHERE {condition}"
     return list(connection.execute(text(f"{statement} ORDER BY 1"), parameters).scalars())
 
@@ -129,8 +129,8 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
 def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     """Delete all rows and count them, by the names of `ForgetResult`.
 
-    `patients` go first: a batch that is being scored holds the entry of the queue, so that what it predicts is there
-    when predictions are deleted. Raises RowsKept where a clinic's trigger does not let them go.
+    `patients` come first: a batch that is being scored locks its queue entries, so deleting waits for it, and its
+    predictions exist when predictions are deleted. Raises RowsKept if a clinic's trigger keeps rows.
     """
     ids = sorted(found.ids)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
@@ -141,7 +141,7 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
 
 
 def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
-    """Forget that these rows of sources could not be taken in."""
+    """Delete the records that these rows of sources could not be taken in."""
     statement = text(f"DELETE FROM source_rejections WHERE {_KEY}")
     for source, source_key in keys:
         connection.execute(statement, {"source": source, "source_key": source_key})
@@ -180,50 +180,50 @@ def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
 
 
 def sides_by_person(connection: Connection, person: str) -> list[int]:
-    """The rows whose side of the holdout was decided by a person who is no longer theirs."""
+    """The rows whose side of the holdout was decided by this person's key."""
     statement = text("SELECT patient_id FROM row_keys WHERE side_key = :name ORDER BY patient_id")
     return list(connection.execute(statement, {"name": f"person {person}"}).scalars())
 
 
 def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
-    """Have these rows' sides decided by this name from now on."""
+    """Let this name decide these rows' side of the holdout from now on."""
     for listed in id_lists(ids):
         statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
         connection.execute(statement, {"name": name})
 
 
-# ---- Old rows, found and deleted a range of the key at a time.
+# ---- Old rows, found and deleted by ranges of the key.
 
 JOBS = ("score", "pull", "retain")
-"""Whose runs may go. Those of retraining tell how often the holdout was asked, and stand behind versions and verdicts:
-one a week."""
+"""The jobs whose runs may be deleted. Runs of retraining stay, about one a week: they count how often the holdout was
+used, and versions and verdicts refer to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """The rows of a table that are to go."""
+    """The rows of a table to delete."""
 
     table: Table
     is_over: ColumnElement[bool]
-    """It serves for nothing, and will not again."""
+    """The condition of a row that is not needed, and never will be again."""
     time: Column[datetime]
-    """What tells how old a row is."""
+    """The column that says how old a row is."""
     cutoff: datetime
 
     @property
     def condition(self) -> ColumnElement[bool]:
-        """Rows that are to go by today's cutoff."""
+        """The condition of a row to delete by today's cutoff."""
         return and_(self.is_over, self.time < self.cutoff)
 
     @property
     def key(self) -> ColumnElement[int]:
-        """The first column of the key, by which the table is walked through."""
+        """The first column of the key, in whose order the table is read."""
         return next(iter(self.table.primary_key.columns))
 
 
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
-    """List the tables that old rows are taken out of. Predictions come before rejections, which say of a deleted
-    row's older prediction that it is superseded."""
+    """List the tables that old rows are deleted from. Predictions come before rejections, because a rejection marks a
+    deleted row's older prediction as superseded."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
@@ -237,8 +237,8 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
-    """Runs that health, scheduler and metrics have no need of: of their job a later one has succeeded, and a later
-    tick has come. Of pulls only one that a scheduler began tells of all sources."""
+    """The condition of a run that health, scheduler and metrics don't need: a later run of its job has succeeded, and a
+    later tick has come. Only a pull that a scheduler started covers all sources."""
     newest = text(f"""
         SELECT job, max(id) FROM runs
         WHERE job IN {JOBS} AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
@@ -255,7 +255,7 @@ _LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}
 
 
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:
-    """The key up to which there are so many rows behind `after`, or all that there are; None where there are none."""
+    """The highest key of the next `rows` rows above `after`, or of all that are left; None if there are none."""
     behind = select(old.key).where(old.key > after).order_by(old.key)
     found = connection.scalar(behind.offset(rows - 1).limit(1))
     return connection.scalar(select(func.max(old.key)).where(old.key > after)) if found is None else found
@@ -263,7 +263,7 @@ def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> in
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """Rows whose keys lie behind one number and up to another."""
+    """Rows with keys above `after`, up to and including `last`."""
 
     old: Old
     after: int
@@ -274,42 +274,42 @@ class OldRows:
         return and_(self.old.key > self.after, self.old.key <= self.last, self.old.condition)
 
     def count(self, connection: Connection) -> int:
-        """How many of them are to go."""
+        """How many of them to delete."""
         database_of(connection).join_by_index(connection)
         counted = select(func.count()).select_from(self.old.table).where(self._condition)
         return int(connection.execute(counted).scalar_one())
 
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
-        """Read the rows that are to go, in the order of the key."""
+        """Read the rows to delete, in the order of the key."""
         database_of(connection).join_by_index(connection)
         ordered = select(self.old.table).where(self._condition).order_by(*self.old.table.primary_key.columns)
         return [tuple(row) for row in connection.execute(ordered)]
 
     def delete(self, connection: Connection) -> int:
-        """Have them gone; how many there were."""
+        """Delete them and return how many there were."""
         return _delete_old(connection, self.old, self._condition)
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Some rows of a file."""
+    """Some rows that were moved to a file."""
 
     keys: Sequence[tuple[int, ...]]
     newest: datetime
-    """The time of the newest row of all in the file."""
+    """The time of the newest row in the whole file."""
 
 
 def delete_rows(connection: Connection, old: Old, moved: Moved) -> int:
-    """Have these rows gone: they were old when the file was made, whatever the cutoff is now; how many there were."""
+    """Delete these rows, which were old when the file was made, whatever the cutoff is now; return how many."""
     columns = tuple_(*old.table.primary_key.columns)
-    # A database that was restored gives keys out again that a file has: to rows that are newer, and in no file.
+    # A restored database may give keys that are in a file to newer rows, which are in no file.
     return _delete_old(connection, old, and_(columns.in_(moved.keys), old.time <= moved.newest, old.is_over))
 
 
 def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
     if old.table is runs:
         _keep_sums(connection, condition)
-        # Nights are compared with the week before, and the report shows no night older than its run.
+        # Nights are compared only with the week before, and the report shows no night whose run is gone.
         gone = select(runs.c.id).where(condition)
         for table in (tallies, monitoring):
             connection.execute(delete(table).where(table.c.run_id.in_(gone)))
@@ -318,7 +318,7 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
 
 
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
-    """Keep the sums that metrics count on, whatever runs are gone."""
+    """Keep the sums over deleted runs, so that the metrics' counters never decrease."""
     sums: list[ColumnElement[int]] = [
         literal_column(each).label(name) for name, each in zip(ROW_RESULTS, SUMS_OF_ROWS, strict=True)
     ]

@@ -1,5 +1,4 @@
-"""Exports: the rows of a table from a moment on, for people to take away as files, in blocks that are never all in
-memory."""
+"""Exports: the rows of a table since a moment, to be written to files; blocks keep memory bounded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,25 +19,25 @@ class Export:
     """The columns and rows of an export."""
 
     columns: tuple[ColumnElement[Any], ...]
-    """By their types cells are None or float, int, bool, str, a datetime in UTC, or a dict."""
+    """Cells are None or, by the column's type, float, int, bool, str, a datetime in UTC, or a dict."""
     tables: FromClause
     moment: ColumnElement[Any]
-    """By which rows are of a time."""
+    """The column that gives a row's time."""
     order: tuple[ColumnElement[Any], ...]
-    """A key of the table, so that no rows have to be sorted in memory."""
+    """A key of the table, so that no rows are sorted in memory."""
 
 
 def _of_current_predictions() -> Export:
-    """The prediction that counts, of each row that has any."""
+    """The current prediction of each row that has any."""
     shown = _CURRENT.c
     return Export(_told_of(shown, shown.superseded), _CURRENT, shown.scored_at, (shown.patient_id,))
 
 
 def _of_all_predictions() -> Export:
-    """Each that is there, also those that another one has replaced."""
+    """All predictions, including those that another one has replaced."""
     every, newest = predictions.c, _CURRENT.c
     joined = predictions.join(_CURRENT, newest.patient_id == every.patient_id)
-    # The current one is of the newest version that was predicted.
+    # The current prediction is that of the newest version with a prediction.
     is_superseded = or_(newest.superseded, every.patient_version != newest.patient_version).label("superseded")
     return Export(_told_of(every, is_superseded), joined, every.scored_at, tuple(predictions.primary_key.columns))
 
@@ -49,7 +48,7 @@ def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnEle
     return (predicted.patient_id, *whose, *(predicted[name] for name in names), superseded, _CURRENT.c.deleted)
 
 
-# The view, which whoever reads predictions may read, with all that they may know of whose each is.
+# A role that reads predictions may read this view, with everything it may know about whose each one is.
 _CURRENT = table(
     "current_predictions",
     *(column(each.name, each.type) for each in predictions.c),
@@ -59,7 +58,7 @@ _CURRENT = table(
 
 
 def _of_rejections() -> Export:
-    """Rejections, with what their rows are called in their source, where they have one."""
+    """Rejections, with the source and source key of rows that have them."""
     called, others = row_keys.c, [each for each in rejections.c if each.name != "patient_id"]
     joined = rejections.outerjoin(row_keys, called.patient_id == rejections.c.patient_id)
     columns = (rejections.c.patient_id, called.source, called.source_key, *others)
@@ -72,7 +71,7 @@ EXPORTS = {
     ALL_PREDICTIONS: _of_all_predictions(),
     "rejections": _of_rejections(),
     "runs": Export(tuple(runs.c), runs, runs.c.started_at, (runs.c.id,)),
-    # The evidence is for one verdict at a time: `models show` and `models card` have it.
+    # Evidence is shown for one verdict at a time, by `models show` and `models card`.
     "verdicts": Export(
         tuple(each for each in promotions.c if each.name != "evidence"),
         promotions,
@@ -80,12 +79,12 @@ EXPORTS = {
         (promotions.c.id,),
     ),
 }
-"""By what they are asked for."""
+"""The exports by name."""
 
 
 def exported_rows(connection: Connection, export: Export, since: datetime | None) -> Iterator[Sequence[Any]]:
-    """Blocks of rows, each a tuple of cells in the columns' order, all of one state of the database."""
-    # On the server's side where there is a server.
+    """Read blocks of rows, each a tuple of cells in the columns' order, from one state of the database."""
+    # A server keeps the result and sends it block by block.
     streamed = connection.execution_options(yield_per=BLOCK_ROWS)
     yield from streamed.execute(statement_of(export, since)).partitions()
 

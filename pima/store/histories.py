@@ -1,5 +1,4 @@
-"""Patients as they are stored: the labelled history as a DataFrame; every row, or those that somebody asks for, as
-arrays."""
+"""Stored patients: the labelled history as a DataFrame, and all rows or some of them as arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,26 +20,26 @@ from pima.store.tables import IS_LABELLED
 _SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
     WHEN patients.source_key IS NOT NULL THEN 'source ' || patients.source || ' ' || patients.source_key
     ELSE CAST(patients.id AS TEXT) END"""
-"""By what the triggers decide a row's side of the holdout when it first comes. No two kinds can meet: digits begin the
-one, a source's name holds no space."""
+"""The key by which the triggers decide a row's side of the holdout when it first comes. The three kinds can't collide:
+an id is digits only, and a source's name contains no space."""
 
 
 def labelled_history(connection: Connection, names: Sequence[str], rule: HoldoutRule) -> pd.DataFrame:
-    """Read all labelled rows with these features, and the side of each, as `pima.core.history` has them.
+    """Read all labelled rows with these features and the side of each, in the form of `pima.core.history`.
 
-    They are read once in one statement and so from one state of the database.
+    One statement reads them, and so from one state of the database.
     """
     labelled_at = database_of(connection).labelled_at_milliseconds
-    # A tool that knows of no persons may have written the row anew, without the one that it had. Ordered, so that the
-    # same rows give the same arrays and the same fingerprint.
+    # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the same rows give the
+    # same arrays and the same fingerprint.
     statement = f"""
         SELECT id, {listed(names, "patients")}, outcome, {labelled_at}, coalesce(k.side_key, {_SIDE_KEY}),
             coalesce(patients.person_key, k.person_key)
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
     rows = pd.concat([_labelled([], names, rule.salt), *blocks])
-    # Read behind the rows: of one that has been deleted meanwhile its person is there by now. Few, since who comes with
-    # a person is first called by it.
+    # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are few, since a row that
+    # comes with a person takes its first name from it.
     renamed = _ranked(_plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt)
     return with_sides(rows, renamed, rule.share)
 
@@ -49,15 +48,15 @@ _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
 
 
 def keys_of(connection: Connection, ids: Int64Array, salt: str) -> pd.DataFrame:
-    """Rank what the rows with these ids were called first and whose they are, or were in the end: by `id`, the columns
-    of `pima.core.history.ranked`. Rows that never had a key are left out."""
+    """Rank the first names and the last persons of the rows with these ids: by `id`, the columns of
+    `pima.core.history.ranked`. Rows that never had a key are left out."""
     wanted = set(ids.tolist())
     blocks = _plain_rows(connection, _KEYS)
     return _ranked(([row for row in rows if row[0] in wanted] for rows in blocks), salt)
 
 
 def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFrame:
-    """Rank rows of id, first name and person."""
+    """Rank rows (id, first name, person)."""
     rows = list(chain.from_iterable(blocks))
     ids, names, persons = zip(*rows, strict=True) if rows else ((), (), ())
     return ranked(names, persons, salt).set_index(pd.Index(ids, dtype="int64", name="id"))
@@ -85,9 +84,9 @@ _BLOCK_ROWS = 20_000
 
 
 def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Blocks of the driver's own tuples: for a million rows SQLAlchemy's row objects cost more than reading them.
+    """Read blocks of the driver's own tuples: SQLAlchemy's row objects would cost more than reading a million rows.
 
-    A block at a time becomes arrays, so that the tuples of the whole history are never there at once.
+    Each block becomes arrays, so the tuples of the whole history are never in memory at once.
     """
     cursor = database_of(connection).cursor(connection)
     cursor.execute(statement)
@@ -97,18 +96,18 @@ def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tup
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some patients, as the table holds them."""
+    """Some patients, as the table has them."""
 
     ids: Int64Array
     """(n,)"""
     unlabelled: BoolArray
     """(n,)"""
     measurements: Measurements
-    """n rows of the features that were asked for"""
+    """n rows of the requested features"""
 
 
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
-    """One block of them, of the lowest ids above one; None where there are none."""
+    """Read a block of the rows with the lowest ids above `after`; None if there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
     return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
 
@@ -125,7 +124,7 @@ def row_by_key(connection: Connection, source: str, source_key: str, names: Sequ
 
 
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
-    """Rows without an outcome whose ids come next after `after`, in their order."""
+    """At most `most` rows without an outcome, with the lowest ids above `after`, by id."""
     condition = "id > :after AND outcome IS NULL ORDER BY id LIMIT :most"
     return _rows_where(connection, names, condition, {"after": after, "most": most})
 
@@ -145,7 +144,7 @@ def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
 
 
 def _as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurements:
-    """A column of floats and None for each feature -> arrays (rows, features)."""
+    """Turn a column of floats and None for each feature into arrays (rows, features)."""
     values = np.zeros((rows, len(columns)), dtype=np.float64)
     is_null = np.zeros_like(values, dtype=bool)
     for position, column in enumerate(columns):

@@ -32,7 +32,7 @@ class Snapshot:
     sha256: str
     rows: int
     first_sha256: str | None = None
-    """What it was before rows were taken out; None where none were."""
+    """The hash before rows were taken out; None if none were."""
 
 
 _SNAPSHOT = fields_of(Snapshot, training_snapshots)
@@ -42,7 +42,7 @@ _SNAPSHOT = fields_of(Snapshot, training_snapshots)
 class TestSet:
     """The holdout rows that a verdict was given on; each field is the column of its name."""
 
-    __test__ = False  # not a test, whatever pytest makes of the name
+    __test__ = False  # pytest must not collect it
 
     fingerprint: str
     patient_ids: list[int]
@@ -52,7 +52,7 @@ class TestSet:
 
 
 def keep_test_set(connection: Connection, test_set: TestSet) -> None:
-    """Remember a test set, once however many verdicts are given on it; the caller holds the champion's lock."""
+    """Store a test set, once for any number of verdicts; the caller holds the champion's lock."""
     # The fingerprint covers ids, features and outcomes.
     statement = database_of(connection).insert_unless_there(test_sets, ("fingerprint",))
     connection.execute(statement.values(**asdict(test_set)))
@@ -60,9 +60,9 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
 
 def consultations(connection: Connection) -> int:
     """How often a retraining, dry runs included, has asked the holdout for a verdict so far."""
-    # As JSON's own text, which every database has the same.
+    # JSON text is the same in every database.
     asked = f"CAST(counts -> '{JUDGED_BEFORE}' AS TEXT) = 'false'"
-    # Runs that came to a verdict of their own; one a week.
+    # Runs that reached a verdict of their own, about one a week.
     statement = text(f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}")
     return int(connection.execute(statement).scalar_one())
 
@@ -74,30 +74,30 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
-    """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
+    """The rows that version `number` was fitted on, their hash not checked; None if they are no longer kept."""
     row = connection.execute(select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)).first()
     return None if row is None else Snapshot(*row)
 
 
 def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
-    """Put what is left of a snapshot in its place; the first hash stays as history."""
+    """Replace a snapshot by the rows that are left; its first hash is kept."""
     values = {"content": content, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
     values["first_sha256"] = before.first_sha256 or before.sha256
     connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
 
 
 def drop_snapshot(connection: Connection, number: int) -> None:
-    """Keep none of one version."""
+    """Delete the snapshot of one version."""
     connection.execute(delete(training_snapshots).where(training_snapshots.c.model_version == number))
 
 
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
-    """Keep what is left of the ids that a version learned from."""
+    """Replace the ids that a version learned from by those that are left."""
     connection.execute(update(model_versions).where(model_versions.c.number == number).values(training_ids=content))
 
 
 def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
-    """Take ids out of each test set; of how many. Their fingerprints stay, by which verdicts name them."""
+    """Take ids out of every test set; return how many sets changed. The fingerprints stay: verdicts refer to them."""
     redacted = 0
     for fingerprint, listed in connection.execute(select(test_sets.c.fingerprint, test_sets.c.patient_ids)).all():
         left = [each for each in listed if each not in ids]
@@ -115,10 +115,10 @@ def kept_snapshots(connection: Connection) -> list[int]:
 
 
 def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -> None:
-    """Drop snapshots and model bytes but those of the last so many versions; their rows stay.
+    """Delete snapshots and model bytes except those of the last versions; the versions' rows stay.
 
-    Never those of the champion, of the version before it, or of the newest, which may wait for a person's approval.
-    `last_bytes` None keeps all bytes. The caller holds the champion's lock.
+    The champion, the version before it, and the newest, which may wait for approval, always keep theirs. `last_bytes`
+    None keeps all bytes. The caller holds the champion's lock.
     """
     newest = connection.execute(select(func.max(model_versions.c.number))).scalar() or 0
     champion = read_champion(connection).model_version
@@ -135,37 +135,37 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
 
 
 def drop_snapshots(connection: Connection) -> None:
-    """Keep none at all."""
+    """Delete all snapshots."""
     connection.execute(delete(training_snapshots))
 
 
-# ---- Reports as retrainings leave them behind: pages of HTML, the newest few of them.
+# ---- The reports that retrainings leave: the newest few pages of HTML.
 
 
 def keep_report(connection: Connection, html: str, kept: int) -> None:
-    """Add one, and let go of all but the newest so many."""
+    """Add a report, and delete all but the newest `kept`."""
     connection.execute(insert(reports).values(html=html))
     newest = select(reports.c.id).order_by(reports.c.id.desc()).limit(kept).scalar_subquery()
     connection.execute(delete(reports).where(reports.c.id.not_in(newest)))
 
 
 def newest_report(connection: Connection) -> str | None:
-    """The newest page; None where none was ever kept."""
+    """The newest page; None if none was ever kept."""
     html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
     return html
 
 
 # ---- The rows of a snapshot, as a Parquet file: enough to fit the version again.
 #
-# Features are kept as the fit saw them: float32, missing as null. The file is small (zstd) and any tool reads it. The
-# ids alone are smaller still, and tell for ever whom the version can't be judged on.
+# Features are stored as the fit saw them: float32, missing as null. The file is small (zstd), and any tool reads it.
+# The ids alone are smaller still, and are kept for ever: the version can't be judged on those rows.
 
 OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
 def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, pd.DataFrame]:
-    """Read a version and its training rows; without those of people who were forgotten since, which with `all_of_them`
-    is an error.
+    """Read a version and its training rows, without those of people forgotten since; `all_of_them` makes missing rows
+    an error.
 
     Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted.
     """
@@ -177,7 +177,8 @@ def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) ->
 
 
 def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool = False) -> pd.DataFrame:
-    """Read a version's training rows, their hash checked. Raises SnapshotNotKept, SnapshotDamaged, SnapshotRedacted."""
+    """Read a version's training rows, with their hash checked. Raises SnapshotNotKept, SnapshotDamaged or
+    SnapshotRedacted."""
     snapshot = read_snapshot(connection, version.number)
     if snapshot is None:
         kept = ", ".join(map(str, kept_snapshots(connection))) or "none"
@@ -197,14 +198,13 @@ def to_parquet(rows: pd.DataFrame) -> bytes:
 
 
 def from_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
-    """Read the rows, exactly, with the features of the version that they are of. The caller has checked the bytes'
-    hash."""
+    """Read the exact rows, with the features of their version. The caller has checked the bytes' hash."""
     columns = ["patient_id", *names, "outcome", "labelled_at"]
     return _read(content).select(columns).to_pandas().set_index("patient_id").rename_axis("id")
 
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
-    """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
+    """Write only the rows' ids, in order: a fifth of a byte each if the database drew them."""
     return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **OF_IDS)
 
 
@@ -215,8 +215,8 @@ def ids_from_parquet(content: bytes) -> Int64Array:
 
 
 def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
-    """Take the rows with these ids out of a snapshot, or, with `OF_IDS`, out of a list of ids; return what is left and
-    how many rows those are, None where none has one."""
+    """Remove the rows with these ids from a snapshot or, with `OF_IDS`, from a list of ids; return the content that is
+    left and its number of rows, None if no row has such an id."""
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():

@@ -1,5 +1,5 @@
-"""Figures that the service is watched by: what its tables say of runs and verdicts, true after any restart, and what
-the nights have counted of their rows."""
+"""Figures for monitoring: those that the tables hold of runs and verdicts, correct after any restart, and those that
+each night counted over its rows."""
 
 import secrets
 from collections import Counter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pima.core.drift import Tally
 
 
-# ---- What became of runs and verdicts.
+# ---- The results of runs, and verdicts.
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class LastEnd:
 
 
 def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
-    """How the last run of a job ended that did the work or gave it up: not stopped, nor to be tried again.
+    """How the last run of a job ended that succeeded or finally failed: not stopped, nor to be tried again.
 
-    What a person tried by hand and did not get done is that person's business; a success counts, whoever had it.
+    A failure counts only if a scheduler started the run; a success counts in any case.
     """
-    # By the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
+    # By the last heartbeat: a crash is noticed later, maybe after another run's success.
     statement = text(f"""
         SELECT status, error_code, heartbeat_at FROM runs
         WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status = '{Status.SUCCEEDED}'
@@ -51,13 +51,13 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
-    # A walk over all runs, a few more each day.
+    # Scans all runs, a few more each day.
     statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many runs of each job have ended, by status, those that were removed since among them."""
+    """How many runs of each job have ended, by status, including runs that were removed since."""
     rows = connection.execute(
         text(f"""
             SELECT job, status, sum(number) FROM (
@@ -71,7 +71,7 @@ def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
 
 def last_durations(connection: Connection) -> dict[str, float]:
     """How many seconds each job's last finished run took."""
-    # Notes of missed and skipped ticks are no runs.
+    # Rows of missed and skipped ticks are not runs.
     statement = text(f"""
         SELECT job, started_at, finished_at FROM runs WHERE id IN (
             SELECT max(id) FROM runs
@@ -83,8 +83,7 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
-    """Count what became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed,
-    too."""
+    """Count the results of all rows that scoring has ever taken, from its runs' counts, removed runs included."""
     there = f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
     removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
     gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
@@ -93,17 +92,18 @@ def rows_by_result(connection: Connection) -> dict[str, int]:
 
 
 def last_verdict(connection: Connection) -> str | None:
-    """The explanation of the newest retraining that came to a verdict; None before the first."""
-    # The newest of a run a week; dry runs decide nothing.
+    """The explanation of the newest retraining that reached a verdict; None before the first."""
+    # There is about one run a week; dry runs decide nothing.
     newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
     counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
     return None if counts is None else counts.get("explanation")
 
 
 def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
-    """The newest of the gate's, newest first, each in brief; a person's moves have no challenger."""
+    """The gate's newest verdicts in brief, newest first."""
     moves = promotions.c
     columns = (moves.challenger, moves.from_version.label("against"), moves.decided_at, moves.verdict, moves.reason)
+    # A person's moves have no challenger.
     statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
     return [dict(row._mapping) for row in connection.execute(statement)]
 
@@ -119,7 +119,7 @@ class MoveLine:
     from_version: int | None
     to_version: int | None
     champion_sequence: int
-    """Of the champion that it was decided against."""
+    """The sequence number of the champion that it was decided against."""
     decided_at: datetime
 
 
@@ -127,33 +127,33 @@ _MOVE = fields_of(MoveLine, promotions)
 
 
 def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
-    """Decisions of the gate and of people since then, oldest first."""
+    """Decisions of the gate and of people since a moment, oldest first."""
     rows = connection.execute(select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id))
     return [MoveLine(*row) for row in rows]
 
 
 def newest_verdict(connection: Connection) -> MoveLine | None:
-    """The gate's last; a person's moves have no challenger."""
+    """The gate's last verdict; a person's moves have no challenger."""
     statement = select(*_MOVE).where(promotions.c.challenger.is_not(None)).order_by(promotions.c.id.desc()).limit(1)
     row = connection.execute(statement).first()
     return None if row is None else MoveLine(*row)
 
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:
-    """When a scheduler last said that it lives; None where none ever has."""
+    """When a scheduler last wrote its heartbeat; None if none ever has."""
     return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
 
 
 def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
-    """Since when each job has had its present schedule."""
+    """Since when each job has had its current schedule."""
     rows = connection.execute(select(schedules.c.job, schedules.c.first_seen_at))
     return {row[0]: row[1] for row in rows}
 
 
-# ---- Tallies: what each run of scoring counted, and which of its figures were beyond their limits.
+# ---- Tallies: the counts of each run of scoring, and which of its figures were beyond their limits.
 
 _TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
-"""Of a nightly job a few are asked for; of one that runs every few minutes with few rows, many."""
+"""A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class KeptTally:
 
     tally: "Tally"
     beyond: tuple[str, ...] | None
-    """The figures that were beyond their limits in the night as that run saw it; None where its rows were too few."""
+    """The figures that were beyond their limits in the night as that run saw it; None if it had too few rows."""
     recorded_at: datetime
 
 
@@ -174,23 +174,23 @@ def keep_tally(
     beyond: Sequence[str] | None = None,
     is_part: bool = False,
 ) -> None:
-    """Keep the tally of a run that ends, or, as a part, of one of several processes that share it."""
-    # They may be on several machines, so a part's number is drawn.
+    """Store the tally of a run at its end, or, as a part, that of one of several processes that share the run."""
+    # The processes may be on several machines, so a part's number is random.
     part = 1 + secrets.randbits(62) if is_part else 0
     document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
     connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
 
 
 def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
-    """Read the tallies that the processes have left which share a run."""
+    """Read the tallies of the processes that share a run."""
     found = connection.execute(select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id))
     return [_kept(document, moment).tally for document, moment in found]
 
 
 def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
-    """Read the tallies of all of a version's runs but this one, newest first, as many as are asked for."""
+    """Read the tallies of a version's runs except one, newest first; the caller stops when it has enough."""
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
-    # Of a run that several processes shared the parts come behind what knows of all of them.
+    # If several processes shared a run, their parts come after the tally of the whole run.
     newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
     with connection.execute(newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}) as found:
         for document, moment in found:
@@ -198,7 +198,7 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
 
 
 def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:
-    """Read the tallies of all runs of the last so many days, each with its version, in no order."""
+    """Read the tallies of all runs of the last days, each with its version, in no order."""
     since = clock(connection) - timedelta(days=days)
     columns = (tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
     for version, document, moment in connection.execute(select(*columns).where(tallies.c.recorded_at > since)):
@@ -206,19 +206,19 @@ def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, Kept
 
 
 def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
-    from pima.core.drift import Tally  # with numpy, which an empty night does not need
+    from pima.core.drift import Tally  # imports numpy, which an empty night does not need
 
     beyond = document.pop("beyond")
     return KeptTally(msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment)
 
 
-# ---- The figures of the runs: a row a run, feature and figure.
+# ---- The figures of the runs: a row for each run, feature and figure.
 
 _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
 
 
 def keep_figures(connection: Connection, run_id: int, version: int, figures: Iterable[Watched]) -> None:
-    """Keep the figures of a run that ends, and of the version that it is about."""
+    """Store the figures of a run at its end, with the version that they are about."""
     of_run = {"run_id": run_id, "model_version": version}
     rows = [of_run | {name: getattr(each, name) for name in _FIELDS} for each in figures]
     if rows:
@@ -226,20 +226,20 @@ def keep_figures(connection: Connection, run_id: int, version: int, figures: Ite
 
 
 _SLACK = timedelta(hours=1)
-"""A run of the same time of day may have begun a little later."""
+"""A run at the same time of day may have begun a little later."""
 _DAY = timedelta(days=1)
 _DAYS = 7 * (WEEKS + LAST_NIGHTS)
 
 
 def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
-    """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is the 24 hours to an
-    hour behind this time of day. One in which no run succeeded may have left rows waiting, so it is not among them."""
+    """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is the 24 hours until an
+    hour after this time of day. A night without a successful run is left out, since rows may have kept waiting."""
     end = now + _SLACK
-    # What a run took before it failed counts where another succeeded, which took only the rest.
+    # The rows of a failed run count if another run of the night succeeded, since that one took only the rest.
     statement = text(f"""
         SELECT started_at, status, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since AND started_at <= :until""")
-    # Runs from when a clock was ahead would be tonight's for as long as it was.
+    # The upper bound leaves out runs from a time when the clock was ahead; they would count as tonight's.
     since, until = bindparam("since", end - _DAYS * _DAY, Timestamp()), bindparam("until", end, Timestamp())
     bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
     taken: Counter[int] = Counter()
@@ -271,9 +271,9 @@ class KeptFigure:
 
 
 def newest_figures(connection: Connection) -> list[KeptFigure]:
-    """The newest volumes, the newest figures of a night that had rows, and the newest of what came true."""
-    # Figures that every run of scoring leaves, every one that took rows, and every retraining. Backwards over the key:
-    # the next such row is a night or a week away.
+    """The newest volumes, the newest figures of a night that had rows, and the newest realised figures."""
+    # One figure that every run of scoring leaves, one of every run that took rows, one of every retraining. Read
+    # backwards by the key: the next such row is a night or a week away.
     newest = select(monitoring.c.run_id).order_by(monitoring.c.run_id.desc()).limit(1)
     each_run, *others = (
         connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
@@ -285,24 +285,24 @@ def newest_figures(connection: Connection) -> list[KeptFigure]:
     return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]
 
 
-# ---- Rows without a prediction, as the tables tell of them, and the figures that each run of scoring leaves.
+# ---- Rows without a prediction, from the tables, and the figures of them that each run of scoring leaves.
 
 UNPREDICTED = "unpredicted"
-"""Of a run's counts, under which its figures stand."""
+"""The key of a run's counts that holds these figures."""
 _RUNS_LOOKED_AT = 20
-"""Back from the newest: as many may be at work at once, or end without figures."""
+"""How many runs to read back from the newest: that many may run at once, or end without figures."""
 _PULLS_LOOKED_AT = 1_000
-"""Back from the newest, where a source was never pulled."""
+"""How many pulls to read back from the newest, for a source that was never pulled."""
 
 
 def newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures that the last run of scoring left; None where none of the last runs has left any."""
+    """The figures that the last run of scoring left; None if no recent run left any."""
     found = _newest_of_runs(connection)
     return None if found is None else found[1]
 
 
 def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures of the last run, held until the transaction ends against others that are about to leave theirs."""
+    """The figures of the last run, with its row locked until the transaction ends: other runs wait to leave theirs."""
     locked = None
     while (found := _newest_of_runs(connection)) is not None and found[0] != locked:
         locked = connection.scalar(select(runs.c.id).where(runs.c.id == found[0]).with_for_update())
@@ -310,8 +310,7 @@ def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
 
 
 def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
-    """The newest figures with their run's id. Backwards over the key, as far as any run without figures could come
-    after."""
+    """The newest figures with their run's id, read backwards by the key past runs that may have left none."""
     statement = select(runs.c.id, runs.c.counts).where(runs.c.job == "score", IS_REAL, runs.c.finished_at.is_not(None))
     rows = connection.execute(statement.order_by(runs.c.id.desc()).limit(_RUNS_LOOKED_AT))
     found = [(row.id, figures) for row in rows if (figures := unpredicted_of(row.counts)) is not None]
@@ -319,19 +318,19 @@ def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
 
 
 def unpredicted_of(counts: Mapping[str, Any]) -> Unpredicted | None:
-    """The figures in a run's counts; None where it left none."""
+    """The figures in a run's counts; None if it left none."""
     return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
 
 
 def rejected_by_pulls(counts: Mapping[str, Any]) -> int:
-    """How many rows without an outcome the pulls before a run have rejected, and those before it had not."""
+    """How many rows without an outcome the pulls before a run rejected that earlier pulls had not."""
     found = unpredicted_of(counts)
     return 0 if found is None else found.rejected_by_pulls
 
 
 def counts_since(connection: Connection, after: int, run_id: int) -> tuple[int, int, int]:
-    """Count over this run and those behind `after` that have ended: the rows of new versions that they predicted,
-    the rows that they rejected, and the highest id among them."""
+    """Count over this run and the runs with ids above `after` that have ended: the new row versions that they
+    predicted, the rows that they rejected, and the highest id among these runs."""
     row = connection.execute(
         text(f"""
             SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0),
@@ -349,14 +348,14 @@ def versions_drawn(connection: Connection) -> int:
 
 
 def highest_id(connection: Connection) -> int:
-    """The highest id of all patient rows; 0 where there are none."""
+    """The highest id of all patient rows; 0 if there are none."""
     return int(connection.scalar(text("SELECT max(patient_id) FROM patient_versions")) or 0)
 
 
 def rejected_and_standing(connection: Connection, run_id: int, version: int) -> Counter[Why]:
-    """Count what the runs behind this one have rejected of row versions above this one, where the row has it and no
-    outcome yet."""
-    # A walk over the rejections: to be asked only where there may be many.
+    """Count the rejections by runs after `run_id` of row versions above `version` that are still current and have no
+    outcome."""
+    # Scans the rejections: call it only if there may be many.
     rows = connection.execute(
         text("""
             SELECT r.reason, r.field, count(*) FROM rejections r
@@ -380,11 +379,11 @@ _WAITING_ABOVE = "SELECT count(*) FROM scoring_queue WHERE patient_id > :above"
 
 
 def never_queued(connection: Connection, above: int, highest: int, claimed: int | None) -> int:
-    """Count the rows without an outcome and with an id above this one that have neither prediction, rejection nor queue
-    entry. `claimed` is how many rows of such ids the run has taken that asks; None where others took some, too.
+    """Count the rows with an id above `above` and no outcome that have no prediction, rejection or queue entry.
+    `claimed` is how many such ids the calling run has taken; None if other runs took some, too.
 
-    To look at each of a million rows takes a third of the time that it takes to score them, so it is done only where
-    there may be any: not where the run's rows and those that wait are all that there are.
+    Looking at each of a million rows takes a third of the time that it takes to score them. So it is done only if
+    there may be such rows: not if the run's rows and the waiting ones are all there are.
     """
     if highest <= above or highest - above == claimed:
         return 0
@@ -399,8 +398,7 @@ def never_queued(connection: Connection, above: int, highest: int, claimed: int 
 
 
 def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Sequence[str]) -> list[Pulled]:
-    """The pulls of these sources that brought all they were to bring, oldest first, those up to the counted ones
-    left out."""
+    """The complete pulls of these sources, oldest first; for each source only those after the run in `counted`."""
     if not sources:
         return []
     statement = text(f"""

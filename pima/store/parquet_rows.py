@@ -1,4 +1,4 @@
-"""Rows of tables as Parquet with typed columns."""
+"""Table rows written as Parquet with typed columns."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,14 @@ _TYPES = {Real: pa.float64(), Boolean: pa.bool_(), Timestamp: pa.timestamp("us",
 
 
 def write_parquet(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]) -> None:
-    """Write a row group for each block."""
+    """Write each block as a row group."""
     with pq.ParquetWriter(file, _schema(columns), compression="zstd") as writer:
         for block in blocks:
             writer.write_table(as_table(columns, block))
 
 
 def as_table(columns: Sequence[ColumnElement[Any]], rows: Sequence[Any]) -> pa.Table:
-    """Make a table of one row or more; documents become JSON texts."""
+    """Make an Arrow table of at least one row; documents become JSON text."""
     cells = zip(columns, zip(*rows, strict=True), strict=True)
     return pa.table([_cells(column, values) for column, values in cells], schema=_schema(columns))
 

@@ -35,13 +35,13 @@ class Rejections:
     """The column that broke the rule."""
 
 
-# A version that this model has predicted before (after a rescore and a rollback, say) is left as it is.
+# A version that this model has predicted before (after a rescore and a rollback, for example) keeps its prediction.
 INSERT_PREDICTIONS = """
     INSERT INTO predictions
         (patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold)
     {rows}
     ON CONFLICT (patient_id, patient_version, model_version) DO NOTHING"""
-# A version rejected before is judged again only after `requeue`; the newer judgement stands.
+# A version rejected before is judged again only after `requeue`; the newer rejection replaces it.
 INSERT_REJECTIONS = """
     INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
     {rows}
@@ -50,16 +50,15 @@ INSERT_REJECTIONS = """
         rejected_at = EXCLUDED.rejected_at"""
 
 
-# ---- A version of a row that is used twice.
+# ---- A row version that is used twice.
 
 _SHOWN = 20
-# The same row gives the same probability, but for what two processors' arithmetic or two batch sizes differ by: that is
-# below a millionth.
+# The same row gives the same probability on any processor and with any batch size, up to less than a millionth.
 _SAME_PROBABILITY = 1e-4
 
 
 def require_same_rows(connection: Connection, predictions: Predictions, model_version: int, run_id: int) -> None:
-    """Raises VersionUsedTwice where this model has predicted a version before, and predicts something else now."""
+    """Raises VersionUsedTwice if this model predicted one of these versions before with another probability."""
     ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
     made = dict(zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True))
     earlier = """

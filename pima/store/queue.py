@@ -1,9 +1,9 @@
-"""The scoring queue: a batch of it, what waits, putting back what fell out, and the counter of row versions.
+"""The scoring queue: a batch, the waiting rows, putting lost rows back, and the counter of row versions.
 
-How a batch is claimed differs by database, and stands in the `scoring.py` of each.
+Each database claims a batch in its own way, in its own `scoring.py`.
 
-A claim reads rows and deletes them; the caller writes what became of them in the same transaction. A process that dies
-anywhere rolls back, and the rows wait again.
+A claim reads rows and deletes them; the caller writes their results in the same transaction. If the process dies at
+any point, the transaction rolls back and the rows wait again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +33,14 @@ class Batch:
     patient_versions: Int64Array
     """(n,)"""
     measurements: "Measurements"
-    """n rows of the features that were asked for"""
+    """n rows of the requested features"""
 
     def __len__(self) -> int:
         return len(self.patient_ids)
 
     @property
     def last(self) -> int:
-        """The highest patient id; there is one."""
+        """The highest patient id of a batch that is not empty."""
         return int(self.patient_ids[-1])
 
 
@@ -56,19 +56,19 @@ _LARGEST_VALUE_BYTES = 900_000_000
 
 
 def largest_batch(features: int) -> int:
-    """Rows. On PostgreSQL a batch comes as one value of at most 1 GB, of eight bytes for each number of a row."""
+    """The most rows of a batch: PostgreSQL returns it as one value of at most 1 GB, with 8 bytes for each number."""
     return _LARGEST_VALUE_BYTES // (8 * (2 + features))
 
 
 def is_empty(connection: Connection) -> bool:
     """Whether nothing waits."""
-    # One index look-up, however long the queue.
+    # One index look-up, however long the queue is.
     return connection.execute(select(scoring_queue.c.patient_id).limit(1)).first() is None
 
 
 def waiting(connection: Connection) -> Waiting:
-    """How many rows wait and since when the oldest does."""
-    # Reads the whole queue; for people's eyes, not for the scorer's loop.
+    """How many rows wait, and since when the oldest has waited."""
+    # Reads the whole queue: for reports, not for the scoring loop.
     rows, oldest = connection.execute(select(func.count(), func.min(scoring_queue.c.enqueued_at))).one()
     return Waiting(rows, oldest)
 
@@ -86,9 +86,9 @@ _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
 
 
 def requeue_lost(connection: Connection) -> int:
-    """Queue the unlabelled versions that have neither prediction, rejection nor queue entry; how many.
+    """Queue the unlabelled versions that have no prediction, rejection or queue entry; return how many.
 
-    Rows that were written while the triggers were away are such.
+    Rows written while the triggers were disabled are such.
     """
     lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
     few = database_of(connection).find_ids_in_parallel(connection, f"{_CURRENT} AND {lost}")
@@ -98,12 +98,12 @@ def requeue_lost(connection: Connection) -> int:
 
 
 def requeue_stale(connection: Connection) -> int:
-    """Queue the unlabelled versions that today's champion has not predicted; how many."""
+    """Queue the unlabelled versions that today's champion has not predicted; return how many."""
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
 def rejected(connection: Connection) -> list[int]:
-    """The ids of the unlabelled rows that were rejected as they are, whichever champion did it."""
+    """The ids of the unlabelled rows whose current version was rejected, under any champion."""
     of_the_version = "p.id = r.patient_id AND p.version = r.patient_version"
     return list(
         connection.scalars(text(f"SELECT p.id FROM rejections r JOIN patients p ON {of_the_version} WHERE {_CURRENT}"))
@@ -114,16 +114,16 @@ _REJECTED = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
 
 
 def count_rejected(connection: Connection, ids: Sequence[int]) -> int:
-    """How many `requeue_rejected` would queue, of these ids."""
+    """How many of these ids `requeue_rejected` would queue."""
     counted = f"SELECT count(*) FROM patients p WHERE {_CURRENT} AND {_REJECTED}"
     return sum(connection.execute(text(f"{counted} AND p.id IN ({part})")).scalar_one() for part in id_lists(ids))
 
 
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
-    """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
-    back; how many."""
+    """Queue the current versions that were rejected, only for `ids` if given, and delete their rejections; return how
+    many."""
     queued = _enqueue(connection, _REJECTED) if ids is None else _enqueue_some(connection, _REJECTED, ids)
-    # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
+    # A version ends as a prediction or as a rejection, never both, so the old rejection goes before the new attempt.
     connection.execute(
         text("""
             DELETE FROM rejections WHERE EXISTS (
@@ -138,7 +138,7 @@ def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) ->
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    """Queue rows in key order. An entry replaces an older version that still waits, and gives way to a newer one."""
+    """Queue rows in key order. An entry replaces an older version that still waits, but not a newer one."""
     columns = newest_declaration(connection).columns
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
@@ -154,18 +154,17 @@ _IDS_A_STATEMENT = 5_000
 
 
 def id_lists(ids: Sequence[int]) -> Iterator[str]:
-    """Give the lists that stand in the parentheses of IN, so many ids at a time: a statement of all could be too
-    long to parse."""
+    """Split ids into lists for SQL's IN (...): a single statement with all of them could be too long to parse."""
     for start in range(0, len(ids), _IDS_A_STATEMENT):
         yield ", ".join(map(str, ids[start : start + _IDS_A_STATEMENT]))
 
 
 # ---- The counter of row versions.
 
-# A pair (id, version) stands for one state of a patient's row, and so a prediction of it for that row. A counter that
-# was set back, by hand or by a restore without it, gives a row that is deleted and inserted again the version of
-# another.
-# No index goes by versions alone, and these are read before each scoring: the rows at the end of each key tell.
+# A pair (id, version) identifies one state of a patient's row, and a prediction belongs to that state. If the counter
+# was set back, by hand or by a restore without it, a row that is deleted and inserted again may get a version that it
+# had before.
+# No index is by version alone, and this check runs before each scoring: it looks only at the last rows of each key.
 _NEWEST = 100
 _KEYS = {
     "scoring_queue": "patient_id",
@@ -180,8 +179,8 @@ _HIGHEST = " UNION ALL ".join(
 
 
 def require_counter_above_them(connection: Connection) -> None:
-    """Raises VersionCounterBehind where the counter is below versions that were drawn from it."""
-    # In one statement: on PostgreSQL rows that are seen have drawn before it, and the sequence is read as it is now.
+    """Raises VersionCounterBehind if the counter is below versions that were drawn from it."""
+    # In one statement: on PostgreSQL its visible rows drew their versions before it reads the sequence.
     drawn, highest = connection.execute(
         text(f"""
             SELECT coalesce(({database_of(connection).last_version}), 0), coalesce(max(version), 0)

@@ -1,6 +1,6 @@
 """The registry: what is declared, who is held out, model versions, the champion's pointer, and the ledger of decisions.
 
-Whoever moves the pointer locks its row first and compares the sequence number that the decision was made against.
+To move the pointer, lock its row first and compare the sequence number that the decision was made against.
 """
 
 from dataclasses import dataclass
@@ -23,60 +23,60 @@ from pima.store.tables import (
     promotions,
 )
 
-# ---- Declarations. The tables are made from the first one, and changed by a command; a configuration that says
-# otherwise is an error, since its rows would be judged by rules that the database's models never saw.
+# ---- Declarations. The first one makes the tables, and a command changes them. A configuration that differs is an
+# error, since its rows would be judged by rules that the database's models never saw.
 
 
 def newest_declaration(connection: Connection) -> Declaration:
-    """The declaration that counts."""
+    """The declaration in force."""
     statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
     return as_declaration(first_row(connection, statement, "declarations")[0])
 
 
 def newest_number(connection: Connection) -> int:
-    """The number of the declaration that counts; 0 in a schema that is being made."""
+    """The number of the declaration in force; 0 in a schema that is being made."""
     return connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
 
 
 def as_declaration(stored: Any) -> Declaration:
-    """Read a declaration from what its column has."""
+    """Read a declaration from its stored form."""
     return msgspec.convert(stored, Declaration, str_keys=True)
 
 
 def as_features(stored: Any) -> Features:
-    """Read the features that a model version was fitted on from what its column has."""
+    """Read the features that a model version was fitted on from their stored form."""
     return msgspec.convert(stored, Features, str_keys=True)
 
 
 def as_stored(declared: Declaration | Features) -> Any:
-    """Make what the columns take."""
+    """Convert to the stored form."""
     stored = msgspec.to_builtins(declared, str_keys=True)
     features = stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
     for feature in features:
-        # A key that earlier releases don't know stands there only where it says something.
+        # A key that earlier releases don't know is stored only if it has a value.
         if not feature["bands"]:
             del feature["bands"]
     return stored
 
 
 def require_declared(configured: Declaration, stored: Declaration) -> None:
-    """Raises DeclarationDiffers where the settings say otherwise than the database."""
+    """Raises DeclarationDiffers if the settings declare something other than the database does."""
     what = first_difference(configured, stored)
     if what is not None:
         raise DeclarationDiffers(what=what)
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged where other features count by now than those that a command reads its rows by.
+    """Raises DeclarationChanged if the features in force are no longer those that a command reads its rows by.
 
-    Asked behind `only_one_load`: whoever changes them waits for the loads that there are, and later ones see it.
+    Call it after `wait_for_other_loads`: a change of features waits for running loads, and later loads see it.
     """
     if newest_declaration(connection).features != known:
         raise DeclarationChanged()
 
 
 def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
-    """Add a declaration that counts from now on; the caller keeps other migrations out, so numbers don't race."""
+    """Add a declaration that is in force from now on; the caller keeps other migrations out, so numbers don't race."""
     values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
 
@@ -86,7 +86,7 @@ def record_declaration(connection: Connection, declaration: Declaration, decided
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The pointer as it was read."""
+    """The champion's pointer, as it was read."""
 
     model_version: int | None
     """None before the first promotion."""
@@ -97,19 +97,19 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class StoredArtifact:
-    """Bytes with the hash that was written beside them."""
+    """Stored bytes, with the hash that was stored with them."""
 
     content: bytes | None
-    """None where they were pruned or lost."""
+    """None if they were pruned or lost."""
     sha256: str
     threshold: float
     features: Features
-    """Of a row as it takes them, as they were declared when it was fitted."""
+    """The features of a row in the model's order, as declared when it was fitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A challenger as it goes into the registry; each field is the column of its name."""
+    """A challenger to store in the registry; each field is the column of its name."""
 
     run_id: int
     keras_artifact: bytes
@@ -122,7 +122,7 @@ class NewVersion:
     libraries: dict[str, str]
     data_fingerprint: str
     settings_fingerprint: str
-    """Over the settings of the fit."""
+    """Covers the settings of the fit."""
     training_rows: int
     holdout_rows: int
     rows_left_out: dict[str, int]
@@ -130,11 +130,11 @@ class NewVersion:
     last_labelled_at: datetime
     metrics: dict[str, Any]
     features: Any
-    """What it was fitted on, as `as_stored` gives it."""
+    """The features it was fitted on, in the form of `as_stored`."""
     training_ids: bytes
-    """Of the rows that it learned from; Parquet."""
+    """The ids of the rows that it learned from; Parquet."""
     reference: Any
-    """How those rows are distributed, as JSON."""
+    """The distribution of those rows, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +153,31 @@ class Move:
     decided_by: str
     data_fingerprint: str | None = None
     settings_fingerprint: str | None = None
-    """Over the settings of the fit and of the gate."""
+    """Covers the settings of the fit and of the gate."""
     test_set_fingerprint: str | None = None
     evidence: dict[str, Any] | None = None
 
 
 _LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
-"""A decision without its evidence, which is a hundred times as long."""
+"""A decision's columns without the evidence, which is a hundred times as long."""
 _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
 
 
 def read_champion(connection: Connection) -> Champion:
-    """The pointer, without a lock. Raises SchemaDiffers where it leads nowhere."""
+    """Read the champion's pointer without a lock. Raises SchemaDiffers if its version does not exist."""
     return _champion(connection, _POINTER)
 
 
 def lock_champion(connection: Connection) -> Champion:
-    """The pointer, held against every other change until the transaction ends. Raises SchemaDiffers likewise."""
+    """Read the pointer and lock it until the transaction ends. Raises SchemaDiffers if its version does not exist."""
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
     return _champion(connection, _POINTER.with_for_update())
 
 
 def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Champion:
     row = first_row(connection, statement, "champion")
-    # Who restores with triggers disabled, or with SQLite's own tool, asks no constraint. It is another statement, since
-    # the one that has waited for the lock does not see a version that came meanwhile.
+    # A restore with triggers disabled, or by SQLite's own tool, checks no constraint. This is a second statement, since
+    # the one that waited for the lock does not see a version that was added meanwhile.
     there = select(func.count()).where(model_versions.c.number == row.model_version)
     if row.model_version is not None and not connection.scalar(there):
         raise SchemaDiffers(what=f"champion names version {row.model_version}, which model_versions does not have")
@@ -186,7 +186,7 @@ def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Ch
 
 def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
     """Move the pointer or its pin; the caller holds the lock."""
-    # Every change counts, so that a decision made against an older state is seen to be late.
+    # Every change adds one, so that a decision made against an older state is recognised.
     values = {"model_version": model_version, "pinned": int(pinned), "sequence": champion.c.sequence + 1}
     connection.execute(update(champion).values(**values))
 
@@ -205,18 +205,18 @@ def record_move(connection: Connection, move: Move) -> None:
 
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
-    """The compiled form of a version, unchecked; None where there is no such version."""
-    # These columns alone: a scorer's role may read no other.
+    """The compiled form of a version, its hash not checked; None if there is no such version."""
+    # Only these columns: a scorer's role may read no others.
     return _artifact(connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256)
 
 
 def features_of(connection: Connection, number: int) -> Features:
-    """The features that a version was fitted on, in its order, as they were declared then."""
+    """The features that a version was fitted on, in the model's order, as declared then."""
     return as_features(_of_version(connection, number, model_versions.c.features))
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
-    """The Keras form of a version, unchecked; None where there is no such version."""
+    """The Keras form of a version, its hash not checked; None if there is no such version."""
     return _artifact(connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256)
 
 
@@ -227,13 +227,13 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 
 
 def training_ids(connection: Connection, number: int) -> bytes | None:
-    """The ids of the rows that a version learned from; None where there is no such version."""
+    """The ids of the rows that a version learned from; None if there is no such version."""
     found: bytes | None = _of_version(connection, number, model_versions.c.training_ids)
     return found
 
 
 def reference(connection: Connection, number: int) -> dict[str, Any] | None:
-    """How the rows are distributed that a version learned from; None where there is no such version."""
+    """The distribution of the rows that a version learned from; None if there is no such version."""
     found: dict[str, Any] | None = _of_version(connection, number, model_versions.c.reference)
     return found
 
@@ -243,13 +243,13 @@ def _of_version(connection: Connection, number: int, column: Column[Any]) -> Any
 
 
 def version_before(connection: Connection, number: int) -> int | None:
-    """The version that the champion `number` replaced; None where it was the first.
+    """The version that the champion `number` replaced; None if it was the first.
 
     The ledger is replayed: each rollback undoes one promotion, so two in a row go back two versions, and the last one
     ends at the first champion.
     """
     moves = ("promoted", "promoted_by_hand", "rolled_back")
-    # All of them: a row a week at most.
+    # The whole ledger: at most about a row a week.
     statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
     standing: list[Any] = []
     for move in connection.execute(statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)):
@@ -267,7 +267,7 @@ def version_before(connection: Connection, number: int) -> int | None:
 def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
 ) -> Row[Any] | None:
-    """The verdict that these data and settings got against this champion; None where they were never judged."""
+    """The verdict on these data and settings against this champion; None if they were never judged."""
     # A person's moves carry no fingerprints.
     statement = (
         select(*_LEDGER)
@@ -283,7 +283,7 @@ def recorded_verdict(
 
 
 def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fingerprint: str) -> bool:
-    """Whether a person moved the champion away from a version that came from these very data and settings."""
+    """Whether a person moved the champion away from a version fitted from exactly these data and settings."""
     statement = text("""
         SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
         WHERE p.verdict IN ('rolled_back', 'promoted_by_hand') AND p.from_version <> p.to_version
@@ -315,14 +315,14 @@ class VersionSummary:
     keras_sha256: str
     compiled_sha256: str
     features: Any
-    """What it was fitted on; `as_features` reads it."""
+    """The features it was fitted on; `as_features` reads them."""
 
 
 _SUMMARY = fields_of(VersionSummary, model_versions)
 
 
 def numbers(connection: Connection) -> list[int]:
-    """Numbers of all versions, oldest first."""
+    """The numbers of all versions, oldest first."""
     return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
 
 
@@ -333,13 +333,13 @@ def list_versions(connection: Connection) -> list[VersionSummary]:
 
 
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
-    """One version; None where there is none."""
+    """One version; None if there is none."""
     row = connection.execute(select(*_SUMMARY).where(model_versions.c.number == number)).first()
     return None if row is None else VersionSummary(**row._mapping)
 
 
 def list_moves(connection: Connection, version: int | None = None) -> list[dict[str, Any]]:
-    """The ledger, newest first; of one version only, where it is named."""
+    """The ledger, newest first; only the moves of `version` if given."""
     # The whole ledger, which grows by one row a week.
     statement = select(*_LEDGER).order_by(promotions.c.id.desc())
     if version is not None:
@@ -349,7 +349,7 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """The evidence beside the verdict on a version; None where there is none."""
+    """The evidence beside the verdict on a version; None if there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
@@ -360,20 +360,20 @@ def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | N
 
 @dataclass(frozen=True, slots=True)
 class HoldoutRule:
-    """The rule of the holdout: everybody whose salted hash lies within the share."""
+    """The rule of the holdout: everyone whose salted hash lies within the share."""
 
     salt: str
     share: float
 
 
 def holdout_rule(connection: Connection) -> HoldoutRule:
-    """The database's own rule. Raises SchemaDiffers where the row is gone."""
+    """The database's own rule. Raises SchemaDiffers if its row is gone."""
     columns = installation.c.holdout_salt, installation.c.holdout_share
     return HoldoutRule(*first_row(connection, select(*columns), "installation"))
 
 
 def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
-    """Raises WrongConfiguration where the settings name another salt or share than the database was made with."""
+    """Raises WrongConfiguration if the settings have another salt or share than the database was made with."""
     if settings.salt and settings.salt != kept.salt:
         what = "holdout.salt differs from the salt that this database was made with"
         expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"

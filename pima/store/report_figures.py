@@ -1,4 +1,4 @@
-"""What a report reads besides what status shows: what came true week by week, the nights, the rejections by reason."""
+"""Figures of a report that status does not show: predictions with outcomes, nights, and rejections by reason."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from pima.store.tables import IS_LABELLED, NEWEST_FIRST, fields_of, runs
 
 @dataclass(frozen=True, slots=True)
 class CameTrue:
-    """An outcome, beside the last prediction that was made before it came."""
+    """An outcome, with the last prediction that was made before it came."""
 
     labelled_at: datetime
     outcome: int
@@ -22,9 +22,9 @@ class CameTrue:
     threshold: float
     scored_at: datetime
     run_is_there: bool
-    """Whether the run that made the prediction is on record still, and what it counted."""
+    """Whether the run that made the prediction is still on record, with its counts."""
     has_tally: bool
-    """Whether that run came to its end and left what it tallied."""
+    """Whether that run ended and left its tally."""
 
 
 # The newest outcomes, each with the last prediction that was made before it came.
@@ -54,7 +54,7 @@ def came_true(connection: Connection, newest: int) -> list[CameTrue]:
 
 
 def none_is_left_out_since(connection: Connection, newest: int) -> datetime | None:
-    """Outcomes that came later than this are all among the `newest`; None where there are no others."""
+    """The moment after which all outcomes are among the `newest`; None if there are no other outcomes."""
     statement = text(f"""
         SELECT labelled_at FROM patients WHERE {IS_LABELLED} ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
     found: datetime | None = connection.scalar(statement.columns(labelled_at=Timestamp()), {"newest": newest})
@@ -62,7 +62,7 @@ def none_is_left_out_since(connection: Connection, newest: int) -> datetime | No
 
 
 def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datetime]]:
-    """How many predictions the runs of scoring have made with each version, and when the first of them began."""
+    """How many predictions scoring has made with each version, and when the first such run began."""
     statement = text(f"""
         SELECT model_version, coalesce(sum(CAST(counts ->> 'predicted' AS BIGINT)), 0), min(started_at) AS began
         FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL
@@ -72,7 +72,7 @@ def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datet
 
 
 def last_nights(connection: Connection, newest: int) -> list[Run]:
-    """The newest runs of scoring that were let run to an end, whatever end, newest first."""
+    """The newest runs of scoring that have ended in any way, newest first, without missed and skipped ticks."""
     ran = (runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
     statement = (
         select(*fields_of(Run, runs)).where(runs.c.job == "score", *ran).order_by(runs.c.id.desc()).limit(newest)
@@ -81,14 +81,14 @@ def last_nights(connection: Connection, newest: int) -> list[Run]:
 
 
 def rejections_by_reason(connection: Connection) -> dict[tuple[str, str], int]:
-    """Rows that scoring has rejected and nobody has taken back, by reason and column."""
+    """Rows that scoring has rejected and that were not queued again, by reason and column."""
     statement = text("SELECT reason, field, count(*) FROM rejections GROUP BY reason, field")
     return {(row[0], row[1]): int(row[2]) for row in connection.execute(statement)}
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictWithEvidence:
-    """Which models a verdict has evidence of."""
+    """A verdict with evidence, and the models that it compares."""
 
     challenger: int
     from_version: int | None
@@ -96,7 +96,7 @@ class VerdictWithEvidence:
 
 
 def verdicts_with_evidence(connection: Connection) -> list[VerdictWithEvidence]:
-    """All that have any, newest first; the evidence itself is left where it is."""
+    """All verdicts with evidence, newest first; the evidence itself is not read."""
     statement = text("""
         SELECT challenger, from_version, decided_at FROM promotions
         WHERE challenger IS NOT NULL AND evidence IS NOT NULL ORDER BY id DESC""")

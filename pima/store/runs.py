@@ -1,8 +1,7 @@
-"""Runs, leases and ticks: one row an execution of a job, who may do what must not be done twice at once, and what a
-scheduler knows of the ticks.
+"""Runs, leases and ticks: a row for each execution of a job, the exclusive right to do a job, and a scheduler's ticks.
 
-A lease is a row instead of an advisory lock, which leaks through connection pools and does not exist on SQLite. Its
-fence grows with every owner, so that one that lost its lease without noticing can be told from its successor.
+A lease is a row, not an advisory lock: those leak through connection pools and don't exist on SQLite. Its fence grows
+with every owner, which tells an owner that lost its lease without noticing from its successor.
 """
 
 from dataclasses import dataclass
@@ -18,17 +17,17 @@ from pima.store.engine import clock
 from pima.store.tables import fields_of, leases, runs, schedules
 
 DRY_RUN = "dry_run"
-"""The trigger of a run that was to write nothing but its own row, which counts in no figure of the service's."""
+"""The trigger of a dry run: it writes only its own row, and counts in none of the service's figures."""
 
 IS_REAL = runs.c.trigger != DRY_RUN
 
 ROW_RESULTS = ("predicted", "rejected", "already_scored")
 """The keys of scoring's `counts` that SQL sums."""
 SUMS_OF_ROWS = tuple(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
-"""How it does, one a key."""
+"""The SQL sums, one for each key."""
 
 JUDGED_BEFORE = "judged_before"
-"""The key of retraining's `counts` by which SQL knows the runs that came to a verdict of their own: false."""
+"""The key of retraining's `counts` that is false for runs that reached a verdict of their own."""
 
 
 class Status(StrEnum):
@@ -41,11 +40,11 @@ class Status(StrEnum):
     TRY_AGAIN_LATER = "try_again_later"
     INTERRUPTED = "interrupted"
     CRASHED = "crashed"
-    """Killed, or silent for so long that nobody can be working on it."""
+    """Killed, or without a heartbeat for so long that no process can be working on it."""
     MISSED = "missed"
-    """A tick at which nobody ran the job, and for which nobody will."""
+    """A tick at which the job did not run, and for which it will not run."""
     SKIPPED = "skipped"
-    """A tick that was let go, for the reason in error_code."""
+    """A tick that was skipped, for the reason in error_code."""
 
 
 ENDINGS = {
@@ -67,7 +66,7 @@ ENDINGS = {
     "nobody_was_there": "No scheduler was running when the job was due. Only the latest of such ticks is caught up.",
     "too_late": "The job was due several times between two looks at the clock, as when the machine slept. It ran once.",
 }
-"""How runs end that no error of the job ended: `runs.error_code`, or how it begins, and what is to be done."""
+"""Endings that are no error of the job: the `runs.error_code`, or its beginning, and what to do about it."""
 
 _STATUS_OF_EXIT_CODE = {
     DONE: Status.SUCCEEDED,
@@ -79,7 +78,7 @@ _STATUS_OF_EXIT_CODE = {
 
 
 def status_of_exit_code(exit_code: int) -> Status:
-    """The status that a job's exit code gives its run."""
+    """The status of a run by its job's exit code."""
     return _STATUS_OF_EXIT_CODE.get(exit_code, Status.FAILED)
 
 
@@ -101,35 +100,35 @@ class Run:
 def start_run(
     connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str, attempt: int = 1
 ) -> int | None:
-    """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
+    """Open a run and return its id; None if the tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
-    # The run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
+    # The row exists before any work, so that a run that dies is seen. Of two for one tick, the second gets no row.
     statement = insert_unless_tick_is_taken(connection).values(status=Status.RUNNING, counts={}, **row)
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
 
 def insert_unless_tick_is_taken(connection: Connection) -> Insert:
-    """An id that was given before is no taken tick, but an error."""
+    """Build the INSERT that does nothing if the tick has this attempt; an id in use is still an error."""
     return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
 
 
 def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:
-    """Counts so far and a heartbeat, in the transaction of the work that they count."""
+    """Write the counts so far and a heartbeat, in the transaction of the work that they count."""
     values = {"counts": counts, "model_version": model_version, "heartbeat_at": database_now()}
-    # Only this run's own process writes here.
+    # Only this run's own process writes this row.
     connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 
 def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
-    """The counts of a run that several processes write to, held against the others until the transaction ends; None
-    where the run is over."""
-    # Every batch of a shared run comes by here, at its end: whoever waits, waits for another's commit.
+    """Lock the row of a run that several processes share until the transaction ends, and return its counts; None if the
+    run is over."""
+    # Every batch of a shared run calls this at its end, so a wait lasts no longer than another process's commit.
     statement = select(runs.c.counts).where(runs.c.id == run_id, runs.c.status == Status.RUNNING).with_for_update()
     return connection.execute(statement).scalar()
 
 
 def is_open(connection: Connection, run_id: int) -> bool:
-    """Whether there is such a run, and it is not over."""
+    """Whether the run exists and is not over."""
     return _any(connection, runs.c.id == run_id, runs.c.status == Status.RUNNING)
 
 
@@ -143,7 +142,7 @@ def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
 
 
 def beat(connection: Connection, run_id: int) -> None:
-    """A sign of life between two transactions of work."""
+    """Write a heartbeat between two transactions of work."""
     connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=database_now()))
 
 
@@ -165,19 +164,19 @@ def last_runs(connection: Connection, newest: int) -> list[Run]:
     return [Run(**row._mapping) for row in rows]
 
 
-# ---- Leases: who may do a thing that must not be done twice at once, by the database's clock.
+# ---- Leases: the right to do what must not be done twice at once, by the database's clock.
 
 RETRAINING = "retrain"
-"""The lease of whoever trains and judges."""
+"""The lease of a retraining."""
 RETAINING = "retain"
-"""The lease of whoever removes what is old, or moves it to files."""
+"""The lease of a run that removes old rows, or moves them to files."""
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """The fence of a lease that is free or has run out; None where someone holds it."""
+    """Take a lease that is free or has expired, and return its fence; None if another owner holds it."""
     now = clock(connection)
     values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
-    # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
+    # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row back.
     statement = text("""
         INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
         ON CONFLICT (name) DO UPDATE
@@ -192,16 +191,16 @@ def _moment(name: str) -> BindParameter[datetime]:
 
 
 _OVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""The end of a lease that was given back, whatever the clock says that is set later."""
+"""The end of a released lease: in the past, even if the clock is set back later."""
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
-    """Push the end of a lease that is still ours; whether it was."""
+    """Extend a lease that is still ours; return whether it was."""
     return _end_at(connection, name, fence, clock(connection) + timedelta(seconds=seconds))
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
-    """End a lease; its row stays, so that the fence never goes back."""
+    """End a lease; its row stays, so that the fence never decreases."""
     _end_at(connection, name, fence, _OVER)
 
 
@@ -216,21 +215,21 @@ def owner_of(run_id: int) -> str:
 
 
 def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
-    """End the leases of runs that are over, whatever ended them: whoever comes next need not wait for them to run out.
+    """End the leases of runs that are over, however they ended, so that the next run need not wait until they expire.
 
-    One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
+    A run that was only suspended renews its lease by its fence when it wakes, unless another has taken it over.
     """
     owners = map(owner_of, run_ids)
     connection.execute(update(leases).where(leases.c.owner.in_(owners)).values(expires_at=_OVER))
 
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
-    """Owner and end of a lease, for the message to whoever did not get it."""
+    """Owner and end of a lease, for the message to a process that did not get it."""
     row = connection.execute(select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)).first()
     return ("someone", "soon") if row is None else (row.owner, row.expires_at.isoformat())
 
 
-# ---- Ticks: who may run one, how its child ended, and what is known of the job's schedule.
+# ---- Ticks: the right to run one, how its child ended, and the job's schedule.
 
 _NEVER_RAN = (Status.MISSED, Status.SKIPPED, Status.CRASHED, Status.INTERRUPTED)
 
@@ -248,18 +247,18 @@ class ChildEnd:
     """How a child process ended."""
 
     exit_code: int | None
-    """None where a signal ended it."""
+    """None if a signal ended it."""
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
     """What its error said, or the last line that it wrote to stderr, where it failed."""
     timed_out: bool = False
-    """Whether its time was up: then what it says of itself does not stand."""
+    """Whether its time was up: then the status that it wrote does not stand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """A run that gave no sign of life for too long; each field is the column of its name."""
+    """A run whose heartbeat is too old; each field is the column of its name."""
 
     id: int
     job: str
@@ -267,7 +266,7 @@ class Crashed:
 
 
 def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str | None:
-    """Take over the run that a scheduler opened for this process; its trigger, None where there is no such open run."""
+    """Take over the run that a scheduler opened for this process; return its trigger, None if no such run is open."""
     statement = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.job == job, runs.c.status == Status.RUNNING)
@@ -295,35 +294,34 @@ def newest_tick(connection: Connection, job: str) -> datetime | None:
 
 
 def has_run(connection: Connection, job: str) -> bool:
-    """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
+    """Whether a job has ever ended by itself, or is running, whatever started it."""
     return _any(connection, runs.c.job == job, runs.c.status.not_in(_NEVER_RAN), IS_REAL)
 
 
 def is_running(connection: Connection, job: str) -> bool:
-    """Whether anybody is doing the job now, as far as `runs` knows."""
+    """Whether the job is running anywhere now, according to `runs`."""
     return _any(connection, runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
 
 
 def note_ticks(
     connection: Connection, job: str, ticks: list[datetime], status: Status, error_code: str, host: str
 ) -> int:
-    """Write ticks that are not run into `runs`; how many had no row yet."""
+    """Record ticks that are not run in `runs`; return how many had no row yet."""
     noted = 0
     for tick in ticks:
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
-        # Whoever was first has said it; a tick that was run keeps its run.
+        # The first row of a tick stays: another scheduler's note, or the run itself.
         statement = insert_unless_tick_is_taken(connection).values(**values).returning(runs.c.id)
         noted += len(connection.execute(statement).all())
     return noted
 
 
 def close_attempt(connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd) -> str:
-    """Record how the child ended; the final status. What the child has said of itself stands unless its time was up.
-
-    Somebody may have deleted the row: then nothing is recorded.
+    """Record how the child ended; return the final status. The status that the child wrote stands, unless its time was
+    up. If the row was deleted, nothing is recorded.
     """
-    # A child that was stopped at its time limit says `interrupted` of itself.
+    # A child that was stopped at its time limit writes `interrupted` itself.
     statement = text("""
         UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = :error_line,
             error_code = CASE WHEN status = 'running' OR :overrule = 1 THEN :error_code ELSE error_code END,
@@ -332,7 +330,7 @@ def close_attempt(connection: Connection, run_id: int, status: Status, error_cod
     values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
     values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(ended.timed_out)}
     final = connection.execute(statement, values).scalar()
-    # The end, where the child has not written it.
+    # The time of the end, if the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))
     end_leases_of(connection, [run_id])
@@ -340,10 +338,10 @@ def close_attempt(connection: Connection, run_id: int, status: Status, error_cod
 
 
 def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
-    """Close the runs that have given no sign of life for so long, by the database's clock.
+    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of it.
 
-    Or whose last one is as far ahead of it: the clock was set back since. Who lives beats again, and says at its end
-    what has become of it.
+    A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its next heartbeat and,
+    at its end, its own status.
     """
     now, long_ = clock(connection), timedelta(seconds=stale_seconds)
     stale = not_(runs.c.heartbeat_at.between(now - long_, now + long_))
@@ -353,15 +351,15 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
         .values(status=Status.CRASHED, error_code="heartbeat_lost", finished_at=database_now())
         .returning(runs.c.id, runs.c.job, runs.c.scheduled_for)
     )
-    # Of two schedulers one gets the row.
+    # Of two schedulers, one gets the row.
     crashed = [Crashed(*row) for row in connection.execute(statement)]
     end_leases_of(connection, [run.id for run in crashed])
     return crashed
 
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:
-    """Remember a job's schedule; since when it has been this one. A changed one counts from now."""
-    # Of two schedulers that start at once the first one's time counts. Ticks of another schedule no longer count.
+    """Record a job's schedule; return since when it has been in force. A changed schedule counts from now."""
+    # Of two schedulers that start at once, the first one's time counts. Ticks of an earlier schedule no longer count.
     statement = text("""
         INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)
         VALUES (:job, :expression, :time_zone, :now, :clock)
@@ -376,9 +374,9 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
 
 
 def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:
-    """The heartbeat of a scheduler and of the runs whose children it has."""
+    """Write the heartbeat of a scheduler and of the runs of its children."""
     connection.execute(update(schedules).values(heartbeat_at=database_now()))
     if run_ids:
-        # A child that computes for long says nothing itself.
+        # A child writes no heartbeat during a long computation.
         alive = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == Status.RUNNING)
         connection.execute(alive.values(heartbeat_at=database_now()))

@@ -1,4 +1,4 @@
-"""The schema's state: is the database what this code expects, and bringing it there.
+"""The schema: checking that the database has the one this code expects, and bringing it there.
 
 The check at the start of every command uses plain catalogue queries, since importing Alembic takes a third of a second.
 """
@@ -49,7 +49,8 @@ _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def require_schema(engine: Engine) -> Declaration:
-    """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
+    """Check the schema before the first write, and return its declaration. Raises SchemaMissing, SchemaBehind,
+    SchemaAhead, or SchemaDiffers if it was changed by hand."""
     with reading(engine) as connection:
         database, tables = database_of(connection), [table.name for table in TABLES]
         require_revision(connection, engine.url)
@@ -63,7 +64,7 @@ def require_schema(engine: Engine) -> Declaration:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that Alembic recorded; None where there is no schema."""
+    """The revision that Alembic recorded; None if there is no schema."""
     if connection.scalar(text(database_of(connection).revision_table)) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -76,7 +77,7 @@ def _require_no_fault(what: str | None) -> None:
 
 
 def require_revision(connection: Connection, url: URL) -> None:
-    """Raises SchemaMissing, SchemaBehind or SchemaAhead; `url` is the database's, for the message."""
+    """Raises SchemaMissing, SchemaBehind or SchemaAhead; the message shows the database's `url`."""
     found = current_revision(connection)
     if found is None:
         raise SchemaMissing(expected=HEAD, url=redacted(url))
@@ -87,14 +88,14 @@ def require_revision(connection: Connection, url: URL) -> None:
 
 
 def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
-    """Each column that the code reads or writes must be there, with its type."""
+    """Require each column that the code reads or writes, with its type."""
     for table in TABLES:
         for each in table.columns:
             _require_column(found, f"{table.name}.{each.name}", each.type.compile(connection.dialect).lower())
 
 
 def _require_feature_columns(connection: Connection, found: Mapping[str, str], declaration: Declaration) -> None:
-    """So must those of the features, the retired ones too: the triggers copy them, and old versions may need them."""
+    """Require the columns of all features, retired ones too: triggers copy them, and old versions may need them."""
     number = Real().compile(connection.dialect).lower()
     for table in WITH_FEATURES:
         for name in declaration.columns:
@@ -113,17 +114,17 @@ class Migrated:
     """A schema before and after `migrate`."""
 
     before: str | None
-    """The revision that was found; None where there was no schema."""
+    """The revision that the database had; None if it had no schema."""
     made_anew: str | None
-    """What was wrong with the triggers of a schema that was at the head already; None where nothing was."""
+    """What was wrong with the triggers of a schema that was at the newest revision already; None if nothing was."""
 
 
 def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED) -> Migrated:
     """Bring the schema to the newest revision.
 
-    One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's salt
-    and share, and what is declared, go into a new database; an existing one keeps its own, and another is an error.
-    `declared` None takes what is declared there; raises SchemaMissing where nothing is.
+    It is one transaction under a lock on both databases: of two at once, the second finds the work done. A new database
+    stores the holdout's salt and share and the declaration. An existing one keeps its own, and different settings are
+    an error. `declared` None takes the database's declaration; raises SchemaMissing if it has none.
     """
     with writing(engine) as connection:
         database = database_of(connection)
@@ -148,7 +149,7 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
 
 
 def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> None:
-    from alembic import command  # imported here: no job but this one needs it, and it is slow to import
+    from alembic import command  # imported here: only this job needs it, and the import is slow
     from alembic.config import Config
 
     config = Config()
@@ -161,15 +162,15 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
 def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
     """Make all tables, views and indexes, with these columns for the features."""
     for statement in statements(database_of(connection).translated_schema(read_script(SCRIPT, columns))):
-        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # a percent sign is none
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # % is no parameter
 
 
-# ---- The triggers on `patients` keep versions, times and the queue true whoever writes. A trigger that does something
-# else, or nothing, leaves rows unscored without a word.
+# ---- The triggers on `patients` keep versions, times and the queue correct whoever writes. A wrong trigger would leave
+# rows unscored silently.
 
 
 def make_triggers(connection: Connection) -> str | None:
-    """Make the triggers where they are not yet, or no longer, as they should be; what was wrong with them, in words."""
+    """Make the triggers if they are missing or wrong; return what was wrong in words, or None."""
     database, columns = database_of(connection), newest_declaration(connection).columns
     what = database.fault_of_triggers(connection, columns)
     if what is not None:
@@ -177,17 +178,17 @@ def make_triggers(connection: Connection) -> str | None:
     return what
 
 
-# ---- The `.sql` files: read for the declared features, and one statement at a time.
+# ---- The `.sql` files: adapting them to the declared features, and splitting them into statements.
 
 _FEATURES = re.compile(r"/\* features \*/(.*?)/\* end \*/", re.DOTALL)
 _FIRST = "pregnancies"
-"""The first of the features that the files have, of whose text the others are copies."""
+"""The first feature in the files; the text of each declared feature is a copy of its text."""
 
 
 def read_script(path: Path, features: Sequence[str]) -> str:
-    """Return the file's text with these features in the place of the shipped ones.
+    """Return the file's text with these features in place of the shipped ones.
 
-    Between `/* features */` and `/* end */` stands a list of one expression a feature, with commas or ORs between them.
+    A list between `/* features */` and `/* end */` has one expression for each feature, separated by commas or ORs.
     """
 
     def listed(found: re.Match[str]) -> str:
@@ -200,17 +201,17 @@ def read_script(path: Path, features: Sequence[str]) -> str:
 
 
 def queries(path: Path) -> dict[str, TextClause]:
-    """Read the queries of a file, each by the name that stands before it: `-- name: ...`."""
+    """Read the queries of a file by the names in the lines before them: `-- name: ...`."""
     _, *parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
     return {name: text(query.strip().rstrip(";")) for name, query in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def statements(script: str) -> Iterator[str]:
-    """Give the statements of a script in SQLite's language; what stands between them is left out.
+    """Split a script in SQLite's SQL into statements, without the text between them.
 
-    One at a time, since sqlite3's own way to run several commits first.
+    They run one at a time, since sqlite3's `executescript` would commit first.
     """
-    import sqlite3  # imported here: scoring on PostgreSQL needs none of it
+    import sqlite3  # imported here: scoring on PostgreSQL does not need it
 
     lines: list[str] = []
     for line in script.splitlines(keepends=True):
@@ -221,12 +222,12 @@ def statements(script: str) -> Iterator[str]:
             lines.clear()
 
 
-# ---- The features' columns of `patients` and the queue, which change with the declaration.
+# ---- The feature columns of `patients` and the queue, which change with the declaration.
 
 
 def require_room(connection: Connection, names: Iterable[str]) -> None:
-    """Raises WrongConfiguration where somebody else's column has one of these names, in whatever case: SQLite takes the
-    two for one."""
+    """Raises WrongConfiguration if a column that pima did not make has one of these names, ignoring case as SQLite
+    does."""
     found = database_of(connection).columns(connection, WITH_FEATURES)
     theirs = {each.lower(): each for each in found}
     for table in WITH_FEATURES:
@@ -240,29 +241,27 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
 
 
 def add_columns(connection: Connection, names: Iterable[str]) -> None:
-    """Add columns to the tables with features, NULL in the rows that are there."""
+    """Add columns to the tables with features; existing rows get NULL."""
     number, names = Real().compile(connection.dialect), list(names)
     for table in WITH_FEATURES:
         for name in names:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 
 
-# ---- What is decided once, when a database is made: who is held out of training, and how the forgotten are hashed.
+# ---- Decided once, when a database is made: who is held out of training, and how the keys of the forgotten are hashed.
 
 
 def begin_installation(connection: Connection, settings: HoldoutSettings) -> None:
-    """Decide the salts and the share for a new database. Without a salt in the settings one of 256 random bits is
-    drawn."""
+    """Store the salts and the share of a new database. If the settings have no salt, 256 random bits are drawn."""
     values = {"holdout_salt": settings.salt or secrets.token_hex(32), "holdout_share": settings.share}
     connection.execute(insert(installation).values(id=1, **values, forgetting_salt=secrets.token_hex(32)))
 
 
-# ---- Roles, each with no more rights than its work needs, where the database knows roles.
+# ---- Roles with only the rights that their work needs, if the database has roles.
 
 
 def require_roles(engine: Engine) -> None:
-    """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
-    asks may not make."""
+    """Raises WrongUsage if the database has no roles, or if the current user may not create the missing ones."""
     if database_of(engine).is_a_file:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
     with reading(engine) as connection:
@@ -276,6 +275,6 @@ def require_roles(engine: Engine) -> None:
 
 
 def make_roles(engine: Engine) -> list[str]:
-    """Create or mend the roles, in one transaction; their names."""
+    """Create or repair the roles, in one transaction; return their names."""
     with writing(engine) as connection:
         return database_of(engine).make_roles(connection, newest_declaration(connection).columns)

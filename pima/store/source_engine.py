@@ -1,6 +1,6 @@
-"""How a process talks to a database that is not pima's: any that SQLAlchemy knows, only to read, in one transaction.
+"""The connection to a source: any database that SQLAlchemy supports, read in one transaction and never written.
 
-Of a driver's error its class, code and names are told, as of our own database; never its text, which can hold a row.
+As for pima's own database, errors report the driver's class, code and names, never its text, which can hold a row.
 """
 
 import re
@@ -29,7 +29,7 @@ _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host
 
 
 def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> Engine:
-    """An engine for a source's URL; connects to nothing yet. Raises WrongConfiguration, which never repeats the URL."""
+    """Make an engine for a source's URL, without connecting. Raises WrongConfiguration, which never repeats the URL."""
     try:
         url = make_url(url_text.strip())
     except (ArgumentError, ValueError):
@@ -49,7 +49,7 @@ def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> 
 
 
 def _of_another_kind(name: str, url: URL) -> Engine:
-    # Opened to write, a file would keep other readers out, and one that is not there would be made.
+    # Opened for writing, a file would lock other readers out, and a missing file would be created.
     options = {"connect_args": {"read_only": True}} if _file_of_another_kind(url) else {}
     try:
         return create_engine(url, hide_parameters=True, **options)
@@ -65,19 +65,19 @@ def _of_another_kind(name: str, url: URL) -> Engine:
 
 
 def _file_of_another_kind(url: URL) -> Path | None:
-    """The file that it names, where it is DuckDB's and no service of a file's kind."""
+    """The file that a URL names if it is a local DuckDB file; None for other databases and for DuckDB's services."""
     if url.get_backend_name() != "duckdb" or not url.database or ":" in url.database:
         return None
     return Path(url.database)
 
 
 _SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private|client|ssl)_?key)\w*)")
-# As in a connection string of ODBC, where a value may stand in braces.
+# For an ODBC connection string, in which a value may be in braces.
 _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
 
 
 def place_of(url: URL) -> str:
-    """What decides which rows a name means behind a source's URL, and no secret."""
+    """The parts of a source's URL that decide which rows a table's name means, without secrets."""
     known = with_driver(url)
     if known is not None and database_at(known).is_a_file:
         return str(Path(known.database or "").resolve())
@@ -89,7 +89,7 @@ def place_of(url: URL) -> str:
 
 @contextmanager
 def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
-    """A transaction that only reads; what it reads stays as it was at its beginning, where the database can do that.
+    """A transaction that only reads, and sees the state at its beginning if the database supports that.
 
     Raises SourceAway or SourceUnusable.
     """
@@ -103,14 +103,14 @@ def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
     except DBAPIError as error:
         raise _translated(name, error, error.orig, engine) from None
     except Exception as error:
-        # A cursor of the driver's own goes past SQLAlchemy.
+        # The driver's own cursor raises errors that SQLAlchemy does not wrap.
         if not isinstance(error, engine.dialect.loaded_dbapi.Error):
             raise
         raise _translated(name, error, error, engine) from None
 
 
 def known_database(engine: Engine) -> Database | None:
-    """The database that the engine speaks to, if it is of a kind that pima itself can use."""
+    """The engine's database if pima could use its kind itself; else None."""
     url = with_driver(engine.url)
     return None if url is None else database_at(url)
 
@@ -143,8 +143,8 @@ def _translated(name: str, error: Exception, cause: BaseException | None, engine
 _READABLE = "a table, view or SELECT that is there, with the right to read it"
 
 
-# Too many connections, a shutdown, a lock that was waited for in vain, a deadlock, a query or connection that was
-# killed or took too long, a table that changed, packets that were lost.
+# MySQL's errors that may pass: too many connections, a shutdown, a lock timeout, a deadlock, a query or connection that
+# was killed or took too long, a changed table, lost packets.
 _PASSING = {1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1927, 1969, 3024}
 _OF_THE_CLIENT = range(2000, 3000)
 
@@ -153,7 +153,7 @@ def _of_unknown(name: str, error: Exception, cause: BaseException | None, dialec
     what = type(cause or error).__name__
     is_away = isinstance(error, OperationalError)
     if dialect in ("mysql", "mariadb"):
-        # Their drivers call lacking rights and unknown columns operational too.
+        # Their drivers also report missing rights and unknown columns as operational errors.
         number = getattr(cause, "errno", None) or next(iter(getattr(cause, "args", ())), None)
         if isinstance(number, int):
             what = f"{what} {number}"

@@ -1,4 +1,4 @@
-"""The statements that read a source, whatever its tables and columns are called."""
+"""The statements that read a source, with any names of tables and columns."""
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -17,11 +17,11 @@ _BY_KEY = {
     "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
     "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
 }
-"""By dialect, a column by the bytes of its text."""
+"""For each dialect, the expression that sorts a column by the bytes of its text."""
 
 
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
-    """The source's own columns, in the order of a mapping."""
+    """The source's own columns: keys, persons, outcome, features."""
     outcome = (source.outcome,) if source.outcome else ()
     return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
 
@@ -29,11 +29,11 @@ def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
 def select(
     dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", told: str = "", ordered: bool = True
 ) -> str:
-    """A SELECT of the columns, of all rows or of those that a condition is true of. Behind them stands 1 where `told`
-    is true of the row, else 0.
+    """A SELECT of the columns for all rows, or for those that meet a condition. With `told`, a last column is 1 if that
+    is true for the row, else 0.
 
-    Rows come in the order of their keys where that is the order of our text. Nothing relies on it: what is next to one
-    another by key is so in the staging table, too, and a range of keys is read in a tenth of the time.
+    Rows come in key order if the dialect can sort them as pima sorts text. Nothing relies on the order, but then
+    neighbours by key are neighbours in the staging table, and a range of keys is read in a tenth of the time.
     """
     ordered = ordered and len(source.keys) == 1 and dialect.name in _BY_KEY
     order = f" ORDER BY {_BY_KEY[dialect.name].format(_column(dialect, source.keys[0]))}" if ordered else ""
@@ -41,17 +41,17 @@ def select(
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
-    """The condition that a row's time of change is from here on, or none."""
+    """The condition that a row's time of change is at or after `bound`, or is missing or no date."""
     column = _column(dialect, source.changed_since)
-    # An empty text is below every day, and in SQLite so is a number.
+    # An empty text is below every day, and so is a number in SQLite.
     no_day = f" OR {column} NOT LIKE '____-__-__%'" if isinstance(bound, str) else ""
     return f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL{no_day}"
 
 
 def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:
-    """The condition that a row's time of change is known, and later; than the day, where there are days or texts."""
+    """The condition that a row's time of change is known and later than `moment`; for texts, on a later day."""
     column = _column(dialect, source.changed_since)
-    if isinstance(moment, str):  # whatever stands behind the day in a text
+    if isinstance(moment, str):  # a text may go on after the day
         return f"{column} >= '{(date.fromisoformat(moment) + timedelta(days=1)).isoformat()}'"
     return f"{column} > {_moment(dialect, moment)}"
 
@@ -64,16 +64,16 @@ def _moment(dialect: Dialect, bound: date | str) -> str:
 
 
 def latest_change(engine: Engine, source: Source) -> object:
-    """The highest time of change, as the driver gives it. Raises SourceAway, SourceUnusable."""
+    """The highest time of change, as the driver returns it. Raises SourceAway, SourceUnusable."""
     with reading_source(engine, source.name) as connection:
         highest = f"max({_column(engine.dialect, source.changed_since)})"
         found = ask(connection, f"SELECT {highest} FROM {_rows(engine.dialect, source)}").scalar()
-    # As PostgreSQL says that no row has ever changed.
+    # PostgreSQL's value if no row has ever changed.
     return None if found == "-infinity" else found
 
 
 def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
-    """The names of all its columns, in their order; no row is read."""
+    """The names of all the source's columns, in their order, without reading a row."""
     with closing(ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")) as result:
         return tuple(column[0] for column in result.cursor.description)
 
@@ -84,7 +84,7 @@ def everything(dialect: Dialect, source: Source) -> str:
 
 
 def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
-    """The columns that can't be read, by asking for each alone; no row is read. Raises SourceAway."""
+    """The columns that can't be read, found by selecting each alone without reading a row. Raises SourceAway."""
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
 
 
@@ -98,13 +98,13 @@ def _is_readable(engine: Engine, source: Source, column: str) -> bool:
 
 
 def ask(connection: Connection, statement: str, rows: int = 1) -> CursorResult[Any]:
-    """Send it as it is, since a colon or a percent sign in it is no parameter; with so many rows in memory."""
+    """Send a statement unchanged: a colon or a percent sign is no parameter. Keep at most `rows` rows in memory."""
     options = {"no_parameters": True, "stream_results": True, "max_row_buffer": rows}
     return connection.exec_driver_sql(statement, execution_options=options)
 
 
 def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Sequence[tuple[Any, ...]]]:
-    """The rows that a statement gives, so many at a time; by the driver's own cursor where that is known."""
+    """Read a statement's result, `rows` rows at a time, by the driver's own cursor if pima knows the database."""
     database = known_database(connection.engine)
     cursor: Any = ask(connection, statement, rows) if database is None else database.stream(connection)
     with closing(cursor):
@@ -117,7 +117,7 @@ def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Se
 def columns_of_blocks(
     connection: Connection, statement: str, rows: int, exact: int = 0
 ) -> Generator[Sequence[pd.Series]]:
-    """The rows that a statement gives, column by column; decimals of the first so many columns never become floats."""
+    """Read a statement's result column by column; decimals of the first `exact` columns never become floats."""
     database = known_database(connection.engine)
     if database is not None:
         yield from database.read_columns(connection, statement, rows, exact)
@@ -130,8 +130,8 @@ def columns_of_blocks(
 def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str = "") -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
-        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
-        # By the words of the order the text is made, and sorted with the row, only once.
+        # The server writes a UUID as text faster than Python makes an object of it; a NULL stays NULL. The expression
+        # is the same as in ORDER BY, so the server makes the text only once.
         listed[0] = _BY_KEY[dialect.name].format(listed[0])
     if told:
         listed.append(f"CASE WHEN {told} THEN 1 ELSE 0 END")
@@ -139,18 +139,18 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str 
 
 
 def _rows(dialect: Dialect, source: Source) -> str:
-    # The line ends keep a comment at the query's end from going on.
+    # The line breaks end a comment at the query's end.
     query = source.query.strip().rstrip(";")
     rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
     return f"{rows} {_ALIAS}"
 
 
 def _column(dialect: Dialect, name: str) -> str:
-    # By its table, since SQLite takes a name in quotes that it does not know for a text.
+    # With its table, since SQLite reads an unknown name in quotes as a text.
     return f"{_ALIAS}.{_quoted(dialect, name)}"
 
 
 def _quoted(dialect: Dialect, name: str) -> str:
-    """Not by SQLAlchemy's own function, which doubles percent signs for drivers that would read parameters."""
+    """Quote a name. SQLAlchemy's own function would double percent signs for drivers that read parameters."""
     first, last = dialect.identifier_preparer.initial_quote, dialect.identifier_preparer.final_quote
     return f"{first}{name.replace(last, last * 2)}{last}"

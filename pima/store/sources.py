@@ -1,4 +1,4 @@
-"""Each source: how far its last pulls came, how they ended, and which of its rows can't be taken in."""
+"""The state of sources: how far their last pulls got, how they ended, and which rows can't be taken in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ class LastPull:
     """A row of the table; each field is the column of its name."""
 
     fingerprint: str
-    """Of the settings and the declaration by which all of it was compared last."""
+    """The fingerprint of the settings and the declaration that the whole source was last compared by."""
     changed_up_to: str | None
-    """The highest time of change in the source at the last pull that was completed; None where none is known."""
+    """The highest time of change in the source at the last completed pull; None if none is known."""
     compared_whole_at: datetime | None
-    """When the last pull began that compared all of it and was completed; None since another such pull has begun."""
+    """When the last completed pull of the whole source began; None once another such pull has begun."""
 
 
 def last_pull(connection: Connection, source: str) -> LastPull | None:
-    """The state that the last pull of a source left; None where it was never pulled."""
+    """The state that a source's last pull left; None if it was never pulled."""
     row = connection.execute(select(*fields_of(LastPull, source_pulls)).where(source_pulls.c.source == source)).first()
     return None if row is None else LastPull(**row._mapping)
 
 
 def pulled_names(connection: Connection) -> list[str]:
-    """The sources that a pull has ever begun with, whether or not the settings still declare them."""
+    """The sources that were ever pulled, even if the settings no longer declare them."""
     return list(connection.scalars(select(source_pulls.c.source)))
 
 
 def begin_whole(connection: Connection, source: str, fingerprint: str) -> None:
-    """All of it is to be compared: from now on nothing counts until that is completed."""
+    """Record that a pull of the whole source begins; the earlier state is void until it is completed."""
     values = {"source": source, "fingerprint": fingerprint}
     connection.execute(
         text("""
@@ -48,7 +48,7 @@ def begin_whole(connection: Connection, source: str, fingerprint: str) -> None:
 
 
 def complete(connection: Connection, source: str, changed_up_to: str | None, whole_since: datetime | None) -> None:
-    """All that was compared is taken in; of a pull of a part `whole_since` is None."""
+    """Record that a pull is completed; `whole_since` is None if it compared only a part."""
     values: dict[str, Any] = {"completed_at": database_now(), "changed_up_to": changed_up_to}
     if whole_since is not None:
         values["compared_whole_at"] = whole_since
@@ -57,32 +57,32 @@ def complete(connection: Connection, source: str, changed_up_to: str | None, who
 
 @dataclass(frozen=True, slots=True)
 class SourcePull:
-    """How the pull of one source ended, or stands."""
+    """The state or end of a pull of one source."""
 
     status: str
     error_code: str | None
     at: datetime
-    """The run's last sign of life: its end, where it has ended."""
+    """The run's last heartbeat, which is its end if it has ended."""
     counts: dict[str, Any]
-    """What became of the source's rows, by the names of `PulledSource`."""
+    """The counts of the source's rows, by the names of `PulledSource`."""
     run_id: int
 
 
 def last_pulls(connection: Connection) -> dict[str, SourcePull]:
-    """The newest pull of each source, however it ended; those of a run that never came to a source are not told."""
+    """The newest pull of each source, however it ended; runs that ended before they reached a source don't count."""
     found = _newest(connection, "TRUE")
     return {source: pull for source, pull in found.items() if source is not None}
 
 
 def last_successes(connection: Connection) -> dict[str, SourcePull]:
-    """The newest pull of each source that brought all of it."""
+    """The newest successful pull of each source."""
     return {source: pull for source, pull in _newest(connection, _SUCCEEDED).items() if source is not None}
 
 
 def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> dict[str, SourcePull]:
-    """How the last pull of each ended that did the work or gave it up, by the rules of `monitoring.last_end`.
+    """How the last pull of each source ended that succeeded or finally failed, by the rules of `monitoring.last_end`.
 
-    A run that says nothing of its sources, such as one whose settings were wrong, was to pull them all.
+    A run that names no source, such as one with wrong settings, counts for all of them.
     """
     found = _newest(connection, f"{_SUCCEEDED} OR {_FAILED} OR {_GAVE_UP}", retries=retries)
     ends = {source: [found[key] for key in (source, None) if key in found] for source in sources}
@@ -90,13 +90,13 @@ def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> d
 
 
 def _moment(end: SourcePull) -> tuple[datetime, int]:
-    """Two runs may end in one millisecond."""
+    """The sort key of an end; two runs may end in the same millisecond."""
     return end.at, end.run_id
 
 
 _SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
 _FAILED = f"is_scheduled AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')"
-# Runs of a time when one that found a source away and another at fault ended as failed, and was not tried again.
+# The run's status matters for earlier releases: with one source away and another at fault, a run failed for good.
 _GAVE_UP = (
     f"is_scheduled AND status = '{Status.TRY_AGAIN_LATER}'"
     f" AND (attempt > :retries OR status_of_run IN ('{Status.FAILED}', '{Status.REFUSED}'))"
@@ -105,7 +105,7 @@ _GAVE_UP = (
 
 def _newest(connection: Connection, condition: str, **parameters: object) -> dict[str | None, SourcePull]:
     """The newest pulls by source; None stands for the runs that name no source."""
-    # A walk over all pulls, a few more each day. By the last sign of life, as for all jobs.
+    # Scans all pulls, a few more each day. Ordered by the last heartbeat, as for all jobs.
     statement = text(f"""
         WITH of_runs AS (
             SELECT runs.id, runs.attempt, runs.scheduled_for IS NOT NULL AS is_scheduled, runs.heartbeat_at AS moment,
@@ -130,7 +130,7 @@ def _newest(connection: Connection, condition: str, **parameters: object) -> dic
 
 @dataclass(frozen=True, slots=True)
 class RejectedRows:
-    """Rows of a source that can't be taken in as they stand there, by what they broke."""
+    """The number of a source's rows that can't be taken in, for one broken rule and column."""
 
     source: str
     reason: str
@@ -139,7 +139,7 @@ class RejectedRows:
 
 
 def rejected_rows(connection: Connection) -> list[RejectedRows]:
-    """Count the rows of all sources that can't be taken in, most first."""
+    """Count the rows of all sources that can't be taken in, the most frequent reason first."""
     statement = text("""
         SELECT source, reason, field, count(*) AS rows FROM source_rejections GROUP BY source, reason, field
         ORDER BY 4 DESC, 1, 2, 3""")
@@ -148,7 +148,7 @@ def rejected_rows(connection: Connection) -> list[RejectedRows]:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """Why a row of a source can't be taken in as it stands there."""
+    """Why a row of a source can't be taken in."""
 
     reason: str
     field: str
@@ -156,7 +156,7 @@ class RejectedRow:
 
 
 def rejected_row(connection: Connection, source: str, source_key: str) -> RejectedRow | None:
-    """Find one row by its key; None where it can be taken in, or was never seen."""
+    """Find one rejected row by its key; None if the row can be taken in, or was never seen."""
     table = source_rejections.c
     row = connection.execute(
         select(table.reason, table.field, table.since).where(table.source == source, table.source_key == source_key)

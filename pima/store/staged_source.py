@@ -1,4 +1,4 @@
-"""The rows of a source, staged: compared with ours, judged as a whole, and taken in by ranges of their keys."""
+"""Staged rows of a source: compared with ours, judged as a whole, and taken in by ranges of keys."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ from pima.store.engine import any_differs, column
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What staged rows of a source differ by from ours."""
+    """How staged rows of a source differ from ours."""
 
     ours: int
-    """Rows that we have of what was compared."""
+    """Our rows among those compared."""
     ours_in_all: int
-    """Rows that we have of the source."""
+    """All our rows of the source."""
     outcomes_known: int
-    """Of them those whose outcome we know."""
+    """How many of `ours` have an outcome."""
     missing: Counter[str]
-    """Of them those that lack a feature."""
+    """How many of `ours` lack each feature."""
     new: int
     changed: int
     unchanged: int
@@ -45,16 +45,16 @@ class Comparison:
     outcomes: OutcomesChanged
 
     def __add__(self, other: "Comparison") -> "Comparison":
-        """Of two ranges together."""
+        """Add the counts of two ranges."""
         return Comparison(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
 _BEHIND_ALL = "\U0010ffff"
-"""Behind all keys."""
+"""Sorts after all keys."""
 
 
 class StagedSource(Staging):
-    """The rows of a source, by key; and all of its keys, where a part of its rows is staged."""
+    """The staged rows of a source by key, with all of its keys if only a part of its rows is staged."""
 
     @property
     def _keys(self) -> str:
@@ -66,12 +66,12 @@ class StagedSource(Staging):
         self._execute(f"CREATE TEMPORARY TABLE {self._keys} (source_key {Key().compile(self._connection.dialect)})")
 
     def drop(self) -> None:
-        """Leave nothing of either table."""
+        """Drop both tables."""
         super().drop()
         self._execute(f"DROP TABLE IF EXISTS {self._keys}")
 
     def repeated_keys(self) -> int:
-        """How many rows have a key that another one has, too; where none has, the keys have an index from now on."""
+        """Count the rows whose key an earlier row has; if there are none, the keys have an index from now on."""
         try:
             with self._connection.begin_nested():
                 self._database.index_staged(self._connection, self._table)
@@ -80,13 +80,13 @@ class StagedSource(Staging):
         return 0
 
     def append_keys(self, keys: Sequence[str]) -> None:
-        """Add keys that the source has, of which only what has changed is staged."""
+        """Add keys of a source of which only the changed rows are staged."""
         if keys:
             self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
 
     def ranges_to_compare(self, whole: bool, rows: int) -> list[KeyRange]:
-        """Ranges of all keys that there are, each to be compared in a transaction of its own. They have so many keys
-        where whoever reads keeps others from committing."""
+        """Split all keys into ranges, each to be compared in its own transaction. On a file, where a reader keeps
+        others from committing, a range has `rows` keys; on a server there is one range."""
         if not self._database.is_a_file:
             return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
         keys = self._table if whole else self._keys
@@ -101,8 +101,8 @@ class StagedSource(Staging):
         return [KeyRange(after, last, 0, 0, 0) for after, last in pairwise(cuts)]
 
     def compare(self, within: KeyRange, features: Features, whole: bool, deletes: bool) -> Comparison:
-        """Compare what is staged in a range with our rows of the source, and leave out what is the same. Which of ours
-        have vanished is told by all keys of the source: those of the `whole`, or else those that were staged apart."""
+        """Compare the staged rows of a range with our rows of the source, and drop unchanged ones. All keys of the
+        source tell which of our rows have vanished: the staged rows of a `whole` source, else the separate keys."""
         here = range_parameters(within)
         ours_here = f"p.source = :source AND {of_range(within, 'p')}"
         staged_here = f"{IS_SOUND} AND {of_range(within)}"
@@ -112,8 +112,8 @@ class StagedSource(Staging):
         ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {compared}", here)
         in_all = ours if whole else self._count(f"SELECT count(*) FROM patients p WHERE {ours_here}", here)
         vanished = self._vanished(within, self._table if whole else self._keys, deletes)
-        # What was rejected before stays until that is taken off it. By EXCEPT: it takes no join, of which the planner
-        # may know too little.
+        # Rows that were rejected before stay staged until their rejection is removed. EXCEPT needs no join, for which
+        # the planner may lack statistics.
         rejected = f"SELECT s.source_key FROM source_rejections s WHERE s.source = :source AND {of_range(within)}"
         unchanged = self._execute(
             f"""
@@ -155,13 +155,13 @@ class StagedSource(Staging):
         return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}")
 
     def write_rejections(self, whole: bool) -> None:
-        """Put down what was rejected, and take off what the source has no more; of the forgotten nothing stays."""
+        """Record the rejected rows, and remove those that the source no longer has and those of forgotten persons."""
         keys, forgotten = self._table if whole else self._keys, f"s.reason = '{FORGOTTEN}'"
         is_there = f"SELECT count(*) FROM {keys} s WHERE s.source_key = r.source_key"
         if whole:
             is_there += f" AND coalesce(s.reason, '') <> '{VANISHED}'"
         is_theirs = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {forgotten}"
-        # As values they are looked up for each row: joins of a table that has just grown may be any.
+        # As scalar subqueries they are looked up for each row; a join with a table that just grew may get any plan.
         self._execute(f"""
             DELETE FROM source_rejections AS r
             WHERE r.source = :source AND (({is_there}) = 0 OR ({is_theirs}) > 0)""")
@@ -174,7 +174,7 @@ class StagedSource(Staging):
             WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
 
     def take_off_rejections(self, within: KeyRange) -> None:
-        """Take off what is sound by now, with the transaction that takes it in."""
+        """Remove the rejections of rows that are sound now, in the transaction that takes those rows in."""
         is_sound = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {IS_SOUND}"
         self._execute(
             f"""
@@ -184,7 +184,7 @@ class StagedSource(Staging):
         )
 
     def ranges(self, rows: int) -> list[KeyRange]:
-        """What is to be taken in, so many rows at a time, in the order of the keys."""
+        """Split the rows to take in into ranges of `rows` rows, in key order."""
         found = self._connection.execute(
             text(f"""
                 SELECT max(source_key) AS last, count(*) FILTER (WHERE {IS_SOUND}) AS sound,
@@ -198,7 +198,7 @@ class StagedSource(Staging):
         return [KeyRange(after, *row) for after, row in zip(afters, found, strict=False)]
 
     def leave_out_forgotten(self, within: KeyRange | None, known: Forgotten) -> None:
-        """Leave out who was forgotten since the rows were staged."""
+        """Drop the rows of persons who were forgotten since the rows were staged."""
         found = self._connection.execute(
             text(f"SELECT source_key, person_key FROM {self._table} s WHERE {of_range(within)}"),
             range_parameters(within),
@@ -210,7 +210,7 @@ class StagedSource(Staging):
             self._connection.execute(text(f"DELETE FROM {self._table} WHERE source_key = :key"), gone)
 
     def ids_kept_and_taken(self, within: KeyRange) -> list[int]:
-        """Ids that keys of staged rows had and that are other rows' by now."""
+        """Ids that the keys of staged rows once had and that belong to other rows now."""
         differs = any_differs(("source", "source_key"), "p", self._database.differs, "k")
         return self._numbers(
             f"""SELECT p.id FROM {self._table} s JOIN row_keys k ON k.source = s.source AND k.source_key = s.source_key
@@ -226,6 +226,6 @@ def _known(feature: Feature) -> str:
 
 
 def count_outcomes(connection: Connection, source: str) -> int:
-    """How many rows of a source there are whose outcome is known."""
+    """Count the rows of a source that have an outcome."""
     statement = text("SELECT count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
     return int(connection.execute(statement, {"source": source}).scalar_one())

@@ -1,7 +1,7 @@
-"""The tables, their columns and the views, as schema.sql makes them; it says what each is for.
+"""The tables, their columns and the views, read from schema.sql, which says what each is for.
 
-`patients` and `scoring_queue` have a column for each declared feature besides. Those are made from the declaration, and
-so stand in no list here.
+`patients` and `scoring_queue` also have a column for each declared feature. Those are made from the declaration, so no
+list here has them.
 """
 
 import re
@@ -32,7 +32,7 @@ _COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*?)(?: -- (.*))?$"
 
 
 def _read(script: str) -> MetaData:
-    """The script's tables with their keys; in `info` what each holds and, by name, its CHECKs."""
+    """The script's tables with their keys; `info` says what each holds and has its CHECKs by name."""
     made = MetaData()
     for said, name, body in _TABLE.findall(script):
         bare = re.sub(" *--.*", "", body)
@@ -85,26 +85,26 @@ test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
 VIEWS = {view: _sentences(said) for said, view in _VIEW.findall(_script)}
-"""Each view -> what it holds."""
+"""What each view holds."""
 
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
-"""The condition of a labelled row, by the index."""
+"""The condition of a labelled row, in the index's terms."""
 NEWEST_FIRST = "labelled_at DESC, id DESC"
-"""The order of outcomes for whatever takes the newest so many: of those that came at one moment, as with a file, the
-highest id is the newest. SQLite reads it off the index. PostgreSQL sorts the rows of each moment that it takes any of:
-0.3 s where 200,000 have the same one, under a millisecond where 500 have."""
+"""The order of outcomes, newest first. Among outcomes of one moment, such as those of a file, the highest id is the
+newest. SQLite reads this order from the index. PostgreSQL sorts the rows of each moment that it needs: that takes 0.3 s
+if 200,000 rows share a moment, and under a millisecond if 500 do."""
 
 WITH_FEATURES = ("patients", "scoring_queue")
 """The tables that have a column of type Real for each feature, declared or retired."""
 
 
 def fields_of(record: type[Any], of: Table) -> list[Column[Any]]:
-    """The columns of a table that a record has as its fields."""
+    """The columns of a table that are fields of a record."""
     return [of.c[name] for name in record.__dataclass_fields__]
 
 
 def with_features(columns: Iterable[str]) -> MetaData:
-    """Copies of the tables, with these features' columns."""
+    """Copy the tables and add these features' columns."""
     whole = MetaData()
     for table in TABLES:
         table.to_metadata(whole)

@@ -1,5 +1,5 @@
-"""The figures of the service: the one record that status, report, metrics, health and alerts are made of, and what
-`status` and `models list` show. Without numpy, as long as no outcome has come after a prediction."""
+"""The figures of the service: the record that status, report, metrics, health and alerts use, and the output of
+`status` and `models list`. It needs no numpy until an outcome has come after a prediction."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,28 +24,28 @@ VERDICTS_SHOWN = 3
 NIGHTS_SHOWN = 30
 NEWEST_OUTCOMES = 1_000
 REALISED = "realised_"
-"""The beginning of the names of figures about predictions that came true."""
+"""The prefix of figures that compare predictions with outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceFigures:
-    """The state of the service at one moment, read from the database: true after any restart, whoever asks."""
+    """The state of the service at one moment, read from the database, so it is correct after any restart."""
 
     now: datetime
     """By the database's clock."""
     champion: Champion
     version: VersionSummary | None
-    """The champion's; None where there is none."""
+    """The champion's version; None if there is no champion."""
     last_verdict: str | None
-    """What the newest retraining said; None before the first."""
+    """The explanation of the newest retraining; None before the first."""
     waiting: Waiting
     new_rows: dict[str, Any] | None
-    """How many rows have no prediction, and why; None before any run of scoring has left its figures."""
+    """How many rows have no prediction, and why; None until a run of scoring has left its figures."""
     succeeded: dict[str, datetime]
     pulled: dict[str, SourcePull]
-    """The last pull of each declared source that brought all of it."""
+    """The last successful pull of each declared source."""
     monitoring: list[KeptFigure]
-    """The newest figures of the nights and of what came true."""
+    """The newest figures of the nights, and the newest realised figures."""
 
     @property
     def of_nights(self) -> list[KeptFigure]:
@@ -54,13 +54,12 @@ class ServiceFigures:
 
     @property
     def of_outcomes(self) -> list[KeptFigure]:
-        """The figures of each version's predictions that came true, as of the last retraining."""
+        """The realised figures of each version, as of the last retraining."""
         return [each for each in self.monitoring if each.figure.startswith(REALISED)]
 
 
 def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
-    """Read the record; `sources` are the names of those that are declared, `limits` how many rows may have no
-    prediction."""
+    """Read the record. `sources` names the declared sources; `limits` says how many rows may have no prediction."""
     champion = registry.read_champion(connection)
     number = champion.model_version
     successes = source_store.last_successes(connection) if sources else {}
@@ -78,13 +77,13 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
 
 
 def alarming(figures: Sequence[KeptFigure]) -> list[KeptFigure]:
-    """Pick the figures that alarm: three of five nights were beyond the limit, a week brought too few rows, or less
-    came true than may."""
+    """Pick the figures in the state of alert: three of five nights were beyond the limit, a week brought too few rows,
+    or the realised figure is below its limit."""
     return [each for each in figures if each.state == State.ALERT]
 
 
 def leave_volumes(run_id: int, connection: Connection) -> None:
-    """Keep how many rows came tonight and in a week, for a run that found nothing to do; nothing without a champion."""
+    """Store how many rows came tonight and in a week, for a run with nothing to do; does nothing without a champion."""
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         keep_figures(connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection))))
@@ -145,7 +144,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
 
 
 def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, Any]]:
-    # Only here, since it brings numpy: before there are outcomes nothing needs it.
+    # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import by_week
 
     return [
@@ -160,7 +159,7 @@ def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, Any]]:
 
 
 def _night(run: runs.Run) -> dict[str, Any]:
-    assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
+    assert run.finished_at is not None  # noqa: S101 (the query selects by it)
     by_pulls = rejected_by_pulls(run.counts)
     return {
         "started_at": run.started_at,
@@ -173,13 +172,13 @@ def _night(run: runs.Run) -> dict[str, Any]:
 
 
 def versions(engine: Engine) -> dict[str, Any]:
-    """Read everything that `models list` shows, newest first: each version with what it and the champion then got on
+    """Read everything that `models list` shows, newest first: each version with its result and the then champion's on
     the same rows."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
         moves = registry.list_moves(connection)
-    # A version is challenger once; a person's moves have none.
+    # A version is the challenger once; a person's moves have no challenger.
     judged = {move["challenger"]: _judged(move) for move in moves}
     return {
         "champion": champion.model_version,

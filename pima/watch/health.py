@@ -1,4 +1,4 @@
-"""Is the service well? For a container's HEALTHCHECK and for people: the reasons why not, or none."""
+"""Health of the service, for a container's HEALTHCHECK and for people: the reasons why it is not healthy, or none."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
 class Explained(NamedTuple):
-    """A code, for whoever looks it up."""
+    """The explanation of a code."""
 
     means: str
     advice: str
@@ -45,38 +45,38 @@ _FAILED = (
 )
 _OLD = (
     "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
-    "`skipped` that it never ends in time, `interrupted` that somebody stops it each time."
+    "`skipped` that it never ends in time, `interrupted` that someone stops it each time."
 )
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
 REASONS = {
     "declaration_differs": Explained(
         "The settings declare other features, or another outcome, than the database. Jobs refuse such settings, so "
-        "that nothing is scored.",
-        "Do all machines have the same settings? Set the declaration back, or look what carrying it over would do: "
+        "nothing is scored.",
+        "Do all machines have the same settings? Set the declaration back, or see what carrying it over would do: "
         "`python -m jobs.migrate --features --dry-run`",
     ),
     "scheduler_silent": Explained(
-        "No scheduler has given a sign of life for more than `schedule.stale_seconds`, or none ever has. Under cron "
-        "ignore it.",
+        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none ever has. Under cron "
+        "ignore this.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
     **{f"{job}_failed": Explained(_FAILED.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
     **{f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
     "queue_old": Explained(
-        "A row has waited for more than two scoring periods. One that another transaction holds is passed over each "
+        "A row has waited for more than two scoring periods. A row that another transaction holds is skipped each "
         "night.",
         "Is the job running, and is there a champion? `python -m jobs.status`. On PostgreSQL `pg_stat_activity` shows "
         "sessions that hold rows",
     ),
     "no_champion": Explained(
-        "Retraining works, but no verdict has made a champion yet, so that nothing can be scored. With few labels that "
-        "may be bad luck.",
+        "Retraining works, but no verdict has made a champion yet, so nothing can be scored. With few labels that may "
+        "be bad luck.",
         "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
         "`python -m jobs.models list`",
     ),
     "rows_without_prediction": Explained(
         "Too many rows that were new or changed since the last good night have no prediction: a pull or scoring "
-        "rejected them, or they never came onto the queue.",
+        "rejected them, or they were never queued.",
         "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row that scoring rejected. "
         "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
         "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
@@ -84,7 +84,7 @@ REASONS = {
         "pass with a higher `health.most_without_prediction`",
     ),
 }
-"""The reasons that health gives, explained."""
+"""The reasons that health reports, with explanations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,20 @@ class Complaint:
     """Something that is wrong with the service."""
 
     reason: str
-    """A code: one of REASONS, or that of the error that kept health from looking."""
+    """A code: one of REASONS, or that of the error that kept health from checking."""
     what: str
     source: str = ""
     cause: str = ""
-    """Why, as a code, where the same reason may have others; unlike the sentence it holds no age and no count."""
+    """A code for the cause, if the reason may have several; unlike the sentence it has no age and no count."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.what}"
 
 
 def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Complaint]:
-    """Find what is wrong; nothing where all is well. `declared` is what the settings declare.
+    """Find everything that is wrong. `declared` is the settings' declaration.
 
-    Raises WrongConfiguration for a wrong schedule, and nothing for what a database can do.
+    Raises WrongConfiguration for a wrong schedule. An error of the database is itself a complaint.
     """
     scheduled = schedules(settings.schedule)
     sources = [source.name for source in settings.sources]
@@ -127,7 +127,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
 
 
 def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Complaint]:
-    """Settings that jobs refuse; not the holdout's salt and share, which no role of those that look has a right to."""
+    """Settings that jobs refuse, except the holdout's salt and share: roles that check health may not read those."""
     if (what := first_difference(declared, kept)) is not None:
         mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
         yield Complaint("declaration_differs", f"{what}; {mend}")
@@ -138,7 +138,7 @@ def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now
     if heartbeat is None:
         yield Complaint("scheduler_silent", "no scheduler has run on this database yet")
     elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
-        yield Complaint("scheduler_silent", f"the scheduler's last sign of life is {_in_words(now - heartbeat)} old")
+        yield Complaint("scheduler_silent", f"the scheduler's last heartbeat is {_in_words(now - heartbeat)} old")
 
 
 def _last_run_failed(
@@ -184,18 +184,18 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
         age = _in_words(found.now - oldest)
         what = f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"
         yield Complaint("queue_old", what)
-    # Nothing can be scored, though retraining works: rows wait until a verdict, or a person, makes a champion.
+    # Retraining works, but nothing can be scored: rows wait until a verdict or a person makes a champion.
     if found.last_verdict is not None and found.champion.model_version is None:
         what = f"there is none yet, so no row can be scored; the last retraining said {found.last_verdict}"
         yield Complaint("no_champion", what)
-    # Every job may have succeeded all the same.
+    # This can happen even if every job succeeded.
     if found.new_rows and found.new_rows["too_many"]:
         yield Complaint("rows_without_prediction", found.new_rows["what"])
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:
-    """Measure how far apart the schedule's ticks are: the longest gap among the two before now and the two after it, so
-    that a weekend or a long night is none too many. At least a minute; ten years where there are no two such ticks."""
+    """Measure how far apart the schedule's ticks are: the longest gap between the last two and the next two, so that a
+    weekend or a long night is not too long. At least a minute; ten years if there are fewer than two ticks."""
     first = schedule.next(now)
     second = first and schedule.next(first)
     ticks = [*schedule.newest(now - _TEN_YEARS, now, 2), *filter(None, (first, second))]

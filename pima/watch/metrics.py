@@ -1,4 +1,4 @@
-"""The Prometheus endpoint: every figure is read from the database when it is asked for, so restarts lose nothing."""
+"""The Prometheus endpoint: each scrape reads every figure from the database, so restarts lose nothing."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,17 +20,17 @@ from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
 _COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
-"""From the first scrape on, since an increase is only seen of what was there before."""
+"""Series that exist from the first scrape on, since an increase only shows on a series that existed before."""
 _PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
 
 
 class Described(NamedTuple):
-    """A metric, as the endpoint describes it."""
+    """A metric's description."""
 
     text: str
     labels: tuple[str, ...] = ()
     is_counter: bool = False
-    """Else it is a gauge."""
+    """False for a gauge."""
 
 
 _BY_FIGURE, _BY_VERSION = ("figure", "feature"), ("figure", "version")
@@ -63,16 +63,16 @@ METRICS = {
     "pima_realised_outcomes": Described("How many outcomes the same rests on", _BY_VERSION),
     "pima_realised_alert": Described("1 where less came true than may", _BY_VERSION),
 }
-"""Every metric; of sources only where the settings have some."""
+"""Every metric; those of sources appear only if the settings have some."""
 
 
 def serve_metrics(
     engine: Engine, settings: MetricsSettings, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
 ) -> None:
-    """Listen in a thread, where a port is set; `sources` are the names of those to tell of, `limits` how many rows may
-    have no prediction.
+    """Serve metrics in a thread if a port is set. `sources` names the sources to report, `limits` says how many rows
+    may have no prediction.
 
-    Raises WrongConfiguration where the port can't be had.
+    Raises WrongConfiguration if the port can't be used.
     """
     if settings.port == 0:
         return
@@ -87,8 +87,8 @@ def serve_metrics(
 
 
 class DatabaseFigures(Collector):
-    """All metrics in one read of the database, one request after the other: however many come while it is slow, the
-    scheduler finds a connection."""
+    """Collects all metrics in one read of the database. Requests take turns: however many come while it is slow, the
+    scheduler gets a connection."""
 
     def __init__(self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS) -> None:
         self._engine, self._sources, self._limits = engine, sources, limits
@@ -103,7 +103,7 @@ class DatabaseFigures(Collector):
         yield from found or ()
 
     def _in_turn(self) -> list[Metric] | None:
-        """Read all others; None where the database could not be read."""
+        """Read all other metrics; None if the database could not be read."""
         try:
             with self._turn, reading(self._engine) as connection:
                 found = read_figures(connection, self._sources, self._limits)
@@ -125,7 +125,7 @@ def _single(name: str, value: float) -> Metric:
 
 
 def _labelled(name: str, values: Mapping[Any, float | None]) -> Metric:
-    """One value for each tuple of labels, but for those that are None."""
+    """Make a metric with one value for each tuple of labels, without values that are None."""
     described = METRICS[name]
     family = CounterMetricFamily if described.is_counter else GaugeMetricFamily
     made = family(name, described.text, labels=described.labels)

@@ -1,4 +1,4 @@
-"""A night beside what its version learned from: what a run counts of its rows, and the figures that come of it."""
+"""A night compared with the rows that its version learned from: a run's counts, and the figures made from them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import KeptTally, keep_figures, keep_tally, newest_tallies, parts_of, rows_of_nights
 
 POOLED_FOR = timedelta(days=7)
-"""So far back rows are pooled where a night has too few."""
+"""How far back rows are pooled if a night has too few."""
 
 
 class NightTally:
-    """One run's rows, counted batch by batch."""
+    """The counts of one run's rows, added batch by batch."""
 
     def __init__(self, engine: Engine, version: int, scorer: Scorer) -> None:
         self._engine = engine
@@ -38,16 +38,16 @@ class NightTally:
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
-        """Count one batch; any worker at any time."""
+        """Count one batch; any worker may call this at any time."""
         return tally_of(validated, probabilities, self._scorer.threshold, self._reference)
 
     def add(self, tally: Tally) -> None:
-        """Add a batch that was committed; one worker at a time."""
+        """Add a committed batch; one worker at a time may call this."""
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
     def leave_figures(self, run_id: int, connection: Connection) -> None:
-        """Keep the figures of the night so far, with what workers who share the run have left; none of a run that took
-        no row."""
+        """Store the figures of the night so far, with the parts of workers that share the run; none if the run took no
+        row."""
         counted = added([each for each in (*parts_of(connection, run_id), self._counted) if each.rows])
         if not counted.rows:
             return
@@ -61,8 +61,7 @@ class NightTally:
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
-        """Leave what such a worker has counted at the end of the block, also where it is stopped, but not where it
-        fails."""
+        """Store such a worker's counts at the end of the block, also if it is stopped, but not if it fails."""
         try:
             yield
         except Interrupted:
@@ -77,33 +76,33 @@ class NightTally:
 
 
 def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:
-    """Add to what a run counted what others counted on the same day, and on the days before where these are too few;
-    beside it stands what was beyond its limit in each night before that had rows enough, newest first.
+    """Add the counts of other runs to a run's counts: those of the same day, and of the days before if they are too
+    few. Also return the figures beyond their limits in each earlier night that had enough rows, newest first.
 
     `kept` is newest first, and read no further than needed.
     """
     pooled, rows = [counted], counted.rows
     before: list[tuple[str, ...]] = []
-    # Days that a night is pooled of are no nights of their own: else a single odd day would be in several.
+    # Days pooled into a night are not nights of their own; otherwise a single odd day would be in several nights.
     day, rows_of_night = now.date(), counted.rows
     for each in kept:
         recorded = each.recorded_at.date()
         if recorded > now.date():
-            continue  # from when a clock was ahead
+            continue  # from a time when the clock was ahead
         is_tonight, is_recent = recorded == now.date(), now - each.recorded_at <= POOLED_FOR
         is_short = rows < MINIMUM_ROWS and is_recent
-        # Tonight says too little, or there is enough.
+        # Tonight has too few rows for a statement, or enough earlier nights are known.
         is_known = rows < MINIMUM_ROWS or len(before) == LAST_NIGHTS - 1
         if is_known and not is_tonight and not is_short:
             break
-        # One that a run without a right to the reference has counted says nothing of the features.
+        # A run without a right to read the reference counts no features, so its tally can't be added.
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
             rows += each.tally.rows
         if recorded == day or rows_of_night < MINIMUM_ROWS:
             day, rows_of_night = recorded, rows_of_night + each.tally.rows
         elif each.beyond is not None and len(before) < LAST_NIGHTS - 1:
-            # The last run of a day knows of all of it.
+            # A day's last run has counted the whole day.
             day, rows_of_night = recorded, each.tally.rows
             before.append(each.beyond)
     return added(pooled), before

@@ -1,5 +1,5 @@
-"""Predictions that came true: by the week of the outcome, by version and the week of the prediction, and as figures
-of each version that are kept."""
+"""Predictions compared with outcomes: by the week of the outcome, by version and week of the prediction, and as stored
+figures of each version."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,26 +25,26 @@ NEWEST_OUTCOMES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The outcomes that came in one week for which there was a prediction before."""
+    """The outcomes of one week that had a prediction before."""
 
     monday: date
-    """The week's, in UTC."""
+    """The week's Monday, in UTC."""
     outcomes: int
     correct: int | None
-    """Predictions that came true; None where the week may not be shown."""
+    """Predictions that came true; None if the week may not be shown."""
     share: Figure | None
     predicted: float | None
     observed: float | None
-    """The share of outcome 1: near to the one before where the probabilities hold."""
+    """The share of outcome 1, which is close to `predicted` if the probabilities hold."""
 
 
 def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
-    """Sort outcomes, newest first, into the weeks in which there were any, from Monday to Sunday in UTC.
+    """Group outcomes, newest first, by week, from Monday to Sunday in UTC.
 
-    The share of all outcomes is known, so a small week could be told by the others, and is not shown.
+    The share of all outcomes is known, so a small week could be derived from the others; it is not shown.
     """
     weeks = [(monday, list(each)) for monday, each in groupby(found, lambda one: monday_of(one.labelled_at))]
-    # Of two equally large ones the rule holds back the first: so the older.
+    # The rule hides the first of two equally large weeks. Reversed, that is the older one.
     are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
     for (monday, came), is_shown in zip(weeks, are_shown, strict=True):
         outcomes = len(came)
@@ -68,20 +68,20 @@ class VersionWeek:
     """One version's predictions of one week."""
 
     monday: date
-    """Of the week in which they were made, in UTC."""
+    """The Monday of the week in which they were made, in UTC."""
     version: int
     predictions: int
     outcomes: int
     followed_up: Figure
-    """Their share. Where it is small, whoever is followed up decides what came true."""
+    """The share of predictions with an outcome. If it is small, the choice of whom to follow up biases the result."""
     estimated_accuracy: Figure
-    """Of all the predictions, if the probabilities hold."""
+    """The accuracy of all the predictions, if the probabilities hold."""
     realised: Realised | None
-    """Of those with an outcome; None where they are too few to be shown, or could be told by the others."""
+    """The figures of those with an outcome; None if these are too few to show, or could be derived from other weeks."""
 
 
 def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES) -> list[VersionWeek]:
-    """Read the last so many weeks, those with predictions, newest first; `newest` outcomes are looked at."""
+    """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
     came = defaultdict(list)
     for each in report_figures.came_true(connection, newest):
         came[monday_of(each.scored_at), each.model_version].append(each)
@@ -108,8 +108,8 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
 
 
 def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]]:
-    """Pick the weeks that may be shown, given how many outcomes there are by week and version: a version's weeks add up
-    to what is told of the version, so a small one could be told by the others."""
+    """Pick the weeks that may be shown, by the number of outcomes for each week and version. A version's weeks add up
+    to its figures, so a small week could be derived from the others."""
     told: set[tuple[date, int]] = set()
     for version in {version for _, version in outcomes}:
         weeks = [key for key in sorted(outcomes) if key[1] == version]
@@ -119,13 +119,13 @@ def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]
 
 
 def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
-    """Count predictions by week and version, and how many of them come true if the probabilities hold."""
+    """Count predictions by week and version, and how many of them are correct if the probabilities hold."""
     first = monday_of(clock(connection)) - timedelta(weeks=weeks - 1)
     found: dict[tuple[date, int], tuple[int, float]] = {}
     for version, kept in tallies_since(connection, 7 * weeks):
         key = (monday_of(kept.recorded_at), version)
         if key[0] < first:
-            continue  # a part of a week
+            continue  # an incomplete week
         rows, expected = found.get(key, (0, 0.0))
         found[key] = (rows + kept.tally.accepted, expected + kept.tally.expected)
     return found
@@ -138,7 +138,7 @@ def _realised(found: list[CameTrue]) -> Realised:
 
 
 def leave_realised(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:
-    """Keep each version's figures over the newest outcomes as those of this run."""
+    """Store each version's figures over the newest outcomes for this run."""
     with never_failing():
         with reading(engine) as connection:
             found = list(_figures(connection, newest))
@@ -155,7 +155,7 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
     made = report_figures.predictions_by_version(connection)
     for version, came in sorted(by_version.items()):
         rows, began = made.get(version, (None, None))
-        # Followed up are versions of whose predictions every outcome is among the newest.
+        # The share followed up is known only if all outcomes of the version's predictions are among the newest.
         is_whole = since is None or (began is not None and began > since)
         followed = followed_up(sum(each.run_is_there for each in came), rows if is_whole else None)
         found = registry.read_version(connection, version)

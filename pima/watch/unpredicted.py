@@ -1,5 +1,5 @@
-"""Rows that have no prediction: counting them at the end of each run of scoring, on empty nights too and so without
-numpy, and telling in words whether they are too many."""
+"""Rows without a prediction: counting them at the end of each run of scoring, and reporting in words whether they are
+too many. It runs on empty nights too, so it needs no numpy."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -38,15 +38,15 @@ class RowsBefore:
     """The state of the rows when a run began to take some."""
 
     highest_id: int = 0
-    """Rows of higher ids came since the last night."""
+    """Rows with higher ids came since the last night."""
     known_version: int = 0
-    """Higher ones are new or changed."""
+    """Higher row versions are new or changed."""
     drawn: int = 0
     """The counter of row versions."""
 
 
 def rows_before(engine: Engine, run_id: int) -> RowsBefore:
-    """Read the state of the rows, before a run takes the first one."""
+    """Read the state of the rows before a run takes the first one."""
     with reading(engine) as connection:
         drawn = store.versions_drawn(connection)
         marks = _before(store.newest_unpredicted(connection), run_id, drawn).marks
@@ -55,13 +55,13 @@ def rows_before(engine: Engine, run_id: int) -> RowsBefore:
 
 @dataclass(frozen=True, slots=True)
 class NightEnd:
-    """Leaves a run's figures where it is closed, and in its counts those of the rows without a prediction."""
+    """Stores a run's figures when it closes; the figures of rows without a prediction go into its counts."""
 
     run_id: int
     rule: Rule
     leave_figures: Callable[[Connection], None]
     rows_before: RowsBefore | None = None
-    """None of a run that took no row."""
+    """None for a run that took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, Any]:
         self.leave_figures(connection)
@@ -70,7 +70,7 @@ class NightEnd:
 
 def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
     """The figures that this run's counts are added to."""
-    if last is None:  # the runs before it are the past, if there were any
+    if last is None:  # earlier runs, if any, are not counted
         return Unpredicted(marks=Marks(run_id=run_id - 1, counted_run_id=run_id - 1))
     before = begun_after(last)
     if before.marks.known_version <= drawn:
@@ -79,7 +79,7 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
 
 
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
-    database_of(connection).join_by_index(connection)  # last night's statistics say nothing of tonight's rows
+    database_of(connection).join_by_index(connection)  # last night's statistics don't cover tonight's rows
     last = store.lock_newest_unpredicted(connection)
     drawn = store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn
     before = _before(last, night.run_id, drawn)
@@ -89,22 +89,22 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     standing = after_pulls(stood, pulls)
     by_pulls_tonight = (standing - stood).total()
     least &= standing
-    # The first night asks for no row that was there before it: that may be all of a long history.
+    # The first night does not look for earlier rows: that could be a whole long history.
     lost = 0 if last is None else _never_queued(connection, night, marks, highest)
-    # A source that has bad rows every night is told of those that came on top.
+    # For a source with bad rows every night, only the additional ones are reported.
     others = standing - least + Counter({("", NEVER_QUEUED, ""): lost})
     earlier = {why: rows for why, rows in as_counter(before.causes).items() if not why[0] and why[1] != NEVER_QUEUED}
     by_scoring = Counter(earlier) + Counter({("", NOT_LOOKED_UP, ""): rejected})
     found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
     if by_scoring and found.are_too_many(limits):
-        # Some may have been corrected, labelled or deleted since, or been rejected once more.
+        # Some may have been corrected, labelled or deleted since, or rejected again.
         by_scoring = store.rejected_and_standing(connection, marks.run_id, marks.known_version)
         found = replace(found, causes=as_causes(others + by_scoring))
     good = is_good(found, limits)
     left = replace(
         marks,
         counted_run_id=max(last_counted, marks.counted_run_id),
-        # Until those are mended they are looked for again, from where they began.
+        # Until lost rows are queued, they are looked for again from the same id.
         highest_id=marks.highest_id if lost and not good else highest,
         drawn=drawn,
         standing=as_causes(standing),
@@ -118,19 +118,19 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
 def _pulls_since(
     connection: Connection, rule: Rule, marks: Marks, is_first: bool
 ) -> tuple[list[Pulled], Counter[Why], Counter[Why]]:
-    """The pulls since the run before; what stood rejected before them, and the least since the last good night."""
+    """The pulls since the last run, the rejections standing before them, and the least since the last good night."""
     pulls = store.pulls_since(connection, marks.pulls, rule.sources)
     stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
     if not is_first:
         return pulls, stood, as_counter(marks.standing_when_good)
-    # Before there were such figures: each source's last pull is tonight's, and those before it are the past.
+    # On the first night, each source's last pull counts as tonight's, and earlier pulls only as the past.
     newest = {pull.source: pull.run_id for pull in pulls}
     past = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
     return [pull for pull in pulls if pull.run_id == newest[pull.source]], past, past.copy()
 
 
 def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
-    """Count them among the rows that came since the last night, or since the last one that found none."""
+    """Count never-queued rows among the rows that came since the last night, or since the last night without any."""
     claimed: int | None = 0
     if night.rows_before is not None:
         is_the_same = night.rows_before.highest_id == marks.highest_id
@@ -138,13 +138,13 @@ def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest
     return store.never_queued(connection, marks.highest_id, highest, claimed)
 
 
-# ---- The same for people: health, alerts, status, the metrics and the report say it in these words.
+# ---- The figures in words, for health, alerts, status, the metrics and the report.
 
 _CAUSES_SHOWN = 5
 
 
 def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
-    """Return the figures of the last run of scoring; None before any has left its figures."""
+    """Return the figures of the last run of scoring; None until a run has left some."""
     found = store.newest_unpredicted(connection)
     if found is None:
         return None
@@ -159,7 +159,7 @@ def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
 
 
 def in_words(found: Unpredicted) -> str:
-    """Say it in a sentence without its full stop."""
+    """Describe the figures in a sentence, without its full stop."""
     since = f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC" if found.since else ""
     if not found.rows:
         return f"no row was {since}" if since else "no new row has come yet"
@@ -181,7 +181,7 @@ def _by_whom(cause: Cause) -> str:
 
 
 def _why(causes: list[Cause]) -> str:
-    """The reasons and columns in brackets, those with most rows; nothing where none is known."""
+    """The reasons and columns with the most rows, in brackets; empty if none is known."""
     known = [each for each in causes if each.reason not in (NEVER_QUEUED, NOT_LOOKED_UP)]
     whys = [": ".join(filter(None, (each.reason, each.column))).replace("_", " ") for each in known[:_CAUSES_SHOWN]]
     if len(causes) > 1:

@@ -117,7 +117,7 @@ def dies(_told: object, _stop: StopRequest) -> None:
 def test_work_that_kills_each_worker_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_MOST_GIVEN_UP", 0)
     asked = ("local", Settings(), clean_environ(), StopRequest())
-    with reached(*asked) as found, pytest.raises(WorkersFailed, match="died of the work again and again"):
+    with reached(*asked) as found, pytest.raises(WorkersFailed, match="died again and again during the work"):
         list(found.results(dies, ["anything"]))
 
 

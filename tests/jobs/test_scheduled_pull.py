@@ -93,7 +93,7 @@ def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_i
     clinic.insert(4)
     process = _start(clinic, database, **{variable: clinic.url})
     wait_for(lambda: _has_scored(database), process)
-    warned = [line for line in stop(process).splitlines() if "no source is pulled until this is mended" in line]
+    warned = [line for line in stop(process).splitlines() if "no source is pulled until this is corrected" in line]
     assert (len(warned), variable in warned[0]) == (1, True)
     assert database.value("SELECT count(*) FROM predictions") == 3
     assert _ledger(database)[1:] == [("pull", "failed"), ("score", "succeeded")]

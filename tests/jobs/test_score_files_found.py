@@ -112,7 +112,7 @@ def test_what_the_user_may_not_read_is_told(here: Path) -> None:
         path.chmod(mode)
         with _as_somebody_without_rights():
             message = _refused()
-        assert f"{told}: can't be scored, it can't be read (Permission denied). Mend its rights" in message
+        assert f"{told}: can't be scored, it can't be read (Permission denied). Correct its rights" in message
         path.chmod(0o755)
 
 
@@ -122,7 +122,7 @@ def test_an_output_that_can_not_be_listed_is_told(here: Path, folder: str) -> No
     (here / folder).chmod(0o000)
     with _as_somebody_without_rights():
         message = str(_score(exit_code=2)["message"])
-    assert f"--to {folder}: it can't be listed (Permission denied). Mend that" in message
+    assert f"--to {folder}: it can't be listed (Permission denied). Correct that" in message
     (here / folder).chmod(0o755)
 
 

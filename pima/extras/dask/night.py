@@ -1,4 +1,4 @@
-"""A night by many workers: each does the loop of `pima.scoring` with rows of its own, and one run has the sum."""
+"""A night on many workers: each runs the loop of `pima.scoring` on its own rows, and one run has the sum."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from pima.watch.unpredicted import RowsBefore
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """All that a worker is told. The database's URL, with its password, is in the worker's own environment."""
+    """Everything that is sent to a worker. The database's URL and password are in the worker's own environment."""
 
     run_id: int
     model_version: int
@@ -35,8 +35,8 @@ class Night:
 def score_on_workers(
     engine: Engine, run: OpenRun, options: ScoreOptions, reached: AbstractContextManager[Workers], stop: StopRequest
 ) -> None:
-    """As `score_queue`, by a loop on each worker. Raises besides WrongUsage where the queue can't be shared, and what
-    `Workers` raises. Whatever ends it, workers that still go on roll their next batch back: the run is closed then."""
+    """Do the work of `score_queue` with a loop on each worker. Also raises WrongUsage if the queue can't be shared, and
+    what `Workers` raises. However it ends, workers that go on roll their next batch back, since the run is closed."""
     if database_of(engine).is_a_file:
         what = "--dask needs a database in which several can write at once; this one would have them wait"
         raise WrongUsage(what=f"{what} for each other. Leave it out, or move to PostgreSQL")
@@ -51,11 +51,11 @@ def score_on_workers(
     score_queue(engine, run, options, stop, hand_out)
 
 
-# What follows runs on a worker.
+# The rest runs on a worker.
 
 
 def lacks(night: Night) -> str:
-    """Whether a worker sees the run's database, in words; empty where it does."""
+    """Say why a worker can't see the run's database; empty if it can."""
     try:
         with _database(night) as engine:
             require_schema(engine)
@@ -66,7 +66,7 @@ def lacks(night: Night) -> str:
 
 
 def work_on(night: Night, stop: StopRequest) -> None:
-    """A worker's part, by one connection. Raises what `drain` raises."""
+    """Do a worker's share of the night, on one connection. Raises what `drain` raises."""
     mark_lines(job="score", run_id=night.run_id)
     with _database(night) as engine:
         drain(engine, night.run_id, night.model_version, night.before, night.batch_rows, stop)

@@ -1,7 +1,7 @@
-"""The workers of a Dask cluster as a job sees them: found fit, given tasks, and asked to stop.
+"""The workers of a Dask cluster: checking them, giving them tasks, and asking them to stop.
 
-What goes to a worker is the name of a function of pima's with numbers, places and hashes; no row goes through Dask, nor
-any secret. A task may be lost with its worker, and be done again: what it does is whole or not there.
+A worker gets the name of one of pima's functions, with numbers, places and hashes; no row and no secret goes through
+Dask. A task may be lost with its worker and be done again, so its effect is complete or absent.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ from pima.settings.sections import Settings
 
 _SECONDS_A_LOOK = 0.1
 _SECONDS_WITHOUT_WORKERS = 60
-"""In which those that died are replaced, or nobody sees to that."""
+"""How long to wait for dead workers to be replaced."""
 _MOST_GIVEN_UP = 20
-"""Tasks of one call that Dask may give up, each after several workers died of it, before the call is given up too."""
+"""How many tasks of a call Dask may give up, each after several workers died, before the call is given up too."""
 
 Task = Callable[[Any, StopRequest], Any]
 
 
 @contextmanager
 def reached(address: str, settings: Settings, environ: Mapping[str, str], stop: StopRequest) -> Iterator["Workers"]:
-    """The workers of the cluster whose scheduler has this address, until the block ends; "local" makes one of this
-    machine's cores until then, in this environment. Raises ClusterAway, WrongUsage where Dask is not installed here."""
+    """Connect to the workers of the cluster whose scheduler has this address; "local" makes a cluster of this machine's
+    cores until the block ends. Raises ClusterAway, or WrongUsage if Dask is not installed here."""
     try:
         from distributed import Client
     except ImportError:
@@ -59,13 +59,13 @@ def _local(settings: Settings, environ: Mapping[str, str]) -> Any:
     import dask
     from distributed import LocalCluster
 
-    # On a busy machine the process that takes the place of one that died is not there for longer than 15 seconds.
+    # On a busy machine the replacement of a dead worker may take longer than 15 seconds.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     workers = min(os.cpu_count() or 1, settings.score.most_workers)
-    # Without an address the pages of Dask's scheduler would be for the whole network.
+    # Without an address, Dask's dashboard would be open to the whole network.
     known = {"env": dict(environ), "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
-    # A Ctrl-C on the terminal reaches all of a group: what starts here leaves it to the job. Python's tracker comes
-    # first, since whoever starts that hears signals from then on.
+    # Ctrl-C on the terminal reaches the whole process group; processes started here leave it to the job. Python's
+    # resource tracker is started first, since starting it unblocks signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -76,15 +76,15 @@ def _local(settings: Settings, environ: Mapping[str, str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The workers that there are, by Dask's client."""
+    """The cluster's workers, reached by Dask's client."""
 
     client: Any
     settings: Settings
     stop: StopRequest
 
     def fit(self, lacks: Callable[[Any], str], told: object) -> int:
-        """How many may take part, once `lacks` has found nothing on any, with what it is told. Raises ClusterAway
-        where there are none, ClusterUnfit where any can't do it."""
+        """Check every worker by `lacks(told)`, and return how many may take part. Raises ClusterAway if there are none,
+        ClusterUnfit if any can't do the work."""
         found = self._asked(partial(self.client.run, _lacks, _release(), lacks, told, on_error="return"))
         if not found:
             raise ClusterAway(what="it has no workers")
@@ -97,8 +97,8 @@ class Workers:
         return min(len(found), self.settings.score.most_workers)
 
     def results(self, function: Task, told: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        """What each was told with what the function gives for it on a worker that is free, as they come. Raises the
-        error that ended one of them, ClusterAway, WorkersFailed or Interrupted, once the others have stopped."""
+        """Call the function for each of `told` on a free worker, and yield each with its result as it comes. Raises the
+        error that ended one of them, ClusterAway, WorkersFailed or Interrupted, after the others have stopped."""
         waiting = {self._begin(function, each): each for each in told}
         given_up, seen_at = 0, time.monotonic()
         try:
@@ -107,7 +107,7 @@ class Workers:
                 self.stop.check()
                 seen_at = time.monotonic() if self._asked(self.client.nthreads) else seen_at
                 if time.monotonic() > seen_at + _SECONDS_WITHOUT_WORKERS:
-                    raise ClusterAway(what="it has no workers any more")
+                    raise ClusterAway(what="it no longer has any workers")
                 for task in [task for task in waiting if task.done()]:
                     each = waiting.pop(task)
                     if task.status == "finished":
@@ -136,19 +136,19 @@ class Workers:
     def _let_end(self, tasks: Iterable[Any]) -> None:
         until = time.monotonic() + self.settings.schedule.grace_seconds
         while not all(task.done() for task in tasks) and time.monotonic() < until:
-            with suppress(OSError):  # of a scheduler that is gone
-                # Again and again, since a worker that was lost comes back and knows nothing of it.
+            with suppress(OSError):  # the scheduler may be gone
+                # Repeatedly, since a lost worker may come back without having been asked.
                 self.client.run(_ask_to_stop, self.client.id, on_error="ignore")
                 get_logger().info("workers asked to stop")
             time.sleep(_SECONDS_A_LOOK)
 
 
-# What follows runs on a worker.
+# The rest runs on a worker.
 
 
 @cache
 def _release() -> str:
-    """A hash over all of pima's Python files: workers that run other code would score by other rules."""
+    """A hash over all of pima's Python files: workers with other code would score by other rules."""
     found, root = hashlib.sha256(), Path(pima.__file__).parent
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -156,7 +156,7 @@ def _release() -> str:
 
 
 def _lacks(release: str, lacks: Callable[[Any], str], told: object) -> str:
-    """The reason why this worker can't do the work, in words; empty where it can."""
+    """The reason why this worker can't do the work, in words; empty if it can."""
     if _release() != release:
         return "another release of pima is installed there"
     if find_spec("ai_edge_litert") is None:
@@ -165,11 +165,11 @@ def _lacks(release: str, lacks: Callable[[Any], str], told: object) -> str:
 
 
 _stops: dict[str, StopRequest] = {}
-"""What all that this worker does for a client of Dask's has in common, by that client's id."""
+"""The stop request that all of this worker's tasks for a Dask client share, by the client's id."""
 
 
 def _called(function: Task, told: object, client: str, look: Look) -> Any:
-    """Call the function; what it gives or, as a value, the error that ended it: of a value Dask logs no traceback."""
+    """Call the function; return its result, or the error that ended it as a value, of which Dask logs no traceback."""
     configure_logs(look)
     try:
         return function(told, _stops.setdefault(client, StopRequest()))
@@ -178,5 +178,5 @@ def _called(function: Task, told: object, client: str, look: Look) -> Any:
 
 
 def _ask_to_stop(client: str) -> None:
-    """What it does for this client ends at the next boundary, as does what it begins later."""
+    """Stop this worker's tasks for a client at their next check, including later ones."""
     _stops.setdefault(client, StopRequest()).ask()

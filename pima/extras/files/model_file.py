@@ -1,8 +1,8 @@
-"""A model version as one file, with which rows can be scored where there is no database.
+"""A model version as one file, which scores rows without a database.
 
-The first line names the format and the sha256 of all that follows, which is JSON: the compiled bytes in base64, the
-threshold, what the version was fitted on, and the declaration in force. Nothing behind the first line is looked at
-before that hash was checked. The hash shows damage, not who wrote the file.
+The first line names the format and the sha256 of the rest, which is JSON: the compiled bytes in base64, the threshold,
+the features that the version was fitted on, and the declaration in force. The rest is read only after the hash was
+checked. The hash detects damage; it does not prove who wrote the file.
 """
 
 import base64
@@ -26,7 +26,7 @@ from pima.store.registry import as_declaration, as_features, as_stored, newest_d
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
-"""Of a file; the shipped model takes some 20 kB."""
+"""The largest file that is read; the shipped model takes about 20 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class ScoringModel:
     compiled_sha256: str
     scorer: Scorer
     declared: Declaration
-    """The outcome, and as its features those that the model takes, with the rules by which rows are judged."""
+    """The outcome, and the model's features with the rules that rows are judged by."""
     sha256: str
-    """Over all that decides a prediction: the compiled form, the threshold, the features and the rules."""
+    """The hash over everything that decides a prediction: compiled form, threshold, features and rules."""
 
 
 class _Document(Struct, frozen=True):
-    """The JSON; what a later release adds is passed over."""
+    """The JSON document; keys that a later release adds are ignored."""
 
     version: int
     threshold: float
@@ -54,9 +54,8 @@ class _Document(Struct, frozen=True):
 
 
 def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
-    """Write a version with today's declaration, and tell the file's path, bytes, version and sha256, which is that of
-    all behind its first line. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage; an existing file is
-    not touched."""
+    """Write a version with today's declaration to a new file; return the path, bytes, version and sha256 of all but the
+    first line. Raises NoSuchVersion, VersionHasNoBytes or ArtifactDamaged, and WrongUsage if the file exists."""
     content = model_file(engine, number)
     with whole_file(path, "--out") as file:
         file.write(content)
@@ -65,8 +64,8 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
 
 
 def model_file(engine: Engine, number: int | None) -> bytes:
-    """Make the content of a model file, of the champion where no version is named. Raises NoChampion,
-    NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+    """Make the content of a model file, for the champion if `number` is None. Raises NoChampion, NoSuchVersion,
+    VersionHasNoBytes or ArtifactDamaged."""
     with reading(engine) as connection:
         if number is None:
             number = registry.read_champion(connection).model_version
@@ -98,7 +97,7 @@ def model_file(engine: Engine, number: int | None) -> bytes:
 
 
 def content_of(path: Path) -> bytes:
-    """Read a model file, one byte too many of what is too large. Raises ModelFileRefused."""
+    """Read a model file, up to one byte more than the largest size. Raises ModelFileRefused."""
     try:
         with path.open("rb") as file:
             return file.read(LARGEST_BYTES + 1)

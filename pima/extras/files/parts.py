@@ -1,7 +1,6 @@
-"""A dataset's files, the parts that are made of them, and what stands in an output already.
+"""A dataset's files, the parts made of them, and the parts that an output has already.
 
-A part is whole row groups of one file. It says in its own footer what it was made of, so nothing has to be remembered
-anywhere else.
+A part is made of whole row groups of one file. Its footer says what it was made of, so nothing is stored anywhere else.
 """
 
 import hashlib
@@ -27,18 +26,18 @@ OURS = ("probability", "predicted_class", "model_version", "row_number", "reason
 _DAMAGED = "it is no readable Parquet file"
 _KNOWN_KEYS = ("id", *KEYS)
 _END = 8
-"""Bytes at a file's end: the footer's length, and PAR1."""
+"""The number of bytes at a file's end: the footer's length, and PAR1."""
 PREDICTIONS, REJECTIONS = "predictions", "rejections"
 LARGEST_PART = 1_000_000
-"""Rows, unless a row group alone has more."""
+"""The most rows of a part, unless a single row group has more."""
 MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"
 MARK = "cluster"
-"""By which workers of a cluster know the folder; it is never more than half-written."""
+"""The name of a file by which a cluster's workers recognise the folder; it exists only under a temporary name."""
 FACTS = b"pima"
-"""By which the metadata of a part's file has them."""
+"""The key of the facts in the metadata of a part's file."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-"""What is kept instead of a type of which pyarrow can't pick rows."""
+"""Types of which pyarrow can't pick rows, and the types used instead."""
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
 _CODES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
 
@@ -51,24 +50,23 @@ class InputFile:
     """A file of the dataset."""
 
     name: str
-    """Within the dataset, with slashes."""
+    """The name within the dataset, with slashes."""
     path: str
     version: str
-    """`Place.version` before the file was looked at."""
+    """`Place.version` before the file was examined."""
     bytes: int
     footer_sha256: str
-    """The footer has where each column's bytes are and what they count and range over, and not what they are."""
+    """The footer has the places, counts and ranges of the columns' values, but not the values."""
     groups: tuple[int, ...]
-    """Rows of each row group."""
+    """The number of rows of each row group."""
     features: tuple[str, ...]
     """The columns that hold the features, in the model's order."""
     keys: tuple[str, ...]
-    """The columns that are kept beside each prediction."""
+    """The columns to keep with each prediction."""
 
 
 def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tuple[Place, list[InputFile]]:
-    """Find the storage and all files, by name. Raises DatasetRefused, or WrongUsage where keys are named that can't be
-    kept."""
+    """Find the storage and all files, by name. Raises DatasetRefused, or WrongUsage if a named key can't be kept."""
     place, path = place_of(dataset)
     try:
         found = place.found(path)
@@ -84,7 +82,7 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
 
 
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
-    """Look at one file, by its name within the dataset and its path. Raises as `input_files` does."""
+    """Examine one file, by its name within the dataset and its path. Raises what `input_files` raises."""
     try:
         version = place.version(path)
         with place.open(path) as file:
@@ -95,7 +93,7 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
             footer_sha256 = hashlib.sha256(file.read(length)).hexdigest()
             metadata = pq.read_metadata(file)
     except OSError as error:
-        # Of damage pyarrow makes one, too, but without the system's words.
+        # pyarrow also raises OSError for a damaged file, but without the system's words.
         what = _unreadable(error) if error.strerror else _DAMAGED
         raise DatasetRefused(dataset=path, what=what) from None
     except (pa.ArrowException, ValueError, struct.error):
@@ -106,11 +104,11 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
 
 
 def _unreadable(error: OSError) -> str:
-    return f"it can't be read ({words_of(error)}). Mend its rights or where it links to"
+    return f"it can't be read ({words_of(error)}). Correct its rights, or the link if it is one"
 
 
 def require_unchanged(place: Place, input_file: InputFile) -> None:
-    """Raises DatasetRefused where a file is not the one that was looked at, or no more."""
+    """Raises DatasetRefused if a file has changed since it was examined, or is gone."""
     try:
         is_as_it_was = place.version(input_file.path) == input_file.version
     except OSError:
@@ -122,7 +120,7 @@ def require_unchanged(place: Place, input_file: InputFile) -> None:
 def _columns(
     name: str, schema: pa.Schema, declared: Declaration, keys: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the columns that hold the features, in the model's order, and those that are kept as keys."""
+    """Name the columns of the features, in the model's order, and those to keep as keys."""
     meant: dict[str, str] = {}
     for column in schema.names:
         known = canonical_name(column, declared)
@@ -133,7 +131,7 @@ def _columns(
     if lacking := [feature for feature in declared.names if feature not in meant]:
         raise DatasetRefused(dataset=name, what=f"it lacks {', '.join(lacking)}")
     for feature in declared.features:
-        # The types that `load` takes.
+        # The types that `load` accepts.
         held = schema.field(meant[feature.name]).type
         inner = held.value_type if pa.types.is_dictionary(held) else held
         is_code = feature.kind == "category" and any(is_kind(inner) for is_kind in _CODES)
@@ -155,7 +153,7 @@ def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
 
 
 def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """These columns, of types of which rows can be picked."""
+    """Select these columns, with types of which pyarrow can pick rows."""
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
     return keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
@@ -169,11 +167,11 @@ class Part:
     """Whole row groups of one file, whose predictions become one file."""
 
     name: str
-    """Below `predictions`, and below `rejections` where it has some."""
+    """The file's name below `predictions`, and below `rejections` if the part has any."""
     input: InputFile
     groups: tuple[int, ...]
     first_row: int
-    """In its file, counted from 0."""
+    """The number of its first row in its file, from 0."""
 
     @property
     def rows(self) -> int:
@@ -181,7 +179,7 @@ class Part:
 
 
 def parts_of(files: Iterable[InputFile]) -> Iterator[Part]:
-    """All parts, the same for the same files: each of as many row groups as stay within `LARGEST_PART` rows."""
+    """All parts, always the same for the same files: each has as many row groups as fit into `LARGEST_PART` rows."""
     for file in files:
         stem = file.name.removesuffix(".parquet")
         for number, (groups, first_row) in enumerate(_together(file.groups)):
@@ -189,7 +187,7 @@ def parts_of(files: Iterable[InputFile]) -> Iterator[Part]:
 
 
 def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Row groups, and the first one's first row; of a file without any, none."""
+    """Row groups of each part, with the number of its first row; a file without row groups gives one empty part."""
     groups: list[int] = []
     first = held = 0
     for group, count in enumerate(rows):
@@ -206,12 +204,12 @@ def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The metadata of a finished part: what it was made of, and what became of the rows."""
+    """The metadata of a finished part: what it was made of, and the results of its rows."""
 
     scored_by: str
     """`ScoringModel.sha256`."""
     footer_sha256: str
-    """Of the input."""
+    """`InputFile.footer_sha256` of the input."""
     input_version: str
     """`Place.version` of the input."""
     keys: tuple[str, ...]
@@ -221,7 +219,7 @@ class Facts:
 
 
 def read_facts(place: Place, path: str) -> Facts | None:
-    """Read the facts of a file that is there; None where it is none of ours."""
+    """Read the facts of an existing file; None if pima did not write it."""
     try:
         with place.open(path) as file:
             found = pq.read_metadata(file).metadata or {}
@@ -231,7 +229,7 @@ def read_facts(place: Place, path: str) -> Facts | None:
 
 
 def summed(facts: Iterable[Facts]) -> dict[str, Any]:
-    """The counts of all parts."""
+    """Sum the counts of all parts."""
     listed = list(facts)
     rows, predicted = sum(each.rows for each in listed), sum(each.predicted for each in listed)
     by_reason = sum((Counter(each.rejected_by_reason) for each in listed), Counter[str]())
@@ -245,7 +243,7 @@ def summed(facts: Iterable[Facts]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A folder that parts are written into, and the model that scores them."""
+    """A folder to write parts to, and the model that scores them."""
 
     place: Place
     folder: str
@@ -256,10 +254,10 @@ class Output:
         return f"{self.folder}/{kind}/{part.name}"
 
     def finished(self, parts: Sequence[Part]) -> dict[str, Facts]:
-        """Find the parts that are there, by name.
+        """Find the finished parts, by name.
 
-        Raises OtherOutputThere where another model's, another input's or somebody else's files are there, WrongUsage
-        where they can't be listed.
+        Raises OtherOutputThere if the folder has files of another model, another input or another program, WrongUsage
+        if it can't be listed.
         """
         planned = {f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)}
         half_written = {MANIFEST, MARK, *planned}
@@ -274,7 +272,7 @@ class Output:
         return {part.name: found[f"{PREDICTIONS}/{part.name}"] for part in parts if _is_finished(part, found)}
 
     def write_manifest(self, files: Iterable[InputFile], finished: Mapping[str, Facts]) -> None:
-        """Write the last file, the same for the same files and model; what is half-written goes before it."""
+        """Remove half-written files, then write the manifest, which is the same for the same files and model."""
         manifest = {
             "format": FORMAT,
             "model_version": self.model.version,
@@ -305,7 +303,7 @@ class Output:
             return self.place.files_below(self.folder)
         except OSError as error:
             path, why = error.filename or self.folder, words_of(error)
-            what = f"--to {path}: it can't be listed ({why}). Mend that, or name another folder"
+            what = f"--to {path}: it can't be listed ({why}). Correct that, or name another folder"
             raise WrongUsage(what=what) from None
 
     def _require_our_manifest(self) -> None:
@@ -319,7 +317,7 @@ class Output:
             raise OtherOutputThere(folder=self.folder, what=what)
 
     def _require_ours(self, name: str, part: Part, facts: Facts | None) -> Facts:
-        # pandas and DuckDB write a corrected value without changing size and footer, so the file's time counts as well.
+        # pandas and DuckDB can rewrite a value without changing size or footer, so the file's time is compared as well.
         if facts is None:
             what = "was not written by this release of pima, or is damaged"
         elif facts.scored_by != self.model.sha256:
@@ -334,13 +332,13 @@ class Output:
 
 
 def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
-    """Whether all that belongs to it is there: somebody may have removed its rejections since."""
+    """Whether all files of a part exist: its rejections may have been removed since."""
     facts = found.get(f"{PREDICTIONS}/{part.name}")
     return facts is not None and (not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts)
 
 
 def _meant(name: str) -> str | None:
-    """The name that a file is going to have that is not whole yet; None of any other."""
+    """The final name of a half-written file; None for any other file."""
     above, slash, last = name.rpartition("/")
     meant = name_meant(last)
     return meant and f"{above}{slash}{meant}"

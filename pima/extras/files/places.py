@@ -1,6 +1,6 @@
-"""Places of files: this machine's disks, and URLs that fsspec knows.
+"""Places of files: this machine's disks, and URLs that fsspec supports.
 
-What is written is whole or not there: it is written beside its place and then put into it.
+A written file is complete or absent: it is written under a temporary name, then renamed.
 """
 
 import os
@@ -14,15 +14,15 @@ from pima.errors import FileNotWritten, WrongUsage, install_line
 from pima.runs.whole_file import name_aside, written_aside
 
 _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
-"""What storages say of a file, each in words of its own. Some also say when it was read last, which a hash over all
-that they say would have in it (fsspec's `ukey`)."""
+"""Keys under which storages report what changes with a file's content. fsspec's own `ukey` hashes all keys, which for
+some storages include the time of the last access."""
 
 
 class Disks:
-    """This machine's own files. Links are followed, and what can't be looked at is an error, never left out."""
+    """This machine's own files. Links are followed, and an unreadable folder is an error, never left out."""
 
     def found(self, dataset: str) -> dict[str, str]:
-        """The files of a dataset: what each is called within it, with slashes -> its path. Raises OSError."""
+        """The files of a dataset: name within it, with slashes -> path. Raises OSError."""
         if Path(dataset).is_file():
             return {Path(dataset).name: dataset}
         paths = _files_below(dataset, _is_some_programs)
@@ -33,12 +33,12 @@ class Disks:
         return Path(path).open("rb")
 
     def version(self, path: str) -> str:
-        """Another text once the file is another one, or was written to. Raises OSError."""
+        """A text that changes when the file is replaced or written to. Raises OSError."""
         found = Path(path).stat()
         return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
-        """List the files below a folder, by their names within it; none where there is no folder. Raises OSError."""
+        """List the files below a folder, by their names within it; none if the folder is missing. Raises OSError."""
         try:
             Path(folder).stat()
         except FileNotFoundError:
@@ -50,14 +50,13 @@ class Disks:
         Path(path).unlink(missing_ok=True)
 
     def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file that is in its place once the block ends well, and nowhere else; its folders are made. Raises
-        OSError."""
+        """Write a file that appears once the block ends without an error; its folders are made. Raises OSError."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return written_aside(Path(path))
 
 
 class Storage:
-    """A storage that fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
+    """A storage that fsspec supports. An object store has no folders, and shows an object once it is complete."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -102,11 +101,11 @@ class Storage:
 
 
 Place = Disks | Storage
-"""Some storage; a path in it is a text."""
+"""A storage, in which a path is a text."""
 
 
 def place_of(dataset: str) -> tuple[Place, str]:
-    """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
+    """A dataset's storage, and its path there. Raises WrongUsage if a URL needs a package that is not installed."""
     if "://" not in dataset:
         return Disks(), dataset
     try:
@@ -123,23 +122,23 @@ def place_of(dataset: str) -> tuple[Place, str]:
 
 
 def on_disks(dataset: str) -> str:
-    """Turn a URL of this machine's disks into a path; anything else stays."""
+    """Turn a file:// URL into a path; other text stays unchanged."""
     return dataset.removeprefix("file://")
 
 
 def seen_from_everywhere(dataset: str) -> str:
-    """Name a dataset as other machines know it: on disks by its whole path."""
+    """Name a dataset as other machines name it: on disks by its absolute path."""
     dataset = on_disks(dataset)
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
 
 
 def words_of(error: OSError) -> str:
-    """The system's words for an error; what fsspec raises may have none."""
+    """The system's words for an error, or its class's name, since fsspec's errors may have none."""
     return error.strerror or type(error).__name__
 
 
 def lies_within(into: str, dataset: str) -> bool:
-    """Whether what is written into a folder would be a dataset's."""
+    """Whether files written to a folder would become part of a dataset."""
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
     return Path(os.path.realpath(into)).is_relative_to(os.path.realpath(dataset))
@@ -155,7 +154,7 @@ def remove(place: Place, path: str) -> None:
 
 @contextmanager
 def whole(place: Place, path: str) -> Iterator[BinaryIO]:
-    """A file that is in its place once the block ends well, and nowhere else. Raises FileNotWritten."""
+    """Write a file that appears once the block ends without an error. Raises FileNotWritten."""
     try:
         with place.written_aside(path) as file:
             yield file
@@ -168,20 +167,20 @@ def _is_data(name: str) -> bool:
 
 
 def _is_some_programs(part: str) -> bool:
-    """Whether a program keeps it beside the data."""
+    """Whether a name is that of a file or folder that programs keep with the data."""
     return part.startswith((".", "_"))
 
 
 def _files_below(folder: str, is_left_out: Callable[[str], bool] = lambda _: False) -> Iterator[str]:
-    """The paths of all files below a folder. What has a name that is left out is not looked at.
+    """The paths of all files below a folder, without looking at names that are left out.
 
-    Raises OSError, with the path, where a folder can't be listed, a link leads nowhere, which may be to a folder, or
-    links lead in a circle.
+    Raises OSError, with the path, if a folder can't be listed, a link is broken (it may be one to a folder), or links
+    form a loop.
     """
     with os.scandir(folder) as entries:
         looked_at = [entry for entry in entries if not is_left_out(entry.name)]
     for entry in looked_at:
-        # Asked itself, a link that leads nowhere says no; what is no link may be gone by now, as half-written files.
+        # is_dir() would be False for a broken link. A name that is no link may be gone by now, like half-written files.
         if stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir():
             yield from _files_below(entry.path, is_left_out)
         else:

@@ -1,8 +1,8 @@
-"""Files to files: every row of a dataset scored, without a database where the model is a file.
+"""Files to files: every row of a dataset is scored; with a model file this needs no database.
 
-A part is whole or not there, and says in its own footer what it was made of; so a run that was stopped or killed is
-completed by the next one. It is scored alike by this process and by workers, which read and write where the job does
-and need no database; what opens a store of objects comes from their own environment.
+A part is complete or absent, and its footer says what it was made of, so the next run completes one that was stopped or
+killed. This process and workers score a part in the same way. Workers read and write in the same places as the job, and
+need no database; credentials for an object store come from their own environment.
 """
 
 import json
@@ -49,34 +49,34 @@ from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import name_aside
 
 _Batch = tuple[pa.RecordBatch, int]
-"""Rows of a file, and the first one's number."""
+"""Rows of a file, and the number of the first one."""
 _CELLS, _MOST_ROWS = 1_000_000, 100_000
-"""Of a batch."""
+"""The limits of a batch."""
 _FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
-"""Columns of which a dictionary is short."""
+"""Columns with few distinct values, which are stored with a dictionary."""
 _READ_BYTES = 1 << 20
-"""At once, of each column; without a limit the whole column of a row group is read into memory."""
+"""The bytes of a column to read at once; without a limit the column's whole row group would be read into memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset that is to be scored, looked at and found sound."""
+    """A dataset to score, examined and found sound."""
 
     source: Place
     output: Output
     files: Sequence[InputFile]
     parts: Sequence[Part]
     finished: Mapping[str, Facts]
-    """By name, those that are there already."""
+    """The parts that exist already, by name."""
 
     @property
     def missing(self) -> list[Part]:
-        """The parts that are to be written."""
+        """The parts to write."""
         return [part for part in self.parts if part.name not in self.finished]
 
 
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
-    """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
+    """Examine a dataset, reading only footers. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
     dataset, into = on_disks(dataset), on_disks(into)
     output = Output(*place_of(into.rstrip("/")), model)
     if lies_within(into, dataset):
@@ -89,15 +89,15 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
 
 
 def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, Any]:
-    """Write what is missing and the manifest, and return the counts, which are the command's JSON.
+    """Write the missing parts and the manifest, and return the counts, which are the command's JSON.
 
-    `scored` gives the missing parts, in whatever order, each with its facts once it has written it. Raises
-    DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the parts,
-    FileNotWritten where one is gone, and what `scored` raises.
+    `scored` yields each missing part with its facts after it was written, in any order. Raises DatasetRefused if a file
+    was changed, OtherOutputThere if another process wrote some of the parts, FileNotWritten if one is gone, and what
+    `scored` raises.
     """
     output = found.output
     if found.missing:
-        # The output is not complete any more.
+        # The output is incomplete until all parts are written.
         remove(output.place, f"{output.folder}/{MANIFEST}")
     for part, facts in scored:
         get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
@@ -118,7 +118,7 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
 
 
 def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
-    """Score one part after the other in this process. Raises what `score_part` raises."""
+    """Score the missing parts one after the other in this process. Raises what `score_part` raises."""
     for part in found.missing:
         stop.check()
         yield part, score_part(found.source, found.output, part, stop)
@@ -128,10 +128,10 @@ def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Fac
 
 
 def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
-    """Read a part in batches, score it and write it, its predictions last: they are the sign that it is finished.
+    """Read a part in batches, score it and write it. Its predictions come last and show that it is finished.
 
-    Raises OtherOutputThere, DatasetRefused, FileNotWritten; Interrupted between two batches, nothing of the part being
-    left.
+    Raises OtherOutputThere, DatasetRefused or FileNotWritten; Interrupted between two batches, and then nothing of the
+    part is left.
     """
     require_unchanged(source, part.input)
     with ExitStack() as rejecting, ExitStack() as predicting:
@@ -168,7 +168,7 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
 
 @dataclass(slots=True)
 class _PartFile:
-    """A Parquet file that is begun with its first rows, and is in its place once `until` is closed."""
+    """A Parquet file that is begun with its first rows, and appears once `until` is closed."""
 
     place: Place
     path: str
@@ -178,7 +178,7 @@ class _PartFile:
     def write(self, batch: pa.RecordBatch) -> None:
         if self.writer is None:
             file = self.until.enter_context(whole(self.place, self.path))
-            # What takes the least time to compress; floats as they are, since Spark can't read BYTE_STREAM_SPLIT.
+            # The fastest to compress. Floats stay plain, since Spark can't read BYTE_STREAM_SPLIT.
             integers = [field.name for field in batch.schema if pa.types.is_integer(field.type)]
             encoding = {name: "DELTA_BINARY_PACKED" for name in integers if name not in _FEW_VALUES}
             writer = pq.ParquetWriter(
@@ -195,7 +195,7 @@ class _PartFile:
 
 
 def _ahead(batches: Iterator[_Batch], thread: Executor) -> Iterator[_Batch]:
-    """Read the next one in the thread while one is used."""
+    """Read the next batch in the thread while one is used."""
     following = thread.submit(next, batches, None)
     while (batch := following.result()) is not None:
         following = thread.submit(next, batches, None)
@@ -203,7 +203,7 @@ def _ahead(batches: Iterator[_Batch], thread: Executor) -> Iterator[_Batch]:
 
 
 def _batches(source: Place, part: Part) -> Iterator[_Batch]:
-    """At least one, so that a part without rows has its columns all the same."""
+    """Read a part's batches; at least one, so that a part without rows still has its columns."""
     names = list(dict.fromkeys((*part.input.features, *part.input.keys)))
     rows = max(1, min(_MOST_ROWS, _CELLS // len(part.input.features)))
     first = part.first_row
@@ -223,7 +223,7 @@ def _batches(source: Place, part: Part) -> Iterator[_Batch]:
 def _scored(
     batch: pa.RecordBatch, first_row: int, part: Part, model: ScoringModel
 ) -> tuple[pa.RecordBatch, pa.RecordBatch | None, Sequence[str]]:
-    """The predictions, the rejections, None without any, and their reasons."""
+    """Score a batch: its predictions, its rejections or None, and their reasons."""
     rules = model.declared.features
     found = validate(measurements_of(batch, part.input.features, rules), rules)
     keys = keys_of(batch, part.input.keys)
@@ -253,7 +253,7 @@ def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBat
 
 
 def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[FeatureValues]:
-    """Of each feature the column that has this name."""
+    """Read the features' values from the columns with these names."""
     measured = []
     for name, feature in zip(columns, features, strict=True):
         column = batch.column(name)
@@ -263,11 +263,11 @@ def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Fea
 
 
 def _values(column: pa.Array, feature: Feature) -> Float64Array:
-    """As floats, and anything where it is null."""
+    """Convert a column to floats, with any value where it is null."""
     if pa.types.is_null(column.type):
         return np.zeros(len(column))
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        # One by one, as `load` takes them: decimals to the nearest float, and labels to their codes.
+        # One by one, as `load` does: decimals become the nearest float, and labels their codes.
         return np.array([_value(value, feature) for value in column.to_pylist()], dtype=np.float64)
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
@@ -286,7 +286,7 @@ def _value(value: object, feature: Feature) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A part, where it is read and written under names that workers know too, and the content of the model file."""
+    """A part, the places to read and write it by names that workers share, and the content of the model file."""
 
     dataset: str
     into: str
@@ -297,11 +297,11 @@ class Told:
 def score_files_on_workers(
     found: Dataset, dataset: str, into: str, content: bytes, reached: AbstractContextManager[Workers]
 ) -> dict[str, Any]:
-    """Do what `score_files` does, by the model file's bytes; raises besides what `Workers` raises."""
+    """Do the work of `score_files` on workers, with the model file's bytes; also raises what `Workers` raises."""
     if not (told := [Told(dataset, into, part, content) for part in found.missing]):
         return score_files(found, ())
     with reached as workers:
-        # What is put into the folder shows a worker that its folder is the same.
+        # A mark in the folder lets a worker check that it sees the same folder.
         mark, output = name_aside(MARK), found.output
         with whole(output.place, f"{output.folder}/{mark}") as file:
             file.write(b"pima\n")
@@ -312,11 +312,11 @@ def score_files_on_workers(
         return score_files(found, ((each.part, facts) for each, facts in workers.results(score_told, told)))
 
 
-# What follows runs on a worker.
+# The rest runs on a worker.
 
 
 def lacks(seen: tuple[Told, str]) -> str:
-    """Say which of a part's file and the mark in the folder a worker does not see; empty where it sees both."""
+    """Say whether a worker can't see a part's file or the mark in the folder; empty if it sees both."""
     told, mark = seen
     for option, where, name in (("--from", told.dataset, told.part.input.path), ("--to", told.into, mark)):
         try:
@@ -341,5 +341,5 @@ def score_told(told: Told, stop: StopRequest) -> Facts:
 
 @lru_cache(maxsize=16)
 def _model(content: bytes, _thread: int) -> ScoringModel:
-    """One thread at a time may call a model, so each has its own."""
+    """Read the model for a thread: only one thread at a time may call a model, so each has its own."""
     return read_model(Path("the job's"), content)

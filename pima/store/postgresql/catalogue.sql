@@ -1,14 +1,14 @@
--- What schema.py asks PostgreSQL's catalogue. By pg_catalog, since information_schema shows only what the role has
--- rights on.
+-- The queries of schema.py on PostgreSQL's catalogue. They use pg_catalog, since information_schema shows only what the
+-- role has rights on.
 
 -- name: schema_of_patients
--- Where the tables are, in quotes where it needs them. It need not be the current schema: somebody may have made one
--- that comes first.
+-- The schema of the tables, in quotes if it needs them. It may not be the current schema, if someone has made one that
+-- comes first.
 SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass('patients');
 
 -- name: columns
--- Each column of the tables that an unqualified name means here, and its type.
+-- Each column, with its type, of the tables that unqualified names refer to.
 SELECT c.relname || '.' || a.attname,
     format_type(a.atttypid, a.atttypmod)
         || coalesce(' collate "' || lower(o.collname) || '"', '')
@@ -19,7 +19,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visib
     AND a.attnum > 0 AND NOT a.attisdropped;
 
 -- name: tables
--- What makes a table more, or less, than its own rows; of triggers the BEFORE triggers of rows, by tgtype.
+-- Everything that keeps a table from being a plain one; among triggers the BEFORE row triggers, by tgtype.
 SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
     NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS lacks_key,
     EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
@@ -32,7 +32,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visib
 ORDER BY c.relname;
 
 -- name: triggers
--- The triggers on patients; changes_rows is true of BEFORE triggers of rows at an INSERT or UPDATE, by tgtype.
+-- The triggers on patients; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
 SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
     f.pronamespace = c.relnamespace AS is_beside, f.prosrc, f.prosecdef, f.proconfig,
     t.tgtype & 3 = 3 AND t.tgtype & 20 > 0 AND t.tgenabled <> 'D' AS changes_rows

@@ -1,6 +1,6 @@
-"""PostgreSQL, as the store knows it: the URL of a server, the transactions on it, and its pieces of SQL.
+"""PostgreSQL for the store: the URL of a server, the transactions on it, and its pieces of SQL.
 
-Each transaction says for itself what it depends on, whatever database and role default to.
+Each transaction sets the options that it relies on, whatever the defaults of database and role.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 def require_verified_tls(url: URL) -> None:
-    """Patients' data go to a server that has proved who it is, or to this very machine."""
+    """Require that the server proves its identity by TLS, unless it is on this machine. Raises WrongConfiguration."""
     asked = _asked(url)
     defaults = {name: value for name, value in _libpq_options().items() if value}
     given = defaults | ({"host": url.host} if url.host else {}) | asked
-    # With a hostaddr libpq goes there, whatever the host is called.
+    # With a hostaddr libpq connects there, whatever the host is called.
     is_here = "hostaddr" not in given and all(map(_is_here, given.get("host", "").split(",")))
-    # A service file may name any server, and any sslmode but against the URL's own.
+    # A service file may name any server and any sslmode; only an sslmode in the URL overrides it.
     is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
     if is_verified or asked.get("sslmode") == "verify-full":
         return
@@ -51,7 +51,7 @@ def _asked(url: URL) -> dict[str, str]:
 
 
 def _libpq_options() -> dict[str, str]:
-    """The driver's options and what it takes where the URL is silent: PGHOST, PGSERVICE and their like, or nothing."""
+    """The driver's options and their defaults, which come from PGHOST, PGSERVICE and the like, or are empty."""
     from psycopg.pq import Conninfo
 
     return {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
@@ -67,19 +67,19 @@ def _is_here(host: str) -> bool:
         return False
 
 
-# What a source's server knows and the driver does not: types of its own, and times beyond all years of Python, of
-# which one is no reason to read none of the others.
+# A source's server may hold values that the driver can't read: types of its own, and times outside Python's years. One
+# such value must not keep the others from being read.
 _UNKNOWN = 0
-"""In the place of a type's number."""
+"""The type number for all types without a loader."""
 TOO_EARLY = "-infinity"
-"""Stands for what is before all times of Python; a text, since it is none of them."""
+"""Stands for any time before Python's first; a text, since no datetime can."""
 _END = datetime.max.replace(tzinfo=UTC)
 _TOO_LATE = {"date": _END.date(), "timestamp": _END.replace(tzinfo=None), "timestamptz": _END}
-"""By type: stands for what is after all of them."""
+"""For each type, the value that stands for any time after Python's last."""
 
 
 def take_all_values(connection: psycopg.Connection[Any]) -> None:
-    """Let this connection read times of all years, and enumerations and the like as their texts."""
+    """Let this connection read times of all years, and enumerations and similar types as text."""
     connection.adapters.register_loader(_UNKNOWN, OfAnotherType)
     for name, too_late in _TOO_LATE.items():
         for written in (Format.TEXT, Format.BINARY):
@@ -88,12 +88,12 @@ def take_all_values(connection: psycopg.Connection[Any]) -> None:
 
 
 class OfAnotherType(Loader):
-    """Binary, a type that is a text to its server is one: an enumeration, or citext. Others stay bytes."""
+    """Loads unknown types: as text if their binary form is text, such as enumerations and citext; else as bytes."""
 
     format = Format.BINARY
 
     def load(self, data: Buffer) -> str | bytes:
-        """A text, where it is one."""
+        """The value as text if it is text."""
         found = bytes(data)
         try:
             return found if b"\0" in found else found.decode()
@@ -116,41 +116,41 @@ def _loader(usual: Any, too_late: date, written: Format) -> type[Loader]:
                 return TOO_EARLY if _is_early(bytes(data)) else too_late
 
     def _is_early(data: bytes) -> bool:
-        # Binary it is a number of microseconds or days from the year 2000 on.
+        # The binary form is a number of microseconds or days since the year 2000.
         return data[0] > 127 if written is Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
 
     return AllTimes
 
 
-# A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
-# One that is frozen still acknowledges what it is sent, and is waited for; a stop is obeyed all the same.
+# A connection to a server that has vanished silently (a machine switched off, a firewall that dropped it) is given up
+# after a minute. A frozen server still acknowledges packets and is waited for; a stop request works nevertheless.
 _VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-# A pool that gives each transaction another server session would not find a prepared statement there. Nothing is lost:
-# a batch is few statements, each of them long.
+# Behind a pool that gives each transaction another server session, a prepared statement would be missing. It costs
+# nothing: a batch has few statements, and each runs long.
 _UNPREPARED = {"prepare_threshold": None}
-# Under another encoding a name can't be written, and under SQL_ASCII texts are read as bytes. PgBouncer knows this one.
+# Other encodings can't write every name, and under SQL_ASCII text is read as bytes. PgBouncer accepts this option.
 _UTF8 = {"client_encoding": "utf8"}
-# What a database or a role may set otherwise: the driver reads times in this style alone, and a float's text lacks
-# digits. What else a setting can change is not relied on: no backslash in a literal, no interval, no literal bytes.
+# A database or a role may set these otherwise: the driver reads times only in this style, and a float's text could lack
+# digits. Nothing relies on other settings: no literal has a backslash, and there are no intervals or bytes literals.
 _MEANINGS = {"DateStyle": "ISO", "extra_float_digits": "1"}
 
 
 def cursor(connection: Connection) -> Any:
-    """The driver's tuples, from binary values: SQLAlchemy's row objects cost more than reading a row."""
+    """The driver's cursor for binary values and plain tuples: SQLAlchemy's row objects cost more than reading a row."""
     return connection.connection.cursor(binary=True)
 
 
 def stream(connection: Connection) -> Any:
-    """The driver's tuples, fetched from the server block by block."""
+    """The driver's cursor that fetches rows from the server block by block."""
     return connection.connection.cursor("pima_stream", binary=True)
 
 
-# Looking through all patients for what is rare there, with several of the server's processes: PostgreSQL lets one
-# process alone read for a statement that writes, and divides no merge of two indexes well. Ranges of ids it hands out,
-# each whole to one process.
+# Searching all patients for rare rows uses several server processes. PostgreSQL uses a single process for a statement
+# that writes, and parallelises a merge of two indexes badly. So the query is a union over ranges of ids, and each
+# process takes whole ranges.
 _RANGES = 8
 _FEW = 5_000
-# Handing ranges out costs nothing, and none of them is divided again. How many processes there may be, the server says.
+# These settings make parallel workers free and keep a range undivided. The server's limits on workers still apply.
 _HAND_OUT = """
     SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
     SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
@@ -159,11 +159,11 @@ _HAND_OUT = """
 # Any number that no other software on the server uses: "load" in ASCII.
 _LOAD_LOCK = 0x6C6F6164
 _MOMENT = "200ms"
-"""Well below the second after which the server looks for those that wait in a circle."""
+"""Well below the second after which the server looks for deadlocks."""
 
 
 class PostgreSQL(Database):
-    """A server of PostgreSQL."""
+    """A PostgreSQL server."""
 
     is_a_file = False
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
@@ -171,9 +171,8 @@ class PostgreSQL(Database):
     contested = staticmethod(errors.contested)
 
     def require_sound_url(self, url: URL, text: str) -> None:
-        """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
-        know."""
-        # A part of the password would be taken for the host, the database or an option, and be shown.
+        """Raises WrongConfiguration if the URL was probably parsed wrongly, or has options that libpq does not know."""
+        # A part of the password would be read as the host, the database or an option, and be shown.
         if text.count("@") > 1 or "@" in (url.database or ""):
             expected = "%40 for an @ and %2F for a / in a name or password"
             raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
@@ -181,23 +180,22 @@ class PostgreSQL(Database):
             raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
-        """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
+        """Make an engine whose transactions set their own limits at BEGIN, which works behind a connection pool too."""
         if not settings.allow_unverified_tls:
             require_verified_tls(url)
         ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED, **_UTF8}
         unsaid = {name: value for name, value in ours.items() if name not in url.query}
-        # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction
-        # would hide what others committed while a statement waited for their lock, and fail on rows that they changed.
+        # The driver's BEGIN sets READ COMMITTED, for SQLAlchemy's first queries too. A snapshot for the whole
+        # transaction would hide what others commit while a statement waits for their lock, and fail on changed rows.
         engine = create_engine(
             url,
             hide_parameters=True,
             pool_size=2,
-            pool_pre_ping=True,  # the server may have ended a session meanwhile
+            pool_pre_ping=True,  # the server may have ended an idle session
             connect_args=unsaid | _UNPREPARED,
             isolation_level="READ COMMITTED",
         )
-        # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next
-        # user.
+        # SET LOCAL in each transaction: PgBouncer refuses start-up options, and SET leaks to the session's next user.
         local = _MEANINGS | {
             "statement_timeout": f"{settings.statement_timeout_seconds}s",
             "lock_timeout": f"{settings.lock_timeout_seconds}s",
@@ -218,7 +216,7 @@ class PostgreSQL(Database):
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
     def join_by_index(self, connection: Connection) -> None:
-        """Have all joins go by an index until the transaction ends."""
+        """Make all joins use an index until the transaction ends."""
         connection.exec_driver_sql(
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
         )
@@ -242,7 +240,7 @@ class PostgreSQL(Database):
     temporary_schema = "pg_temp"
     next_id = "nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))"
     last_version = "SELECT pg_sequence_last_value('patient_version')"
-    # By the locks and not by the snapshot, which has those of all databases of the server, and no savepoints.
+    # From the locks, not from the snapshot: that covers all databases of the server, and no savepoints.
     first_writer = """
         SELECT CAST(CAST(number AS text) AS bigint) FROM (
             SELECT own.transactionid AS number
@@ -261,7 +259,7 @@ class PostgreSQL(Database):
         " and standbys"
     )
 
-    # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
+    # Modules with numpy are imported when they are needed, so that a run with an empty queue does not pay for it.
 
     @property
     def scoring(self) -> Scoring:
@@ -270,9 +268,9 @@ class PostgreSQL(Database):
         return scoring
 
     def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
-        """The ids of the patients `p` that meet a condition; None where they are many.
+        """The ids of the patients `p` that meet a condition; None if they are many.
 
-        In it {within} becomes a further condition of the predictions `d`, which ids those can have.
+        In the condition, {within} becomes a further condition that limits the ids of the predictions `d`.
         """
         connection.exec_driver_sql(_HAND_OUT)
         ends = text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")
@@ -301,25 +299,25 @@ class PostgreSQL(Database):
     stream = staticmethod(stream)
 
     def index_staged(self, connection: Connection, table: str) -> None:
-        """Index the table by key, and gather statistics, without which the planner would take it for a small one."""
+        """Index the table by key and gather statistics; without them the planner would assume a small table."""
         for made in (f"UNIQUE INDEX ON {table}", f"INDEX ON {table}_keys"):
             connection.exec_driver_sql(f"CREATE {made} (source_key)")
         connection.exec_driver_sql(f"ANALYZE {table}; ANALYZE {table}_keys")
 
     def session_id(self, connection: Connection) -> int:
-        """The server's process."""
+        """The id of the server's process."""
         found: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         return found
 
     def wait_for_other_loads(self, connection: Connection) -> None:
-        """Wait for other loads, as long as the lock's time limit; none begins then until the transaction ends. Wait as
-        long for whoever has locked all of patients, before anything is held that they may want."""
+        """Wait for other loads, up to the lock's time limit, and keep new ones out until the transaction ends. Also
+        wait for a lock on the whole of patients, before this transaction holds anything that its owner may want."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
         connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
 
     @contextmanager
     def waiting_a_moment(self, connection: Connection) -> Iterator[None]:
-        """Wait for locks a moment only; the limit ends with the block, or with what is rolled back."""
+        """Limit the wait for locks to a moment; the limit ends with the block, or with a rollback."""
         usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'")
         yield
@@ -328,13 +326,13 @@ class PostgreSQL(Database):
     def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> None:
         """Lock the rows without waiting.
 
-        Transactions that hold rows and wait for others can wait in a circle, and the server ends one of them.
+        Transactions that hold rows and wait for others can deadlock, and the server ends one of them.
         """
         statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
         connection.execute(text(statement), parameters)
 
     def draw_ids_above_given(self, connection: Connection) -> None:
-        """Not where the counter is beyond them already."""
+        """Move the counter above given and kept ids, unless it is beyond them already."""
         connection.execute(
             text("""
                 SELECT setval(counter, greatest(largest, nextval(counter)))

@@ -1,5 +1,5 @@
-"""A driver's error -> one of ours: class, SQLSTATE and names. Once there is a session its text is dropped: its DETAIL
-line can hold the row."""
+"""Translation of a driver's error into one of pima's, by class, SQLSTATE and names. After a session has begun, the
+error's text is dropped, since its DETAIL line can hold the row."""
 
 import re
 
@@ -28,8 +28,8 @@ _BUSY = {
     "25P0": "a transaction that was ended, as after too long a pause",
     "72": "rows of a state that the server keeps no more",
 }
-"""By what an SQLSTATE begins with, the longest first."""
-# What refuses SET TRANSACTION READ WRITE where a server only replays what its primary writes.
+"""By the beginning of the SQLSTATE, the longest first."""
+# The server function that refuses SET TRANSACTION READ WRITE on a standby.
 _REFUSES_A_SETTING = "call_bool_check_hook"
 _ON_A_STANDBY = (
     "the server is a standby, which takes no writes until it is promoted (the primary's address is needed, or both with"
@@ -41,13 +41,13 @@ _A_USABLE_ONE = "a server, role and database that are there, a schema in its sea
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
-    """Make one of our errors of psycopg's."""
+    """Translate psycopg's error into one of pima's."""
     state = getattr(error, "sqlstate", None)
     diagnostics = getattr(error, "diag", None)
     what = f"{type(error).__name__} (SQLSTATE {state or 'none'})"
     if state is None:
         return _translate_libpq(error, what, url)
-    # Whoever wrote a function that raises may have put a row's values where names stand.
+    # A function that raises errors may put a row's values into the fields for names.
     is_servers = getattr(diagnostics, "source_function", None) != _RAISED_BY_A_FUNCTION
     names = ("table_name", "column_name", "constraint_name") if is_servers else ()
     what = " ".join([what, *filter(None, (getattr(diagnostics, name, None) for name in names))])
@@ -69,7 +69,7 @@ _CONTESTED = {
     "40P01": "this and another transaction waited for each other",
     "55P03": "another transaction holds some",
 }
-# What two transactions may give at once; a constraint of somebody else's is broken for good.
+# Constraints that two transactions may violate together for a moment; any other violation is permanent.
 _OURS = {
     "pk_patients",
     "ix_patients_source_source_key",
@@ -80,15 +80,15 @@ _OURS = {
 
 
 def contested(error: BaseException | None) -> str | None:
-    """Say what another transaction does to the same rows."""
+    """Say what another transaction does to the same rows; None for any other error."""
     state = str(getattr(error, "sqlstate", None))
     if state == "23505" and getattr(getattr(error, "diag", None), "constraint_name", None) in _OURS:
         return "another transaction has just written one of the same id or key"
     return _CONTESTED.get(state)
 
 
-# The server's own sentence, where it speaks English. A trigger may raise the same SQLSTATE with words of its own, from
-# another place in the server than these.
+# The server's own sentence, if its messages are in English. A trigger may raise the same SQLSTATE with its own words,
+# but from another function of the server.
 _DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")
 _DENIED = re.compile(r"permission denied for ((?:materialized |foreign )?(?:table|view|sequence|schema|function) .+)")
 
@@ -99,8 +99,8 @@ def _refused_object(diagnostics: object) -> str:
     return f"the {found[1]}" if found else "something that the server's log names"
 
 
-# What passes by no waiting, of what libpq or the server says before there is a session, without an SQLSTATE. A server
-# that speaks another language is tried again.
+# Messages before a session, without an SQLSTATE, that waiting does not cure. If the server's messages are in another
+# language, the connection is tried again.
 _FOR_GOOD = re.compile(
     "no pg_hba.conf entry|pg_hba.conf rejects|authentication failed|no password supplied|does not exist"
     "|no such (database|user)|not permitted to log in|permission denied for database|SSL was required"
@@ -111,7 +111,7 @@ _AN_OPTIONS_VALUE = re.compile(r'value:? ".*?"')
 
 
 def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
-    """An error from before there was a session, from after the connection broke, or of the driver's own."""
+    """Translate an error from before the session, from after the connection broke, or of the driver itself."""
     if isinstance(error, DataError):
         what = (
             "a value is none that Python has, such as a time of 24:00 or an interval of a million years; leave it out"
@@ -120,7 +120,7 @@ def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaEr
     if not isinstance(error, OperationalError | InterfaceError):
         return DatabaseFailed(what=what)
     text = " ".join(str(error).split())
-    # Before there is a session nobody has any row's values.
+    # Before the session begins, no message can hold a row's values.
     is_early = error.pgconn is not None or isinstance(error, ConnectionTimeout) or "resolve host" in text
     said = _AN_OPTIONS_VALUE.sub("value", text) if is_early else f"{type(error).__name__} without an SQLSTATE"
     if is_early and _FOR_GOOD.search(text):

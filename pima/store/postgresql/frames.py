@@ -1,6 +1,6 @@
-"""Rows of PostgreSQL as columns of DataFrames, read and appended by their binary forms.
+"""Rows of PostgreSQL as columns of DataFrames, read and appended in their binary form.
 
-Each row comes as one value, in its binary form: an object a number would cost more than all that is done with it.
+Each row is read as one binary value: a Python object for each number would cost more than all the work on it.
 """
 
 from collections.abc import Generator, Sequence
@@ -21,17 +21,17 @@ from pima.store.postgresql.database import cursor, stream
 from pima.store.postgresql.scoring import COPY_END, COPY_HEAD
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
-"""A row is a count of fields, and then of each field its type, its length, below 0 where it is NULL, and its bytes."""
+"""A row is the number of fields, then for each field its type, its length (negative for NULL), and its bytes."""
 _KINDS = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float4": ">f4", "float8": ">f8"}
-"""How numpy calls what the server sends for each of its types."""
+"""The server's types, and numpy's names for their binary forms."""
 _ROOM = bytes(16)
-"""Behind the last row: where a NULL stands at its end, what would be its number is read all the same."""
+"""Padding after the last row: the place of a number is read even if a NULL at the end has no bytes."""
 
 
 def read_columns(connection: Connection, statement: str, rows: int, exact: int = 0) -> Generator[list[pd.Series]]:
-    """What a SELECT gives, column by column, at most so many rows at a time: Int64, Float64, or objects and None.
-    Decimals of the first `exact` columns stay such."""
-    # All rows will be asked for: not the plan by which the first ones come soonest.
+    """Read a SELECT column by column, at most `rows` rows at a time: Int64, Float64, or objects and None. Decimals of
+    the first `exact` columns stay decimals."""
+    # All rows will be fetched, so the planner should not favour the first ones.
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
     session: Any = connection.connection.dbapi_connection
     types = _types(connection, statement)
@@ -43,9 +43,9 @@ def read_columns(connection: Connection, statement: str, rows: int, exact: int =
 
 
 def _types(connection: Connection, statement: str) -> list[int]:
-    """What the columns hold, by the numbers of the types. Of a domain what it is made of: in a row it names itself."""
+    """The columns' types, by number. A domain gives its base type here; in a row it would give its own number."""
     with closing(cursor(connection)) as driver:
-        # No row is made for it, and nothing sorted.
+        # LIMIT 0 makes no rows and sorts nothing.
         driver.execute(f"SELECT read.* FROM (\n{statement}\n) AS read LIMIT 0")
         return [described.type_code for described in driver.description]
 
@@ -71,7 +71,7 @@ class _Block:
         self._content = content
 
     def numbers(self, begin: Int64Array, kind: str) -> Any:
-        """(n,): what stands at these places."""
+        """(n,): the numbers at these offsets."""
         width = np.dtype(kind).itemsize
         anywhere = np.ndarray((len(self._content) - width + 1,), kind, self._content, strides=(1,))
         return anywhere[begin].astype(np.dtype(kind).newbyteorder("="))
@@ -79,22 +79,22 @@ class _Block:
     def column(
         self, kind: int, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray, is_exact: bool
     ) -> pd.Series:
-        """A field of all rows."""
+        """Read one field of all rows."""
         if is_null.all():
             return pd.Series([None] * len(is_null), dtype=object)
         if kind == _DECIMAL and not is_exact:
             return pd.Series(pd.arrays.FloatingArray(self._decimals(loader, begin, end, is_null), is_null))
         if (name := _NAMES.get(kind)) is None:
             return pd.Series(self._objects(loader, begin, end, is_null), dtype=object)
-        # In the place of a NULL the count of fields, as which any kind of number is a harmless one.
+        # For a NULL the bytes at offset 0 are read instead; as any type they are a harmless number.
         read = self.numbers(np.where(is_null, 0, begin), _KINDS[name])
         if read.dtype.kind == "i":
             return pd.Series(pd.arrays.IntegerArray(read.astype(np.int64), is_null))
         return pd.Series(pd.arrays.FloatingArray(read.astype(np.float64), is_null))
 
     def _decimals(self, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray) -> Float64Array:
-        """(n,): as Python makes floats of them. Mostly that is one division or product of numbers that are exact, whose
-        one rounding is right; the others are made one by one."""
+        """(n,): the floats that Python would make of the decimals. Mostly one division or product of exact numbers is
+        enough, since it rounds once and correctly; the others are converted one by one."""
         count, weight, sign = (self.numbers(begin + place, ">i2").astype(np.int64) for place in (0, 2, 4))
         whole, exponent = np.zeros(len(begin), np.int64), 4 * (weight - count + 1)
         for n in range(_MOST_DIGITS):
@@ -114,16 +114,16 @@ class _Block:
         return [None if null else load(content[first:last]) for first, last, null in places]
 
 
-# A numeric: the count of its digits to the base of 10,000, the power of that base that the first one stands for, its
-# sign, the decimals that it shows, then the digits.
+# A numeric: the number of its digits in base 10,000, the power of that base of the first digit, its sign, the number of
+# decimals shown, then the digits.
 _DECIMAL, _NEGATIVE, _MOST_DIGITS = postgres.types["numeric"].oid, 0x4000, 4
 _POWERS_OF_TEN = np.array([float(f"1e{n}") for n in range(23)])
-"""Those that a float holds exactly."""
+"""The powers of ten that a float holds exactly."""
 _NAMES = {postgres.types[name].oid: name for name in _KINDS}
 
 
 def append_frame(connection: Connection, table: str, frame: pd.DataFrame) -> None:
-    """Append a DataFrame's rows: float64 of which NaN is NULL, Int64, and texts of which None is NULL."""
+    """Append a DataFrame's rows: float64 (NaN is NULL), Int64, and text (None is NULL)."""
     names = ", ".join(map(column, frame.columns))
     with connection.connection.cursor().copy(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(COPY_HEAD)
@@ -132,7 +132,7 @@ def append_frame(connection: Connection, table: str, frame: pd.DataFrame) -> Non
 
 
 def _of_several_lengths(columns: Sequence[pd.Series]) -> bytes:
-    """The tuples of rows, of which each has its own length."""
+    """The rows in COPY's binary form; each row has its own length."""
     fields = [_Field(each) for each in columns]
     sizes = 2 + np.sum([4 + np.maximum(field.lengths, 0) for field in fields], axis=0)
     begin = np.cumsum(sizes) - sizes
@@ -148,7 +148,7 @@ def _of_several_lengths(columns: Sequence[pd.Series]) -> bytes:
 
 
 class _Field:
-    """A column as the protocol has it."""
+    """A column in the protocol's binary form."""
 
     def __init__(self, values: pd.Series) -> None:
         if not pd.api.types.is_numeric_dtype(values):
@@ -164,7 +164,7 @@ class _Field:
         self.lengths = np.where(is_null, -1, 8)
 
     def put(self, rows: Any, begin: Int64Array) -> None:
-        """The bytes of all rows at these places."""
+        """Write the field's bytes of all rows at these offsets."""
         if not isinstance(self._content, bytes):
             _put(rows, begin[self.lengths > 0], self._content)
             return
@@ -173,5 +173,5 @@ class _Field:
 
 
 def _put(rows: Any, begin: Int64Array, numbers: Any) -> None:
-    """Numbers of one width at these places."""
+    """Write numbers of one width at these offsets."""
     rows[begin[:, np.newaxis] + np.arange(numbers.itemsize)] = numbers.view(np.uint8).reshape(-1, numbers.itemsize)

@@ -1,4 +1,4 @@
-"""The schema on PostgreSQL: what its catalogue says, the triggers, and the roles."""
+"""The schema on PostgreSQL: its catalogue, the triggers, and the roles."""
 
 import re
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
 PATIENCE = "60s"
-"""With whoever holds what a migration needs."""
+"""How long a migration waits for a lock."""
 
 
 def schema_of_patients(connection: Connection) -> str:
-    """Name the schema of the tables, in quotes where it needs them."""
+    """Name the schema of the tables, in quotes if it needs them."""
     named: str = connection.execute(_CATALOGUE["schema_of_patients"]).scalar_one()
     return named
 
 
 def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
-    """Each column of the tables that an unqualified name means here -> its type."""
+    """The columns of the tables that unqualified names refer to: table.column -> type."""
     rows = connection.execute(_CATALOGUE["columns"], {"tables": list(tables)})
     return {row[0]: row[1] for row in rows}
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
-    """Say what makes a table more, or less, than the rows that pima relies on; None where nothing does."""
+    """Say why one of these tables is not a plain table, such as a rule or row security on it; None if all are."""
     rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
     return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
 
@@ -53,21 +53,21 @@ def _fault_of_table(row: Any) -> str | None:
 
 
 def wait_for_other_migrations(connection: Connection) -> None:
-    """The lock is held to the end of this transaction, so nothing is left behind in a pool."""
+    """Take the migration lock until the transaction ends, so that none is left in a pool's session."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
 def keep_rows(connection: Connection) -> None:
-    """Lock patients and then the queue, in the order in which a clinic's own transactions do."""
-    # From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made.
+    """Lock patients, then the queue: the same order as in the clinic's own transactions."""
+    # Readers are locked out too: one that then writes would deadlock with us when the triggers are made.
     connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
-    # A claim locks rows of the queue, which this mode does not go together with.
+    # A claim locks rows of the queue, which conflicts with this mode.
     connection.exec_driver_sql("LOCK TABLE scoring_queue IN EXCLUSIVE MODE")
 
 
-# ---- The triggers, which stand in triggers.sql: made, and compared with what is there.
+# ---- The triggers of triggers.sql: making them, and comparing them with those in the database.
 
 _SCRIPT = Path(__file__).with_name("triggers.sql")
 _FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL)
@@ -76,18 +76,18 @@ _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
 
 
 def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
-    """Make functions and triggers anew, whatever stands there under their names."""
+    """Make the functions and triggers, replacing any of the same names."""
     script = read_script(_SCRIPT, features)
     connection.exec_driver_sql(_placed(script, schema_of_patients(connection)))
 
 
 def _placed(script: str, schema: str) -> str:
-    """A part of the file, with this schema in the place of public."""
+    """A part of the file, with this schema in place of public."""
     return script.replace("public.", f"{schema}.").replace("search_path = public", f"search_path = {schema}")
 
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
-    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None where all is well."""
+    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is well."""
     script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {row.tgname: row for row in connection.execute(_CATALOGUE["triggers"])}
@@ -104,21 +104,21 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
             return f"the function {function} of the trigger {name} on patients is not the one that was made"
     first = min(name for _, name, _ in ours if name.startswith("zzz_"))
     for row in found.values():
-        # They fire in the order of their names' bytes.
+        # Triggers fire in the byte order of their names.
         if row.changes_rows and row.tgname.encode() > first.encode():
             return f"the trigger {row.tgname} fires after {first}, and could change a row without a new version"
     return None
 
 
 def _plain(definition: str) -> str:
-    """The definition in one line, and without the schema, which the catalogue leaves out where it is found first."""
+    """The definition in one line without the schema, which the catalogue omits if it is first in the search_path."""
     line = re.sub(r"EXECUTE FUNCTION .*?(\w+\(\))$", r"EXECUTE FUNCTION \1", " ".join(definition.split()))
     return re.sub(r"'[^']*?patient_version'", "'patient_version'", line)
 
 
-# ---- Roles. They may log in once someone gives them a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way
-# to prove who they are; without one PostgreSQL lets nobody in over the network. Making them again first takes back the
-# rights on this schema, its tables and its sequences; what PUBLIC may do, memberships and attributes are left alone.
+# ---- Roles. They can log in once they have a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to
+# authenticate; without one PostgreSQL refuses them over the network. Making them again first revokes their rights on
+# this schema, its tables and its sequences. Rights of PUBLIC, memberships and attributes are left alone.
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference"
 _CALLED = "patient_id, source, source_key"
@@ -130,12 +130,12 @@ ROLES = {
     # No right at all on patients: the queue carries the measurements, so neither labels nor history are needed.
     "pima_scorer": (
         "SELECT ON alembic_version, declarations, champion",
-        # UPDATE is what SELECT ... FOR UPDATE asks for.
+        # SELECT ... FOR UPDATE needs the right UPDATE.
         "SELECT, UPDATE, DELETE ON scoring_queue",
         "SELECT, INSERT ON predictions",
         "SELECT, INSERT, UPDATE ON rejections, runs",
         f"SELECT ({_MODEL_COLUMNS}) ON model_versions",
-        # Its figures, by what the nights before have counted.
+        # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
         # Which rows have no prediction: a view without values and outcomes.
@@ -149,30 +149,30 @@ ROLES = {
         "SELECT, UPDATE ON champion",
         "INSERT ON model_versions, promotions, test_sets",
         "INSERT, DELETE ON training_snapshots",
-        # For the report that it leaves: what came true.
+        # For the realised figures of the report that it leaves.
         "SELECT ON predictions, tallies",
         "SELECT, INSERT ON monitoring",
         "SELECT, INSERT, DELETE ON reports",
-        # What the champion before rejected waits again for one that may take it.
+        # Rows that the previous champion rejected are queued again, since a new one may accept them.
         "SELECT, INSERT, UPDATE ON scoring_queue",
         "SELECT, DELETE ON rejections",
-        # Pruning forgets old bytes and nothing else of a version.
+        # Pruning deletes a version's old bytes and nothing else.
         "UPDATE (keras_artifact, compiled_artifact) ON model_versions",
     ),
     "pima_loader": (
         "SELECT ON alembic_version, declarations, patients, row_keys",
-        # A source may tell when an outcome became known.
+        # A source may say when an outcome became known.
         "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
-        # What has vanished from a source whose settings say so.
+        # Rows that have vanished from a source, if its settings delete them.
         "DELETE ON patients",
         "SELECT, INSERT ON loads",
-        # Who was forgotten does not come in again. The holdout's salt stays closed: by it keys could be chosen.
+        # To keep forgotten persons out. The holdout's salt stays hidden: with it, keys could be chosen to fit a side.
         "SELECT ON forgotten",
         "SELECT (forgetting_salt) ON installation",
-        # A pull is a run, and the only one of its source.
+        # A pull has a run, and a lease so that it is the only one of its source.
         "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
         "SELECT, INSERT, UPDATE, DELETE ON source_rejections",
-        # A file with ids moves the counter behind them.
+        # A file with ids moves the counter above them.
         "USAGE, UPDATE ON SEQUENCE patients_id_seq",
     ),
     # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its children have the
@@ -182,7 +182,7 @@ ROLES = {
         "SELECT ON removed_runs",
         "SELECT ON monitoring",
         "SELECT, INSERT, UPDATE ON runs, schedules",
-        # What it tells people of, and has told them.
+        # The moves that it reports, and the alerts that it has sent.
         f"SELECT ({_MOVE_COLUMNS}) ON promotions",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",
         # It ends the lease of a run that was killed.
@@ -190,7 +190,7 @@ ROLES = {
         "SELECT (enqueued_at) ON scoring_queue",
         f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
     ),
-    # Whoever looks after the service: status, health, models, requeue.
+    # The person who operates the service: status, health, models, requeue.
     "pima_operator": (
         "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
         "SELECT ON training_snapshots, runs, schedules",
@@ -203,7 +203,7 @@ ROLES = {
         "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
         "SELECT, DELETE ON rejections",
     ),
-    # Whoever erases a person: DELETE where there are rows of theirs, UPDATE of what is rewritten without them.
+    # Erasing a person: DELETE on tables with their rows, UPDATE of columns that are rewritten without them.
     "pima_eraser": (
         "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
         "SELECT (number, training_ids) ON model_versions",
@@ -217,35 +217,35 @@ ROLES = {
         "SELECT, INSERT, UPDATE ON removed_runs",
         "SELECT (run_id), DELETE ON tallies, monitoring",
         "SELECT, INSERT ON forgotten",
-        # For SELECT ... FOR KEY SHARE, in its turn with loads; of a column that the stamping trigger overwrites.
+        # SELECT ... FOR KEY SHARE, to take turns with loads, needs a right to UPDATE: a column that a trigger stamps.
         "UPDATE (updated_at) ON patients",
-        # No retraining and no verdict meanwhile.
+        # To keep retrainings and verdicts out meanwhile.
         "SELECT, INSERT, UPDATE ON leases",
         "SELECT, UPDATE ON champion",
     ),
-    # What became of each row, and of a rejected one why; never its values. For exports what a row is called, and the
-    # person by the view current_predictions alone; for every command what schema this is.
+    # Predictions and rejections with their reasons, never a row's values. Exports need the rows' keys; the person's key
+    # is only in the view current_predictions. Every command needs the schema's revision.
     "pima_reader": (
         "SELECT ON predictions, current_predictions, rejections",
         "SELECT ON alembic_version, declarations",
         f"SELECT ({_CALLED}) ON row_keys",
     ),
-    # Tools that watch models: when which version predicted what, and what came true; not of whom.
+    # Tools that monitor models: predictions with time and version, and outcomes; no ids.
     "pima_monitor": ("SELECT ON monitored_predictions",),
 }
-"""Each role -> what it may do, as GRANT says it; what is not here is refused. {loaded} stands for the columns that a
-file may bring."""
+"""Each role's rights, as GRANT takes them; anything else is refused. {loaded} stands for the columns that a file may
+bring."""
 
 
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
-    """Create or mend the roles on a schema with these features' columns; their names."""
+    """Create or repair the roles on a schema with these features' columns; return their names."""
     schema, loaded = schema_of_patients(connection), listed((*columns, "outcome", *KEYS))
     for role, grants in ROLES.items():
-        # Roles belong to the server, so another database of it may have made this one.
+        # Roles belong to the whole server, so another database may have created this one.
         if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role}):
-            # Without a password; nothing else that a role can have.
+            # LOGIN without a password, and no other attribute.
             connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
-        # From nothing, so that a right which was granted by hand or by an older release is gone.
+        # Revoke everything first, so that rights granted by hand or by an older release are gone.
         for rights in ("ALL TABLES IN SCHEMA", "ALL SEQUENCES IN SCHEMA", "SCHEMA"):
             connection.exec_driver_sql(f"REVOKE ALL ON {rights} {schema} FROM {role}")
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
@@ -255,7 +255,7 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
 
 
 def roles_out_of_reach(connection: Connection) -> list[str]:
-    """Roles that are not there, where whoever asks may not create any."""
+    """The missing roles, if the current user may not create any; else none."""
     may_create = text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     if connection.scalar(may_create):
         return []

@@ -1,5 +1,5 @@
-"""Scoring on PostgreSQL: claiming a batch in two statements, whatever other scorers and a clinic's own transactions
-hold, and writing predictions by COPY, or by arrays in one statement where some are not new."""
+"""Scoring on PostgreSQL. A batch is claimed by two statements, whatever other scorers and the clinic's transactions
+hold. Predictions are written by COPY, or from arrays in one statement if some are not new."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,20 +15,20 @@ from pima.store.engine import column, listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 
-# A NULL travels as a NaN that no arithmetic makes, so that every row has the same width. No literal of bytes: its
-# backslash would mean something else where standard_conforming_strings is off.
+# A NULL is sent as a NaN that no arithmetic produces, so that every row has the same width. It is no bytes literal,
+# whose backslash would change its meaning if standard_conforming_strings is off.
 NULL_AS_BITS = 0x7FF80000_4E554C4C
-# With SKIP LOCKED a claim never waits, neither for another scorer nor for a clinic's own transaction; what such a one
-# holds is the next run's. The batch comes as one value, which costs the server half of what ten columns a row cost it.
+# With SKIP LOCKED a claim never waits for another scorer or for a clinic's transaction; rows that those hold are left
+# to the next run. The batch comes as one value, which costs the server half as much as ten columns for each row.
 _LOCK = """
     SELECT string_agg({packed}, ''::bytea)
     FROM (SELECT patient_id, patient_version, {measurements} FROM scoring_queue
           WHERE patient_id > %s ORDER BY patient_id LIMIT %s FOR UPDATE SKIP LOCKED) AS locked"""
-# Of the range only what this transaction has locked: whoever holds the others is not waited for.
+# Only the rows of the range that this transaction has locked, so it does not wait for the owners of the others.
 _DELETE = """
     DELETE FROM scoring_queue
     WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
-# The queue is filled and emptied between two looks of autovacuum, so its statistics mean nothing: by key, always.
+# The queue fills and empties between two visits of autovacuum, so its statistics mean nothing: always read it by key.
 _BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
 
 
@@ -40,7 +40,7 @@ def _lock(names: tuple[str, ...]) -> str:
 
 
 def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
-    """Lock, read and delete, without waiting for anybody."""
+    """Lock, read and delete rows of the queue without waiting for another transaction."""
     cursor = connection.connection.cursor(binary=True)
     connection.exec_driver_sql(_BY_KEY)
     cursor.execute(_lock(names), (after, rows))
@@ -53,7 +53,7 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     if len(batch):
         cursor.execute(_DELETE, (after, batch.last))
         if cursor.rowcount != len(batch):
-            # A row that two others lock at once bears a number of another counter, which may by chance be ours.
+            # A row locked by two others at once has a number from another counter in xmax, which may equal ours.
             raise DatabaseBusy(what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows")
     cursor.close()
     return batch
@@ -81,7 +81,7 @@ _INSERT_REJECTIONS = text(
 def write_predictions(
     connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
 ) -> int:
-    """Append the predictions; returns how many were new, the rest having been made by this model before."""
+    """Append the predictions; return how many were new. This model made the others before."""
     if _copied(connection, predictions, model_version, run_id, threshold):
         return len(predictions.patient_ids)
     values = {
@@ -98,7 +98,7 @@ def write_predictions(
 def _copied(
     connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
 ) -> bool:
-    """Append all of them by COPY, which knows no ON CONFLICT; False, with nothing done, where one is not new."""
+    """Append all of them by COPY, which has no ON CONFLICT; False, with nothing written, if one is not new."""
     if len(predictions.patient_ids) == 0:
         return True
     columns = {
@@ -135,9 +135,9 @@ COPY_END = b"\xff\xff"
 
 
 def copy_in(connection: Connection, table: str, columns: Mapping[str, Any]) -> None:
-    """Append rows: numpy arrays (n,) by column, or numpy scalars for what is the same in all of them.
+    """Append rows: for each column a numpy array (n,), or a numpy scalar if the value is the same in all rows.
 
-    Types must be exactly the columns': int32, int64 or float64 for integer, bigint or double precision. No NULLs.
+    Types must match the columns exactly: int32, int64 or float64 for integer, bigint or double precision. No NULLs.
     """
     with connection.connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(COPY_HEAD)
@@ -146,7 +146,7 @@ def copy_in(connection: Connection, table: str, columns: Mapping[str, Any]) -> N
 
 
 def _rows(columns: Mapping[str, Any]) -> bytes:
-    """The tuples as the protocol has them: a count of fields, then each field's length in bytes and its bytes."""
+    """The rows in COPY's binary form: the number of fields, then each field's length in bytes and its bytes."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     fields = [("fields", ">i2")]
     for name, array in arrays.items():

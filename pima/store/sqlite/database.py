@@ -1,5 +1,4 @@
-"""SQLite, as the store knows it: which URLs name a file, the transactions on it, the driver's errors, and its pieces of
-SQL."""
+"""SQLite for the store: the URL of a file, the transactions on it, the driver's errors, and its pieces of SQL."""
 
 import json
 import re
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
 _OLDEST = (3, 38, 0)
 
 
-# A driver's error -> one of ours: the code's name. Its text is dropped, since it can hold a value.
+# Translation of a driver's error into one of pima's, by the name of its code. Its text is dropped, since it can hold a
+# value.
 
 _BUSY = {
     "SQLITE_BUSY": "a lock on the file that another process holds, for longer than the time limit",
@@ -43,21 +43,21 @@ _BUSY = {
     "SQLITE_SCHEMA": "another process changed the tables meanwhile",
 }
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
-"""The latter where a file's size is limited, or no more than a part of a page found room."""
+"""The second occurs if the size of files is limited, or if there was room for only part of a page."""
 
 
-# SQLite's own sentences, which name columns and no values; a CHECK's has its text, and a trigger's whatever it says.
+# SQLite's own messages that name columns and no values. The message of a CHECK has its text, and a trigger's any text.
 _BROKEN_BY = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)")
 _COLUMNS_NAMED = {f"SQLITE_CONSTRAINT_{kind}" for kind in ("UNIQUE", "PRIMARYKEY", "NOTNULL")}
 
 
 class SQLite(Database):
-    """A file of SQLite."""
+    """A SQLite file."""
 
     is_a_file = True
 
     def require_sound_url(self, url: URL, _text: str) -> None:
-        """Raises WrongConfiguration where the URL names no file, or has options."""
+        """Raises WrongConfiguration if the URL names no file, or has options."""
         if url.database in (None, "", ":memory:"):
             raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
         if url.query:
@@ -65,7 +65,7 @@ class SQLite(Database):
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
-        """An engine that begins its transactions itself, since the driver would begin them too late."""
+        """Make an engine that begins its transactions itself, since the driver would begin them too late."""
         if sqlite3.sqlite_version_info < _OLDEST:
             expected = "SQLite 3.38 or later in this Python"
             raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
@@ -78,7 +78,7 @@ class SQLite(Database):
         # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _record: object) -> None:
-            connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+            connection.isolation_level = None  # the driver begins no transaction; `begin` below does
             connection.execute("PRAGMA foreign_keys = ON")
 
         @event.listens_for(engine, "begin")
@@ -89,7 +89,7 @@ class SQLite(Database):
         return engine
 
     def translated(self, error: BaseException | None, url: URL) -> PimaError:
-        """Make one of our errors of sqlite3's."""
+        """Translate sqlite3's error into one of pima's."""
         extended = getattr(error, "sqlite_errorname", type(error).__name__)
         if "Could not decode to UTF-8" in str(error):
             return DatabaseFailed(what="a text is not UTF-8")
@@ -113,14 +113,14 @@ class SQLite(Database):
         return DatabaseFailed(what=what)
 
     def vacuum_after_erasure(self, engine: Engine) -> None:
-        """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
+        """Rebuild the file: deleted and overwritten rows would otherwise stay in its free pages."""
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("VACUUM")
         finally:
             connection.close()
 
-    # STRICT tables know INTEGER, REAL, TEXT and BLOB only.
+    # STRICT tables have only the types INTEGER, REAL, TEXT and BLOB.
     id = "INTEGER"
     real = "REAL"
     key = "TEXT"
@@ -143,14 +143,14 @@ class SQLite(Database):
     temporary_schema = "temp"
     next_id = "NULL"
     last_version = "SELECT last FROM patient_version_counter"
-    # Of two writers one waits, so that versions tell it all.
+    # There is one writer at a time, so the row version alone tells which rows are older.
     first_writer = "SELECT 0"
     came_before_writer = ":writer = 0"
     revision_table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     sources_of_run = "json_each(runs.counts, '$.sources') AS item"
     keeps_deleted = "blocks that the disk has freed, of this file, of its journals and of temporary files"
 
-    # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
+    # Modules with numpy are imported when they are needed, so that a run with an empty queue does not pay for it.
 
     @property
     def scoring(self) -> Scoring:
@@ -163,7 +163,7 @@ class SQLite(Database):
         connection: Connection,
         statement: str,
         rows: int,
-        exact: int = 0,  # noqa: ARG002 (it has none)
+        exact: int = 0,  # noqa: ARG002 (SQLite has no decimals)
     ) -> Generator[list["pd.Series"]]:
         import pandas as pd
 
@@ -178,20 +178,20 @@ class SQLite(Database):
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
     def cursor(self, connection: Connection) -> Any:
-        """The driver's tuples: SQLAlchemy's row objects cost more than reading a row."""
+        """The driver's cursor, for plain tuples: SQLAlchemy's row objects cost more than reading a row."""
         return connection.connection.cursor()
 
     stream = cursor
 
     def index_staged(self, connection: Connection, table: str) -> None:
-        """In the table's own schema, as SQLite writes it."""
+        """Index both staging tables by key; SQLite names an index with its schema, and the table without."""
         schema_name, name = table.split(".")
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
         connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
 
     def draw_ids_above_given(self, connection: Connection) -> None:
-        """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
-        may have been lost."""
+        """Move the counter above the ids in row_keys. AUTOINCREMENT moves it for every row that is inserted, but its
+        own record may have been lost."""
         kept = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
         connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max(seq, {kept}) WHERE name = 'patients'")
         connection.exec_driver_sql(f"""

@@ -1,5 +1,5 @@
-"""Scoring on SQLite: the transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now, and many
-rows are written by one statement."""
+"""Scoring on SQLite: the transaction has the file's write lock (BEGIN IMMEDIATE), so no other process claims rows, and
+one statement writes many rows."""
 
 from functools import cache, lru_cache
 from itertools import chain
@@ -12,10 +12,10 @@ from pima.store.engine import listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 
-# REPLACE deletes rows that share a unique value, and sets off no trigger then, without recursive_triggers: the entries
-# of such rows tell of nothing, and go with the claim. One of a row that is there under another version is requeue's.
-# CROSS JOIN walks both tables side by side in the queue's order; EXISTS would look each row up from the root. Each name
-# says whose it is, since patients may have columns of the clinic's.
+# REPLACE deletes rows that share a unique value, and without recursive_triggers that fires no trigger. Queue entries of
+# such rows have no patient, and the claim deletes them. If the row exists in another version, requeue finds that one.
+# CROSS JOIN reads both tables side by side in the queue's order; EXISTS would look each row up from the root. Each name
+# has its table, since patients may have the clinic's own columns.
 _READ = """
     SELECT q.patient_id, q.patient_version, {} FROM scoring_queue q CROSS JOIN patients p ON p.id = q.patient_id
     WHERE q.patient_id > ? ORDER BY q.patient_id LIMIT ?"""
@@ -29,9 +29,9 @@ def _row(names: tuple[str, ...]) -> np.dtype[np.void]:
 
 
 def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
-    """Read and delete."""
+    """Read rows of the queue and delete their entries."""
     cursor = connection.connection.cursor()
-    # Row by row into the array: the driver's objects are gone before the next ones come.
+    # Row by row into the array, so that the driver's objects of only one row are in memory.
     read = np.fromiter(cursor.execute(_READ.format(listed(names, "q")), (after, rows)), dtype=_row(names))
     cursor.close()
     measured = read.view(np.float64).reshape(-1, 2 + len(names))[:, 2:]
@@ -43,15 +43,15 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     return batch
 
 
-# Rows of one statement: running it once a row takes three times as long. It takes 32,766 parameters.
+# Rows of one statement: a statement for each row takes three times as long. SQLite allows 32,766 parameters.
 _ROWS_A_STATEMENT = 2_000
 _INSERT_REJECTIONS = INSERT_REJECTIONS.format(rows="VALUES (:id, :version, :run_id, :reason, :field)")
 
 
 @lru_cache(maxsize=4)
 def _insert(rows: int, model_version: int, run_id: int) -> str:
-    """Make the INSERT. What is the same in all rows is bound once, or written out: what is bound a row is a fifth of
-    the time."""
+    """Make the INSERT. Values that are the same in all rows are bound once or written out: binding them for each row
+    would take a fifth of the time."""
     first = (2 + 4 * row for row in range(rows))
     values = (f"(?{n}, ?{n + 1}, {model_version}, {run_id}, ?{n + 2}, ?{n + 3}, ?1)" for n in first)
     return INSERT_PREDICTIONS.format(rows="VALUES " + ", ".join(values))
@@ -60,7 +60,7 @@ def _insert(rows: int, model_version: int, run_id: int) -> str:
 def write_predictions(
     connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
 ) -> int:
-    """Append the predictions; returns how many were new, the rest having been made by this model before."""
+    """Append the predictions; return how many were new. This model made the others before."""
     probabilities = predictions.probabilities
     columns = (
         predictions.patient_ids.tolist(),
