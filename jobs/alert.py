@@ -1,4 +1,4 @@
-"""python -m jobs.alert: alerts people at the addresses in alerts.urls of problems and of changes of the champion. A
+"""python -m jobs.alert: sends alerts of problems and of changes of the champion to the addresses in alerts.urls. A
 problem is reported when it begins, once a day, and once when it is over. The scheduler does so by itself."""
 
 from collections.abc import Mapping

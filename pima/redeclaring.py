@@ -1,7 +1,7 @@
-"""Carrying a changed declaration over to a database: columns, triggers, and the rows that it judges otherwise.
+"""Applying a changed declaration to a database: columns, triggers, and the rows that it judges differently.
 
-One transaction, behind the lock of migrations: nobody sees half of it, and a scorer's batch comes before it or after.
-A dry run reads, in short transactions that keep nobody waiting.
+All of it is one transaction, under the lock of migrations: no one sees half of it, and each batch of a scorer is
+judged entirely before or after it. A dry run only reads, in short transactions that make no one wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,25 +24,25 @@ from pima.store.schema import make_triggers
 
 @dataclass(frozen=True, slots=True)
 class RedeclareResult(DeclarationChanges):
-    """The changes that were made, or would be; the fields are the keys of the JSON."""
+    """The changes that were made, or that a dry run found; the fields are the keys of the JSON."""
 
     rejected_from_now: Mapping[str, int]
-    """Unlabelled rows that could be scored before, by reason and column."""
+    """Unlabelled rows that could be scored before and no longer can, by reason and column."""
     scored_again: int
-    """Unlabelled rows that were rejected before and wait again now."""
+    """Unlabelled rows that had been rejected and now wait again."""
     left_out_of_training: Mapping[str, int]
     """Labelled rows that the next model can't learn from, by reason and column."""
     dry_run: bool
 
 
 def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: str) -> RedeclareResult:
-    """Make a database's declaration that of the settings. Raises WrongConfiguration where a column can't follow."""
+    """Bring a database's declaration to that of the settings. Raises WrongConfiguration if a column can't follow."""
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
-        # No batch may be judged by the old rules behind the walk over all rows, and no other champion be made, which
-        # would look for what it alone can score by them. In the order in which a promotion and a clinic's own
-        # transactions lock them.
+        # After the walk over all rows has begun, no batch may still be judged by the old rules, and no promotion may
+        # requeue rows by them. The locks are taken in the same order as by a promotion and by a clinic's own
+        # transactions.
         registry.lock_champion(connection)
         database_of(connection).keep_rows(connection)
         after, found, there, rules = _plan(connection, configured)
@@ -57,8 +57,8 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
 
 
 def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
-    """Find by reading alone what `redeclare` would do, and would raise. Rows that are written meanwhile may be counted
-    as they were or as they are."""
+    """Find by reading alone what `redeclare` would do or raise. A row written meanwhile may be counted as it was before
+    or after."""
     with reading(engine) as connection:
         without_time_limit(connection)
         _, found, there, rules = _plan(connection, configured)
@@ -71,13 +71,13 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
 
 
 def _rows_above(engine: Engine, names: Sequence[str], last: int) -> Rows | None:
-    """One block in a transaction of its own: SQLite's readers keep a writer from its commit."""
+    """Read one block in its own transaction: on SQLite a reader keeps writers from committing."""
     with reading(engine) as connection:
         return histories.rows_above(connection, names, last)
 
 
 def _blocks(rows_above: Callable[[int], Rows | None]) -> Iterator[Rows]:
-    """Every patient."""
+    """All patient rows, block by block."""
     last = BELOW_ALL_IDS
     while (block := rows_above(last)) is not None:
         last = int(block.ids[-1])
@@ -95,7 +95,7 @@ def _effects(rows: Iterable[Rows], there: tuple[str, ...], rules: Rules) -> Effe
 def _plan(
     connection: Connection, configured: Declaration
 ) -> tuple[Declaration, DeclarationChanges, tuple[str, ...], Rules]:
-    """Find the new declaration, its changes, its columns that the table has by now, and the rules before and after."""
+    """Find the new declaration, the changes, its columns that the table already has, and the rules before and after."""
     before = newest_declaration(connection)
     other = of_another_kind(before, configured)
     if other is not None:
@@ -104,7 +104,7 @@ def _plan(
     after, found = changes(before, configured)
     schema.require_room(connection, found.added)
     champion = registry.read_champion(connection).model_version
-    # Without a champion the next one is fitted on what is declared then.
+    # Without a champion, the first one will be fitted on the features declared by then.
     scored = None if champion is None else registry.features_of(connection, champion)
     rules = Rules(
         columns=after.columns,

@@ -1,4 +1,4 @@
-"""A model version out of the registry, its bytes checked first: to score by it, or to take it out."""
+"""A model version read from the registry, its bytes checked first: to score with it, or to copy it out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Scorer:
 
     threshold: float
     features: Features
-    """Those that the model takes, in its order, as they were declared when it was fitted."""
+    """The model's inputs, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"
 
 
 def load_scorer(engine: Engine, version: int) -> Scorer:
     """Read a version's compiled bytes, check their hash, and only then parse them. Raises ArtifactDamaged."""
-    from pima.model.compiled import CompiledModel  # only where there are rows to score
+    from pima.model.compiled import CompiledModel  # imported only if there are rows to score
 
     with reading(engine) as connection:
         artifact = registry.compiled_artifact(connection, version)

@@ -1,7 +1,7 @@
 """The nightly job: the story of a row, from the queue to its prediction.
 
-Each batch is one transaction: claim, validate, score, write, commit. Whatever ends the process in between rolls the
-claim back, so the rows wait again; that is the whole of crash recovery.
+Each batch is one transaction: claim, validate, score, write, commit. If the process ends in between, the claim is
+rolled back and the rows wait again; that is all of crash recovery.
 """
 
 import os
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How much to do."""
+    """The options of a run of scoring."""
 
     batch_rows: int
     limit: int | None = None
@@ -50,32 +50,31 @@ class ScoreOptions:
     dry_run: bool = False
     """Score and count, but roll every batch back."""
     workers: int = 1
-    """Batches at once, on PostgreSQL and where nothing limits the rows; never more than there are cores."""
+    """Batches in parallel, at most one per core. On SQLite, or with a limit, there is only one."""
     rule: Rule = field(default_factory=Rule)
-    """By what the night is judged once it is over."""
+    """The rule that judges the night once it is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """What became of the rows so far; the fields are the keys of the run's JSON."""
+    """The counts of the rows so far; the fields are the keys of the run's JSON."""
 
     claimed: int = 0
     predicted: int = 0
     already_scored: int = 0
-    """This very model had predicted them before."""
+    """Rows that this model version had predicted before."""
     rejected: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     batches: int = 0
     model_version: int | None = None
-    """None where nothing waited."""
+    """The champion's number; None if no row waited."""
     new_predicted: int = 0
-    """Of those that have a prediction now the rows that were new or changed; a stale one that is scored anew is
-    neither."""
+    """Rows with a prediction that were new or changed. A stale row scored again counts as neither."""
     new_ids: int = 0
-    """Of those claimed the rows that came since the last night, by their ids."""
+    """Claimed rows that came since the last night, judged by their ids."""
 
     def plus(self, batch: "ScoreResult") -> "ScoreResult":
-        """This result with that of one batch more."""
+        """Add the result of one more batch."""
         by_reason = Counter(self.rejected_by_reason) + Counter(batch.rejected_by_reason)
         added = {name: getattr(self, name) + getattr(batch, name) for name in _ADDED_UP}
         return replace(self, **added, rejected_by_reason=dict(sorted(by_reason.items())))
@@ -91,12 +90,12 @@ def score_queue(
     stop: StopRequest,
     hand_out: Callable[[int, RowsBefore], None] | None = None,
 ) -> None:
-    """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
+    """Score all rows of the queue, or `limit` of them, with the current champion; report after each batch.
 
-    Rows are judged on the features that the champion takes, by the rules that the database has for them when they are
-    claimed. It is one pass upwards by patient id: rows that others hold, or that come in behind it, wait for the next
-    run. Where other processes are to drain the queue, `hand_out` starts `drain` in each of them, with the champion's
-    number and the state of the rows before the first claim, and returns when all have ended.
+    Rows are validated on the champion's features, by the rules in the database when they are claimed. The run passes
+    over the queue once, upwards by patient id: rows that others hold, or that come in below, wait for the next run.
+    To score in other processes, `hand_out` starts `drain` in each of them, with the champion's number and the state of
+    the rows before the first claim, and returns when all have ended.
 
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched; VersionUsedTwice before
     its batch is committed; Interrupted between two batches.
@@ -109,7 +108,7 @@ def score_queue(
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    from pima.watch.night import NightTally  # with numpy, which an empty queue does not need
+    from pima.watch.night import NightTally  # imports numpy, which an empty queue does not need
 
     night = NightTally(engine, champion, scorer)
     before = rows_before(engine, run.id)
@@ -125,10 +124,10 @@ def score_queue(
 
 
 def drain(engine: Engine, run_id: int, version: int, before: RowsBefore, batch_rows: int, stop: StopRequest) -> None:
-    """Drain the queue in a process of its own, as one of several that share a run: until nothing is left to claim, or
-    somebody has closed the run.
+    """Drain the queue in one of several processes that share a run, until no row is left to claim or the run has been
+    closed.
 
-    Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted.
+    Raises ArtifactDamaged, VersionUsedTwice, Interrupted; the batches committed before that are counted.
     """
     from pima.watch.night import NightTally
 
@@ -140,7 +139,7 @@ def drain(engine: Engine, run_id: int, version: int, before: RowsBefore, batch_r
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
-    """The champion's number; None where nothing waits, so that no model is loaded for an empty queue."""
+    """The champion's number; None if no row waits, so that no model is loaded for an empty queue."""
     with reading(engine) as connection:
         require_counter_above_them(connection)
         if queue.is_empty(connection):
@@ -148,22 +147,22 @@ def _champion_if_needed(engine: Engine) -> int | None:
         champion = registry.read_champion(connection)
         if champion.model_version is None:
             rows = counted(queue.waiting(connection).rows, "row")
-            raise NoChampion(what=f"{rows} on the queue, to stay there until there is one")
+            raise NoChampion(what=f"{rows} on the queue, which will wait until there is one")
         return champion.model_version
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """A batch with what is to be written about it."""
+    """A claimed batch and what will be written about its rows."""
 
     batch: Batch
     validated: "Validated"
     probabilities: Float64Array
-    """Of the accepted rows."""
+    """(accepted,), one for each accepted row."""
     tally: "Tally"
 
     def result(self, new: int, before: RowsBefore) -> ScoreResult:
-        """What became of its rows, where `new` of its predictions had not been made before."""
+        """Count what became of the rows; `new` of the predictions had not been made before."""
         accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
         return ScoreResult(
             claimed=len(self.batch),
@@ -181,8 +180,8 @@ class _Scored:
 class _Drain:
     """The batches of one run. Workers share them: while one writes its batch, another takes the next.
 
-    Each stage is one worker's at a time. So no two claims walk over the same rows, the model is called by one thread,
-    predictions arrive in the order of their index, and the counts of the run are those that were committed.
+    Only one worker at a time is in each stage. So no two claims walk over the same rows, one thread at a time calls the
+    model, predictions arrive in the order of their index, and the run's counts are those that were committed.
     """
 
     engine: Engine
@@ -204,7 +203,7 @@ class _Drain:
         self._result = ScoreResult(model_version=self.version)
 
     def run(self) -> None:
-        self._do_batch()  # most nights have no second one, and need no thread
+        self._do_batch()  # most nights have only one batch, and need no threads
         others = 0 if self._ended else _workers(self.engine, self.options) - 1
         if others == 0:
             self._work()
@@ -220,7 +219,7 @@ class _Drain:
             while not self._ended:
                 self._do_batch()
         finally:
-            self._ended = True  # an error ends the other worker too, at its next batch
+            self._ended = True  # an error ends the other workers too, before their next batch
 
     def _do_batch(self) -> None:
         self.stop.check()
@@ -231,10 +230,10 @@ class _Drain:
                 with self._write_lock:
                     self._write(connection, scored)
             elif self.options.dry_run:
-                connection.rollback()  # a claim of nothing may have taken entries off that were no row's
+                connection.rollback()  # an empty claim may have deleted queue entries whose rows are gone
 
     def _take(self, connection: Connection) -> _Scored | None:
-        """Claim, validate and score; None where nothing is left."""
+        """Claim, validate and score a batch; None if no row is left."""
         rows = self._rows_to_claim()
         if self._ended or rows == 0:
             self._ended = True
@@ -244,9 +243,9 @@ class _Drain:
         if len(batch) == 0:
             return None
         self._after = batch.last
-        from pima.core.validation import validate  # with numpy, which an empty queue does not need
+        from pima.core.validation import validate  # imports numpy, which an empty queue does not need
 
-        # Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it.
+        # Read after the claim: a change of rules waits for open claims, and later claims see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
         validated = validate(batch.measurements.by_feature, rules)
         probabilities = self.scorer.model.probabilities(validated.features)
@@ -275,15 +274,15 @@ class _Drain:
         get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self.version)
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
-        """The run's counts up to here; None where somebody has closed the run, so that this worker must not go on. The
-        row of a run that several share stays locked until the commit."""
+        """The run's counts so far; None if the run has been closed, so that this worker must stop. The row of a shared
+        run stays locked until the commit."""
         if not self.is_shared:
             return self._result
         counts = lock_open_run(connection, self.open_run.id)
         return None if counts is None else ScoreResult(**counts)
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
-        """Write predictions and rejections; how many of the predictions are new."""
+        """Write predictions and rejections; return how many of the predictions are new."""
         ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
         found = scored.validated
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
@@ -297,6 +296,6 @@ class _Drain:
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
-    """A second writer would wait where there is one at a time, and a limit is counted by one."""
+    """SQLite allows one writer at a time, and a limit needs a single counter."""
     one = database_of(engine).is_a_file or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)

@@ -1,8 +1,8 @@
 """A column of values, as a file or a driver gives it, read as numbers, codes or outcomes.
 
-What can't be taken is marked with its reason and told to nobody. Text is read as Python's `float` reads it, in ASCII
-and without underscores; empty text is not known. `pandas.to_numeric` is not used: on text that begins with a plus it
-takes "+9E 46" for a number and reads "+57e47" one bit off (pandas 3.1).
+A value that can't be taken is marked with its reason and never shown. Text is read as Python's `float` reads it, in
+ASCII and without underscores; empty text counts as missing. `pandas.to_numeric` is not used: of texts that begin with
+a plus it accepts "+9E 46" as a number and reads "+57e47" one bit off (pandas 3.1).
 """
 
 import math
@@ -29,7 +29,7 @@ NOT_UTF8 = "not_utf8"
 NUL_BYTE = "nul_byte"
 FIELD_TOO_LONG = "field_too_long"
 CODES = (*REASONS, NOT_A_NUMBER, NOT_UTF8, NUL_BYTE, FIELD_TOO_LONG)
-"""Why a value can't be taken; the position is what marks it, 0 being no reason."""
+"""Reasons why a value can't be taken. A value is marked with a position in this tuple; 0 is no reason."""
 LONGEST_FIELD = 1_000
 
 Column: TypeAlias = pd.Series
@@ -41,31 +41,31 @@ _READABLE = _NUMBERS | {str}
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A column of n values that was read."""
+    """The n values that were read from a column."""
 
     values: Float64Array
-    """(n,): NaN where one is missing or can't be taken."""
+    """(n,): NaN where a value is missing or can't be taken."""
     faults: Int8Array
     """(n,): positions in `CODES`."""
     unknown: int = 0
-    """Values that nobody knows and that were taken for what the feature says."""
+    """Unrecognised values that were read as the feature's `unknown` says."""
 
 
 def objects_of(column: Column) -> list[Any]:
-    """The values as Python's, None for NULL."""
+    """The values as Python objects, None for NULL."""
     found: list[Any] = column.tolist() if column.dtype == object else column.to_numpy(object, na_value=None).tolist()
     return found
 
 
 def wrong_type(column: Column) -> str | None:
-    """The name of a type in the column that is neither number, text nor truth value; None for none."""
+    """The name of a type in the column that is neither number, text nor truth value; None if there is none."""
     if column.dtype != object:
         return None
     return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
 
 
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
-    """The values in their declared unit or codes, of a column without a wrong type."""
+    """Convert a column without a wrong type to the feature's declared unit or codes."""
     if feature.kind == "category":
         values, faults = _meanings(how.words or labels(feature), objects_of(column))
     elif how.words:
@@ -80,7 +80,7 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
         return Cells(values, faults)
     is_unknown = np.isin(faults, [CODES.index(UNKNOWN_CODE), CODES.index(NOT_A_NUMBER)])
     if feature.unknown != "missing":
-        # What is not known and what nobody knows go one way.
+        # Missing and unrecognised values become the same code.
         values[is_unknown | is_missing] = feature.unknown
     faults[is_unknown] = 0
     return Cells(values, faults, int(np.count_nonzero(is_unknown)))
@@ -107,7 +107,7 @@ def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
 
 
 def _of_texts(texts: Column) -> Float64Array | None:
-    """(n,) the numbers that Python reads, at a quarter of its time; NaN where one needs a look, None where all do."""
+    """Read texts as Python would, (n,), in a quarter of its time; NaN where one needs a closer look, None if all do."""
     try:
         read = pa.array(texts, pa.large_string(), from_pandas=True)
         read = pc.if_else(pc.equal(read, ""), None, read)
@@ -119,7 +119,7 @@ def _of_texts(texts: Column) -> Float64Array | None:
 
 
 def _number(value: Any) -> tuple[float, int]:
-    """A number and 0, or NaN and the fault; NaN and 0 where it is not known."""
+    """Return a number and 0; NaN and its fault; or NaN and 0 if the value is missing."""
     if is_empty(value):
         return np.nan, 0
     if isinstance(value, str) and (fault := _fault_of_text(value)):
@@ -139,14 +139,14 @@ def _fault_of_text(text: str) -> str | None:
     if "\0" in text:
         return NUL_BYTE
     if not text.isascii():
-        # Bytes of a file that are no UTF-8 came as surrogates.
+        # Bytes of a file that are not UTF-8 arrive as surrogates.
         return NOT_UTF8 if any("\udc80" <= character <= "\udcff" for character in text) else NOT_A_NUMBER
-    # Digits with underscores are a number to Python alone.
+    # Only Python takes digits with underscores for a number.
     return NOT_A_NUMBER if "_" in text else None
 
 
 def _words_or_numbers(how: MappedColumn, column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:
-    """One by one; a word means what it says in the declared unit already."""
+    """Read values one by one; the meaning of a word is already in the declared unit."""
     words = folded(how.words)
     said = [words.get(as_word(value)) if isinstance(value, str | bool) else None for value in column]
     read = [(0.0, 0) if word is not None else _number(value) for word, value in zip(said, column, strict=True)]
@@ -159,7 +159,7 @@ def _words_or_numbers(how: MappedColumn, column: Sequence[Any]) -> tuple[Float64
 def _in_unit(values: Float64Array, how: MappedColumn) -> Float64Array:
     if how.factor == 1 and how.offset == 0:
         return values
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is rejected
+    with np.errstate(over="ignore", invalid="ignore"):  # a result that is not finite is rejected
         converted: Float64Array = values * how.factor + how.offset
     return converted
 
@@ -167,7 +167,7 @@ def _in_unit(values: Float64Array, how: MappedColumn) -> Float64Array:
 def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:
     """The meanings of words, (n,), NaN where there is none, and (n,) faults."""
     meanings = folded(words)
-    # Few values stand in many rows.
+    # Many rows share few values.
     found = {value: _meaning(meanings, value) for value in set(column)}
     read = [found[value] for value in column]
     return np.array([value for value, _ in read], np.float64), np.array([fault for _, fault in read], np.int8)
@@ -190,18 +190,18 @@ def is_empty(value: Any) -> bool:
 
 
 def as_word(value: Any) -> str:
-    """The text of a code, whatever kind of number it is to the driver."""
+    """The text of a code, whatever type of number the driver gives."""
     is_integer = is_whole(value) if isinstance(value, Decimal) else isinstance(value, float) and value.is_integer()
     return str(int(value) if is_integer else value).strip().casefold()
 
 
 def folded(words: Mapping[str, float]) -> dict[str, float]:
-    """The words as they are compared."""
+    """The words in the form in which they are compared."""
     return {word.strip().casefold(): float(meaning) for word, meaning in words.items()}
 
 
 def labels(feature: Feature) -> dict[str, float]:
-    """Words for a category's codes: the codes, their labels, a truth value; and 0 where that means missing."""
+    """Words for a category's codes: the codes, their labels, a truth value; and 0 if it means missing."""
     found = {word: float(code) for word, code in (("false", 0), ("true", 1)) if code in feature.codes}
     found |= folded({label: code for code, label in feature.codes.items()})
     found |= {str(code): float(code) for code in feature.codes}

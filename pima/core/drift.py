@@ -1,8 +1,8 @@
-"""Drift: how a night's rows are distributed beside the rows that its version learned from.
+"""Drift: how the distribution of a night's rows differs from that of the rows that its version learned from.
 
-Rows are counted in bins that the training rows decide. A bin has ten of them at least, and ends halfway between two
-values, so that no row's value can be read off. The distances are sizes of an effect, not significances, which any large
-night would have. What so few rows show by luck alone is allowed besides: a limit is the larger of the two.
+Rows are counted in bins that follow from the training rows. A bin has at least ten of these, and ends halfway between
+two values, so that no row's value can be read off. The distances measure the size of an effect, not its significance,
+which any large night would have. A limit is the larger of a fixed size and of what luck alone does to so few rows.
 """
 
 import math
@@ -30,13 +30,13 @@ class Bins(Struct, frozen=True):
     """The training rows of one feature, or their probabilities."""
 
     counts: tuple[int, ...]
-    """Rows in each bin; those without the feature are in none."""
+    """Rows in each bin; rows without the feature are in no bin."""
     edges: tuple[float, ...] = ()
-    """Of a number: a bin holds its lower edge and what is below the upper one; the outer bins are open."""
+    """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins are open."""
     codes: tuple[int, ...] = ()
-    """Of a category: each has a bin of its own, and all others share the last one."""
+    """Codes of a category: each of these has its own bin, and all others share the last one."""
     steps: tuple[float, ...] = ()
-    """Of a number: from each bin's mean to the next one's, in standard deviations; empty where all rows are alike."""
+    """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all rows are alike."""
 
     @property
     def known(self) -> int:
@@ -53,7 +53,7 @@ def number_bins(column: Float32Array | Float64Array) -> Bins:
 
 
 def category_bins(column: Float32Array, codes: tuple[int, ...]) -> Bins:
-    """Divide codes (n,), NaN where missing: the rare ones share a bin with what no row has."""
+    """Divide codes (n,), NaN where missing: rare codes share a bin with those that no row has."""
     rows = {code: int(np.count_nonzero(column == code)) for code in sorted(codes)}
     kept = [code for code in rows if rows[code] >= FEWEST_ROWS]
     others = int(np.count_nonzero(~np.isnan(column))) - sum(rows[code] for code in kept)
@@ -69,13 +69,13 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
         each = [int(np.count_nonzero(column == code)) for code in bins.codes]
         return (*each, known - sum(each))
     exact = column.astype(np.float64)
-    # A comparison a bin is ten times as fast as a search for each value.
+    # One comparison per bin is ten times as fast as a search for each value.
     from_edge_on = [known, *(int(np.count_nonzero(exact >= edge)) for edge in bins.edges), 0]
     return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
-    """Edges near the quantiles of sorted values (n,), where values differ and leave each bin rows enough."""
+    """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin keeps enough rows."""
     rows, bins = len(ordered), min(MOST_BINS, len(ordered) // FEWEST_ROWS)
     cuts = [0]
     for wanted in (n * rows // bins for n in range(1, bins)):
@@ -84,7 +84,7 @@ def _edges(ordered: Float64Array) -> tuple[float, ...]:
         if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
             cuts.append(cut)
     pairs = [(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:]]
-    # Halfway; between neighbours of float32, which features are, nothing lies.
+    # Halfway, or at the higher value if float64 has nothing in between.
     return tuple(middle if low < (middle := low / 2 + high / 2) <= high else high for low, high in pairs)
 
 
@@ -98,18 +98,18 @@ def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
 
 
 Rejected = dict[str, int]
-"""Rows by what was wrong with them: the reason's code, a space, the column."""
+"""Counts of rows by their fault: the reason's code, a space, the column."""
 
 
 class Reference(Struct, frozen=True):
-    """The distribution of the rows that a version learned from; no row's value stands in it."""
+    """The distribution of the rows that a version learned from; it holds no row's value."""
 
     rows: int
     positive: int
     features: tuple[Bins, ...]
     probability: Bins
     labelled: int
-    """All rows with an outcome, those that could not be used included."""
+    """All rows with an outcome, including those that could not be used."""
     rejected: Rejected
 
 
@@ -145,9 +145,9 @@ class Tally(Struct, frozen=True):
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()
-    """Of each feature the accepted rows by the reference's bins; empty without a reference."""
+    """The accepted rows in each of the reference's bins, for each feature; empty without a reference."""
     probability: tuple[int, ...] = ()
-    """The accepted rows by the reference's bins of the probability."""
+    """The accepted rows in each of the reference's bins of the probability."""
     rejected: Rejected = {}
 
 
@@ -169,7 +169,7 @@ def tally_of(validated: Validated, probabilities: Float64Array, threshold: float
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
-    """Add several parts up, all counted by the same reference."""
+    """Add up several tallies that were counted by the same reference."""
     found = tuple(tallies)
     return Tally(
         rows=sum(each.rows for each in found),
@@ -187,21 +187,21 @@ def _summed(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 PSI_ALLOWED = 0.25
-"""Above it a population is taken to have shifted (Siddiqi, Credit Risk Scorecards, 2006); to 0.1 it has not."""
+"""Above it a population counts as shifted, and up to 0.1 as unchanged (Siddiqi, Credit Risk Scorecards, 2006)."""
 WASSERSTEIN_ALLOWED = 0.2
-"""Standard deviations: what Cohen (1988) calls a small effect, of a mean that moves."""
+"""Standard deviations: a mean that moves this far is what Cohen (1988) calls a small effect."""
 CHANCE = 1e-5
-"""How often luck alone may take one figure of one night beyond its limit: a year has some 15,000 of them."""
+"""The probability that luck alone takes one figure of one night beyond its limit; a year has some 15,000 figures."""
 _Z = 4.417173
-"""Standard deviations that are exceeded so often, to both sides."""
+"""Standard deviations that are exceeded, in either direction, with the probability `CHANCE`."""
 _SPREADS = 3.0
-"""Of Wasserstein's distance: by simulation this many spreads are exceeded less often than `CHANCE`."""
+"""Spreads of Wasserstein's distance: in simulations, so many are exceeded less often than `CHANCE`."""
 
 
 def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
-    """The sum of (p - q) ln(p / q) over the bins' shares p and q, of rows by bin, one at least.
+    """The sum of (p - q) ln(p / q) over the bins' shares p and q; `counts` are rows by bin, at least one in all.
 
-    Each bin counts half a row more on both sides, so that an empty one is finite.
+    Each bin counts half a row more on both sides, so that an empty bin gives a finite value.
     """
     ours, theirs = _shares(counts), _shares(bins.counts)
     return sum((p - q) * math.log(p / q) for p, q in zip(ours, theirs, strict=True))
@@ -213,8 +213,8 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def psi_allowed(rows: int, bins: Bins) -> float:
-    """The largest index that so many rows may have: the same distribution gives (1/n + 1/m) times chi squared (Yurdakul
-    and Naranjo, Journal of Risk Model Validation 2020, 14:3), n and m being the rows of the two sides."""
+    """The largest index allowed for so many rows: one distribution on both sides gives (1/n + 1/m) times chi squared
+    (Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:3), with n and m rows on the two sides."""
     freedom = len(bins.counts) - 1
     return max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom)) if freedom else PSI_ALLOWED
 
@@ -226,10 +226,10 @@ def _chi_squared(freedom: int) -> float:
 
 
 def wasserstein(counts: Sequence[int], bins: Bins) -> float:
-    """The mean way that rows by bin, one at least, would have to move, in the training rows' standard deviations.
+    """The mean distance that rows would have to move, in the training rows' standard deviations.
 
-    Each bin stands where the mean of its training rows is. Nothing lies beyond the outer bins' means, so that a large
-    shift looks smaller than it is.
+    `counts` are rows by bin, at least one in all. Each bin stands at the mean of its training rows. Nothing lies beyond
+    the outer bins' means, so a large shift looks smaller than it is.
     """
     ours, theirs = _cumulative(counts), _cumulative(bins.counts)
     return sum(step * abs(p - q) for step, p, q in zip(bins.steps, ours, theirs, strict=False))
@@ -241,34 +241,34 @@ def _cumulative(counts: Sequence[int]) -> list[float]:
 
 
 def wasserstein_allowed(rows: int, bins: Bins) -> float:
-    """The largest distance that so many rows may have; a cumulative share deviates by sqrt(q (1 - q) (1/n + 1/m))."""
+    """The largest distance allowed for so many rows; a cumulative share deviates by sqrt(q (1 - q) (1/n + 1/m))."""
     spread = sum(step * math.sqrt(q * (1 - q)) for step, q in zip(bins.steps, _cumulative(bins.counts), strict=False))
     return max(WASSERSTEIN_ALLOWED, _SPREADS * spread * math.sqrt(1 / rows + 1 / bins.known))
 
 
 def share_allowed(floor: float, counted: int, of: int, reference: int, of_reference: int) -> float:
-    """The largest difference that two shares may have: the floor, or what luck does to shares of so many rows."""
+    """The largest difference allowed between two shares: `floor`, or what luck does to so many rows if that is more."""
     pooled = (counted + reference + 1) / (of + of_reference + 2)
     return max(floor, _Z * math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_reference)))
 
 
 MINIMUM_ROWS = 200
-"""Accepted or rejected, pooled over the last nights where one has fewer: a night of which all are rejected has rows."""
+"""Rows that a night needs, rejected ones included; a night with fewer is pooled with the nights before it."""
 MINIMUM_KNOWN = 100
-"""Of these, rows that a figure rests on; what chance does to so few is in the limits."""
+"""Rows among these that a figure must rest on; the limits allow for what chance does to so few."""
 MISSING_ALLOWED = 0.05
 REJECTED_ALLOWED = 0.05
 POSITIVE_ALLOWED = 0.10
-"""Of the share; and what luck does besides."""
+"""The smallest limits for the difference of a share; luck may widen them."""
 
 NightsBefore = Sequence[Collection[str]]
-"""Of each night before with rows enough, newest first: the names of the figures that were beyond their limit."""
+"""The names of the figures beyond their limit in each earlier night with enough rows, newest first."""
 
 
 def night_figures(
     names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
 ) -> Iterator[Watched]:
-    """All figures of a night, pooled with others perhaps; `names` are the version's features."""
+    """All figures of a night, or of several nights pooled; `names` are the version's features."""
     for found in _figures(names, night, reference or _NO_REFERENCE):
         if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
             yield Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
@@ -305,7 +305,7 @@ def _share(feature: str, figure: str, counted: int, of: int, usual: int, of_refe
 
 
 def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> Iterator[Watched]:
-    """Both distances. There is no index where all training rows are in one bin, and no way where they are alike."""
+    """Both distances; no index if all training rows are in one bin, and no Wasserstein distance if they are alike."""
     known = sum(counts)
     for figure, distance, allowed, has_it in (
         ("psi", population_stability_index, psi_allowed, len(bins.counts) > 1),
@@ -320,10 +320,10 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
 
 
 def expected_accuracy(expected: float, rows: int) -> Figure:
-    """The share of predictions that come true if the probabilities hold, with the interval of what so many rows, one at
-    least, will show: an estimate, which drift and bad calibration make wrong.
+    """The share of predictions that come true if the probabilities hold, with the interval in which `rows`, at least
+    one, will show it. It is an estimate, which drift and bad calibration make wrong.
 
-    The variance is that of a share, which is never smaller than the sum of the single rows' own.
+    The variance is that of a share, which is never smaller than the one that follows from each row's own.
     """
     value = expected / rows
     margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)

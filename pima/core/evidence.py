@@ -1,11 +1,11 @@
-"""Evidence: what a model is worth on a set of rows, in all and by subgroup, and how much of it may be shown.
+"""Evidence: a model's figures on a set of rows, in all and by subgroup, and how much of them may be shown.
 
-A clinic asks whom it tells apart, whether its probabilities hold, and whether acting on them does more good than harm
-(Van Calster et al., Lancet Digital Health 2025).
+A clinic asks how well a model tells cases from others, whether its probabilities hold, and whether acting on them does
+more good than harm (Van Calster et al., Lancet Digital Health 2025).
 
-Whoever knows a patient's probability, as every reader of predictions does, would see the outcome in a step of the
-counts by threshold that is of that patient alone. So what is shown of a model stands on steps of `FEWEST_ROWS` rows,
-the same for all figures, so that no two of them differ by fewer rows.
+Every reader of predictions knows the patients' probabilities. A step in the counts by threshold that is due to one
+patient alone would reveal that patient's outcome. So a model's figures are shown in steps of at least `FEWEST_ROWS`
+rows, the same steps for all figures, and no two figures differ by fewer rows.
 """
 
 from bisect import bisect
@@ -52,10 +52,10 @@ class ModelEvidence:
     """The figures of one model on some rows."""
 
     threshold: float
-    """Of the four figures of classes: its own, as in service."""
+    """The model's own, as in service; the four figures of classes are taken at it."""
     auroc: Figure
     log_loss: Figure
-    """In nats; lower is better."""
+    """Nats; lower is better."""
     brier: Figure
     calibration_intercept: Figure
     """0 is best."""
@@ -67,19 +67,19 @@ class ModelEvidence:
     negative_predictive_value: Figure
     net_benefit: Curve
     called: Called | None
-    """None of a subgroup, of which it would tell too much."""
+    """Counts by threshold; None for a subgroup, since they would reveal too much."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubgroupEvidence:
-    """Both models on the rows of one subgroup; all is None where it may not be shown."""
+    """Both models on the rows of one subgroup; all figures are None if it may not be shown."""
 
     feature: str
     group: str
     rows: int | None
     positive: int | None
     few: bool | None
-    """Whether the rows are so few that the figures say little."""
+    """Whether there are so few rows that the figures say little."""
     treat_all: Curve | None
     challenger: ModelEvidence | None
     champion: ModelEvidence | None
@@ -93,20 +93,20 @@ class Evidence:
     positive: int
     """Rows with outcome 1."""
     thresholds: tuple[float, ...]
-    """Of `net_benefit`, `called` and `treat_all`."""
+    """The thresholds of `net_benefit`, `called` and `treat_all`."""
     subgroup_thresholds: tuple[float, ...]
-    """Of the subgroups' `net_benefit` and `treat_all`."""
+    """The thresholds of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
     challenger: ModelEvidence | None
-    """None where its outputs are not even numbers."""
+    """The challenger's figures; None if an output is not a finite number."""
     champion: ModelEvidence | None
-    """None where there is none to compare with."""
+    """The champion's figures; None if there is none to compare with."""
     subgroups: tuple[SubgroupEvidence, ...]
-    """By feature, in the order of the declaration; of features that divide these rows."""
+    """All subgroups by feature, in the order of the declaration; only features that divide these rows."""
 
 
 def evidence(judged: Contest) -> Evidence:
-    """Gather both models' evidence on the rows of a verdict, one at least."""
+    """Gather both models' evidence on the rows of a verdict, at least one."""
     outcomes = judged.outcomes
     answers = judged.challenger if np.isfinite(judged.challenger).all() else None
     both = (answers, judged.challenger_threshold), (judged.champion, judged.champion_threshold)
@@ -172,11 +172,11 @@ def _subgroups(
 
 
 VERSION = 1
-"""Grows when a reader of earlier documents would be misled; docs/measured/evidence.md tells what is in it."""
+"""Grows when a change would mislead readers of earlier documents; docs/measured/evidence.md describes the document."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
-    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only where there is one."""
+    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if there is one."""
     found: dict[str, Any] = _rounded(asdict(evidence))
     return {"version": VERSION, **found}
 
@@ -190,7 +190,7 @@ def _rounded(value: Any) -> Any:
 
 
 _Counts = tuple[float, int, int]
-"""A threshold, and the rows from there on: those with outcome 1, and the others."""
+"""A threshold, and the numbers of rows at it or above: with outcome 1, and with outcome 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +204,17 @@ class Cell:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """The number of rows."""
         return self.cases + self.others
 
 
 def may_be_shown(document: dict[str, Any] | None) -> bool:
-    """Whether there is a document, and of rows enough to be nobody in particular."""
+    """Whether there is a document, on enough rows that no one can be singled out."""
     return document is not None and document["rows"] >= FEWEST_ROWS
 
 
 def cells(document: dict[str, Any], role: str) -> list[Cell]:
-    """Divide the rows at each threshold, the model's own among them."""
+    """Divide the rows at each threshold, including the model's own."""
     positive, model = document["positive"], document[role]
     everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
     counts = [everybody, *zip(document["thresholds"], called["cases"], called["others"], strict=True), (1.0, 0, 0)]
@@ -228,8 +228,8 @@ def cells(document: dict[str, Any], role: str) -> list[Cell]:
 
 
 def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
-    """Count from the model's own threshold on: the figures of classes tell it, rounded, so between the counts beside
-    it."""
+    """Count the rows at the model's own threshold or above. The figures of classes give the counts, but rounded, so
+    they are kept between the neighbouring counts."""
     (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
     cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
     others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
@@ -238,10 +238,10 @@ def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Co
 
 
 def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
-    """Join neighbouring cells, so that each block has `FEWEST_ROWS` rows, or all of them where there are fewer.
+    """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if there are fewer.
 
-    They end at the model's own threshold and at those of the tables wherever that leaves enough on both sides. What its
-    classes tell is known: where few rows lie on one side of its threshold, no block ends within so many of it.
+    Blocks end at the model's own threshold and at those of the tables if that leaves enough rows on both sides. The
+    figures of classes give away the counts at the model's threshold: if few rows lie beyond it, no block ends so near.
     """
     parts = _split(cells(document, role), (document[role]["threshold"],))
     for bounds in (TABLED_THRESHOLDS, document["thresholds"]):
@@ -264,7 +264,7 @@ def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
 
 
 def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
-    """Join each piece with those after it until there are so many rows; what is left at the end joins the last."""
+    """Join each piece with the next ones until it has `fewest` rows; a remainder at the end joins the last piece."""
     found: list[list[Cell]] = []
     for piece in pieces:
         if found and joined(found[-1]).rows < fewest:
@@ -277,5 +277,5 @@ def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
 
 
 def joined(part: list[Cell]) -> Cell:
-    """Join neighbouring cells, one or more, to one."""
+    """Join neighbouring cells, one or more, into one."""
     return Cell(part[0].low, part[-1].high, sum(each.cases for each in part), sum(each.others for each in part))

@@ -1,8 +1,7 @@
 """The declaration: the outcome and the features, in the order in which every array, table and file has them.
 
-No name of a feature stands in the code. The shipped declaration is `pima/data/features.toml`; a clinic's own one is
-named in its configuration. `first_fault` says what a declaration must keep to, so that every part of the service can
-rely on it.
+The code names no feature. The shipped declaration is `pima/data/features.toml`; a clinic's settings name its own.
+`first_fault` checks all that the other parts of the service rely on.
 """
 
 import math
@@ -17,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 KEYS = ("source", "source_key", "person_key")
-"""The columns that say whose row it is, where it comes from a table of the clinic's own or rows are visits."""
+"""The columns that identify a row in its source, and its person if rows are visits."""
 
 
 class Feature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,34 +25,34 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """The column in every table, file and log."""
     unit: str = ""
-    """As recorded in the data; the service converts nothing."""
+    """The unit of the data; the service converts nothing."""
     low: float | None = None
-    """Of a number, the smallest value that is taken for real; below it the row is rejected."""
+    """The smallest plausible value of a number; a row with a lower one is rejected."""
     high: float | None = None
-    """Of a number, the largest value that is taken for real."""
+    """The largest plausible value of a number."""
     zero_is_missing: bool = False
-    """The data have 0 where nothing was measured: it is read as missing."""
+    """Whether the data have 0 if nothing was measured, so that it is read as missing."""
     may_be_missing: bool = False
     """Whether a row without it can be scored (the model puts the training mean in a number's place)."""
     kind: Literal["number", "category"] = "number"
     codes: dict[int, str] = {}
-    """Of a category, each code with its label."""
+    """Each code of a category with its label."""
     unknown: Literal["missing"] | int | None = None
-    """What a word that nobody knows is taken for, and counted, where rows come in: missing, or of a category one of its
-    codes, for which what is missing is taken, too. None: the row is refused."""
+    """How an unrecognised word in an arriving row is read (and counted): as missing, or, for a category, as one of its
+    codes, which missing values become as well. None: the row is refused."""
     rationale: str = ""
-    """Where the range comes from, in words."""
+    """The origin of the range, in words."""
     power: float | None = None
-    """What the model raises the number to: 1, 0.5 or -1; None leaves the choice to the fit."""
+    """The power to which the model raises the number: 1, 0.5 or -1; None leaves the choice to the fit."""
     scale: float | None = None
-    """The standard deviation that the power is brought to: the wider, the more the model may lean on it. None is 1."""
+    """The standard deviation to which the power is scaled: the wider, the more the model may rely on it. None is 1."""
     bands: tuple[float, ...] = ()
-    """Of a number, where subgroups of patients end: with 30 and 60 there are under 30, 30 to under 60, and 60 and over.
-    Empty: at the quartiles of the training rows, rounded. No model sees them."""
+    """A number's edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and 60 and over.
+    Empty: the quartiles of the training rows, rounded. No model sees them."""
     also_called: tuple[str, ...] = ()
-    """Other column names under which files may bring it."""
+    """Other names that its column may have in files."""
     perhaps_called: tuple[str, ...] = ()
-    """Names that mean it in some files and other things elsewhere: a hint in an error, and no more."""
+    """Names that mean it in some files and something else in others: only a hint in an error."""
 
 
 Features = tuple[Feature, ...]
@@ -63,9 +62,9 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     """The outcome that is predicted: 1 or 0, in the column `outcome`."""
 
     name: str
-    """What people call it; files may bring it under this name."""
+    """The name that people use; a file's column may have it, too."""
     meaning: str = ""
-    """What a 1 means, in words."""
+    """The meaning of a 1, in words."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 
@@ -76,7 +75,7 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
     outcome: Outcome
     features: Features
     retired: Features = ()
-    """No longer asked for; their columns stay, for the versions that were fitted on them. Never in a file."""
+    """Features no longer declared; their columns stay for the versions fitted on them. Never in a declaration file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,28 +88,28 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
         return names_of(self.features + self.retired)
 
     def rules_for(self, fitted: Features) -> Features:
-        """The rules for a version that was fitted on these features, some retired perhaps: today's, but for what that
-        version can't take."""
+        """Today's rules for a version that was fitted on these features, some perhaps retired; narrowed to what that
+        version can take."""
         known = {feature.name: feature for feature in self.features + self.retired}
         return tuple(_as_taken(known[feature.name], feature) for feature in fitted)
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
-        """Names that a file may give a column, folded, and the column: asked for each cell of a header."""
+        """Folded names that a file may give a column, and the column; cached, since each cell of a header needs it."""
         spellings = {each.name: (each.name, *each.also_called) for each in self.features}
         spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
         return _by_folded(spellings | {key: (key,) for key in KEYS})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
-        """Names that are no more than a hint, folded, and the column."""
+        """Folded names that only hint at a column, and the column."""
         spellings = {each.name: each.perhaps_called for each in self.features}
         return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
 
 
 def _as_taken(today: Feature, fitted: Feature) -> Feature:
-    # No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
-    # code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing.
+    # A fit may have raised a number to a power: below the fitted range its root or reciprocal may not exist. A code
+    # that the fit did not know is refused if the feature may not be missing; otherwise the code counts as missing.
     may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
     if may_be_raised and today.low is not None and fitted.low is not None:
         return replace(today, low=max(today.low, fitted.low))
@@ -125,17 +124,17 @@ def names_of(features: Features) -> tuple[str, ...]:
 
 
 def same_measurements(one: Features, other: Features) -> bool:
-    """Whether the same is measured, whatever is taken for real and however the model takes it."""
+    """Whether both measure the same, whatever the ranges are and however the model takes the values."""
     return {(each.name, each.kind) for each in one} == {(each.name, each.kind) for each in other}
 
 
 def canonical_name(column: str, declaration: Declaration) -> str | None:
-    """The column that a file's header means: case, spaces and underscores aside; None for an unknown one."""
+    """The column that a name in a file's header means, ignoring case, spaces and underscores; None if unknown."""
     return declaration.spelled.get(folded_name(column))
 
 
 def hinted_name(column: str, declaration: Declaration) -> str | None:
-    """The column that a file's header may mean."""
+    """The column that a name in a file's header may mean."""
     return declaration.perhaps_spelled.get(folded_name(column))
 
 
@@ -145,7 +144,7 @@ def folded_name(column: str) -> str:
 
 
 def code_of_label(feature: Feature, label: str) -> int | None:
-    """The code that a text stands for, itself or its label in whatever case; None where it is neither."""
+    """The code that a text means: the code itself or its label, in any case; None if the text is neither."""
     folded = label.strip().casefold()
     return next(
         (code for code, known in feature.codes.items() if folded in (known.strip().casefold(), str(code))), None
@@ -153,7 +152,7 @@ def code_of_label(feature: Feature, label: str) -> int | None:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a file's cell would do as a measurement; an empty one would."""
+    """Whether a file's cell can be a measurement; an empty one can."""
     try:
         float(cell or "0")
     except ValueError:
@@ -163,7 +162,7 @@ def is_number(cell: str) -> bool:
 
 def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    # What two columns are called is the first one's.
+    # A name that two columns share belongs to the first.
     for name, each in spellings.items():
         for spelled in each:
             found.setdefault(folded_name(spelled), name)
@@ -171,7 +170,7 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
-    """The first difference of two declarations in words; None where there is none, whatever is retired."""
+    """The first difference of two declarations, in words; None if there is none. Retired features do not count."""
     one: list[Feature | Outcome] = [configured.outcome, *configured.features]
     other: list[Feature | Outcome] = [stored.outcome, *stored.features]
     for ours, theirs in zip_longest(one, other):
@@ -192,20 +191,20 @@ def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
 MOST_FEATURES = 200
 MOST_INPUTS = 512
 LARGEST_CODE = 2**24
-"""Codes are below it: the model's numbers are float32, which has every whole number up to there."""
+"""Codes are below it: the model's numbers are float32, which is exact for whole numbers up to here."""
 MOST_BANDS = 20
 SMALLEST, LARGEST = 1e-30, 1e30
-"""Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
+"""Limits of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals and distances."""
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
-"""Of the powers of numbers within those bounds: float32 carries each such input, none of them as 0 or infinite."""
+"""Limits of a scale: together with those of the bounds they keep every input in float32 from being 0 or infinite."""
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
-# The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
+# The columns of the tables and of a source, and the databases' hidden columns.
 _OWN = "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at line"
 _HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
 RESERVED = {folded_name(name): name for name in (*KEYS, *_OWN.split(), *_HIDDEN.split())}
-"""By what a file's header makes of them: a column there must not mean one of these and a feature."""
+"""Reserved names by their folded form: a column in a file's header must not mean one of these and a feature, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +214,12 @@ class Fault:
     key: str
     """The key in its place, such as a feature's."""
     what: str
-    """Reads on from the key."""
+    """A phrase that follows the key."""
     expected: str
 
 
 def first_fault(declaration: Declaration) -> Fault | None:
-    """Find what must be changed before a declaration can be used; None where nothing must."""
+    """Find what must be changed before a declaration can be used; None if nothing must."""
     return next(_faults(declaration), None)
 
 
@@ -247,7 +246,7 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
     owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
-    # What the shipped one is called is its column, which is the service's own.
+    # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
     yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)
     for position, feature in enumerate(declaration.features, start=1):
@@ -257,12 +256,12 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
 
 
 def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
-    """Terminals, tables and pages show them as they are: nothing may move, hide or turn round what stands beside it."""
+    """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse other text."""
     for key in declared.__struct_fields__:
         for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
             if not text.isprintable() or text != text.strip():
                 expected = "printable characters on one line, with plain spaces between words and none around them"
-                yield Fault(f"{place}: {key}", "holds what nobody sees", expected)
+                yield Fault(f"{place}: {key}", "holds invisible characters or outer spaces", expected)
 
 
 def _texts(value: object) -> Iterable[str]:
@@ -285,7 +284,7 @@ def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
 def _faults_of_other_names(
     place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]
 ) -> Iterator[Fault]:
-    """Check that no other owns a name; `owners` is by folded name, and takes those of this one in."""
+    """Check that no one else owns a name; `owners`, by folded name, receives the names of this one."""
     for key in ("also_called", "perhaps_called"):
         if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
             what = "may not hold a name that no column can have"
@@ -301,7 +300,7 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.codes:
         yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
     if isinstance(feature.unknown, int):
-        yield Fault(f"{place}: unknown", "is a code, which a number has none of", '"missing", or a category')
+        yield Fault(f"{place}: unknown", "is a code, but a number has none", '"missing", or a category')
     if feature.low is None or feature.high is None:
         yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
         return
@@ -316,14 +315,14 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
 
 def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
     if feature.power is not None and feature.power not in (1, 0.5, -1):
-        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+        yield Fault(f"{place}: power", "is not one that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
     if feature.power == 0.5 and low < 0:
         yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
     if feature.power == -1 and low <= 0:
         yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
     if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
         expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
-        yield Fault(f"{place}: scale", "is no scale", f"{expected}; what the model is not to lean on is left out")
+        yield Fault(f"{place}: scale", "is no scale", f"{expected}; leave the feature out if it must not count")
     ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
     if feature.bands and not (ascending and feature.bands[-1] <= high):
         yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")

@@ -1,6 +1,6 @@
 """Figures of one model's answers, each with its 95 % interval or the reason why there is none.
 
-Answers are sorted by probability once for all of them; and which subgroups may be shown.
+Answers are sorted by probability once, for all figures. `shown` decides which subgroups may be shown.
 """
 
 import math
@@ -15,7 +15,7 @@ NO_CASES = "no rows with outcome 1"
 NO_OTHERS = "no rows with outcome 0"
 TOO_FEW_ROWS = "fewer than two rows"
 NO_SPREAD = "all rows are alike in it"
-"""An interval of no width would claim to know."""
+"""The reason why there is no interval: one of no width would claim certainty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Figure:
     """A value found on a set of rows, and the bounds between which the truth lies in 95 of 100 such sets."""
 
     value: float | None
-    """None where these rows can't say; never NaN."""
+    """The value; None if these rows can't show it, never NaN."""
     low: float | None = None
     high: float | None = None
     reason: str | None = None
@@ -39,7 +39,7 @@ def in_words(figure: Figure, digits: int = 3) -> str:
 
 
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
-    """Average values (n,), n >= 1, that lie between the two bounds; the interval is the normal approximation's."""
+    """Average values (n,), n >= 1, that lie between the two bounds; the interval is a normal approximation."""
     found = Figure(float(values.mean()))
     if len(values) < 2:
         return replace(found, reason=TOO_FEW_ROWS)
@@ -49,7 +49,7 @@ def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -
 
 
 def around(found: Figure, deviation: float, low: float = -math.inf, high: float = math.inf) -> Figure:
-    """Add the interval that a standard deviation of the figure itself gives."""
+    """Add the interval that follows from the figure's own standard deviation."""
     assert found.value is not None  # noqa: S101 (for the type checker: the callers have one)
     margin = Z_95_PERCENT * deviation
     return replace(found, low=max(low, found.value - margin), high=min(high, found.value + margin))
@@ -58,7 +58,7 @@ def around(found: Figure, deviation: float, low: float = -math.inf, high: float 
 def share(counted: int, of: int, nothing: str) -> Figure:
     """A proportion with Wilson's score interval (1927), which holds near 0 and 1 and on few rows.
 
-    `nothing` is the reason where there are no rows.
+    `nothing` is the reason to give if there are no rows.
     """
     if not of:
         return Figure(None, reason=nothing)
@@ -76,14 +76,14 @@ class Ranked:
     cases: BoolArray
     log_losses: Float64Array
     log_odds: Float64Array
-    """Log odds of the probabilities, which are bounded for it as for the log loss."""
+    """Log odds of the probabilities, bounded as for the log loss."""
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
 
 def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
-    """A model's finite probabilities and the outcomes, both (n,)."""
+    """Sort a model's finite probabilities and the outcomes, both (n,), by probability."""
     order = np.argsort(probabilities, kind="stable")
     ascending, sorted_outcomes = probabilities[order], outcomes[order]
     within = bounded(ascending)
@@ -92,11 +92,11 @@ def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
 
 
 def auroc(rows: Ranked) -> Figure:
-    """The area under the ROC curve of rows (n,), n >= 1: the share of pairs of a case and another row that are ordered
-    rightly, ties counting half.
+    """The area under the ROC curve of rows (n,), n >= 1: the share of pairs of a case and another row that are in the
+    right order, ties counting half.
 
     The interval is DeLong, DeLong and Clarke-Pearson's (Biometrics 1988, 44:837), on the scale of the log odds, so that
-    it stays between 0 and 1. Where it has none, of a perfect order or of one row of a class, the interval is that of
+    it stays between 0 and 1. If the order is perfect or a class has one row, that method has none; the interval is then
     Newcombe's method 5 (Statistics in Medicine 2006, 25:559): Hanley and McNeil's variance at the bound itself.
     """
     if (lacking := _lacks_a_class(rows)) is not None:
@@ -113,7 +113,7 @@ def auroc(rows: Ranked) -> Figure:
 
 
 def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
-    # By the share of the other class that each row is rightly apart from; equal probabilities are one step.
+    # For each row, the share of the other class that it is in the right order with; equal probabilities are one step.
     changes = rows.probabilities[1:] != rows.probabilities[:-1]
     steps = np.flatnonzero(np.concatenate([[True], changes]))
     cases_in = np.add.reduceat(rows.cases, steps, dtype=np.int64)
@@ -129,7 +129,7 @@ def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
 
 
 def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
-    """Bisect for the smallest and the largest area from which the value is no farther than 1.96 deviations."""
+    """Find by bisection the smallest and the largest area that the value is within 1.96 deviations of."""
 
     def is_near(area: float) -> bool:
         pairs = (cases + others) / 2 - 1
@@ -140,7 +140,7 @@ def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
         if is_near(outside):
             return outside
         inside = value
-        for _ in range(50):  # to the last digit but few
+        for _ in range(50):  # to nearly the last digit
             middle = (outside + inside) / 2
             outside, inside = (outside, middle) if is_near(middle) else (middle, inside)
         return inside
@@ -150,17 +150,17 @@ def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
 
 _MOST_STEPS = 100
 _NEAR = 1e-12
-"""A squared step, in standard deviations of the figure: what is left after it is far smaller again."""
+"""The squared step, in standard deviations of the figure, at which a fit ends: the error left is far smaller."""
 CONSTANT = "all probabilities are alike"
 SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
 NOT_FOUND = "the fit did not converge"
 
 
 def calibration_intercept(rows: Ranked) -> Figure:
-    """The intercept of a logistic regression of the outcome on the log odds (n,), n >= 1, beside a slope of 1, with
-    Wald's interval (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230).
+    """The intercept of a logistic regression of the outcome on the log odds (n,), n >= 1, with a fixed slope of
+    1, and Wald's interval (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230).
 
-    It is 0 where as many have the outcome as the probabilities add up to, above 0 where more do.
+    It is 0 if as many rows have the outcome as the probabilities add up to, and above 0 if more do.
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
@@ -172,31 +172,31 @@ def calibration_intercept(rows: Ranked) -> Figure:
 def calibration_slope(rows: Ranked) -> Figure:
     """The slope of the same regression with an intercept of its own; rows (n,), n >= 1.
 
-    It is 1 where high and low probabilities are as far apart as they should be, below 1 where they are too extreme.
+    It is 1 if high and low probabilities are as far apart as they should be, and below 1 if they are too extreme.
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
     if rows.log_odds[0] == rows.log_odds[-1]:
         return Figure(None, reason=CONSTANT)
     of_cases, of_others = rows.log_odds[rows.cases], rows.log_odds[~rows.cases]
-    # Without a row of one class strictly between two of the other the best slope is without bounds (Albert and Anderson
+    # Unless a row of one class lies strictly between two of the other, the best slope is infinite (Albert and Anderson
     # 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
         return Figure(None, reason=SEPARATED)
-    # From the mean the two parameters hardly depend on each other; from 1 the way is short.
+    # With centred log odds the two parameters hardly depend on each other; a slope of 1 is a start near the solution.
     mean = float(rows.log_odds.mean())
     columns = [np.ones(len(rows)), rows.log_odds - mean]
     return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
 
 
 def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Figure:
-    """Fit the outcome to an offset (n,) and columns (n,), from what is known, by Newton's steps, each halved until the
-    likelihood grows; it has one peak."""
+    """Fit the outcome to an offset (n,) and columns (n,) by Newton's method, starting from `known`. Each step is halved
+    until the likelihood, which has one peak, does not fall."""
     loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
         expected = _logistic(_linear(offset, columns, known))
         missed, weights = rows.cases - expected, expected * (1 - expected)
-        # Not as products of matrices, which BLAS adds up in threads of its own: slower here, and never twice the same.
+        # No matrix products: BLAS adds them up in its own threads, which is slower here and not reproducible.
         gradient = np.array([(missed * column).sum() for column in columns])
         information = np.array([[(weights * one * other).sum() for other in columns] for one in columns])
         try:
@@ -207,7 +207,7 @@ def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64A
             break
         if step @ gradient < _NEAR:
             return around(Figure(float(known[-1])), math.sqrt(variance))
-        # After so many halvings what is left is rounding.
+        # After so many halvings only rounding is left.
         shorter = (known + step / 2**halvings for halvings in range(40))
         known = next((each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step)
         loss = min(loss, _loss(rows, offset, columns, known))
@@ -223,7 +223,7 @@ def _lacks_a_class(rows: Ranked) -> Figure | None:
 
 def _loss(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> float:
     log_odds = _linear(offset, columns, known)
-    # As np.logaddexp(0, log_odds) has it, in a third of the time.
+    # Equal to np.logaddexp(0, log_odds), in a third of the time.
     of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
     return float(of_all.sum() - log_odds[rows.cases].sum())
 
@@ -233,13 +233,13 @@ def _linear(offset: Float64Array, columns: list[Float64Array], known: Float64Arr
 
 
 def _logistic(log_odds: Float64Array) -> Float64Array:
-    # As a hyperbolic tangent it overflows nowhere.
+    # Written as a hyperbolic tangent, it never overflows.
     return 0.5 + 0.5 * np.tanh(log_odds / 2)
 
 
 THRESHOLDS = tuple(each / 100 for each in range(1, 100))
 THRESHOLDS_OF_SUBGROUPS = THRESHOLDS[4::5]
-"""0.05 to 0.95: a finer curve of few patients would tell each one's probability."""
+"""0.05 to 0.95: a finer curve of few patients would reveal each one's probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,16 +247,16 @@ class Curve:
     """A figure at each threshold."""
 
     net_benefit: tuple[float, ...]
-    """In found cases a row."""
+    """Net benefit, in found cases per row."""
     low: tuple[float | None, ...]
-    """The 95 % interval, by the variance of what each row adds; None where they all add the same."""
+    """The 95 % interval, by the variance of the rows' contributions; None if all contribute the same."""
     high: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Counts of the rows at each threshold or above, from which ROC and decision curves are drawn, and the
-    distributions of the probabilities."""
+    """Counts of the rows at each threshold or above. ROC curves, decision curves and the distributions of the
+    probabilities are drawn from them."""
 
     cases: tuple[int, ...]
     """Rows with outcome 1."""
@@ -273,13 +273,13 @@ def called(rows: Ranked, thresholds: tuple[float, ...]) -> Called:
 
 
 def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> Curve:
-    """Net benefit at each threshold t of so many rows, 1 or more: TP / n - FP / n * t / (1 - t) (Vickers and Elkin,
-    Medical Decision Making 2006, 26:565). Treating none has 0 at every threshold."""
+    """Net benefit at each threshold t, of n = `rows` >= 1: TP / n - FP / n * t / (1 - t) (Vickers and Elkin, Medical
+    Decision Making 2006, 26:565). Treating no one has 0 at every threshold."""
     odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
     cases, others = np.array(found.cases), np.array(found.others)
     net_benefit = (cases - others * odds) / rows
     variance = (cases + others * odds**2) / rows - net_benefit**2
-    # What every row adds alike leaves rounding behind.
+    # If all rows contribute the same, the variance is only rounding.
     spread = (variance > 1e-12 * net_benefit**2) & (rows > 1)
     margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1))
     low, high = (
@@ -290,22 +290,22 @@ def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> C
 
 
 def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
-    """The decision curve of treating all of so many rows, `cases` of them with outcome 1."""
+    """The decision curve of treating all of `rows` rows, `cases` of them with outcome 1."""
     everybody = Called((cases,) * len(thresholds), (rows - cases,) * len(thresholds))
     return decision_curve(everybody, rows, thresholds)
 
 
 FEWEST_ROWS = 10
-"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
+"""A subgroup with fewer is not shown: its people could be singled out."""
 FEW_ROWS = 50
-"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
+"""A subgroup with fewer is marked, since its figures say little, and no rule of the gate uses it."""
 
 
 def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
     """Choose the groups of one feature that may be shown.
 
-    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
-    together at least, the next larger ones with the small ones.
+    All groups add up to the test set, whose size is known, so a single hidden group could be calculated. If any group
+    is held back, the next larger ones are too, until two groups and `FEWEST_ROWS` rows are.
     """
     ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
     held_back: list[int] = []
@@ -330,5 +330,5 @@ FIGURES = {
     "positive_predictive_value": "positive predictive value",
     "negative_predictive_value": "negative predictive value",
 }
-"""What people call the figures, by their keys in the document."""
+"""The figures' names for people, by their keys in the document."""
 TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

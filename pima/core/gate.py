@@ -1,16 +1,16 @@
 """The gate: a challenger becomes champion only if it is better on the test set.
 
-'Better' is strictly more correct predictions than the champion on the same holdout rows, both scored now; or, where the
+'Better' means strictly more correct predictions than the champion on the same holdout rows, both scored now; or, if the
 operator asks for it, strictly lower log loss or strictly more net benefit.
 
-A test set of all history blocks recovery from a drift: for years most of its rows would say that the old champion is
-right. One of the last weeks only is too small in a quiet clinic. So: what was labelled in the last weeks, reaching
-further back to a minimum and stopping at a maximum.
+A test set of all history would block recovery from a drift: for years most of its rows would favour the old champion.
+The last weeks alone are too few rows in a quiet clinic. So the test set is what was labelled in the last weeks; it
+reaches further back to a minimum of rows, and stops at a maximum.
 
-Accuracy is the rule that the gate has always had. Where few patients have the outcome a perfect model is often right on
-no more rows than the majority class; log loss (of the probabilities) and net benefit (of the classes) then still tell
-a good model from none. Net benefit is that of Vickers and Elkin 2006 (Medical Decision Making 26:565): a false alarm
-costs what the threshold says, its odds, in units of a found case.
+Accuracy is the rule that the gate has always had. If few patients have the outcome, even a model with perfect
+probabilities is often right on no more rows than the majority class. Log loss (of the probabilities) and net benefit
+(of the classes) still tell a good model from none. Net benefit is that of Vickers and Elkin 2006 (Medical Decision
+Making 26:565): a false alarm costs the odds of the threshold, in units of a found case.
 """
 
 from dataclasses import dataclass, replace
@@ -50,15 +50,15 @@ class Window:
 
     weeks: int = 26
     minimum_rows: int = 250
-    """Where fewer were labelled in those weeks, it reaches back to this many, or to all there are."""
+    """If fewer were labelled in those weeks, the test set reaches back to this many, or to all."""
     maximum_rows: int = 1_000
-    """Where more were, only the newest count."""
+    """If more were labelled, only the newest count."""
 
 
 def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") -> BoolArray:
-    """Choose the holdout rows that are the test set, (n,); without a window all.
+    """Choose the holdout rows that are the test set, (n,); without a window, all.
 
-    Rows labelled at the same moment count as newer the later they stand, so by patient id where the rows are in that
+    Of rows labelled at the same moment, later ones count as newer; so the patient id decides if the rows are in its
     order.
     """
     if window is None:
@@ -75,24 +75,24 @@ class Contest:
 
     rows: pd.DataFrame
     """The whole holdout: `outcome`; the probabilities of the `Challenger`, from its stored, compiled bytes, and of the
-    `Champion`, where there is one that can be loaded; and of each row whether it is `InWindow`, so that the verdict is
-    given on it, whether it is `Unseen`, so that the champion can't have learned from it (somebody may have come in
-    again since, under another id), and whether it is `Scorable` for it by today's rules. By feature the subgroup
-    that it is in, as `pima.core.subgroups.groupings` has it."""
+    `Champion`, if one can be loaded; and for each row whether it is `InWindow` (the verdict is given on it), `Unseen`
+    (the champion can't have learned from it: a patient may have been entered again under another id) and `Scorable`
+    (the champion can score it by today's rules). By feature, the row's subgroup, from
+    `pima.core.subgroups.groupings`."""
     challenger_threshold: float
     champion_threshold: float
     champion_unloadable: bool = False
-    """There is a champion, but its bytes are not what was stored."""
+    """There is a champion, but it can't be loaded, or does not give finite numbers."""
     parity_passed: bool = True
     """The compiled form agrees with Keras."""
     pinned: bool = False
-    """A person holds the champion where it is."""
+    """A person has pinned the champion."""
     rolled_back_before: bool = False
-    """A person took back what these very data and settings gave."""
+    """A person has taken back a version that the same data and settings gave."""
     consultations: int = 1
-    """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
+    """How often the holdout has been asked for a verdict, this time included: each look uses up some of its value."""
     too_few_unseen: bool = False
-    """The rows that are unseen and scorable are too few to compare the two on."""
+    """There are too few unseen and scorable rows to compare the two models on."""
 
     @cached_property
     def outcomes(self) -> Int8Array:
@@ -106,12 +106,12 @@ class Contest:
 
     @cached_property
     def champion(self) -> Float64Array | None:
-        """(n,) probabilities now; None where there is none to compare with."""
+        """(n,) probabilities now; None if there is none to compare with."""
         return np.ascontiguousarray(self.rows["Champion"]) if "Champion" in self.rows else None
 
 
 def without_broken_champion(contest: Contest) -> Contest:
-    """Take a champion that answers with NaN for a row that it can score for one that can't be loaded."""
+    """Treat a champion that gives no finite number for a row that it can score like one that can't be loaded."""
     if contest.champion is None or np.isfinite(contest.champion[contest.rows["Scorable"]]).all():
         return contest
     rows = contest.rows.drop(columns="Champion").assign(Unseen=True, Scorable=True)
@@ -119,7 +119,7 @@ def without_broken_champion(contest: Contest) -> Contest:
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
-    """Keep the rows that both can be compared on; where these are too few, the challenger alone, on all rows."""
+    """Keep the rows that both models can be compared on; if these are too few, keep all rows, without the champion."""
     if contest.too_few_unseen:
         return replace(contest, rows=contest.rows.drop(columns="Champion", errors="ignore"))
     return only(contest, contest.rows["Unseen"] & contest.rows["Scorable"])
@@ -132,7 +132,7 @@ def judged_rows(contest: Contest) -> Contest:
 
 
 def only(contest: Contest, which: pd.Series) -> Contest:
-    """Some of the rows."""
+    """Keep the rows that `which` selects."""
     return replace(contest, rows=contest.rows[which])
 
 
@@ -142,30 +142,30 @@ TIE = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures of the measure that decides, on the test set; gains are above 0 where the challenger is better."""
+    """The figures of the measure that decides, on the test set; gains are above 0 if the challenger is better."""
 
     measure: Measure
     challenger: float
-    """Its accuracy, log loss in nats (lower is better), or net benefit a row."""
+    """Its accuracy, log loss in nats (lower is better), or net benefit per row."""
     champion: float | None
-    """None where there is none to compare with, as `gain` and all below it."""
+    """The champion's; None if there is none to compare with, and then `gain` and all below it are None, too."""
     constant: float
-    """Of the best answer that is the same for all rows: the majority class, the test set's own prevalence (the
-    strictest constant there is, since it knows these outcomes), or treating all or none."""
+    """The figure of the best answer that is the same for all rows: the majority class, the test set's own prevalence
+    (the strictest constant, since it knows these outcomes), or treating all or none."""
     gain_on_constant: float
     gain: float | None
-    """On the champion, in the measure's unit."""
+    """Over the champion, in the measure's unit."""
     interval_low: float | None
-    """95 % interval of the gain: of accuracy Agresti and Min's, else by the normal approximation, all paired."""
+    """95 % interval of the gain, paired: for accuracy Agresti and Min's, else by the normal approximation."""
     interval_high: float | None
     p: float | None
-    """Of accuracy McNemar's exact two-sided one; else one-sided, by the normal approximation: how often a challenger
+    """McNemar's exact two-sided p for accuracy; else one-sided, by the normal approximation: how often a challenger
     that is no better would look at least this good."""
     whole_gain: float | None
 
 
 def measured(measure: Measure, contest: Contest) -> Measured:
-    """All figures of a contest whose probabilities are finite numbers."""
+    """Compute all figures of a contest whose probabilities are finite numbers."""
     judged = only(contest, contest.rows["InWindow"])
     (challenger, champion), constant = worths(measure, judged), _constant_worths(measure, judged)
     gained, whole = gains(measure, judged), gains(measure, contest)
@@ -185,15 +185,15 @@ def measured(measure: Measure, contest: Contest) -> Measured:
 
 
 def gains(measure: Measure, contest: Contest) -> Float64Array | None:
-    """Row by row, (n,), how much better the challenger is than the champion; None where there is none."""
+    """How much better than the champion the challenger is on each row, (n,); None if there is no champion."""
     challenger, champion = worths(measure, contest)
     return None if champion is None else challenger - champion
 
 
 def worths(measure: Measure, contest: Contest) -> tuple[Float64Array, Float64Array | None]:
-    """Row by row, (n,), the worth of the challenger's answer and of the champion's, where there is one."""
+    """The worth of the challenger's answer on each row, (n,), and of the champion's, if there is one."""
     own = contest.challenger_threshold
-    # At its own threshold the champion would lose to the same model as soon as the setting is another one.
+    # At its own threshold the champion would lose to an equal model as soon as the setting is changed.
     asked = own if measure is Measure.NET_BENEFIT else contest.champion_threshold
     there = contest.champion
     champion = None if there is None else _worths(measure, contest, there, asked)
@@ -214,7 +214,7 @@ def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, thr
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
     prevalence = float((contest.outcomes == 1).mean())
     answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
-    # Whatever the thresholds are, 0 is below them and 1 is not.
+    # At any threshold, 0 is below it and 1 is not.
     worths = [_worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers]
     return max(worths, key=lambda each: float(each.mean()))
 
@@ -237,37 +237,37 @@ class GateOptions:
 
     log_loss_veto: bool = False
     minimum_gain: float = 0.0
-    """At least so much better than the champion, in the measure's unit; of accuracy 0.01 is one point."""
+    """The least gain over the champion, in the measure's unit; for accuracy, 0.01 is one point."""
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
     subgroup_margin: float | None = None
-    """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
+    """The most by which it may be worse than the champion in a subgroup, in the measure's unit; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictFigures:
-    """What a verdict rests on; the field names are keys of a retraining's JSON."""
+    """The figures that a verdict rests on; the field names are keys of a retraining's JSON."""
 
     challenger_scores: Scores | None
-    """On the test set; None where its outputs are not even numbers."""
+    """On the test set; None if an output is not a finite number."""
     champion_scores: Scores | None
     comparison: PairedComparison | None
-    """None where there is nothing to compare."""
+    """The paired comparison; None if there is nothing to compare."""
     majority_correct: int
-    """What always guessing the more frequent class gets right on the test set."""
+    """Rows of the test set on which always guessing the more frequent class is right."""
     measured: Measured | None
-    """By the measure that decides; None as `challenger_scores`."""
+    """The figures of the measure that decides; None if `challenger_scores` is."""
     whole_rows: int
     whole_accuracy_difference: float | None
     """Challenger minus champion on the whole holdout, window or not."""
     consultations: int
     seen_rows: int
-    """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
+    """Holdout rows that the champion may have learned from: left out for both models, if enough others remain."""
     unscorable_rows: int
-    """Holdout rows that the champion can't score by today's rules: left out for both."""
+    """Holdout rows that the champion can't score by today's rules: left out for both models."""
     worst_subgroup: WorstSubgroup | None = None
-    """Where the challenger does worst beside the champion; None where `subgroup_margin` is not asked."""
+    """The subgroup in which the challenger does worst against the champion; None without a `subgroup_margin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class Verdict:
 
 def decide(contest: Contest, options: GateOptions) -> Verdict:
     """Judge one contest. Ties keep the champion; a first champion must beat the best constant answer."""
-    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
+    # On the whole holdout, as for the champion: a model that gives one patient no number can't be relied on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = without_broken_champion(contest)
     left_out = [int((~contest.rows[name]).sum()) for name in ("Unseen", "Scorable")]
@@ -347,7 +347,7 @@ def _rule(contest: Contest, options: GateOptions, found: VerdictFigures) -> tupl
 def _kept_out(
     contest: Contest, options: GateOptions, found: VerdictFigures, gain: float | None
 ) -> tuple[Decision, Reason] | None:
-    """Look for an option, or a person, that keeps out a challenger that has won."""
+    """Find the option, or the person's decision, that keeps out a challenger that has won."""
     comparison, worst = found.comparison, found.worst_subgroup
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN

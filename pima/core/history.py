@@ -1,14 +1,14 @@
-"""The labelled history, split into what a model learns from and what it is judged on, and the rule of duplicates.
+"""The labelled history, its split into the rows to learn from and the rows to be judged on, and the rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones, `outcome` (0 or 1),
-`labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `ranked` and
-`with_sides` tell them. A feature may be called anything in lower case, so columns that no table has are capitalised.
+`labelled_at`, `Person` (the rank of the row's person, NA without one), `Keyed` and `Side`, as described in `ranked` and
+`with_sides`. A feature may have any name in lower case, so columns that no table has are capitalised.
 
-A history as it was read has float64 measurements, NaN for NULL and an infinity for what is no number. Its two sides
+A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no number. Its two sides
 have the declared features as the model takes them: float32, NaN where missing.
 
-A twin is a row with exactly the features of another: the same person entered twice, or, where features are coarse,
-nothing. Of two rows with persons it is known whose they are, equal or not; of a row without one nothing is.
+A twin is a row with exactly the features of another row. It may be the same person entered twice; if features are
+coarse, it says nothing. If both rows have a person key, the keys decide whether they are the same person, not equality.
 """
 
 import hashlib
@@ -28,21 +28,21 @@ from pima.core.features import Declaration, Feature, Features, names_of
 from pima.core.validation import FeatureValues, as_features, by_feature, counted_reasons, validate
 
 MOST_TWINS = 0.05
-"""From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
-age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
+"""If at least this share of the training rows equals holdout rows, equality is no sign of the same person. With age,
+sex and five codes, all drawn independently, 59 % of 2,000 rows did, and 99 % of 10,000."""
 
 
 def features_of(rows: pd.DataFrame) -> Float32Array:
     """Return the rows' features as the network takes them, (n, features), in C order.
 
-    In another order the same sums are added up otherwise, and the last bits of the predictions move.
+    In another memory order, sums are added up differently and the last bits of the predictions change.
     """
     return np.ascontiguousarray(rows.select_dtypes("float32").to_numpy())
 
 
 def fingerprint_of(rows: pd.DataFrame) -> str:
-    """Return the sha256 over ids, features and outcomes; not over the times, which a reload of the same outcomes
-    renews."""
+    """Return the sha256 over ids, features and outcomes; not over the times, which change when the same outcomes are
+    loaded again."""
     digest = hashlib.sha256(b"%d" % len(rows))
     features = features_of(rows)
     known = np.where(np.isnan(features), np.float32(np.nan), features)  # one bit pattern for all NaNs
@@ -64,28 +64,27 @@ class Split:
     training: pd.DataFrame
     holdout: pd.DataFrame
     left_out: dict[str, int]
-    """Rows that are used for nothing, by reason: the rejections' codes, `side_undecided` and
-    `twin_of_holdout`."""
+    """Rows that are not used, by reason: the rejections' codes, `side_undecided` and `twin_of_holdout`."""
     twins_kept: int = 0
-    """Training rows with exactly the features of a holdout row, where equal features say nothing."""
+    """Training rows with exactly the features of a holdout row, kept since equality says nothing."""
     equal_says_nothing: bool = False
-    """Whether so many rows are equal that it is no sign of the same person."""
+    """Whether so many rows are equal that equality is no sign of the same person."""
     labelled: int = 0
-    """All rows that there were."""
+    """All labelled rows."""
     rejected: Mapping[str, int] = field(default_factory=dict)
-    """Of these, rows that break a rule: by the reason's code, a space, and the column."""
+    """Labelled rows that break a rule: by the reason's code, a space, and the column."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over both sides: the same history has the same one."""
+        """The sha256 over both sides: equal histories have the same one."""
         return hashlib.sha256(f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode()).hexdigest()
 
 
 def split(history: pd.DataFrame, features: Features, most_twins: float = math.inf) -> Split:
     """Leave out the rows that are invalid or on no side, and keep twins of holdout rows out of training.
 
-    Of a twin with a person all rows are kept out. Twins stay where `most_twins` of the training rows or more equal a
-    holdout row that came as they did; without a limit never.
+    If a twin has a person, all rows of the person are kept out. Twins stay in training if the share `most_twins` of the
+    training rows, or more, equals holdout rows that came in the same way; without a limit, never.
     """
     names = list(names_of(features))
     columns = [FeatureValues(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names]
@@ -96,7 +95,7 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     left_out["side_undecided"] = int((usable["Side"] == "undecided").sum())
     training, holdout = (_picked(usable, (usable["Side"] == side).to_numpy()) for side in ("training", "holdout"))
     twins = twins_unless_known(training, holdout)
-    # A history that came once from a file and once more by a pull is full of equal rows, however fine its features are.
+    # If a history came first from a file and then by a pull, it is full of equal rows, however fine its features are.
     as_they_came = int(equal_rows(training, holdout, [*names, "Keyed"]).sum())
     says_nothing = as_they_came > 0 and as_they_came >= most_twins * len(training)
     if not says_nothing:
@@ -106,7 +105,7 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     return Split(
         training=training,
         holdout=holdout,
-        left_out=dict(+left_out),  # those of which there are any
+        left_out=dict(+left_out),  # without zeros
         twins_kept=int(twins.sum()) if says_nothing else 0,
         equal_says_nothing=says_nothing,
         labelled=len(history),
@@ -122,19 +121,19 @@ def _picked(rows: pd.DataFrame, which: BoolArray) -> pd.DataFrame:
 
 
 def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> BoolArray:
-    """Find the rows, (n,), that equal one of the others in these columns; a missing value equals another.
+    """Find the rows, (n,), that equal one of the others in these columns; two missing values are equal.
 
-    They are compared by hashes of 64 bits, for a fifth of the memory that groups of equal rows take: that one of a
-    million rows is taken for an equal one wrongly happens once in some hundred million histories.
+    Rows are compared by 64-bit hashes, which take a fifth of the memory of grouping equal rows. With a million rows,
+    a false match happens once in some hundred million histories.
     """
-    # Which are the same for 0.0 and -0.0, and for whatever bits a NaN has.
+    # These hashes are the same for 0.0 and -0.0, and for all bit patterns of NaN.
     hashes = (pd.util.hash_pandas_object(each[names], index=False) for each in (rows, others))
     found: BoolArray = np.isin(*hashes)
     return found
 
 
 def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
-    """Find twins, (n,), of some others among rows: equal in all features, and not both with a person."""
+    """Find the rows, (n,), that are twins of one of the others: equal in all features, and not both with a person."""
     names = list(rows.select_dtypes("float32").columns)
     nameless = others["Person"].isna()
     twins = equal_rows(rows, others[nameless], names)
@@ -144,7 +143,7 @@ def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
 
 
 def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
-    """Add to some rows, (n,), all others of their persons, as far as these are known."""
+    """Add to the rows `which`, (n,), all other rows of the same known persons."""
     return which | of_persons(rows, rows.loc[which, "Person"])
 
 
@@ -155,14 +154,14 @@ def of_persons(rows: pd.DataFrame, ranks: pd.Series) -> BoolArray:
 
 
 def as_taken(rows: pd.DataFrame, declared: Declaration, fitted: Features) -> tuple[pd.DataFrame, BoolArray]:
-    """Return the rows as a version takes them that was fitted on these features, of which some may have been retired
-    since; and which of them, (n,), it can score by today's rules. The features of the others mean nothing."""
+    """Return the rows as a version fitted on these features takes them, and which of them, (n,), it can score by
+    today's rules. Some features may have been retired since. In rows that it can't score, the features mean nothing."""
     rules = declared.rules_for(fitted)
     kept = rows.drop(columns=[name for name in declared.columns if name in rows])
     if rules == declared.features:
         return rows[[*declared.names, *kept.columns]], np.ones(len(rows), dtype=bool)
     columns = by_feature(rows[list(names_of(rules))].to_numpy(np.float64))
-    # What is declared was rounded to float32; a range whose ends are not would lose those that stand on them.
+    # Declared features were rounded to float32; unless the ends of a range are, too, rows that lie on them are lost.
     judged = tuple(_rounded(rule) if rule.name in declared.names else rule for rule in rules)
     scorable = np.isin(np.arange(len(rows)), validate(columns, judged).accepted)
     features = pd.DataFrame(as_features(columns, rules), rows.index, names_of(rules))
@@ -175,7 +174,7 @@ def _rounded(rule: Feature) -> Feature:
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
-    """Tell what is missing for a fair fit and a fair judgement, in counts; None where there is enough."""
+    """Describe in counts what is missing for a fair fit and a fair judgement; None if there is enough."""
     lacking = _lacking(history, minimum_labels, minimum_of_each_class)
     left_out = ", ".join(f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items()))
     return f"{lacking}; left out: {left_out}" if lacking and left_out else lacking
@@ -195,9 +194,9 @@ def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
 def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = True) -> BoolArray:
     """Find the rows of a holdout, (n,), that a version can't have learned from; both as the version takes them.
 
-    What it learned from has, besides `Person`, the `Rank` of a row that came by a key; without features it is known by
-    id and person alone. No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by
-    every time in it.
+    The rows it learned from have, beside `Person`, the `Rank` of a row that came by a key; without features they are
+    found by id and person alone. Times play no part: a row that was deleted and comes in again, or is restored from a
+    backup, looks new by all its times.
     """
     seen: BoolArray = holdout.index.isin(learned.index)
     if by_features and len(learned.select_dtypes("float32").columns):
@@ -205,15 +204,15 @@ def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = 
     return ~(seen | of_persons(holdout, learned["Rank"]) | of_persons(holdout, learned["Person"]))
 
 
-# ---- The holdout: a salted hash of what a row was called when it first came decides who is in it, for ever.
+# ---- The holdout: a salted hash of a row's name when it first came decides for ever whether the row is in it.
 #
-# A stored list would grow and a redrawn split would leak: last week's training rows would judge this week's model.
-# The hash needs no storage, moves nobody when rows are added, and the salt keeps a key from being chosen to fall on
-# one side. A row of its own is called by its id; of rows with keys the first name is kept.
+# A stored list would grow, and a redrawn split would leak: last week's training rows would judge this week's model.
+# The hash needs no storage and moves no row when others are added; because of the salt no one can choose a key that
+# falls on one side. A row without keys is named by its id; of a row with keys, the first name is kept.
 #
-# A person's rows are visits, and belong on one side. What was learned from can't be judged on afterwards, so nothing
-# moves over where a person arrives, or is corrected, later: such rows are used for neither side. Nor are the person's
-# other rows, whatever became of the one that was on another side: a model may have learned from it.
+# A person's rows are visits and belong on one side. Models can't be judged on rows that one has learned from, so no row
+# changes sides if its person becomes known, or is corrected, later: such rows are used on neither side. Nor are the
+# person's other rows, even if the row on the other side is gone: a model may have learned from it.
 
 
 SIDES = ["training", "holdout", "undecided"]
@@ -234,13 +233,12 @@ _RANK = "rank "
 
 
 def rank_name(name: str, salt: str) -> str:
-    """A substitute for a name that is to be forgotten: it has the same rank, and so is on the same side whatever the
-    share."""
+    """Make a substitute for a name to be forgotten: it has the same rank, and so is on the same side at any share."""
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
 def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
-    """Rank names of rows, (n,); a substitute has the rank of what it stands for."""
+    """Rank names of rows, (n,); a substitute has the rank of the name that it replaces."""
     found = ranks(map(str.encode, names), salt)
     for n, name in enumerate(names):
         if name.startswith(_RANK):
@@ -251,10 +249,10 @@ def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
 def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd.DataFrame:
     """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and `Keyed`.
 
-    A first name is `person KEY`, `source NAME KEY`, the row's id, or `rank_name` where that was a person who was
-    forgotten since. `Person` is NA where a row has none. `Keyed` rows came by a person or a source's key.
+    A first name is `person KEY`, `source NAME KEY`, the row's id, or a `rank_name` if it named a person who has been
+    forgotten. `Person` is NA if a row has none. `Keyed` rows came with a person's or a source's key.
     """
-    # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
+    # Persons are kept as ranks, not names: the chance that two of a million persons share one is 1 in some 40 million.
     has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
     of_persons = np.zeros(len(persons), dtype=np.uint64)
     of_persons[~has_none] = ranks_of_names([f"person {person}" for person in persons if person is not None], salt)
@@ -268,13 +266,13 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
 
 
 def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Put the rows' `Side` in the place of their `Rank`: `training`, `holdout`, or `undecided`.
+    """Replace the rows' `Rank` by their `Side`: `training`, `holdout`, or `undecided`.
 
-    Undecided are the rows of a person of whom some row is, or was, on another side than the person is: of one with rows
-    on both sides, or one who came later and belongs elsewhere. `renamed` are the `Rank` and `Person` of each row that
-    has a person and was first called otherwise, be it labelled or not, be it there or deleted.
+    The rows of a person are undecided if any of them is, or was, on another side than the person: the person has rows
+    on both sides, or became known later and belongs on the other. `renamed` has the `Rank` and `Person` of each row
+    that has a person but another first name, whether it is labelled or not, still there or deleted.
     """
-    # A row that was written while the triggers were switched off is among the rows alone.
+    # A row that was written while the triggers were switched off is only in `rows`.
     renamed = pd.concat([renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]])
     person_is_held = below(renamed["Person"].to_numpy(np.uint64), share)
     astray = renamed.loc[person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"]

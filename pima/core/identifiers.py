@@ -1,11 +1,11 @@
-"""Identifiers: the ids and keys of rows and persons, and the marks of those who were forgotten.
+"""Identifiers: the ids and keys of rows and persons, and the marks of people who were forgotten.
 
-The type of a key is declared and never guessed, since one driver gives an integer for what another gives as a decimal,
-a UUID has several spellings, and what is compared as text must be the same text each time. No key is better than one
-that could be another's: NULL, floats and whatever is not of the declared type are none.
+The type of a key is declared and never guessed: one driver gives an integer where another gives a decimal, a UUID has
+several spellings, and keys that are compared as text must be the same text each time. No key is better than one that
+could be another row's, so NULL, floats and all that is not of the declared type count as no key.
 
-Who was forgotten is kept as nobody can read it: as an HMAC of what a row or a person was called. The salt is the
-installation's own and drawn at random, so that a list of all possible keys tells nothing to whoever lacks the salt.
+Forgotten people are kept in a form that no one can read: as an HMAC of the name of a row or a person. The salt is
+random and the installation's own, so that without it even a list of all possible keys reveals nothing.
 """
 
 import hmac
@@ -23,24 +23,24 @@ from pima.core.source import KeyType
 LARGEST_GIVEN_ID = 2**62
 """Files and other writers give ids up to here."""
 LARGEST_ID = 2**62 + 2**61
-"""The counter draws ids up to here: two quintillions behind the largest given one."""
+"""The counter draws ids up to here: two quintillion more than the largest given one."""
 BELOW_ALL_IDS = -(2**63)
-"""Where a walk over rows begins, since SQLite can be told to check no condition: an id may then be below 1."""
+"""The start of a walk over rows: SQLite can be told to ignore CHECK conditions, so an id may be below 1."""
 
 
 LONGEST_KEY = 200
-"""Bytes in UTF-8: an index of the databases takes them all."""
+"""Bytes in UTF-8; an index of each database can hold this many."""
 
 _UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?", re.ASCII)
 _INTEGER = re.compile(r" *([+-]?[0-9]+)(?:\.0*)? *", re.ASCII)
-# What joins the keys of a block: it can stand in none of them.
+# Joins the keys of a block; no key can contain it.
 _BETWEEN = "\0"
 _AS_ZERO = str.maketrans("123456789abcdef", "0" * 15)
 _PLAIN_UUID = "00000000-0000-0000-0000-000000000000" + _BETWEEN
 
 
 def canonical_text(value: str) -> str | None:
-    """Text in NFC, without spaces at its end, case kept; None where it is empty, too long, or no table can hold it."""
+    """Text in NFC, without spaces at its end, case kept; None if it is empty, too long, or no table can hold it."""
     text = value if value.isascii() else unicodedata.normalize("NFC", value)
     text = text.rstrip(" ")
     try:
@@ -50,7 +50,7 @@ def canonical_text(value: str) -> str | None:
 
 
 def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | None:
-    """The key of a row: of one column its text, of several a JSON array of their texts; None where it has no key."""
+    """The key of a row: the text of one column, or a JSON array of several columns' texts; None if it has no key."""
     texts = [_canonical(value, key_type) for value, key_type in zip(values, types, strict=True)]
     if len(texts) == 1 or None in texts:
         return texts[0] if len(texts) == 1 else None
@@ -58,7 +58,7 @@ def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | N
 
 
 def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]) -> list[str | None]:
-    """The keys of many rows, a sequence of values a column."""
+    """The keys of many rows, from a sequence of values for each column."""
     if len(types) == 1 and _are_canonical(columns[0], types[0]):
         return list(columns[0])  # type: ignore[arg-type]
     if tuple(types) == ("integer",) and set(map(type, columns[0])) <= {int, NoneType}:
@@ -67,8 +67,8 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
 
 
 def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
-    """The key of a row that a person or a program has written down: an integer may have a plus, zeros before it and
-    none but zeros behind a point, and several columns are a JSON array; None where it is none of these types."""
+    """The key of a row in a text by a person or a program. An integer may have a plus, leading zeros, and a point with
+    only zeros after it; several columns are a JSON array. None if the text does not fit the types."""
     values: object = [text]
     if len(types) > 1:
         try:
@@ -92,7 +92,7 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
         case "integer":
             if isinstance(value, Decimal) and is_whole(value):
                 value = int(value)
-            # A truth value is an int to Python alone.
+            # Only in Python is a truth value an int.
             return canonical_text(str(value)) if type(value) is int else None
         case "uuid":
             if isinstance(value, UUID):
@@ -104,13 +104,13 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
 
 
 def is_whole(value: Decimal) -> bool:
-    """Whether it is a whole number, of no more digits than a key may have: an exponent can say more than a memory
-    holds."""
+    """Whether a decimal is a whole number with no more digits than a key may have: a large exponent could ask for more
+    digits than fit into memory."""
     return value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
 
 
 def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
-    """Whether all are what they would become, asked at once: to look at each would cost more than to read it."""
+    """Whether all values are canonical already; checked at once, since checking each costs more than reading it."""
     if key_type == "integer" or set(map(type, values)) != {str}:
         return False
     joined = _BETWEEN.join((*values, ""))  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A row, as a person names it in a command by its id."""
+    """A row that a command names by its id."""
 
     patient_id: int
 
@@ -132,7 +132,7 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A row by its key in its source; that may be a name, so no text shows it."""
+    """A row that a command names by its key in its source; the key may be a name, so no text shows it."""
 
     source: str
     source_key: str
@@ -143,8 +143,8 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person by its key: as it was written, and then as sources may spell it, of which the first that is
-    known counts. No text shows it."""
+    """All rows of a person, named by its key: as it was written, and then as sources may spell it; the first known
+    spelling counts. No text shows the key."""
 
     spellings: tuple[str, ...]
 
@@ -156,7 +156,7 @@ FORGOTTEN = "forgotten"
 
 
 def name_of_id(patient_id: int) -> str:
-    """Name a row by its id. No two kinds of names can meet."""
+    """Name a row by its id. Names of different kinds are never equal."""
     return f"id {patient_id}"
 
 
@@ -171,13 +171,13 @@ def name_of_person(person_key: str) -> str:
 
 
 def mark_of(name: str, salt: str) -> str:
-    """Mark a name so that it is known again: 64 hexadecimal digits are all that is kept of it."""
+    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits are all that is kept of it."""
     return hmac.digest(salt.encode(), name.encode(), "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """All who were forgotten."""
+    """The marks of all rows and people who were forgotten."""
 
     salt: str
     marks: frozenset[str] = frozenset()
@@ -186,11 +186,11 @@ class Forgotten:
         return bool(self.marks)
 
     def has(self, name: str) -> bool:
-        """Whether this is the name of one of them."""
+        """Whether this name was forgotten."""
         return mark_of(name, self.salt) in self.marks
 
     def among(self, source: str, keys: Sequence[str], persons: Iterable[str | None]) -> list[bool]:
-        """Tell which rows of a source are theirs, by key or by person."""
+        """Find which rows of a source were forgotten, by key or by person."""
         if not self:
             return [False] * len(keys)
         return [

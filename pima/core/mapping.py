@@ -1,7 +1,7 @@
 """Mapping a block of rows to a DataFrame under the declared names, judging it, and counting what can't be taken.
 
-A row that breaks a rule is rejected for the first one, in the order of the features; what stood there is told to
-nobody. A measurement that is lacking is no reason: scoring judges that.
+A row is rejected for the first rule that it breaks, in the order of the features; the value at fault is never shown.
+A missing measurement is no reason to reject: scoring judges that.
 """
 
 from collections import Counter
@@ -30,45 +30,45 @@ from pima.core.validation import MISSING, REASONS, FeatureValues, as_features, b
 BAD_OUTCOME = "bad_outcome"
 
 Block: TypeAlias = pd.DataFrame
-"""Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`, `outcome` (Int64, NA where
-it is not known) and `labelled_at` (Int64, milliseconds since 1970, UTC) as far as they are brought, and `reason` and
-`field`, empty texts where a row is sound. The index is the key of a source's row, or the line of a file's."""
+"""Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`, `outcome` (Int64, NA if
+unknown) and `labelled_at` (Int64, milliseconds since 1970, UTC), if the rows have them, and `reason` and `field`, empty
+texts if a row is sound. The index is the key of a row of a source, or the line of a row of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """How the columns of a source are read. They come in this order: key, person, outcome, features."""
+    """The way to read the columns of a source. They come in this order: key, person, outcome, features."""
 
     key_types: tuple[KeyType, ...]
     """One for each column of the key."""
     person_types: tuple[KeyType, ...]
-    """One for each column of the person's key; none where rows have no person."""
+    """One for each column of the person's key; empty if rows have no person."""
     has_outcome: bool
     outcome_words: Mapping[str, int]
-    """Texts, case aside, and the outcome that each means; empty where it is 0 or 1 already."""
+    """Texts, ignoring case, and the outcome that each means; empty if the column has 0 or 1."""
     features: Features
-    """Those that the source has, in the declaration's order."""
+    """The source's features, in the declaration's order."""
     columns: tuple[MappedColumn, ...]
-    """One for each of them."""
+    """One for each feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """When the outcomes of n rows became known, as far as that is said."""
+    """The times at which the outcomes of n rows became known."""
 
     milliseconds: pd.Series
-    """(n,) Int64: since 1970, UTC; NA where it is not known."""
+    """(n,) Int64: since 1970, UTC; NA if the row has no time."""
     unreadable: BoolArray
     """(n,)"""
     to_come: BoolArray
-    """(n,): which lie in the future."""
+    """(n,): whether the time lies in the future."""
     wrong_type: str | None = None
-    """The name of a type that is neither time nor day nor text; None where there is none."""
+    """The name of a type in the column that is neither time nor day nor text; None if there is none."""
 
 
 @dataclass(slots=True)
 class SourceTally:
-    """Counts of what was seen while a source was read."""
+    """Counts made while a source was read."""
 
     rows: int = 0
     without_key: int = 0
@@ -76,15 +76,15 @@ class SourceTally:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
     rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rejected rows whose outcome is not known and that no earlier pull has read."""
+    """Rejected rows without a known outcome that no earlier pull has read."""
     unusable: Counter[str] = field(default_factory=Counter)
-    """Rows by feature whose value can't be taken."""
+    """Rows whose value can't be taken, by feature."""
     missing: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    """Rows by feature whose value nobody knows and that was taken for what the feature says."""
+    """Rows whose value was not recognised and was read as the feature's `unknown` says, by feature."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
-    """Features, the outcome and its time, with the type that can't be read and stands in their column."""
+    """Types that can't be read, by the feature, `outcome` or `outcome_at` whose column has them."""
 
 
 def mapped(
@@ -94,8 +94,8 @@ def mapped(
     moments: Moments | None = None,
     is_new: BoolArray | None = None,
 ) -> Block:
-    """The rows of a source that have a key; what can't be taken is counted. `is_new`, (n,), says which rows no pull has
-    read before as they are; without it all count as such."""
+    """Map and judge the rows of a source that have a key, and count what can't be taken. `is_new`, (n,), says which
+    rows no pull has read in their present state; without it, all rows count as new."""
     read = iter(columns)
     key_columns = [objects_of(next(read)) for _ in mapping.key_types]
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
@@ -127,7 +127,7 @@ def mapped(
 def measurements(
     features: Features, how: Sequence[MappedColumn], columns: Sequence[Column], rows: int, tally: SourceTally
 ) -> tuple[Float64Array, Int8Array]:
-    """Read and judge (n, features) measurements, NaN where one is missing; and (n, features) positions in `CODES`."""
+    """Read and judge (n, features) measurements, NaN where missing, and their faults, positions in `CODES`."""
     values, faults = np.full((rows, len(features)), np.nan), np.zeros((rows, len(features)), np.int8)
     for n, (feature, mapped_column, column) in enumerate(zip(features, how, columns, strict=True)):
         if (other := wrong_type(column)) is not None:
@@ -154,7 +154,7 @@ def first_faults(faults: Int8Array, features: Features) -> tuple[Any, Any]:
 
 
 def mark(block: Block, which: BoolArray, reason: str, column: str) -> None:
-    """Reject rows, `which` (n,), that broke no rule before."""
+    """Reject those of the rows `which`, (n,), that have broken no other rule."""
     if which.any():
         broken = which & (block["reason"] == "").to_numpy()
         block.loc[broken, ["reason", "field"]] = reason, column
@@ -171,7 +171,7 @@ def _persons(
         return [None] * rows, np.zeros(rows, bool)
     persons = canonical_keys(columns, mapping.person_types)
     is_bad = np.zeros(rows, bool)
-    # A person that is not known is none; one that can't be told from others is a fault.
+    # A row whose person's key is NULL has no person; a key that can't be read is a fault.
     for row in [n for n, person in enumerate(persons) if person is None]:
         is_bad[row] = any(column[row] is not None for column in columns)
     return persons, is_bad
@@ -191,7 +191,7 @@ def _outcomes(
 
 
 def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTally) -> tuple[Any, BoolArray]:
-    """When the outcomes became known; one that will be known only later is held back: `found` loses it."""
+    """The times at which the outcomes became known. An outcome whose time is to come is held back: `found` loses it."""
     if moments is None:
         return pd.array([pd.NA] * len(found), dtype="Int64"), np.zeros(len(found), bool)
     if moments.wrong_type is not None:

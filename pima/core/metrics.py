@@ -1,7 +1,7 @@
-"""How good predictions are, and how far two models on the same rows are apart, and how much of that may be luck.
+"""Metrics: how good predictions are, how far apart two models are on the same rows, and how much of that may be luck.
 
 Probabilities are float64 (n,), outcomes 0 or 1 (n,). Comparisons are paired: on most rows both models are right or both
-are wrong, and those rows say nothing about which is better.
+are wrong, and such rows do not show which is better.
 """
 
 import math
@@ -19,13 +19,13 @@ _SMALLEST_PROBABILITY = 1e-7
 class Measure(StrEnum):
     """The measure by which a challenger must be better; the values of the setting gate.measure.
 
-    `pima.core.gate` asks it, `pima.core.reasons` puts it into words.
+    `pima.core.gate` applies it, `pima.core.reasons` puts it into words.
     """
 
     ACCURACY = "accuracy"
     LOG_LOSS = "log_loss"
     NET_BENEFIT = "net_benefit"
-    """Both models' classes are taken at one threshold, the challenger's, whose odds are what a false alarm costs: the
+    """Both models' classes are taken at one threshold, the challenger's, whose odds are the cost of a false alarm: the
     same model at another threshold is no gain."""
 
 
@@ -35,22 +35,22 @@ class Scores:
 
     rows: int
     correct: int
-    """Predictions whose class is the outcome: an integer, so that 'better' has no rounding in it."""
+    """Predictions whose class is the outcome: an integer, so that 'better' needs no rounding."""
     accuracy: float
     log_loss: float
     """Mean negative log likelihood, natural logarithm; lower is better."""
     brier: float
     """Mean squared difference of probability and outcome; lower is better."""
     auc: float | None
-    """Area under the ROC curve; None where only one class is present."""
+    """Area under the ROC curve; None if only one class is present."""
     sensitivity: float | None
-    """Of the rows with outcome 1, how many are predicted 1; None where there are none."""
+    """The share of rows with outcome 1 that are predicted 1; None if there are none."""
     specificity: float | None
-    """Of the rows with outcome 0, how many are predicted 0; None where there are none."""
+    """The share of rows with outcome 0 that are predicted 0; None if there are none."""
 
 
 def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
-    """All figures at once; `threshold` and above predicts 1."""
+    """Compute all scores; probabilities of `threshold` and above predict 1."""
     right = correct(probabilities, outcomes, threshold)
     return Scores(
         rows=len(outcomes),
@@ -69,7 +69,7 @@ def _share(right: BoolArray) -> float | None:
 
 
 def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> BoolArray:
-    """Rows, (n,), whose predicted class is the outcome."""
+    """Find the rows, (n,), whose predicted class is the outcome."""
     right: BoolArray = (probabilities >= threshold) == (outcomes == 1)
     return right
 
@@ -81,24 +81,24 @@ def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array
 
 
 def bounded(probabilities: Float64Array) -> Float64Array:
-    """Probabilities (n,) whose logarithms are finite."""
+    """Clip probabilities (n,) so that their logarithms are finite."""
     return np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
 
 
 def net_benefits(probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float) -> Float64Array:
-    """Row by row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. Their mean is the net benefit."""
+    """Value each row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. The mean is the net benefit."""
     predicted = probabilities >= threshold
     return np.where(predicted, np.where(outcomes == 1, 1.0, -cost), 0.0)
 
 
 def odds(threshold: float) -> float:
-    """How many cases a false alarm is worth to whoever acts from this probability on: t / (1 - t)."""
+    """The cost of a false alarm, in found cases, for someone who acts at this probability or above: t / (1 - t)."""
     bounded = min(threshold, 1 - _SMALLEST_PROBABILITY)
     return bounded / (1 - bounded)
 
 
 def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
-    """The share of (positive, negative) pairs that are ordered rightly, ties counting half (Mann-Whitney)."""
+    """The share of (positive, negative) pairs in the right order, ties counting half (Mann-Whitney)."""
     positive = int((outcomes == 1).sum())
     negative = len(outcomes) - positive
     if not positive or not negative:
@@ -135,7 +135,7 @@ class PairedComparison:
     """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly missed. 2.49 is
     z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four times in five."""
     log_loss_difference: float
-    """Below 0 where the challenger is better."""
+    """Below 0 if the challenger is better."""
     log_loss_p: float
     """One-sided, normal approximation: how often a challenger that is no better would look at least this good."""
 
@@ -143,7 +143,7 @@ class PairedComparison:
 def compare(
     challenger_right: BoolArray, champion_right: BoolArray, challenger_loss: Float64Array, champion_loss: Float64Array
 ) -> PairedComparison:
-    """All figures; four arrays (n,) over the same rows in the same order, n >= 1."""
+    """Compare two models by four arrays (n,) over the same rows in the same order, n >= 1."""
     rows = len(challenger_right)
     won = int((challenger_right & ~champion_right).sum())
     lost = int((champion_right & ~challenger_right).sum())
@@ -165,7 +165,7 @@ def compare(
 def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:
     """95 % interval of the difference of two accuracies on the same rows.
 
-    Half a row more in each of the four cells keeps its coverage where few rows are discordant, or none.
+    Half a row more in each of the four cells keeps its coverage even if few or no rows are discordant.
     """
     rows_, won_, lost_ = rows + 2, won + 0.5, lost + 0.5
     difference = (won_ - lost_) / rows_

@@ -1,8 +1,8 @@
 """Realised accuracy: the figures of predictions that were made before their outcomes were known.
 
-A version had not learned from these outcomes, but it may have from other rows of the same persons.
-Outcomes often arrive selectively, say of those who were treated: then these figures are of such patients alone, and
-the share of predictions that have an outcome stands beside them.
+A version has not learned from these outcomes, but it may have learned from other rows of the same persons. Outcomes
+often arrive selectively, for example only for treated patients. The figures then describe such patients alone; so the
+share of predictions that have an outcome is given with them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,9 +27,9 @@ from pima.core.figures import (
 from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
-"""With fewer the figures say too little to alarm anybody."""
+"""The fewest outcomes for an alert; with fewer, the figures say too little."""
 ACCURACY_ALLOWED = 0.05
-"""So far the realised accuracy may fall below that of the version's verdict; and what luck does besides."""
+"""The realised accuracy may fall this far below that of the version's verdict; luck may widen the limit."""
 SOME_LEFT_OUT = "older outcomes are not looked at"
 
 
@@ -44,9 +44,9 @@ class Realised:
     calibration_intercept: Figure
     calibration_slope: Figure
     net_benefit: Figure
-    """At the version's threshold, in found cases a row; treating none has 0."""
+    """At the version's threshold, in found cases per row; treating no one has 0."""
     estimated_accuracy: Figure
-    """What these very probabilities let expect, had they held."""
+    """The accuracy that these probabilities imply if they hold."""
 
 
 def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Realised:
@@ -68,7 +68,7 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:
-    """The share of predictions that have an outcome, where it is known of all of them whether they have."""
+    """The share of predictions that have an outcome; none if `predictions` is None, since older ones were left out."""
     if predictions is None:
         return Figure(None, reason=SOME_LEFT_OUT)
     return share(min(outcomes, predictions), predictions, NO_CASES)
@@ -85,7 +85,7 @@ def realised_figures(found: Realised, followed: Figure, judged: Mapping[str, Any
     yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
-    # Below 0 with all of its interval it does harm.
+    # If the whole interval is below 0, the model does harm.
     high = found.net_benefit.high
     harm = None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
@@ -96,7 +96,7 @@ def realised_figures(found: Realised, followed: Figure, judged: Mapping[str, Any
 def _row(
     name: str, figure: Figure, of: Realised, reference: float | None = None, allowed: float | None = None
 ) -> Watched:
-    # Too little alarms, and too much does not.
+    # A value that is too low is an alert; one that is too high is not.
     if of.outcomes < FEWEST_OUTCOMES:
         return Watched("", name, None, of.outcomes, state=State.INSUFFICIENT_DATA)
     found = Watched("", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high)

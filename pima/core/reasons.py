@@ -1,6 +1,6 @@
-"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people.
+"""The gate's reasons for its decisions: as codes that scripts can rely on, and as sentences for people.
 
-Why a row is rejected stands in `pima.core.validation`.
+The reasons why a row is rejected are in `pima.core.validation`.
 """
 
 from enum import StrEnum
@@ -19,11 +19,11 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     NOT_BETTER = "not_better"
     BLOCKED = "blocked"
-    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
+    """A rule forbids a promotion whatever the score, or leaves it to a person; the reason code says which."""
 
 
 class Reason(StrEnum):
-    """Why, as a code that scripts can rely on; the rules are tried in this order, the promotions last."""
+    """The reason, as a code that scripts can rely on; the rules are tried in this order, the promotions last."""
 
     NOT_FINITE = "not_finite"
     PARITY_FAILED = "parity_failed"
@@ -31,7 +31,7 @@ class Reason(StrEnum):
     SINGLE_CLASS = "single_class"
     NOT_ABOVE_MAJORITY = "not_above_majority"
     NOT_ABOVE_CONSTANT = "not_above_constant"
-    """By log loss or net benefit, what `not_above_majority` is by accuracy."""
+    """The counterpart of `not_above_majority` for log loss and net benefit."""
     NOT_MORE_CORRECT = "not_more_correct"
     NOT_LOWER_LOG_LOSS = "not_lower_log_loss"
     NOT_MORE_NET_BENEFIT = "not_more_net_benefit"
@@ -48,7 +48,7 @@ class Reason(StrEnum):
     CHAMPION_UNLOADABLE = "champion_unloadable"
 
 
-# By measure, the codes of the three rules that ask it.
+# By measure, the codes of the three rules that use it.
 NOT_ABOVE = {
     Measure.ACCURACY: Reason.NOT_ABOVE_MAJORITY,
     Measure.LOG_LOSS: Reason.NOT_ABOVE_CONSTANT,
@@ -67,11 +67,11 @@ BETTER = {
 
 
 LOG_LOSS_VETO_P = 0.25
-"""With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
+"""The veto, if on, demands that the challenger has the lower log loss at a one-sided p below this."""
 
 
 def why(reason: Reason, measure: Measure) -> str:
-    """Word a reason for people, as it is under this measure."""
+    """Word a reason under this measure for people."""
     better = _WHY[BETTER[measure]]
     if reason is Reason.BELOW_MINIMUM_GAIN:
         return f"{better}, but by less than gate.minimum_gain"
@@ -105,9 +105,9 @@ _WHY = {
 
 
 def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures") -> str:
-    """Tell a decision and its reason, with the figures that it rests on."""
+    """Word a decision and its reason, with the figures that they rest on."""
     if found.measured is None:
-        # Its outputs are no numbers, whatever the measure.
+        # The challenger's outputs are not numbers, so the measure does not matter.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
     rows = contest.outcomes[contest.rows["InWindow"]]

@@ -1,4 +1,4 @@
-"""A changed declaration: its differences from the one before, and its effects on the rows that are there."""
+"""A changed declaration: its differences from the previous one, and its effects on the existing rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ class DeclarationChanges:
     """The differences of one declaration from another."""
 
     added: tuple[str, ...]
-    """Features whose columns are made, NULL in the rows that are there."""
+    """Features whose columns are added, NULL in the existing rows."""
     revived: tuple[str, ...]
-    """Retired features that are declared again; their columns are there."""
+    """Retired features that are declared again; their columns exist."""
     retired: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
-    """By feature, the fields that are another now; the outcome under its own name."""
+    """The fields that changed, by feature; the outcome's under `outcome`."""
     reordered: bool
-    """Whether the features that both have stand in another order."""
+    """Whether the features that both have are in another order."""
 
     @property
     def any(self) -> bool:
-        """Whether there is anything to carry over."""
+        """Whether there is any difference."""
         return bool(self.added or self.revived or self.retired or self.changed or self.reordered)
 
 
 def changes(before: Declaration, after: Declaration) -> tuple[Declaration, DeclarationChanges]:
-    """Compare the declaration of a database with another one; and return that one with all that is retired by then."""
+    """Compare a database's declaration with a new one; return the latter with all retired features, and the changes."""
     gone = tuple(feature for feature in before.features if feature.name not in after.names)
     still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
     known = {feature.name: feature for feature in before.features + before.retired}
@@ -59,18 +59,18 @@ def of_another_kind(before: Declaration, after: Declaration) -> Feature | None:
 
 @dataclass(slots=True)
 class Effects:
-    """The effects of new rules on the rows that are there."""
+    """The effects of new rules on the existing rows."""
 
     rejected_from_now: Counter[str] = field(default_factory=Counter)
-    """Rows without an outcome that the champion could score before, by reason and column; what was predicted stays."""
+    """Unlabelled rows that the champion could score until now, by reason and column; their predictions stay."""
     sound_from_now: list[int] = field(default_factory=list)
-    """The ids of rows without an outcome that were rejected, by whichever champion, and that the new rules take."""
+    """The ids of unlabelled rows that some champion rejected and that the new rules accept."""
     left_out_of_training: Counter[str] = field(default_factory=Counter)
     """Labelled rows that the next model can't learn from, by reason and column."""
 
 
 def add_effects(effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules") -> None:
-    """Count what becomes of some rows; their measurements are the columns of the new declaration."""
+    """Add the effects on some rows; their measurements are in the columns of the new declaration."""
     before, after = rules.judged(rows, rules.scored_before), rules.judged(rows, rules.scored_after)
     was_sound = np.isin(np.arange(len(rows)), before.accepted)
     effects.rejected_from_now += _counted(after, (unlabelled & was_sound)[after.rejected])

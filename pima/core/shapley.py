@@ -1,8 +1,8 @@
 """How much each feature moves a model's predictions: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
 
-The game: of a coalition of features the row's own values are taken and of the others those of background rows, one
-background row after another; its value is the model's mean probability. So the values add up to the row's probability
-less the background's mean, whatever the model is.
+The game: features in a coalition have the row's own values, and the others have those of each background row in turn.
+The coalition's worth is the model's mean probability. So for any model the Shapley values add up to the row's
+probability minus the background's mean.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,16 @@ import numpy as np
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 
 MOST_FOR_EXACT = 12
-"""Features up to which all coalitions are asked: 4,096 of them. Each feature more would double them."""
+"""Up to so many features all coalitions are computed: 4,096 of them. One feature more would double their number."""
 PAIRS = 100
-"""Pairs of orders by which more features are estimated."""
+"""Pairs of orders that the estimate for more features uses."""
 ROWS_A_CALL = 100_000
-"""Rows that are put together for the model at once, in some megabytes."""
+"""Rows that the model gets in one call: some megabytes."""
 
 Model = Callable[[Float32Array], Float64Array]
 """(n, features) with NaN for missing -> (n,) probabilities."""
 Game = Callable[[BoolArray], Float64Array]
-"""(m, features), the members of each coalition -> (m,) what it is worth."""
+"""(m, features), the members of each coalition -> (m,), its worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Contributions:
 
 def contributions(model: Model, row: Float32Array, background: Float32Array, seed: int) -> Contributions:
     """Explain a row (features,) against background rows (b, features), b >= 1: exactly for up to 12 features, else
-    estimated by orders that `seed` draws."""
+    estimated from random orders, drawn with `seed`."""
     game, features = interventional(model, row, background), len(row)
     if features <= MOST_FOR_EXACT:
         return Contributions(exact(game, features), None)
@@ -45,7 +45,7 @@ def contributions(model: Model, row: Float32Array, background: Float32Array, see
 
 
 def interventional(model: Model, row: Float32Array, background: Float32Array) -> Game:
-    """The game of this row against this background."""
+    """Make the game of this row against this background."""
     at_once = max(1, ROWS_A_CALL // len(background))
 
     def worth(coalitions: BoolArray) -> Float64Array:
@@ -60,11 +60,11 @@ def interventional(model: Model, row: Float32Array, background: Float32Array) ->
 
 
 def exact(game: Game, features: int) -> Float64Array:
-    """Shapley values by definition, over all coalitions: (features,)."""
+    """Compute Shapley values by definition, over all coalitions: (features,)."""
     numbers = np.arange(2**features)
     members = (numbers[:, None] >> np.arange(features)) & 1 == 1
     worth, sizes = game(members), members.sum(axis=1)
-    # The share of orders in which just a coalition of that size comes before a feature that is not in it.
+    # By size, the share of orders in which exactly this coalition comes before a given feature outside it.
     others = np.arange(1, features)
     weights = 1 / (features * np.cumprod(np.concatenate([[1.0], (features - others) / others])))
     found = np.empty(features)
@@ -76,10 +76,10 @@ def exact(game: Game, features: int) -> Float64Array:
 
 
 def estimated(game: Game, features: int, pairs: int, seed: int) -> Contributions:
-    """Estimate by orders in which the features come in, each drawn with its reverse (Mitchell et al., JMLR 2022): their
-    values lie on both sides of the mean, so that of a model that is nearly additive little error is left.
+    """Estimate from random orders of the features, each drawn with its reverse (Mitchell et al., JMLR 2022): the values
+    of the two lie on both sides of the mean, so little error is left if the model is nearly additive.
 
-    At least two pairs. The values of each order add up as exact ones do.
+    `pairs` >= 2. The values of each order add up as the exact ones do.
     """
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(features) for _ in range(pairs)]
@@ -95,17 +95,17 @@ def _of_order(game: Game, order: Int64Array) -> Float64Array:
 
 
 _EXACT_UP_TO = 8
-"""Features; more are estimated, whose errors hardly show in a mean over rows."""
+"""Features. With more, the values are estimated; the errors hardly show in a mean over rows."""
 _PAIRS = 10
 ROWS = 100
 BACKGROUND_ROWS = 25
 MOST_ANSWERS = 1_000_000
-"""Answers of the model in all: with many features fewer rows are looked at."""
+"""Answers of the model in all: with many features, fewer rows are explained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaning:
-    """The features that a model leans on."""
+    """The features that a model relies on."""
 
     rows: int
     moves: tuple[tuple[str, float], ...]
@@ -113,7 +113,7 @@ class Leaning:
 
 
 def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: int) -> Leaning:
-    """Average contributions over some of the rows (n, features), n >= 2, against others; the seed draws both."""
+    """Average contributions over some of the rows (n, features), n >= 2, against other rows; `seed` draws both."""
     draw = np.random.default_rng(seed).permutation(len(features))
     background = features[draw[:BACKGROUND_ROWS][: len(features) // 2]]
     is_exact = len(names) <= _EXACT_UP_TO

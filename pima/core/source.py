@@ -19,58 +19,58 @@ class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of a source that a feature comes from."""
 
     column: str
-    """Of the source, by its exact name."""
+    """The exact name in the source."""
     factor: float = 1.0
-    """What a number is multiplied by to be in the declared unit."""
+    """Multiplies a number to bring it to the declared unit."""
     offset: float = 0.0
-    """What is added to it then."""
+    """Is added after that."""
     words: dict[str, float] = {}
-    """Texts, case aside, and what each means in the declared unit or code."""
+    """Texts, ignoring case, and the value of each in the declared unit or codes."""
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """One [[source]]. Names of tables and columns are the database's own, each letter as it is there."""
+    """One [[source]]. Names of tables and columns are spelled exactly as in the source's database."""
 
     name: str
-    """What the source is called in tables, logs and variables."""
+    """The source's name in tables, logs and variables."""
     key: str | tuple[str, ...]
     columns: dict[str, str | MappedColumn]
     table: str = ""
     """A table or view; with its schema before a dot, unless `schema` is given."""
     schema: str | None = None
-    """Of the table, where its name or the schema's holds a dot; empty where the database knows none."""
+    """The table's schema, needed if either name holds a dot; empty if the database has no schemas."""
     query: str = ""
-    """A SELECT in place of a table."""
+    """A SELECT instead of a table."""
     key_type: KeyType | tuple[KeyType, ...] = "text"
-    """What the key is; of several columns one each."""
+    """The type of the key, or one type for each of its columns."""
     person: str | tuple[str, ...] = ()
-    """The column, or columns, by which a person is known, where a row is a visit."""
+    """The column, or columns, of the person's key, if a row is a visit."""
     person_type: KeyType | tuple[KeyType, ...] = "text"
-    """As of the key."""
+    """The type of the person's key, or one type for each of its columns."""
     outcome: str = ""
-    """The column of the outcome; none where other ways bring it."""
+    """The column of the outcome; empty if outcomes come in another way."""
     outcome_words: dict[str, Literal[0, 1]] = {}
-    """Texts, case aside, and the outcome that each means."""
+    """Texts, ignoring case, and the outcome that each means."""
     outcome_at: str = ""
-    """The column of the time, or day, at which the outcome became known; where it says none, the time of the pull is
-    that."""
+    """The column of the time, or day, at which the outcome became known; if a row has none, the time of the pull is
+    used."""
     time_zone: str = "UTC"
-    """Of `outcome_at`, where that has no zone or is a day."""
+    """The zone of `outcome_at`, if that has none or is a day."""
     changed_since: str = ""
-    """The column of the time at which a row was changed last, so that only what has changed is read, and all of it once
-    a week; none where all of it is read each time."""
+    """The column of the time of a row's last change: only changed rows are read, and all rows once a week. If empty,
+    all rows are read each time."""
     vanished: Literal["keep", "delete"] = "keep"
-    """What becomes of rows that are no longer in the source."""
+    """The treatment of rows that are no longer in the source."""
     minimum_rows: Annotated[int, Meta(ge=1)] = 1
-    """Fewer in the source are taken for a fault."""
+    """The source is refused if it has fewer rows."""
     most_vanished: Share = 0.2
-    """A larger share of the known rows that is no longer in the source is taken for a fault."""
+    """The source is refused if a larger share of the known rows is no longer in it."""
     most_missing: Share = 0.5
-    """A feature that suddenly can't be had in a larger share of the rows is taken for a fault."""
+    """The source is refused if a feature is unusable, or suddenly missing, in a larger share of the rows."""
     most_rejected: Share = 0.5
-    """A larger share of rows that break a rule, whichever, is taken for a fault."""
+    """The source is refused if a larger share of the rows breaks any rule."""
     most_cleared: Share = 0.2
-    """A larger share of the known outcomes that the source has no more is taken for a fault."""
+    """The source is refused if a larger share of the known outcomes is gone from it."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -79,17 +79,17 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key_types(self) -> tuple[KeyType, ...]:
-        """One for each of them."""
+        """The types of the key's columns, one each."""
         return _each(self.key_type)
 
     @property
     def persons(self) -> tuple[str, ...]:
-        """The columns of the person's key; none where rows have no person."""
+        """The columns of the person's key; none if rows have no person."""
         return _each(self.person)
 
     @property
     def person_types(self) -> tuple[KeyType, ...]:
-        """One for each of them."""
+        """The types of these columns, one each."""
         return _each(self.person_type) if self.persons else ()
 
     @property
@@ -113,7 +113,7 @@ def _each(one_or_more: _Text | tuple[_Text, ...]) -> tuple[_Text, ...]:
 
 
 def first_faulty_source(sources: Sequence[Source]) -> tuple[Source, Fault] | None:
-    """Find the first source that can't be used as it is declared; None where all can."""
+    """Find the first source that can't be used as it is declared; None if all can."""
     names: list[str] = []
     for source in sources:
         if source.name in names:
@@ -159,7 +159,7 @@ def _faults_of_columns(source: Source) -> Iterator[Fault]:
         if not how.column:
             yield Fault(place, "names no column", "a column's name")
         if how.factor == 0 or not math.isfinite(how.factor) or not math.isfinite(how.offset):
-            yield Fault(f"{place}.factor", "or offset makes no number of a number", "finite numbers, a factor not 0")
+            yield Fault(f"{place}.factor", "is 0, or it or offset is not finite", "finite numbers, a factor not 0")
         yield from _faults_of_words(f"{place}.words", how.words)
 
 

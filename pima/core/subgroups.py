@@ -1,7 +1,7 @@
 """Subgroups: the groups into which a feature divides patients, and the worst of them.
 
-Bands are declared, or else the quartiles of the first training rows, rounded. By id the first ones stay the first ones,
-and their number only doubles; so bands move a few times in all, and figures stay comparable from verdict to verdict.
+Bands are declared, or else the rounded quartiles of the first training rows by id. These rows stay the first ones, and
+their number only doubles; so bands move only a few times in all, and verdicts stay comparable.
 """
 
 import math
@@ -17,12 +17,12 @@ from pima.core.figures import FEW_ROWS, shown
 
 MISSING = "missing"
 MOST_ROWS = 4_096
-"""Training rows whose quartiles are bands."""
+"""The most training rows whose quartiles make the bands."""
 
 
 def groupings(features: Features, rows: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
-    """Divide rows by each feature into categories, in words; the last one is of the rows that lack it. The training
-    rows tell bands that nobody has declared."""
+    """Divide rows by each feature into named categories; the last one is for rows without the feature. If no bands are
+    declared, the training rows determine them."""
     divided = {
         each.name: _grouping(each, rows[each.name].to_numpy(), training[each.name].to_numpy()) for each in features
     }
@@ -35,13 +35,13 @@ def _grouping(feature: Feature, values: Float32Array, training: Float32Array) ->
         groups = tuple(feature.codes[code] for code in codes)
         found = np.searchsorted(np.array(codes, dtype=np.float32), values)
     else:
-        # The largest power of two of rows that there are, so that bands move when their number doubles.
+        # A power of two of rows, so that bands move only when the number of rows has doubled.
         first = training[: min(2 ** max(len(training).bit_length() - 1, 0), MOST_ROWS)]
         edges = feature.bands or quartile_bands(first.astype(np.float64))
         groups = _in_words(edges)
-        # As the values are rounded: one that stands on an edge is in the band above it.
+        # Edges are rounded to float32 like the values: a value on an edge is in the band above it.
         found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
-    names = list(dict.fromkeys((*groups, MISSING)))  # a code may be called so, too
+    names = list(dict.fromkeys((*groups, MISSING)))  # a code may have this label, too
     return pd.Categorical.from_codes(np.where(np.isnan(values), names.index(MISSING), found), names)
 
 
@@ -52,7 +52,7 @@ def sizes_of(groups: pd.Series) -> tuple[int, ...]:
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:
     """The quartiles of values (n,), NaN where missing, rounded to the largest of 1, 2 or 5 times a power of ten that is
-    no more than a third of the distance between the outer two. Without those below which there is nothing."""
+    no more than a third of the distance between the outer two. Edges with no value below them are left out."""
     known = values[~np.isnan(values)]
     if not len(known):
         return ()
@@ -76,18 +76,17 @@ def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WorstSubgroup:
-    """The subgroup in which a challenger does worst beside the champion."""
+    """The subgroup in which a challenger does worst against the champion."""
 
     feature: str
     group: str
     rows: int
     gain: float
-    """On the champion, in the measure's unit; below 0 where the challenger is worse."""
+    """Over the champion, in the measure's unit; below 0 if the challenger is worse."""
 
 
 def worst_subgroup(gains: Float64Array, rows: pd.DataFrame) -> WorstSubgroup | None:
-    """Find the worst of the shown subgroups with `FEW_ROWS` and more, by the gains (n,) of rows; None where there is
-    none."""
+    """Find the worst of the shown subgroups with `FEW_ROWS` or more, by the rows' gains (n,); None if there is none."""
     candidates = []
     for feature, column in rows.select_dtypes("category").items():
         sizes = sizes_of(column)

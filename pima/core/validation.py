@@ -1,6 +1,6 @@
 """Validation of rows: accepted to be scored or learned from, or rejected for the first rule that they broke.
 
-One code for the scorer, the retraining and `load`: a row is judged alike wherever it comes from.
+The scorer, the retraining and `load` use the same code: a row is judged alike wherever it comes from.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ MISSING = "missing"
 NOT_FINITE = "not_finite"
 OUT_OF_RANGE = "out_of_range"
 UNKNOWN_CODE = "unknown_code"
-# The position is the code in `broken_rule`, 0 being no rule broken.
+# The position is the code in `broken_rule`; 0 means that no rule is broken.
 REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE, UNKNOWN_CODE)
 _CODES = {reason: np.int8(position) for position, reason in enumerate(REASONS)}
 MEANINGS = {
@@ -33,39 +33,39 @@ MEANINGS = {
     "side_undecided": "It is not decided whether the person is held out, so no model may learn from the row.",
     "twin_of_holdout": "The row has exactly the features of a row that is held out, so no model may learn from it.",
 }
-"""Why a row is not predicted, not brought in or not learned from: each code in a sentence for people."""
+"""Reasons why a row is not predicted, not taken in or not learned from: each code with a sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Rows of measurements as they were read, a column a feature."""
+    """Rows of measurements as they were read, one column for each feature."""
 
     values: Float64Array
-    """(n, features); what stands where `is_null` is true means nothing."""
+    """(n, features); values where `is_null` is true mean nothing."""
     is_null: BoolArray
-    """(n, features): kept apart from the values, since a NaN in a table is an error and a NULL is not."""
+    """(n, features), kept apart from the values: a NaN in a table is an error and a NULL is not."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def by_feature(self) -> "list[FeatureValues]":
-        """One for each feature, in their order."""
+        """The columns, one for each feature, in their order."""
         return [FeatureValues(*column) for column in zip(self.values.T, self.is_null.T, strict=True)]
 
     def rows(self, which: BoolArray | Int64Array) -> "Measurements":
-        """Some of the rows."""
+        """Select rows."""
         return Measurements(self.values[which], self.is_null[which])
 
     def widened(self, names: tuple[str, ...], columns: tuple[str, ...]) -> "Measurements":
-        """Put the columns, which are `names`, among these, in their order; the others are NULL."""
+        """Place these columns, called `names`, among all `columns`, in their order; the others become NULL."""
         values, is_null = np.zeros((len(self), len(columns))), np.ones((len(self), len(columns)), dtype=bool)
         positions = [columns.index(name) for name in names]
         values[:, positions], is_null[:, positions] = self.values, self.is_null
         return Measurements(values, is_null)
 
     def divided(self, features: int) -> tuple["Measurements", "Measurements | None"]:
-        """The first so many features, and the others; None where there are none."""
+        """Split off the first `features` columns from the others; None if there are no others."""
         first = Measurements(self.values[:, :features], self.is_null[:, :features])
         if features == self.values.shape[1]:
             return self, None
@@ -74,12 +74,12 @@ class Measurements:
 
 @dataclass(frozen=True, slots=True)
 class FeatureValues:
-    """What many rows have of one feature, as it was read."""
+    """The values of one feature in many rows, as they were read."""
 
     values: Float64Array
-    """(n,); what stands where `is_null` is true means nothing."""
+    """(n,); values where `is_null` is true mean nothing."""
     is_null: BoolArray | None = None
-    """(n,); None where nothing is."""
+    """(n,); None if no value is NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class Validated:
     """Row numbers of the rejected rows."""
     reasons: tuple[str, ...]
     fields: tuple[str, ...]
-    """The column that broke the rule, one a rejected row."""
+    """The column that broke the rule, one for each rejected row."""
 
 
 def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
-    """Accept or reject rows, whose columns stand in the features' order; the first column that breaks a rule counts."""
+    """Accept or reject rows, given as columns in the features' order; the first column that breaks a rule counts."""
     codes = np.zeros(len(columns[0].values), dtype=np.int8)
     fields = np.zeros(len(codes), dtype=np.int64)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
@@ -115,7 +115,7 @@ def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
 
 
 def by_feature(values: Float64Array) -> list[FeatureValues]:
-    """Take (n, features) values apart; a NaN is a missing one."""
+    """Split (n, features) values into columns; a NaN is a missing value."""
     return [FeatureValues(column, np.isnan(column)) for column in values.T]
 
 
@@ -126,7 +126,7 @@ def counted_reasons(found: Validated) -> dict[str, int]:
 
 def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     """Judge the values of a feature: (n,) positions in `REASONS`, 0 where a value is sound."""
-    # Rows as they come from the queue lie in memory row by row; a column in one piece is read three times as fast.
+    # Values from the queue lie in memory row by row; a contiguous column is read three times as fast.
     values, is_category = np.ascontiguousarray(column.values), feature.kind == "category"
     if is_category:
         is_unsound = ~np.isin(values, list(feature.codes))
@@ -147,7 +147,7 @@ def as_features(columns: Sequence[FeatureValues], features: Features) -> Float32
     NaN."""
     taken = np.empty((len(columns[0].values), len(features)), dtype=np.float32)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 can't hold is of a row that is rejected
+        with np.errstate(over="ignore", invalid="ignore"):  # rows with values beyond float32 are rejected
             taken[:, position] = column.values
         if feature.zero_is_missing:
             taken[column.values == 0, position] = np.nan
@@ -157,7 +157,7 @@ def as_features(columns: Sequence[FeatureValues], features: Features) -> Float32
 
 
 def limits(features: Features) -> tuple[Float64Array, Float64Array]:
-    """The lowest and the highest value that is taken, (features,) each; infinite for a category."""
+    """The lowest and the highest accepted values, (features,) each; infinite for a category."""
     low = [-np.inf if feature.low is None else feature.low for feature in features]
     high = [np.inf if feature.high is None else feature.high for feature in features]
     return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)

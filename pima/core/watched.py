@@ -1,6 +1,6 @@
-"""Figures of a night beside what is usual, and when they alarm: how many rows came, and how many have no prediction.
+"""Figures of a night compared with the usual, and when they alert: how many rows came, how many have no prediction.
 
-Without numpy, which an empty night does without.
+It does not import numpy, which an empty night does not need.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 ALERTING_NIGHTS, LAST_NIGHTS = 3, 5
-"""So many of the last so many nights must be beyond the limit: one odd night alarms nobody."""
+"""An alert needs so many nights beyond the limit among the last ones, so that one odd night causes none."""
 
 
 class State(StrEnum):
@@ -19,7 +19,7 @@ class State(StrEnum):
     USUAL = "usual"
     ALERT = "alert"
     INSUFFICIENT_DATA = "insufficient_data"
-    """Rows so few, pooled over the last nights, that any value may be luck."""
+    """There are so few rows, even pooled over the last nights, that any value may be luck."""
     NO_REFERENCE = "no_reference"
     """There is nothing to compare with: the version's reference could not be read."""
 
@@ -29,17 +29,17 @@ class Watched:
     """A row of `monitoring`; each field is the column of its name."""
 
     feature: str
-    """Empty where the figure is about all rows."""
+    """Empty if the figure is about all rows."""
     figure: str
     value: float | None
     rows: int
     reference: float | None = None
-    """The training rows' value, or what is usual."""
+    """The training rows' value, or the usual one."""
     allowed: float | None = None
-    """The largest distance of the value from the reference."""
+    """The largest allowed distance of the value from the reference."""
     state: str = State.USUAL
     low: float | None = None
-    """The 95 % interval, of figures that estimate something."""
+    """The 95 % interval, for figures that estimate something."""
     high: float | None = None
 
     @property
@@ -49,7 +49,7 @@ class Watched:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether it lies farther from the reference than allowed, tonight."""
+        """Whether tonight's value lies farther from the reference than allowed."""
         if self.value is None or self.allowed is None:
             return False
         return abs(self.value - (self.reference or 0.0)) > self.allowed
@@ -58,49 +58,49 @@ class Watched:
 def alerts(is_beyond: bool, name: str, nights_before: Sequence[Collection[str]]) -> bool:
     """Whether `ALERTING_NIGHTS` of the last `LAST_NIGHTS` were beyond the limit, tonight included.
 
-    `nights_before` are the names of what was beyond in each, newest first.
+    `nights_before` are the names of the figures beyond their limit in each night before, newest first.
     """
     before = sum(name in night for night in nights_before[: LAST_NIGHTS - 1])
     return is_beyond + before >= ALERTING_NIGHTS
 
 
 NIGHT, WEEK = "rows", "rows_in_week"
-"""The figures: of a night, and of the seven nights that end with it."""
+"""The figures' names: the rows of a night, and of the seven nights that end with it."""
 WEEKS = 8
-"""Back, of the same weekday."""
+"""The weeks looked back, on the same weekday."""
 FEWEST_WEEKS = 4
-"""With which there is a usual volume."""
+"""The fewest weeks that make a usual volume."""
 SHARE_ALLOWED = 0.5
-"""Of what is usual: half as many more or less."""
+"""The share of the usual volume that may be more or less."""
 DEVIATIONS_ALLOWED = 5.0
-"""Robust ones, of what is usual: from the median distance to the median, which no single odd week moves."""
+"""Robust deviations, from the median distance to the median, which no single odd week moves."""
 CHANCE = 2.87e-7
-"""That a normal value is five deviations too low."""
+"""The probability that a normal value is five deviations too low."""
 _HALF_IS_LESS = 100.0
-"""From this mean on half of it is less than five roots below it."""
+"""The mean from which on half of it is five or more roots below it."""
 
 
 def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
-    """Compare the rows of a night with the same weekday of other weeks; or those of a week with other weeks."""
+    """Compare the rows of a night with those of the same weekday in other weeks, or of a week with other weeks."""
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
     deviation = 1.4826 * _median([abs(each - usual) for each in weeks])
-    # A count alone varies by its root; a median of 0 may be that of a count which is now and then 1.
+    # Any count varies by at least its root; a median of 0 may belong to a count that is now and then 1.
     more = max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
     allowed = usual - _fewest(usual, deviation) if rows < usual else more
     return Watched("", figure, rows, rows, usual, allowed)
 
 
 def _fewest(usual: float, deviation: float) -> float:
-    """The count below which luck brings as many nights as normal values are five deviations too low, or half of the
+    """The count that a night falls below by luck as rarely as a normal value is five deviations too low; or half of the
     usual if that is less."""
     half = (1 - SHARE_ALLOWED) * usual
-    # What varies more than a count of single patients is a count of clusters, with so many patients each.
+    # A count that varies more than one of single patients is treated as one of clusters of so many patients.
     cluster = max(1.0, deviation**2 / usual)
     if usual / cluster >= _HALF_IS_LESS:
         return half
-    # The largest count below which a Poisson count of that mean lies with the probability `CHANCE` at most.
+    # The largest count that a Poisson count of this mean falls below with a probability of at most `CHANCE`.
     mean, count = usual / cluster, 0
     term = math.exp(-mean)
     smaller_or_equal = term
@@ -112,10 +112,10 @@ def _fewest(usual: float, deviation: float) -> float:
 
 
 def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
-    """The figures of tonight and of the week that ends with it; `rows` are by night, tonight being 0, the one before 1.
+    """The figures of tonight and of the week that ends with it; `rows` are by night: 0 is tonight, 1 the night before.
 
-    A night that came to no good end is not among them: it says nothing of how many came, and what it left waiting comes
-    with the next one. Where tonight is such a night, neither figure has a value.
+    A night that did not end well is not among them: it does not show how many rows came, and the rows that it left
+    waiting count with the next one. If tonight is such a night, neither figure has a value.
     """
     if 0 not in rows:
         night, week = (Watched("", each, None, 0, state=State.INSUFFICIENT_DATA) for each in (NIGHT, WEEK))
@@ -136,8 +136,8 @@ def _of_nights(rows: Mapping[int, int]) -> Watched:
 
 
 def _of_week(rows: Mapping[int, int]) -> Watched:
-    # Where a night has few rows it may have none by luck, a week less often. Too few alarm at once, since no single
-    # night takes half of seven away. Too many never do: one night can bring those.
+    # A night of few rows may have none by luck, a week less often. Too few rows alert at once, since no single night
+    # takes half of a week away. Too many never alert: one night can bring them.
     weeks = [[rows[night] for night in range(7 * week, 7 * week + 7) if night in rows] for week in range(WEEKS + 1)]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], WEEK)
     if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):
@@ -152,12 +152,12 @@ def _median(values: Sequence[float]) -> float:
 
 
 NEVER_QUEUED = "never_queued"
-"""The reason of rows that were written while the triggers were switched off, so that no scoring ever met them."""
+"""The reason of rows that were written while the triggers were switched off, so that scoring never met them."""
 NOT_LOOKED_UP = ""
-"""The reason of rows that scoring has rejected, as long as they are so few that nobody need know more."""
+"""The reason of rows that scoring has rejected, while they are too few for their reasons to be looked up."""
 
 Why = tuple[str, str, str]
-"""The source whose pull rejected a row ("" where scoring did, or nobody), the reason and the column."""
+"""The source whose pull rejected a row ("" if no pull did), the reason and the column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Rule:
 
     limits: Limits = USUAL_LIMITS
     sources: tuple[str, ...] = ()
-    """Whose rejections count: the sources that the settings declare."""
+    """The sources whose rejections count: those that the settings declare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Cause:
     """Rows that have no prediction for one reason."""
 
     source: str
-    """Whose pull rejected them; empty where scoring did, or where they never came to it."""
+    """The source whose pull rejected them; empty if scoring did, or if they never reached it."""
     reason: str
     column: str
     rows: int
@@ -193,27 +193,27 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The state that the next night is counted from. Each night leaves its own, so that none looks further back."""
+    """The state that the next night is counted from. Each night stores its own, so none has to look further back."""
 
     run_id: int = 0
-    """Of the last good night."""
+    """The run of the last good night."""
     counted_run_id: int = 0
-    """The highest of the runs whose counts are in the figures."""
+    """The highest id of a run whose counts are in the figures."""
     highest_id: int = 0
-    """Up to this id of a patient row none was found that never got into the queue."""
+    """Up to this patient id, no row was found that never got into the queue."""
     drawn: int = 0
-    """The counter of row versions when the run began that left this."""
+    """The counter of row versions at the start of the run that left these marks."""
     drawn_when_good: int = 0
-    """The same of the last good night's run."""
+    """Its value at the start of the last good night's run."""
     known_version: int = 0
-    """Row versions up to here are neither new nor changed, even where they are scored once more. It lies a good night
-    further back than the rest: who draws a version may commit it later than others commit higher ones."""
+    """Row versions up to this one are neither new nor changed, even if they are scored again. This mark is one
+    good night older than the others, since a version may be committed later than higher ones."""
     standing: tuple[Cause, ...] = ()
-    """Of each source what its pulls reject by now, and the rows that lack their stamps."""
+    """The rows that the pulls of each source now reject, and the rows that lack their stamps."""
     standing_when_good: tuple[Cause, ...] = ()
-    """The least of it since the last good night."""
+    """The fewest of these since the last good night."""
     pulls: Mapping[str, int] = field(default_factory=dict)
-    """By source the run of its last pull that is counted."""
+    """The run of each source's last counted pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,19 +221,19 @@ class Unpredicted:
     """The rows that were new or changed since the last good night, as of the end of a run of scoring."""
 
     number: int = 0
-    """How many runs before it left such figures, as far as is known: of runs at once the higher id may be the older."""
+    """The number of earlier runs that left such figures; of parallel runs, the higher id may be the older."""
     at: str = ""
-    """When it was counted, in ISO format."""
+    """The time of the count, in ISO format."""
     since: str = ""
-    """When the last good night was; empty before the first."""
+    """The time of the last good night; empty before the first."""
     predicted: int = 0
-    """Row versions that got a prediction. Labelled rows need none, and count in nothing here."""
+    """Row versions that got a prediction. Labelled rows need none, and are not counted here."""
     causes: tuple[Cause, ...] = ()
-    """Of the row versions that have none and that stand as they are, most rows first."""
+    """The causes of current row versions without a prediction, most rows first."""
     rejected_by_pulls: int = 0
-    """How many of them the pulls since the run before have rejected."""
+    """The number of these that pulls have rejected since the run before."""
     is_good: bool = False
-    """There were rows, and no more than the share lack a prediction: the next night counts from here."""
+    """There were rows, and no more than the allowed share lacks a prediction: the next night counts from here."""
     marks: Marks = field(default_factory=Marks)
 
     @property
@@ -243,11 +243,11 @@ class Unpredicted:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """All rows, with and without a prediction."""
         return self.predicted + self.without
 
     def are_too_many(self, limits: Limits) -> bool:
-        """Whether people are to be told."""
+        """Whether too many rows lack a prediction."""
         return self.without >= limits.rows and self.without > limits.share * self.rows
 
 
@@ -257,7 +257,7 @@ def is_good(found: Unpredicted, limits: Limits) -> bool:
 
 
 def begun_after(last: Unpredicted) -> Unpredicted:
-    """Begin the next night: with all that counts, or with nothing yet where the last night was good."""
+    """Begin the next night: with the counts so far, or from zero if the last night was good."""
     if not last.is_good:
         return last
     marks = replace(
@@ -272,20 +272,20 @@ def begun_after(last: Unpredicted) -> Unpredicted:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """The rows whose outcome is not known that a pull rejected of one source."""
+    """The unlabelled rows of one source that a pull rejected."""
 
     run_id: int
     source: str
     is_whole: bool
-    """All of the source was compared, so that this is all that it has of such rows."""
+    """Whether all of the source was compared, so that these are all its rejected rows."""
     rejected: Mapping[tuple[str, str], int]
-    """By reason and column."""
+    """Rows by reason and column."""
 
 
 def after_pulls(standing: Counter[Why], pulls: Sequence[Pulled]) -> Counter[Why]:
-    """Count what stands rejected after these pulls, oldest first.
+    """Count the rows that are rejected after these pulls, oldest pull first.
 
-    After a pull of a part nobody knows which of the rows before have been mended, so these stay until all is compared.
+    A pull of a part can't tell which rejected rows have been corrected, so earlier counts stay until all is compared.
     """
     found = Counter(standing)
     for pull in pulls:
@@ -296,10 +296,10 @@ def after_pulls(standing: Counter[Why], pulls: Sequence[Pulled]) -> Counter[Why]
 
 
 def as_counter(causes: Iterable[Cause]) -> Counter[Why]:
-    """Convert causes to a counter, for working with."""
+    """Convert causes to a counter, to calculate with."""
     return Counter({(each.source, each.reason, each.column): each.rows for each in causes})
 
 
 def as_causes(found: Counter[Why]) -> tuple[Cause, ...]:
-    """Convert a counter to causes, for keeping: most rows first, none without rows."""
+    """Convert a counter to causes, to be stored: most rows first, none without rows."""
     return tuple(Cause(*why, rows) for why, rows in sorted((+found).items(), key=lambda item: (-item[1], item[0])))

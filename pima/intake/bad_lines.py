@@ -1,4 +1,4 @@
-"""What is wrong with a file's lines, a line of text for each rule that some of them broke; never what stood there."""
+"""Reports on a file's bad lines: one line of text for each rule that was broken, never the values at fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ EXPECTED = {
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters",
     FORGOTTEN: "expected rows of people who were not forgotten (jobs.forget)",
-    "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
+    "half_written_line": "expected a whole line; it is cut off, or a quote is left open",
     "new_patient_without_measurements": (
         "expected a known patient's id or key, or this column, which a new patient needs"
     ),
     "not_a_number": f"expected digits, with a point before decimals, {_OR_NOTHING}",
     "not_finite": f"expected a finite number, {_OR_NOTHING}",
-    "not_utf8": "expected digits; the cell is not even UTF-8",
+    "not_utf8": "expected digits; the cell is not UTF-8",
     "nul_byte": "expected digits; the cell holds a NUL byte",
     "wrong_field_count": "expected as many cells as the first line has",
 }
@@ -42,13 +42,13 @@ class BrokenRule:
 
     reason: str
     field: str | None
-    """The column, where one is at fault."""
+    """The column, if one is at fault."""
     expected: str
-    """What would have been right."""
+    """A description of what would have been right."""
     lines: int
-    """How many there are."""
+    """The number of such lines."""
     first_lines: tuple[int, ...]
-    """The numbers of the first of them."""
+    """The line numbers of the first of these."""
 
     def __str__(self) -> str:
         first = ", ".join(map(str, self.first_lines))
@@ -59,7 +59,7 @@ class BrokenRule:
 
 
 def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRule]:
-    """The lines by reason and column, in the order of their first lines."""
+    """Group bad lines by reason and column, in the order of their first lines."""
     found: dict[tuple[str, str | None], list[int]] = {}
     for line in sorted(bad, key=lambda line: line.line):
         found.setdefault((line.reason, line.field), []).append(line.line)
@@ -67,7 +67,7 @@ def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRu
 
 
 def report(bad: Sequence[BadLine], features: Features) -> str:
-    """Why a file is refused."""
+    """Write the reasons why a file is refused."""
     head = f"{counted(len(bad), 'bad line')} (--partial would load the others):"
     return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad, features))])
 

@@ -1,4 +1,4 @@
-"""Patients in CSV: with a header, or the declared columns and the outcome without one, as the article's file is."""
+"""Patients in CSV: with a header, or without one in the declared columns and the outcome, as in the article's file."""
 
 import csv
 import itertools
@@ -22,7 +22,7 @@ _BLANK_LINE = f"{_BLANK}\r\n"
 def open_csv(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
-    """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
+    """Find the columns to read; return them with a function that reads the file's rows. Raises FileRefused."""
     first = first_line(file, "rows of patients")
     has_header = not all(map(is_number, first))
     header = (
@@ -34,7 +34,7 @@ def open_csv(
 
 
 def first_line(file: OpenedFile, expected: str) -> list[str]:
-    """The cells of the first line that holds anything. Raises FileRefused."""
+    """The cells of the first line that is not blank. Raises FileRefused."""
     with open_text(file) as content:
         lines, first = Lines(file, content), None
         while first is None and (block := lines.block(1)):
@@ -44,7 +44,7 @@ def first_line(file: OpenedFile, expected: str) -> list[str]:
     for delimiter, name in _OTHER_DELIMITERS.items():
         if block[0].count(delimiter) > block[0].count(","):
             report = f"Line 1 seems to be separated by {name} (wrong_delimiter)."
-            raise refused(file.name, f"{report} Expected commas, and points in decimals: save it anew with these.")
+            raise refused(file.name, f"{report} Expected commas, and points in decimals: save it again with these.")
     if isinstance(first, str):
         raise refused(file.name, f"The first line can't be read ({first}).")
     return first
@@ -61,25 +61,25 @@ def _bare_header(file: OpenedFile, cells: list[str], declaration: Declaration, i
 
 
 def open_text(file: OpenedFile) -> TextIO:
-    """The file's characters."""
-    # A byte order mark is dropped; bytes that are no UTF-8 become surrogates and are reported with their line.
+    """Open a file as text."""
+    # A byte order mark is dropped; bytes that are not UTF-8 become surrogates and are reported with their line.
     return file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 class Lines:
     """The lines of a file, each a record of its own: no patient's row holds a line break, and a quote that is never
-    closed must not swallow the rows behind it."""
+    closed must not swallow the rows after it."""
 
     def __init__(self, file: OpenedFile, content: TextIO) -> None:
         self._file, self._content, self._number = file, content, 0
 
     def block(self, rows: int) -> list[str]:
-        """At most so many more lines, as they are there; none at the end. Raises FileRefused."""
+        """Read the next lines, at most `rows`, unchanged; none at the end. Raises FileRefused."""
         return list(itertools.islice(iter(self._next, ""), rows))
 
     def _next(self) -> str:
         line = self._content.readline(LONGEST_LINE)
-        if len(line) == LONGEST_LINE:  # one without an end must not fill the memory
+        if len(line) == LONGEST_LINE:  # an endless line must not fill the memory
             raise refused(self._file.name, f"A line has {LONGEST_LINE:,} characters or more (field_too_long).")
         return line
 
@@ -90,8 +90,8 @@ class Lines:
         return range(first, first + len(lines))
 
     def records(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
-        """(line number, cells) of each line of a block in which anything stands; in place of the cells the reason where
-        it can't be read."""
+        """Yield (line number, cells) for each line of a block that is not blank; instead of the cells the reason, if it
+        can't be read."""
         for number, line in zip(self.numbers(lines), lines, strict=True):
             text = line.rstrip("\r\n")
             cells = _cells(text, line.endswith(("\n", "\r")))
@@ -114,7 +114,7 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
 def csv_blocks(
     file: OpenedFile, positions: Sequence[int], width: int, has_header: bool, block_rows: int = BLOCK_ROWS
 ) -> Iterator[RawBlock]:
-    """The rows, of whose cells these are taken as text; an empty one is known to be empty."""
+    """Read the rows, block by block: the cells at these positions, as text."""
     with open_text(file) as content:
         lines = Lines(file, content)
         while has_header and not list(lines.records(lines.block(1))):
@@ -128,8 +128,8 @@ def csv_blocks(
 
 
 def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
-    """The cells of all lines, one line's behind the other's, cut at once at a fraction of the time; None where any line
-    needs a look."""
+    """Split all lines into cells at once, line after line, in a fraction of the time; None if any line needs a closer
+    look."""
     text = "".join(lines)
     if '"' in text or not text.endswith("\n") or not all(line.count(",") == width - 1 for line in lines):
         return None
@@ -158,5 +158,5 @@ def _frame(columns: Sequence[Sequence[str]], lines: Sequence[int]) -> pd.DataFra
 def _texts(column: Sequence[str], index: pd.Index) -> pd.Series:
     try:
         return pd.Series(pd.array(pa.array(column, pa.large_string()), dtype="str"), index=index)
-    except (UnicodeEncodeError, pa.ArrowInvalid):  # bytes that are no UTF-8
+    except (UnicodeEncodeError, pa.ArrowInvalid):  # bytes that are not UTF-8
         return pd.Series(column, index=index, dtype=object)

@@ -1,10 +1,9 @@
-"""How much of a source a pull reads: all of it, or what by its own times has changed.
+"""The extent of a pull: all of a source, or the rows that have changed by the source's own times.
 
-A part is enough only where the last pull of all of it was completed, by the same settings and a week ago at most:
-whatever the source's times do not tell is found then. How far those times have come is told by the highest one, or by
-the present where that is earlier: a single row that is dated ahead must not hide what is changed until then. Some time
-before that is read again: a transaction may become visible after others that wrote a later time, and a clock without a
-zone is set back in autumn.
+A part is enough only if the last pull of all rows was completed, by the same settings and at most a week ago: such a
+pull finds what the times do not show. The next pull continues from the highest time of change, or from the present if
+that is earlier: a single row dated ahead must not hide later changes. It reads some time before that again: a
+transaction may become visible after others that wrote a later time, and a clock without a zone is set back in autumn.
 """
 
 import re
@@ -16,13 +15,13 @@ from pima.store.sources import LastPull
 
 Moment = datetime | date
 Bound = Moment | str
-"""From where on rows are read, as it is compared with the column: a text with texts."""
+"""The time from which rows are read, as the column has it: a text if the column holds texts."""
 
 _OVERLAP = timedelta(minutes=15)
 _OVERLAP_WITHOUT_ZONE = timedelta(hours=2)
 _OVERLAP_OF_DAYS = timedelta(days=1)
 _FARTHEST_WEST = timedelta(hours=12)
-"""By so much a clock on the wall may be behind UTC."""
+"""The most that a local clock may be behind UTC."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -31,18 +30,17 @@ class Mark:
     """The highest time of change that a source has."""
 
     moment: Moment
-    """With a zone, without one, or a day."""
+    """A time with a zone, one without, or a day."""
     is_text: bool = False
-    """Whether the column holds texts. With a T in them or without, with a zone or without, they sort by their days
-    alone."""
+    """Whether the column holds texts. Some may have a T or a zone and others not, so only their days sort reliably."""
 
     def kept(self, now: datetime) -> str:
-        """As it is put down for the next pull: itself, or what was present where that is earlier."""
+        """The text to store for the next pull: this time, or the present if that is earlier."""
         return min(self.moment, self._present(now)).isoformat()
 
     def bound_after(self, kept: str, now: datetime) -> Bound | None:
-        """From where on rows are read where the last pull came as far as `kept`; None where that says nothing now: this
-        mark is before it, the column another, or what was present then is still to come."""
+        """The time to read from if the last pull reached `kept`; None if that says nothing now: this mark is earlier,
+        the column is of another kind, or `kept` lies in the future."""
         reached = self._read(kept)
         if reached is None or self.moment < reached or reached > self._present(now):
             return None
@@ -53,7 +51,7 @@ class Mark:
         return bound.isoformat() if self.is_text else bound
 
     def _present(self, now: datetime) -> Moment:
-        """The earliest that a clock like the column's can show by now."""
+        """The earliest time that a clock like the column's can show now."""
         if _has_zone(self.moment):
             return now
         earliest = now.astimezone(UTC).replace(tzinfo=None) - _FARTHEST_WEST
@@ -65,19 +63,19 @@ class Mark:
             found = kind.fromisoformat(kept)
         except ValueError:
             return None
-        # A day can be read as a time.
+        # datetime.fromisoformat reads a day, too.
         return found if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment) else None
 
 
 def reached_before(bound: Bound) -> Bound:
-    """The time of change that the pull before came to, where the next one reads from `bound` on; of texts the day."""
+    """The time of change that the previous pull reached if the next one reads from `bound`; for texts, the day."""
     if isinstance(bound, str):
         return (date.fromisoformat(bound) + _OVERLAP_OF_DAYS).isoformat()
     return bound + _overlap(bound)
 
 
 def mark_of(value: object) -> Mark | None:
-    """Of what a driver gives for the highest value; None where it is no time."""
+    """Make a mark of the highest value as a driver gives it; None if it is no time."""
     if isinstance(value, date):
         return Mark(value)
     if isinstance(value, str) and _DAY.match(value):
@@ -99,15 +97,15 @@ def _has_zone(moment: Moment) -> bool:
 
 
 _WEEK = timedelta(days=6, hours=12)
-"""A weekly run that begins somewhat earlier than the one before is still a week after it."""
+"""Slightly less than a week, so that a weekly run may begin somewhat earlier than the one before."""
 
 Called = Literal["all", "changed"]
-"""As the result of a pull names an extent."""
+"""The names of the extents in a pull's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """All of the source, beside all of our rows of it."""
+    """All rows of the source, compared with all our rows of it."""
 
     called: ClassVar[Called] = "all"
     because: str
@@ -115,7 +113,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """The rows whose time of change is from here on, or not known; which have vanished the keys alone tell."""
+    """The rows whose time of change is `bound` or later, or unknown; all keys are read, too, to find vanished rows."""
 
     called: ClassVar[Called] = "changed"
     bound: Bound
@@ -125,17 +123,17 @@ Extent = Whole | ChangedSince
 
 
 def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark | None, asked_for_all: bool) -> Extent:
-    """As little as is enough, by the last pull; by the fingerprint of settings and declaration, and the clock of our
-    database, as they are now; and by the highest time of change in the source, where it has one."""
+    """Choose the smallest extent that is enough. `fingerprint` is that of the settings and the declaration now, `now`
+    is our database's time, and `mark` is the highest time of change in the source, if it has one."""
     if asked_for_all:
         return Whole("it was asked for")
     if last is None or last.compared_whole_at is None:
-        return Whole("no pull of all of it was completed yet, or not the last one")
+        return Whole("no pull of all rows was completed, or the last one was not")
     if last.fingerprint != fingerprint:
-        return Whole("its settings or the declaration are not as they were")
+        return Whole("its settings or the declaration have changed")
     if last.compared_whole_at > now:
-        return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
+        return Whole("the last pull of all rows has a time in the future, so a clock was wrong")
     if now - last.compared_whole_at >= _WEEK:
-        return Whole("the last pull of all of it is a week ago")
+        return Whole("the last pull of all rows was a week ago")
     bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
-    return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)
+    return Whole("its times of change don't fit those of the last pull") if bound is None else ChangedSince(bound)

@@ -1,4 +1,4 @@
-"""What of a source is taken for a fault before anything is written; each guard names its limit and its figures."""
+"""Guards that refuse a faulty source before anything is written; each names its limit and its figures."""
 
 from collections import Counter
 
@@ -10,11 +10,11 @@ from pima.logs import counted
 from pima.store.staged_source import Comparison
 
 _FEWEST_OF_A_PART = 100
-"""Rows that a part must have to say something of a feature: of three changed rows two may lack it by chance."""
+"""Rows that a part needs to say something about a feature: of three changed rows, two may lack it by chance."""
 
 
 def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int) -> None:
-    """Raises SourceUnusable or SourceKeysUnusable where values have a type that can't be read, or rows no key of their
+    """Raises SourceUnusable if values have a type that can't be read, SourceKeysUnusable if rows have no key of their
     own."""
     _require_types(source, mapping, tally)
     _require_keys(source, tally, repeated_keys)
@@ -23,7 +23,7 @@ def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally,
 def require_sound(source: Source, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None) -> None:
     """Raises SourceRefused for the first fault.
 
-    Where only a part was compared `outcomes_in_all` is how many we know of the source.
+    If only a part was compared, `outcomes_in_all` is the number of known outcomes of the whole source.
     """
     if outcomes_in_all is None:
         _require_rows(source, tally)
@@ -66,13 +66,13 @@ def _require_features(source: Source, tally: SourceTally, comparison: Comparison
         unusable = tally.unusable[name] / tally.rows
         lacking = unusable + tally.missing[name] / tally.rows
         before = comparison.missing[name] / comparison.ours if comparison.ours else 1.0
-        # What was lacking in about as many rows before is how this clinic's data are.
+        # A feature that was missing in about as many rows before is normal for this clinic.
         is_sudden = lacking > source.most_missing and lacking - before > source.most_missing / 2
         if unusable > source.most_missing or is_sudden:
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
             what = (
                 f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number, as where its factor, words or range "
+                f"{tally.unusable[name]:,} (out of range, unknown, no number, perhaps since its factor, words or range "
                 f"don't fit the source){was}; most_missing is {source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
@@ -82,14 +82,14 @@ _SHOWN = 5
 
 
 def _require_taken(source: Source, tally: SourceTally) -> None:
-    # Who was forgotten is in the source for as long as the clinic likes.
+    # Forgotten people may stay in the source for as long as the clinic likes.
     broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
     if broken.total() > source.most_rejected * tally.rows:
         most = (
             f"{reason} of {column}: {counted(rows, 'row')}" for (reason, column), rows in broken.most_common(_SHOWN)
         )
         what = (
-            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), as where "
+            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), perhaps since "
             f"outcome_words, person_type, or the factor, words or range of a feature don't fit the source; "
             f"most_rejected is {source.most_rejected:g}"
         )

@@ -1,7 +1,7 @@
-"""The header of a patient file: which column is which, and all that is wrong with it at once.
+"""The header of a patient file: which column is which, and a report of all that is wrong with it.
 
-Names of columns may be shown; but a first line may as well be a patient's row. So names are shown only where a known
-one stands beside them and nothing in the line looks like a value.
+Names of columns may be shown, but a first line may be a patient's row instead. So names are shown only if one of them
+is known and nothing in the line looks like a value.
 """
 
 import re
@@ -17,29 +17,29 @@ _LONGEST_SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the cells of a line are."""
+    """The meaning of the cells of a line."""
 
     columns: tuple[str, ...]
-    """Of `id`, the keys, the features and `outcome`, those that are read, in the file's order."""
+    """The columns that are read, of `id`, the keys, the features and `outcome`, in the file's order."""
     positions: tuple[int, ...]
-    """Where in a line they stand, counted from 0."""
+    """Their positions in a line, from 0."""
     width: int
-    """Cells of a line, those that are ignored included."""
+    """Cells of a line, including ignored ones."""
 
 
 def known_columns(declaration: Declaration) -> tuple[str, ...]:
-    """What a file may hold besides keys."""
+    """The columns that a file may have, other than keys."""
     return ("id", *declaration.names, "outcome")
 
 
 def bare_header(declaration: Declaration) -> Header:
-    """Of a file without one: the features in order, and the outcome."""
+    """The header for a file without one: the features in order, and the outcome."""
     columns = (*declaration.names, "outcome")
     return Header(columns, tuple(range(len(columns))), len(columns))
 
 
 def read_header(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
-    """Which column is which, but for those to ignore. Raises FileRefused with all that is wrong."""
+    """Find which column is which, except those to ignore. Raises FileRefused with all that is wrong."""
     left_out = _positions_to_ignore(file, cells, declaration, ignored)
     columns = {n: canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out}
     first_at = {column: n for n, column in reversed(columns.items())}
@@ -64,7 +64,7 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
         {canonical_name(cell, declaration) for n, cell in enumerate(cells) if (n in left_out) is ignores}
         for ignores in (True, False)
     )
-    # An id may be left out where a source's key says whose the row is.
+    # An id may be left out if a source's key identifies the row.
     if "id" in ids and not {"id", "source_key"} & others:
         raise refused(file, "--ignore: ids can't be left out (needed_column).")
     return left_out
@@ -94,6 +94,6 @@ def _shows_names(cells: Sequence[str], declaration: Declaration) -> bool:
 
 
 def _shown(name: str) -> str:
-    """A name for a terminal: no control characters, nothing that turns text around, and not without end."""
+    """Make a name safe for a terminal: no control characters, nothing that reverses text, and not too long."""
     printable = "".join(character if character.isprintable() else "?" for character in name.strip())
     return f'"{printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}..."}"'

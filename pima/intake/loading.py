@@ -1,4 +1,4 @@
-"""Taking files of patients into the database: all of it or nothing, unless `partial`."""
+"""Loading files of patients into the database: all lines or none, unless `partial`."""
 
 import time
 from collections import Counter
@@ -34,21 +34,21 @@ LINES_REPORTED = 20
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to read the files, and what to do with doubtful ones."""
+    """The options of a load."""
 
     partial: bool = False
     """Load the good lines and report the bad ones."""
     again: bool = False
-    """Take a file without ids a second time."""
+    """Load a file without ids a second time."""
     ignored: tuple[str, ...] = ()
     """Names of columns to leave out of each file."""
     key_types: KeyTypes = field(default_factory=dict)
-    """Of the declared sources."""
+    """The key types of the declared sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineInFile:
-    """A bad line."""
+    """A bad line, with its file."""
 
     file: str
     """The file's name."""
@@ -68,7 +68,7 @@ class RuleInFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What became of the lines; the fields are the keys of the JSON."""
+    """The counts of the lines, and the bad ones; the fields are the keys of the JSON."""
 
     files: int = 0
     inserted: int = 0
@@ -81,17 +81,17 @@ class LoadResult:
     broken_rules: tuple[RuleInFile, ...] = ()
     """All bad lines of each file, by reason and column."""
     partly_loaded: tuple[str, ...] = ()
-    """Files without ids of which some lines are in and some were refused: loaded anew, they would be in twice."""
+    """Files without ids of which some lines were loaded and some refused: loading one again would duplicate rows."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
-    """By feature, values that nobody knows and that were taken for what the feature says."""
+    """Unrecognised values that were read as the feature's `unknown` says, by feature."""
 
     def with_file(self, file: PatientFile, loaded: Taken, bad: Sequence[BadLine]) -> "LoadResult":
-        """With one file more, and its bad lines."""
+        """Add one more file, and its bad lines."""
         name = file.name
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
         rules = broken_rules_of(bad, file.declaration.features)
-        # Who was forgotten is not to be loaded later either.
+        # Lines of forgotten people are not to be loaded later either.
         to_correct = any(line.reason != FORGOTTEN for line in bad)
         is_partly_loaded = to_correct and loaded.inserted > 0 and file.called_by is None
         return LoadResult(
@@ -109,8 +109,8 @@ class LoadResult:
 
 
 def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration) -> LoadResult:
-    """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested, nothing
-    loaded."""
+    """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested; then
+    nothing is loaded."""
     result = LoadResult()
     with ExitStack() as copies:
         opened = [copies.enter_context(readable_again(path)) for path in paths]
@@ -129,7 +129,7 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared
 
 
 def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) -> tuple[Taken, list[BadLine]]:
-    """Load one file: what its good lines became, and its bad lines."""
+    """Load one file; return the counts of its good lines, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
     staging = StagedFile(connection, columns, file.called_by)
@@ -139,7 +139,7 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
     bad += _bad_among_staged(connection, staging, file)
     if file.called_by == "id" and "person_key" in file.columns:
         bad += _persons_misspelled(staging, options.key_types)
-    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
+    # Lines of forgotten people are no fault of the file: the clinic may go on writing them into it.
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
     staging.drop_lines([line.line for line in bad])
@@ -154,8 +154,8 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
 
 
 def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:
-    """What comes of it once nobody else holds the rows: nothing of it is held between two tries, and what was read of
-    the file is there still. Raises RowsContested."""
+    """Repeat an attempt until no one else holds the rows. Between two attempts no rows are held, and what was staged of
+    the file stays. Raises RowsContested."""
     if database_of(connection).is_a_file:
         return attempt()
 
@@ -176,7 +176,7 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
 
 
 def _stage(connection: Connection, staging: StagedFile, file: PatientFile) -> tuple[list[BadLine], list[BadLine]]:
-    """Stage the good lines; the bad ones, and those of people who were forgotten."""
+    """Stage the good lines; return the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
     bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
     for block, not_rows in file.blocks():
@@ -192,7 +192,7 @@ def _stage(connection: Connection, staging: StagedFile, file: PatientFile) -> tu
 
 
 def _without_forgotten(block: Block, known: Forgotten) -> tuple[Block, list[BadLine]]:
-    """Rows of a file, and the lines that are left out of them."""
+    """Separate the rows of a block from the lines of people who were forgotten."""
     if not known or not len(block):
         return block, []
     by = {column: _are_theirs(block, column, known) for column in ("id", "source_key", "person_key")}
@@ -216,7 +216,7 @@ def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
 
 
 def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:
-    """The persons beside an id that are not spelled as the row's source has them, since the file names no source."""
+    """Find the person keys beside an id that are not spelled as in the row's source, which the file does not name."""
     types = persons_not_texts(key_types)
     called = staging.persons_of_sources(list(types)) if types else []
     bad = [line for line, source, said in called if key_of_text(said, types[source]) != said]
@@ -224,11 +224,11 @@ def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLin
 
 
 def _bad_among_staged(connection: Connection, staging: StagedFile, file: PatientFile) -> list[BadLine]:
-    """What only the whole file and the database together can tell."""
+    """Find the bad lines that only the whole file and the database together can show."""
     column = file.called_by
     if column is None:
         return []
-    # Who is deleted while the file is read is no known patient: its outcome alone would make it one again.
+    # No known patient may be deleted before the file is taken in: an outcome alone would recreate the row.
     _unless_contested(connection, staging.keep_known)
     bad = [BadLine(line, f"duplicate_{column}", column) for line in staging.lines_repeated()]
     if file.absent_measurements:

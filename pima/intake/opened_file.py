@@ -1,4 +1,4 @@
-"""Where a file's bytes are, whatever it is on disk: a file, a pipe, compressed; and by what it is known again."""
+"""Opening a file whatever it is (plain, a pipe, compressed), and the hash by which it is recognised."""
 
 import gzip
 import hashlib
@@ -23,28 +23,28 @@ _STDIN = Path("/dev/stdin")
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that can be opened as often as it takes."""
+    """A file that can be opened repeatedly."""
 
     name: str
-    """As it was given, and is shown."""
+    """The name as it was given, and as it is shown."""
     path: Path
-    """Of the file itself, or of a copy."""
+    """The path of the file itself, or of a copy."""
 
 
 def refused(name: str, report: str) -> FileRefused:
-    """The error for a whole file."""
+    """Make the error that refuses a whole file."""
     return FileRefused(file=name, report=report)
 
 
 def plain_file(path: Path) -> OpenedFile:
-    """A file on disk. Its name may be any bytes there, in a database and on a terminal not."""
+    """A file on disk. There its name may be any bytes; in a database and on a terminal it may not."""
     return OpenedFile(os.fsencode(path).decode("utf-8", errors="replace"), path)
 
 
 @contextmanager
 def readable_again(path: Path) -> Iterator[OpenedFile]:
-    """The file itself, or a copy of what can be read only once, such as a pipe, or is compressed; `-` is stdin. Raises
-    FileRefused."""
+    """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is compressed; `-` is stdin.
+    Raises FileRefused."""
     file = plain_file(_STDIN if str(path) == "-" else path)
     if _is_read_once(file.path):
         with _copied(file, partial(_opened, file)) as copy, _unpacked(OpenedFile(file.name, copy)) as unpacked:
@@ -75,13 +75,13 @@ def _is_read_once(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except OSError:
-        return False  # what is wrong with it is told when it is opened
+        return False  # opening it will report what is wrong
     is_readable_again = stat.S_ISREG(mode) and os.access(path, os.R_OK)
     return not is_readable_again and not stat.S_ISDIR(mode)
 
 
 def _opened(file: OpenedFile) -> FileIO:
-    # To open stdin again takes a right on it, which a process that was handed it open, as by sudo, may lack.
+    # Opening stdin again needs a right that a process may lack if stdin was opened for it, as by sudo.
     return open(0, "rb", 0, closefd=False) if file.path == _STDIN else file.path.open("rb", 0)
 
 
@@ -91,7 +91,7 @@ def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) 
         content = opened()
     except OSError as error:
         raise refused(file.name, f"It can't be read: {error.strerror}.") from None
-    # Without a name, so that it ends with the process, however that ends.
+    # The copy has no name, so it goes when the process ends, however that happens.
     with content, tempfile.TemporaryFile() as copy:
         try:
             shutil.copyfileobj(content, copy)
@@ -104,7 +104,7 @@ def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) 
         yield Path(f"/dev/fd/{copy.fileno()}")
 
 
-# What files begin with, as regular expressions, and what such a file is. Text of two bytes a character may lack a mark.
+# Beginnings of files, as regular expressions, and the kinds of such files. UTF-16 may lack a byte order mark.
 _OTHER_KINDS = (
     (rb"BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "compressed, and not with gzip (compressed_file)"),
     (rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0", "a workbook, such as of Excel, or a zip archive (workbook)"),
@@ -116,7 +116,7 @@ _PARQUET = b"PAR1"
 
 
 def kind_and_hash(file: OpenedFile, expected: str) -> tuple[bool, str]:
-    """Whether it is Parquet, else CSV, and by what it is known again. Raises FileRefused where it is neither."""
+    """Whether a file is Parquet, else CSV, and its hash. Raises FileRefused if it is neither."""
     try:
         with file.path.open("rb") as content:
             beginning = content.read(_LONGEST_BEGINNING)
@@ -139,8 +139,8 @@ _SAYS_NOTHING = b' \t"'
 
 
 def file_hash(content: BinaryIO, is_text: bool) -> str:
-    """The sha256 of all of it, in hexadecimal, without having it all in memory. A text has the same one whatever its
-    line ends, blank lines, byte order mark, spaces and quotes."""
+    """The sha256 of a file, in hexadecimal, without reading it all into memory. For a text, line ends, blank lines, a
+    byte order mark, spaces and quotes do not matter."""
     digest, at_line_start = hashlib.sha256(), True
     for n, chunk in enumerate(iter(partial(content.read, _HASHED_BYTES), b"")):
         if not is_text:

@@ -18,14 +18,14 @@ from pima.intake.raw_rows import BLOCK_ROWS, RawBlock
 def open_parquet(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
-    """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
+    """Find the columns to read; return them with a function that reads the file's rows. Raises FileRefused."""
     schema = parquet_schema(file)
     header = read_header(file.name, schema.names, declaration, ignored)
     categories = {each.name for each in declaration.features if each.kind == "category"}
     fields = [schema.field(n) for n in header.positions]
     for column, field in zip(header.columns, fields, strict=True):
         if not _is_taken(column, field.type, column in categories):
-            # A group's fields have names of their own, which may be values.
+            # A nested type shows its fields' names, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
             numbers = "integers, or doubles" if column == "id" else "numbers"
             wanted = "(not_text). Expected text" if column in KEYS else f"(not_a_number). Expected {numbers}"
@@ -34,7 +34,7 @@ def open_parquet(
 
 
 def parquet_schema(file: OpenedFile) -> Any:
-    """What the columns hold. Raises FileRefused."""
+    """The columns' names and types. Raises FileRefused."""
     try:
         return pq.read_schema(file.path)
     except (pa.ArrowException, OSError, ValueError):
@@ -47,10 +47,10 @@ def _is_taken(column: str, kind: Any, is_category: bool) -> bool:
     if pa.types.is_null(kind):
         return True
     if column in KEYS:
-        # Never a number made text, since two kinds of numbers would make two texts.
+        # A number is never turned into text, since two types of numbers would give two texts.
         return bool(is_text or (is_dictionary and kind.value_type in (pa.string(), pa.large_string())))
     if column == "id":
-        # What a shorter float holds may be another patient's id than the one that was written.
+        # A shorter float may hold another patient's id than the one that was written.
         return bool(pa.types.is_integer(kind) or pa.types.is_float64(kind))
     if pa.types.is_boolean(kind):
         return is_category or column == "outcome"
@@ -59,7 +59,7 @@ def _is_taken(column: str, kind: Any, is_category: bool) -> bool:
 
 
 def parquet_blocks(file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS) -> Iterator[RawBlock]:
-    """The rows of these columns, but for blank ones, as a spreadsheet leaves them behind."""
+    """Read the rows of these columns, block by block, without blank ones, which spreadsheets leave behind."""
     row = 0
     try:
         with pq.ParquetFile(file.path) as content:
@@ -74,12 +74,12 @@ def parquet_blocks(file: OpenedFile, names: Sequence[str], block_rows: int = BLO
 
 def _series(column: Any) -> pd.Series:
     kind, is_null = column.type, np.array(column.is_null().to_numpy(zero_copy_only=False))
-    # Whole numbers of more bits than an Int64, like all that is no plain number, come as Python's own values.
+    # Whole numbers that may exceed an Int64, and all that are no plain numbers, come as Python objects.
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return pd.Series(pd.arrays.IntegerArray(_numbers(column, pa.int64()), is_null))
     if pa.types.is_floating(kind):
         return pd.Series(pd.arrays.FloatingArray(_numbers(column, pa.float64()), is_null))
-    # A time may be finer than Python's own.
+    # A time may be finer than Python's can be.
     is_time = pa.types.is_temporal(kind) and not pa.types.is_duration(kind)
     return pd.Series((column.cast(pa.string()) if is_time else column).to_pylist(), dtype=object)
 

@@ -1,4 +1,4 @@
-"""Patient files of whatever kind: the columns of one, and its rows block by block, so that memory does not grow."""
+"""Patient files of any kind: the columns of one, and its rows block by block, so that memory does not grow."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -21,7 +21,7 @@ from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.arrivals import Match
 
 KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
-"""Of what types a source's `source_key`, or `person_key`, is; of a source that is not there both are text."""
+"""The types of a key, by source and by `source_key` or `person_key`; text for a source that is not listed."""
 
 ALL_TEXT: KeyTypes = MappingProxyType({})
 _TEXT: tuple[KeyType, ...] = ("text",)
@@ -33,7 +33,7 @@ class PatientFile:
 
     name: str
     sha256: str
-    """By which it is known again: `pima.intake.opened_file.file_hash`."""
+    """The hash by which it is recognised: `pima.intake.opened_file.file_hash`."""
     declaration: Declaration
     header: Header
     read: Callable[[], Iterator[RawBlock]]
@@ -42,12 +42,12 @@ class PatientFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of `id`, the keys, the features and `outcome`, those that the file has, in its order."""
+        """The columns that the file has, of `id`, the keys, the features and `outcome`, in its order."""
         return self.header.columns
 
     @property
     def called_by(self) -> Match:
-        """The column that says whose each row is; None where every row is a new patient."""
+        """The column that identifies each row; None if every row is a new patient."""
         return "id" if "id" in self.columns else "source_key" if "source_key" in self.columns else None
 
     @property
@@ -56,7 +56,7 @@ class PatientFile:
         return tuple(name for name in self.declaration.names if name not in self.columns)
 
     def blocks(self) -> Iterator[tuple[Block, list[BadLine]]]:
-        """The rows under the declared names, by line, mapped and judged; beside each block its bad lines."""
+        """Yield the rows under the declared names, by line, mapped and judged; with each block its bad lines."""
         for raw in self.read():
             block = self._mapped(raw.rows)
             is_bad = (block["reason"] != "").to_numpy()
@@ -92,7 +92,7 @@ class PatientFile:
     def _keys(
         self, cells: Mapping[str, Sequence[Any]], rows: int, reason: Any, field: Any
     ) -> dict[str, list[str | None]]:
-        """The keys as the tables have them; what is none is told."""
+        """Read the keys as the tables have them; mark rows with a bad key in `reason` and `field`."""
         keys: dict[str, list[str | None]] = {name: [None] * rows for name in cells}
         sources = cells.get("source", [""] * rows)
         for row in range(rows):
@@ -107,7 +107,7 @@ class PatientFile:
 
 
 def _id(value: Any) -> int | None:
-    """An id keeps all its digits, which a float would not."""
+    """Read an id with all its digits, which a float would lose; None if it is none."""
     if isinstance(value, str):
         stripped = value.strip()
         found = int(stripped) if stripped.isdigit() and stripped.isascii() and len(stripped) < 20 else 0
@@ -126,20 +126,20 @@ def _canonical(name: str, cell: str, types: tuple[KeyType, ...]) -> str | None:
 
 
 def declared_key_types(sources: Sequence[Source]) -> KeyTypes:
-    """As the settings declare them, by which a pull and a file call a row the same."""
+    """The key types that the settings declare, so that a pull and a file give a row the same key."""
     found = {(source.name, "source_key"): source.key_types for source in sources}
     return found | {(source.name, "person_key"): source.person_types for source in sources if source.persons}
 
 
 def persons_not_texts(key_types: KeyTypes) -> Mapping[str, tuple[KeyType, ...]]:
-    """The sources whose persons are no plain texts, with their types."""
+    """The sources whose person keys are not plain text, with their types."""
     return {name: types for (name, key), types in key_types.items() if key == "person_key" and types != _TEXT}
 
 
 def open_patient_file(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
 ) -> PatientFile:
-    """Find out what kind of file it is and which columns it has. Raises FileRefused."""
+    """Find out the kind of a file, and its columns. Raises FileRefused."""
     is_parquet, sha256 = kind_and_hash(file, "rows of patients")
     open_kind = parquet_file.open_parquet if is_parquet else csv_file.open_csv
     header, read = open_kind(file, declaration, ignored)
@@ -153,7 +153,7 @@ def open_patient_file(
 
 
 def _fault_of_keys(columns: Set[str]) -> str | None:
-    """What is wrong with the columns that say whose the rows are, in words."""
+    """Describe what is wrong with the columns that identify rows; None if nothing is."""
     if columns in ({"id"}, {"source", "source_key"}):
         return "It has ids or keys and nothing else. Expected outcomes or measurements beside them."
     named = columns & {"source", "source_key"}

@@ -1,4 +1,4 @@
-"""What a pull did: the fields are the keys of its JSON."""
+"""The results of a pull; the fields are the keys of its JSON."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,29 +12,29 @@ from pima.store.runs import Status
 
 @dataclass(frozen=True, slots=True)
 class PulledSource:
-    """What became of the rows of one source; of a dry run, what would."""
+    """The result for one source; in a dry run, what a pull would do."""
 
     source: str
     compared: Called | None = None
-    """How much of it; None where it has not come so far."""
+    """The extent that was compared; None if the pull has not come that far."""
     rows: int = 0
-    """Read."""
+    """Rows that were read."""
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
-    """Rows that break a rule; ours are left as they are."""
+    """Rows that break a rule; our copies of them stay as they are."""
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     rejected_by_field: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By reason, and then by feature, those that broke a feature's rule."""
+    """Rejected rows that broke a feature's rule, by reason and then by feature."""
     rejected_unlabelled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Those whose outcome is not known, so that they get no prediction: by reason, and by feature where it broke one's
-    rule. People who were forgotten are none of them; nor are, where only what has changed was compared, rows that the
-    pull before has read as well."""
+    """Rejected rows without a known outcome, which get no prediction: by reason, and then by the feature at fault, or
+    "". Rows rejected only because a person was forgotten do not count; nor, if only changed rows were compared, do rows
+    that the previous pull read as well."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
-    """By feature, values that nobody knows and that were taken for what the feature says."""
+    """Unrecognised values that were read as the feature's `unknown` says, by feature."""
     outcomes_held_back: int = 0
-    """Outcomes whose time is still to come: they come in then."""
+    """Outcomes whose time is still to come; they are taken in then."""
     outcomes_inserted: int = 0
     """Outcomes of new rows."""
     outcomes_arrived: int = 0
@@ -44,19 +44,19 @@ class PulledSource:
     """Our rows that are no longer in the source."""
     deleted: int = 0
     status: str = Status.RUNNING
-    """As of a run; where it is still running when the run has ended, it ended with that."""
+    """A run's status. If it is `running` after the run has ended, the pull ended with the run."""
     error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """Of all sources that were pulled, in the order of the settings."""
+    """The results for all pulled sources, in the order of the settings."""
 
     sources: tuple[PulledSource, ...] = ()
 
 
 def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) -> PulledSource:
-    """Before anything is compared."""
+    """The result after the source was read, before anything is compared."""
     rejected: Counter[str] = Counter()
     by_field: dict[str, dict[str, int]] = {}
     for (reason, column), rows in sorted((+tally.rejected).items()):
@@ -79,7 +79,7 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
 
 
 def with_taken(result: PulledSource, taken: Taken) -> PulledSource:
-    """With a block more taken in."""
+    """Add the counts of one more block that was taken in."""
     more = {name: getattr(taken, name) for name in ("inserted", "updated", "deleted")}
     more |= {f"outcomes_{name}": count for name, count in asdict(taken.outcomes).items()}
     return replace(result, **{name: getattr(result, name) + count for name, count in more.items()})

@@ -1,6 +1,6 @@
 """Bringing `patients` up to date from a source: it is read and staged, compared with our rows, then taken in by blocks.
 
-What ends it in between is completed by the next pull, which compares again.
+A pull that ends early is completed by the next one, which compares again.
 """
 
 import hashlib
@@ -37,27 +37,27 @@ from pima.store.source_engine import place_of
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes
 
 BLOCK_KEYS = 10_000
-"""Taken in by one transaction, which holds their rows."""
+"""Keys that one transaction takes in; it locks their rows."""
 LEASE_SECONDS = 60
-"""How long a pull that died keeps the next one of its source out."""
+"""The time for which a pull that died blocks the next one of its source."""
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """A source and the way to it."""
+    """A source that is ready to be read."""
 
     source: Source
     mapping: SourceMapping
     declared: Features
-    """Those that its rows are read by."""
+    """The features that its rows are read by."""
     engine: Engine
     fingerprint: str
-    """Of all that its rows depend on besides themselves."""
+    """The hash of all that decides how its rows are read."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Those of `patients` that it brings."""
+        """The columns of `patients` that it fills."""
         person = ["person_key"] if self.source.persons else []
         outcome = ["outcome"] if self.source.outcome else []
         moment = ["labelled_at"] if self.source.outcome_at else []
@@ -65,8 +65,8 @@ class OpenSource:
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
-    """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
-    # A category's codes are numbers.
+    """Prepare a source without connecting to it. Raises SourceUnusable if it does not fit the features."""
+    # With str_keys, since a category's codes are numbers.
     declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
     fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
     return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
@@ -74,23 +74,23 @@ def open_source(source: Source, features: Features, engine: Engine) -> OpenSourc
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pull of a source is to read, and what is put down of it for the next one."""
+    """The extent of a pull, and what is stored about it for the next one."""
 
     extent: Extent
     fingerprint: str
-    """Of the settings and the declaration."""
+    """The hash of the settings and the declaration."""
     now: datetime
-    """When it began, by the clock of our database."""
+    """The time when the pull began, by the clock of our database."""
     so_far: RowsSoFar
-    """Our rows that were there before the source's were read: of others nothing is known."""
+    """Our rows that existed before the source's were read: the pull knows nothing about later ones."""
     forgotten: Forgotten
-    """Who was by then."""
+    """The people who were forgotten by then."""
     changed_up_to: str | None
-    """How far the source's own times of change have come; None where that says nothing."""
+    """The time of change that the source has reached; None if it has none."""
 
 
 def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
-    """Asks for the source's latest change before its rows are read: what changes meanwhile is read again.
+    """Plan a pull. The source's latest change is read before its rows, so that later changes are read again.
 
     Raises SourceAway, SourceUnusable.
     """
@@ -107,7 +107,7 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
 
 
 def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """Before anything is read: where all is to be compared, no part is enough until that is completed."""
+    """Record, before anything is read, that all rows are being compared: until that is completed, no part is enough."""
     if isinstance(planned.extent, Whole):
         with writing(engine) as connection:
             lease.require(connection)
@@ -115,7 +115,7 @@ def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) 
 
 
 def _complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """All that differed is taken in."""
+    """Record that all differences were taken in."""
     whole_since = planned.now if isinstance(planned.extent, Whole) else None
     with writing(engine) as connection:
         lease.require(connection)
@@ -127,40 +127,40 @@ class Pull:
     """One run of the job."""
 
     engine: Engine
-    """Of pima's own database."""
+    """The engine of pima's own database."""
     run: OpenRun
     stop: StopRequest
     dry_run: bool
     """Read, compare and judge, and write nothing but the run."""
     whole: bool
-    """Compare all of each source, whatever is known of its last pull."""
+    """Compare all of each source, whatever its last pull was."""
     declared: Collection[str]
     """The names of all sources that the settings have, pulled now or not."""
     results: dict[str, PulledSource] = field(default_factory=dict)
-    """By source, as far as it has come."""
+    """The result so far, by source."""
 
     def report(self, result: PulledSource) -> None:
-        """What has become of a source so far."""
+        """Report the result of a source so far."""
         self.results[result.source] = result
         self.run.report(self.result)
 
     def pause(self, seconds: float) -> None:
-        """Raises Interrupted where a stop is requested."""
+        """Wait. Raises Interrupted if a stop is requested."""
         with self.stop.at_once():
             time.sleep(seconds)
 
     @property
     def result(self) -> PullResult:
-        """What has become of all sources so far."""
+        """The results of all sources so far."""
         return PullResult(tuple(self.results.values()))
 
 
 def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
-    """Each source in turn; one that fails keeps no other from being pulled.
+    """Pull each source in turn; if one fails, the others are still pulled.
 
-    Raises the first of SourceAway, LeaseHeld, RowsContested, DeclarationChanged and whatever else passes, since that is
-    to be tried again; where nothing does, the first of SourceUnusable, SourceKeysUnusable, SourceRefused, KeptIdTaken.
-    The others are told. Raises Interrupted.
+    Raises the first error that a later attempt may not meet (SourceAway, LeaseHeld, RowsContested, DeclarationChanged
+    and the like), since the run is then tried again; if there is none, the first of SourceUnusable, SourceKeysUnusable,
+    SourceRefused, KeptIdTaken. The other errors are reported. Raises Interrupted.
     """
     errors: list[PimaError] = []
     for source in opened:
@@ -170,7 +170,7 @@ def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
             status = runs.status_of_exit_code(error.exit_code)
             pull.report(replace(pull.results[source.source.name], status=status, error_code=error.code))
             errors.append(error)
-    # Sorting leaves those that are alike in their order.
+    # The sort is stable, so errors of the same kind keep their order.
     errors.sort(key=lambda error: error.exit_code != TRY_AGAIN_LATER)
     for other in errors[1:]:
         tell(f"error: {other}")
@@ -211,7 +211,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
 
 @contextmanager
 def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, StagedSource]]:
-    """A session of our database with an empty staging table, of which nothing is left in the end."""
+    """Yield a session of our database with an empty staging table, which is dropped in the end."""
     with session(pull.engine) as own:
         staging = StagedSource(own, opened.columns, "source_key", opened.source.name)
         with transaction(own, writes=True):
@@ -242,16 +242,16 @@ class _Staged:
 
     @contextmanager
     def _unlimited(self) -> Iterator[None]:
-        """A transaction that writes to the staging table alone, for as long as it takes. On SQLite it keeps nobody from
-        writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
+        """Open a transaction without a time limit that writes only to the staging table. On SQLite it keeps no one from
+        writing; on PostgreSQL only a transaction that may write can make tables and indexes."""
         with transaction(self.own, writes=not database_of(self.own).is_a_file):
             self.staging.require_session()
             without_time_limit(self.own)
             yield
 
     def stage(self) -> None:
-        """Stage what is to be compared of the source, each block in a transaction of its own: a source that answers
-        slowly must not hold one open."""
+        """Stage the part of the source to compare, each block in its own transaction: a source that answers slowly must
+        not hold one open."""
         opened, planned = self.opened, self.planned
         reader = SourceReader(opened.source, opened.mapping, planned.now, self.tally, planned.forgotten)
         with reader.reading(opened.engine, planned.extent) as (blocks, keys):
@@ -263,7 +263,7 @@ class _Staged:
                     self.staging.append_keys(some)
 
     def compared(self) -> tuple[Comparison, int | None]:
-        """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
+        """Compare; return the differences and, if only a part was read, the known outcomes of the whole source."""
         opened = self.opened
         with self._unlimited():
             repeated = self.staging.repeated_keys()
@@ -279,8 +279,8 @@ class _Staged:
         return reduce(add, compared), outcomes_in_all
 
     def require_no_other_name(self) -> None:
-        """Raises SourceRefused where a source was given another name in the settings, under which each of its rows
-        would come a second time: most of its keys are those of a source that the settings no longer declare."""
+        """Raises SourceRefused if a source was renamed in the settings, so that each of its rows would come in a second
+        time: most of its keys are those of a source that the settings no longer declare."""
         name = self.opened.source.name
         with transaction(self.own, writes=False):
             for former in sorted(set(sources.pulled_names(self.own)) - {name, *self.pull.declared}):
@@ -295,7 +295,7 @@ class _Staged:
                     raise SourceRefused(source=name, what=what)
 
     def take_all(self, lease: HeldLease, result: PulledSource) -> PulledSource:
-        """Take in what differs, by ranges of keys."""
+        """Take in the differences, by ranges of keys."""
         with transaction(self.own, writes=True):
             without_time_limit(self.own)
             self.staging.require_session()
@@ -310,7 +310,7 @@ class _Staged:
         return result
 
     def _take(self, within: KeyRange, lease: HeldLease, result: PulledSource) -> PulledSource:
-        """Take in a range, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
+        """Take in a range, in one transaction with its counts. Raises RowsContested, KeptIdTaken."""
         own, staging, pull = self.own, self.staging, self.pull
         try:
             with transaction(own, writes=True):

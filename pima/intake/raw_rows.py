@@ -1,4 +1,4 @@
-"""Rows as a file has them, before anything is made of them."""
+"""Rows as a file has them, before they are interpreted."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ class BadLine:
     """A line that can't be loaded."""
 
     line: int
-    """Counted from 1, as an editor shows it; of a Parquet file the row."""
+    """The number of the line from 1, as an editor shows it; in a Parquet file, of the row."""
     reason: str
     field: str | None = None
-    """The column, where one is at fault."""
+    """The column, if one is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,6 @@ class RawBlock:
     """Some rows of a file."""
 
     rows: pd.DataFrame
-    """By line; the columns are numbered in the order in which they were asked for, as `pima.core.cells` takes them."""
+    """Rows by line; columns are numbered in the order asked for, and have the types that `pima.core.cells` takes."""
     bad: list[BadLine]
-    """Lines that are no rows."""
+    """Lines that can't be read as rows."""

@@ -1,4 +1,4 @@
-"""Reading a source, or a part of it: of one state, a block at a time."""
+"""Reading a source, or a part of it, from one snapshot, a block at a time."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -26,7 +26,7 @@ from pima.store.tables import TABLES
 
 
 def mapping_of(source: Source, features: Features) -> SourceMapping:
-    """How a source's columns are read; of the features those that it maps. Raises SourceUnusable."""
+    """Make the mapping of a source's columns, with the features that it has. Raises SourceUnusable."""
     _require_features(source, features)
     named = tuple(feature for feature in features if feature.name in source.columns)
     columns = tuple(source.mapped_columns[feature.name] for feature in named)
@@ -47,7 +47,7 @@ def _require_features(source: Source, features: Features) -> None:
 
 
 def latest_change(engine: Engine, source: Source) -> Mark | None:
-    """The source's highest time of change; None where it has none. Raises SourceAway, SourceUnusable."""
+    """The source's highest time of change; None if it has none. Raises SourceAway, SourceUnusable."""
     with _naming_columns(engine, source, (*source.keys, source.changed_since)):
         value = source_query.latest_change(engine, source)
     mark = mark_of(value)
@@ -65,22 +65,22 @@ class SourceReader:
     source: Source
     mapping: SourceMapping
     now: datetime
-    """When the pull began."""
+    """The time when the pull began."""
     tally: SourceTally
-    """What was seen of the rows."""
+    """Counts of the rows that were read."""
     forgotten: Forgotten
     """People whose rows are rejected."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The source's own, in the order of the mapping, and then the outcome's time, where it has one."""
+        """The source's columns in the order of the mapping, and then that of the outcome's time, if it has one."""
         columns = source_query.columns_of(self.source, [feature.name for feature in self.mapping.features])
         return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
 
     @contextmanager
     def reading(self, engine: Engine, extent: Extent) -> Iterator[tuple[Iterator[Block], Iterator[list[str]]]]:
-        """The rows of the extent, mapped and judged, and, where it is a part, then the keys of all rows; both of one
-        state of the source. Raises SourceAway, SourceUnusable."""
+        """Yield the rows of the extent, mapped and judged, and, if it is a part, then the keys of all rows; both from
+        one snapshot of the source. Raises SourceAway, SourceUnusable."""
         with (
             _naming_columns(engine, self.source, self.columns),
             reading_source(engine, self.source.name) as connection,
@@ -93,7 +93,7 @@ class SourceReader:
         dialect, condition, is_new = connection.dialect, "", ""
         if isinstance(extent, ChangedSince):
             condition = source_query.is_changed_since(dialect, self.source, extent.bound)
-            # Rows are told from those that the pull before has read, too.
+            # Also distinguish new rows from those that the previous pull has read.
             is_new = source_query.is_changed_after(dialect, self.source, reached_before(extent.bound))
         statement = source_query.select(dialect, self.source, self.columns, condition, is_new)
         with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)) as blocks:
@@ -126,7 +126,7 @@ class SourceReader:
 
 @contextmanager
 def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) -> Iterator[None]:
-    """Let an error name the columns that are at fault, where some are and others are not."""
+    """Let an error name the columns at fault, if some are and others are not."""
     try:
         yield
     except SourceUnusable as error:
@@ -143,12 +143,12 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
 
 
 def _reject_forgotten(source: str, block: Block, known: Forgotten, tally: SourceTally) -> None:
-    """Reject the rows of a source that are theirs, and count them."""
+    """Reject the rows of people who were forgotten, and count them."""
     if known:
         theirs = np.array(known.among(source, block.index, block["person_key"]), dtype=bool)
         tally.rejected[FORGOTTEN, "key"] += int(np.count_nonzero(theirs & (block["reason"] == "").to_numpy()))
         mark(block, theirs, FORGOTTEN, "key")
-        # Whatever else is wrong with such a row is nobody's business any more.
+        # Other faults of such a row must not be reported any more.
         block.loc[theirs, "reason"] = FORGOTTEN
 
 
@@ -157,12 +157,12 @@ _UNREADABLE = -(2**63)
 
 
 def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime) -> Moments:
-    """Of a column as the driver gives it; what is after `now` lies in the future."""
+    """Read the times of a column as the driver gives it; those after `now` lie in the future."""
     others = set(map(type, column)) - _READABLE
     if others:
         nothing, none = pd.Series([pd.NA] * len(column), dtype="Int64"), np.zeros(len(column), bool)
         return Moments(nothing, none, none, min(kind.__name__ for kind in others))
-    # Few days stand in many rows.
+    # Many rows share few times or days.
     known = {value: _milliseconds(value, zone) for value in set(column)}
     unreadable = np.array([known[value] == _UNREADABLE for value in column], bool)
     read = pd.Series([known[value] for value in column], dtype="Int64").mask(unreadable)
@@ -176,7 +176,7 @@ def _milliseconds(value: datetime | date | str | None, zone: ZoneInfo) -> int | 
         found = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
         moment = found if isinstance(found, datetime) else datetime.combine(found, time())
         return _since_1970(moment if moment.tzinfo else moment.replace(tzinfo=zone))
-    except (ValueError, OverflowError):  # no time, or none without its zone
+    except (ValueError, OverflowError):  # no time, or one that UTC can't express
         return _UNREADABLE
 
 
@@ -192,22 +192,21 @@ _COLUMNS["current_predictions"] = frozenset({"patient_id", "patient_version", "m
 
 
 def looks_like_ours(source: Source, columns: Sequence[str]) -> bool:
-    """Whether a table with these columns is one of pima's own, by its name and by all that ours has, in whatever
-    database."""
+    """Whether a table is one of pima's own, in any database: it has the name, and all columns, of one of ours."""
     ours = _COLUMNS.get(source.table_parts[-1].lower()) if source.table_parts else None
     return ours is not None and ours.issubset(columns)
 
 
 def require_not_ours(source: Source, source_engine: Engine) -> None:
-    """A table or view of pima's own would feed itself: each of its rows came in as another patient, pull after pull.
+    """Refuse a table or view of pima's own: each of its rows would come in as another patient with every pull.
 
-    What a query or a view of somebody else's reads can't be known. Raises SourceUnusable, SourceAway.
+    The tables behind a query or another view can't be known. Raises SourceUnusable, SourceAway.
     """
     if source.query or source.table_parts[-1].lower() not in _COLUMNS:
         return
     with reading_source(source_engine, source.name) as connection:
         names = source_query.names_of(connection, source)
     if looks_like_ours(source, names):
-        what = f"its table {source.table_parts[-1]} is pima's own, so that its rows would come in anew with each pull"
+        what = f"its table {source.table_parts[-1]} is pima's own, so its rows would come in again with each pull"
         expected = "a table or view of the clinic's; rows that other software writes to patients need no [[source]]"
         raise SourceUnusable(source=source.name, what=what, expected=expected)

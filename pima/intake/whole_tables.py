@@ -1,6 +1,6 @@
-"""Tables with all their columns, whatever these are: of a source, a CSV or a Parquet file, a block of rows at a time.
+"""Tables with all their columns, from a source, a CSV or a Parquet file, read a block of rows at a time.
 
-Nothing is declared of them yet, so nothing is judged here but whether they can be read.
+Nothing is declared about them yet, so the only check here is whether they can be read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ from pima.store import source_query
 from pima.store.source_engine import reading_source
 
 _BLOCK_ROWS = 3_000
-"""Fewer than where a file is loaded: all columns are taken, each value as an object of Python's."""
+"""Fewer rows than when a file is loaded: all columns are read, each value as a Python object."""
 _EXPECTED = "column names and rows"
 
 Block = tuple[Sequence[Sequence[Any]], int]
-"""Some rows: for each column its values, as driver or file give them; and how many lines beside them are no rows."""
+"""Some rows: for each column its values, as driver or file give them; and the number of lines that are no rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class WholeTable:
     """A table that is open for reading."""
 
     called: str
-    """As people call it."""
+    """The table's name for people."""
     names: tuple[str, ...] | None
-    """Of its columns; None of a file without a header."""
+    """The columns' names; None for a file without a header."""
     blocks: Iterator[Block]
 
 
 @contextmanager
 def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
-    """All columns of what a source reads, in one snapshot. Raises SourceAway, SourceUnusable."""
+    """Open all columns of a source's table or query, in one snapshot. Raises SourceAway, SourceUnusable."""
     with reading_source(engine, source.name) as connection:
         names = source_query.names_of(connection, source)
         statement = source_query.everything(engine.dialect, source)
@@ -53,7 +53,7 @@ def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
 
 @contextmanager
 def table_of_file(path: Path) -> Iterator[WholeTable]:
-    """All columns of a CSV or Parquet file, or of stdin. Raises FileRefused."""
+    """Open all columns of a CSV or Parquet file, or of stdin. Raises FileRefused."""
     with readable_again(path) as file:
         is_parquet, _ = kind_and_hash(file, _EXPECTED)
         if is_parquet:

@@ -6,8 +6,8 @@ from ai_edge_litert.interpreter import Interpreter
 from pima.core.arrays import Float32Array, Float64Array
 from pima.logs import quiet_native_code
 
-# The interpreter's buffers grow with the batch: those of so many rows stay in the cache, which takes a sixth
-# less than 4,000 at once do. A batch of 20,000 comes out even, so that they are not made anew within it.
+# The interpreter's buffers grow with the rows of a call. For so many they fit into the cache, which takes a sixth less
+# time than 4,000 rows a call. A batch of 20,000 is a multiple, so the buffers are not resized within it.
 _ROWS_A_CALL = 1_000
 
 
@@ -18,7 +18,7 @@ class CompiledModel:
         """Parse bytes whose hash was checked by the caller."""
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         with quiet_native_code():
-            self._interpreter.allocate_tensors()  # announces its delegate, the first time
+            self._interpreter.allocate_tensors()  # prints the name of its delegate the first time
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._rows = -1

@@ -1,11 +1,11 @@
-"""The networks: their fit, the forms in which one is stored, and the check that both forms say the same.
+"""The networks: their fit, the forms in which one is stored, and the check that both forms agree.
 
-Preprocessing is part of the model: it takes the declared features in their own units, categories as their codes, and
-what is missing as NaN, and returns a probability, so nobody who loads the `.keras` file can forget a step.
+Preprocessing is part of the model: it takes the declared features in their own units, categories as their codes and
+missing values as NaN, and returns a probability, so no one who loads the `.keras` file can forget a step.
 
-A fit of `FiveSeeds` trains its members side by side, each from a seed of its own, in one Keras model whose first layer
-holds them all next to each other. Their logits are averaged, and since an average of linear read-outs is again one
-linear read-out, the five fold exactly into the plain two-layer model that is stored:
+A fit of `FiveSeeds` trains its members side by side, each from its own seed, in one Keras model whose first layer holds
+them all next to each other. Their logits are averaged. An average of linear read-outs is again one linear read-out, so
+the five fold exactly into the plain two-layer model that is stored:
 
     (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
 """
@@ -30,12 +30,12 @@ from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratifie
 LOGIT_BOUND = 0.01
 """The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
 
-Float32 rounding alone reaches 0.0014 on ranges with a tail of a thousand times the median, and nothing that can be
-measured on the shipped data. What passes is a compiled form that is wrong by as little: on the shipped model, its
-largest first-layer weight off by 1 % (0.006). Off by 3 %, it is refused.
+Float32 rounding alone reaches 0.0014 on ranges with a tail of a thousand times the median, and is too small to measure
+on the shipped data. A compiled form with a small fault still passes: on the shipped model, the largest first-layer
+weight off by 1 % (0.006). Off by 3 %, it is refused.
 """
 PROBABILITY_ROUNDING = 1e-6
-"""What the two libraries' own sigmoids differ by in float32, in probability; measured: 3e-7."""
+"""The largest difference of the two libraries' own sigmoids in float32, in probability; measured: 3e-7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Arra
 def _plain_model(
     features: int, preprocessing: Preprocessing, hidden: list[_Layer], activation: str, read_out: _Layer
 ) -> keras.Model:
-    """The stored form: only built-in layers, so that loading it runs no code of anyone's."""
+    """The stored form: only built-in layers, so that loading it runs no one's code."""
     measurements = keras.Input((features,), name="measurements")
     tensor = preprocessing.build(measurements)
     for kernel, bias in hidden:
@@ -110,11 +110,11 @@ def _plain_model(
 def choose_l2(
     recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck = never
 ) -> float:
-    """Choose the strength of the L2, times rows: the recipe's own, or that of its choices whose log loss out of fold is
-    lowest. Few and noisy numbers want a strong one, many clear ones a weak one.
+    """Choose the strength of the L2, times rows: the recipe's own, or that of its choices with the lowest log loss out
+    of fold. Few, noisy data need a strong one, plenty of clear data a weak one.
 
-    Each strength is fitted on all but one of some folds of the training rows and answers for that one. A prior that
-    is right beside some rows is right beside more: beyond the recipe's limit a draw of them is asked.
+    Each strength is fitted on all folds of the training rows but one, and tested on that one, in turn. A prior that is
+    right for some rows is right for more, so beyond the recipe's limit a random sample of the rows is used.
     """
     if not recipe.l2_choices:
         return recipe.l2_times_rows
@@ -144,7 +144,7 @@ class Members:
     hidden: tuple[Float32Array, Float32Array]
     """kernel (inputs, members * hidden_units) and bias (members * hidden_units,)"""
     kernel: Float32Array
-    """(members, hidden_units), each one's read-out"""
+    """(members, hidden_units), the read-out of each"""
     bias: Float32Array
     """(members,)"""
 
@@ -165,7 +165,7 @@ def train(
     seed: int,
     boundary: CancelCheck = never,
 ) -> Members:
-    """Fit the recipe's members on inputs (n, inputs), each from a seed of its own; under each L2 the same ones again.
+    """Fit the recipe's members on inputs (n, inputs), each from its own seed; for each L2, members of the same seeds.
 
     Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
     """
@@ -180,7 +180,7 @@ def train(
     model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
     loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
     model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
-    # Its variables are made now: made in the first step, they would have TensorFlow trace the step a second time.
+    # The optimizer's variables are made now: made in the first step, they would make TensorFlow trace it twice.
     model.optimizer.build(model.trainable_variables)
     # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
     weighted = np.concatenate([targets[:, :1], np.tile(targets[:, 1:], len(l2))], axis=1)
@@ -191,7 +191,7 @@ def train(
 
 
 class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Has Keras call a boundary. Before a step, not behind it: there Keras would wait for the step's figures first."""
+    """Makes Keras call a boundary before each step; after a step, Keras would wait for the step's figures first."""
 
     def __init__(self, boundary: CancelCheck) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
-    """Hidden units (n, members * hidden_units) -> one logit a member (n, members); exists during the fit only."""
+    """Hidden units (n, members * hidden_units) -> one logit for each member (n, members); used only in the fit."""
 
     def __init__(self, recipe: FiveSeeds, l2: Sequence[float], seed: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _penalty(l2: Float32Array) -> Any:
-    """L2 on a kernel, of which each part has the strength that stands there."""
+    """L2 on a kernel, with a strength for each of its parts."""
     if len(set(l2.flat)) == 1:
         return keras.regularizers.L2(float(l2.flat[0]))
     strengths = l2.astype(np.float32)
@@ -226,7 +226,7 @@ def _penalty(l2: Float32Array) -> Any:
 
 
 def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any]:
-    """An initialiser that draws one part of a kernel, and has it so many times along an axis."""
+    """An initialiser that draws one part of a kernel, and repeats it `times` times along an axis."""
 
     def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
         part = list(shape)
@@ -237,7 +237,7 @@ def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any
 
 
 def _drawn_alone(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
-    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member stood alone."""
+    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member were alone."""
 
     def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
         draws = [keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)]
@@ -252,7 +252,7 @@ def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
 
 
 def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
-    """Likewise, each member with rows of its own. (n, 1 + members), (n, members) -> (n,)"""
+    """The summed loss with a weight of each row for each member. (n, 1 + members), (n, members) -> (n,)"""
     outcomes, weights = targets[:, :1], targets[:, 1:]
     return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
 
@@ -283,12 +283,12 @@ class Artifacts:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far the compiled form is from Keras."""
+    """The differences between the compiled form and Keras."""
 
     largest_difference: float
     """Over the holdout and the probe rows, in probability."""
     class_flips: int
-    """Rows whose class differs though their probability is further from the threshold than the bound."""
+    """Rows whose class differs although their probability is further from the threshold than the bound."""
     beyond_bound: int = 0
     """Rows whose probability differs by more than the bound, or is not a number."""
 
@@ -299,7 +299,7 @@ class Parity:
 
 
 def export(model: keras.Model) -> Artifacts:
-    """The `.keras` file and the compiled form of a model, as bytes."""
+    """Convert a model to its `.keras` file and its compiled form, as bytes."""
     with tempfile.TemporaryDirectory(prefix="pima-") as folder:
         keras_path, compiled_path = Path(folder, "model.keras"), Path(folder, "model.tflite")
         model.save(keras_path)
@@ -322,7 +322,7 @@ def parity(artifacts: Artifacts, rows: Float32Array, features: Features, thresho
     by_keras = keras_probabilities(artifacts.keras, rows)
     compiled = CompiledModel(artifacts.compiled).probabilities(rows)
     difference = np.abs(by_keras - compiled)
-    # The bound on logits in probability: a logit in the flat end of the sigmoid can't be told from its float32 value.
+    # The bound on logits, as probability: at the flat ends of the sigmoid, logits can't be recovered from float32.
     allowed = PROBABILITY_ROUNDING + LOGIT_BOUND * by_keras * (1 - by_keras)
     flipped = (by_keras >= threshold) != (compiled >= threshold)
     near = np.abs(by_keras - threshold) <= allowed
@@ -331,8 +331,8 @@ def parity(artifacts: Artifacts, rows: Float32Array, features: Features, thresho
 
 
 def probe_rows(features: Features) -> Float32Array:
-    """Rows that real data may lack: each feature at its lowest and highest, or at each of its codes, and missing; and
-    all of them at once."""
+    """Make rows that real data may lack: each feature at its lowest and highest value, or at each of its codes, and
+    missing; and all features so at once."""
     extremes = [
         sorted(map(float, feature.codes)) if feature.kind == "category" else [feature.low or 0.0, feature.high or 0.0]
         for feature in features

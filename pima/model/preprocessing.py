@@ -1,13 +1,13 @@
 """The steps between the measurements and the first dense layer: learned in the fit, and part of the stored model.
 
 numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean
-numbers without a declared power (n, some), in pieces besides
-categories (n, categories) -> one input for each code, 1 where it is the row's; (n, inputs), side by side
+numbers without a declared power (n, some), in pieces as well
+categories (n, categories) -> one input for each code, 1 if the row has it; (n, inputs), side by side
 
 Pieces turn a steep place in a risk, such as a guideline's threshold, into one weight of the first layer. A number's
 range is cut at quantiles of its training values, and each piece becomes an input: it rises within the piece, and is
 level on both sides. Its mean is 0, and its standard deviation a fraction of the number's own, so that under the L2 the
-network leans on the number first. What is missing counts as the training median.
+network relies on the number first. A missing value counts as the training median.
 """
 
 from dataclasses import dataclass
@@ -23,30 +23,30 @@ from pima.core.features import Features
 from pima.model.recipes import Article, FiveSeeds, choose_exponents
 
 LEAST_VALUES = 20
-"""A number with fewer has no quantiles worth the name, and stays whole."""
+"""A number with fewer training values has no meaningful quantiles, and gets no pieces."""
 STEEPEST = 1e35
-"""Rate of a piece; two quantiles may be next to each other in what float32 has, and a steeper one would be infinite."""
+"""The largest rate of a piece: quantiles may be neighbours in float32, and a steeper rate would be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Pieces of some of the numbers, as many of each; where two quantiles are equal, the piece between is 0 throughout.
+    """The pieces of some of the numbers, equally many for each; if two quantiles are equal, the piece between is 0.
 
-    Each array but the medians is (numbers, pieces).
+    Each array except the medians is (numbers, pieces).
     """
 
     positions: list[int]
-    """Of those numbers among the features."""
+    """The positions of these numbers among the features."""
     medians: Float32Array
     """(numbers,)"""
     centres: Float32Array
-    """Where the input is 0."""
+    """The value of the number at which the input is 0."""
     rates: Float32Array
-    """How much it rises with the number."""
+    """The rise of the input for each unit of the number."""
     lows: Float32Array
-    """What it is below the piece."""
+    """The input below the piece."""
     highs: Float32Array
-    """And above it."""
+    """The input above the piece."""
 
     def apply(self, features: Float32Array) -> Float32Array:
         """Return (n, numbers * pieces) for (n, features), NaN where missing."""
@@ -66,10 +66,10 @@ class Pieces:
 
 
 def learn_pieces(recipe: FiveSeeds, positions: list[int], features: Float32Array) -> Pieces | None:
-    """Cut the numbers at these positions among the features (n, features); None where the recipe has no pieces."""
+    """Cut the numbers at these positions among the features (n, features); None if the recipe makes no pieces."""
     if not recipe.rows_a_piece or not positions:
         return None
-    # More with more rows, and fewer where there are many numbers.
+    # More rows give more pieces, and more numbers fewer.
     wanted = min(max(len(features) // recipe.rows_a_piece, recipe.least_pieces), recipe.most_pieces)
     pieces = min(wanted, recipe.pieces_in_all // len(positions))
     if pieces < 2:
@@ -103,21 +103,21 @@ class Preprocessing:
     """The learned numbers of all steps; each array is (numbers,)."""
 
     numbers: list[int]
-    """Where the numbers stand among the features."""
+    """The positions of the numbers among the features."""
     codes: list[tuple[int, float]]
-    """Where a category stands, and one of its codes; an input for each pair."""
+    """The position of a category and one of its codes; an input for each pair."""
     exponents: Float32Array
     factors: Float32Array
-    """What the powers are multiplied by, 1 but for units that leave float32 no room for a variance."""
+    """Multipliers of the powers: 1, except in units whose variance float32 can't hold."""
     mean: Float64Array
-    """Of the powers times their factors, over the training values that are there."""
+    """The mean of the powers times their factors, over the known training values."""
     variance: Float64Array
-    """What those are divided by the root of: theirs, over the square of the recipe's scale."""
+    """Their variance over the square of the recipe's scale; inputs are divided by its root."""
     pieces: Pieces | None
 
     def apply(self, features: Float32Array) -> Float32Array:
         """Return (n, inputs): numbers with mean 0 and the recipe's scale as standard deviation, 0 where missing; their
-        pieces; then a 1 for the code that a row has, of a missing one none."""
+        pieces; then a 1 for the code that a row has, and none if it is missing."""
         powers = np.power(features[:, self.numbers], self.exponents) * self.factors
         scaled = (powers - self.mean) / np.sqrt(self.variance)
         columns = [np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)]
@@ -151,12 +151,12 @@ class Preprocessing:
         normalise = keras.layers.Normalization(mean=self.mean, variance=self.variance, name="normalise")
         tensor = normalise(tensor)
         tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
-        # So far outside what the fit saw that float32 may have lost it; two infinities would cancel out to no number.
+        # Far outside the training values float32 may overflow, and two infinities could cancel out to NaN.
         return ops.minimum(ops.maximum(tensor, -1e30), 1e30) if multiplied else tensor
 
 
 def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, features: Float32Array) -> Preprocessing:
-    """The recipe's exponents and scales with the moments of these features (n, features), NaN where missing."""
+    """Learn the steps: the recipe's exponents and scales, with moments of features (n, features), NaN where missing."""
     numbers = [position for position, feature in enumerate(declared) if feature.kind == "number"]
     codes = [
         (position, float(code))
@@ -174,8 +174,8 @@ def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, feature
         pieces = learn_pieces(recipe, left, features)
     mean, variance = observed_moments(np.power(values, exponents))
     variance /= scales**2
-    # 1 where a deviation will do: Keras takes none below 1e-7, and the square of one above 1e19 is infinite. Else the
-    # power of two that brings it near 1, exact in every product.
+    # 1 if the deviation can be used: Keras takes none below 1e-7, and above 1e19 its square is infinite. Else the
+    # power of two that brings it near 1: products with it are exact.
     deviations = np.sqrt(variance)
     will_do = (deviations > 1e-6) & (deviations < 1e18)
     factors = np.where(will_do, 1.0, np.exp2(-np.round(np.log2(deviations)).clip(-120, 120)))
@@ -184,7 +184,7 @@ def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, feature
 
 
 def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array]:
-    """Mean and variance of each column over the values that are there: two arrays (columns,).
+    """Mean and variance of each column over its known values: two arrays (columns,).
 
     A column without any value, or with one value only, gets variance 1, so that nothing divides by zero.
     """

@@ -1,5 +1,5 @@
-"""A model card: the facts of a version with the answers to both standards, and as Markdown that reads well as plain
-text, too."""
+"""A model card: the facts about a version with the answers to both standards, and its Markdown, which also reads well
+as plain text."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,13 +34,13 @@ def read_card(engine: Engine, number: int) -> Card:
 
 
 def card(facts: VersionFacts) -> Card:
-    """Add what follows from the facts."""
+    """Make the card that follows from the facts."""
     return Card(facts, limits(facts), hti_1(facts), tripod_ai(facts))
 
 
 def as_markdown(made: Card) -> str:
     """Write the whole card."""
-    # The clinic's own words are escaped, to be read as they are: none of them is markup.
+    # The clinic's own words are escaped, so that none of them acts as markup.
     found, judged = made.facts.evidence, made.facts.judged
     groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
     inputs = (replace(each, values=_plain(each.values), rationale=_plain(each.rationale)) for each in made.facts.inputs)
@@ -73,7 +73,7 @@ def as_markdown(made: Card) -> str:
 
 
 def _plain(words: str) -> str:
-    # A bar matters in tables alone, and a line within a word nowhere.
+    # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word never matters.
     return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", words)
 
 

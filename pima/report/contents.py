@@ -1,4 +1,4 @@
-"""The contents of a report, and how they are read: counts, figures and words, none of them a patient's."""
+"""The contents of a report, and their reading from the tables: counts, figures and words, none of them a patient's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/measured/evidence.md` tells it."""
+    """The evidence, as `docs/measured/evidence.md` describes it."""
     models: tuple[tuple[str, str], ...]
-    """One or two that it has evidence of, that first of which more is drawn: each with its key in the document,
-    challenger or champion, and what the report calls it."""
+    """The one or two models that it has evidence of, first the one of which more is drawn: each with its key in the
+    document, challenger or champion, and its name in the report."""
 
     @property
     def first(self) -> str:
@@ -56,40 +56,40 @@ class ReportedVerdict:
     verdict: str
     explanation: str
     rows: int | None
-    """Of its test set; None where the challenger gave no numbers."""
+    """Rows of its test set; None if the challenger gave no numbers."""
     measure: str
     of_challenger: float | None
-    """By that measure, on the test set."""
+    """The challenger's figure by that measure, on the test set."""
     of_champion: float | None
-    """The same of the champion that it met; None where there was none that could be loaded."""
+    """The figure of the champion that it met; None if there was none that could be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a report tells."""
+    """All contents of a report."""
 
     made_at: datetime
-    """By the database's clock."""
+    """The time, by the database's clock."""
     stands: dict[str, Any]
-    """As `jobs.status` has it."""
+    """The present state, as in `jobs.status`."""
     outcome: str
     champion: VersionSummary | None
     features: Features
     champion_since: datetime | None
-    """When it became champion; None where the ledger doesn't say."""
+    """The time when it became champion; None if the ledger doesn't say."""
     verdicts: tuple[ReportedVerdict, ...]
     """Newest first."""
     exhibits: tuple[Exhibit, ...]
-    """The evidence: of the champion, and of the last challenger where that met another one."""
+    """The evidence of the last verdict that the champion took part in, and of the last verdict if that is another."""
     leaning: Leaning | None
-    """None where there is no champion, or its training rows are not kept, or too few."""
+    """The features that the champion relies on; None without a champion, or with too few of its training rows."""
     weeks: tuple[Week, ...]
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
 
 
 def gather(engine: Engine, settings: Settings) -> Contents:
-    """Read everything that is known now, all of it from the tables."""
+    """Read all contents of a report from the tables."""
     stands = overview(engine, settings, NIGHTS_SHOWN)
     champion = stands["champion"]["version"]
     leans = None if champion is None else what_it_leans_on(engine, champion)
@@ -117,7 +117,7 @@ def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
     for move in moves:
         if move["challenger"] is not None:
             challenger, champion = (move["figures"].get(role) or {} for role in ("challenger", "champion"))
-            # A challenger whose outputs are no numbers is measured by nothing.
+            # A challenger whose outputs are not numbers has no figures by the measure.
             by = move["figures"].get("measured") or {"measure": "accuracy", "champion": champion.get("accuracy")}
             yield ReportedVerdict(
                 challenger=move["challenger"],
@@ -133,7 +133,7 @@ def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
 
 
 def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
-    """Show the last verdict; before it the one that the champion of today was in last, where that is another."""
+    """Show the last verdict, and before it the last one that today's champion took part in, if that is another."""
     found = report_figures.verdicts_with_evidence(connection)
     of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
     for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
@@ -146,8 +146,8 @@ def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
-    """Measure what a version leans on; None where its bytes or its training rows can't be had, or too few of them for a
-    mean."""
+    """Measure which features a version relies on; None if its bytes or training rows can't be read, or the rows are too
+    few for a mean."""
     try:
         scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
@@ -159,7 +159,7 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
     """Show the models that the document has evidence of, `first` first; names are by role.
 
-    None where it has evidence of none, or of so few rows that it may not be told.
+    None if it has evidence of none, or of so few rows that it may not be shown.
     """
     if not may_be_shown(document):
         return None
@@ -169,8 +169,8 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
 
 
 def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
-    """Return threshold, 1 - specificity and sensitivity at each threshold that may be told, from the highest on, with
-    both corners."""
+    """Return threshold, 1 - specificity and sensitivity at each threshold that may be shown, from the highest down,
+    with both corners."""
     positive = document["positive"]
     negative = document["rows"] - positive
     if not positive or not negative:
@@ -184,7 +184,7 @@ def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of like probability."""
+    """Rows of similar probability."""
 
     rows: int
     predicted: float
@@ -193,7 +193,7 @@ class Group:
 
 
 def calibration(document: dict[str, Any], role: str) -> list[Group]:
-    """Form ten groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
+    """Form ten groups of about equal size, or fewer if they would have too few rows to be shown."""
     found = []
     for cells in together(blocks(document, role), document["rows"] // 10):
         rows = sum(cell.rows for cell in cells)
@@ -203,7 +203,7 @@ def calibration(document: dict[str, Any], role: str) -> list[Group]:
 
 
 def distribution(document: dict[str, Any], role: str) -> list[Cell]:
-    """Count rows by tenths of probability, those of few rows together."""
+    """Count rows by tenths of probability; tenths with too few rows are joined."""
     tenths: list[list[Cell]] = []
     for block in blocks(document, role):
         if not tenths or block[0].low in _TENTHS:

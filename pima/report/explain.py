@@ -1,6 +1,6 @@
-"""Why a row has its prediction: what moved it, by today's champion, against rows that the champion learned from.
+"""Explanations of predictions by today's champion: how each feature moves one, compared with training rows.
 
-One row is told as it is now, or into a Parquet file all rows whose outcome is not known yet: so also those that wait,
+One row is explained as it is now; or all rows without a known outcome are, in a Parquet file, including those that wait
 and those that an earlier champion has predicted.
 """
 
@@ -43,18 +43,18 @@ class Movement:
 
     feature: str
     value: float | None
-    """As it stands in the row; None where it is missing."""
+    """The value in the row; None if it is missing."""
     contribution: float
-    """In probability: above 0 it made the outcome more likely to the model."""
+    """A difference of probability; above 0, the feature raised the probability of the outcome."""
     error: float | None
-    """The standard error of an estimate; None where it is exact."""
+    """The standard error of an estimate; None if the contribution is exact."""
     words: str
-    """What it is and what it did, such as "glucose 148 mg/dL: +0.18"."""
+    """The feature, its value and its contribution, such as "glucose 148 mg/dL: +0.18"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one row has its prediction, as figures and in words."""
+    """The explanation of one row's prediction, in figures and in words."""
 
     patient_id: int
     model_version: int
@@ -63,40 +63,40 @@ class Explanation:
     threshold: float
     meaning: str
     mean_probability: float
-    """Of the background rows: what the contributions add up from."""
+    """The mean of the background rows, to which the contributions are added."""
     background_rows: int
     exact: bool
     contributions: tuple[Movement, ...]
-    """Of all features, those that moved it most first."""
+    """One for each feature, the largest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """The champion with what it takes to explain its predictions."""
+    """The champion, with all that is needed to explain its predictions."""
 
     version: int
     scorer: Scorer
     declared: Declaration
-    """What is declared today: rows are judged by its rules, and its words are told."""
+    """Today's declaration: rows are judged by its rules and described in its words."""
     background: Float32Array
-    """(b, features) of its training rows, drawn by its seed."""
+    """(b, features), training rows drawn by the champion's seed."""
     seed: int
     mean_probability: float
-    """Of the background: where a prediction begins before anything is known of the row."""
+    """The mean of the background: the prediction before anything is known about the row."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features that it takes, in order."""
+        """The names of the champion's features, in order."""
         return names_of(self.scorer.features)
 
     @property
     def is_exact(self) -> bool:
-        """Whether what it tells are no estimates."""
+        """Whether its contributions are exact, and no estimates."""
         return len(self.scorer.features) <= MOST_FOR_EXACT
 
     @property
     def rules(self) -> Features:
-        """The rules of today for the features that it takes."""
+        """Today's rules for the champion's features."""
         return self.declared.rules_for(self.scorer.features)
 
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
@@ -104,7 +104,7 @@ class Explainer:
         features, row, model = validated.features[number], validated.accepted[number], self.scorer.model
         found = contributions(model.probabilities, features, self.background, self.seed)
         probability = float(model.probabilities(features[None])[0])
-        # As it was read: float32 would show digits that nobody measured.
+        # The values as they were read: float32 would show digits that were never measured.
         read = np.where(np.isnan(features), np.nan, rows.measurements.values[row])
         moved = []
         for n, feature in enumerate(self.rules):
@@ -142,13 +142,13 @@ def load_explainer(engine: Engine) -> Explainer:
 
 
 def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
-    """Draw so many of the rows (n, features), or all where there are fewer: the same by the same seed."""
+    """Draw `most` of the rows (n, features), or all if there are fewer; the same seed draws the same rows."""
     chosen = np.random.default_rng(seed).permutation(len(features))[:most]
     return features[np.sort(chosen)]
 
 
 def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
-    """Explain the row as it is now.
+    """Explain one row as it is now.
 
     Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_explainer` raises.
     """
@@ -174,19 +174,19 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRows:
-    """The file that was written of many rows."""
+    """The result of explaining all rows into a file."""
 
     path: str
     explained: int
     rejected: int
-    """Rows that can't be scored as they are; they stand in no line."""
+    """Rows that can't be scored as they are; they are not in the file."""
     model_version: int
     background_rows: int
     exact: bool
 
 
 def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
-    """Write a line for each row without an outcome that can be scored, by id.
+    """Write a line for each unlabelled row that can be scored, by id.
 
     Raises WrongUsage, Interrupted (no file is left), and what `load_explainer` raises.
     """
@@ -194,7 +194,7 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     explained, rejected, after = 0, 0, BELOW_ALL_IDS
     with whole_file(path, "--all") as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
         while True:
-            # A transaction each: explaining takes longer than anybody should hold one open.
+            # Each block has its own transaction: explaining takes too long to hold one open.
             with reading(engine) as connection:
                 rows = unlabelled_rows(connection, explainer.names, after, BLOCK_ROWS)
             if len(rows.ids) == 0:
@@ -239,7 +239,7 @@ def _line(found: Explanation) -> dict[str, Any]:
 
 
 def in_words(feature: Feature, value: float | None, contribution: float, error: float | None) -> str:
-    """Tell a feature with its value, and what it did: "glucose 148 mg/dL: +0.18", "smoking former: -0.02"."""
+    """Describe a feature, its value and its contribution: "glucose 148 mg/dL: +0.18", "smoking former: -0.02"."""
     if value is None:
         told = "missing"
     elif feature.kind == "category":
@@ -251,7 +251,7 @@ def in_words(feature: Feature, value: float | None, contribution: float, error: 
 
 
 def meaning(probability: float, outcome: Outcome) -> str:
-    """Tell what a probability promises, among a hundred."""
+    """Describe a probability by the number of such patients in a hundred."""
     share = 100 * probability
     many = "fewer than one" if share < 1 else "more than 99" if share > 99 else f"about {share:.0f}"
     what = outcome.meaning or (outcome.name if outcome.name != "outcome" else "")

@@ -1,4 +1,4 @@
-"""Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
+"""Making a report, and keeping it: in a file, and after each retraining in the database and a folder."""
 
 import logging
 from pathlib import Path
@@ -14,13 +14,13 @@ from pima.store import lineage
 from pima.store.engine import reading, writing
 
 KEPT = 4
-"""Reports that stay in the database, a month of weekly ones."""
+"""The number of reports that stay in the database: a month of weekly ones."""
 FILE_NAME = "pima-report.html"
 
 
 def make_report(engine: Engine, settings: Settings) -> str:
-    """Make the page, of how things stand now. Raises ExtraMissing."""
-    # It tells of its cache of fonts, as no line of our log.
+    """Make the page about the present state. Raises ExtraMissing."""
+    # Matplotlib logs the building of its font cache, in another format than our log's.
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     try:
         from pima.report.page import render
@@ -39,14 +39,14 @@ def last_report(engine: Engine) -> str:
 
 
 def write_report(html: str, path: Path) -> int:
-    """Write a report in the place of an earlier one, whole or not at all; where a link points, not in the link's place.
+    """Write a report, whole or not at all, over an earlier one; a link is followed, and not replaced.
 
-    Returns its bytes. Raises WrongUsage where anything but a report is there, and FileNotWritten.
+    Returns the number of bytes. Raises WrongUsage if the file there is no report, and FileNotWritten.
     """
     content = html.encode()
     try:
         _refuse_other_than_report(path)
-        # Nobody is told by it: whoever may look into the folder may read it.
+        # It identifies no patient, so everyone who may look into the folder may read it.
         with written_aside(path, mode=0o666) as file:
             file.write(content)
     except OSError as error:
@@ -55,23 +55,23 @@ def write_report(html: str, path: Path) -> int:
 
 
 def _refuse_other_than_report(path: Path) -> None:
-    # A folder can't be replaced, and the system says so.
+    # Replacing a folder fails, with the system's error.
     if path.is_dir() or not path.exists():
         return
-    # To open a pipe would wait for who writes to it.
+    # Opening a pipe would wait for a writer.
     if not path.is_file():
-        raise WrongUsage(what=f"{path}: what stands there is no file. Name another one for the report")
+        raise WrongUsage(what=f"{path}: this is no regular file. Name another one for the report")
     with path.open("rb") as file:
         beginning = file.read(1_000)
-    # How every report begins, and where it says whose it is: its template has both.
+    # The beginning of every report, and its mark as one of pima's: the template has both.
     is_report = beginning.startswith(b"<!DOCTYPE html>") and b'<meta name="generator" content="pima">' in beginning
     if beginning and not is_report:
-        what = f"{path}: the file that stands there is no report of pima. Name another one, or move it away"
+        what = f"{path}: the file there is no report of pima. Name another one, or move it away"
         raise WrongUsage(what=what)
 
 
 def leave_report(engine: Engine, settings: Settings) -> None:
-    """Leave a report of a retraining whose verdict is on record. That there is none fails no retraining."""
+    """Leave a report after a retraining whose verdict is on record. A failure is only logged, not raised."""
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:

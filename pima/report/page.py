@@ -22,7 +22,7 @@ _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is b
 def render(contents: Contents) -> str:
     """Render the page; the same contents give the same page."""
     pages = _pages()
-    # Our own sheet, in which nothing of the data stands.
+    # The style sheet is our own, and holds nothing of the data.
     style = Markup(pages.get_template("style.css").render())  # noqa: S704
     return pages.get_template("report.html").render(contents=contents, style=style)
 
@@ -87,17 +87,17 @@ def _words(name: str) -> Markup:
     return breakable(name.replace("_", " "))
 
 
-# Of Latin letters alone: others are joined, or broken by rules of their own.
+# Only Latin letters: others are joined, or break by their own rules.
 _LONG_WORD = re.compile(r"([\x21-\u024f]{10})(?=[\x21-\u024f]{10})")
 
 
 def breakable(text: str) -> Markup:
-    """Mark places within long words at which a narrow column may break them: it would scroll sideways else."""
+    """Mark places within long words at which a narrow column may break them; else it would scroll sideways."""
     return Markup("<wbr>").join(_LONG_WORD.sub("\\1\n", text).split("\n"))
 
 
 def values(feature: Feature) -> Markup:
-    """Tell what a feature's values may be."""
+    """Describe the values that a feature may have."""
     if feature.kind == "category":
         return Markup(", ").join(Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items())
     unit = "" if feature.unit == "count" else _own(feature.unit)
@@ -105,12 +105,12 @@ def values(feature: Feature) -> Markup:
 
 
 def _own(text: str) -> Markup:
-    # One that is read from the right would draw the next code to its own left.
+    # A text that is read from the right would pull the next code to its left.
     return Markup("<bdi>{}</bdi>").format(breakable(text))
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
-    """Make a row of the tables beside the curves; the model's cells are None where too few rows are next to it."""
+    """Make a row of the tables beside the curves; the model's cells are None if too few rows lie next to it."""
     document = found.document
     n = document["thresholds"].index(threshold)
     called, positive = document[role]["called"], document["positive"]

@@ -1,10 +1,10 @@
-"""Pictures as SVG within the page: drawn by matplotlib, in colours and letters that the page's style sheet decides.
+"""Pictures as SVG within the page, drawn by matplotlib in the colours and fonts of the page's style sheet.
 
 Templates call each by its name.
 
 Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light and dark; texts stay
-texts. Nothing in a picture depends on when or where it is drawn. First come the pictures of the evidence beside a
-verdict, then those of the service over time, then how each is drawn.
+texts. No picture depends on when or where it is drawn. First come the pictures of the evidence beside a verdict, then
+those of the service over time, then the functions that draw them.
 """
 
 import io
@@ -30,7 +30,7 @@ from pima.core.evidence import shown_thresholds
 from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
 
-# Marks, which stand in no style sheet.
+# Marks: colours that no style sheet uses.
 INK = "#010101"
 MUTED = "#010102"
 GRID = "#010103"
@@ -69,7 +69,7 @@ MOST_LINES_DRAWN = 60
 
 @contextmanager
 def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
-    """A figure of two shares, with the diagonal."""
+    """Make a figure of two shares, with the diagonal."""
     with drawn(name) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y)
@@ -79,7 +79,7 @@ def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
 
 
 def roc_picture(found: Exhibit, name: str) -> Markup:
-    """Sensitivity over 1 - specificity, of both models."""
+    """Draw sensitivity over 1 - specificity, for both models."""
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
         for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
             points = roc(found.document, role)
@@ -89,7 +89,7 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
 
 
 def calibration_picture(found: Exhibit, name: str) -> Markup:
-    """Draw what was observed over what was predicted, in groups of like probability."""
+    """Draw observed over predicted shares, in groups of similar probability."""
     with _square(name, "predicted", "observed") as (figure, axes):
         for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
             groups = calibration(found.document, role)
@@ -104,7 +104,7 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
 
 
 def decision_picture(found: Exhibit, name: str) -> Markup:
-    """Net benefit over the thresholds, beside treating all and none."""
+    """Draw net benefit over the thresholds, beside treating all and none."""
     document = found.document
     thresholds = document["thresholds"]
     with drawn(name) as (figure, axes):
@@ -128,7 +128,7 @@ def _of_100(values: list[float]) -> list[float]:
 
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
-    """The probabilities of the first model, of patients with the outcome above and of the others below."""
+    """Draw the first model's probabilities: of patients with the outcome above the line, and of the others below."""
     tenths = distribution(found.document, found.first)
     middles = [(each.low + each.high) / 2 for each in tenths]
     with drawn(name) as (figure, axes):
@@ -145,12 +145,12 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
 
 
 def has_areas(found: Exhibit) -> bool:
-    """Whether there is anything to draw by subgroup: of outcomes of one class there is not."""
+    """Whether there is anything to draw by subgroup: with outcomes of one class there is not."""
     return next(_lines_of_subgroups(found), None) is not None
 
 
 def subgroup_picture(found: Exhibit, name: str) -> Markup:
-    """The first model's area under ROC with its interval in each subgroup that has one, below its feature's name."""
+    """Draw the first model's area under ROC and its interval for each subgroup that has one, by feature."""
     lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
     with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
         overall = found.document[found.first]["auroc"]["value"]
@@ -192,12 +192,12 @@ def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
 
 
 def short(label: str) -> str:
-    """Shorten a label to the room beside a picture."""
+    """Shorten a label to fit beside a picture."""
     return label if len(label) <= 30 else f"{label[:29].rstrip()}…"
 
 
 def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
-    """How much each feature moves the probabilities, on average."""
+    """Draw how much each feature moves the probabilities, on average."""
     shown = moves[:MOST_LINES_DRAWN]
     height = max(1.8, 0.6 + 0.24 * len(shown))
     with drawn(name, height=height) as (figure, axes):
@@ -210,7 +210,7 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
 
 
 def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
-    """Draw what challenger and champion got on the rows of each verdict, by the measure that decides today."""
+    """Draw the figures of challenger and champion in each verdict, by the measure that decides today."""
     shown = [each for each in verdicts if each.of_challenger is not None and each.measure == verdicts[0].measure]
     measure = verdicts[0].measure.replace("_", " ")
     with drawn(name) as (figure, axes):
@@ -232,7 +232,7 @@ def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup
 
 
 def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
-    """The share of predictions that came true, by week."""
+    """Draw the share of predictions that came true, by week."""
     shown = [each for each in weeks if each.share is not None]
     with drawn(name) as (figure, axes):
         days = [datetime.combine(each.monday, time(12), UTC) for each in shown]
@@ -247,10 +247,10 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
 
 
 def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
-    """Rows that each night predicted and rejected, and how long it took."""
+    """Draw the rows that each night predicted and rejected, and how long it took."""
     started = [each["started_at"] for each in nights]
     places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
-    # As far apart as the two runs that are closest to each other, in days.
+    # Bars are as wide as the distance of the two closest runs allows, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
     width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
     with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
@@ -267,7 +267,7 @@ def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
 
 
 def _dates(axes: Axes, moments: list[datetime]) -> None:
-    """Set few enough marks that they never meet, by day or, of a short while, by the time of day."""
+    """Set so few ticks that they never overlap, by day or, over a short time, by the time of day."""
     seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
     axes.xaxis_date(tz=UTC)
     words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
@@ -277,38 +277,38 @@ def _dates(axes: Axes, moments: list[datetime]) -> None:
 
 @contextmanager
 def drawn(name: str, rows: int = 1, height: float = HEIGHT_INCHES, **shared: Any) -> Iterator[tuple[Figure, Any]]:
-    """A figure and its axes, in the report's look; `name` keeps its inner names apart from other pictures'."""
+    """Make a figure and its axes in the report's style; `name` keeps its ids apart from other pictures'."""
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(4.2, height), layout="constrained")
         yield figure, figure.subplots(rows, 1, **shared)
 
 
 def as_svg(figure: Figure, title: str, description: str) -> Markup:
-    """The picture, with what a screen reader says of it."""
+    """Write the picture as SVG, with a title and a description for screen readers."""
     sink = io.StringIO()
     with warnings.catch_warnings():
-        # The reader's browser has the letters, whatever the font by which they are measured here.
+        # The browser has the letters, even if the font that they are measured by here lacks some.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        # Like savefig, but for its drawing all of it once before, to lay it out: that is done in this drawing too.
+        # Unlike savefig, this does not draw all of it twice: the layout is done in the same drawing.
         no_metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(sink, metadata=no_metadata)  # type: ignore[no-untyped-call]
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
     start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)
-    # Matplotlib escapes what stands in a picture.
+    # Matplotlib escapes the texts in a picture.
     return start + told + Markup(_inner(sink.getvalue()))  # noqa: S704
 
 
 def _inner(svg: str) -> str:
-    """Take the content of the outermost element, without names that other pictures have too."""
+    """Take the content of the outermost element, without ids that other pictures have, too."""
     inner = re.sub(r".*?<svg[^>]*>", "", svg, count=1, flags=re.DOTALL)
-    # Its style would be the whole page's.
+    # The picture's style would apply to the whole page.
     inner = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", inner, flags=re.DOTALL)
     inner = re.sub(r'<g id="[^"]*"', "<g", inner)
     inner = inner.replace("font-family: 'DejaVu Sans'; ", "")
     for mark, variable in _VARIABLES.items():
         inner = inner.replace(mark, f"var(--{variable})")
-    # A hundredth of a point is finer than anybody sees; texts keep their figures.
+    # Coordinates are rounded to a hundredth of a point, finer than anyone sees; numbers in texts stay as they are.
     return re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _rounded, tag[0]), re.sub(r"\n\s*", "\n", inner))
 
 
@@ -317,7 +317,7 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def percents(axes: Axes, which: str) -> None:
-    """Shares as percents on an axis, whose limits are set."""
+    """Show shares as percents on an axis whose limits are set."""
     axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
-    # As many marks as there are would not all differ in whole percents.
+    # On a short range, ticks in whole percents would not all differ.
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %"))

@@ -1,4 +1,4 @@
-"""The questions of two standards about a model, answered in sentences where software can know it.
+"""The questions of two standards about a model, with answers in sentences if software can know them.
 
 HTI-1: the 31 source attributes of a predictive decision support intervention, by the US rule 45 CFR
 170.315(b)(11)(iv)(B), numbered as there. TRIPOD+AI (Collins et al., BMJ 2024;385:e078378): its 27 items, some of
@@ -35,17 +35,17 @@ _FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that a standard asks for."""
+    """An item that a standard asks for."""
 
     code: str
-    """Its number there."""
+    """Its number in the standard."""
     asks: str
     answer: str | None
-    """None where no software can know: a question for people."""
+    """The answer; None if software can't know it, so that people must answer."""
 
 
 def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
-    """Answer the source attributes of HTI-1, where software can know it."""
+    """Answer the source attributes of HTI-1, if software can know the answer."""
     data, evidence = facts.data, facts.evidence
     of_subgroups = by_subgroup(evidence)
     out_of_range = "Patients whose values lie outside the ranges under Inputs: they are rejected, not scored."
@@ -94,7 +94,7 @@ def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
 
 
 def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
-    """Answer the items of TRIPOD+AI, where software can know it."""
+    """Answer the items of TRIPOD+AI, if software can know the answer."""
     data, evidence = facts.data, facts.evidence
     prepared = "Ranges and codes are checked by the same rules in training and in service. Nothing is converted."
     model = (
@@ -171,26 +171,26 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
 
 
 def output(facts: VersionFacts) -> str:
-    """Tell the output for a row."""
+    """Describe the output for a row."""
     at = f"a class, which is 1 from {facts.threshold:g} on"
     return f"The probability of outcome 1 ({facts.outcome}), between 0 and 1, and {at}."
 
 
 def threshold(facts: VersionFacts) -> str:
-    """Tell the threshold and how it came about."""
+    """Describe the threshold and how it was set."""
     if facts.threshold_rule == f"{facts.threshold:g}":
         return f"Class 1 from a probability of {facts.threshold:g} on, as configured (`retrain.threshold`)."
     return f"Class 1 from a probability of {facts.threshold:g} on, chosen out of fold to reach {facts.threshold_rule}."
 
 
 def inputs(facts: VersionFacts) -> str:
-    """Tell the names of the inputs."""
+    """List the names of the inputs."""
     names = ", ".join(each.name for each in facts.inputs)
     return f"{counted(len(facts.inputs), 'input')}: {names}; their ranges, units and reasons are under Inputs."
 
 
 def dates(data: Data) -> str | None:
-    """Tell the dates of the outcomes."""
+    """Describe the dates of the outcomes."""
     if data.first_outcome is None or data.last_outcome is None:
         return None
     return (
@@ -199,12 +199,12 @@ def dates(data: Data) -> str | None:
 
 
 def sizes(data: Data) -> str:
-    """Tell the number of rows on both sides."""
+    """Describe the number of rows on both sides."""
     return f"{counted(data.training_rows, 'row')} to learn from, {counted(data.holdout_rows, 'row')} held out."
 
 
 def sides(data: Data) -> str:
-    """Tell how rows came to be held out."""
+    """Describe how rows are held out."""
     share = f" {100 * data.holdout_share:g} % of the patients are held out."
     twins = "" if data.twins_kept else ", nor from a row with exactly the features of one, unless both have a person"
     decides = "A salted hash of the person, the source's key or the id decides once and for all who is held out"
@@ -212,14 +212,14 @@ def sides(data: Data) -> str:
 
 
 def left_out(data: Data) -> str:
-    """Tell which rows were used for nothing."""
+    """Describe which rows were left out."""
     found = ", ".join(f"{counted(rows, 'row')} {reason.replace('_', ' ')}" for reason, rows in data.left_out.items())
     twins = f" {counted(data.twins_kept, 'twin')} of held-out rows stayed in." if data.twins_kept else ""
     return f"Labelled rows that no rule rejects. Left out: {found or 'none'}.{twins}"
 
 
 def performance(found: VersionEvidence | None) -> str | None:
-    """Tell the figures that matter most."""
+    """List the figures that matter most."""
     if found is None:
         return None
     told = ("area under ROC", "calibration intercept", "calibration slope", "Brier score", "sensitivity", "specificity")
@@ -228,7 +228,7 @@ def performance(found: VersionEvidence | None) -> str | None:
 
 
 def by_subgroup(found: VersionEvidence | None) -> str | None:
-    """Tell that there are figures by subgroup, and what they don't say."""
+    """Point to the figures by subgroup, and say what they don't show."""
     shown = 0 if found is None else sum(each.rows is not None for each in found.subgroups)
     if not shown:
         return None
@@ -239,7 +239,7 @@ def by_subgroup(found: VersionEvidence | None) -> str | None:
 
 
 def limits(facts: VersionFacts) -> tuple[str, ...]:
-    """List what to keep in mind, from what is known."""
+    """List the known limits of the model."""
     found = [
         "It says how likely an outcome is for patients like those it learned from; not what causes it, nor what helps.",
         "Rows that lack what must be there, or lie out of range, get no prediction.",

@@ -21,15 +21,15 @@ class Input:
 
     name: str
     values: str
-    """Which it takes: a range with its unit, or codes with their labels."""
+    """The values that it takes: a range with its unit, or codes with their labels."""
     missing: str
-    """What becomes of a row without it."""
+    """Whether a row may lack it, and whether 0 means missing."""
     rationale: str
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The rows behind a version."""
+    """The rows that a version rests on."""
 
     training_rows: int
     holdout_rows: int
@@ -38,7 +38,7 @@ class Data:
     holdout_share: float
     left_out: dict[str, int]
     twins_kept: int
-    """Rows that it learned from although a held-out row has the same features, since equality means nothing there."""
+    """Rows that it learned from although a held-out row has the same features, since there equality says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class OwnVerdict:
     reason: str
     explanation: str
     against: int | None
-    """The champion of then."""
+    """The champion at that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """A figure with its 95 % interval, of this version and of the one that it was judged against on the same rows."""
+    """A figure with its 95 % interval, for this version and for the one that it was judged against on the same rows."""
 
     name: str
     figure: Figure
@@ -73,7 +73,7 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class Subgroup:
-    """The figures of some patients; all but the names is None where they are too few to be shown."""
+    """The figures of a subgroup; if it has too few patients to be shown, all but the names is None or empty."""
 
     feature: str
     group: str
@@ -96,18 +96,18 @@ class VersionEvidence:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """All that the database knows of a version."""
+    """All that the database knows about a version."""
 
     version: int
     as_of: datetime
-    """By the database's clock."""
+    """The time of reading, by the database's clock."""
     champion: bool
     trained_at: datetime
     outcome: str
-    """What is predicted, in words."""
+    """The outcome that is predicted, in words."""
     threshold: float
     threshold_rule: str
-    """How that was set: a number, or what it was to reach."""
+    """The setting of the threshold: a number, or the figure that it had to reach."""
     network: str
     seed: int
     libraries: dict[str, str]
@@ -116,10 +116,10 @@ class VersionFacts:
     data: Data
     judged: OwnVerdict | None
     evidence: VersionEvidence | None
-    """None where there is none: of a version from before it was kept, or one without finite numbers; and where the rows
-    are too few to be shown."""
+    """The figures; None if the version is older than evidence is, or gave no finite numbers, or if the rows are too
+    few to be shown."""
     changes: tuple[str, ...]
-    """Since the version that it was judged against."""
+    """The changes since the version that it was judged against."""
 
 
 def read_facts(engine: Engine, number: int) -> VersionFacts:
@@ -164,7 +164,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
 
 
 def input_of(feature: Feature) -> Input:
-    """Tell a declared feature in words."""
+    """Describe a declared feature in words."""
     if feature.kind == "number":
         unit = "" if feature.unit == "count" else feature.unit
         values = f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
@@ -176,7 +176,7 @@ def input_of(feature: Feature) -> Input:
 
 
 def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
-    """Tell in sentences how a version differs from the one before it."""
+    """Describe how a version differs from the one before it, a phrase for each difference."""
     new, old = ({each.name: each for each in as_features(version.features)} for version in (now, before))
     found = [f"a new input: {name}" for name in new if name not in old]
     found += [f"no longer an input: {name}" for name in old if name not in new]
@@ -199,12 +199,12 @@ def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
 
 
 def _day(moment: datetime | None) -> date | None:
-    """Round to the day: a moment could be somebody's."""
+    """Round to the day: an exact time could identify a patient."""
     return moment and moment.date()
 
 
 def evidence_of(document: dict[str, Any] | None) -> VersionEvidence | None:
-    """Read what a verdict's document says of the challenger; None where it says nothing of it, or may not be told."""
+    """Read the challenger's evidence from a verdict's document; None if it has none, or may not be shown."""
     if document is None or document["challenger"] is None or not may_be_shown(document):
         return None
     curve, everybody = document["challenger"]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]

@@ -1,4 +1,4 @@
-"""Fitting: a challenger on the training rows of today, and a stored version again on its own."""
+"""Fitting: a challenger on today's training rows, and a stored version again on its own."""
 
 import gc
 import hashlib
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 LARGEST_DIFFERENCE = 1e-6
-"""In probability. The same fit gives the same bits; what other libraries or processors make of it is told apart."""
+"""A second fit that differs by no more, in probability, counts as equal: libraries and processors differ slightly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Challenger:
 
 
 def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
-    """Fit, export, and reload from the exported bytes, as scoring will. Raises ExtraMissing, and what the
-    boundary raises."""
+    """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises ExtraMissing, and whatever
+    `boundary` raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
@@ -73,7 +73,7 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
-    """Return the fit's seed, from the data and the network's name: nobody picks it, and the same data give the same
+    """Derive the fit's seed from the data and the network's name: no one picks it, and the same data give the same
     model."""
     digest = hashlib.sha256(f"{history.fingerprint} {settings.network}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
@@ -87,8 +87,8 @@ def threshold_of(
     seed: int,
     boundary: CancelCheck = never,
 ) -> float:
-    """Return a number itself; of a text like "sensitivity >= 0.85" the threshold that reaches it on the training rows,
-    each judged by a fit of the same recipe that did not see it. The same rows and seed give the same threshold."""
+    """Return a number as it is; for a text like "sensitivity >= 0.85", find the threshold that reaches it on the
+    training rows, each judged by a fit of the same recipe that did not see it. Rows and seed determine it."""
     if not isinstance(asked, str):
         return asked
     from pima.model.network import TrainingData, fit
@@ -107,16 +107,16 @@ def threshold_of(
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """The second fit of a version beside the stored one."""
+    """The comparison of a second fit of a version with the stored one."""
 
     number: int
     reproduced: bool
     """No probability differs by more than `LARGEST_DIFFERENCE`."""
     largest_difference: float
-    """In probability, over the training rows and the probe rows; 0 on the same machine and libraries."""
+    """The largest over the training and probe rows, in probability; 0 on the same machine and libraries."""
     training_rows: int
     libraries: dict[str, str]
-    """Those of today."""
+    """Their versions today."""
     libraries_then: dict[str, str]
 
 
@@ -149,10 +149,10 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
 
 def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int8Array) -> float:
-    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for specificity the smallest.
+    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for specificity, the smallest.
 
-    Both classes must be there. The probabilities must come from models that did not learn from these rows: on its own
-    training rows a model looks surer than it is. A probability that is no number calls nobody ill, and counts so.
+    Both classes must be present. The probabilities must come from models that did not learn from these rows: on its own
+    training rows a model looks surer than it is. A NaN counts as a probability of 0.
     """
     what, _, share = to_reach.split()
     known = np.where(np.isnan(probabilities), 0.0, probabilities)
@@ -164,17 +164,17 @@ def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int
 
 
 def _needed(share: str, rows: int) -> int:
-    """The number of rows that is at least this share of them: exactly, as it is written."""
+    """The smallest number of rows that is at least this share of them, computed from the decimal text without error."""
     return math.ceil(Fraction(share) * rows)
 
 
-# ---- TensorFlow and Keras: how they are imported.
+# ---- The import of TensorFlow and Keras.
 
 
 @contextmanager
 def training_extra() -> Iterator[None]:
-    """Surround imports that need TensorFlow; raises ExtraMissing where it is not installed."""
-    # A fit is what its recipe says: no keras.json sets its precision or its backend.
+    """Surround imports that need TensorFlow; raises ExtraMissing if it is not installed."""
+    # The recipe alone decides what a fit is: no keras.json may set its precision or its backend.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
     try:
         with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
@@ -185,8 +185,8 @@ def training_extra() -> Iterator[None]:
 
 @contextmanager
 def _not_looked_through() -> Iterator[None]:
-    """Switch the garbage collector off: nearly all of what the first import makes stays until the end, and to look
-    through it is a third of the import's time, and afterwards 0.3 s each time, which every export does."""
+    """Switch the garbage collector off: nearly all objects of the first import live until the end. Scanning them takes
+    a third of the import's time, and later 0.3 s in each collection, which every export runs."""
     is_first = "keras" not in sys.modules
     gc.disable()
     try:
@@ -199,10 +199,10 @@ def _not_looked_through() -> Iterator[None]:
 
 @contextmanager
 def _as_if_not_installed(*packages: str) -> Iterator[None]:
-    """Hide packages that were not imported before; afterwards whoever wants them may import them. Keras imports these
-    for plots and wrappers of its own, which no fit uses: over a second of each start."""
+    """Hide packages that were not imported before; afterwards they can be imported again. Keras imports these for its
+    own plots and wrappers, which no fit uses and which take over a second of each start."""
     hidden = [name for name in packages if name not in sys.modules]
-    modules: dict[str, Any] = sys.modules  # in which None stands for what can't be imported
+    modules: dict[str, Any] = sys.modules  # an entry of None makes the import fail
     modules |= dict.fromkeys(hidden)
     try:
         yield

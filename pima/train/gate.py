@@ -1,8 +1,8 @@
-"""From a challenger to a verdict: both models scored on the same rows, now; or the verdict that was given before.
+"""The verdict on a challenger: both models scored on the same rows, now; or the verdict that was given before.
 
-Judged are the holdout rows that the champion can't have learned from, and of those the recent ones. The champion's own
-training rows tell which these are, by id, by person and, where they are kept, by features. None of these asks when a
-row or a version came.
+Models are judged on recent holdout rows that the champion can't have learned from. The champion's own training rows
+show which these are: by id, by person and, if a snapshot is kept, by features. The times of rows and versions play no
+part.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from pima.train.fit import Challenger
 
 @dataclass(frozen=True, slots=True)
 class EarlierVerdict:
-    """What the gate decided in an earlier run on the same data, settings and champion; it stands."""
+    """The gate's decision in an earlier run on the same data, settings and champion, which still stands."""
 
     verdict: str
     reason: str
@@ -46,12 +46,12 @@ class EarlierVerdict:
 
 
 def earlier_verdict(engine: Engine, data_fingerprint: str, settings_fingerprint: str) -> EarlierVerdict | None:
-    """Find the verdict that stands: one look per data, settings and champion, so that running the job again on the same
-    data cannot fish for luck.
+    """Find the verdict that still stands: the same data, settings and champion get one look, so that running the job
+    again cannot fish for luck.
 
-    Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
-    `pinned` and `too_few_unseen`, which said nothing of the challenger; and not after `promoted`, since a person must
-    have moved the champion back since then.
+    None if the champion's bytes can't be loaded, since the verdict compared with a model that is gone; after `pinned`
+    and `too_few_unseen`, which said nothing about the challenger; and after `promoted`, since a person must have moved
+    the champion back meanwhile.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
@@ -66,11 +66,11 @@ def earlier_verdict(engine: Engine, data_fingerprint: str, settings_fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What is judged; the same in every attempt."""
+    """The input of a verdict; the same in every attempt to decide."""
 
     history: Split
     holdout_rule: HoldoutRule
-    """By which the history was split."""
+    """The rule that split the history."""
     read_at: datetime
     """The database's time, in the history's transaction."""
     declared: Declaration
@@ -80,13 +80,13 @@ class GateInput:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with what it was given on."""
+    """A verdict and what it rests on."""
 
     champion: Champion
-    """As it was then."""
+    """The champion when the verdict was given."""
     verdict: Verdict
     test_set: pd.DataFrame
-    """The holdout rows that it was given on."""
+    """The holdout rows that the verdict was given on."""
     evidence: Evidence
 
 
@@ -139,9 +139,9 @@ def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, b
 def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray:
     """Find the holdout rows that version `number` can't have learned from, (n,).
 
-    `taken` are the rows as that version takes them. A holdout row was kept from it by the hash; but a patient may have
-    been entered again since, under an id that is in the holdout. Where so many rows are twins that they stay in
-    training, equal features are no reason here either.
+    `taken` are the rows as that version takes them. The hash kept holdout rows out of its training, but a patient may
+    have been entered again since, under an id that is in the holdout. If there are so many twins that they stay in
+    training, equal features count for nothing here either.
     """
     with reading(engine) as connection:
         version, ids = registry.read_version(connection, number), registry.training_ids(connection, number)
@@ -162,7 +162,7 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
 
 
 def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
-    """Choose the test set of the holdout rows, (n,): the recent ones of those that are eligible, (n,)."""
+    """Choose the test set among the holdout rows, (n,): the recent ones of the `eligible`, (n,)."""
     gate, times = asked.settings.gate, asked.history.holdout["labelled_at"]
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
     test_set = eligible.copy()
@@ -171,21 +171,21 @@ def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
-    """Translate what the settings ask for beyond the rule."""
+    """Translate the settings into the gate's demands beyond its rule."""
     margin = None if gate.subgroup_margin == "off" else gate.subgroup_margin
     return GateOptions(_asks_for_log_loss(gate), gate.minimum_gain, gate.approve, Measure(gate.measure), margin)
 
 
 def _asks_for_log_loss(gate: GateSettings) -> bool:
-    """Whether a challenger that is better by the measure must have a clearly lower log loss besides."""
+    """Whether a challenger that is better by the measure must also have a clearly lower log loss."""
     return gate.measure != "log_loss" if gate.log_loss_veto == "auto" else gate.log_loss_veto
 
 
 def gate_fingerprint(settings: Settings, features: Features) -> str:
-    """Return the sha256 over the settings of a fit and of the gate: another question to the same data is another
-    look."""
+    """Return the sha256 over the settings of a fit and of the gate: under other settings the same data may be judged
+    again."""
     gate = msgspec.structs.asdict(settings.gate) | {"log_loss_veto": _asks_for_log_loss(settings.gate)}
     if settings.gate.subgroup_margin != "off":
-        # Of other subgroups it is another question.
+        # Other bands make other subgroups, and so another question.
         gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}
     return fit_fingerprint(settings, features, gate=gate)

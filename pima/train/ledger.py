@@ -1,6 +1,6 @@
-"""The ledger: verdicts and a person's decisions, each written once with all that it rests on, and the champion moved.
+"""The ledger: verdicts and people's decisions, each written once with all that it rests on, and the champion moved.
 
-Each of a person's decisions (to promote, roll back, pin and unpin) is one transaction and one row, with who and why.
+Each decision by a person (to promote, roll back, pin or unpin) is one transaction and one row, with who and why.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ def record(
 ) -> int | None:
     """Write version, verdict and, if it won, the champion's pointer in one transaction; return the version's number.
 
-    None, and nothing is written, where the champion has moved since it was judged against (a person's rollback).
-    `still_ours` is asked within the transaction and raises where another retraining has taken over.
+    Returns None and writes nothing if the champion has moved since it was judged against (a person's rollback).
+    `still_ours` is called within the transaction and raises if another retraining has taken over.
     """
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
     version, test_set = _new_version(asked, run_id, verdict), _test_set(judgement.test_set)
     figures = asdict(verdict.figures)
-    # As the ledger has always called them.
+    # The ledger has always used these keys.
     figures |= {role: figures.pop(f"{role}_scores") for role in ("challenger", "champion")}
     with writing(engine) as connection:
         if registry.lock_champion(connection).sequence != judgement.champion.sequence:
@@ -132,20 +132,20 @@ class NewVerdict:
     reason: str
     explanation: str
     champion_before: int | None
-    """The version that the challenger was judged against; None where there was none."""
+    """The version that the challenger was judged against; None if there was none."""
     challenger: int | None
     """Its version's number; None in a dry run, which stores none."""
     judged_before: bool = field(default=False, init=False)
     figures: VerdictFigures = field(metadata=INLINED)
     auroc: float | None
-    """Whom the challenger tells apart: 0.5 is by chance, 1 is best; None where there is no evidence of it."""
+    """How well the challenger tells cases from others: 0.5 is chance, 1 is best; None if there is no evidence."""
     calibration_slope: float | None
-    """1 is best; below it the challenger's probabilities are too extreme; None as `auroc`."""
+    """1 is best; below it the challenger's probabilities are too extreme; None if there is no evidence."""
 
 
 def announce(judgement: Judgement, number: int | None) -> NewVerdict:
-    """Return the verdict as the run's result, with two figures of its evidence, to the digits that people read; and say
-    it in the log, too. `number` is None in a dry run."""
+    """Log the verdict, and return it as the run's result with two rounded figures of its evidence. `number` is None in
+    a dry run."""
     verdict, found = judgement.verdict, judgement.evidence.challenger
     auroc, slope = (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
     log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
@@ -159,16 +159,16 @@ def _rounded(figure: Figure) -> float | None:
 
 
 def make_champion(connection: Connection, before: Champion, number: int) -> None:
-    """Make a version champion; the caller holds the lock, and `before` is what it found.
+    """Make a version champion; the caller holds the lock and has read `before` under it.
 
-    Where rows are judged by other rules for it, those that are rejected wait again: each ends by the new champion.
+    If the new champion judges rows by other rules, rejected rows wait again, so that the new rules decide about each.
     """
     registry.set_champion(connection, number, before.pinned)
     if before.model_version is None:
         return
     declared = newest_declaration(connection)
     old, new = (declared.rules_for(registry.features_of(connection, each)) for each in (before.model_version, number))
-    # In whatever order.
+    # The order of the rules does not matter.
     if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
         without_time_limit(connection)
         queue.requeue_rejected(connection)
@@ -176,14 +176,14 @@ def make_champion(connection: Connection, before: Champion, number: int) -> None
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """The person whose decision it is."""
+    """The person who decides, and why."""
 
     name: str
     reason: str
 
 
 def promote(engine: Engine, number: int, decider: Decider) -> Champion:
-    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, the pointer untouched."""
+    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, with the pointer left as it is."""
     _require_loadable(engine, number)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
@@ -204,14 +204,14 @@ def roll_back(engine: Engine, decider: Decider) -> Champion:
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         if before.sequence != seen.sequence:
-            what = f"The champion changed to version {before.model_version} meanwhile. Look again, and decide anew."
+            what = f"The champion changed to version {before.model_version} meanwhile. Look again, then decide."
             raise WrongUsage(what=what)
         make_champion(connection, before, target)
         return _record_move(connection, "rolled_back", before, target, decider)
 
 
 def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
-    """Hold the champion where it is, or let it go; retraining still records its verdicts meanwhile."""
+    """Pin or unpin the champion; while it is pinned, retraining still records its verdicts."""
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         registry.set_champion(connection, before.model_version, pinned)

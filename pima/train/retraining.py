@@ -31,32 +31,32 @@ ATTEMPTS_TO_DECIDE = 5
 
 @dataclass(frozen=True, slots=True)
 class HistoryRows:
-    """How many labelled rows there were."""
+    """The numbers of labelled rows."""
 
     training_rows: int
-    """A model may learn from these."""
+    """Rows that a model may learn from."""
     holdout_rows: int
-    """Models are judged on these, or on the recent ones of them."""
+    """Rows that models are judged on, all of them or the recent ones."""
     left_out: Mapping[str, int]
     twins_kept: int = 0
-    """Training rows that equal a holdout row, where those are so many that it says nothing."""
+    """Training rows that equal a holdout row, kept since there are so many that equality says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult:
-    """The result of a retraining so far; the fields of both are the keys of the run's JSON."""
+    """The result of a retraining so far; the fields of its two parts are the keys of the run's JSON."""
 
     rows: HistoryRows = field(metadata=INLINED)
     verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
-    """None until there is one."""
+    """The verdict; None until the gate has decided."""
 
 
 def retrain(
     engine: Engine, settings: Settings, declared: Declaration, run: OpenRun, stop: StopRequest, dry_run: bool
 ) -> None:
-    """Retrain once; report its rows and then the verdict. A dry run decides and writes nothing but its run.
+    """Retrain once; report the rows and then the verdict. A dry run decides, but writes nothing except its run.
 
-    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted while nothing is written.
+    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted, before anything is written.
     """
     # A dry run changes nothing and needs no lease.
     lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
@@ -71,7 +71,7 @@ def retrain(
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-        # It has boundaries of its own: amid TensorFlow's native code no signal may raise.
+        # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's native code.
         challenger = fit_challenger(history, settings, declared.features, stop.check)
         stop.check()
         asked = GateInput(history, holdout, read_at, declared, challenger, settings)
@@ -80,10 +80,10 @@ def retrain(
 
 
 def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, HoldoutRule, datetime]:
-    """Read the labelled rows, validated and split into training and holdout; return also the rule that split them and
+    """Read the labelled rows, validated and split into training and holdout; also return the rule that split them and
     the time of the reading, by the database's clock.
 
-    Raises WrongConfiguration where the settings name another holdout than the database was made with.
+    Raises WrongConfiguration if the settings name another holdout than the database was made with.
     """
     with reading(engine) as connection:
         holdout = holdout_rule(connection)
@@ -99,9 +99,9 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
 def decide_and_record(
     engine: Engine, asked: GateInput, run_id: int, still_ours: Callable[[Connection], None] | None
 ) -> NewVerdict:
-    """Judge against the champion as it is, and record the verdict; anew where the champion has moved meanwhile.
+    """Judge against the current champion and record the verdict; judge again if the champion has moved meanwhile.
 
-    `still_ours` raises where another retraining has taken over; None in a dry run, which records nothing. Raises
+    `still_ours` raises if another retraining has taken over; it is None in a dry run, which records nothing. Raises
     ChampionKeepsMoving.
     """
     for _ in range(ATTEMPTS_TO_DECIDE):

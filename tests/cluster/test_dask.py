@@ -135,7 +135,7 @@ def test_a_cluster_that_has_lost_all_workers_is_for_later(
         results = found.results(waits, ["anything"])
         for each in (*cluster.workers(), psutil.Process(cluster.nannies[0].pid)):
             each.kill()
-        with pytest.raises(ClusterAway, match="no workers any more"):
+        with pytest.raises(ClusterAway, match="no longer has any workers"):
             next(results)
 
 

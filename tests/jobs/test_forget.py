@@ -155,7 +155,7 @@ def test_nothing_of_a_person_is_left_anywhere(lived_in: Database, config: str) -
     # History goes on to name the first ones.
     assert _fingerprints(lived_in) == first_fingerprints
     reproduced = call(lived_in, "models", "reproduce", "3")
-    assert (reproduced.exit_code, "rows were taken out since" in reproduced.stderr) == (1, True)
+    assert (reproduced.exit_code, "rows were removed because" in reproduced.stderr) == (1, True)
     assert call(lived_in, "explain", "1").exit_code in (0, 2)
     # A second time there is nothing to do, and nobody who never was is forgotten.
     again = the_json(call(lived_in, *asked, "--reason", "asked twice"))

@@ -55,7 +55,7 @@ def test_a_feature_that_is_suddenly_missing_or_out_of_range_is_taken_for_a_fault
 def test_a_wrong_unit_is_found_at_the_first_pull(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10)
     clinic.columns["glucose"] = "glucose_mmol"
-    refused(sqlite, clinic, 3, "glucose", "can't be taken in 10", "as where its factor, words or range don't fit")
+    refused(sqlite, clinic, 3, "glucose", "can't be taken in 10", "perhaps since its factor, words or range don't fit")
 
 
 def test_most_rows_that_break_a_rule_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:

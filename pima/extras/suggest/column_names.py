@@ -1,4 +1,4 @@
-"""Names of columns: what they tell, and the plain names of the features that are made of them."""
+"""Names of columns: what they reveal, and the plain names of the features that are made from them."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ OUTCOME = re.compile(
 
 
 def parts_of(name: str) -> list[str]:
-    """Divide a name into its words in lower case: patientNo and patient_no are both patient and no."""
+    """Split a name into its words in lower case: patientNo and patient_no are both patient and no."""
     divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [part for part in re.split(r"[\W_]+", divided.casefold()) if part]
 
@@ -39,18 +39,18 @@ def names_a_person(name: str) -> bool:
 
 
 def names_things(name: str) -> bool:
-    """Whether what stands in the column names things and measures none."""
+    """Whether the column's values name things, and are no measurements."""
     parts = parts_of(name)
     return bool(parts) and (parts in (["patient"], ["person"], ["subject"]) or _THING.fullmatch(parts[-1]) is not None)
 
 
 def is_no_key(name: str) -> bool:
-    """Whether what stands in the column is shared, or changes with a marriage or a move, even if all rows differ."""
+    """Whether the column's values can be shared, or change with a marriage or a move, even if all rows differ now."""
     return has_word(name, _SHARED)
 
 
 def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """Give each column the plain name of a feature, each another one, also to files, which may write them otherwise."""
+    """Give each column a plain and unique name for a feature, which also stays unique when files spell it otherwise."""
     theirs = {folded_name(column) for column in columns}
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}
@@ -59,7 +59,7 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
         plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
         plain = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
         plain = plain[: LONGEST_NAME - 6].strip("_")
-        # A name that another column has already is that one's.
+        # A name that another column already has is left to it.
         others = ours | (theirs - {folded_name(column)})
         candidates = chain([plain], (f"{plain}_{n}" for n in count(2)))
         found[column] = next(name for name in candidates if folded_name(name) not in others)

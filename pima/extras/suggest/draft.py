@@ -1,4 +1,4 @@
-"""A draft of declaration and mapping: what each column of a table is taken for, and why."""
+"""A draft of declaration and mapping: the likely use of each column of a table, and the reasons."""
 
 import math
 import re
@@ -19,15 +19,15 @@ _NO_AND_YES = re.compile(
     "|não/sim"
 )
 _LEAST_PERSONS = 0.05
-"""Of the rows: a column of fewer different values says where, or by whom, and not whose."""
+"""A share of the known values: a column with fewer different ones names a place or a clinician, not the patient."""
 _BEYOND = 0.02
-"""Of the numbers, those at either end that are not looked at for a range, or 20 where that is more."""
+"""The share of the numbers at either end that a range ignores, or 20 numbers if that is more."""
 _MARGIN = 1.5
-"""Beyond the others, as a share of the distance between their ends."""
+"""The margin added beyond the other numbers, as a share of the distance between their ends."""
 _MOST_ZEROS = 0.5
-"""Of the rows: where more have 0, it is a measurement like others, such as no cigarette a day."""
+"""A share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a day."""
 _MOST_IN_OTHER_WORDS = 0.1
-"""Of the rows that have one: where more have rare words, it is no list of words."""
+"""A share of the rows with a value: if more have rare words, the column is no list of words."""
 _NO_FEATURE = {
     "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",
@@ -37,29 +37,29 @@ _NO_FEATURE = {
 
 
 class TwoValues(NamedTuple):
-    """The two values of a column, as words are compared."""
+    """The two values of a column, in the form in which words are compared."""
 
     no: str
-    """What means 0."""
+    """The word for 0."""
     yes: str
-    """What means 1."""
+    """The word for 1."""
     is_clear: bool
-    """Whether the words say which is which; else the rarer means 1."""
+    """Whether the words say which is which; if not, the rarer one means 1."""
 
 
 class LikelyOutcome(NamedTuple):
-    """The column that is predicted, perhaps."""
+    """The column that is most likely the outcome."""
 
     column: TableColumn
     values: TwoValues
     known: int
-    """Rows that hold one of the two."""
+    """Rows that hold one of the two values."""
     rarer: int
-    """Rows that hold the rarer one."""
+    """Rows that hold the rarer value."""
 
 
 class Suggested(NamedTuple):
-    """A feature as it is suggested."""
+    """A suggested feature."""
 
     column: TableColumn
     kind: str
@@ -67,14 +67,14 @@ class Suggested(NamedTuple):
     missing: int
     """Rows that lack it."""
     remarks: Sequence[str]
-    """What is to be known of it besides."""
+    """Further remarks for the reader."""
     range: tuple[float, float] | None = None
-    """Of a number, the ends of what is taken for real."""
+    """The ends of a number's plausible range."""
     zero_is_missing: bool = False
     codes: Mapping[int, str] = {}
-    """Of a category, each code's label."""
+    """Each code of a category with its label."""
     has_words: bool = False
-    """Whether the labels are the words that stand in the column."""
+    """Whether the labels are the words in the column."""
 
 
 class Refused(NamedTuple):
@@ -83,26 +83,26 @@ class Refused(NamedTuple):
     column: str
     reason: str
     is_left_out: bool = True
-    """Whether `load` has to be told to leave it out of a file."""
+    """Whether `load` needs an option to leave it out of a file."""
 
 
 class Draft(NamedTuple):
-    """A draft: for each column what it is taken for."""
+    """A draft: the likely use of each column."""
 
     table: Table
     names: Mapping[str, str]
-    """For each column the plain name of the feature, or of the outcome, that is made of it."""
+    """The plain name of the feature, or of the outcome, that is made from each column."""
     outcome: LikelyOutcome | None
     key: TableColumn | None
-    """The column that tells each row from all others."""
+    """The column that identifies each row."""
     person: TableColumn | None
-    """What says whose a row is."""
+    """The column that identifies a row's person."""
     features: Sequence[Suggested]
     refused: Sequence[Refused]
 
 
 def draft_of(table: Table) -> Draft | str:
-    """The draft; in its place why there is none."""
+    """Make the draft; if there is none, return the reason."""
     refused = _unusable_names(table)
     columns = [column for column in table.columns if column.name not in {each.column for each in refused}]
     outcome, key, person = _outcome(table, columns), _key(columns), _person(columns)
@@ -118,7 +118,7 @@ def draft_of(table: Table) -> Draft | str:
             else:
                 features.append(found)
     if not features:
-        # A name may be any text of any length; here it would go to a terminal.
+        # Columns are counted, not named: a name may be any text of any length, and this goes to a terminal.
         reasons = Counter(each.reason for each in refused)
         told = "; ".join(f"{counted(columns, 'column')}: {reason}" for reason, columns in reasons.items())
         return f"None of its {counted(len(table.columns), 'column')} can be a feature ({told})."
@@ -128,8 +128,8 @@ def draft_of(table: Table) -> Draft | str:
 
 
 def _unusable_names(table: Table) -> list[Refused]:
-    """Columns that can't be named, in a file also those that `load` takes for an identifier, once each."""
-    # `load` tells no names apart that differ in case, spaces or underscores.
+    """Find columns whose names can't be used; in a file, also those that `load` reads as an identifier; once each."""
+    # `load` ignores differences of names in case, spaces and underscores.
     same = str if table.source else folded_name
     times = Counter(same(column.name) for column in table.columns)
     found = {}
@@ -147,7 +147,7 @@ def _unusable_names(table: Table) -> list[Refused]:
 
 
 def two_values(column: TableColumn) -> TwoValues | None:
-    """The two values of a column; None where it has others."""
+    """The two values of a column; None if it has others."""
     words: Mapping[str, int] = column.words or {}
     pair = [word for word, rows in words.items() if rows >= SHOWN_FROM and word.isprintable()]
     if len(pair) != 2 or column.known - sum(words[word] for word in pair) >= SHOWN_FROM:
@@ -159,17 +159,17 @@ def two_values(column: TableColumn) -> TwoValues | None:
 
 
 def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | None:
-    """The likeliest; of equally likely ones the last, since outcomes come last."""
+    """The likeliest outcome; of equally likely ones, the last, since outcomes come last."""
     if not table.has_names:
         columns = columns[-1:]
     elif table.source is None:
-        # What `load` takes for it.
+        # `load` reads a column of this name as the outcome.
         columns = [column for column in columns if folded_name(column.name) == "outcome"] or columns
     likely = []
     for n, column in enumerate(columns):
         values, is_named = two_values(column), names.has_word(column.name, names.OUTCOME)
         if values is not None and (values.is_clear or is_named):
-            # What is not known yet of some rows is to be predicted.
+            # If some rows lack it, it may be what is to be predicted.
             likely.append((4 * is_named + 2 * values.is_clear + (column.missing > 0), n, column, values))
     if not likely:
         return None
@@ -179,7 +179,7 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
 
 
 def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
-    """What is named like a key comes first, and of those what is not a person's."""
+    """Prefer a unique column that is named like a key, and then one that is not named like a person's."""
     unique = [column for column in columns if column.is_unique and not names.is_no_key(column.name)]
     return min(
         unique, key=lambda each: (not names.names_things(each.name), names.names_a_person(each.name)), default=None
@@ -187,7 +187,7 @@ def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
 
 
 def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
-    """The first column with a name like a person's, each of whom may have several rows."""
+    """The first column that is named like a person's key and has several rows for some persons."""
     for column in columns:
         if column.key_type is None or not names.names_a_person(column.name) or names.is_no_key(column.name):
             continue
@@ -258,7 +258,7 @@ def _of_other_cells(rows: int) -> list[str]:
 
 
 def zero_is_apart(numbers: Float64Array) -> bool:
-    """Whether 0 stands so far from all other numbers (n,), ascending, that it means that nothing was measured."""
+    """Whether 0 is so far from all other numbers (n,), ascending, that it means that nothing was measured."""
     zeros, others = (numbers == 0).sum(), numbers[numbers > 0]
     if not 0 < zeros <= _MOST_ZEROS * len(numbers) or len(others) < LEAST_ROWS or numbers[0] < 0:
         return False
@@ -267,9 +267,9 @@ def zero_is_apart(numbers: Float64Array) -> bool:
 
 
 def range_of(numbers: Float64Array) -> tuple[float, float] | None:
-    """The range of numbers (n,), ascending; None where they are too few, or beyond what a model carries.
+    """The range for numbers (n,), ascending; None if they are too few, or beyond what a model carries.
 
-    Its ends are no patient's values. They shall keep out another unit and a slipped point, and let in every patient.
+    Its ends are no patient's values. It should exclude other units and misplaced points, and include every patient.
     """
     if len(numbers) < LEAST_ROWS or not np.abs(numbers).max() <= LARGEST:
         return None
@@ -285,7 +285,7 @@ def range_of(numbers: Float64Array) -> tuple[float, float] | None:
 
 
 def _outward(bound: float, rounded: Callable[[float], int]) -> float:
-    """Round to two digits; what is too small for a model becomes 0."""
+    """Round outward to two digits; a bound too small for a model becomes 0."""
     if abs(bound) < SMALLEST:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(abs(bound))) - 1)

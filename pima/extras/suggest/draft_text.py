@@ -1,4 +1,4 @@
-"""A draft as text: TOML that the settings read as it is, with the reason beside each line."""
+"""A draft as text: TOML that can be used as settings, with the reasons as comments."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, rows_shown
 
 LEAST_SHARE = 0.25
-"""Of the rarer class: below it no model may beat the majority class by accuracy."""
+"""The share of the rarer class below which perhaps no model beats the majority class by accuracy."""
 
 
 def as_toml(draft: Draft) -> str:
-    """The whole text."""
+    """Write the whole draft."""
     source = draft.table.source
     lines = [f"# {line}" for line in _head(draft)]
     lines += ["", "[gate]", _gate(draft.outcome), "", "[outcome]", *_outcome(draft)]
@@ -30,18 +30,18 @@ def as_toml(draft: Draft) -> str:
             why = "No column is different in each row. Name a view that has such a key, or the columns that are it."
             of_source = [f"# {line}" for line in (why, *of_source)]
         lines += ["", *of_source]
-    # In a text and in a comment alike, what can't be printed is escaped.
+    # Characters that can't be printed are escaped, in strings and in comments.
     text = "\n".join((*lines, ""))
     return "".join(each if each.isprintable() or each == "\n" else f"\\U{ord(each):08X}" for each in text)
 
 
 def quoted(text: str) -> str:
-    """A text in double quotes, as TOML writes it."""
+    """Quote a text in double quotes, as TOML does."""
     return tomlkit.item(text).as_string()
 
 
 def _line(name: str, value: object, said: str = "") -> str:
-    """A line, with what is said beside it."""
+    """Write a line, with a comment after it."""
     return f"{name} = {_item(value).as_string()}" + (f" # {said}" if said else "")
 
 
@@ -163,7 +163,7 @@ def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:
     yield _line("outcome", column.name, said)
     if column.known > known:
         yield f"# {FEWER} hold something else there, and are rejected"
-    # Each of these means 0 or 1 without a word about it.
+    # These pairs mean 0 and 1 without being declared.
     if (values.no, values.yes) not in (("0", "1"), ("false", "true")):
         words = {values.yes: 1, values.no: 0}
         yield _line("outcome_words", words, "" if values.is_clear else "which of the two is 1? the rarer was taken")

@@ -1,4 +1,4 @@
-"""A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be."""
+"""A table that is not declared yet: statistics of each column, gathered while the rows are read."""
 
 import math
 import re
@@ -22,14 +22,14 @@ from pima.core.source import KeyType, Source
 from pima.logs import counted
 
 SHOWN_FROM = 20
-"""Rows: of what fewer have in common nothing is shown, and a bound is taken from as many at its end."""
+"""The fewest rows that a shown value or count must have in common, and that an end of a range comes from."""
 FEWER = f"fewer than {SHOWN_FROM} rows"
 LEAST_ROWS = 100
-"""Of a table, and of a column: where fewer have it, the 20th from either end is near the middle."""
+"""The fewest rows of a table, and values of a column: with fewer, the 20th from either end is near the middle."""
 MOST_ROWS = 100_000
-"""Of a table; the ranges of more would be the same."""
+"""The most rows that are read of a table; more would give the same ranges."""
 MOST_WORDS = 50
-"""Different values that a column may have to be one of few values."""
+"""The most different values of a column that counts as a list of words."""
 
 _READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
 _DATE = re.compile(
@@ -40,20 +40,20 @@ _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 
 
 def rows_shown(count: int) -> str:
-    """So many rows, in words."""
+    """A number of rows in words, small ones hidden."""
     return counted(count, "row") if count >= SHOWN_FROM else FEWER
 
 
 class ReadValue(NamedTuple):
-    """One value, by what it could be."""
+    """One value, with all that it could be."""
 
     kind: Literal["missing", "number", "word", "date", "comma", "uuid", "other"]
     key_type: KeyType | None = None
     key: str | None = None
-    """What it would be as a key; None where it is none, or prose."""
+    """The value as a key; None if it can be none, or is prose."""
     number: float = math.nan
     word: str | None = None
-    """A text, a truth value or a number as words are compared."""
+    """A text, a truth value or a number, in the form in which words are compared."""
 
 
 @lru_cache(maxsize=1_000, typed=True)
@@ -79,7 +79,7 @@ def _read_text(value: str) -> ReadValue:
     text = value.strip()
     if (uuid := canonical_key([value], ["uuid"])) is not None:
         return ReadValue("uuid", "uuid", uuid)
-    # What has several words is told, and names nothing.
+    # A text of several words is prose, and no key.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
     key_type: KeyType | None = "text" if key else None
     number = as_number(text)
@@ -91,7 +91,7 @@ def _read_text(value: str) -> ReadValue:
 
 
 def as_number(text: str) -> float | None:
-    """Digits with a point, as everywhere: with underscores, or of other scripts, they are numbers to Python alone."""
+    """Read a number. Digits with underscores, or of other scripts, are numbers only in Python, and give None."""
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
@@ -100,13 +100,13 @@ def as_number(text: str) -> float | None:
 
 @dataclass(eq=False)
 class TableColumn:
-    """A column whose rows go by; what is told of them is asked for once all have."""
+    """A column whose rows are read one block after another; its properties hold once all are read."""
 
     name: str
     kinds: Counter[str] = field(default_factory=Counter)
-    """Rows by what they hold."""
+    """Rows by the kind of their value."""
     words: Counter[str] | None = field(default_factory=Counter)
-    """Rows by word or number; None where more than `MOST_WORDS` differ."""
+    """Rows by word or number; None if more than `MOST_WORDS` differ."""
     _key_types: set[KeyType | None] = field(default_factory=set)
     _keys: set[int] = field(default_factory=set)
     _numbers: list[float] = field(default_factory=list)
@@ -116,7 +116,7 @@ class TableColumn:
         cells = [_read(value) if type(value) in _READABLE else ReadValue("other") for value in values]
         self.kinds.update(cell.kind for cell in cells)
         self._key_types |= {cell.key_type for cell in cells if cell.kind != "missing"}
-        # Of a text no more than its hash, however long it is.
+        # Only the hash of a key is kept, however long the text is.
         self._keys.update(hash(cell.key) for cell in cells if cell.key)
         self._numbers.extend(cell.number for cell in cells if cell.kind == "number")
         if self.words is not None:
@@ -125,18 +125,18 @@ class TableColumn:
 
     @cached_property
     def numbers(self) -> Float64Array:
-        """(n,): those that are finite, ascending."""
+        """(n,): the finite numbers, ascending."""
         return np.sort(np.array(self._numbers, dtype=np.float64))
 
     @property
     def key_type(self) -> KeyType | None:
-        """What all values would be as keys; None where one of them would be none."""
+        """The type that all values have as keys; None if they have no common one."""
         types: set[KeyType | None] = {"text"} if self._key_types == {"uuid", "text"} else self._key_types
         return next(iter(types)) if len(types) == 1 else None
 
     @property
     def different_keys(self) -> int:
-        """So many keys are there."""
+        """The number of different keys."""
         return len(self._keys)
 
     @property
@@ -161,26 +161,26 @@ class TableColumn:
 
     @property
     def is_unique(self) -> bool:
-        """Whether each row has a key and no other row has the same."""
+        """Whether each row has a key that no other row has."""
         return self.key_type is not None and self.different_keys == self.rows > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose rows have gone by."""
+    """A table whose rows have been read."""
 
     called: str
-    """The file or the table, as people call it."""
+    """The name of the file or the table for people."""
     columns: tuple[TableColumn, ...]
     rows: int
     is_all: bool
-    """Whether there were no more rows than were read."""
+    """Whether all rows were read."""
     unreadable: int
-    """Lines of a file that were no rows."""
+    """Lines of a file that could not be read as rows."""
     has_names: bool
-    """Whether its columns have names of their own."""
+    """Whether its columns have names."""
     source: Source | None
-    """Where it is in a database; None of a file."""
+    """The source that it is the table of; None for a file."""
 
 
 def table_of(
@@ -189,7 +189,7 @@ def table_of(
     names: Sequence[str] | None,
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
-    """Read it, by blocks of columns and the number of lines beside them that are no rows."""
+    """Read a table from blocks of columns, each with the number of lines that are no rows."""
     seen: list[TableColumn] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
@@ -204,14 +204,14 @@ def table_of(
 
 
 def fault_of(table: Table) -> str | None:
-    """Why nothing can be said of a table; None where something can."""
+    """The reason why nothing can be said about a table; None if there is none."""
     if table.rows < LEAST_ROWS:
         read = counted(table.rows, "row") if table.rows else "no rows"
         return f"It has {read}. Expected {LEAST_ROWS} or more: fewer say little of a range."
     if not table.has_names:
         return None
     for n, column in enumerate(table.columns, start=1):
-        # What was a row once, as an import without a header makes names of it, must not be shown.
+        # An import without a header makes names of a row's values, which must not be shown.
         if is_a_value(column.name) or column.name.strip().casefold() in (column.words or ()):
             return (
                 f"Column {n} has the name of a value, not of a column, so its names may be a patient's row. Expected "
@@ -221,6 +221,6 @@ def fault_of(table: Table) -> str | None:
 
 
 def is_a_value(name: str) -> bool:
-    """Whether a name is none, but what stands in a row: a number, a date, a UUID."""
+    """Whether a column's name looks like a value in a row: a number, a date, a UUID."""
     text = name.strip()
     return bool(as_number(text) is not None or _DATE.fullmatch(text) or canonical_key([text], ["uuid"]))

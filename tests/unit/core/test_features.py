@@ -55,7 +55,7 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(low=1e-44), "feature 1 (x): low is beyond what the model's numbers carry"),
         (_number(low=-1e31), "feature 1 (x): low is beyond what the model's numbers carry"),
         (_number(low='"0"'), "feature 1 (x).low has a wrong value. Expected: a number"),
-        (_number(more="power = 2"), "feature 1 (x): power is none that the model has"),
+        (_number(more="power = 2"), "feature 1 (x): power is not one that the model has"),
         (_number(low=-1, more="power = 0.5"), "feature 1 (x): power is 0.5, but there are values below 0"),
         (_number(low=0, more="power = -1"), "feature 1 (x): power is -1, but there may be values of 0"),
         (_number(more="scale = 1e-7"), "feature 1 (x): scale is no scale. Expected: a number from 1e-06 to 100"),
@@ -142,7 +142,7 @@ def test_no_text_holds_what_nobody_sees_or_a_database_can_not_keep(wrong: str) -
     ):
         fault = first_fault(declaration)
         assert fault is not None
-        assert (fault.key, fault.what) == (key, "holds what nobody sees")
+        assert (fault.key, fault.what) == (key, "holds invisible characters or outer spaces")
 
 
 REFERENCE_NUMBER = Feature("a", low=1, high=10)
