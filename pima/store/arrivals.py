@@ -168,7 +168,7 @@ class Staging:
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
-        # Inserting comes first, while this transaction locks no rows: it may wait for others inserting the same keys.
+        # First, while no row that others may want is locked: it may wait for others that insert the same keys.
         inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)

@@ -48,9 +48,9 @@ class Status(StrEnum):
 
 
 ENDINGS = {
-    "killed_by_": "Something killed the job with this signal. SIGKILL is often the kernel, out of memory: look at its "
-    "log and at the container's limit. A smaller `score.batch_rows` needs less.",
-    "heartbeat_lost": "The run gave no sign of life for `schedule.stale_seconds`: its machine or its process went "
+    "killed_by_": "Something killed the job with this signal. SIGKILL often comes from the kernel, out of memory: look "
+    "at its log and at the container's limit. A smaller `score.batch_rows` needs less.",
+    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its process went "
     "away. Its rows wait again, and the scheduler catches its tick up.",
     "timed_out": "The job took longer than `schedule.time_limit_minutes` and was stopped. Find out what it waited "
     "for. A first load of millions of rows may need a higher limit.",
@@ -60,8 +60,8 @@ ENDINGS = {
     "exit_code_": "The job ended with this exit code before it could record why. Read `error_line` in `runs`.",
     "killed_at_stop": "The scheduler was stopped, and the job did not end within `schedule.grace_seconds`. Its last "
     "batch waits again.",
-    "stopped_before_it_began": "The scheduler was stopped as the job was about to start. Nothing is to be done.",
-    "still_running": "When the job was due, its run before was still going, or was waiting for its pull. If that "
+    "stopped_before_it_began": "The scheduler was stopped as the job was about to start. There is nothing to do.",
+    "still_running": "When the job was due, its previous run was still going, or was waiting for its pull. If that "
     "happens often, let it run less often.",
     "nobody_was_there": "No scheduler was running when the job was due. Only the latest of such ticks is caught up.",
     "too_late": "The job was due several times between two looks at the clock, as when the machine slept. It ran once.",
