@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
-from pima.errors import DONE, FAILED, FileNotWritten, Interrupted, PimaError, WrongUsage
+from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, StopRequest, ping
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
@@ -179,7 +179,7 @@ def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
         told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: only this process waits
 
 
-def _told(failure: FileNotWritten | None) -> int:
+def _told(failure: ResultNotWritten | None) -> int:
     if failure is None:
         return DONE
     tell(f"error: {failure}")
@@ -208,7 +208,7 @@ def prepare_output() -> None:
         del os.environ["COLUMNS"]
 
 
-def written(write: Callable[[], None]) -> FileNotWritten | None:
+def written(write: Callable[[], None]) -> ResultNotWritten | None:
     """Print. A closed pipe or output is no error, since its reader wanted no more; a full disk is one."""
     if sys.stdout is None:
         return None
@@ -220,7 +220,7 @@ def written(write: Callable[[], None]) -> FileNotWritten | None:
         let_go_of_stdout()
     except OSError as error:
         let_go_of_stdout()
-        return FileNotWritten(path="The result on standard output", why=error.strerror)
+        return ResultNotWritten(why=error.strerror)
     return None
 
 

@@ -77,7 +77,11 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
     if challenger is not None:
         yield side_by_side(challenger, champion, move["challenger"], move["from_version"], measured)
     comparison = figures.pop("comparison", None) or {}
-    by = _other_than_accuracy(measured)
+    by = dict(_other_than_accuracy(measured) or {})
+    if by:
+        # In the measure's own unit, which is no share.
+        by["interval"] = None if by["gain"] is None else [by["interval_low"], by["interval_high"]]
+        del by["interval_low"], by["interval_high"]
     yield _facts(({"measured": by} if by else {}) | comparison | figures)
 
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
     Float64Array = NDArray[np.float64]
     Int64Array = NDArray[np.int64]
-    Int16Array = NDArray[np.int16]
     Int8Array = NDArray[np.int8]
     UInt64Array = NDArray[np.uint64]
     BoolArray = NDArray[np.bool_]
 else:
-    Float32Array = Float64Array = Int64Array = Int16Array = Int8Array = UInt64Array = BoolArray = Any
+    Float32Array = Float64Array = Int64Array = Int8Array = UInt64Array = BoolArray = Any

@@ -57,11 +57,19 @@ def objects_of(column: Column) -> list[Any]:
     return found
 
 
-def wrong_type(column: Column) -> str | None:
-    """The name of a type in the column that is neither number, text nor truth value; None if there is none."""
+def wrong_type(column: Column, truth_values: bool = True) -> str | None:
+    """The name of a type in the column that is neither number, text nor, if allowed, truth value; None if there is
+    none."""
     if column.dtype != object:
         return None
-    return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
+    readable = _READABLE if truth_values else _READABLE - {bool}
+    return min((kind.__name__ for kind in set(map(type, column)) - readable), default=None)
+
+
+def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
+    """Whether the settings say what a truth value means. In a number that is measured, 0 and 1 would be values like any
+    other, as after a view has made the column boolean."""
+    return feature.kind == "category" or {"true", "false"} <= folded(how.words).keys()
 
 
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:

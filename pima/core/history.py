@@ -25,7 +25,7 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
-from pima.core.validation import FeatureValues, as_features, by_feature, counted_reasons, validate
+from pima.core.validation import FeatureValues, as_features, broken_rule, by_feature, counted_reasons, validate
 
 MOST_TWINS = 0.05
 """If at least this share of the training rows equals holdout rows, equality is no sign of the same person. With age,
@@ -163,7 +163,7 @@ def as_taken(rows: pd.DataFrame, declared: Declaration, fitted: Features) -> tup
     columns = by_feature(rows[list(names_of(rules))].to_numpy(np.float64))
     # Declared features were rounded to float32; unless the ends of a range are, too, rows that lie on them are lost.
     judged = tuple(_rounded(rule) if rule.name in declared.names else rule for rule in rules)
-    scorable = np.isin(np.arange(len(rows)), validate(columns, judged).accepted)
+    scorable = np.all([broken_rule(*one) == 0 for one in zip(columns, judged, strict=True)], axis=0)
     features = pd.DataFrame(as_features(columns, rules), rows.index, names_of(rules))
     return pd.concat([features, kept], axis=1), scorable
 

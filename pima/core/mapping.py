@@ -20,6 +20,7 @@ from pima.core.cells import (
     measured,
     objects_of,
     outcomes,
+    takes_truth_values,
     wrong_type,
 )
 from pima.core.features import Features
@@ -130,7 +131,7 @@ def measurements(
     """Read and judge (n, features) measurements, NaN where missing, and their faults, positions in `CODES`."""
     values, faults = np.full((rows, len(features)), np.nan), np.zeros((rows, len(features)), np.int8)
     for n, (feature, mapped_column, column) in enumerate(zip(features, how, columns, strict=True)):
-        if (other := wrong_type(column)) is not None:
+        if (other := wrong_type(column, takes_truth_values(feature, mapped_column))) is not None:
             tally.wrong_types[feature.name] = other
             faults[:, n] = CODES.index(NOT_A_NUMBER)
             continue

@@ -27,6 +27,11 @@ class ArtifactDamaged(PimaError):
     note = "Find out what changed the bytes: the disk, or a person."
 
 
+class ResultNotWritten(PimaError):
+    """The result could not be written to standard output: {why}. The command's changes are made. Make room, or send the
+    output elsewhere; `python -m jobs.status` shows the last runs."""
+
+
 class Unhealthy(PimaError):
     """Not healthy: {reasons}"""
 

@@ -17,7 +17,10 @@ _OF_TYPE = "of a source that the settings declare, of its"
 EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
-    "bad_person_key": f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type",
+    "bad_person_key": (
+        f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, and beside an id "
+        "spelled as a pull spells it"
+    ),
     "bad_source": "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all",
     "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type",
     "duplicate_id": "expected each id once; an earlier line has the same",

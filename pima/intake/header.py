@@ -50,7 +50,7 @@ def read_header(file: str, cells: Sequence[str], declaration: Declaration, ignor
 
 
 def _known(cells: Sequence[str], declaration: Declaration) -> int:
-    return sum(canonical_name(cell.strip('"'), declaration) is not None for cell in cells)
+    return sum(canonical_name(cell, declaration) is not None for cell in cells)
 
 
 def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> set[int]:

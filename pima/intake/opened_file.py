@@ -82,7 +82,10 @@ def _is_read_once(path: Path) -> bool:
 
 def _opened(file: OpenedFile) -> FileIO:
     # Opening stdin again needs a right that a process may lack if stdin was opened for it, as by sudo.
-    return open(0, "rb", 0, closefd=False) if file.path == _STDIN else file.path.open("rb", 0)
+    if file.path != _STDIN:
+        return file.path.open("rb", 0)
+    os.set_blocking(0, True)  # a parent may have left it otherwise, and a pause would be taken for the end
+    return open(0, "rb", 0, closefd=False)
 
 
 @contextmanager

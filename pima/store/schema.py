@@ -277,4 +277,5 @@ def require_roles(engine: Engine) -> None:
 def make_roles(engine: Engine) -> list[str]:
     """Create or repair the roles, in one transaction; return their names."""
     with writing(engine) as connection:
+        database_of(engine).wait_for_other_migrations(connection)
         return database_of(engine).make_roles(connection, newest_declaration(connection).columns)

@@ -20,6 +20,10 @@ _BY_KEY = {
 """The expression of each dialect that sorts a column by the bytes of its text."""
 
 
+_BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
+"""The default that a column of times may have in a dialect for a time that is not known; it is below every time."""
+
+
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     """The source's own columns: keys, persons, outcome, features."""
     outcome = (source.outcome,) if source.outcome else ()
@@ -43,9 +47,11 @@ def select(
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
     """The condition that a row's time of change is at or after `bound`, or is missing or no date."""
     column = _column(dialect, source.changed_since)
-    # An empty text is below every day, and so is a number in SQLite.
-    no_day = f" OR {column} NOT LIKE '____-__-__%'" if isinstance(bound, str) else ""
-    return f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL{no_day}"
+    is_from_here_on = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
+    if isinstance(bound, str):  # an empty text is below every day, and so is a number in SQLite
+        return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
+    before_all = _BEFORE_ALL_TIMES.get(dialect.name)
+    return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
 
 
 def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import schema
+from pima.store.schema import make_roles
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import alert_receiver
 from tests.support.clinic import URL, Clinic
@@ -299,6 +301,11 @@ def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database
     assert call(guarded, "migrate", "--roles").exit_code == 0
     assert _refused(guarded, "pima_scorer", "SELECT count(*) FROM patients")
     assert _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
+
+
+def test_they_may_be_made_by_two_containers_at_once(guarded: Database) -> None:
+    with ThreadPoolExecutor(2) as both:
+        assert all(both.map(make_roles, [guarded.engine] * 8))
 
 
 def test_the_container_s_database_is_made_with_the_same_roles() -> None:

@@ -129,6 +129,17 @@ def test_a_part_of_a_source_that_was_emptied_is_refused(database: Database, clin
     refused(database, clinic, 3, "29 of our 30 rows are no longer in it")
 
 
+def test_truth_values_are_numbers_only_where_it_is_said(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(2, pedigree=1)
+    clinic.pulled(sqlite)
+    clinic.execute("ALTER TABLE visits ALTER pedigree TYPE boolean USING pedigree > 0")
+    refused(sqlite, clinic, 2, "pedigree", "type bool")
+    clinic.columns["diabetes_pedigree"] = {"column": "pedigree", "words": {"True": 0.75, "false": 0.25}}
+    assert counts(clinic.pulled(sqlite)) == {"updated": 2}
+    assert sqlite.execute("SELECT DISTINCT diabetes_pedigree FROM patients") == [(0.75,)]
+
+
 def test_rows_that_a_trigger_of_the_clinic_rounds_are_counted_once(postgresql: Database, tmp_path: Path) -> None:
     insert_patients(postgresql, 1, first_id=1)
     postgresql.execute("""

@@ -110,9 +110,9 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
     return None
 
 
-def _plain(definition: str) -> str:
+def _plain(definition: str | None) -> str:
     """The definition in one line without the schema, which the catalogue omits if it is first in the search_path."""
-    line = re.sub(r"EXECUTE FUNCTION .*?(\w+\(\))$", r"EXECUTE FUNCTION \1", " ".join(definition.split()))
+    line = re.sub(r"EXECUTE FUNCTION .*?(\w+\(\))$", r"EXECUTE FUNCTION \1", " ".join((definition or "").split()))
     return re.sub(r"'[^']*?patient_version'", "'patient_version'", line)
 
 
