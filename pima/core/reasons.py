@@ -87,7 +87,7 @@ _WHY = {
     " holdout.share, the rows' keys or the features have changed, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
-    Reason.NOT_ABOVE_CONSTANT: "it does not beat the best answer that is the same for everybody",
+    Reason.NOT_ABOVE_CONSTANT: "it does not beat the best constant answer",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
     Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
     Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
@@ -98,9 +98,9 @@ _WHY = {
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
-    Reason.FIRST_CHAMPION: "it is the first champion and beats the best answer that is the same for everybody",
+    Reason.FIRST_CHAMPION: "it is the first champion and beats the best constant answer",
     Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger beats the best"
-    " answer that is the same for everybody",
+    " constant answer",
 }
 
 

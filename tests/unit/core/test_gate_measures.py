@@ -191,7 +191,7 @@ FOUND_ONE_MORE = _contest(_calling(3, 10), _calling(2, 10))
 @pytest.mark.parametrize(
     ("options", "contest", "told"),
     [
-        (LOG_LOSS, _contest(CONSTANT), "for everybody .*constant prevalence 0.1985)"),
+        (LOG_LOSS, _contest(CONSTANT), "constant answer .*constant prevalence 0.1985)"),
         (LOG_LOSS, _contest(KNOWING, VAGUE), "log loss on 100 .*challenger 0.07.*champion 0.16.*constant.*gain +0.08"),
         (NET_BENEFIT, FOUND_ONE_MORE, "odds of the threshold 0.1 on 100 holdout rows, 5 .*one-sided p 0.16)"),
         (
