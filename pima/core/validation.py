@@ -131,7 +131,8 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     if is_category:
         is_unsound = ~np.isin(values, list(feature.codes))
     else:
-        (low,), (high,) = limits((feature,))
+        low = -np.inf if feature.low is None else feature.low
+        high = np.inf if feature.high is None else feature.high
         is_unsound = (values < low) | (values > high)
     if feature.zero_is_missing:
         is_unsound &= values != 0
@@ -154,10 +155,3 @@ def as_features(columns: Sequence[FeatureValues], features: Features) -> Float32
         if column.is_null is not None:
             taken[column.is_null, position] = np.nan
     return taken
-
-
-def limits(features: Features) -> tuple[Float64Array, Float64Array]:
-    """The lowest and the highest accepted values, (features,) each; infinite for a category."""
-    low = [-np.inf if feature.low is None else feature.low for feature in features]
-    high = [np.inf if feature.high is None else feature.high for feature in features]
-    return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import text
 
-from pima.core.validation import limits
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.arrivals import Staging
@@ -101,9 +100,10 @@ def made_up_patients(rows: int) -> Iterator[pd.DataFrame]:
     shipped = shipped_rows()
     draw = np.random.default_rng(0)
     deviation = np.nanstd(shipped.features, axis=0)
+    low, high = ([getattr(feature, end) for feature in SHIPPED.features] for end in ("low", "high"))
     for first in range(1, rows + 1, BLOCK_ROWS):
         drawn = shipped.take(draw.integers(0, len(shipped), min(BLOCK_ROWS, rows + 1 - first)))
-        shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, *limits(SHIPPED.features))
+        shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, low, high)
         values = np.where((drawn.raw == 0) & np.isnan(drawn.features), 0.0, shaken)
         block = pd.DataFrame(values, columns=list(SHIPPED.names), index=range(first, first + len(values)))
         yield block.assign(id=block.index, outcome=drawn.outcomes.astype(np.int64))
