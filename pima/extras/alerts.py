@@ -2,7 +2,8 @@
 
 Conditions are health's reasons, figures in alert, and changes of the champion. They hold only ids, counts, figures over
 many rows, names and codes. A receiver gets an alert when a condition begins or changes its cause, once a day while it
-holds, and once when it is over. A condition that flaps is reported only so often, and an event once.
+holds, and once when it is over. Where that would be too many messages, one says that the condition flaps; then it is
+reported once a day until it settles. An event is reported once.
 
 Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two processes at once, only
 one sends them. If that one is killed in between, they are sent again when the claim has expired.
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
 
 from sqlalchemy import Engine
 
@@ -35,10 +35,9 @@ from pima.watch.health import REASONS, Complaint, Explained, complaints
 
 A_DAY = timedelta(days=1)
 AN_HOUR = timedelta(hours=1)
-MOST_TOLD_IN_AN_HOUR = 3
-"""Alerts of one condition; the next one says that it flaps, and after that none is sent until it settles."""
-SETTLED_AFTER = timedelta(hours=1)
-"""How long a flapping condition has to stay unchanged to count as settled."""
+MOST_TOLD = {AN_HOUR: 3, A_DAY: 6}
+"""Messages about one condition; the next one says that it flaps. A source that was away for ten minutes of every twenty
+caused 144 messages a day."""
 SECONDS_BETWEEN_LOOKS = 300
 _OLDEST_EVENT = timedelta(days=7)
 """How long an event can still be reported, if the receiver was down or not yet configured."""
@@ -92,14 +91,11 @@ class Condition:
 
 
 def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
-    def name(complaint: Complaint) -> str:
-        return f"{complaint.reason}:{complaint.source}".rstrip(":")
-
-    for of, group in groupby(sorted(found, key=name), key=name):
-        same = list(group)
-        what, causes = "; ".join(each.what for each in same), ", ".join(sorted({each.cause for each in same}))
-        known = REASONS.get(same[0].reason)
-        yield Condition(of, what, _OF_ERRORS if known is None else known.advice, causes)
+    for each in found:
+        known = REASONS.get(each.reason)
+        advice = _OF_ERRORS if known is None else known.advice
+        name = f"{each.reason}:{each.source}".rstrip(":")
+        yield Condition(name, each.what, advice, each.cause)
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
@@ -157,6 +153,7 @@ class Alert:
     known: Remembered
     """The state last reported to the receiver."""
     what: str = ""
+    """The condition's description; empty if it is not there now."""
     advice: str = ""
     cause: str = ""
 
@@ -194,46 +191,51 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
         forget=[
             each.condition
             for condition, each in free
-            if condition is None and not each.is_open and each.flapped_at is None and not _told_lately(each, now)
+            if condition is None and not each.is_open and each.flapped_at is None and not _told_within(A_DAY, each, now)
         ],
     )
 
 
 def once_taken(alert: Alert, now: datetime) -> Remembered:
     """The new stored state of a condition after the receiver has accepted an alert of it."""
-    if alert.kind is Kind.OVER:
-        return replace(alert.known, is_open=False, flapped_at=None, claimed_until=None)
+    flaps = alert.kind is Kind.FLAPS
+    # While it flaps, the daily messages don't let it forget how often it came.
+    lately = alert.known.told_lately if flaps else _told_within(A_DAY, alert.known, now)
     return replace(
         alert.known,
         since=alert.since,
         told_at=now,
-        is_open=alert.kind is not Kind.HAPPENED,
+        is_open=alert.kind is not Kind.HAPPENED and alert.what != "",
         cause=alert.cause,
-        told_lately=(*_told_lately(alert.known, now), now),
-        flapped_at=now if alert.kind is Kind.FLAPS else None,
+        told_lately=(*lately, now),
+        flapped_at=now if flaps else None,
         claimed_until=None,
     )
 
 
 def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Alert | None:
+    kind = _kind(condition, known, now)
+    if kind is None:
+        return None
     if condition is None:
-        is_over = known.is_open if known.flapped_at is None else _has_settled(None, known, now)
-        return Alert(Kind.OVER, known.since, known) if is_over else None
-    if condition.happened_at is not None:
-        kind, since = (Kind.HAPPENED if known.told_at is None else None), condition.happened_at
-    else:
-        # A condition that comes again after it was reported as over begins now.
-        kind, since = _kind(condition, known, now), known.since if known.told_at is None or known.is_open else now
-    return None if kind is None else Alert(kind, since, known, condition.what, condition.advice, condition.cause)
+        return Alert(kind, known.since, known)
+    # A condition that comes again after it was reported as over begins now.
+    since = known.since if known.told_at is None or known.is_open else now
+    return Alert(kind, condition.happened_at or since, known, condition.what, condition.advice, condition.cause)
 
 
-def _kind(condition: Condition, known: Remembered, now: datetime) -> Kind | None:
+def _kind(condition: Condition | None, known: Remembered, now: datetime) -> Kind | None:
     is_a_day_ago = known.told_at is None or now - known.told_at >= A_DAY
+    if condition is not None and condition.happened_at is not None:
+        return Kind.HAPPENED if known.told_at is None else None
     if known.flapped_at is not None and not _has_settled(condition, known, now):
-        return Kind.FLAPS if is_a_day_ago else None
-    if _has_turned(condition, known) and len(_told_lately(known, now)) >= MOST_TOLD_IN_AN_HOUR:
+        return Kind.FLAPS if is_a_day_ago and condition is not None else None
+    has_turned = _has_turned(condition, known)
+    if has_turned and any(len(_told_within(span, known, now)) >= most for span, most in MOST_TOLD.items()):
         return Kind.FLAPS
-    return Kind.HOLDS if is_a_day_ago or _has_turned(condition, known) else None
+    if condition is None:
+        return Kind.OVER if has_turned or known.flapped_at is not None else None
+    return Kind.HOLDS if has_turned or is_a_day_ago else None
 
 
 def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Remembered:
@@ -252,15 +254,21 @@ def _has_turned(condition: Condition | None, known: Remembered) -> bool:
 
 
 def _has_settled(condition: Condition | None, known: Remembered, now: datetime) -> bool:
-    is_long = known.flapped_at is not None and now - known.flapped_at >= SETTLED_AFTER
+    # One that comes and goes every few hours would seem settled each time after one hour.
+    quiet = AN_HOUR if len(known.told_lately) < MOST_TOLD[A_DAY] else A_DAY
+    is_long = known.flapped_at is not None and now - known.flapped_at >= quiet
     return is_long and not _has_turned(condition, known)
 
 
-def _told_lately(known: Remembered, now: datetime) -> list[datetime]:
-    return [moment for moment in known.told_lately if now - moment < AN_HOUR]
+def _told_within(span: timedelta, known: Remembered, now: datetime) -> list[datetime]:
+    return [moment for moment in known.told_lately if now - moment < span]
 
 
 _COLOURS = {Kind.HOLDS: "failure", Kind.FLAPS: "failure", Kind.HAPPENED: "info", Kind.OVER: "success"}
+_COMES_AND_GOES = (
+    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, after six messages in a "
+    "day), or in a day."
+)
 _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 
 
@@ -270,10 +278,10 @@ def _message(alert: Alert) -> Message:
     since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
     body = f"{sentence}.\n{since}.\nWhat to do: {alert.advice}."
-    if alert.kind is Kind.FLAPS:
-        body += "\nIt comes and goes: you hear of it again when it has been over for an hour, or in a day."
-    elif alert.kind is Kind.OVER:
+    if not alert.what:
         body = f"It was seen since {moment}, and is over now."
+    if alert.kind is Kind.FLAPS:
+        body += _COMES_AND_GOES
     return Message(_title(alert.name + _SAYS.get(alert.kind, "")), body, _COLOURS[alert.kind])
 
 

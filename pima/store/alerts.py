@@ -19,7 +19,7 @@ class Remembered:
     since: datetime
     """When the condition was first seen, or the event happened."""
     told_at: datetime | None = None
-    """When the receiver last accepted an alert that it holds, flaps or has happened."""
+    """When the receiver last accepted a message about it."""
     is_open: bool = False
     """Whether the last accepted alert says that it holds; for a flapping one, whether it held when last seen."""
     claimed_until: datetime | None = None
@@ -27,7 +27,8 @@ class Remembered:
     cause: str | None = None
     """Why it holds, as reported to the receiver; for a flapping one, as last seen."""
     told_lately: tuple[datetime, ...] = ()
-    """When the receiver accepted such alerts in the hour before `told_at`, and `told_at` itself."""
+    """When the receiver accepted its last messages, at most a day before the newest; for a flapping one, also those
+    from which on it flaps."""
     flapped_at: datetime | None = None
     """When it last came, went or changed its cause; set only while it flaps and that was reported."""
 

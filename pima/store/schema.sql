@@ -308,7 +308,7 @@ CREATE TABLE alerts (
     is_open INTEGER NOT NULL, -- 1 as long as it holds
     claimed_until TIMESTAMP WITH TIME ZONE, -- until when somebody is sending
     cause TEXT, -- the error code behind it
-    told_lately JSONB, -- when it was told within the last hour
+    told_lately JSONB, -- when it was told, of the last few messages
     flapped_at TIMESTAMP WITH TIME ZONE, -- when it last came or went, if it comes and goes
     CONSTRAINT pk_alerts PRIMARY KEY (receiver, condition),
     CONSTRAINT ck_alerts_receiver CHECK (receiver > 0),

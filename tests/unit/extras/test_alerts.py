@@ -1,6 +1,7 @@
 """Which receiver is told of what, and when: of a condition that comes or has another reason at once, of one that holds
 once a day, of one that is over once, and of one that comes and goes only so often."""
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from pima.settings.sections import AlertsSettings
 from pima.store.alerts import Remembered
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 HOLDS = Condition("score_failed", "the last run failed", "look", "source_away")
@@ -55,8 +57,8 @@ def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime
         pytest.param(_known(23 * HOUR), True, False, id="told today"),
         pytest.param(_known(90 * HOUR), True, False, id="told long ago"),
         pytest.param(_known(23 * HOUR, claimed=HOUR), False, False, id="claimed"),
-        pytest.param(_known(59 * MINUTE, is_open=False), False, False, id="over, and told within the hour"),
-        pytest.param(_known(HOUR, is_open=False), False, True, id="over, and told an hour ago"),
+        pytest.param(_known(DAY - MINUTE, is_open=False), False, False, id="over, and told within the day"),
+        pytest.param(_known(DAY, is_open=False), False, True, id="over, and told a day ago"),
         pytest.param(_known(None, is_open=False), False, True, id="over before it was taken"),
         pytest.param(_known(None, is_open=False, claimed=HOUR), False, False, id="claimed and not taken"),
     ],
@@ -98,28 +100,41 @@ class Receiver:
         for minute in range(first, last + 1):
             self.look(minute, *conditions)
 
+    def flap(self, minutes_on: int, minutes_off: int, until: int) -> None:
+        """It begins at once."""
+        for minute in range(until):
+            self.look(minute, *[HOLDS] * (minute % (minutes_on + minutes_off) < minutes_on))
 
-FLAPPING = list(enumerate(["holds source_away", "over"] * 3 + ["flaps source_away"]))
+    def hears_at_most(self, span_minutes: int) -> int:
+        """The most messages in any span of so many minutes."""
+        moments = [minute for minute, _ in self.heard]
+        return max(sum(first <= each < first + span_minutes for each in moments) for first in moments)
 
 
-def _flap(receiver: Receiver, last: int, first: int = 0) -> None:
-    """It holds in each even minute."""
-    for minute in range(first, last + 1):
-        receiver.look(minute, *[HOLDS] * (minute % 2 == 0))
+A_DAY = 24 * 60
+FLAPPING = list(enumerate(["holds source_away", "over", "holds source_away", "flaps"]))
 
 
 def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_is_over() -> None:
     receiver = Receiver()
-    _flap(receiver, 300)
-    receiver.look_every_minute(301, 1500, HOLDS)
+    receiver.flap(1, 1, 300)
+    receiver.look_every_minute(300, 1500, HOLDS)
     receiver.look_every_minute(1501, 1510)
-    assert receiver.heard == [*FLAPPING, (6 + 24 * 60, "holds source_away"), (1501, "over")]
+    assert receiver.heard == [*FLAPPING, (3 + A_DAY, "holds source_away"), (1501, "over")]
+
+
+@pytest.mark.parametrize("last", [3, 299])
+def test_what_flapped_and_stays_away_for_an_hour_is_told_to_be_over(last: int) -> None:
+    receiver = Receiver()
+    receiver.flap(1, 1, last + 1)
+    receiver.look_every_minute(last + 1, 600)
+    assert receiver.heard == [*FLAPPING, (last + 60, "over")]
 
 
 def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
     receiver = Receiver()
-    _flap(receiver, 3000)
-    assert receiver.heard == [*FLAPPING, *((6 + day * 24 * 60, "flaps source_away") for day in (1, 2))]
+    receiver.flap(1, 1, 3000)
+    assert receiver.heard == [*FLAPPING, *((4 + day * A_DAY, "flaps source_away") for day in (1, 2))]
 
 
 def test_causes_that_take_turns_flap_too() -> None:
@@ -130,13 +145,51 @@ def test_causes_that_take_turns_flap_too() -> None:
     assert receiver.heard == list(enumerate(causes))
 
 
-def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> None:
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [
+        pytest.param(10, ["holds", "over", "holds", "flaps"], id="ten minutes on, ten off: too often for an hour"),
+        pytest.param(45, ["holds", "over"] * 3 + ["flaps"], id="too often for a day"),
+        pytest.param(180, ["holds", "over"] * 3 + ["flaps"], id="longer on and off than an hour"),
+        pytest.param(300, ["holds", "over"] * 14 + ["holds"], id="five a day"),
+    ],
+)
+def test_what_comes_and_goes_slowly_is_told_six_times_a_day_at_most_then_so_once_and_then_daily(
+    minutes: int, told: list[str]
+) -> None:
+    days = 6
     receiver = Receiver()
-    for minute in range(0, 240, 20):
-        receiver.look(minute, HOLDS)
-        receiver.look(minute + 10)
-    assert {said for _, said in receiver.heard} == {"holds source_away", "over"}
-    assert len(receiver.heard) == 24
+    receiver.flap(minutes, minutes, days * A_DAY)
+    said = [said.split()[0] for _, said in receiver.heard]
+    assert said[: len(told)] == told
+    # Once a day from then on, and no all-clear as long as it goes on.
+    assert set(said[len(told) :]) <= {"flaps"}
+    assert len(said) <= len(told) + days
+    ended = receiver.heard[-1][0]
+    receiver.look_every_minute(days * A_DAY, (days + 2) * A_DAY)
+    assert [said for minute, said in receiver.heard if minute > ended] == ["over"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_it_comes_and_goes_few_messages_tell_it_and_the_last_one_is_right(seed: int) -> None:
+    draw, receiver, minute, is_there = random.Random(seed), Receiver(), 0, False  # noqa: S311
+    mean_minutes = draw.choice([5, 20, 60, 200])
+    while minute < 4 * A_DAY:
+        is_there = not is_there
+        until = minute + 5 + int(draw.expovariate(1 / mean_minutes))
+        found = draw.choice([HOLDS, HOLDS, OTHERWISE])
+        while minute < until:
+            receiver.look(minute, *[found] * is_there)
+            minute += 5
+    assert receiver.hears_at_most(60) <= 3 + 1
+    assert receiver.hears_at_most(A_DAY) <= 6 + 1
+    for last, found in ((2, [HOLDS]), (4, [])):
+        for later in range(minute, minute + 2 * A_DAY, 5):
+            receiver.look(later, *found)
+        minute += 2 * A_DAY
+        assert receiver.heard[-1][1] == ("over" if not found else "holds source_away"), last
+    pairs = zip(receiver.heard, receiver.heard[1:], strict=False)
+    assert not any(said == after == "over" for (_, said), (_, after) in pairs)
 
 
 def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:
