@@ -88,6 +88,8 @@ class Condition:
     """A code for the cause, if there may be several."""
     happened_at: datetime | None = None
     """The time of an event, which is reported once and is never over; None for a condition that holds."""
+    hides_others: bool = False
+    """Whether health could not look for other conditions while this one holds."""
 
 
 def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
@@ -95,7 +97,7 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         known = REASONS.get(each.reason)
         advice = _OF_ERRORS if known is None else known.advice
         name = f"{each.reason}:{each.source}".rstrip(":")
-        yield Condition(name, each.what, advice, each.cause)
+        yield Condition(name, each.what, advice, each.cause, hides_others=known is None)
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
@@ -179,7 +181,9 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
     left to it."""
     known = {each.condition: each for each in remembered}
     holding = {each.name: each for each in conditions}
-    of_all = {name: known.get(name) or Remembered(name, now) for name in (*holding, *known)}
+    # What can't be seen now may hold.
+    names = [*holding] if any(each.hides_others for each in conditions) else [*holding, *known]
+    of_all = {name: known.get(name) or Remembered(name, now) for name in names}
     free = [(holding.get(name), each) for name, each in of_all.items() if not each.is_claimed(now)]
     due = [alert for condition, each in free if (alert := _alert(condition, each, now)) is not None]
     told = {alert.name for alert in due}

@@ -271,9 +271,12 @@ def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listen
 def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
-    sqlite.execute("DROP TRIGGER patients_deleted")
+    _run(sqlite, "score", "failed")
     _alert(sqlite, listener.url)
-    assert listener.titles == ["schema_differs"]
+    sqlite.execute("DROP TRIGGER patients_deleted")
+    for _ in range(2):
+        _alert(sqlite, listener.url)
+    assert listener.titles == ["score_failed", "schema_differs"]  # of the failure nothing is known: it is not over
     sqlite.execute("UPDATE alembic_version SET version_num = '9999'")
     assert the_json(_alert(sqlite, listener.url, exit_code=2, options=("--json",)))["error"] == "schema_ahead"
 
