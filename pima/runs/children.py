@@ -19,7 +19,6 @@ from pathlib import Path
 from pima.logs import get_logger, tell, write_line
 from pima.store.runs import ChildEnd, Status, status_of_exit_code
 
-_LONGEST_LINE = 500
 _SECONDS_TO_WRITE_DOWN = 10
 
 CommandLine = Callable[[str, int], Sequence[str]]
@@ -94,9 +93,7 @@ class Child:
                 text = line.decode("utf-8", errors="replace").rstrip()
                 said = _event(text)
                 if text and not (self._line or "").startswith("error:"):
-                    # Native code may write anything as it dies, including bytes that no database stores as text.
-                    storable = (text if said is None else said).replace("\0", "").encode("utf-8", errors="replace")
-                    self._line = storable.decode()[:_LONGEST_LINE]
+                    self._line = text if said is None else said
                 if said is None:
                     tell(text, "warning")
                 else:

@@ -73,6 +73,8 @@ class OpenRun:
     """The run that this process is doing."""
 
     id: int
+    error_line: str | None = None
+    """The message of the error that ended it."""
     _result: "DataclassInstance | None" = None
     _is_shared: bool = False
     _recorded: dict[str, Any] | None = None
@@ -119,7 +121,7 @@ class OpenRun:
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
         if left:
             counts = {**counts_of(connection, self.id), **left}
-        finish_run(connection, self.id, status, counts, error_code)
+        finish_run(connection, self.id, status, counts, error_code, self.error_line)
         if self._is_shared or left:
             self._recorded = counts_of(connection, self.id)
 
@@ -139,6 +141,7 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
         _close(engine, run, Status.INTERRUPTED, Interrupted.code)
         raise
     except PimaError as error:
+        run.error_line = f"error: {error}"
         _close(engine, run, status_of_exit_code(error.exit_code), error.code)
         raise
     except BaseException as error:

@@ -30,6 +30,10 @@ JUDGED_BEFORE = "judged_before"
 """The key of retraining's `counts` that is false for runs that reached a verdict of their own."""
 
 
+_LONGEST_LINE = 1_000
+"""Of `error_line`: what an error says to do stands at its end."""
+
+
 class Status(StrEnum):
     """A run's state; `running` until it ends in one of the others."""
 
@@ -147,14 +151,24 @@ def beat(connection: Connection, run_id: int) -> None:
 
 
 def finish_run(
-    connection: Connection, run_id: int, status: Status, counts: dict[str, Any] | None, error_code: str | None
+    connection: Connection,
+    run_id: int,
+    status: Status,
+    counts: dict[str, Any] | None,
+    error_code: str | None,
+    error_line: str | None = None,
 ) -> None:
     """Close the run; None keeps the counts that its work recorded."""
     values: dict[str, Any] = {"status": status, "error_code": error_code, "heartbeat_at": database_now()}
     if counts is not None:
         values["counts"] = counts
-    statement = update(runs).where(runs.c.id == run_id).values(finished_at=database_now(), **values)
-    connection.execute(statement)
+    statement = update(runs).where(runs.c.id == run_id)
+    connection.execute(statement.values(finished_at=database_now(), error_line=_storable(error_line), **values))
+
+
+def _storable(line: str | None) -> str | None:
+    # Native code may write anything as it dies, including bytes that no database stores as text.
+    return line and line.replace("\0", "").encode("utf-8", errors="replace").decode()[:_LONGEST_LINE]
 
 
 def last_runs(connection: Connection, newest: int) -> list[Run]:
@@ -251,7 +265,7 @@ class ChildEnd:
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
-    """Its error line, or the last line that it wrote to stderr, if it failed."""
+    """Its error line, or the last line that it wrote to stderr, if it failed; kept if it wrote none into `runs`."""
     timed_out: bool = False
     """Whether its time was up: then the status that it wrote does not stand."""
 
@@ -323,12 +337,12 @@ def close_attempt(connection: Connection, run_id: int, status: Status, error_cod
     """
     # A child that was stopped at its time limit writes `interrupted` itself.
     statement = text("""
-        UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = :error_line,
+        UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = coalesce(error_line, :error_line),
             error_code = CASE WHEN status = 'running' OR :overrule = 1 THEN :error_code ELSE error_code END,
             status = CASE WHEN status = 'running' OR :overrule = 1 THEN :status ELSE status END
         WHERE id = :id RETURNING status""")
     values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
-    values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(ended.timed_out)}
+    values |= {"signal": ended.signal, "error_line": _storable(ended.error_line), "overrule": int(ended.timed_out)}
     final = connection.execute(statement, values).scalar()
     # The time of the end, if the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))

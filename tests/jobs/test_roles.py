@@ -82,6 +82,12 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
         assert call(guarded, "requeue", requeue).exit_code == 0
     assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
     assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
+    # As after an upgrade; what there is to do stands at the message's end.
+    guarded.execute("REVOKE SELECT (threshold) ON model_versions FROM pima_scorer")
+    insert_patients(guarded, 1)
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 2
+    line = guarded.value("SELECT error_line FROM runs WHERE error_code = 'right_missing'")
+    assert line.endswith("`python -m jobs.migrate --roles` makes them and corrects their rights.")
 
 
 def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def test_status_tells_of_each_source(postgresql: Database, sqlite_clinic: Clinic
     assert "30 rows read" in shown()
     clinic.settings["minimum_rows"] = 40
     assert clinic.pull(database).exit_code == 3
+    # A run that no scheduler watches keeps its error, too.
+    assert database.value("SELECT error_line FROM runs WHERE status = 'refused'").startswith("error: The source clinic")
     assert "source clinic pull refused (source_refused), 20" in shown()
     assert "30 rows read; the last that succeeded: 20" in shown()
     found = json.loads(call(database, "status", "--json", "--config", clinic.config).stdout)["sources"]
