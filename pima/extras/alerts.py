@@ -27,7 +27,7 @@ from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
-from pima.store.engine import clock, reading, require_file, writing
+from pima.store.engine import clock, place_shown, reading, require_file, writing
 from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
 from pima.watch.figures import ServiceFigures, alarming, read_figures
@@ -97,7 +97,7 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         known = REASONS.get(each.reason)
         advice = _OF_ERRORS if known is None else known.advice
         name = f"{each.reason}:{each.source}".rstrip(":")
-        yield Condition(name, each.what, advice, each.cause, hides_others=known is None)
+        yield Condition(name, each.what, advice.format(code=each.cause), each.cause, hides_others=known is None)
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
@@ -276,8 +276,8 @@ _COMES_AND_GOES = (
 _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 
 
-def _message(alert: Alert) -> Message:
-    """Make the message: the condition, the machine, since when, and what to do."""
+def _message(alert: Alert, service: str) -> Message:
+    """Make the message: the condition, the service, since when, and what to do."""
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
     since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
@@ -286,11 +286,7 @@ def _message(alert: Alert) -> Message:
         body = f"It was seen since {moment}, and is over now."
     if alert.kind is Kind.FLAPS:
         body += _COMES_AND_GOES
-    return Message(_title(alert.name + _SAYS.get(alert.kind, "")), body, _COLOURS[alert.kind])
-
-
-def _title(name: str) -> str:
-    return f"pima on {socket.gethostname()}: {name}"
+    return Message(f"{service}: {alert.name}{_SAYS.get(alert.kind, '')}", body, _COLOURS[alert.kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,19 +355,24 @@ class Teller:
 
     def test(self) -> dict[int, Problem]:
         """Send each receiver a test message; return the problems of those that did not accept it."""
-        trial = Message(_title("a test"), "Alerts of this installation reach you.", "info")
+        trial = Message(f"{self._service}: a test", "Alerts of this service reach you.", "info")
         sent = {
             number: send(url, [trial], self.environ, self.seconds)
             for number, url in enumerate(receivers(self.settings.alerts), 1)
         }
         return {number: each.problem for number, each in sent.items() if each.problem is not None}
 
+    @property
+    def _service(self) -> str:
+        """The name of the service: one machine may have several."""
+        return f"pima on {socket.gethostname()} ({self.declared.outcome.name} in {place_shown(self.engine.url)})"
+
     def _tell_one(self, number: int, url: str, found: Sequence[Condition]) -> tuple[list[Alert], Problem | None]:
         """Send one receiver its alerts; return those it accepted, and the problem with the rest or None."""
         claimed = self._claim(number, found)
         if not claimed:
             return [], None
-        sent = send(url, [_message(alert) for alert in claimed], self.environ, self.seconds)
+        sent = send(url, [_message(alert, self._service) for alert in claimed], self.environ, self.seconds)
         if sent.problem is not None:
             # Only the address's scheme is logged: apprise does not hide every secret part, such as a path or header.
             scheme = re.match(r"(\w+)://", url)

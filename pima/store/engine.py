@@ -52,6 +52,12 @@ def redacted(url: URL) -> str:
     return url.set(query=shown).render_as_string(hide_password=True)
 
 
+def place_shown(url: URL) -> str:
+    """The file's path, or host and database: no user and no secret."""
+    file = Path(url.database or "").resolve()
+    return str(file) if database_at(url).is_a_file else redacted(url).rpartition("@")[2]
+
+
 def require_file(url: URL) -> None:
     """Raises DatabaseUnusable if connecting would make a new file, which only migrate may do."""
     if database_at(url).is_a_file and not Path(url.database or "").exists():

@@ -31,6 +31,7 @@ class LastEnd:
     status: str
     error_code: str | None
     heartbeat_at: datetime
+    error_line: str | None
 
 
 def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
@@ -40,7 +41,7 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
     """
     # By the last heartbeat: a crash is noticed later, maybe after another run's success.
     statement = text(f"""
-        SELECT status, error_code, heartbeat_at FROM runs
+        SELECT status, error_code, heartbeat_at, error_line FROM runs
         WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status = '{Status.SUCCEEDED}'
             OR scheduled_for IS NOT NULL AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')
             OR scheduled_for IS NOT NULL AND status = '{Status.TRY_AGAIN_LATER}' AND attempt > :retries)

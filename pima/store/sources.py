@@ -66,6 +66,8 @@ class SourcePull:
     counts: dict[str, Any]
     """The counts of the source's rows, by the names of `PulledSource`."""
     run_id: int
+    error_line: str | None
+    """What the run said last; None if that was about another source."""
 
 
 def last_pulls(connection: Connection) -> dict[str, SourcePull]:
@@ -106,10 +108,13 @@ _GAVE_UP = (
 def _newest(connection: Connection, condition: str, **parameters: object) -> dict[str | None, SourcePull]:
     """The newest pulls by source; None stands for the runs that name no source."""
     # Scans all pulls, a few more each day. Ordered by the last heartbeat, as for all jobs.
+    # A run has one error line: what names "the source x" is not told of another one.
     statement = text(f"""
         WITH of_runs AS (
             SELECT runs.id, runs.attempt, runs.scheduled_for IS NOT NULL AS is_scheduled, runs.heartbeat_at AS moment,
                 runs.status AS status_of_run, runs.error_code AS error_code_of_run,
+                CASE WHEN item.value IS NULL OR error_line NOT LIKE '%he source %'
+                    OR error_line LIKE '%he source ' || (item.value ->> 'source') || ' %' THEN error_line END AS said,
                 item.value ->> 'source' AS source, coalesce(item.value ->> 'status', '{Status.RUNNING}') AS status_here,
                 item.value ->> 'error_code' AS error_code_here, item.value AS counts
             FROM runs LEFT JOIN {database_of(connection).sources_of_run} ON TRUE
@@ -123,9 +128,12 @@ def _newest(connection: Connection, condition: str, **parameters: object) -> dic
             SELECT pulls.*, row_number() OVER (PARTITION BY source ORDER BY moment DESC, id DESC) AS place
             FROM pulls WHERE {condition}
         )
-        SELECT source, status, error_code, moment, counts, id FROM ranked WHERE place = 1""")
+        SELECT source, status, error_code, moment, counts, id, said FROM ranked WHERE place = 1""")
     rows = connection.execute(statement.columns(moment=Timestamp(), counts=Json()), parameters)
-    return {row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}, row.id) for row in rows}
+    return {
+        row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}, row.id, row.said)
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,10 @@ _OLD = (
     "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
     "`skipped` that it never ends in time, `interrupted` that someone stops it each time."
 )
+_MEND_FIRST = (
+    "Put the cause right first, since another run alone may end the same; `python -m jobs.health --why {{code}}` "
+    "explains the code. Then `python -m jobs.{job}`"
+)
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
 REASONS = {
     "declaration_differs": Explained(
@@ -60,7 +64,7 @@ REASONS = {
         "ignore this.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
-    **{f"{job}_failed": Explained(_FAILED.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
+    **{f"{job}_failed": Explained(_FAILED.format(job=job), _MEND_FIRST.format(job=job)) for job in (*JOBS, PULL)},
     **{f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
     "queue_old": Explained(
         "A row has waited for more than two scoring periods. A row that another transaction holds is skipped each "
@@ -77,7 +81,8 @@ REASONS = {
     "rows_without_prediction": Explained(
         "Too many rows that were new or changed since the last good night have no prediction: a pull or scoring "
         "rejected them, or they were never queued.",
-        "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row that scoring rejected. "
+        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` each row that a pull "
+        "rejected, `rejections` each row that scoring rejected. "
         "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
         "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
         "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one night "
@@ -156,7 +161,8 @@ def _ended_badly(
     what: str, last: LastEnd | SourcePull, age: timedelta, reason: str, source: str = ""
 ) -> Iterator[Complaint]:
     if last.status in _ENDED_BADLY:
-        ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; `runs` and the log say why"
+        line = (last.error_line or "(not kept)").removeprefix("error: ")
+        ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; it said: {line}"
         yield Complaint(reason, f"the last {what} {ended}", source, last.error_code or last.status)
 
 

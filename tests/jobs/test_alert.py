@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,8 @@ from pathlib import Path
 from pima.extras.alert_sending import Message, Problem, send
 from pima.extras.alerts import BackgroundTelling, Teller, Telling
 from pima.settings.reading import SHIPPED
-from pima.settings.sections import AlertsSettings, Settings
+from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
+from pima.store.engine import make_engine
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, the_json
 from tests.support.ledger import insert_run, insert_schedule
@@ -266,6 +268,20 @@ def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listen
     insert_schedule(sqlite, "score", datetime.now(UTC), datetime(2020, 1, 1, tzinfo=UTC))
     _alert(sqlite, listener.url)
     assert listener.titles == ["scheduler_silent"]
+
+
+def test_the_message_names_the_service_without_user_and_secret(database: Database, listener: AlertReceiver) -> None:
+    _alert(database, listener.url, options=("--test",))
+    assert listener.got[0]["title"].startswith(f"pima on {socket.gethostname()} (outcome in /")
+    assert Path(str(database.engine.url.database)).name in listener.got[0]["title"]
+    away = Teller(
+        make_engine("postgresql://CANARY:CANARY@db.example.org:5433/pima?sslmode=verify-full", DatabaseSettings()),
+        Settings(alerts=AlertsSettings(listener.url)),
+        SHIPPED,
+        clean_environ(),
+    )
+    assert away.test() == {}
+    assert listener.got[1]["title"] == f"pima on {socket.gethostname()} (outcome in db.example.org:5433/pima): a test"
 
 
 def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(

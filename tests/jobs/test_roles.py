@@ -162,6 +162,7 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
         for role in (scheduler, under_role(guarded, "pima_operator")):
             assert call(role, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
         assert listener.titles[0] == "retrain_failed"
+        assert "; it said: Too little labelled history" in listener.got[0]["message"]
     engine = make_engine(scheduler.url, DatabaseSettings())
     assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
     engine.dispose()

@@ -1,6 +1,7 @@
 """What health and the metrics say of the sources, by what the runs of pull have left in the ledger."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def _ran(
     trigger: str = "schedule",
     ago: timedelta = timedelta(),
     at: datetime | None = None,
+    line: str | None = None,
 ) -> None:
     """A run of pull, each at a tick of its own, and the status that it has left for each source."""
     tick = FIRST + timedelta(days=database.value("SELECT count(*) FROM runs"))
@@ -46,6 +48,7 @@ def _ran(
         attempt=attempt,
         counts=json.dumps({"sources": [COUNTED | each for each in left]} if left else {}),
         error_code="code_of_run",
+        error_line=line,
         heartbeat_at=moment,
         finished_at=moment,
     )
@@ -103,6 +106,20 @@ def test_a_run_that_came_to_no_source_is_told_of_each(database: Database, config
     assert "of ward" in ward
     (Path(config).parent / "none.toml").touch()
     assert _complaints(database, str(Path(config).parent / "none.toml")) == []  # of a source that the settings lack
+
+
+def test_what_a_pull_said_last_is_told_of_the_source_that_it_was_about(database: Database, config: str) -> None:
+    for line, of_clinic, of_ward in (
+        ("error: The source ward looks faulty.", "(not kept)", "The source ward looks faulty."),
+        ("error: The database is away.", "The database is away.", "The database is away."),
+        (None, "(not kept)", "(not kept)"),
+    ):
+        _ran(database, "failed", {"clinic": "failed", "ward": "failed"}, line=line)
+        told = " ".join(call(database, "health", "--config", config).stderr.split())
+        assert re.findall(r"pull of (\w+) failed \(\w+\) \d seconds ago; it said: (.*?)(?=;|$)", told) == [
+            ("clinic", of_clinic),
+            ("ward", of_ward),
+        ]
 
 
 def test_what_a_person_pulled_is_told_only_where_it_succeeded(database: Database, config: str) -> None:
