@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.watched import USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.runs.ticks import JOBS
+from pima.runs.ticks import JOBS, PULL
 from pima.settings.sections import MetricsSettings
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
-_COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
+_COUNTED = [(job, str(status)) for job in (*JOBS, PULL) for status in Status if status is not Status.RUNNING]
 """Series that exist from the first scrape on, since an increase only shows on a series that existed before."""
 _PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
 

@@ -187,6 +187,7 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     insert_run(well, "score", "running", trigger="schedule")
     found = _scrape(well)
     assert ("pima_job_runs_total", "score", "running") not in found
+    assert found["pima_job_runs_total", "pull", "failed"] == 0
     assert found["pima_rows_total", "predicted"] == 80
     assert found["pima_rows_total", "rejected"] == 4
     assert found["pima_job_runs_total", "score", "succeeded"] == 3
