@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Pulled, Unpredicted, Watched, Why
 from pima.store.database import Json, Timestamp, database_of
 from pima.store.engine import clock, without_time_limit
-from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import fields_of, monitoring, promotions, runs, schedules, tallies
 
 if TYPE_CHECKING:
@@ -35,15 +35,14 @@ class LastEnd:
 
 
 def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
-    """How the last run of a job ended that succeeded or finally failed: not stopped, nor to be tried again.
+    """How the last run of a job ended that succeeded or failed, whoever started it.
 
-    A failure counts only if a scheduler started the run; a success counts in any case.
+    An end that asks to try again is a failure once a scheduler has given up.
     """
     # By the last heartbeat: a crash is noticed later, maybe after another run's success.
     statement = text(f"""
         SELECT status, error_code, heartbeat_at, error_line FROM runs
-        WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status = '{Status.SUCCEEDED}'
-            OR scheduled_for IS NOT NULL AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')
+        WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status IN ({FINAL})
             OR scheduled_for IS NOT NULL AND status = '{Status.TRY_AGAIN_LATER}' AND attempt > :retries)
         ORDER BY heartbeat_at DESC, id DESC LIMIT 1""")
     row = connection.execute(statement.columns(heartbeat_at=Timestamp()), {"job": job, "retries": retries}).first()

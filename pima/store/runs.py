@@ -51,11 +51,14 @@ class Status(StrEnum):
     """A tick that was skipped, for the reason in error_code."""
 
 
+FINAL = f"'{Status.SUCCEEDED}', '{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}'"
+"""The endings, for SQL, of runs that succeeded or failed: not stopped, nor to be tried again."""
+
 ENDINGS = {
     "killed_by_": "Something killed the job with this signal. SIGKILL often comes from the kernel, out of memory: look "
     "at its log and at the container's limit. A smaller `score.batch_rows` needs less.",
     "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its process went "
-    "away. Its rows wait again, and the scheduler catches its tick up.",
+    "away. Its rows wait again. A scheduler catches its tick up; under cron run it again, or wait for the next night.",
     "timed_out": "The job took longer than `schedule.time_limit_minutes` and was stopped. Find out what it waited "
     "for. A first load of millions of rows may need a higher limit.",
     "not_started": "The child process could not be started. Look at the machine's limits of memory and processes.",

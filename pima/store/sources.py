@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text, update
 
 from pima.store.database import Json, Timestamp, database_now, database_of
-from pima.store.runs import DRY_RUN, Status
+from pima.store.runs import DRY_RUN, FINAL, Status
 from pima.store.tables import fields_of, source_pulls, source_rejections
 
 
@@ -82,11 +82,11 @@ def last_successes(connection: Connection) -> dict[str, SourcePull]:
 
 
 def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> dict[str, SourcePull]:
-    """How the last pull of each source ended that succeeded or finally failed, by the rules of `monitoring.last_end`.
+    """How the last pull of each source ended that succeeded or failed, by the rules of `monitoring.last_end`.
 
     A run that names no source, such as one with wrong settings, counts for all of them.
     """
-    found = _newest(connection, f"{_SUCCEEDED} OR {_FAILED} OR {_GAVE_UP}", retries=retries)
+    found = _newest(connection, f"status IN ({FINAL}) OR {_GAVE_UP}", retries=retries)
     ends = {source: [found[key] for key in (source, None) if key in found] for source in sources}
     return {source: max(candidates, key=_moment) for source, candidates in ends.items() if candidates}
 
@@ -97,7 +97,6 @@ def _moment(end: SourcePull) -> tuple[datetime, int]:
 
 
 _SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
-_FAILED = f"is_scheduled AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')"
 # The run's status matters for earlier releases: with one source away and another at fault, a run failed for good.
 _GAVE_UP = (
     f"is_scheduled AND status = '{Status.TRY_AGAIN_LATER}'"

@@ -40,12 +40,14 @@ class Explained(NamedTuple):
 
 
 _FAILED = (
-    "The last run of `{job}` that a scheduler started failed, was refused, crashed or gave up after its last try. The "
-    "code in brackets says why. The reason is gone when a run succeeds, whoever started it."
+    "The last run of `{job}` failed, was refused or crashed, or a scheduler gave it up after its last try. The code in "
+    "brackets says why. It does not matter who started the run; dry runs and runs that were stopped or ended with 75 "
+    "don't count. The reason is gone when a run succeeds."
 )
 _OLD = (
     "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
-    "`skipped` that it never ends in time, `interrupted` that someone stops it each time."
+    "`skipped` that it never ends in time, `interrupted` that someone stops it each time, `try_again_later` that what "
+    "it needs is away each time."
 )
 _MEND_FIRST = (
     "Put the cause right first, since another run alone may end the same; `python -m jobs.health --why {{code}}` "

@@ -122,11 +122,13 @@ def test_what_a_pull_said_last_is_told_of_the_source_that_it_was_about(database:
         ]
 
 
-def test_what_a_person_pulled_is_told_only_where_it_succeeded(database: Database, config: str) -> None:
-    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded"}, trigger="manual")
+def test_what_no_scheduler_pulled_counts_by_source(database: Database, config: str) -> None:
+    _ran(database, "try_again_later", {"clinic": "try_again_later", "ward": "try_again_later"}, trigger="manual")
     assert _complaints(database, config) == []
-    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded"})
-    assert len(_complaints(database, config)) == 1
+    _ran(database, "failed", {"clinic": "failed"}, trigger="manual")
+    _ran(database, "succeeded", {"ward": "succeeded"}, trigger="manual")
+    (clinic,) = _complaints(database, config)
+    assert "the last pull of clinic failed (code_of_clinic)" in clinic
     _ran(database, "succeeded", BOTH, trigger="dry_run")
     assert len(_complaints(database, config)) == 1
     _ran(database, "succeeded", BOTH, trigger="manual")
