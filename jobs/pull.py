@@ -27,12 +27,14 @@ def _options(options: OptionParser) -> None:
 def _work(command: Command) -> Result:
     given = command.options
     require_urls_of_sources(command.environ, command.settings.sources)
+    chosen = _chosen(command.settings, given.names)
     opened = []
-    for source in _chosen(command.settings, given.names):
-        engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
-        opened.append(open_source(source, command.declared.features, engine))
     try:
         with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
+            for source in chosen:
+                url = source_url(command.environ, source.name)
+                engine = make_source_engine(source.name, url, command.settings.database)
+                opened.append(open_source(source, command.declared.features, engine))
             declared = [source.name for source in command.settings.sources]
             pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full, declared)
             pull_sources(pull, opened)

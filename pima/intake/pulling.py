@@ -181,6 +181,9 @@ def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
 def _pull(pull: Pull, opened: OpenSource) -> None:
     name = opened.source.name
     pull.report(PulledSource(name))
+    # Before anything is read, so that a run that dies has said of which source, and how those before it ended.
+    with writing(pull.engine) as connection:
+        runs.record_progress(connection, pull.run.id, pull.run.counts, None)
     # A dry run changes nothing and needs no lease.
     alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
     with nullcontext() if pull.dry_run else alone as lease, _staging(pull, opened) as (own, staging):

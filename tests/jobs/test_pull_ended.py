@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from pima.intake import pulling
 from pima.intake.pulling import BLOCK_KEYS
-from tests.support.clinic import URL, Clinic
+from tests.support.clinic import URL, Clinic, toml
 from tests.support.databases import PATIENCE_SECONDS, Database, call, wait_for
 from tests.support.pulls import counts
 from tests.support.scored_once import assert_each_once
@@ -213,6 +213,23 @@ def test_a_stop_is_obeyed_while_a_source_does_not_answer(postgresql: Database, p
     assert postgresql.execute("SELECT status FROM runs") == [("interrupted",)]
     # The lease is given back at once.
     assert counts(clinic.pulled(postgresql)) == {"inserted": 3}
+
+
+def test_a_pull_that_is_killed_while_it_reads_is_told_of_its_source_alone(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
+    database, clinic = sqlite, postgresql_clinic
+    ward = {"name": "ward", "table": "visits", "key": "visit_id", "key_type": "uuid", "columns": clinic.columns}
+    clinic.extra = "\n".join(["[[source]]", *(f"{key} = {toml(value)}" for key, value in ward.items())])
+    database.environ["PIMA_SOURCE__WARD__URL"] = clinic.url
+    clinic.insert(3)
+    with _waiting_for_its_source(database, clinic) as (process, _):
+        process.kill()
+        process.communicate()
+    database.execute("UPDATE runs SET heartbeat_at = :then", {"then": "2026-01-01T00:00:00.000Z"})
+    told = call(database, "health", "--config", clinic.config).stderr
+    (failed,) = [each for each in told.split("; ") if "pull_failed" in each]
+    assert "the last pull of clinic crashed (heartbeat_lost)" in failed
 
 
 def test_a_source_that_goes_away_while_it_is_read_is_for_later(sqlite: Database, postgresql_clinic: Clinic) -> None:

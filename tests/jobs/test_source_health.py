@@ -137,6 +137,13 @@ def test_what_no_scheduler_pulled_counts_by_source(database: Database, config: s
     assert _complaints(database, config) == []
 
 
+def test_a_pull_without_the_url_of_its_source_is_told_of_each(database: Database, config: str) -> None:
+    assert call(database, "pull", "--config", config).exit_code == 2
+    clinic, ward = _complaints(database, config)
+    assert "the last pull of clinic failed (wrong_configuration)" in clinic
+    assert "of ward failed" in ward
+
+
 def test_the_retries_of_the_settings_say_which_try_was_the_last(database: Database, config: str) -> None:
     _ran(database, "try_again_later", {"clinic": "try_again_later"}, attempt=2)
     assert _complaints(database, config, PIMA_SCHEDULE__RETRIES="2") == []
