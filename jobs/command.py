@@ -22,7 +22,7 @@ from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, StopRequest, ping
+from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, StopRequest, close_crashed, ping
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings.sections import Settings
 from pima.store.engine import is_empty_default_file, make_engine, require_file
@@ -165,6 +165,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     kept = require_schema(command.engine)
     require_declared(command.declared, kept)
     command.declared = kept
+    close_crashed(command.engine, command.settings.schedule.stale_seconds)
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:

@@ -23,7 +23,7 @@ from pima.errors import (
 from pima.logs import get_logger, mark_lines
 from pima.settings.sections import PingSettings
 from pima.store import runs
-from pima.store.engine import writing
+from pima.store.engine import reading, writing
 from pima.store.runs import DRY_RUN, Status, adopt_run, counts_of, finish_run, start_run, status_of_exit_code
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ INLINED = {"inlined": True}
 _DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
 """Endings of runs whose work so far counts."""
 SECONDS_TO_ANSWER_A_PING = 10
+SECONDS_BETWEEN_BEATS = 15
+"""Half of the least `schedule.stale_seconds`, however long a lease is."""
 _NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
 """Endings that are neither a success nor a failure: the run was asked to stop, or there was no run."""
 
@@ -170,6 +172,18 @@ def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> Non
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
 
 
+def close_crashed(engine: Engine, stale_seconds: int) -> None:
+    """Close the runs that no scheduler looks after and that have given no sign of life for so long, if we may."""
+    # A standby takes no writes, and those who only look may not.
+    with suppress(PimaError):
+        # Mostly there are none, and then a writer of a SQLite file should not have to be waited for.
+        with reading(engine) as connection:
+            if not runs.any_silent(connection, stale_seconds):
+                return
+        with writing(engine) as connection:
+            runs.mark_crashed(connection, stale_seconds, of_ticks=False)
+
+
 def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:
     """Fetch the job's URL, if one is set: a service elsewhere raises an alarm when no ping comes (dead man's switch).
 
@@ -294,7 +308,7 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
     ended = threading.Event()
 
     def keep_beating() -> None:
-        while not ended.wait(seconds / 4):
+        while not ended.wait(min(seconds / 4, SECONDS_BETWEEN_BEATS)):
             try:
                 with writing(engine) as connection:
                     # Locks are taken in the same order as the work takes them, to avoid a deadlock.

@@ -9,7 +9,19 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, bindparam, func, not_, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Insert,
+    bindparam,
+    case,
+    func,
+    not_,
+    select,
+    text,
+    update,
+)
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.store.database import Timestamp, database_now, database_of
@@ -121,9 +133,7 @@ def insert_unless_tick_is_taken(connection: Connection) -> Insert:
 
 def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:
     """Write the counts so far and a heartbeat, in the transaction of the work that they count."""
-    values = {"counts": counts, "model_version": model_version, "heartbeat_at": database_now()}
-    # Only this run's own process writes this row.
-    connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+    beat(connection, run_id, counts=counts, model_version=model_version)
 
 
 def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
@@ -148,9 +158,11 @@ def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
     return connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar() or {}
 
 
-def beat(connection: Connection, run_id: int) -> None:
-    """Write a heartbeat between two transactions of work."""
-    connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=database_now()))
+def beat(connection: Connection, run_id: int, **values: Any) -> None:
+    """Write a heartbeat, with the values of these columns."""
+    # Only this run's own process does so: one that was closed as crashed, since its machine slept, is running again.
+    alive = {"status": Status.RUNNING, "error_code": None, "finished_at": None, "heartbeat_at": database_now()}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(**alive, **values))
 
 
 def finish_run(
@@ -190,8 +202,14 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """Take a lease that is free or has expired, and return its fence; None if another owner holds it."""
+    """Take a lease that is free or has expired, or whose run is over; return its fence, None if another holds it."""
     now = clock(connection)
+    # A run that was killed left its lease, and a long one if the clock was set back since. By a statement of its own:
+    # the INSERT, where it had to wait for another taker, does not see that taker's run.
+    over = f"""
+        UPDATE leases SET expires_at = '{_OVER.isoformat()}'
+        WHERE name = :name AND owner IN (SELECT 'run ' || id FROM runs WHERE status <> '{Status.RUNNING}')"""
+    connection.execute(text(over), {"name": name})
     values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
     # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row back.
     statement = text("""
@@ -229,15 +247,6 @@ def _end_at(connection: Connection, name: str, fence: int, moment: datetime) -> 
 def owner_of(run_id: int) -> str:
     """The name of a run as the owner of a lease."""
     return f"run {run_id}"
-
-
-def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
-    """End the leases of runs that are over, however they ended, so that the next run need not wait until they expire.
-
-    A run that was only suspended renews its lease by its fence when it wakes, unless another has taken it over.
-    """
-    owners = map(owner_of, run_ids)
-    connection.execute(update(leases).where(leases.c.owner.in_(owners)).values(expires_at=_OVER))
 
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
@@ -350,28 +359,40 @@ def close_attempt(connection: Connection, run_id: int, status: Status, error_cod
     # The time of the end, if the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))
-    end_leases_of(connection, [run_id])
     return str(final or status)
 
 
-def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
-    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of it.
+def mark_crashed(connection: Connection, stale_seconds: int, of_ticks: bool = True) -> list[Crashed]:
+    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of it; those of ticks
+    only where a scheduler asks, since it catches them up.
 
-    A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its next heartbeat and,
-    at its end, its own status.
+    A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its next heartbeat, with
+    which it is running again, and at its end its own status.
     """
-    now, long_ = clock(connection), timedelta(seconds=stale_seconds)
-    stale = not_(runs.c.heartbeat_at.between(now - long_, now + long_))
+    # A time to come would be the job's last end until then, whatever succeeds.
+    last = case((runs.c.heartbeat_at > database_now(), database_now()), else_=runs.c.heartbeat_at)
     statement = (
         update(runs)
-        .where(runs.c.status == Status.RUNNING, stale)
-        .values(status=Status.CRASHED, error_code="heartbeat_lost", finished_at=database_now())
+        .where(*_silent(connection, stale_seconds, of_ticks))
+        .values(status=Status.CRASHED, error_code="heartbeat_lost", finished_at=database_now(), heartbeat_at=last)
         .returning(runs.c.id, runs.c.job, runs.c.scheduled_for)
     )
-    # Of two schedulers, one gets the row.
-    crashed = [Crashed(*row) for row in connection.execute(statement)]
-    end_leases_of(connection, [run.id for run in crashed])
-    return crashed
+    # Of two who look at once, one gets the row.
+    return [Crashed(*row) for row in connection.execute(statement)]
+
+
+def any_silent(connection: Connection, stale_seconds: int) -> bool:
+    """Whether there is a run of no tick that `mark_crashed` would close."""
+    return _any(connection, *_silent(connection, stale_seconds, of_ticks=False))
+
+
+def _silent(connection: Connection, stale_seconds: int, of_ticks: bool) -> list[ColumnElement[bool]]:
+    now = clock(connection)
+    long_ = timedelta(seconds=stale_seconds)
+    found = [runs.c.status == Status.RUNNING, not_(runs.c.heartbeat_at.between(now - long_, now + long_))]
+    if not of_ticks:
+        found.append(runs.c.scheduled_for.is_(None))
+    return found
 
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:

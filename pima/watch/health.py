@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
+from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import JOBS, PULL, Schedule, pull_of, schedules
 from pima.settings.sections import ScheduleSettings, Settings
 from pima.store import monitoring
@@ -119,6 +120,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
     try:
         require_file(engine.url)
         kept = require_schema(engine)
+        close_crashed(engine, settings.schedule.stale_seconds)
         with reading(engine) as connection:
             found = read_figures(connection, sources, settings.health.limits)
             first_seen = monitoring.schedules_first_seen(connection)

@@ -133,6 +133,17 @@ def test_a_run_that_no_scheduler_started_counts_but_to_be_stopped_or_tried_again
         assert _complaint(well) == ""
 
 
+def test_whoever_looks_closes_a_run_that_died_unless_a_scheduler_will(well: Database) -> None:
+    for looks in ("health", "status"):
+        dead = {"heartbeat_at": datetime.now(UTC) - timedelta(minutes=3)}
+        insert_run(well, "score", "running", **dead)
+        insert_run(well, "retrain", "running", **dead, scheduled_for=LONG_AGO)
+        call(well, looks)
+        found = well.execute("SELECT job, status, error_code FROM runs ORDER BY id DESC LIMIT 2")
+        assert found == [("retrain", "running", None), ("score", "crashed", "heartbeat_lost")]
+        well.execute("DELETE FROM runs WHERE scheduled_for IS NOT NULL")
+
+
 NOON_ON_SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import alert_receiver
 from tests.support.clinic import URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
+from tests.support.ledger import insert_run
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 from tests.support.trained import install_models
 
@@ -204,6 +206,22 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
         assert ended.exit_code == 0, (option, ended.stderr)
         assert [row[0] for row in guarded.execute(queued)] == found
     assert guarded.value("SELECT count(*) FROM rejections") == 0
+
+
+def test_a_run_that_died_is_closed_by_those_who_may_and_holds_no_lease(guarded: Database) -> None:
+    insert_run(guarded, "retrain", "running", heartbeat_at=datetime(2026, 1, 1, tzinfo=UTC))
+    lease = {"until": datetime.now(UTC) + timedelta(days=30)}
+    guarded.execute("INSERT INTO leases VALUES ('retrain', 'run 1', 1, :until)", lease)
+    for role, command, status in (
+        ("pima_operator", ("status",), "running"),
+        ("pima_reader", ("export", "predictions"), "running"),
+        ("pima_scheduler", ("health",), "crashed"),
+        ("pima_scorer", ("score",), "crashed"),
+    ):
+        guarded.execute("UPDATE runs SET status = 'running'")
+        call(under_role(guarded, role), *command)
+        assert guarded.value("SELECT status FROM runs") == status
+    assert the_json(call(under_role(guarded, "pima_trainer"), "retrain", "--json"))["error"] == "too_few_labels"
 
 
 def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: Database, tmp_path: Path) -> None:

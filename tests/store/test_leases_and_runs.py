@@ -105,13 +105,17 @@ def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database
 
 
 def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
-    for n in range(10):
-        name, ran_out = f"lease {n}", n % 2
-        if ran_out:
+    over = start(database)
+    finish(database, over, Status.FAILED, {})
+    for n in range(12):
+        name, was_held = f"lease {n}", n % 3
+        if was_held == 1:
             take(database, "earlier", name)
             let_it_run_out(database)
+        elif was_held == 2:
+            take(database, runs.owner_of(over), name)
         won = at_once(lambda name=name: take(database, "a", name), lambda name=name: take(database, "b", name))
-        assert sorted(won, key=str) == [1 + ran_out, None]
+        assert sorted(won, key=str) == [1 + bool(was_held), None]
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
@@ -187,6 +191,24 @@ def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Data
     with writing(database.engine) as connection:
         assert [run.id for run in runs.mark_crashed(connection, 120)] == [ghost]
     assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [(ahead_a_little,), (alive,)]
+    # What ends from now on came later.
+    assert database.value(f"SELECT heartbeat_at FROM runs WHERE id = {ghost}") < database.stored(
+        datetime.now(UTC) + timedelta(seconds=1)
+    )
+
+
+def test_a_run_that_was_taken_for_crashed_is_running_with_its_next_sign_of_life(database: Database) -> None:
+    run = start(database)
+    assert take(database, runs.owner_of(run)) == 1
+    database.execute("UPDATE runs SET heartbeat_at = :at", {"at": LONG_AGO})
+    with writing(database.engine) as connection:
+        runs.mark_crashed(connection, 120)
+        runs.beat(connection, run)
+    (found,) = last(database)
+    assert (found.status, found.error_code, found.finished_at) == ("running", None, None)
+    assert take(database, "another") is None
+    finish(database, run, Status.FAILED, {})
+    assert take(database, "another") == 2
 
 
 def test_one_tick_gives_one_run(database: Database) -> None:

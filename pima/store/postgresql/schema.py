@@ -185,8 +185,6 @@ ROLES = {
         # The moves that it reports, and the alerts that it has sent.
         f"SELECT ({_MOVE_COLUMNS}) ON promotions",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",
-        # It ends the lease of a run that was killed.
-        "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
         "SELECT (enqueued_at) ON scoring_queue",
         f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
     ),
@@ -224,10 +222,11 @@ ROLES = {
         "SELECT, UPDATE ON champion",
     ),
     # Predictions and rejections with their reasons, never a row's values. Exports need the rows' keys; the person's key
-    # is only in the view current_predictions. Every command needs the schema's revision.
+    # is only in the view current_predictions. Every command needs the schema's revision, and looks for crashed runs.
     "pima_reader": (
         "SELECT ON predictions, current_predictions, rejections",
         "SELECT ON alembic_version, declarations",
+        "SELECT (id, status, scheduled_for, heartbeat_at) ON runs",
         f"SELECT ({_CALLED}) ON row_keys",
     ),
     # Tools that monitor models: predictions with time and version, and outcomes; no ids.
