@@ -1,0 +1,99 @@
+"""Jobs that no scheduler starts: what went wrong is told at the next look, and what a person ended is not."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.alert_receiver import AlertReceiver
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import Database, call, clean_environ, insert_patients, wait_for
+from tests.support.pages import PAGES, blocks
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
+
+
+def _told(database: Database, listener: AlertReceiver) -> list[str]:
+    """What the next look tells that was not told before."""
+    known = len(listener.got)
+    ended = call(database, "alert", PIMA_ALERTS__URLS=listener.url)
+    assert ended.exit_code == 0, ended.stderr
+    return listener.titles[known:]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sqlite_clinic: Clinic) -> Path:
+    """A folder like the one of the page's crontab, whose settings have the clinic as their source."""
+    made = tmp_path / "srv"
+    (made / "config").mkdir(parents=True)
+    (made / "config" / "pima.toml").write_text(Path(sqlite_clinic.config).read_text())
+    (made / ".venv").symlink_to(sys.prefix)
+    for name in ("jobs", "pima"):
+        (made / name).symlink_to(ROOT / name)
+    return made
+
+
+def test_the_page_s_lines_mail_each_exit_code_and_tell_of_what_failed(
+    sqlite: Database, sqlite_clinic: Clinic, trained: Path, listener: AlertReceiver, folder: Path
+) -> None:
+    page = PAGES["docs/do/run-under-cron.md"].read_text()
+    (crontab,) = [block.text for block in blocks(page) if "MAILTO" in block.text]
+    night, _, look = [line.split(maxsplit=5)[5] for line in crontab.splitlines() if "/srv/pima" in line]
+    environ = {"DATABASE_URL": sqlite.url, URL: sqlite_clinic.url, "PIMA_ALERTS__URLS": listener.url}
+
+    def mailed(line: str) -> str:
+        command = ["sh", "-c", line.replace("/srv/pima", str(folder))]
+        ended = subprocess.run(command, env=clean_environ() | environ, capture_output=True, text=True)
+        return ended.stdout + ended.stderr
+
+    install_models(sqlite, trained)
+    sqlite.execute("DELETE FROM promotions")
+    insert_patients(sqlite, 3)
+    sqlite_clinic.insert(2)
+    source = Path(sqlite_clinic.folder, "clinic.db")
+    gone = source.rename(source.with_name("gone.db"))
+    assert (mailed(night), mailed(look)) == ("pull: exit code 2\n", "")
+    assert sqlite.value("SELECT count(*) FROM predictions") == 3
+    assert listener.titles == ["pull_failed:clinic"]
+    assert listener.got[0]["message"].startswith("The last pull of clinic failed (source_unusable) ")
+    gone.rename(source)
+    sqlite_clinic.pulled(sqlite)
+    assert _told(sqlite, listener) == ["pull_failed:clinic is over"]
+
+
+def test_a_run_that_failed_is_told_and_a_dry_run_is_not(scored_database: Database, listener: AlertReceiver) -> None:
+    insert_patients(scored_database, 2)
+    _told(scored_database, listener)  # who became champion
+    damage = "UPDATE model_versions SET compiled_sha256 = {} WHERE number = 1"
+    scored_database.execute(damage.format("'x' || compiled_sha256"))
+    assert call(scored_database, "score", "--dry-run").exit_code == 1
+    assert _told(scored_database, listener) == []
+    assert call(scored_database, "score").exit_code == 1
+    assert _told(scored_database, listener) == ["score_failed"]
+    scored_database.execute(damage.format("substr(compiled_sha256, 2)"))
+    assert call(scored_database, "score").exit_code == 0
+    assert _told(scored_database, listener) == ["score_failed is over"]
+
+
+@pytest.mark.usefixtures("equal_fits_once", "without_reports")
+def test_a_retraining_that_was_killed_is_told_and_keeps_no_other_out(
+    history: Database, listener: AlertReceiver
+) -> None:
+    """Even if the clock was a month ahead, so that its lease ends in a month."""
+    process = history.start("retrain")
+    wait_for(lambda: history.value("SELECT count(*) FROM leases"), process)
+    assert call(history, "retrain").exit_code == 75
+    process.kill()
+    process.communicate()
+    assert _told(history, listener) == []  # a person's try met another, which may be alive
+    in_a_month = {"then": history.stored(datetime.now(UTC) + timedelta(days=30))}
+    history.execute("UPDATE runs SET started_at = :then, heartbeat_at = :then WHERE status = 'running'", in_a_month)
+    history.execute("UPDATE leases SET expires_at = :then", in_a_month)
+    assert _told(history, listener) == ["retrain_failed"]
+    assert listener.got[-1]["message"].startswith("The last run of retrain crashed (heartbeat_lost) ")
+    assert history.execute("SELECT status FROM runs ORDER BY id") == [("crashed",), ("try_again_later",)]
+    ended = call(history, "retrain")
+    assert ended.exit_code == 0, ended.stderr
+    assert "retrain_failed is over" in _told(history, listener)
