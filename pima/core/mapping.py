@@ -76,8 +76,6 @@ class SourceTally:
     """Rows whose key is NULL, too long, or not of its declared type."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
-    rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rejected rows without a known outcome that no earlier pull has read."""
     unusable: Counter[str] = field(default_factory=Counter)
     """Rows whose value can't be taken, by feature."""
     missing: Counter[str] = field(default_factory=Counter)
@@ -89,14 +87,9 @@ class SourceTally:
 
 
 def mapped(
-    mapping: SourceMapping,
-    columns: Sequence[Column],
-    tally: SourceTally,
-    moments: Moments | None = None,
-    is_new: BoolArray | None = None,
+    mapping: SourceMapping, columns: Sequence[Column], tally: SourceTally, moments: Moments | None = None
 ) -> Block:
-    """Map and judge the rows of a source that have a key, and count what can't be taken. `is_new`, (n,), says which
-    rows no pull has read in their present state; without it, all rows count as new."""
+    """Map and judge the rows of a source that have a key, and count what can't be taken."""
     read = iter(columns)
     key_columns = [objects_of(next(read)) for _ in mapping.key_types]
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
@@ -118,9 +111,7 @@ def mapped(
     mark(block, bad_outcome, BAD_OUTCOME, "outcome")
     mark(block, bad_person, "bad_person", "person_key")
     mark(block, bad_moment, "bad_outcome_at", "outcome_at")
-    waits = np.isnan(found) if is_new is None else np.isnan(found) & is_new
-    tally.rejected += _by_reason(block)
-    tally.rejected_unlabelled += _by_reason(block[waits])
+    tally.rejected += Counter(block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None))
     block.index = pd.Index(keys, dtype=object)
     return block[block.index.notna()] if None in keys else block
 
@@ -159,10 +150,6 @@ def mark(block: Block, which: BoolArray, reason: str, column: str) -> None:
     if which.any():
         broken = which & (block["reason"] == "").to_numpy()
         block.loc[broken, ["reason", "field"]] = reason, column
-
-
-def _by_reason(block: Block) -> Counter[tuple[str, str]]:
-    return Counter(block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None))
 
 
 def _persons(

@@ -153,8 +153,6 @@ def _median(values: Sequence[float]) -> float:
 
 NEVER_QUEUED = "never_queued"
 """The reason of rows that were written while the triggers were switched off, so that scoring never met them."""
-NOT_LOOKED_UP = ""
-"""The reason of rows that scoring has rejected, while they are too few for their reasons to be looked up."""
 
 Why = tuple[str, str, str]
 """The source whose pull rejected a row ("" if no pull did), the reason and the column."""
@@ -208,12 +206,9 @@ class Marks:
     known_version: int = 0
     """Row versions up to this one are neither new nor changed, even if they are scored again. This mark is one
     good night older than the others, since a version may be committed later than higher ones."""
-    standing: tuple[Cause, ...] = ()
-    """The rows that the pulls of each source now reject, and the rows that lack their stamps."""
-    standing_when_good: tuple[Cause, ...] = ()
-    """The fewest of these since the last good night."""
     pulls: Mapping[str, int] = field(default_factory=dict)
-    """The run of each source's last counted pull."""
+    """The newest run whose rejections the last good night has seen, by source: of two sources pulled at once, the
+    rejections by the newer run may be committed first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,34 +260,8 @@ def begun_after(last: Unpredicted) -> Unpredicted:
         run_id=last.marks.counted_run_id,
         known_version=last.marks.drawn_when_good,
         drawn_when_good=last.marks.drawn,
-        standing_when_good=last.marks.standing,
     )
     return Unpredicted(number=last.number, since=last.at, marks=marks)
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """The unlabelled rows of one source that a pull rejected."""
-
-    run_id: int
-    source: str
-    is_whole: bool
-    """Whether all of the source was compared, so that these are all its rejected rows."""
-    rejected: Mapping[tuple[str, str], int]
-    """Rows by reason and column."""
-
-
-def after_pulls(standing: Counter[Why], pulls: Sequence[Pulled]) -> Counter[Why]:
-    """Count the rows that are rejected after these pulls, oldest pull first.
-
-    A pull of a part can't tell which rejected rows have been corrected, so earlier counts stay until all is compared.
-    """
-    found = Counter(standing)
-    for pull in pulls:
-        if pull.is_whole:
-            found = Counter({why: rows for why, rows in found.items() if why[0] != pull.source})
-        found.update({(pull.source, *why): rows for why, rows in pull.rejected.items()})
-    return found
 
 
 def as_counter(causes: Iterable[Cause]) -> Counter[Why]:

@@ -67,13 +67,6 @@ class Mark:
         return found if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment) else None
 
 
-def reached_before(bound: Bound) -> Bound:
-    """The time of change that the previous pull reached if the next one reads from `bound`; for texts, the day."""
-    if isinstance(bound, str):
-        return (date.fromisoformat(bound) + _OVERLAP_OF_DAYS).isoformat()
-    return bound + _overlap(bound)
-
-
 def mark_of(value: object) -> Mark | None:
     """Make a mark of the highest value as a driver gives it; None if it is no time."""
     if isinstance(value, date):

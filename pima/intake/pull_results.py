@@ -27,10 +27,6 @@ class PulledSource:
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     rejected_by_field: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rejected rows that broke a feature's rule, by reason and then by feature."""
-    rejected_unlabelled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Rejected rows without a known outcome, which get no prediction: by reason, and then by the feature at fault, or
-    "". Rows rejected only because a person was forgotten do not count; nor, if only changed rows were compared, do rows
-    that the previous pull read as well."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
     outcomes_held_back: int = 0
@@ -63,16 +59,12 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
         rejected[reason] += rows
         if column in features:
             by_field.setdefault(reason, {})[column] = rows
-    unlabelled: dict[str, dict[str, int]] = {}
-    for (reason, column), rows in sorted((+tally.rejected_unlabelled).items()):
-        unlabelled.setdefault(reason, {})[column if column in features else ""] = rows
     return replace(
         begun,
         rows=tally.rows,
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected),
         rejected_by_field=by_field,
-        rejected_unlabelled=unlabelled,
         unknown_taken=dict(sorted((+tally.unknown).items())),
         outcomes_held_back=tally.held_back,
     )

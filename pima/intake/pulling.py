@@ -304,7 +304,7 @@ class _Staged:
             self.staging.require_session()
             lease.require(self.own)
             self._leave_out_forgotten(None)
-            self.staging.write_rejections(self.is_whole)
+            self.staging.write_rejections(self.is_whole, self.pull.run.id)
         with self._unlimited():
             ranges = self.staging.ranges(BLOCK_KEYS)
         for within in ranges:

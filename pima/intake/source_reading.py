@@ -18,7 +18,7 @@ from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
 from pima.core.mapping import Block, Moments, SourceMapping, SourceTally, mapped, mark
 from pima.core.source import Source
 from pima.errors import SourceUnusable
-from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of, reached_before
+from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of
 from pima.intake.raw_rows import BLOCK_ROWS
 from pima.store import source_query
 from pima.store.source_engine import reading_source
@@ -90,21 +90,18 @@ class SourceReader:
             yield blocks, keys
 
     def _blocks(self, connection: Connection, extent: Extent) -> Generator[Block]:
-        dialect, condition, is_new = connection.dialect, "", ""
+        condition = ""
         if isinstance(extent, ChangedSince):
-            condition = source_query.is_changed_since(dialect, self.source, extent.bound)
-            # Also distinguish new rows from those that the previous pull has read.
-            is_new = source_query.is_changed_after(dialect, self.source, reached_before(extent.bound))
-        statement = source_query.select(dialect, self.source, self.columns, condition, is_new)
+            condition = source_query.is_changed_since(connection.dialect, self.source, extent.bound)
+        statement = source_query.select(connection.dialect, self.source, self.columns, condition)
         with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)) as blocks:
             for read in blocks:
-                columns, told = (read[:-1], objects_of(read[-1])) if is_new else (read, None)
-                new = None if told is None else np.array(told, dtype=bool)
+                columns = read
                 known = None
                 if self.source.outcome_at:
-                    known = moments(objects_of(columns[-1]), ZoneInfo(self.source.time_zone), self.now)
-                    columns = columns[:-1]
-                block = mapped(self.mapping, columns, self.tally, known, new)
+                    known = moments(objects_of(read[-1]), ZoneInfo(self.source.time_zone), self.now)
+                    columns = read[:-1]
+                block = mapped(self.mapping, columns, self.tally, known)
                 _reject_forgotten(self.source.name, block, self.forgotten, self.tally)
                 yield block
 

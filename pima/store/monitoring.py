@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Pulled, Unpredicted, Watched, Why
-from pima.store.database import Json, Timestamp, database_of
+from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Unpredicted, Watched, Why
+from pima.store.database import Timestamp, database_of
 from pima.store.engine import clock, without_time_limit
 from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import fields_of, monitoring, promotions, runs, schedules, tallies
@@ -289,14 +289,12 @@ def newest_figures(connection: Connection) -> list[KeptFigure]:
 
 UNPREDICTED = "unpredicted"
 """The key of a run's counts that holds these figures."""
-_RUNS_LOOKED_AT = 20
-"""How many runs to read back from the newest: that many may run at once, or end without figures."""
-_PULLS_LOOKED_AT = 1_000
-"""How many pulls to read back from the newest, for a source that was never pulled."""
+_RUNS_AT_ONCE = 20
+"""How many runs are expected at once: the figures of a run that ended later may belong to a lower id."""
 
 
 def newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures that the last run of scoring left; None if no recent run left any."""
+    """The figures that the last run of scoring left; None if none ever left any."""
     found = _newest_of_runs(connection)
     return None if found is None else found[1]
 
@@ -310,36 +308,33 @@ def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
 
 
 def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
-    """The newest figures with their run's id, read backwards by the key past runs that may have left none."""
-    statement = select(runs.c.id, runs.c.counts).where(runs.c.job == "score", IS_REAL, runs.c.finished_at.is_not(None))
-    rows = connection.execute(statement.order_by(runs.c.id.desc()).limit(_RUNS_LOOKED_AT))
-    found = [(row.id, figures) for row in rows if (figures := unpredicted_of(row.counts)) is not None]
-    return max(found, key=lambda each: (each[1].number, each[0]), default=None)
-
-
-def unpredicted_of(counts: Mapping[str, Any]) -> Unpredicted | None:
-    """The figures in a run's counts; None if it left none."""
-    return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
+    """The newest figures with their run's id: of the last runs that left some, those with the highest number."""
+    statement = text(f"""
+        SELECT id, counts ->> '{UNPREDICTED}' FROM (
+            SELECT id, counts FROM runs WHERE job = 'score' AND counts ->> '{UNPREDICTED}' IS NOT NULL
+            ORDER BY id DESC LIMIT {_RUNS_AT_ONCE}) AS newest
+        ORDER BY CAST(counts -> '{UNPREDICTED}' ->> 'number' AS BIGINT) DESC, id DESC LIMIT 1""")
+    row = connection.execute(statement).first()
+    return None if row is None else (row[0], msgspec.json.decode(row[1], type=Unpredicted))
 
 
 def rejected_by_pulls(counts: Mapping[str, Any]) -> int:
-    """How many rows without an outcome the pulls before a run rejected that earlier pulls had not."""
-    found = unpredicted_of(counts)
-    return 0 if found is None else found.rejected_by_pulls
+    """How many rows without an outcome were rejected by pulls since the run before."""
+    figures = counts.get(UNPREDICTED, {})
+    return int(figures.get("rejected_by_pulls", 0))
 
 
-def counts_since(connection: Connection, after: int, run_id: int) -> tuple[int, int, int]:
-    """Count over this run and the runs with ids above `after` that have ended: the new row versions that they
-    predicted, the rows that they rejected, and the highest id among these runs."""
+def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[int, int]:
+    """Count the new row versions that were predicted by this run and the runs with ids above `after` that have ended;
+    also return the highest id among these runs."""
     row = connection.execute(
         text(f"""
-            SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0),
-                coalesce(sum(CAST(counts ->> 'rejected' AS BIGINT)), 0), max(id)
+            SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0), max(id)
             FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'
                 AND (id = :run_id OR id > :after AND status <> '{Status.RUNNING}')"""),
         {"run_id": run_id, "after": after},
     ).one()
-    return int(row[0]), int(row[1]), int(row[2])
+    return int(row[0]), int(row[1])
 
 
 def versions_drawn(connection: Connection) -> int:
@@ -352,19 +347,36 @@ def highest_id(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT max(patient_id) FROM patient_versions")) or 0)
 
 
-def rejected_and_standing(connection: Connection, run_id: int, version: int) -> Counter[Why]:
-    """Count the rejections by runs after `run_id` of row versions above `version` that are still current and have no
-    outcome."""
-    # Scans the rejections: call it only if there may be many.
+def rejected_by_scoring(connection: Connection, after: int, run_id: int, version: int) -> Counter[Why]:
+    """Count the rejections by this run and the runs with ids above `after` of row versions above `version` that are
+    still current and have no outcome."""
     rows = connection.execute(
         text("""
             SELECT r.reason, r.field, count(*) FROM rejections r
             JOIN patient_versions v ON v.patient_id = r.patient_id AND v.patient_version = r.patient_version
-            WHERE r.run_id > :run_id AND r.patient_version > :version AND NOT v.is_labelled
+            WHERE (r.run_id > :after OR r.run_id = :run_id) AND r.patient_version > :version AND NOT v.is_labelled
             GROUP BY r.reason, r.field"""),
-        {"run_id": run_id, "version": version},
+        {"after": after, "run_id": run_id, "version": version},
     )
     return Counter({("", reason, field): int(count) for reason, field, count in rows})
+
+
+def rejected_in_sources(
+    connection: Connection, sources: Sequence[str], since: Mapping[str, int]
+) -> tuple[Counter[Why], dict[str, int]]:
+    """Count the rows without an outcome that pulls of these sources have rejected after the run in `since`, and not
+    taken in since then; also return the newest of these runs by source."""
+    found: Counter[Why] = Counter()
+    newest = dict(since)
+    statement = text("""
+        SELECT reason, field, count(*), max(run_id) FROM source_rejections
+        WHERE source = :source AND run_id > :after GROUP BY reason, field""")
+    for source in sources:
+        rows = connection.execute(statement, {"source": source, "after": since.get(source, 0)})
+        for reason, field, count, run_id in rows:
+            found[source, reason, field] = count
+            newest[source] = max(run_id, newest.get(source, 0))
+    return found, newest
 
 
 _SAME_VERSION = "{0}.patient_id = v.patient_id AND {0}.patient_version = v.patient_version"
@@ -395,24 +407,3 @@ def never_queued(connection: Connection, above: int, highest: int, claimed: int 
         if unlabelled <= claimed + waiting:
             return 0
     return int(connection.scalar(text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0)
-
-
-def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Sequence[str]) -> list[Pulled]:
-    """The complete pulls of these sources, oldest first; for each source only those after the run in `counted`."""
-    if not sources:
-        return []
-    statement = text(f"""
-        SELECT runs.id, item.value AS counts FROM runs JOIN {database_of(connection).sources_of_run} ON TRUE
-        WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}' AND runs.id > :after
-            AND item.value ->> 'status' = '{Status.SUCCEEDED}'
-        ORDER BY runs.id DESC LIMIT {_PULLS_LOOKED_AT}""")
-    after = min(counted.get(source, 0) for source in sources)
-    rows = connection.execute(statement.columns(counts=Json()), {"after": after})
-    found = [_pulled(row.id, row.counts) for row in rows]
-    return [each for each in reversed(found) if each.source in sources and each.run_id > counted.get(each.source, 0)]
-
-
-def _pulled(run_id: int, counts: Mapping[str, Any]) -> Pulled:
-    by_reason = counts["rejected_unlabelled"].items()
-    rejected = {(reason, column): rows for reason, columns in by_reason for column, rows in columns.items()}
-    return Pulled(run_id, counts["source"], counts["compared"] == "all", rejected)

@@ -41,8 +41,8 @@ from pima.store.registry import (
 )
 from pima.store.tables import SCRIPT, TABLES, WITH_FEATURES, installation
 
-HEAD = "0001"
-REVISIONS = ("0001",)
+HEAD = "0002"
+REVISIONS = ("0001", "0002")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"

@@ -64,8 +64,12 @@ CREATE TABLE source_rejections (
     reason TEXT NOT NULL, -- the rule that it broke
     field TEXT NOT NULL, -- the column that broke it
     since TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when a pull first saw it so
+    run_id BIGINT, -- the pull that first rejected it without an outcome; NULL while its outcome is known
     CONSTRAINT pk_source_rejections PRIMARY KEY (source, source_key)
 );
+
+-- The newest ones: each night counts those since the last good night.
+CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id);
 
 -- Row versions that wait to be scored, with a copy of their measurements.
 CREATE TABLE scoring_queue (
@@ -121,6 +125,8 @@ CREATE TABLE rejections (
     rejected_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when it was rejected
     CONSTRAINT pk_rejections PRIMARY KEY (patient_id, patient_version)
 );
+
+CREATE INDEX ix_rejections_run_id ON rejections (run_id);
 
 -- What each run of scoring counted of its rows, by the bins of its version's reference.
 CREATE TABLE tallies (

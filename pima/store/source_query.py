@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -30,18 +30,15 @@ def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
 
 
-def select(
-    dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", told: str = "", ordered: bool = True
-) -> str:
-    """A SELECT of the columns for all rows, or for those that meet a condition. With `told`, a last column is 1 if that
-    is true for the row, else 0.
+def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", ordered: bool = True) -> str:
+    """A SELECT of the columns for all rows, or for those that meet a condition.
 
     Rows come in key order if the dialect can sort them as pima sorts text. Nothing relies on the order, but then
     neighbours by key are neighbours in the staging table, and a range of keys is read in a tenth of the time.
     """
     ordered = ordered and len(source.keys) == 1 and dialect.name in _BY_KEY
     order = f" ORDER BY {_BY_KEY[dialect.name].format(_column(dialect, source.keys[0]))}" if ordered else ""
-    return _select(dialect, source, columns, told) + (f" WHERE {condition}" if condition else "") + order
+    return _select(dialect, source, columns) + (f" WHERE {condition}" if condition else "") + order
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
@@ -52,14 +49,6 @@ def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str
         return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
     before_all = _BEFORE_ALL_TIMES.get(dialect.name)
     return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
-
-
-def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:
-    """The condition that a row's time of change is known and later than `moment`; for texts, on a later day."""
-    column = _column(dialect, source.changed_since)
-    if isinstance(moment, str):  # a text may continue after the day
-        return f"{column} >= '{(date.fromisoformat(moment) + timedelta(days=1)).isoformat()}'"
-    return f"{column} > {_moment(dialect, moment)}"
 
 
 def _moment(dialect: Dialect, bound: date | str) -> str:
@@ -133,14 +122,12 @@ def columns_of_blocks(
             yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
 
 
-def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str = "") -> str:
+def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
         # The server writes a UUID as text faster than Python makes an object of it; a NULL stays NULL. The expression
         # is the same as in ORDER BY, so the server makes the text only once.
         listed[0] = _BY_KEY[dialect.name].format(listed[0])
-    if told:
-        listed.append(f"CASE WHEN {told} THEN 1 ELSE 0 END")
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
 
 

@@ -154,7 +154,7 @@ class StagedSource(Staging):
         )
         return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}")
 
-    def write_rejections(self, whole: bool) -> None:
+    def write_rejections(self, whole: bool, run_id: int) -> None:
         """Record the rejected rows, and remove those that the source no longer has and those of forgotten persons."""
         keys, forgotten = self._table if whole else self._keys, f"s.reason = '{FORGOTTEN}'"
         is_there = f"SELECT count(*) FROM {keys} s WHERE s.source_key = r.source_key"
@@ -165,13 +165,21 @@ class StagedSource(Staging):
         self._execute(f"""
             DELETE FROM source_rejections AS r
             WHERE r.source = :source AND (({is_there}) = 0 OR ({is_theirs}) > 0)""")
-        self._execute(f"""
-            INSERT INTO source_rejections (source, source_key, reason, field)
-            SELECT :source, s.source_key, s.reason, s.field FROM {self._table} s
-            WHERE {IS_REJECTED} AND NOT ({forgotten})
+        as_before = "(source_rejections.reason, source_rejections.field) = (EXCLUDED.reason, EXCLUDED.field)"
+        self._execute(
+            f"""
+            INSERT INTO source_rejections (source, source_key, reason, field, run_id)
+            SELECT :source, s.source_key, s.reason, s.field,
+                CASE WHEN s.outcome IS NULL THEN CAST(:run_id AS BIGINT) END
+            FROM {self._table} s WHERE {IS_REJECTED} AND NOT ({forgotten})
             ON CONFLICT (source, source_key) DO UPDATE
-            SET reason = EXCLUDED.reason, field = EXCLUDED.field, since = EXCLUDED.since
-            WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
+            SET reason = EXCLUDED.reason, field = EXCLUDED.field,
+                since = CASE WHEN {as_before} THEN source_rejections.since ELSE EXCLUDED.since END,
+                run_id = CASE WHEN EXCLUDED.run_id IS NOT NULL
+                         THEN coalesce(source_rejections.run_id, EXCLUDED.run_id) END
+            WHERE NOT ({as_before}) OR (source_rejections.run_id IS NULL) <> (EXCLUDED.run_id IS NULL)""",
+            {"run_id": run_id},
+        )
 
     def take_off_rejections(self, within: KeyRange) -> None:
         """Remove the rejections of rows that are sound now, in the transaction that takes those rows in."""

@@ -11,15 +11,11 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.watched import (
     NEVER_QUEUED,
-    NOT_LOOKED_UP,
     Cause,
     Limits,
     Marks,
-    Pulled,
     Rule,
     Unpredicted,
-    Why,
-    after_pulls,
     as_causes,
     as_counter,
     begun_after,
@@ -83,50 +79,25 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     last = store.lock_newest_unpredicted(connection)
     drawn = store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn
     before = _before(last, night.run_id, drawn)
-    marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
-    predicted, rejected, last_counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
-    pulls, stood, least = _pulls_since(connection, night.rule, marks, is_first=last is None)
-    standing = after_pulls(stood, pulls)
-    by_pulls_tonight = (standing - stood).total()
-    least &= standing
+    marks = before.marks
+    highest = store.highest_id(connection)
+    predicted, last_counted = store.predicted_since(connection, marks.counted_run_id, night.run_id)
+    by_pulls, pulls = store.rejected_in_sources(connection, night.rule.sources, marks.pulls)
+    by_scoring = store.rejected_by_scoring(connection, marks.run_id, night.run_id, marks.known_version)
     # The first night does not look for earlier rows: that could be a whole long history.
     lost = 0 if last is None else _never_queued(connection, night, marks, highest)
-    # For a source with bad rows every night, only the additional ones are reported.
-    others = standing - least + Counter({("", NEVER_QUEUED, ""): lost})
-    earlier = {why: rows for why, rows in as_counter(before.causes).items() if not why[0] and why[1] != NEVER_QUEUED}
-    by_scoring = Counter(earlier) + Counter({("", NOT_LOOKED_UP, ""): rejected})
-    found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
-    if by_scoring and found.are_too_many(limits):
-        # Some may have been corrected, labelled or deleted since, or rejected again.
-        by_scoring = store.rejected_and_standing(connection, marks.run_id, marks.known_version)
-        found = replace(found, causes=as_causes(others + by_scoring))
-    good = is_good(found, limits)
-    left = replace(
-        marks,
-        counted_run_id=max(last_counted, marks.counted_run_id),
-        # Until lost rows are queued, they are looked for again from the same id.
-        highest_id=marks.highest_id if lost and not good else highest,
-        drawn=drawn,
-        standing=as_causes(standing),
-        standing_when_good=as_causes(least),
-        pulls={**marks.pulls, **{pull.source: pull.run_id for pull in pulls}},
-    )
+    causes = by_pulls + by_scoring + Counter({("", NEVER_QUEUED, ""): lost})
+    found = replace(before, predicted=before.predicted + predicted, causes=as_causes(causes))
+    good = is_good(found, night.rule.limits)
+    left = replace(marks, counted_run_id=max(last_counted, marks.counted_run_id), drawn=drawn)
+    # Until lost rows are queued, they are looked for again from the same id.
+    if good or not lost:
+        left = replace(left, highest_id=highest)
+    if good:
+        left = replace(left, pulls=pulls)
     at = clock(connection).isoformat(timespec="seconds")
+    by_pulls_tonight = (by_pulls - as_counter(before.causes)).total()
     return replace(found, number=before.number + 1, at=at, rejected_by_pulls=by_pulls_tonight, is_good=good, marks=left)
-
-
-def _pulls_since(
-    connection: Connection, rule: Rule, marks: Marks, is_first: bool
-) -> tuple[list[Pulled], Counter[Why], Counter[Why]]:
-    """The pulls since the last run, the rejections standing before them, and the least since the last good night."""
-    pulls = store.pulls_since(connection, marks.pulls, rule.sources)
-    stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
-    if not is_first:
-        return pulls, stood, as_counter(marks.standing_when_good)
-    # On the first night, each source's last pull counts as tonight's, and earlier pulls only as the past.
-    newest = {pull.source: pull.run_id for pull in pulls}
-    past = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
-    return [pull for pull in pulls if pull.run_id == newest[pull.source]], past, past.copy()
 
 
 def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
@@ -182,7 +153,7 @@ def _by_whom(cause: Cause) -> str:
 
 def _why(causes: list[Cause]) -> str:
     """The reasons and columns with the most rows, in brackets; empty if none is known."""
-    known = [each for each in causes if each.reason not in (NEVER_QUEUED, NOT_LOOKED_UP)]
+    known = [each for each in causes if each.reason not in (NEVER_QUEUED, "")]
     whys = [": ".join(filter(None, (each.reason, each.column))).replace("_", " ") for each in known[:_CAUSES_SHOWN]]
     if len(causes) > 1:
         whys = [f"{each.rows:,} {why}" for each, why in zip(known, whys, strict=False)]

@@ -12,7 +12,7 @@ import pytest
 
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver
-from tests.support.clinic import URL, Clinic
+from tests.support.clinic import COLUMNS, URL, Clinic, toml
 from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients, the_json
 from tests.support.trained import install_models
 
@@ -190,19 +190,25 @@ def test_new_labelled_rows_and_deleted_ones_lack_nothing(service: Service) -> No
 
 @on_sqlite
 def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(service: Service) -> None:
-    service.clinic.insert(15, seed=2, **WRONG_UNIT)
+    service.clinic.insert(15, seed=2, age=500, **WRONG_UNIT)
     service.clinic.insert(85, seed=3)
     service.night()
     assert (service.told(), service.figures()) == ("", (100, 15))  # a good night
+    service.correct()  # and there is another fault
     for seed in (4, 5):
         service.clinic.insert(12, seed=seed)
         assert service.night()["rejected"] == 15
         assert (service.told(), service.figures()) == ("", (12, 0))
+        # However many runs fail in between.
+        failed = "INSERT INTO runs (job, trigger, attempt, status, counts, host) VALUES ('score', 'manual', 1, 'failed'"
+        for _ in range(21):
+            service.database.execute(f"{failed}, '{{}}', 'here')")
     service.clinic.insert(12, seed=6, **WRONG_UNIT)
     assert service.night()["rejected"] == 27
     assert service.told().startswith("12 of the 12 rows")
     # All of them are mended, and then as many come anew as there were.
     service.correct()
+    service.clinic.execute("UPDATE visits SET age = 50 WHERE age = 500")
     service.night()
     assert (service.told(), service.figures()) == ("", (27, 0))
     service.clinic.insert(27, seed=7, **WRONG_UNIT)
@@ -230,6 +236,57 @@ def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_i
     assert (service.told(), service.figures()) == ("", (15, 0))
 
 
+@pytest.mark.parametrize(
+    ("database", "column"),
+    [("sqlite", "TEXT"), ("postgresql", "date"), ("postgresql", "timestamp"), ("postgresql", "timestamptz")],
+    indirect=["database"],
+)
+def test_however_a_source_tells_what_has_changed_its_rows_count_once_as_they_stand(
+    service: Service, column: str
+) -> None:
+    clinic, now = service.clinic, {"now": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"}
+    clinic.execute(f"ALTER TABLE visits ADD COLUMN changed {column}")
+    clinic.settings["changed_since"] = "changed"
+    clinic.execute("UPDATE visits SET changed = :now", now)
+    service.night()
+    clinic.insert(60, seed=2, changed=now["now"], **WRONG_UNIT)
+    for _ in range(3):  # they are read again each time
+        assert service.night()["compared"] == "changed"
+        assert service.told().startswith("60 of the 60 rows")
+    service.correct()
+    assert service.night()["compared"] == "changed"
+    assert (service.told(), service.figures()) == ("", (60, 0))
+    clinic.insert(12, seed=3, changed=now["now"], **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("12 of the 12 rows")
+
+
+@on_sqlite
+def test_mended_rows_hide_none_that_break_in_the_same_night(service: Service) -> None:
+    service.clinic.insert(15, seed=2, **WRONG_UNIT)
+    service.clinic.insert(85, seed=3)
+    service.night()
+    service.correct()
+    service.clinic.insert(15, seed=4, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("15 of the 30 rows")
+
+
+@on_sqlite
+def test_rejections_that_are_committed_after_those_of_a_newer_pull_are_seen(service: Service) -> None:
+    columns = "".join(f"{name} = {toml(how)}\n" for name, how in COLUMNS.items())
+    ward = '[[source]]\nname = "ward"\ntable = "visits"\nkey = "visit_id"\n[source.columns]\n'
+    service.clinic.extra = ward + columns
+    for n in range(12):
+        service.database.execute(
+            "INSERT INTO source_rejections (source, source_key, reason, field, run_id)"
+            " VALUES ('ward', :key, 'missing', 'age', 1)",
+            {"key": str(n)},
+        )
+    service.score()
+    assert service.told().startswith("12 of the 12 rows")
+
+
 @on_sqlite
 def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_count(service: Service) -> None:
     service.clinic.insert(1, seed=2, patient_no=7)
@@ -239,7 +296,13 @@ def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_coun
     service.clinic.insert(25, seed=4, diabetic="yes", **WRONG_UNIT)
     pulled = service.night()
     assert pulled["rejected_by_reason"] == {"forgotten": 31, "out_of_range": 25}
-    assert pulled["rejected_unlabelled"] == {}
+    assert (service.told(), service.figures()) == ("", (0, 0))
+    # Nor do those whose outcome comes while they are rejected.
+    service.clinic.insert(20, seed=5, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("20 of the 20 rows")
+    service.clinic.execute("UPDATE visits SET diabetic = 'no' WHERE glucose_mmol = 90")
+    service.night()
     assert (service.told(), service.figures()) == ("", (0, 0))
 
 

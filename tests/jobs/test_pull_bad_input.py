@@ -27,7 +27,6 @@ def test_text_where_a_number_is_declared_and_decimals_with_a_comma_are_counted(
     assert counts(found) == {"inserted": 6, "rejected": 4}
     assert found["rejected_by_reason"] == {"bad_outcome": 1, "not_a_number": 3}
     assert found["rejected_by_field"] == {"not_a_number": {"bmi": 2, "glucose": 1}}
-    assert found["rejected_unlabelled"] == {"bad_outcome": {"": 1}, "not_a_number": {"bmi": 2, "glucose": 1}}
     told = "  bad_outcome: 1 row\n  not_a_number of bmi: 2 rows\n  not_a_number of glucose: 1 row\n"
     assert told in dry
     assert sqlite.value("SELECT glucose FROM patients") == 5.5 * 18.016

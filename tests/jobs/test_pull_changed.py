@@ -91,26 +91,6 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, colum
     assert part(clinic.pulled(database)) == ("changed", _read_again(clinic, column))
 
 
-@pytest.mark.parametrize(
-    ("database", "clinic", "column"),
-    [("sqlite", "postgresql", "days"), ("postgresql", "sqlite", "texts")],
-    indirect=["database", "clinic"],
-)
-def test_a_rejected_row_that_is_read_again_is_new_but_once(database: Database, clinic: Clinic, column: str) -> None:
-    keys = telling(clinic, column)
-    changed(clinic, keys[0], DAY, column, age=500)
-    assert clinic.pulled(database)["rejected_unlabelled"] == {"out_of_range": {"age": 1}}
-    again = clinic.pulled(database)
-    assert (again["compared"], again["rejected"], again["rejected_unlabelled"]) == ("changed", 1, {})
-    changed(clinic, keys[1], None, column, age=500)  # nobody knows whether it is new, until all is compared
-    changed(clinic, keys[2], DAY + timedelta(days=1), column, age=500)
-    changed(clinic, keys[3], DAY + timedelta(days=1), column, age=500, diabetic="no")
-    found = clinic.pulled(database)
-    assert (found["compared"], found["rejected"]) == ("changed", 4)
-    assert found["rejected_unlabelled"] == {"out_of_range": {"age": 1}}
-    assert clinic.pulled(database, "--full")["rejected_unlabelled"] == {"out_of_range": {"age": 3}}
-
-
 NO_TIMES = {
     "sqlite": {"texts": [None, "", " ", "-", "10.03.2026", 1795600000, 17.5]},
     "postgresql": {"texts": [None, "", " ", "10.03.2026"], "with a zone": [None, "-infinity"]},

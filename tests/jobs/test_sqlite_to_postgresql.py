@@ -43,7 +43,7 @@ def _live(sqlite: Database, trained: Path) -> None:
     now = "'2026-01-01T00:00:00.123Z'"
     sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
     sqlite.execute(f"INSERT INTO source_pulls VALUES ('clinic', 'f', '2026-01-01', {now}, {now})")
-    sqlite.execute(f"INSERT INTO source_rejections VALUES ('clinic', 'w', 'out_of_range', 'age', {now})")
+    sqlite.execute(f"INSERT INTO source_rejections VALUES ('clinic', 'w', 'out_of_range', 'age', {now}, 7)")
     sqlite.execute(
         f"INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, 'queue_old', {now}, {now}, 1)"
     )

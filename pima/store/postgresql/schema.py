@@ -138,8 +138,8 @@ ROLES = {
         # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
-        # Which rows have no prediction: a view without values and outcomes.
-        "SELECT ON patient_versions",
+        # Which rows have no prediction: a view without values and outcomes, and what pulls rejected.
+        "SELECT ON patient_versions, source_rejections",
     ),
     "pima_trainer": (
         "SELECT ON alembic_version, declarations, installation, patients, row_keys",

@@ -14,11 +14,9 @@ from pima.core.watched import (
     Cause,
     Limits,
     Marks,
-    Pulled,
     State,
     Unpredicted,
     Watched,
-    after_pulls,
     alerts,
     as_causes,
     as_counter,
@@ -220,37 +218,14 @@ def test_too_many_are_more_than_a_share_and_no_fewer_than_a_number(
     assert (found.are_too_many(LIMITS), is_good(found, LIMITS)) == (too_many, good)
 
 
-def test_a_pull_of_all_says_what_stands_and_one_of_a_part_what_comes_on_top() -> None:
-    standing = after_pulls(
-        Counter({("", "never_queued", ""): 2}),
-        [
-            Pulled(1, "clinic", True, {("out_of_range", "glucose"): 15, ("missing", "age"): 1}),
-            Pulled(2, "ward", True, {("out_of_range", "glucose"): 7}),
-            Pulled(3, "clinic", False, {("out_of_range", "glucose"): 3}),
-        ],
-    )
-    assert standing == {
-        ("", "never_queued", ""): 2,
-        ("clinic", "out_of_range", "glucose"): 18,
-        ("clinic", "missing", "age"): 1,
-        ("ward", "out_of_range", "glucose"): 7,
-    }
-    mended = after_pulls(standing, [Pulled(4, "clinic", True, {("out_of_range", "glucose"): 4})])
-    assert mended == {
-        ("", "never_queued", ""): 2,
-        ("clinic", "out_of_range", "glucose"): 4,
-        ("ward", "out_of_range", "glucose"): 7,
-    }
-
-
 def test_only_after_a_good_night_the_count_begins_anew() -> None:
-    standing = (Cause("clinic", "missing", "age", 5),)
+    causes = (Cause("clinic", "missing", "age", 5),)
     marks = Marks(
-        run_id=3, counted_run_id=9, highest_id=70, drawn=200, drawn_when_good=100, known_version=50, standing=standing
+        run_id=3, counted_run_id=9, highest_id=70, drawn=200, drawn_when_good=100, known_version=50, pulls={"clinic": 8}
     )
-    bad = Unpredicted(4, "2026-11-28", "2026-11-27", 6, standing, marks=marks)
+    bad = Unpredicted(4, "2026-11-28", "2026-11-27", 6, causes, marks=marks)
     assert begun_after(bad) == bad
-    good = Unpredicted(4, "2026-11-28", "2026-11-27", 60, standing, is_good=True, marks=marks)
+    good = Unpredicted(4, "2026-11-28", "2026-11-27", 60, causes, is_good=True, marks=marks)
     expected = Marks(
         run_id=9,
         counted_run_id=9,
@@ -258,8 +233,7 @@ def test_only_after_a_good_night_the_count_begins_anew() -> None:
         drawn=200,
         drawn_when_good=200,
         known_version=100,  # a good night further back
-        standing=standing,
-        standing_when_good=standing,
+        pulls={"clinic": 8},
     )
     assert begun_after(good) == Unpredicted(4, since="2026-11-28", marks=expected)
 
