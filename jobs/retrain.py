@@ -30,7 +30,7 @@ def _work(command: Command) -> Result:
         # The verdict is on record, and a stop from here on takes nothing back.
         with suppress(Interrupted), command.stop.at_once():
             leave_realised(command.engine, command.run.id)
-            leave_report(command.engine, command.settings)
+            leave_report(command.engine, command.settings, command.run)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 

@@ -64,6 +64,12 @@ EXPLAINED = {
     "verdict_blocked": Explained(
         "A guard kept a model version from becoming champion.", "`python -m jobs.models show {number}` says why"
     ),
+    "report_not_left": Explained(
+        "The last retraining could not leave its report in the database, or in `report.folder`. The code in brackets "
+        "says why. It is over when a retraining leaves one.",
+        "Look the code up by `python -m jobs.health --why CODE`, then `python -m jobs.retrain`; meanwhile "
+        "`python -m jobs.report` makes one",
+    ),
     "awaits_approval": Explained(
         "A model version is better than the champion, and `gate.approve` asks for a person's approval.",
         "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} --reason TEXT`",
@@ -108,6 +114,12 @@ def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Itera
         number = verdict.challenger
         what = f"version {number} is better than the champion, and waits for a person's approval"
         yield Condition(f"awaits_approval:{number}", what, EXPLAINED["awaits_approval"].advice.format(number=number))
+
+
+def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
+    if error_code is not None:
+        what = f"the last retraining left no report, or not everywhere ({error_code})"
+        yield Condition("report_not_left", what, EXPLAINED["report_not_left"].advice, error_code)
 
 
 def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
@@ -335,6 +347,7 @@ class Teller:
             figures = read_figures(connection, (), self.settings.health.limits)
             moves = monitoring.moves_since(connection, figures.now - _OLDEST_EVENT)
             verdict = monitoring.newest_verdict(connection)
+            report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
             # With cron there is never a scheduler, and a scheduler that asks is alive.
             ever_lived = monitoring.scheduler_heartbeat(connection) is not None
         found = [
@@ -342,7 +355,13 @@ class Teller:
             for complaint in complaints(self.engine, self.settings, self.declared)
             if complaint.reason != "scheduler_silent" or (ever_lived and not self.is_scheduler)
         ]
-        return [*_of_health(found), *_awaits_approval(verdict, figures), *_of_monitoring(figures), *_events(moves)]
+        return [
+            *_of_health(found),
+            *_awaits_approval(verdict, figures),
+            *_lacks_a_report(report_error),
+            *_of_monitoring(figures),
+            *_events(moves),
+        ]
 
     def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
         """Find the alerts that each receiver would get now, without changing anything."""

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.errors import FileNotWritten, NoReportKept, PimaError, WrongUsage, extra_missing
+from pima.errors import ExtraMissing, FileNotWritten, NoReportKept, PimaError, WrongUsage, extra_missing
 from pima.logs import get_logger
 from pima.report.contents import gather
+from pima.runs.recorded_run import OpenRun, never_failing
 from pima.runs.whole_file import written_aside
 from pima.settings.sections import Settings
 from pima.store import lineage
 from pima.store.engine import reading, writing
+from pima.store.monitoring import REPORT_ERROR
+from pima.store.runs import Status, finish_run
 
 KEPT = 4
 """The number of reports that stay in the database: a month of weekly ones."""
@@ -70,8 +73,9 @@ def _refuse_other_than_report(path: Path) -> None:
         raise WrongUsage(what=what)
 
 
-def leave_report(engine: Engine, settings: Settings) -> None:
-    """Leave a report after a retraining whose verdict is on record. A failure is only logged, not raised."""
+def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
+    """Leave a report after a retraining whose verdict is on record. A failure is not raised: it is logged, and noted in
+    the run's counts unless the extra is missing, since then no report is wanted."""
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:
@@ -83,3 +87,6 @@ def leave_report(engine: Engine, settings: Settings) -> None:
             get_logger().info("report written", path=str(path))
     except PimaError as error:
         get_logger().warning("no report was left, or not everywhere", error_code=error.code, error=str(error))
+        if not isinstance(error, ExtraMissing):
+            with never_failing(), writing(engine) as connection:
+                finish_run(connection, run.id, Status.SUCCEEDED, {**run.counts, REPORT_ERROR: error.code}, None)

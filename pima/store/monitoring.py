@@ -91,12 +91,15 @@ def rows_by_result(connection: Connection) -> dict[str, int]:
     return {name: sum(map(int, numbers)) for name, numbers in zip(ROW_RESULTS, zip(*rows, strict=True), strict=True)}
 
 
-def last_verdict(connection: Connection) -> str | None:
-    """The explanation of the newest retraining that reached a verdict; None before the first."""
+REPORT_ERROR = "report_error"
+"""The key of a retraining's counts that holds the code of the error for which it left no report."""
+
+
+def newest_retraining(connection: Connection) -> dict[str, Any]:
+    """The counts of the newest retraining that reached a verdict; empty before the first."""
     # There is about one run a week; dry runs decide nothing.
     newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
-    counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
-    return None if counts is None else counts.get("explanation")
+    return connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar() or {}
 
 
 def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
         now=clock(connection),
         champion=champion,
         version=None if number is None else registry.read_version(connection, number),
-        last_verdict=monitoring.last_verdict(connection),
+        last_verdict=monitoring.newest_retraining(connection).get("explanation"),
         waiting=queue.waiting(connection),
         new_rows=as_shown(connection, limits),
         succeeded=monitoring.last_success(connection),

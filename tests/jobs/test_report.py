@@ -14,6 +14,7 @@ import pytest
 from pima.core.figures import FIGURES
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
+from tests.support.alert_receiver import AlertReceiver
 from tests.support.databases import Copied, Database, call, clean_environ, insert_many, insert_patients, the_json
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import ROOT
@@ -135,6 +136,24 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
     assert (ended.exit_code, "file_not_written" in ended.stderr) == (0, True)
     assert not (tmp_path / "nowhere").exists()
+
+
+@on_sqlite
+def test_people_are_told_of_a_report_that_could_not_be_left_until_one_is(
+    lived_in: Database, tmp_path: Path, listener: AlertReceiver
+) -> None:
+    def told() -> list[str]:
+        assert call(lived_in, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
+        return [title for title in listener.titles if "report" in title]
+
+    assert told() == []
+    assert call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere")).exit_code == 0
+    assert told() == ["report_not_left"]
+    (message,) = [each["message"] for each in listener.got if each["title"].endswith("report_not_left")]
+    assert message.startswith("The last retraining left no report, or not everywhere (file_not_written).")
+    assert "`python -m jobs.retrain`" in message
+    assert call(lived_in, "retrain").exit_code == 0
+    assert told() == ["report_not_left", "report_not_left is over"]
 
 
 def test_without_the_report_extra_the_last_report_can_be_had(sqlite: Database, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from pima.store.engine import make_engine, writing
 from pima.store.postgresql import schema
 from pima.store.schema import make_roles
 from pima.watch.metrics import DatabaseFigures
-from tests.support.alert_receiver import alert_receiver
+from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.clinic import URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
+from tests.support.every_command import EVERY_COMMAND, ROLES_OF_COMMANDS
 from tests.support.ledger import insert_run
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 from tests.support.trained import install_models
@@ -236,6 +237,31 @@ def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: 
     file.write_text(f"id,glucose,bmi\n{patient_id},99,30\n")
     again = the_json(call(under_role(guarded, "pima_loader"), "load", "--json", str(file)))
     assert again["refused_by_reason"] == {"forgotten": 1}
+
+
+def test_every_command_works_under_its_role_where_a_source_is_declared(
+    guarded: Database, sqlite_clinic: Clinic, tmp_path: Path, listener: AlertReceiver
+) -> None:
+    of_all = {name for names in ROLES_OF_COMMANDS.values() for name in names}
+    assert {name for name, *_ in EVERY_COMMAND} - of_all == {"migrate", "mirror", "scheduler"}
+    sqlite_clinic.insert(30)
+    sqlite_clinic.insert(4, seed=2, age=500)
+    environ = {URL: sqlite_clinic.url, "PIMA_ALERTS__URLS": listener.url}
+    more = {"report": ("--out", str(tmp_path / "report.html"))}
+    for role, names in ROLES_OF_COMMANDS.items():
+        for name, *arguments in EVERY_COMMAND:
+            if name in names:
+                given = [str(SHIPPED) if each == "patients.csv" else each for each in arguments]
+                given += ["--config", sqlite_clinic.config, *more.get(name, ())]
+                ended = call(under_role(guarded, role), name, *given, **environ)
+                assert (ended.exit_code, "warning" in ended.stderr) == (0, False), (name, ended.stderr)
+    assert guarded.value("SELECT count(*) FROM reports") == 1
+    unpredicted = guarded.value("SELECT counts -> 'unpredicted' FROM runs WHERE job = 'score'")
+    assert [(each["source"], each["rows"]) for each in unpredicted["causes"]] == [("clinic", 4)]
+    for role in ("pima_operator", "pima_scheduler"):
+        ended = call(under_role(guarded, role), "alert", "--config", sqlite_clinic.config, **environ)
+        assert ended.exit_code == 0, ended.stderr
+    assert [title for title in listener.titles if not title.startswith("champion_changed")] == []
 
 
 FORBIDDEN = {

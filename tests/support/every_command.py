@@ -23,6 +23,14 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("scheduler",),
 ]
 """Those that need a database."""
+ROLES_OF_COMMANDS = {
+    "pima_loader": ("load", "pull"),
+    "pima_trainer": ("retrain",),
+    "pima_scorer": ("score",),
+    "pima_operator": ("models", "explain", "export", "report", "status", "requeue"),
+    "pima_eraser": ("forget", "retain"),
+}
+"""The roles for those that need neither the owner nor a package of their own and come to an end."""
 # An alert may be of what stops the others.
 _ALL = [*EVERY_COMMAND, ("suggest", "patients.csv"), ("alert", "--dry-run")]
 every_command = pytest.mark.parametrize("command", _ALL, ids=lambda command: command[0])

@@ -149,8 +149,8 @@ ROLES = {
         "SELECT, UPDATE ON champion",
         "INSERT ON model_versions, promotions, test_sets",
         "INSERT, DELETE ON training_snapshots",
-        # For the realised figures of the report that it leaves.
-        "SELECT ON predictions, tallies",
+        # For the report that it leaves, with realised figures.
+        "SELECT ON predictions, tallies, source_rejections",
         "SELECT, INSERT ON monitoring",
         "SELECT, INSERT, DELETE ON reports",
         # Rows that the previous champion rejected are queued again, since a new one may accept them.
