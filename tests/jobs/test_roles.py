@@ -316,8 +316,8 @@ FORBIDDEN = {
         "SELECT": "installation.holdout_salt",
     },
     "pima_eraser": {
-        "UPDATE": "patients.glucose predictions.probability",
-        "DELETE": "promotions model_versions forgotten",
+        "UPDATE": "patients.glucose predictions.probability champion.model_version champion.sequence champion.pinned",
+        "DELETE": "promotions model_versions forgotten champion",
         "SELECT": "model_versions.compiled_artifact",
     },
 }

@@ -217,9 +217,9 @@ ROLES = {
         "SELECT, INSERT ON forgotten",
         # SELECT ... FOR KEY SHARE, to take turns with loads, needs a right to UPDATE: a column that a trigger stamps.
         "UPDATE (updated_at) ON patients",
-        # To keep retrainings and verdicts out meanwhile.
+        # To keep retrainings and verdicts out meanwhile. A lock needs a right to UPDATE: a column that is always 1.
         "SELECT, INSERT, UPDATE ON leases",
-        "SELECT, UPDATE ON champion",
+        "SELECT, UPDATE (id) ON champion",
     ),
     # Predictions and rejections with their reasons, never a row's values. Exports need the rows' keys; the person's key
     # is only in the view current_predictions. Every command needs the schema's revision, and looks for crashed runs.
