@@ -5,6 +5,7 @@ triggers were switched off."""
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.logs import counted
+from pima.runs.recorded_run import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 
@@ -20,14 +21,16 @@ def _work(command: Command) -> Result:
     with writing(command.engine) as connection:
         without_time_limit(connection)
         if given.stale:
-            return {"requeued": queue.requeue_stale(connection)}
+            return as_json(queue.requeue_stale(connection))
         if given.rejected:
-            return {"requeued": queue.requeue_rejected(connection)}
-        return {"requeued": queue.requeue_lost(connection)}
+            return as_json(queue.requeue_rejected(connection))
+        return as_json(queue.requeue_lost(connection))
 
 
 def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
+    if result["skipped"]:
+        print(f"{result['skipped']:,} left out, since others are changing their rows: run this again")
 
 
 main = main_of("jobs.requeue", __doc__, _work, _show, _options)

@@ -47,13 +47,12 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         database_of(connection).keep_rows(connection)
         after, found, there, rules = _plan(connection, configured)
         effects = _effects(_blocks(lambda last: histories.rows_above(connection, there, last)), there, rules)
-        scored_again = 0
         if found.any:
             schema.add_columns(connection, found.added)
             record_declaration(connection, after, decided_by, reason)
             make_triggers(connection)
-            scored_again = queue.requeue_rejected(connection, effects.sound_from_now)
-        return _result(found, effects, scored_again, dry_run=False)
+            queue.requeue_rejected(connection, effects.sound_from_now)
+        return _result(found, effects, dry_run=False)
 
 
 def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
@@ -62,12 +61,8 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
     with reading(engine) as connection:
         without_time_limit(connection)
         _, found, there, rules = _plan(connection, configured)
-    effects, scored_again = _effects(_blocks(partial(_rows_above, engine, there)), there, rules), 0
-    if found.any:
-        with reading(engine) as connection:
-            without_time_limit(connection)
-            scored_again = queue.count_rejected(connection, effects.sound_from_now)
-    return _result(found, effects, scored_again, dry_run=True)
+    effects = _effects(_blocks(partial(_rows_above, engine, there)), there, rules)
+    return _result(found, effects, dry_run=True)
 
 
 def _rows_above(engine: Engine, names: Sequence[str], last: int) -> Rows | None:
@@ -116,7 +111,8 @@ def _plan(
     return after, found, tuple(name for name in after.columns if name in before.columns), rules
 
 
-def _result(found: DeclarationChanges, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:
+def _result(found: DeclarationChanges, effects: Effects, dry_run: bool) -> RedeclareResult:
+    scored_again = len(effects.sound_from_now) if found.any else 0
     return RedeclareResult(
         **{each.name: getattr(found, each.name) for each in fields(found)},
         rejected_from_now=dict(effects.rejected_from_now.most_common()),

@@ -2,7 +2,8 @@
 
 It is one transaction, so it happens completely or not at all. Work that might write the person's data meanwhile is kept
 out. A retraining and the job that moves old rows to files have read the rows; their leases are taken. Loads and pulls
-check who was forgotten as they write. A batch that is being scored locks its queue entries, so erasing waits for it.
+check who was forgotten as they write. A batch that is being scored locks its queue entries, and a requeue the rows that
+it queues, so erasing waits for them.
 """
 
 import hashlib

@@ -130,6 +130,9 @@ class Database(Protocol):
     transaction."""
     came_before_writer: str
     """The condition that the row `k` of row_keys was written before transaction :writer."""
+    share_unless_held: str
+    """The end of a SELECT that locks the rows of `p` until the transaction ends, and leaves out those that others hold;
+    empty on a file, where nobody else can."""
     revision_table: str
     """The query for Alembic's table; NULL or no row if it does not exist."""
     sources_of_run: str

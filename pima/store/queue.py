@@ -85,20 +85,28 @@ _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
     WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
 
 
-def requeue_lost(connection: Connection) -> int:
-    """Queue the unlabelled versions that have no prediction, rejection or queue entry; return how many.
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """Row versions that were to be put on the queue again. The fields are the keys of the JSON."""
+
+    requeued: int
+    """Those that were put there."""
+    skipped: int
+    """Those that were not, since other transactions were changing their rows."""
+
+
+def requeue_lost(connection: Connection) -> Requeued:
+    """Queue the unlabelled versions that have no prediction, rejection or queue entry.
 
     Rows written while the triggers were disabled are such.
     """
     lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
     few = database_of(connection).find_ids_in_parallel(connection, f"{_CURRENT} AND {lost}")
-    if few is None:
-        return _enqueue(connection, lost.format(within=""))
-    return _enqueue_some(connection, lost.format(within=""), few)
+    return _enqueue(connection, lost.format(within=""), few)
 
 
-def requeue_stale(connection: Connection) -> int:
-    """Queue the unlabelled versions that today's champion has not predicted; return how many."""
+def requeue_stale(connection: Connection) -> Requeued:
+    """Queue the unlabelled versions that today's champion has not predicted."""
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
@@ -113,16 +121,9 @@ def rejected(connection: Connection) -> list[int]:
 _REJECTED = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
 
 
-def count_rejected(connection: Connection, ids: Sequence[int]) -> int:
-    """How many of these ids `requeue_rejected` would queue."""
-    counted = f"SELECT count(*) FROM patients p WHERE {_CURRENT} AND {_REJECTED}"
-    return sum(connection.execute(text(f"{counted} AND p.id IN ({part})")).scalar_one() for part in id_lists(ids))
-
-
-def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
-    """Queue the current versions that were rejected, only for `ids` if given, and delete their rejections; return how
-    many."""
-    queued = _enqueue(connection, _REJECTED) if ids is None else _enqueue_some(connection, _REJECTED, ids)
+def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> Requeued:
+    """Queue the current versions that were rejected, only for `ids` if given, and delete their rejections."""
+    requeued = _enqueue(connection, _REJECTED, ids)
     # A version ends as a prediction or as a rejection, never both, so the old rejection goes before the new attempt.
     connection.execute(
         text("""
@@ -130,24 +131,33 @@ def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -
                 SELECT 1 FROM scoring_queue q
                 WHERE q.patient_id = rejections.patient_id AND q.patient_version = rejections.patient_version)""")
     )
-    return queued
+    return requeued
 
 
-def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) -> int:
-    return sum(_enqueue(connection, f"{condition} AND p.id IN ({part})") for part in id_lists(ids))
-
-
-def _enqueue(connection: Connection, condition: str) -> int:
-    """Queue rows in key order. An entry replaces an older version that still waits, but not a newer one."""
+def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None = None) -> Requeued:
+    """Queue rows in key order, only of `ids` if given. An entry replaces an older version that still waits, but not a
+    newer one."""
     columns = newest_declaration(connection).columns
-    statement = f"""
-        INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
-        SELECT p.id, p.version, {listed(columns, "p")} FROM patients p WHERE {_CURRENT} AND {condition} ORDER BY p.id
-        ON CONFLICT (patient_id) DO UPDATE
-        SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
-            {assigned(columns, "EXCLUDED")}
-        WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
-    return connection.execute(text(statement)).rowcount
+    parts = ["TRUE"] if ids is None else [f"p.id IN ({listed_ids})" for listed_ids in id_lists(ids)]
+    requeued = skipped = 0
+    for part in parts:
+        found = f"FROM patients p WHERE {_CURRENT} AND {condition} AND {part}"
+        # Each row is locked until the commit: whoever labels, deletes or forgets it could not take off an entry that
+        # they don't see yet. Nobody who is at it already is waited for, which could end in a deadlock. What changed
+        # between being found and being locked has an outcome or another version, and is left to its triggers.
+        statement = f"""
+            INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
+            WITH found AS MATERIALIZED (SELECT p.id, p.version {found})
+            SELECT p.id, p.version, {listed(columns, "p")}
+            FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
+            WHERE {_CURRENT} ORDER BY p.id {database_of(connection).share_unless_held}
+            ON CONFLICT (patient_id) DO UPDATE
+            SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
+                {assigned(columns, "EXCLUDED")}
+            WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
+        requeued += connection.execute(text(statement)).rowcount
+        skipped += connection.execute(text(f"SELECT count(*) {found}")).scalar_one()
+    return Requeued(requeued, skipped)
 
 
 _IDS_A_STATEMENT = 5_000

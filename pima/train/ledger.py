@@ -171,7 +171,11 @@ def make_champion(connection: Connection, before: Champion, number: int) -> None
     # The order of the rules does not matter.
     if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
         without_time_limit(connection)
-        queue.requeue_rejected(connection)
+        skipped = queue.requeue_rejected(connection).skipped
+        if skipped:
+            get_logger().warning(
+                "rejected rows that others are changing wait for `python -m jobs.requeue --rejected`", rows=skipped
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
 """What a changed declaration changes: the rows that a champion takes, what people read."""
 
 import random
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from pima.settings.reading import SHIPPED, read_settings
 from pima.store.engine import writing
 from pima.store.registry import as_stored, features_of
 from pima.store.tables import model_versions
 from pima.train.retraining import read_history
-from tests.support.databases import Copied, Database, call, insert_many, the_json, under_role
+from tests.support.databases import Copied, Database, Ended, call, insert_many, the_json, under_role
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import SALT
 
@@ -116,7 +118,7 @@ def test_a_version_takes_no_value_below_the_range_of_its_fit(powered: tuple[Data
 def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
     powered: tuple[Database, str], tmp_path: Path
 ) -> None:
-    """Under the roles."""
+    """Under the roles, and beside a clinic that is deleting one of these rows."""
     database, config = powered
     database.execute(UNSCORED)
     assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
@@ -125,10 +127,22 @@ def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
     database.execute("UPDATE model_versions SET compiled_artifact = NULL")
     assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
     scorer, trainer = under_role(database, "pima_scorer"), under_role(database, "pima_trainer")
-    judged = the_json(call(trainer, "retrain", "--config", config, "--json"))
+    with database.engine.connect() as clinic:
+        clinic.execute(text("DELETE FROM patients WHERE id = (SELECT min(patient_id) FROM rejections)"))
+        ended = call(trainer, "retrain", "--config", config, "--json")
+        clinic.commit()
+    judged = the_json(ended)
     assert (judged["verdict"], judged["reason"]) == ("promoted", "champion_unloadable")
+    assert _left_out(ended) == 1
     scored = the_json(call(scorer, "score", "--config", config, "--json"))
-    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 3, 0)
+    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 2, 0)
+
+
+def _left_out(ended: Ended) -> int:
+    """The rejected rows that it says others are changing."""
+    assert ended.exit_code == 0, ended.stderr
+    told = re.search(r"wait for `python -m jobs\.requeue --rejected`.*rows=(\d+)", ended.stderr)
+    return int(told[1]) if told else 0
 
 
 WIDER = DECLARED.replace("low = 0.1\n", "low = -5\n")
@@ -174,3 +188,21 @@ def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: 
     assert _waiting(database) == 1  # the one that neither can take; what was predicted stays
     call(database, "score", "--config", config)
     assert database.execute("SELECT patient_id, field FROM rejections") == [(2, "creatinine")]
+
+
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
+def test_of_the_rejected_rows_those_that_a_clinic_is_changing_are_left_to_it(widened: tuple[Database, str]) -> None:
+    database, config = widened
+    assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
+    operator = under_role(database, "pima_operator")
+    with database.engine.connect() as clinic:
+        clinic.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
+        ended = call(operator, "models", "promote", "2", "--reason", "a test", "--config", config)
+        assert (_left_out(ended), _waiting(database)) == (1, 1)
+        assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 1
+        clinic.execute(text("DELETE FROM patients WHERE id = 2"))
+        ended = call(operator, "models", "rollback", "--reason", "a test", "--config", config)
+        assert (_left_out(ended), _waiting(database)) == (2, 0)
+        clinic.commit()
+    call(database, "requeue", "--rejected", "--config", config)
+    assert _waiting(database) == 0

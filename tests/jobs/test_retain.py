@@ -63,7 +63,7 @@ def test_what_lives_or_is_young_stays_and_the_rest_goes(lived_in: Database) -> N
     shown = lived_in.execute("SELECT * FROM current_predictions WHERE NOT superseded")
     assert set(shown) == {row for row in current if row[0] not in range(4, 8)}
     # Nothing that waits for nobody is taken for lost.
-    assert the_json(call(lived_in, "requeue", "--json")) == {"requeued": 0}
+    assert the_json(call(lived_in, "requeue", "--json")) == {"requeued": 0, "skipped": 0}
     assert the_json(call(lived_in, "retain", *ASKED, "--json"))["predictions"] == 0
     # The settings may allow what is younger.
     assert call(lived_in, "retain", "--older-than", "10", PIMA_RETAIN__MINIMUM_DAYS="10").exit_code == 0

@@ -345,6 +345,19 @@ def _may(database: Database, role: str, right: str, table: str, column: str | No
     return bool(database.value(f"SELECT has_{of}_privilege('{role}', '{table}', '{right}')"))
 
 
+@pytest.mark.parametrize("role", ["pima_operator", "pima_trainer"])
+def test_the_right_to_lock_patients_changes_no_value_of_theirs(guarded: Database, role: str) -> None:
+    insert_patients(guarded, 1)
+    values = "SELECT to_jsonb(p) - 'updated_at' FROM patients p"
+    before = guarded.execute(values)
+    engine = make_engine(under_role(guarded, role).url, DatabaseSettings())
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE patients SET updated_at = '1970-01-01'"))
+    engine.dispose()
+    assert guarded.execute(values) == before
+    assert guarded.value("SELECT updated_at >= recorded_at FROM patients")
+
+
 def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database) -> None:
     guarded.execute("GRANT SELECT ON patients TO pima_scorer")
     guarded.execute("GRANT SELECT (metrics) ON model_versions TO pima_scorer")

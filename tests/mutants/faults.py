@@ -288,4 +288,26 @@ FAULTS = (
         ),
         caught_by=_RACE,
     ),
+    Fault(
+        "a requeue that locks no row of patients",
+        {
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/database.py",
+                        'share_unless_held = "FOR SHARE OF p SKIP LOCKED"',
+                        'share_unless_held = ""',
+                    ),
+                ),
+                tuple(
+                    f"tests/jobs/test_requeue.py::{name}"
+                    for name in (
+                        "test_what_changes_between_being_found_and_being_locked_is_left_to_its_triggers",
+                        "test_who_is_forgotten_while_a_requeue_has_the_row_is_off_the_queue",
+                        "test_a_requeue_leaves_out_who_is_being_forgotten",
+                    )
+                ),
+            ),
+        },
+    ),
 )

@@ -13,7 +13,7 @@ from pima.settings.sections import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
-from pima.store.queue import Batch
+from pima.store.queue import Batch, Requeued
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -273,9 +273,12 @@ def current(database: Database, *patient_ids: int) -> list[Entry]:
     return sorted((patient_id, version(database, patient_id)) for patient_id in patient_ids)
 
 
-def requeued(database: Database, how: Callable[[Connection], int]) -> int:
+def requeued(database: Database, how: Callable[[Connection], Requeued]) -> int:
+    """How many it puts on the queue while nobody else is there."""
     with writing(database.engine) as connection:
-        return how(connection)
+        found = how(connection)
+    assert found.skipped == 0
+    return found.requeued
 
 
 def test_requeue_takes_what_was_lost_and_nothing_else(database: Database) -> None:
@@ -348,7 +351,7 @@ def requeue(database: Database, settings: str = "") -> int:
     with writing(database.engine) as connection:
         if settings:
             connection.execute(text(settings))
-        return queue.requeue_lost(connection)
+        return queue.requeue_lost(connection).requeued
 
 
 def lose(database: Database, *lost: int) -> None:
@@ -394,7 +397,7 @@ def test_what_is_queued_or_scored_between_looking_and_queuing_is_left(postgresql
     lose(postgresql, 1, 2, 3)
     with writing(postgresql.engine) as connection:
         looked = behind_the_look(connection, lambda: predict(postgresql, 2))
-        assert queue.requeue_lost(connection) == 2
+        assert queue.requeue_lost(connection) == Requeued(2, 0)
     assert looked
     assert ids(waiting(postgresql)) == [1, 3]
 

@@ -90,7 +90,7 @@ class Jobs(RuleBasedStateMachine):
     @rule(which=st.sampled_from([queue.requeue_lost, queue.requeue_rejected]))
     def requeue(self, which: Any) -> None:
         with writing(self.database.engine) as connection:
-            queued = which(connection)
+            queued = which(connection).requeued
         if which is queue.requeue_lost:
             assert queued == 0, "a version had fallen out of the queue"
         else:

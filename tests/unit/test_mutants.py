@@ -13,9 +13,9 @@ from tests.support.shipped import ROOT
 EACH = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 
 
-def test_there_are_twelve_and_each_can_be_made_on_both_databases() -> None:
-    assert len({fault.name for fault in FAULTS}) == 12
-    assert all(tuple(fault.forms) == DATABASES for fault in FAULTS)
+def test_each_has_a_name_of_its_own_and_can_be_made_on_a_database() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert all(fault.forms and set(fault.forms) <= set(DATABASES) for fault in FAULTS)
     assert all(form.edits and form.caught_by for fault in FAULTS for form in fault.forms.values())
 
 

@@ -156,6 +156,8 @@ ROLES = {
         # Rows that the previous champion rejected are queued again, since a new one may accept them.
         "SELECT, INSERT, UPDATE ON scoring_queue",
         "SELECT, DELETE ON rejections",
+        # SELECT ... FOR SHARE needs a right to UPDATE: a column that a trigger stamps.
+        "UPDATE (updated_at) ON patients",
         # Pruning deletes a version's old bytes and nothing else.
         "UPDATE (keras_artifact, compiled_artifact) ON model_versions",
     ),
@@ -200,6 +202,8 @@ ROLES = {
         "INSERT ON promotions",
         "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
         "SELECT, DELETE ON rejections",
+        # SELECT ... FOR SHARE needs a right to UPDATE: a column that a trigger stamps.
+        "UPDATE (updated_at) ON patients",
     ),
     # Erasing a person: DELETE on tables with their rows, UPDATE of columns that are rewritten without them.
     "pima_eraser": (
