@@ -67,6 +67,8 @@ def _show(result: Result) -> None:
             f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
             f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
         )
+        if source["undeletable"]:
+            print(f"  {counted(source['undeletable'], 'vanished row')} kept by a foreign key or a trigger of yours")
         for reason, rows in source["rejected_by_reason"].items():
             by_field = source["rejected_by_field"].get(reason, {})
             told = {f"{reason} of {name}": count for name, count in by_field.items()} or {reason: rows}

@@ -146,8 +146,8 @@ class VersionUsedTwice(WrongError):
 
 
 class RowsKept(WrongError):
-    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them. Nothing was
-    changed. Disable that trigger while you run this again."""
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: {keeper} keeps them. Nothing was changed. Delete
+    what refers to these rows, or disable the trigger, then run this again."""
 
 
 class DatabaseUnusable(WrongError):

@@ -98,9 +98,8 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
 
 def _require_known(source: Source, vanished: int, ours: int) -> None:
     if vanished > source.most_vanished * ours:
-        kept = " (those that are kept count each time)" if source.vanished == "keep" else ""
         what = (
-            f"{vanished:,} of our {counted(ours, 'row')} are no longer in it{kept}; "
+            f"{vanished:,} of our {counted(ours, 'row')} are no longer in it (those that are kept count each time); "
             f"most_vanished is {source.most_vanished:g}"
         )
         raise SourceRefused(source=source.name, what=what)

@@ -39,6 +39,8 @@ class PulledSource:
     vanished: int = 0
     """Our rows that are no longer in the source."""
     deleted: int = 0
+    undeletable: int = 0
+    """Vanished rows that a foreign key or a trigger of yours keeps; a dry run does not try."""
     status: str = Status.RUNNING
     """A run's status. If it is `running` after the run has ended, the pull ended with the run."""
     error_code: str | None = None
@@ -72,6 +74,6 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
 
 def with_taken(result: PulledSource, taken: Taken) -> PulledSource:
     """Add the counts of one more block that was taken in."""
-    more = {name: getattr(taken, name) for name in ("inserted", "updated", "deleted")}
+    more = {name: getattr(taken, name) for name in ("inserted", "updated", "deleted", "undeletable")}
     more |= {f"outcomes_{name}": count for name, count in asdict(taken.outcomes).items()}
     return replace(result, **{name: getattr(result, name) + count for name, count in more.items()})

@@ -18,6 +18,7 @@ from pima.errors import DatabaseUnusable
 from pima.store.contested import hold
 from pima.store.database import Id, Key, Real, database_of
 from pima.store.engine import any_differs, assigned, column, listed, redacted
+from pima.store.erasing import delete_by_ids
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key"] | None
@@ -56,6 +57,8 @@ class Taken:
     deleted: int = 0
     outcomes: OutcomesChanged = OutcomesChanged()
     """The changes of outcomes; for a file only the inserted ones are counted."""
+    undeletable: int = 0
+    """Vanished rows that a clinic's foreign key or trigger keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,9 @@ class Staging:
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
         updated = self._update(within) if known and self._columns else 0
-        deleted = self._delete(within, so_far) if within is not None and so_far is not None else 0
-        return Taken(inserted, updated, total - inserted - updated, deleted, changed)
+        gone = self._gone(within, so_far) if within is not None and so_far is not None else []
+        kept, _ = delete_by_ids(self._connection, "patients", "id", gone)
+        return Taken(inserted, updated, total - inserted - updated, len(gone) - kept, changed, kept)
 
     def _mark_known(self, within: KeyRange | None, which: str = IS_SOUND) -> int:
         """Record which of our rows each staged row is: a clinic's trigger may round values as they are inserted."""
@@ -249,9 +253,10 @@ class Staging:
     def _moment(self) -> str:
         return self._database.moment_of_milliseconds.format("s.labelled_at")
 
-    def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
+    def _gone(self, within: KeyRange, so_far: RowsSoFar) -> list[int]:
+        """Lock the vanished rows, and return the ids of those that were here before the source was read."""
         if not within.vanished:
-            return 0
+            return []
         which = f"s.reason = '{VANISHED}'"
         self._mark_known(within, which)
         found = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {which} AND {of_range(within)}"
@@ -259,11 +264,9 @@ class Staging:
         # A row that was added to the source and here since the source was read has not vanished.
         came_since = f"""
             SELECT 1 FROM row_keys k
-            WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
-        return self._execute(
-            f"""
-            DELETE FROM patients
-            WHERE id IN (SELECT p.id FROM {found}) AND version <= :version AND NOT EXISTS ({came_since})""",
+            WHERE k.patient_id = p.id AND NOT ({self._database.came_before_writer})"""
+        return self._numbers(
+            f"SELECT p.id FROM {found} AND p.version <= :version AND NOT EXISTS ({came_since})",
             {**range_parameters(within), "version": so_far.version, "writer": so_far.writer},
         )
 

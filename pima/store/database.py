@@ -194,6 +194,10 @@ class Database(Protocol):
         error is one that `contested` knows."""
         return
 
+    def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str, /) -> str:
+        """Delete the rows with these ids, other than those that a foreign key keeps, be it deferred or not; return what
+        one that keeps a row is called, or an empty text."""
+
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Move the counter of ids above all ids of rows, and above those kept for deleted rows. Called before ids are
         drawn, and after rows came with ids of their own."""

@@ -130,7 +130,8 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     """Delete all rows and count them, by the names of `ForgetResult`.
 
     `patients` come first: a batch that is being scored locks its queue entries, so deleting waits for it, and its
-    predictions exist when predictions are deleted. Raises RowsKept if a clinic's trigger keeps rows.
+    predictions exist when predictions are deleted. A requeue locks the rows that it queues, so deleting waits for it,
+    too. Raises RowsKept if a clinic's foreign key or trigger keeps rows.
     """
     ids = sorted(found.ids)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
@@ -148,10 +149,11 @@ def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, st
 
 
 def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
-    deleted = _delete(connection, table, column, ids)
-    if left := _count(connection, table, column, ids):
-        raise RowsKept(table=table, rows=left)
-    return deleted
+    found = _count(connection, table, column, ids)
+    kept, keeper = delete_by_ids(connection, table, column, ids)
+    if kept:
+        raise RowsKept(table=table, rows=kept, keeper=keeper)
+    return found
 
 
 def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
@@ -159,11 +161,13 @@ def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) 
     return sum(connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids))
 
 
-def _delete(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
-    return sum(
-        connection.execute(text(f"DELETE FROM {table} WHERE {column} IN ({listed})")).rowcount
-        for listed in id_lists(ids)
-    )
+def delete_by_ids(connection: Connection, table: str, column: str, ids: Sequence[int]) -> tuple[int, str]:
+    """Delete rows, other than those that a clinic's foreign key or trigger keeps; return how many these are, and what
+    keeps them."""
+    keeper = "a trigger or constraint that is not pima's"
+    for listed in id_lists(ids):
+        keeper = database_of(connection).delete_by_ids(connection, table, column, listed) or keeper
+    return _count(connection, table, column, ids), keeper
 
 
 def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:

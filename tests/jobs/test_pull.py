@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.support.clinic import MMOL, Clinic
-from tests.support.databases import Database, call, insert_patients
+from tests.support.databases import Database, call, insert_patients, under_role
 from tests.support.pulls import counts
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
@@ -96,6 +96,48 @@ def test_what_has_vanished_is_kept_or_deleted_and_comes_back_under_its_old_id(
     assert known.items() >= ids.items()
 
 
+def test_a_vanished_row_that_a_foreign_key_keeps_stays_and_the_rest_comes_in(
+    database: Database, sqlite_clinic: Clinic
+) -> None:
+    """Under the loader's role, which may read none of these tables."""
+    clinic, keys = sqlite_clinic, sorted(sqlite_clinic.insert(60))
+    clinic.settings |= {"vanished": "delete", "most_vanished": 1.0}
+    clinic.pulled(database)
+    reference = "BIGINT REFERENCES patients (id)"
+    odd = '"a clinic\'s ""bills"""'
+    for made in (
+        f"CREATE TABLE {odd} (note TEXT, patient {reference})",
+        f"CREATE TABLE letters (patient {reference} DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE stays (id BIGINT PRIMARY KEY REFERENCES patients ON DELETE CASCADE)",
+    ):
+        database.execute(made)
+    rows = "SELECT id FROM patients WHERE source_key"
+    database.execute(f"INSERT INTO {odd} (patient) {rows} < '{keys[20]}'")
+    database.execute(f"INSERT INTO letters {rows} = '{keys[25]}'")
+    database.execute(f"INSERT INTO stays {rows} >= '{keys[28]}'")
+    loader, kept = database, 21
+    if database.kind == "postgresql":
+        assert call(database, "migrate", "--roles").exit_code == 0
+        loader = under_role(database, "pima_loader")
+        # A stay that would go with its patient is referred to itself.
+        database.execute("CREATE TABLE meals (stay BIGINT REFERENCES stays)")
+        database.execute(f"INSERT INTO meals {rows} = '{keys[30]}'")
+        keep = "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        database.execute(keep)
+        this = f"WHEN (old.source_key = '{keys[35]}') EXECUTE FUNCTION keep()"
+        database.execute(f"CREATE TRIGGER keep BEFORE DELETE ON patients FOR EACH ROW {this}")
+        kept = 23
+    clinic.execute("DELETE FROM visits WHERE visit_id < :key", {"key": keys[40]})
+    clinic.execute("UPDATE visits SET age = 90")
+    clinic.insert(1, seed=2)
+    expected = {"inserted": 1, "updated": 20, "vanished": 40, "deleted": 40 - kept, "undeletable": kept}
+    assert counts(clinic.pulled(loader)) == expected
+    assert database.value("SELECT count(*) FROM patients") == 21 + kept
+    database.execute("DELETE FROM letters")
+    told = clinic.pull(loader).stdout
+    assert ("1 deleted" in told, f"{kept - 1} vanished rows kept by a foreign key" in told) == (True, True)
+
+
 def test_a_dry_run_says_what_would_become_and_writes_its_run_alone(database: Database, clinic: Clinic) -> None:
     first, *_ = clinic.insert(20)
     clinic.settings["vanished"] = "delete"
@@ -154,6 +196,6 @@ def test_rows_are_looked_up_by_key_where_statistics_know_of_no_source(
     # Each with each would be a nested loop with the keys in its filter.
     filters = [line for line in met if line.startswith(("Join Filter: ", "Filter: ")) and "hashed SubPlan" not in line]
     assert filters == []
-    writing = [plan for plan in plans if re.match(r"(Insert|Update|Delete) on patients", plan)]
-    assert len(writing) >= 3
+    writing = [plan for plan in plans if re.match(r"(Insert|Update) on patients", plan)]
+    assert len(writing) >= 2
     assert [plan for plan in writing if "Seq Scan on patients" in plan] == []

@@ -8,7 +8,7 @@ from tests.support.databases import Database, Ended
 
 CANARY = "Canary-Smith"
 ODD = """visits of "Dr. O'Neil"; 100 % :sound -- \\ [`]"""
-COUNTED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
+COUNTED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted", "undeletable")
 OUTCOMES = ("outcomes_arrived", "outcomes_corrected", "outcomes_cleared")
 
 

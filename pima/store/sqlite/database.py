@@ -51,6 +51,17 @@ _BROKEN_BY = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \
 _COLUMNS_NAMED = {f"SQLITE_CONSTRAINT_{kind}" for kind in ("UNIQUE", "PRIMARYKEY", "NOTNULL")}
 
 
+# The expression for what the foreign key is called that keeps a row.
+_KEEPER = """
+    SELECT coalesce('CASE' || group_concat(refers, '') || ' END', 'NULL') FROM (
+        SELECT printf(' WHEN EXISTS (SELECT 1 FROM "%w" r WHERE %s) THEN %Q', m.name,
+            group_concat(printf('r."%w" = {table}."%w"', f."from", coalesce(f."to", 'rowid')), ' AND '),
+            printf('the foreign key of the table %s (%s)', m.name, group_concat(f."from", ', '))) AS refers
+        FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+        WHERE m.type = 'table' AND lower(f."table") = '{table}' AND f.on_delete IN ('NO ACTION', 'RESTRICT')
+        GROUP BY m.name, f.id)"""
+
+
 class SQLite(Database):
     """A SQLite file."""
 
@@ -189,6 +200,14 @@ class SQLite(Database):
         schema_name, name = table.split(".")
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
         connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
+
+    def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str) -> str:
+        """By a look at who refers to each row: SQLite names no foreign key, and a deferred one objects only at COMMIT,
+        too late to leave that row."""
+        keeper = connection.exec_driver_sql(_KEEPER.format(table=table)).scalar()
+        rows = f"FROM {table} WHERE {column} IN ({ids})"
+        connection.exec_driver_sql(f"DELETE {rows} AND {keeper} IS NULL")
+        return connection.exec_driver_sql(f"SELECT {keeper} {rows}").scalar() or ""
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """Move the counter above the ids in row_keys. AUTOINCREMENT moves it for every row that is inserted, but its
