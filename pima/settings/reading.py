@@ -25,6 +25,7 @@ from pima.settings.sections import SECTIONS, Frozen, Settings
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 SHIPPED_FILE = Path(__file__).parent.parent / "data" / "features.toml"
+_IN_A_WHEEL = Path(__file__).parent.parent / "config" / "pima.toml"
 
 _SOURCE_PREFIX = "PIMA_SOURCE__"
 _JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
@@ -152,7 +153,7 @@ def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, .
 
 def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     """Merge file and variables; None means the default file. Raises WrongConfiguration naming the key."""
-    path = config or DEFAULT_CONFIG
+    path = config or _default_config()
     merged = {name: section for name, section in read_toml(path).items() if name not in _Declaring.__struct_fields__}
     for variable, (section, key, text) in _variables(environ).items():
         if isinstance(merged.setdefault(section, {}), dict):
@@ -162,12 +163,19 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _default_config() -> Path:
+    """The file of this folder, or, in an installed wheel and a folder without one, the file that the wheel brings."""
+    if _IN_A_WHEEL.exists() and not DEFAULT_CONFIG.exists():
+        return _IN_A_WHEEL
+    return DEFAULT_CONFIG
+
+
 def declared(config: Path | None, settings: Settings) -> Declaration:
     """Read the declaration in the settings file, or in the file that it names; if there is none, the shipped one.
 
     Raises WrongConfiguration naming the key.
     """
-    path = config or DEFAULT_CONFIG
+    path = config or _default_config()
     file = settings.declaration.file
     sections = {name: section for name, section in read_toml(path).items() if name in _Declaring.__struct_fields__}
     if sections and file:

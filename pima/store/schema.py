@@ -45,7 +45,9 @@ HEAD = "0002"
 REVISIONS = ("0001", "0002")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
-_MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_PIMA = Path(__file__).resolve().parents[1]
+_IN_A_WHEEL = _PIMA / "migrations"
+_MIGRATIONS = _IN_A_WHEEL if _IN_A_WHEEL.exists() else _PIMA.parent / "migrations"
 
 
 def require_schema(engine: Engine) -> Declaration:

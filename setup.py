@@ -1,0 +1,10 @@
+"""What pyproject.toml can't say: a wheel also holds the migrations and the default settings, below pima."""
+
+from setuptools import find_packages, setup
+
+BESIDE = ("migrations", "migrations.versions", "config")
+
+setup(
+    packages=[*find_packages(include=["jobs", "pima*"]), *(f"pima.{name}" for name in BESIDE)],
+    package_dir={f"pima.{name}": name.replace(".", "/") for name in BESIDE},
+)
