@@ -34,6 +34,9 @@ def _options(options: OptionParser) -> None:
         command.add_argument("number", type=positive, metavar="N")
     for command in (promote, rollback, pin):
         command.add_argument("--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger")
+    rollback.add_argument(
+        "--from", dest="only_from", type=positive, metavar="N", help="only if N is the champion; else nothing is done"
+    )
     unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
     export.add_argument("--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`")
@@ -57,7 +60,7 @@ def _work(command: Command) -> Result:
         case "promote":
             return asdict(promote(engine, given.number, decider))
         case "rollback":
-            return asdict(roll_back(engine, decider))
+            return roll_back(engine, decider, given.only_from)
         case "pin" | "unpin":
             return asdict(pin(engine, given.command == "pin", decider))
         case "reproduce":
@@ -113,6 +116,8 @@ def _show(result: Result) -> None:
         print(f"{result['bytes']} bytes written to {result['path']}")
     else:
         print(f"champion: version {result['model_version']}" + (", pinned" if result["pinned"] else ""))
+        if "from_version" in result:
+            print(f"before: version {result['from_version']}, since {result['last_moved_at']:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _show_tables(result: Result) -> None:

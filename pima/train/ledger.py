@@ -6,6 +6,7 @@ Each decision by a person (to promote, roll back, pin or unpin) is one transacti
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -197,10 +198,18 @@ def promote(engine: Engine, number: int, decider: Decider) -> Champion:
         return _record_move(connection, "promoted_by_hand", before, number, decider)
 
 
-def roll_back(engine: Engine, decider: Decider) -> Champion:
-    """Go back to the version that the champion replaced. Raises NothingToRollBackTo or ArtifactDamaged."""
+def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) -> dict[str, Any]:
+    """Go back to the version that the champion replaced; with `only_from` nothing is done unless that is the champion.
+
+    Returns the pointer. If it was moved, also the champion before and the time of the move before, by which a person
+    sees that this rollback was one too many. Raises NothingToRollBackTo or ArtifactDamaged.
+    """
     with reading(engine) as connection:
         seen = registry.read_champion(connection)
+        if only_from not in (None, seen.model_version):
+            get_logger().info("nothing was done, since another version is champion", champion=seen.model_version)
+            return asdict(seen)
+        moves = registry.list_moves(connection)
         target = None if seen.model_version is None else registry.version_before(connection, seen.model_version)
     if target is None:
         raise NothingToRollBackTo()
@@ -211,7 +220,9 @@ def roll_back(engine: Engine, decider: Decider) -> Champion:
             what = f"The champion changed to version {before.model_version} meanwhile. Look again, then decide."
             raise WrongUsage(what=what)
         make_champion(connection, before, target)
-        return _record_move(connection, "rolled_back", before, target, decider)
+        after = _record_move(connection, "rolled_back", before, target, decider)
+    moved_at = next(each["decided_at"] for each in moves if each["from_version"] != each["to_version"])
+    return asdict(after) | {"from_version": before.model_version, "last_moved_at": moved_at}
 
 
 def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:

@@ -109,6 +109,28 @@ def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_databas
     assert exact["version"]["settings"]["recipe"]["hidden_units"] == 16
 
 
+@on_sqlite
+def test_a_rollback_that_is_run_again_goes_back_once_if_it_names_the_version(scored_database: Database) -> None:
+    for number in ("2", "3"):
+        assert call(scored_database, "models", "promote", number, "--reason", "a test").exit_code == 0
+    moved_at = the_json(call(scored_database, "models", "show", "3", "--json"))["decisions"][0]["decided_at"]
+    asked = ("models", "rollback", "--reason", "worse", "--from", "3")
+    ended = call(scored_database, *asked)
+    assert ended.exit_code == 0
+    assert ended.stdout.splitlines() == [
+        "champion: version 2",
+        f"before: version 3, since {moved_at[:19].replace('T', ' ')} UTC",
+    ]
+    ledger = scored_database.execute("SELECT id FROM promotions")
+    again = call(scored_database, *asked)
+    assert (again.exit_code, again.stdout) == (0, "champion: version 2\n")
+    assert "nothing was done" in again.stderr
+    assert scored_database.execute("SELECT id FROM promotions") == ledger
+    further = the_json(call(scored_database, "models", "rollback", "--reason", "worse", "--json"))
+    assert (further["from_version"], further["model_version"]) == (2, 1)
+    assert further["last_moved_at"] > moved_at
+
+
 def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
     sqlite: Database, trained: Path, tmp_path: Path
 ) -> None:
