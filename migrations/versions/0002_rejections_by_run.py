@@ -1,10 +1,17 @@
 """Rejections are found by the run that made them. Those of sources that are there already count as seen by no run.
 
+Each model version has a hash of what makes its predictions, and one of its list of training rows. Versions that are
+there already get both now, which `hashed_at` says: what changed before can't be told from them.
+
 Revision ID: 0002
 """
 
+import hashlib
+import json
+from typing import Any
+
 from alembic import op
-from sqlalchemy import BigInteger, Column, Integer
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
 
 revision = "0002"
 down_revision = "0001"
@@ -16,3 +23,37 @@ def upgrade() -> None:
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
     op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
+    _hash_versions()
+
+
+def _hash_versions() -> None:
+    for name in ("scorer_sha256", "training_ids_sha256"):
+        # SQLite wants a default for a column that may not be NULL. No bytes have this hash.
+        op.add_column("model_versions", Column(name, Text, nullable=False, server_default=""))
+    # They know no timestamps either.
+    op.add_column("model_versions", Column("hashed_at", DateTime(timezone=True).with_variant(Text(), "sqlite")))
+    connection = op.get_bind()
+    is_sqlite = connection.dialect.name == "sqlite"
+    now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')" if is_sqlite else "clock_timestamp()"
+    columns = "number, compiled_sha256, threshold, features, reference, training_ids"
+    select = text(f"SELECT {columns} FROM model_versions WHERE number = :number")
+    hashes = "scorer_sha256 = :scorer, training_ids_sha256 = :training_ids"
+    update = text(f"UPDATE model_versions SET {hashes}, hashed_at = {now} WHERE number = :number")
+    for number in connection.scalars(text("SELECT number FROM model_versions")).all():
+        *scorer, training_ids = connection.execute(select, {"number": number}).one()
+        made = {"scorer": _hash_of(scorer), "training_ids": hashlib.sha256(training_ids).hexdigest()}
+        connection.execute(update, {"number": number} | made)
+
+
+def _hash_of(scorer: list[Any]) -> str:
+    """As `scorer_sha256` of pima/store/registry.py makes it."""
+    try:
+        read = [json.loads(each) if isinstance(each, str) and each[:1] in "[{" else each for each in scorer]
+        plain = json.loads(json.dumps(read), parse_int=_plain_number, parse_float=_plain_number)
+    except ValueError:
+        return ""  # a damaged version, which must not keep the others from the upgrade
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _plain_number(digits: str) -> float:
+    return float(digits) + 0.0

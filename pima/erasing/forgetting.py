@@ -6,7 +6,6 @@ check who was forgotten as they write. A batch that is being scored locks its qu
 it queues, so erasing waits for them.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
@@ -15,7 +14,14 @@ from sqlalchemy import Connection, Engine
 from pima.core import identifiers as marks
 from pima.core.history import rank_name
 from pima.core.identifiers import ById, ByKey, ByPerson
-from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError
+from pima.errors import (
+    FileNotMadeAnew,
+    NobodyToForget,
+    PersonHasMoreRows,
+    PimaError,
+    SnapshotDamaged,
+    TrainingIdsDamaged,
+)
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import take
 from pima.store import erasing, lineage, registry, runs
@@ -114,7 +120,11 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(*_left(redacted.learned_by, sides), *_NEVER_REACHED, database_of(connection).keeps_deleted),
+        not_reached=(
+            *_left(redacted.learned_by, redacted.damaged, sides),
+            *_NEVER_REACHED,
+            database_of(connection).keeps_deleted,
+        ),
     )
 
 
@@ -179,12 +189,14 @@ def _hide_sides(connection: Connection, found: Found) -> int:
     return hidden
 
 
-def _left(learned_by: Sequence[int], sides: int) -> Iterator[str]:
+def _left(learned_by: Sequence[int], damaged: Sequence[int], sides: int) -> Iterator[str]:
     if sides:
         yield f"{counted(sides, 'row')} that came under that key and now belong to another person or to none"
     if learned_by:
         versions = f"version{'' if len(learned_by) == 1 else 's'} {', '.join(map(str, learned_by))}"
         yield f"what models have learned: {versions} learned from the rows"
+    for number in damaged:
+        yield f"what version {number} has learned: the list of its training rows is damaged, so it is deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,8 @@ class Redacted:
     test_sets: int
     learned_by: tuple[int, ...]
     """Versions that were fitted on one of the rows."""
+    damaged: tuple[int, ...]
+    """Versions whose list of training rows was damaged, so that it was deleted."""
 
     def __bool__(self) -> bool:
         return bool(self.learned_by or self.test_sets)
@@ -210,22 +224,30 @@ def redact(connection: Connection, ids: Set[int]) -> Redacted:
     kept = lineage.kept_snapshots(connection)
     snapshots = tuple(number for number in kept if _redact_snapshot(connection, number, ids))
     learned = set(snapshots)
+    damaged = []
     for number in registry.numbers(connection):
-        left = without_rows(registry.training_ids(connection, number) or b"", ids, **OF_IDS)
+        try:
+            left = without_rows(lineage.training_ids(connection, number), ids, **OF_IDS)
+        except TrainingIdsDamaged:
+            # As with a damaged snapshot: it must not be parsed, and may hold the person's rows.
+            lineage.redact_training_ids(connection, number, b"")
+            damaged.append(number)
+            continue
         if left is not None:
             lineage.redact_training_ids(connection, number, left[0])
             learned.add(number)
-    return Redacted(snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)))
+    return Redacted(snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(damaged))
 
 
 def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool:
-    snapshot = lineage.read_snapshot(connection, number)
-    if snapshot is None:
-        return False
-    if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
+    try:
+        snapshot = lineage.read_snapshot(connection, number)
+    except SnapshotDamaged:
         # A damaged snapshot must not be parsed, is of no use, and may hold the person's rows.
         lineage.drop_snapshot(connection, number)
         get_logger().warning("a damaged training snapshot was deleted", model_version=number)
+        return False
+    if snapshot is None:
         return False
     left = without_rows(snapshot.content, ids)
     if left is None:

@@ -70,6 +70,15 @@ class SnapshotDamaged(PimaError):
     note = "Scoring does not need it."
 
 
+class TrainingIdsDamaged(PimaError):
+    """The list of the rows that model version {number} learned from is damaged: its sha256 differs from the one stored
+    with it. It was not parsed. Without it and without a training snapshot the version can't be judged, so no challenger
+    can replace it. Restore the database from a backup, or go to another version: `python -m jobs.models rollback
+    --reason TEXT`, or `promote N`."""
+
+    note = "Scoring does not need it. `forget` deletes such a list."
+
+
 class SnapshotRedacted(PimaError):
     """The training snapshot of model version {number} is sound, but no longer complete: {rows} of its rows were removed
     because a person was forgotten. So the version can't be fitted again. Predictions are explained with the rows that

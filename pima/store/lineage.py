@@ -1,6 +1,5 @@
 """Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes are kept."""
 
-import hashlib
 from collections.abc import Collection, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,11 +13,11 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, text, u
 
 from pima.core.arrays import Int64Array
 from pima.core.features import names_of
-from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
+from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted, TrainingIdsDamaged
 from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
-from pima.store.registry import VersionSummary, as_features, read_champion, version_before
+from pima.store.registry import VersionSummary, as_features, read_champion, sha256_of, version_before
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import fields_of, model_versions, reports, test_sets, training_snapshots
 
@@ -74,14 +73,17 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
-    """The rows that version `number` was fitted on, their hash not checked; None if they are no longer kept."""
+    """The rows that version `number` was fitted on, their hash checked; None if they are no longer kept. Raises
+    SnapshotDamaged."""
     row = connection.execute(select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)).first()
+    if row is not None and sha256_of(row.content) != row.sha256:
+        raise SnapshotDamaged(number=number)
     return None if row is None else Snapshot(*row)
 
 
 def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
     """Replace a snapshot by the rows that are left; its first hash is kept."""
-    values = {"content": content, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
+    values = {"content": content, "sha256": sha256_of(content), "rows": rows}
     values["first_sha256"] = before.first_sha256 or before.sha256
     connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
 
@@ -91,9 +93,20 @@ def drop_snapshot(connection: Connection, number: int) -> None:
     connection.execute(delete(training_snapshots).where(training_snapshots.c.model_version == number))
 
 
+def training_ids(connection: Connection, number: int) -> bytes:
+    """The ids of the rows that a version learned from, as Parquet, their hash checked. Raises TrainingIdsDamaged."""
+    version = model_versions.c
+    statement = select(version.training_ids, version.training_ids_sha256).where(version.number == number)
+    content, sha256 = connection.execute(statement).one()
+    if not content or sha256_of(content) != sha256:
+        raise TrainingIdsDamaged(number=number)
+    return bytes(content)
+
+
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
-    """Replace the ids that a version learned from by those that are left."""
-    connection.execute(update(model_versions).where(model_versions.c.number == number).values(training_ids=content))
+    """Replace the ids that a version learned from by those that are left; no bytes at all stand for a damaged list."""
+    values = {"training_ids": content, "training_ids_sha256": sha256_of(content)}
+    connection.execute(update(model_versions).where(model_versions.c.number == number).values(**values))
 
 
 def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
@@ -183,8 +196,6 @@ def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool
     if snapshot is None:
         kept = ", ".join(map(str, kept_snapshots(connection))) or "none"
         raise SnapshotNotKept(number=version.number, kept=kept)
-    if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
-        raise SnapshotDamaged(number=version.number)
     if all_of_them and snapshot.first_sha256 is not None:
         raise SnapshotRedacted(number=version.number, rows=version.training_rows - snapshot.rows)
     return from_parquet(snapshot.content, names_of(as_features(version.features)))

@@ -3,6 +3,8 @@
 To move the pointer, lock its row first and compare the sequence number that the decision was made against.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -103,8 +105,12 @@ class StoredArtifact:
     """The bytes; None if they were pruned or lost."""
     sha256: str
     threshold: float
-    features: Features
-    """The features of a row in the model's order, as declared when it was fitted."""
+    features: Any
+    """The features of a row in the model's order, as declared when it was fitted; `as_features` reads them."""
+    reference: Any
+    """The distribution of the rows that it learned from, as JSON."""
+    scorer_sha256: str
+    """The hash of that name when the version was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +201,27 @@ def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
     number = (connection.scalar(select(func.max(model_versions.c.number))) or 0) + 1
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
+    columns["scorer_sha256"] = scorer_sha256(number, version.compiled_artifact, version)
+    columns["training_ids_sha256"] = sha256_of(version.training_ids)
     connection.execute(insert(model_versions).values(number=number, **columns))
     return number
+
+
+def sha256_of(content: bytes) -> str:
+    """The hash that is stored beside bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def scorer_sha256(number: int, compiled: bytes, version: NewVersion | StoredArtifact) -> str:
+    """Hash what makes a version's predictions, and what its nights are compared with."""
+    hashed = json.dumps([number, sha256_of(compiled), version.threshold, version.features, version.reference])
+    # PostgreSQL gives 1e22 back as an integer and -0.0 as 0.0, and each database has its own order of keys.
+    plain = json.loads(hashed, parse_int=_plain_number, parse_float=_plain_number)
+    return sha256_of(json.dumps(plain, sort_keys=True).encode())
+
+
+def _plain_number(digits: str) -> float:
+    return float(digits) + 0.0
 
 
 def record_move(connection: Connection, move: Move) -> None:
@@ -212,7 +237,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 def features_of(connection: Connection, number: int) -> Features:
     """The features that a version was fitted on, in the model's order, as declared then."""
-    return as_features(_of_version(connection, number, model_versions.c.features))
+    return as_features(connection.scalar(select(model_versions.c.features).where(model_versions.c.number == number)))
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
@@ -221,25 +246,10 @@ def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None
 
 
 def _artifact(connection: Connection, number: int, content: Column[Any], sha256: Column[Any]) -> StoredArtifact | None:
-    columns = (content, sha256, model_versions.c.threshold, model_versions.c.features)
-    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
-    return None if row is None else StoredArtifact(row[0], row[1], row.threshold, as_features(row.features))
-
-
-def training_ids(connection: Connection, number: int) -> bytes | None:
-    """The ids of the rows that a version learned from; None if there is no such version."""
-    found: bytes | None = _of_version(connection, number, model_versions.c.training_ids)
-    return found
-
-
-def reference(connection: Connection, number: int) -> dict[str, Any] | None:
-    """The distribution of the rows that a version learned from; None if there is no such version."""
-    found: dict[str, Any] | None = _of_version(connection, number, model_versions.c.reference)
-    return found
-
-
-def _of_version(connection: Connection, number: int, column: Column[Any]) -> Any:
-    return connection.scalar(select(column).where(model_versions.c.number == number))
+    version = model_versions.c
+    columns = (content, sha256, version.threshold, version.features, version.reference, version.scorer_sha256)
+    row = connection.execute(select(*columns).where(version.number == number)).first()
+    return None if row is None else StoredArtifact(*row)
 
 
 def version_before(connection: Connection, number: int) -> int | None:

@@ -192,6 +192,9 @@ CREATE TABLE model_versions (
     features JSONB NOT NULL, -- the features that it was fitted on, as declared then
     training_ids BYTEA NOT NULL, -- ids of the rows that it learned from, as Parquet
     reference JSONB NOT NULL, -- how those rows are distributed, in bins
+    scorer_sha256 TEXT NOT NULL, -- hash of number, compiled_sha256, threshold, features and reference
+    training_ids_sha256 TEXT NOT NULL, -- hash of training_ids
+    hashed_at TIMESTAMP WITH TIME ZONE, -- when an upgrade made these two hashes; NULL if they are as old as the version
     CONSTRAINT ck_model_versions_number CHECK (number > 0)
 );
 

@@ -28,7 +28,7 @@ from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.histories import keys_of
-from pima.store.lineage import ids_from_parquet, kept_rows
+from pima.store.lineage import ids_from_parquet, kept_rows, training_ids
 from pima.store.registry import Champion, HoldoutRule
 from pima.train.fit import Challenger
 
@@ -144,8 +144,8 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
     training, equal features count for nothing here either.
     """
     with reading(engine) as connection:
-        version, ids = registry.read_version(connection, number), registry.training_ids(connection, number)
-        if version is None or ids is None:
+        version = registry.read_version(connection, number)
+        if version is None:
             raise NoSuchVersion(number=number)
         learned: pd.DataFrame | None = None
         try:
@@ -155,7 +155,7 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
         except SnapshotDamaged:
             get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
         if learned is None:
-            learned = pd.DataFrame(index=ids_from_parquet(ids))
+            learned = pd.DataFrame(index=ids_from_parquet(training_ids(connection, number)))
         keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
         learned = learned.join(keys[["Rank", "Person"]])
     return unseen_by(learned, taken, by_features=not asked.history.equal_says_nothing)

@@ -3,7 +3,6 @@
 Each decision by a person (to promote, roll back, pin or unpin) is one transaction and one row, with who and why.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from pima.core.drift import reference_of
 from pima.core.evidence import document
@@ -26,7 +26,7 @@ from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
-from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration
+from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration, sha256_of
 from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 
@@ -82,9 +82,9 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
     return NewVersion(
         run_id=run_id,
         keras_artifact=challenger.artifacts.keras,
-        keras_sha256=hashlib.sha256(challenger.artifacts.keras).hexdigest(),
+        keras_sha256=sha256_of(challenger.artifacts.keras),
         compiled_artifact=challenger.artifacts.compiled,
-        compiled_sha256=hashlib.sha256(challenger.artifacts.compiled).hexdigest(),
+        compiled_sha256=sha256_of(challenger.artifacts.compiled),
         threshold=scorer.threshold,
         seed=challenger.seed,
         settings=settings_of_fit(asked.settings, asked.declared.features),
@@ -119,7 +119,7 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
     else:
         rows = asked.history.training
         content = to_parquet(rows)
-        snapshot = Snapshot(content, hashlib.sha256(content).hexdigest(), len(rows))
+        snapshot = Snapshot(content, sha256_of(content), len(rows))
         lineage.keep_snapshot(connection, number, snapshot)
     last_snapshots = kept.snapshots if isinstance(kept.snapshots, int) else 0
     lineage.prune(connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes)
@@ -168,7 +168,12 @@ def make_champion(connection: Connection, before: Champion, number: int) -> None
     if before.model_version is None:
         return
     declared = newest_declaration(connection)
-    old, new = (declared.rules_for(registry.features_of(connection, each)) for each in (before.model_version, number))
+    new = declared.rules_for(registry.features_of(connection, number))
+    try:
+        old = declared.rules_for(registry.features_of(connection, before.model_version))
+    except (ValueError, DBAPIError, msgspec.ValidationError, KeyError):
+        # Damaged: no JSON, no UTF-8 (a lost connection fails again below), no features, or such as nobody declared.
+        old = ()
     # The order of the rules does not matter.
     if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
         without_time_limit(connection)
@@ -235,7 +240,7 @@ def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
 
 def _require_loadable(engine: Engine, number: int) -> None:
     with reading(engine) as connection:
-        if registry.read_version(connection, number) is None:
+        if number not in registry.numbers(connection):
             raise NoSuchVersion(number=number)
     load_scorer(engine, number)
 

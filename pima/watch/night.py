@@ -15,8 +15,7 @@ from pima.core.watched import LAST_NIGHTS, volumes
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
-from pima.store import registry
-from pima.store.engine import clock, reading, writing
+from pima.store.engine import clock, writing
 from pima.store.monitoring import KeptTally, keep_figures, keep_tally, newest_tallies, parts_of, rows_of_nights
 
 POOLED_FOR = timedelta(days=7)
@@ -32,9 +31,7 @@ class NightTally:
         self._scorer = scorer
         self._reference: Reference | None = None
         with never_failing():
-            with reading(engine) as connection:
-                stored = registry.reference(connection, version)
-            self._reference = None if stored is None else msgspec.convert(stored, Reference)
+            self._reference = msgspec.convert(scorer.reference, Reference)
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:

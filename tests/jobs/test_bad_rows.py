@@ -1,11 +1,18 @@
 """Rows of the table that can't be scored or learned from: left out by themselves, counted, and never in the way."""
 
+import json
+import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
+from pima.store.engine import writing
+from pima.store.registry import StoredArtifact, compiled_artifact
+from pima.store.tables import model_versions
 from pima.train.retraining import read_history
 from tests.support.databases import Database, call, insert_many, insert_patients, the_json
 from tests.support.ledger import document
@@ -267,3 +274,60 @@ def test_a_damaged_version_can_not_be_made_champion(scored_database: Database) -
 def test_a_damaged_champion_matters_only_where_rows_wait(scored_database: Database) -> None:
     _corrupt(scored_database, "gone", 1)
     assert call(scored_database, "score").exit_code == 0
+
+
+def _damages(stored: StoredArtifact) -> dict[str, dict[str, Any]]:
+    """What a flipped bit or a person may make of the other columns that decide a version's predictions."""
+    bits = struct.unpack(">q", struct.pack(">d", stored.threshold))[0] ^ 1
+    reference = json.dumps(stored.reference)
+    last = max(at for at, character in enumerate(reference) if character.isdigit())
+    flipped = reference[:last] + chr(ord(reference[last]) ^ 1) + reference[last + 1 :]
+    return {
+        "a bit of the threshold": {"threshold": struct.unpack(">d", struct.pack(">q", bits))[0]},
+        "a bit of the reference": {"reference": json.loads(flipped)},
+        "the order of the features": {"features": stored.features[::-1]},
+        "the name of a feature": {"features": [stored.features[0] | {"name": "Pregnancies"}, *stored.features[1:]]},
+    }
+
+
+@pytest.mark.parametrize(
+    "damage", ["a bit of the threshold", "a bit of the reference", "the order of the features", "the name of a feature"]
+)
+def test_a_champion_is_damaged_if_anything_is_that_decides_its_predictions(
+    scored_database: Database, tmp_path: Path, damage: str
+) -> None:
+    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    insert_patients(scored_database, 3)
+    with writing(scored_database.engine) as connection:
+        stored = compiled_artifact(connection, 2)
+        assert stored is not None
+        connection.execute(
+            update(model_versions).where(model_versions.c.number == 2).values(**_damages(stored)[damage])
+        )
+    for command in (("score",), ("models", "export", "2", "--out", str(tmp_path / "model"))):
+        ended = call(scored_database, *command, "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (1, "artifact_damaged"), command
+        assert "model version 2 " in ended.stderr
+    assert scored_database.value("SELECT count(*) FROM scoring_queue") == 3
+    assert call(scored_database, "models", *ROLLBACK, "--reason", "it is damaged").exit_code == 0
+    again = call(scored_database, "models", "promote", "2", "--reason", "a try", "--json")
+    assert (again.exit_code, the_json(again)["error"]) == (1, "artifact_damaged")
+    scored = the_json(call(scored_database, "score", "--json"))
+    assert (scored["predicted"], scored["model_version"]) == (3, 1)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("features", "error"), [("substr(features, 2)", "artifact_damaged"), ("CAST(x'5bff5d' AS TEXT)", "database_failed")]
+)
+def test_nor_does_one_whose_features_can_not_be_read_keep_from_going_back(
+    scored_database: Database, features: str, error: str
+) -> None:
+    """SQLite stores what is no JSON, or no text."""
+    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    insert_patients(scored_database, 3)
+    scored_database.execute(f"UPDATE model_versions SET features = {features} WHERE number = 2")
+    ended = call(scored_database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, error)
+    assert call(scored_database, "models", *ROLLBACK, "--reason", "it is damaged").exit_code == 0
+    assert the_json(call(scored_database, "score", "--json"))["predicted"] == 3

@@ -283,6 +283,25 @@ def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_fro
     assert call(lived_in, "forget", "4711471147114711", "--reason", "nobody").exit_code == 2
 
 
+def test_a_damaged_list_of_training_rows_is_named_and_deleted_and_all_else_is_erased(lived_in: Database) -> None:
+    learned = min(_ids_of(lived_in, 3) & _ids_of(lived_in, 2))
+    content = bytearray(_bytes(lived_in, select(model_versions.c.training_ids), 2, "number"))
+    content[len(content) // 2] ^= 1
+    lived_in.execute("UPDATE model_versions SET training_ids = :ids WHERE number = 2", {"ids": bytes(content)})
+    asked = ("forget", str(learned), "--json", "--reason", "asked by letter")
+    for rows in (1, 0):
+        ended = call(lived_in, *asked)
+        assert ended.exit_code == 0, ended.stderr
+        found = the_json(ended)
+        assert found["rows"] == rows
+        (named,) = [each for each in found["not_reached"] if "damaged" in each]
+        assert "version 2 " in named
+        assert _bytes(lived_in, select(model_versions.c.training_ids), 2, "number") == b""
+    assert learned not in _ids_of(lived_in, 3)
+    assert learned not in set(ids_from_parquet(_snapshot(lived_in, 3)).tolist())
+    assert lived_in.value("SELECT count(*) FROM patients WHERE id = :id", {"id": learned}) == 0
+
+
 def test_rows_that_a_foreign_key_or_a_trigger_of_the_clinics_keeps_are_told_and_all_stays(
     postgresql: Database, sqlite: Database
 ) -> None:

@@ -105,6 +105,15 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
 
 
 @on_sqlite
+def test_no_champion_is_judged_whose_training_rows_are_not_known(history: Database) -> None:
+    history.execute("UPDATE model_versions SET training_ids = substr(training_ids, 2) WHERE number = 1")
+    ended = _json(history, "retrain")
+    assert (ended["exit_code"], ended["error"]) == (1, "training_ids_damaged")
+    assert "model version 1 " in ended["message"]
+    assert history.execute("SELECT model_version FROM champion") == [(1,)]
+
+
+@on_sqlite
 def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database) -> None:
     off = _json(history, "retrain", PIMA_LINEAGE__SNAPSHOTS="off", PIMA_LINEAGE__MODEL_BYTES="1")
     assert off["verdict"] == "promoted"

@@ -18,6 +18,7 @@ from pima.train.retraining import read_history
 from tests.support.databases import Copied, Database, Ended, call, insert_many, the_json, under_role
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import SALT
+from tests.support.versions import hash_again
 
 pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
@@ -160,6 +161,7 @@ def widened(declared_database: Database, tmp_path: Path) -> tuple[Database, str]
         creatinine["low"] = -5
         fitted_on_it = model_versions.update().where(model_versions.c.number == 2).values(features=features)
         connection.execute(fitted_on_it)
+    hash_again(declared_database)
     declared_database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, -3), (3, 99), (3, 1)')
     scored = the_json(call(declared_database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (1, 2)

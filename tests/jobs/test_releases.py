@@ -44,5 +44,8 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     scored = the_json(call(earlier, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)
     assert the_json(call(earlier, "retrain", "--json"))["challenger"] == 2
+    # The upgrade has hashed what version 1 scores by, and the list of its training rows.
+    assert earlier.execute("SELECT number FROM model_versions WHERE hashed_at IS NOT NULL") == [(1,)]
+    assert "damaged" not in call(earlier, "forget", "1", "--dry-run").stdout
     after = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
     assert {name: rows - after[name] for name, rows in before.items()} == {name: set() for name in before}

@@ -294,7 +294,7 @@ FORBIDDEN = {
     "pima_trainer": {
         "UPDATE": (
             "patients.outcome rejections.reason patients.version promotions.verdict model_versions.seed "
-            "installation.holdout_salt reports.html"
+            "model_versions.scorer_sha256 installation.holdout_salt reports.html"
         ),
         "INSERT": "predictions",
         "DELETE": "promotions scoring_queue model_versions row_keys alerts predictions",
@@ -316,7 +316,10 @@ FORBIDDEN = {
         "SELECT": "installation.holdout_salt",
     },
     "pima_eraser": {
-        "UPDATE": "patients.glucose predictions.probability champion.model_version champion.sequence champion.pinned",
+        "UPDATE": (
+            "patients.glucose predictions.probability champion.model_version champion.sequence champion.pinned "
+            "model_versions.scorer_sha256 model_versions.threshold"
+        ),
         "DELETE": "promotions model_versions forgotten champion",
         "SELECT": "model_versions.compiled_artifact",
     },

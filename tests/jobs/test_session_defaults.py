@@ -14,6 +14,7 @@ from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
+from tests.support.versions import hash_again
 
 ALL_AT_ONCE = {"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}
 
@@ -76,6 +77,7 @@ def test_what_the_jobs_do_and_tell_is_the_same(postgresql: Database, trained: Pa
     well("load", write(tmp_path, HEADER, *LINES, name="Jörg 李.csv"))
     install_models(postgresql, trained)
     postgresql.execute("UPDATE model_versions SET threshold = :threshold", {"threshold": THRESHOLD})
+    hash_again(postgresql)
     well("score")
     well("models", "promote", "2", "--reason", "Jörg and 李")
     well("models", "promote", "1", "--reason", "a \\ and a ' too")

@@ -107,8 +107,8 @@ FAULTS = (
         "a model's bytes are used without checking their sha256",
         Edit(
             "pima/scorer.py",
-            ".hexdigest() != artifact.sha256:\n        raise ArtifactDamaged(number=version,",
-            ".hexdigest() == artifact.content:\n        raise ArtifactDamaged(number=version,",
+            "registry.scorer_sha256(number, artifact.content, artifact) != artifact.scorer_sha256",
+            "registry.scorer_sha256(number, artifact.content, artifact) == artifact.content",
         ),
         caught_by="tests/jobs/test_bad_rows.py"
         "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-a bit flipped]",

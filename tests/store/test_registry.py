@@ -1,6 +1,7 @@
 """The registry: versions, the champion's pointer under its lock, and what the ledger of decisions answers."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -136,8 +137,22 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert (version.seed, version.settings) == (2**40, {"network": "five_seeds", "steps": [1, 2.5]})
     assert (version.rows_left_out, version.metrics["log_loss"]) == ({"missing": 3}, 0.4583)
     assert version.created_at.utcoffset() is not None
-    assert compiled == registry.StoredArtifact(b"compiled\x00bytes", "c" * 64, 0.375, FEATURES)
-    assert keras == registry.StoredArtifact(b"keras\x00bytes", "k" * 64, 0.375, FEATURES)
+    for found, content, sha256 in ((compiled, b"compiled\x00bytes", "c" * 64), (keras, b"keras\x00bytes", "k" * 64)):
+        assert found is not None
+        assert (found.content, found.sha256, found.threshold) == (content, sha256, 0.375)
+        assert registry.as_features(found.features) == FEATURES
+
+
+def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys(database: Database) -> None:
+    given = {"edges": [-0.0, 1e22, 1e-7, 3, 0.1 + 0.2, 2.0], "a": {"long name": True, "b": None}}
+    number = add_version(database, reference=given)
+    with reading(database.engine) as connection:
+        stored = registry.compiled_artifact(connection, number)
+    assert stored is not None
+    assert registry.scorer_sha256(number, stored.content or b"", stored) == stored.scorer_sha256
+    turned = replace(stored, features=stored.features[::-1])
+    assert registry.scorer_sha256(number, stored.content or b"", turned) != stored.scorer_sha256
+    assert registry.scorer_sha256(number + 1, stored.content or b"", stored) != stored.scorer_sha256
 
 
 # ---- the pointer ----------------------------------------------------------------------------------------------------

@@ -1,15 +1,19 @@
 """Model versions and decisions about them, made up."""
 
 from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import update
 
 from pima.store import registry
 from pima.store.engine import writing
 from pima.store.registry import Move, NewVersion, as_stored
+from pima.store.tables import model_versions
 from tests.support.databases import Database
 from tests.support.shipped import FEATURES
 
 
-def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
+def add_version(database: Database, data: str = "data", settings: str = "settings", reference: Any = None) -> int:
     version = NewVersion(
         run_id=5,
         keras_artifact=b"keras\x00bytes",
@@ -30,10 +34,21 @@ def add_version(database: Database, data: str = "data", settings: str = "setting
         metrics={"log_loss": 0.4583, "correct": 131},
         features=as_stored(FEATURES),
         training_ids=b"parquet",
-        reference={},
+        reference=reference or {},
     )
     with writing(database.engine) as connection:
         return registry.add_version(connection, version)
+
+
+def hash_again(database: Database) -> None:
+    """After a test has changed what a version predicts by."""
+    with writing(database.engine) as connection:
+        for number in registry.numbers(connection):
+            stored = registry.compiled_artifact(connection, number)
+            assert stored is not None
+            sha256 = registry.scorer_sha256(number, stored.content or b"", stored)
+            of_it = update(model_versions).where(model_versions.c.number == number)
+            connection.execute(of_it.values(scorer_sha256=sha256))
 
 
 def record(

@@ -6,7 +6,6 @@ checked. The hash detects damage; it does not prove who wrote the file.
 """
 
 import base64
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration, names_of
-from pima.errors import ArtifactDamaged, ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
+from pima.errors import ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
 from pima.runs.whole_file import whole_file
-from pima.scorer import Scorer
+from pima.scorer import Scorer, checked_artifact
 from pima.store import registry
 from pima.store.engine import reading
-from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration
+from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration, sha256_of
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
@@ -59,7 +58,7 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
     content = model_file(engine, number)
     with whole_file(path, "--out") as file:
         file.write(content)
-    sha256 = hashlib.sha256(content.partition(b"\n")[2]).hexdigest()
+    sha256 = sha256_of(content.partition(b"\n")[2])
     return {"path": str(path), "bytes": len(content), "number": number, "sha256": sha256}
 
 
@@ -71,19 +70,17 @@ def model_file(engine: Engine, number: int | None) -> bytes:
             number = registry.read_champion(connection).model_version
         if number is None:
             raise NoChampion(what="it scores files unless --model names a version, or a model file")
+        artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
-        artifact = registry.compiled_artifact(connection, number)
         declaration = newest_declaration(connection)
     if version is None or artifact is None:
         raise NoSuchVersion(number=number)
     if artifact.content is None:
         raise VersionHasNoBytes(number=number, form="compiled")
-    if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
-        raise ArtifactDamaged(number=number, what="the compiled form's sha256 differs from the one stored beside it")
     document = {
         "version": number,
         "threshold": artifact.threshold,
-        "features": as_stored(artifact.features),
+        "features": as_stored(as_features(artifact.features)),
         "declaration": as_stored(declaration),
         "data_fingerprint": version.data_fingerprint,
         "settings_fingerprint": version.settings_fingerprint,
@@ -93,7 +90,7 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         "compiled": base64.b64encode(artifact.content).decode("ascii"),
     }
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
-    return f"pima model 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body
+    return f"pima model 1 {sha256_of(body)}\n".encode() + body
 
 
 def content_of(path: Path) -> bytes:
@@ -113,7 +110,7 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
     if first is None or len(content) > LARGEST_BYTES:
         raise ModelFileRefused(file=path, what="it is no model file")
     body = content[first.end() :]
-    if hashlib.sha256(body).hexdigest() != first[1].decode("ascii"):
+    if sha256_of(body) != first[1].decode("ascii"):
         raise ModelFileRefused(file=path, what="its contents are not those that were written (their sha256 differs)")
     try:
         filed = convert(json.loads(body), _Document)
@@ -125,6 +122,6 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
     rules = declaration.rules_for(features)
     decides = [filed.version, filed.compiled_sha256, filed.threshold, as_stored(features), as_stored(rules)]
-    sha256 = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
     return ScoringModel(filed.version, filed.compiled_sha256, scorer, Declaration(declaration.outcome, rules), sha256)

@@ -120,7 +120,7 @@ def _plain(definition: str | None) -> str:
 # authenticate; without one PostgreSQL refuses them over the network. Making them again first revokes their rights on
 # this schema, its tables and its sequences. Rights of PUBLIC, memberships and attributes are left alone.
 
-_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference"
+_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference, scorer_sha256"
 _CALLED = "patient_id, source, source_key"
 _MOVE_COLUMNS = ", ".join(MoveLine.__dataclass_fields__)
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
@@ -208,12 +208,12 @@ ROLES = {
     # Erasing a person: DELETE on tables with their rows, UPDATE of columns that are rewritten without them.
     "pima_eraser": (
         "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
-        "SELECT (number, training_ids) ON model_versions",
+        "SELECT (number, training_ids, training_ids_sha256) ON model_versions",
         "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, training_snapshots",
         "SELECT, UPDATE (side_key), DELETE ON row_keys",
         "SELECT, DELETE ON source_rejections",
         "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
-        "UPDATE (training_ids) ON model_versions",
+        "UPDATE (training_ids, training_ids_sha256) ON model_versions",
         "UPDATE (patient_ids, redacted_at) ON test_sets",
         "SELECT, INSERT, UPDATE, DELETE ON runs",
         "SELECT, INSERT, UPDATE ON removed_runs",
