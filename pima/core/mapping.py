@@ -33,7 +33,8 @@ BAD_OUTCOME = "bad_outcome"
 Block: TypeAlias = pd.DataFrame
 """Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`, `outcome` (Int64, NA if
 unknown) and `labelled_at` (Int64, milliseconds since 1970, UTC), if the rows have them, and `reason` and `field`, empty
-texts if a row is sound. The index is the key of a row of a source, or the line of a row of a file."""
+texts if a row is sound. A row with `labelled_at` and no outcome is one whose outcome is held back. The index is the key
+of a row of a source, or the line of a row of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,8 @@ def _outcomes(
 
 
 def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTally) -> tuple[Any, BoolArray]:
-    """The times at which the outcomes became known. An outcome whose time is to come is held back: `found` loses it."""
+    """The times at which the outcomes became known. An outcome whose time is to come is held back: `found` loses it,
+    and only its time is left."""
     if moments is None:
         return pd.array([pd.NA] * len(found), dtype="Int64"), np.zeros(len(found), bool)
     if moments.wrong_type is not None:
@@ -188,4 +190,4 @@ def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTall
     to_come = moments.to_come & is_known
     tally.held_back += int(np.count_nonzero(to_come))
     found[to_come] = np.nan
-    return moments.milliseconds.mask(np.isnan(found)), moments.unreadable & is_known
+    return moments.milliseconds.mask(~is_known), moments.unreadable & is_known

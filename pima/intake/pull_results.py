@@ -30,7 +30,7 @@ class PulledSource:
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
     outcomes_held_back: int = 0
-    """Outcomes whose time is still to come; they are taken in then."""
+    """Outcomes whose time is still to come; they are taken in then, and until then a known one stays as it is."""
     outcomes_inserted: int = 0
     """Outcomes of new rows."""
     outcomes_arrived: int = 0

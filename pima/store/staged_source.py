@@ -104,6 +104,12 @@ class StagedSource(Staging):
         """Compare the staged rows of a range with our rows of the source, and drop unchanged ones. All keys of the
         source tell which of our rows have vanished: the staged rows of a `whole` source, else the separate keys."""
         here = range_parameters(within)
+        if self._has_moment:
+            # An outcome that is held back is staged as a time alone: ours stays as it is until then.
+            outcome = f"(SELECT p.outcome FROM patients p WHERE {self._same})"
+            held_back = f"s.outcome IS NULL AND s.labelled_at IS NOT NULL AND {of_range(within)}"
+            statement = f"UPDATE {self._table} AS s SET outcome = {outcome}, labelled_at = NULL WHERE {held_back}"
+            self._execute(statement, here)
         ours_here = f"p.source = :source AND {of_range(within, 'p')}"
         staged_here = f"{IS_SOUND} AND {of_range(within)}"
         rows = f"{self._table} s JOIN patients p ON {self._same} WHERE {of_range(within)}"

@@ -362,6 +362,28 @@ def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_th
     assert counts(dated.pulled(database)) == {"unchanged": 4}
 
 
+def test_a_known_outcome_stays_as_it_is_until_its_new_time_has_come(database: Database, dated: Clinic) -> None:
+    first, second, third = dated.insert(3)
+    for key in (first, second):
+        say(dated, key, "yes", T)
+    dated.pulled(database)
+    known = "SELECT outcome, labelled_at FROM patients ORDER BY id"
+    before, versions = database.execute(known), database.execute("SELECT version FROM patients ORDER BY id")
+    for key, outcome in ((first, "yes"), (second, "no"), (third, "no")):
+        say(dated, key, outcome, datetime.now() + timedelta(days=2))  # noqa: DTZ005
+    found = dated.pulled(database)
+    assert (counts(found), found["outcomes_held_back"]) == ({"unchanged": 3}, 3)
+    assert (database.execute(known), database.execute("SELECT version FROM patients ORDER BY id")) == (before, versions)
+    dated.execute("UPDATE visits SET age = 90")
+    assert counts(dated.pulled(database)) == {"updated": 3}
+    assert database.execute(known) == before
+    assert database.value("SELECT count(*) FROM scoring_queue") == 1
+    say(dated, first, "yes", LATER)
+    say(dated, second, "no", LATER)
+    assert counts(dated.pulled(database)) == {"updated": 2, "unchanged": 1, "outcomes_corrected": 1}
+    assert [labelled(database, key) for key in (first, second, third)] == [LATER, LATER, None]
+
+
 @once
 def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_back(
     database: Database, dated: Clinic
