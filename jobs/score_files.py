@@ -72,3 +72,5 @@ def show_dataset(result: Result) -> None:
         f"model version {result['model_version']}, {result['rejected']:,} rejected; "
         f"{counted(result['parts'], 'part')}{before}"
     )
+    if result["unknown_taken"]:
+        print(f"  {counted(result['unknown_taken'], 'unknown value')} taken as the declaration says")

@@ -22,14 +22,17 @@ from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Feature
 from pima.core.identifiers import is_whole
 from pima.core.source import MappedColumn
-from pima.core.validation import NOT_FINITE, REASONS, UNKNOWN_CODE
+from pima.core.validation import (
+    CODES,
+    FIELD_TOO_LONG,
+    NOT_A_NUMBER,
+    NOT_FINITE,
+    NOT_UTF8,
+    NUL_BYTE,
+    UNKNOWN_CODE,
+    FeatureValues,
+)
 
-NOT_A_NUMBER = "not_a_number"
-NOT_UTF8 = "not_utf8"
-NUL_BYTE = "nul_byte"
-FIELD_TOO_LONG = "field_too_long"
-CODES = (*REASONS, NOT_A_NUMBER, NOT_UTF8, NUL_BYTE, FIELD_TOO_LONG)
-"""Reasons why a value can't be taken. A value is marked with a position in this tuple; 0 is no reason."""
 LONGEST_FIELD = 1_000
 
 Column: TypeAlias = pd.Series
@@ -50,6 +53,11 @@ class Cells:
     unknown: int = 0
     """Unrecognised values that were read as the feature's `unknown` says."""
 
+    @property
+    def to_judge(self) -> FeatureValues:
+        """The same, to be judged by the rules of the feature."""
+        return FeatureValues(self.values, np.isnan(self.values), self.faults)
+
 
 def objects_of(column: Column) -> list[Any]:
     """The values as Python objects, None for NULL."""
@@ -67,25 +75,25 @@ def wrong_type(column: Column, truth_values: bool = True) -> str | None:
 
 
 def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
-    """Whether the settings say what a truth value means. In a number that is measured, 0 and 1 would be values like any
-    other, as after a view has made the column boolean."""
-    return feature.kind == "category" or {"true", "false"} <= folded(how.words).keys()
+    """Whether words or labels say what a truth value means. In a number that is measured, 0 and 1 would be values like
+    any other, as after a view has made the column boolean; of a category it is not known which code is the true one."""
+    return {"true", "false"} <= folded(how.words or labels(feature)).keys()
 
 
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     """Convert a column without a wrong type to the feature's declared unit or codes."""
     if feature.kind == "category":
-        values, faults = _meanings(how.words or labels(feature), objects_of(column))
+        values, faults = _meanings(how.words or labels(feature), column)
     elif how.words:
         values, faults = _words_or_numbers(how, objects_of(column))
     else:
         values, faults = _numbers(column)
         values = _in_unit(values, how)
-    is_missing = np.isnan(values) & (faults == 0)
     faults[np.isinf(values)] = CODES.index(NOT_FINITE)
     values[faults != 0] = np.nan
     if feature.unknown is None:
         return Cells(values, faults)
+    is_missing = np.isnan(values) & (faults == 0)
     is_unknown = np.isin(faults, [CODES.index(UNKNOWN_CODE), CODES.index(NOT_A_NUMBER)])
     if feature.unknown != "missing":
         # Missing and unrecognised values become the same code.
@@ -99,7 +107,7 @@ def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
     faults = np.zeros(len(column), np.int8)
     if column.dtype != object and column.dtype != "str":
         is_null = column.isna().to_numpy()
-        values = np.array(column.to_numpy(np.float64, na_value=np.nan))
+        values = column.to_numpy(np.float64, copy=True, na_value=np.nan)
         faults[np.isnan(values) & ~is_null] = CODES.index(NOT_FINITE)
         return values, faults
     kinds = {str} if column.dtype == "str" else set(map(type, column))
@@ -172,13 +180,18 @@ def _in_unit(values: Float64Array, how: MappedColumn) -> Float64Array:
     return converted
 
 
-def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:
+def _meanings(words: Mapping[str, float], column: Column) -> tuple[Float64Array, Int8Array]:
     """The meanings of words, (n,), NaN where there is none, and (n,) faults."""
     meanings = folded(words)
     # Many rows share few values.
-    found = {value: _meaning(meanings, value) for value in set(column)}
-    read = [found[value] for value in column]
-    return np.array([value for value, _ in read], np.float64), np.array([fault for _, fault in read], np.int8)
+    if column.dtype == object:  # among objects pandas would take a NaN for a NULL
+        places = {value: n for n, value in enumerate(set(column))}
+        at = np.array([places[value] for value in column], np.intp)
+        different = list(places)
+    else:
+        at, different = pd.factorize(column)
+    read = np.array([*(_meaning(meanings, value) for value in different), (np.nan, 0)])  # the last one is at -1: NULL
+    return read[at, 0], read[at, 1].astype(np.int8)
 
 
 def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
@@ -209,13 +222,12 @@ def folded(words: Mapping[str, float]) -> dict[str, float]:
 
 
 def labels(feature: Feature) -> dict[str, float]:
-    """Words for a category's codes: the codes, their labels, a truth value; and 0 if it means missing."""
-    found = {word: float(code) for word, code in (("false", 0), ("true", 1)) if code in feature.codes}
-    found |= folded({label: code for code, label in feature.codes.items()})
+    """Words for a category's codes: the codes and their labels; and 0 if it means missing."""
+    found = folded({label: code for code, label in feature.codes.items()})
     found |= {str(code): float(code) for code in feature.codes}
     return found | ({"0": 0.0} if feature.zero_is_missing else {})
 
 
 def outcomes(words: Mapping[str, int], column: Column) -> Cells:
     """Read (n,) outcomes, NaN where one is not known yet; UNKNOWN_CODE marks what is neither."""
-    return Cells(*_meanings(words or {"0": 0, "1": 1, "false": 0, "true": 1}, objects_of(column)))
+    return Cells(*_meanings(words or {"0": 0, "1": 1, "false": 0, "true": 1}, column))

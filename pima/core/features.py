@@ -90,8 +90,12 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
     def rules_for(self, fitted: Features) -> Features:
         """Today's rules for a version that was fitted on these features, some perhaps retired; narrowed to what that
         version can take."""
+        return tuple(map(_as_taken, self.called(names_of(fitted)), fitted))
+
+    def called(self, names: Iterable[str]) -> Features:
+        """The features of these names, some perhaps retired, as they are declared today."""
         known = {feature.name: feature for feature in self.features + self.retired}
-        return tuple(_as_taken(known[feature.name], feature) for feature in fitted)
+        return tuple(known[name] for name in names)
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
@@ -141,14 +145,6 @@ def hinted_name(column: str, declaration: Declaration) -> str | None:
 def folded_name(column: str) -> str:
     """A column name without case, spaces and underscores."""
     return column.strip().lower().replace("_", "").replace(" ", "")
-
-
-def code_of_label(feature: Feature, label: str) -> int | None:
-    """The code that a text means: the code itself or its label, in any case; None if the text is neither."""
-    folded = label.strip().casefold()
-    return next(
-        (code for code, known in feature.codes.items() if folded in (known.strip().casefold(), str(code))), None
-    )
 
 
 def is_number(cell: str) -> bool:

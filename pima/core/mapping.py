@@ -13,20 +13,11 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.cells import (
-    CODES,
-    NOT_A_NUMBER,
-    Column,
-    measured,
-    objects_of,
-    outcomes,
-    takes_truth_values,
-    wrong_type,
-)
+from pima.core.cells import Column, measured, objects_of, outcomes, takes_truth_values, wrong_type
 from pima.core.features import Features
 from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
-from pima.core.validation import MISSING, REASONS, FeatureValues, as_features, broken_rule, by_feature
+from pima.core.validation import CODES, MISSING, NOT_A_NUMBER, as_features, broken_rule, by_feature
 
 BAD_OUTCOME = "bad_outcome"
 
@@ -128,9 +119,10 @@ def measurements(
             faults[:, n] = CODES.index(NOT_A_NUMBER)
             continue
         cells = measured(feature, mapped_column, column)
-        broken = broken_rule(FeatureValues(cells.values, np.isnan(cells.values)), feature)
-        broken[broken == REASONS.index(MISSING)] = 0
-        values[:, n], faults[:, n] = cells.values, np.where(cells.faults != 0, cells.faults, broken)
+        broken = broken_rule(cells.to_judge, feature)
+        broken[broken == CODES.index(MISSING)] = 0
+        values[:, n] = cells.values
+        faults[:, n] = broken
         tally.unknown[feature.name] += cells.unknown
     return values, faults
 

@@ -16,8 +16,14 @@ MISSING = "missing"
 NOT_FINITE = "not_finite"
 OUT_OF_RANGE = "out_of_range"
 UNKNOWN_CODE = "unknown_code"
-# The position is the code in `broken_rule`; 0 means that no rule is broken.
+NOT_A_NUMBER = "not_a_number"
+NOT_UTF8 = "not_utf8"
+NUL_BYTE = "nul_byte"
+FIELD_TOO_LONG = "field_too_long"
 REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE, UNKNOWN_CODE)
+CODES = (*REASONS, NOT_A_NUMBER, NOT_UTF8, NUL_BYTE, FIELD_TOO_LONG)
+"""All reasons, with those that only a cell can have: a table's columns hold numbers. A value is marked with a position
+in this tuple; 0 is no reason."""
 _CODES = {reason: np.int8(position) for position, reason in enumerate(REASONS)}
 MEANINGS = {
     MISSING: "A feature has no value, and its declaration does not say `may_be_missing`.",
@@ -80,6 +86,8 @@ class FeatureValues:
     """(n,); values where `is_null` is true mean nothing."""
     is_null: BoolArray | None = None
     """(n,); None if no value is NULL."""
+    unread: Int8Array | None = None
+    """(n,): why a cell could not be read as a value, as positions in `CODES`; None if all could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
     if not len(rejected):
         return Validated(taken, np.arange(len(taken)), rejected, (), ())
     accepted = np.flatnonzero(codes == 0)
-    reasons, names = (REASONS[code] for code in codes[rejected]), (features[n].name for n in fields[rejected])
+    reasons, names = (CODES[code] for code in codes[rejected]), (features[n].name for n in fields[rejected])
     return Validated(taken[accepted], accepted, rejected, tuple(reasons), tuple(names))
 
 
@@ -125,7 +133,7 @@ def counted_reasons(found: Validated) -> dict[str, int]:
 
 
 def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
-    """Judge the values of a feature: (n,) positions in `REASONS`, 0 where a value is sound."""
+    """Judge the values of a feature: (n,) positions in `CODES`, 0 where a value is sound."""
     # Values from the queue lie in memory row by row; a contiguous column is read three times as fast.
     values, is_category = np.ascontiguousarray(column.values), feature.kind == "category"
     if is_category:
@@ -140,6 +148,8 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     broken[~np.isfinite(values)] = _CODES[NOT_FINITE]
     if column.is_null is not None:
         broken[column.is_null] = 0 if feature.may_be_missing else _CODES[MISSING]
+    if column.unread is not None:
+        np.copyto(broken, column.unread, where=column.unread != 0)
     return broken
 
 

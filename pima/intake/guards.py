@@ -40,7 +40,9 @@ def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -
     columns |= {"outcome": source.outcome, "outcome_at": source.outcome_at}
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"
-        expected = "times, days, or texts of them" if name == "outcome_at" else "numbers, or texts"
+        expected = "numbers, or texts; truth values where words say what true and false mean"
+        if name == "outcome_at":
+            expected = "times, days, or texts of them"
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 

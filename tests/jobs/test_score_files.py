@@ -20,6 +20,7 @@ from pima.extras.files.model_file import content_of, model_file, read_model
 from pima.extras.files.scoring import Dataset, open_dataset, score_files, score_missing
 from pima.runs.recorded_run import StopRequest
 from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
+from tests.support.declared import configuration
 from tests.support.parquet_rows import bytes_below, drawn_rows, read_parts, scored_files, write_rows
 from tests.support.shipped import FEATURE_NAMES, ROOT
 from tests.support.trained import install_models
@@ -389,6 +390,18 @@ def test_an_error_amid_a_file_is_told(model: str, source: Path, tmp_path: Path) 
     found = scored_files(None, source, tmp_path / "out", "--model", model, exit_code=2)
     assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
+def test_a_label_that_is_not_utf8_is_told(
+    declared_database: Database, trained_on_declared: Path, tmp_path: Path
+) -> None:
+    labels = pa.array([b"never", b"Qu\xe9"]).view(pa.string())
+    rows = {"id": [1, 2], "order": [1, 1], "creatinine": [1, 1], "temperature": [37, 37], "smoking": labels}
+    source = write_rows(tmp_path / "a.parquet", pa.table(rows))
+    config = configuration(trained_on_declared.parent)
+    found = scored_files(declared_database, source, tmp_path / "out", "--config", config, exit_code=2)
+    assert "a.parquet: can't be scored, it can't be read beyond row 0" in str(found["message"])
 
 
 def test_a_model_file_that_is_not_as_it_was_written_is_refused(model: str, tmp_path: Path) -> None:

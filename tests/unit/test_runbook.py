@@ -11,9 +11,8 @@ import pytest
 from jobs import health as command
 from jobs.codes import entries, entries_of
 from pima import errors
-from pima.core.cells import CODES
 from pima.core.reasons import Reason
-from pima.core.validation import MEANINGS
+from pima.core.validation import CODES, MEANINGS
 from pima.extras import alerts
 from pima.runs.ticks import JOBS
 from pima.store.runs import ENDINGS, Status

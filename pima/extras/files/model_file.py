@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
-from pima.core.features import Declaration, names_of
+from pima.core.features import Declaration, Features, names_of
 from pima.errors import ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
@@ -36,9 +36,11 @@ class ScoringModel:
     compiled_sha256: str
     scorer: Scorer
     declared: Declaration
-    """The outcome, and the model's features with the rules that rows are judged by."""
+    """The outcome, and the model's features as cells are read."""
+    rules: Features
+    """The model's features with the rules that rows are judged by."""
     sha256: str
-    """The hash over everything that decides a prediction: compiled form, threshold, features and rules."""
+    """The hash over everything that decides a prediction: compiled form, threshold, features, rules and declaration."""
 
 
 class _Document(Struct, frozen=True):
@@ -121,7 +123,10 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
     if not set(names_of(features)) <= set(declaration.columns):
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
     rules = declaration.rules_for(features)
-    decides = [filed.version, filed.compiled_sha256, filed.threshold, as_stored(features), as_stored(rules)]
+    declared = Declaration(declaration.outcome, declaration.called(names_of(features)))
+    # The first one says how cells are read: release 0.1.0 read words otherwise.
+    decides = ["as load reads", filed.version, filed.compiled_sha256, filed.threshold]
+    decides += [as_stored(features), as_stored(declared.features)]
     sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
-    return ScoringModel(filed.version, filed.compiled_sha256, scorer, Declaration(declaration.outcome, rules), sha256)
+    return ScoringModel(filed.version, filed.compiled_sha256, scorer, declared, rules, sha256)

@@ -19,6 +19,7 @@ from pima.core.features import KEYS, Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.extras.files.model_file import ScoringModel
 from pima.extras.files.places import Place, place_of, remove, whole, words_of
+from pima.intake.parquet_file import can_hold
 from pima.runs.whole_file import name_meant
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
@@ -38,8 +39,6 @@ FACTS = b"pima"
 """The key of the facts in the metadata of a part's file."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """Types whose rows pyarrow can't pick, and the types used instead."""
-_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
-_CODES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
 
 
 # ---- input files ----------------------------------------------------------------------------------------------------
@@ -131,11 +130,8 @@ def _columns(
     if lacking := [feature for feature in declared.names if feature not in meant]:
         raise DatasetRefused(dataset=name, what=f"it lacks {', '.join(lacking)}")
     for feature in declared.features:
-        # The types that `load` accepts.
         held = schema.field(meant[feature.name]).type
-        inner = held.value_type if pa.types.is_dictionary(held) else held
-        is_code = feature.kind == "category" and any(is_kind(inner) for is_kind in _CODES)
-        if not is_code and not any(is_kind(held) for is_kind in _NUMBERS):
+        if not can_hold(held, feature):
             raise DatasetRefused(dataset=name, what=f"its column {feature.name} holds {held}, not numbers")
     kept = tuple(keys) or tuple(meant[known] for known in _KNOWN_KEYS if known in meant)
     _require_keys(name, kept, schema)
@@ -216,6 +212,8 @@ class Facts:
     rows: int
     predicted: int
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    unknown_taken: int = 0
+    """Unrecognised values that were read as the feature's `unknown` says."""
 
 
 def read_facts(place: Place, path: str) -> Facts | None:
@@ -238,6 +236,7 @@ def summed(facts: Iterable[Facts]) -> dict[str, Any]:
         "predicted": predicted,
         "rejected": rows - predicted,
         "rejected_by_reason": dict(sorted(by_reason.items())),
+        "unknown_taken": sum(each.unknown_taken for each in listed),
     }
 
 

@@ -20,9 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.arrays import Float64Array
-from pima.core.features import Feature, Features, code_of_label
-from pima.core.validation import FeatureValues, validate
+from pima.core.cells import Cells, measured
+from pima.core.features import Features
+from pima.core.source import MappedColumn
+from pima.core.validation import validate
 from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
 from pima.extras.dask.workers import Workers
 from pima.extras.files.model_file import ScoringModel, read_model
@@ -44,13 +45,14 @@ from pima.extras.files.parts import (
     summed,
 )
 from pima.extras.files.places import Place, lies_within, on_disks, place_of, remove, whole
+from pima.intake.parquet_file import as_column
 from pima.logs import get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import name_aside
 
-_Batch = tuple[pa.RecordBatch, int]
-"""Rows of a file, and the number of the first one."""
-_CELLS, _MOST_ROWS = 1_000_000, 100_000
+_Batch = tuple[pa.RecordBatch, list[Cells], int]
+"""Rows of a file, the cells of each feature, and the number of the first row."""
+_CELLS, _MOST_ROWS = 1_000_000, 80_000
 """The limits of a batch."""
 _FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
 """Columns with few distinct values, which are stored with a dictionary."""
@@ -138,18 +140,20 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
         rejections = _PartFile(output.place, output.path(REJECTIONS, part), rejecting)
         predictions = _PartFile(output.place, output.path(PREDICTIONS, part), predicting)
         by_reason = Counter[str]()
+        unknown = 0
         # One batch is read and one written while another is scored.
         with ThreadPoolExecutor(1, "reading") as reading, ThreadPoolExecutor(1, "writing") as writing:
             written: Future[None] = Future()
             written.set_result(None)
-            for batch, first_row in _ahead(_batches(source, part), reading):
+            for batch in _ahead(_batches(source, part, output.model.declared.features), reading):
                 stop.check()
-                predicted, rejected, reasons = _scored(batch, first_row, part, output.model)
+                predicted, rejected, reasons = _scored(batch, part, output.model)
                 written.result()
                 written = writing.submit(predictions.write, predicted)
                 if rejected is not None:
                     rejections.write(rejected)
                 by_reason.update(reasons)
+                unknown += sum(cells.unknown for cells in batch[1])
             written.result()
         facts = Facts(
             scored_by=output.model.sha256,
@@ -159,6 +163,7 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
             rows=part.rows,
             predicted=part.rows - by_reason.total(),
             rejected_by_reason=dict(sorted(by_reason.items())),
+            unknown_taken=unknown,
         )
         require_unchanged(source, part.input)
         rejections.finish(facts)
@@ -202,7 +207,7 @@ def _ahead(batches: Iterator[_Batch], thread: Executor) -> Iterator[_Batch]:
         yield batch
 
 
-def _batches(source: Place, part: Part) -> Iterator[_Batch]:
+def _batches(source: Place, part: Part, features: Features) -> Iterator[_Batch]:
     """Read a part's batches; at least one, so that a part without rows still has its columns."""
     names = list(dict.fromkeys((*part.input.features, *part.input.keys)))
     rows = max(1, min(_MOST_ROWS, _CELLS // len(part.input.features)))
@@ -210,23 +215,32 @@ def _batches(source: Place, part: Part) -> Iterator[_Batch]:
     try:
         with source.open(part.input.path) as file:
             opened = pq.ParquetFile(file, buffer_size=_READ_BYTES)
-            for batch in opened.iter_batches(rows, row_groups=list(part.groups), columns=names):
-                yield batch, first
-                first += batch.num_rows
-            if first == part.first_row:
+            batches = opened.iter_batches(rows, row_groups=list(part.groups), columns=names)
+            if not part.rows:
                 schema = pa.schema([opened.schema_arrow.field(name) for name in names])
-                yield pa.RecordBatch.from_pylist([], schema=schema), first
+                batches = iter([pa.RecordBatch.from_pylist([], schema=schema)])
+            for batch in batches:
+                # Read as `load` reads them, and not kept here while the next ones are read.
+                yield (
+                    batch,
+                    [
+                        measured(feature, MappedColumn(name), as_column(batch.column(name)))
+                        for name, feature in zip(part.input.features, features, strict=True)
+                    ],
+                    first,
+                )
+                first += batch.num_rows
     except (pa.ArrowException, OSError, ValueError):
         raise DatasetRefused(dataset=part.input.name, what=f"it can't be read beyond row {first}") from None
 
 
 def _scored(
-    batch: pa.RecordBatch, first_row: int, part: Part, model: ScoringModel
+    batch: _Batch, part: Part, model: ScoringModel
 ) -> tuple[pa.RecordBatch, pa.RecordBatch | None, Sequence[str]]:
     """Score a batch: its predictions, its rejections or None, and their reasons."""
-    rules = model.declared.features
-    found = validate(measurements_of(batch, part.input.features, rules), rules)
-    keys = keys_of(batch, part.input.keys)
+    rows, read, first_row = batch
+    found = validate([cells.to_judge for cells in read], model.rules)
+    keys = keys_of(rows, part.input.keys)
     probabilities = model.scorer.model.probabilities(found.features)
     predicted = {
         "probability": pa.array(probabilities),
@@ -247,38 +261,6 @@ def _scored(
 def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBatch:
     schema = [*keys.schema, *(pa.field(name, array.type, nullable=False) for name, array in added.items())]
     return pa.RecordBatch.from_arrays([*keys.columns, *added.values()], schema=pa.schema(schema))
-
-
-# ---- rows as measurements -------------------------------------------------------------------------------------------
-
-
-def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[FeatureValues]:
-    """Read the features' values from the columns with these names."""
-    measured = []
-    for name, feature in zip(columns, features, strict=True):
-        column = batch.column(name)
-        is_null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
-        measured.append(FeatureValues(_values(column, feature), is_null))
-    return measured
-
-
-def _values(column: pa.Array, feature: Feature) -> Float64Array:
-    """Convert a column to floats, with any value where it is null."""
-    if pa.types.is_null(column.type):
-        return np.zeros(len(column))
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        # One by one, as `load` does: decimals become the nearest float, and labels their codes.
-        return np.array([_value(value, feature) for value in column.to_pylist()], dtype=np.float64)
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
-def _value(value: object, feature: Feature) -> float:
-    if value is None:
-        return 0.0
-    if isinstance(value, str):
-        code = code_of_label(feature, value)
-        return -1.0 if code is None else float(code)  # an unknown label is below all codes
-    return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
 
 
 # ---- by workers -----------------------------------------------------------------------------------------------------

@@ -103,13 +103,27 @@ def test_words_may_stand_among_numbers_and_are_in_the_declared_unit() -> None:
 
 @pytest.mark.parametrize(
     ("value", "code"),
-    [("male", 1), ("Female", 0), (" MALE", 1), ("1", 1), (0, 0), (1.0, 1), (Decimal(1), 1), (True, 1), (None, None)],
+    [("male", 1), ("Female", 0), (" MALE", 1), ("1", 1), (0, 0), (1.0, 1), (Decimal(1), 1), (None, None)],
 )
 def test_without_words_a_category_goes_by_its_codes_and_labels(value: object, code: int | None) -> None:
     mapping = replace(MAPPING, features=(SEX,), columns=(MappedColumn("sex"),))
     rows, tally = _mapped(mapping, ("a", value))
     assert _values(rows, "sex") == [code]
     assert not +tally.rejected
+
+
+def test_a_truth_value_is_a_code_only_where_words_or_labels_say_which() -> None:
+    labelled = Feature("sex", kind="category", codes={0: "True", 1: "false"})
+    for feature, words, code in (
+        (SEX, {}, None),
+        (SEX, {"true": 1}, None),
+        (SEX, {"true": 1, "FALSE": 0}, 1),
+        (labelled, {}, 0),
+    ):
+        mapping = replace(MAPPING, features=(feature,), columns=(MappedColumn("sex", words=words),))
+        rows, tally = _mapped(mapping, ("a", True))
+        assert (_values(rows, "sex"), tally.wrong_types) == ([code], {"sex": "bool"} if code is None else {})
+    assert _one(SEX, MappedColumn("sex"), "true")[1] == {("unknown_code", "sex"): 1}
 
 
 @pytest.mark.parametrize("value", ["X", 1, "male", 7])
