@@ -1,7 +1,9 @@
 #!/bin/sh
-# Writes the whole database into a new file of a folder and prints its name: sh deploy/backup.sh FOLDER
-# Which database, and as whom, say libpq's variables (PGHOST, PGDATABASE, PGUSER); PGPASSWORD_FILE names a file with the
-# password. The file holds patients' data and the holdout's salt.
+# Writes the whole database into a new file of a folder, and beside it the list of who was forgotten, by which a restore
+# forgets them again; prints both names: sh deploy/backup.sh FOLDER
+# Which database, and as whom, say libpq's variables (PGHOST, PGDATABASE, PGUSER). PGPASSWORD_FILE, which only this script
+# and restore.sh read, names a file with the password. The dump holds patients' data and the holdout's salt, the list
+# holds hashes.
 set -eu
 folder=${1:?a folder for the backup}
 if [ -n "${PGPASSWORD_FILE:-}" ]; then
@@ -12,7 +14,7 @@ fi
 umask 0077
 # Two that begin in the same second have names of their own.
 drawn=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
-file=$folder/$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ)-$drawn.dump
+file=$folder/$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ)-$drawn
 # A file without this ending is whole.
 unfinished=$file.unfinished
 
@@ -31,5 +33,13 @@ trap 'stop 130' INT
 trap 'stop 143' TERM
 pg_dump --format=custom --file="$unfinished" &
 wait "$!"
-mv "$unfinished" "$file"
-echo "$file"
+mv "$unfinished" "$file.dump"
+echo "$file.dump"
+
+# As `python -m jobs.forget --export` writes it.
+psql --no-psqlrc --set=ON_ERROR_STOP=1 --tuples-only --no-align --output="$unfinished" \
+    --command "SELECT mark FROM forgotten WHERE mark NOT LIKE 'id %' ORDER BY mark COLLATE \"C\"" \
+    --command "SELECT 'pima forgotten 1 ' || encode(sha256(convert_to(forgetting_salt, 'UTF8')), 'hex') FROM installation" &
+wait "$!"
+mv "$unfinished" "$file.forgotten"
+echo "$file.forgotten"

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from types import NoneType
 from uuid import UUID
 
@@ -155,9 +156,13 @@ class ByPerson:
 FORGOTTEN = "forgotten"
 
 
+ID = "id "
+"""Begins the name of an id, and its mark."""
+
+
 def name_of_id(patient_id: int) -> str:
     """Name a row by its id. Names of different kinds are never equal."""
-    return f"id {patient_id}"
+    return f"{ID}{patient_id}"
 
 
 def name_of_key(source: str, source_key: str) -> str:
@@ -171,8 +176,10 @@ def name_of_person(person_key: str) -> str:
 
 
 def mark_of(name: str, salt: str) -> str:
-    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits are all that is kept of it."""
-    return hmac.digest(salt.encode(), name.encode(), "sha256").hex()
+    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits, and whether it is an id, are all that
+    is kept of it."""
+    digits = hmac.digest(salt.encode(), name.encode(), "sha256").hex()
+    return f"{ID}{digits}" if name.startswith(ID) else digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +192,18 @@ class Forgotten:
     def __bool__(self) -> bool:
         return bool(self.marks)
 
+    @property
+    def as_list(self) -> str:
+        """The marks of keys and persons, one a line, and last a hash of the salt, by which a list is known to be whole
+        and of this installation. Ids are left out: a restored database gives those of later rows to others."""
+        lasting = sorted(mark for mark in self.marks if not mark.startswith(ID))
+        return "\n".join([*lasting, f"pima forgotten 1 {sha256(self.salt.encode()).hexdigest()}", ""])
+
     def has(self, name: str) -> bool:
         """Whether this name was forgotten."""
-        return mark_of(name, self.salt) in self.marks
+        mark = mark_of(name, self.salt)
+        # Release 0.1.0 marked ids like all else.
+        return mark in self.marks or mark.removeprefix(ID) in self.marks
 
     def among(self, source: str, keys: Sequence[str], persons: Iterable[str | None]) -> list[bool]:
         """Find which rows of a source were forgotten, by key or by person."""
@@ -197,3 +213,7 @@ class Forgotten:
             self.has(name_of_key(source, key)) or (person is not None and self.has(name_of_person(person)))
             for key, person in zip(keys, persons, strict=True)
         ]
+
+
+Who = ById | ByKey | ByPerson | Forgotten
+"""Whom to forget: a row, a person, or everyone with one of these marks."""

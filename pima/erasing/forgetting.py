@@ -8,14 +8,16 @@ it queues, so erasing waits for them.
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
 from pima.core import identifiers as marks
 from pima.core.history import rank_name
-from pima.core.identifiers import ById, ByKey, ByPerson
+from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten, Who, mark_of
 from pima.errors import (
     FileNotMadeAnew,
+    ForgottenListRefused,
     NobodyToForget,
     PersonHasMoreRows,
     PimaError,
@@ -24,9 +26,10 @@ from pima.errors import (
 )
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import take
+from pima.runs.whole_file import whole_file
 from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
-from pima.store.engine import translated_errors, without_time_limit, writing
+from pima.store.engine import reading, translated_errors, without_time_limit, writing
 from pima.store.erasing import Found, everyone_forgotten, keep_marks
 from pima.store.lineage import OF_IDS, without_rows
 from pima.store.registry import holdout_rule
@@ -60,13 +63,13 @@ class ForgetResult:
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """A person to forget, and whose decision that is."""
+    """Who is to be forgotten, and whose decision that is."""
 
-    who: ById | ByKey | ByPerson
+    who: Who
     decided_by: str
     reason: str
     without_rows: bool = False
-    """Whether to keep out a person or key that has no rows here."""
+    """Whether to keep out who has no rows here."""
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
@@ -113,7 +116,12 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         raise NobodyToForget(called=asked.who)
     # If the key has no row, all spellings that files and sources may use are marked.
     is_known = any(name in names or known.has(name) for name in asked_names)
-    keep_marks(connection, known, names if is_known else names + asked_names, asked.decided_by, asked.reason)
+    if not is_known:
+        names += asked_names
+    new = {mark_of(name, known.salt) for name in names}
+    if isinstance(asked.who, Forgotten):
+        new |= asked.who.marks
+    keep_marks(connection, new - known.marks, asked.decided_by, asked.reason)
     return ForgetResult(
         **erased,
         snapshots=redacted.snapshots,
@@ -136,8 +144,10 @@ _NEVER_REACHED = (
 )
 
 
-def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
+def _found(connection: Connection, who: Who) -> Found:
     match who:
+        case Forgotten():
+            return erasing.find_marked(connection, who)
         case ByPerson():
             return _first_known(connection, who.spellings)
         case ById():
@@ -168,9 +178,11 @@ def _names(found: Found) -> list[str]:
     return [*ids, *keys, *map(marks.name_of_person, sorted(found.persons))]
 
 
-def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
+def _asked_names(who: Who) -> list[str]:
     """List the names that the given key may stand for."""
     match who:
+        case Forgotten():
+            return []
         case ByPerson():
             return list(map(marks.name_of_person, who.spellings))
         case ById():
@@ -254,3 +266,26 @@ def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool
         return False
     lineage.redact_snapshot(connection, number, snapshot, *left)
     return True
+
+
+# ---- The list of everyone who was forgotten. It is kept beside backups, and deploy/backup.sh writes the same.
+
+
+def write_list(engine: Engine, path: Path) -> None:
+    """Write the list to a new file. Raises WrongUsage."""
+    with reading(engine) as connection, whole_file(path, "--export") as file:
+        file.write(everyone_forgotten(connection).as_list.encode())
+
+
+def read_list(engine: Engine, path: Path) -> Forgotten:
+    """Read a list of this installation. Raises ForgottenListRefused."""
+    with reading(engine) as connection:
+        salt = everyone_forgotten(connection).salt
+    try:
+        text = path.read_text("latin-1")  # it may be any file
+    except OSError as error:
+        raise ForgottenListRefused(file=path, what=f"it can't be read ({error.strerror})") from None
+    listed = Forgotten(salt, frozenset(text.splitlines()[:-1]))
+    if listed.as_list != text:
+        raise ForgottenListRefused(file=path, what="it is another installation's, or not whole")
+    return listed

@@ -89,6 +89,11 @@ class NobodyToForget(WrongError):
     keep out someone who has no row here, as after the restore of an older backup, add --without-rows."""
 
 
+class ForgottenListRefused(WrongError):
+    """{file}: can't be used as a list of forgotten people, {what}. Nothing was erased. Expected: a whole file that
+    `python -m jobs.forget --export FILE` or deploy/backup.sh of this installation has written."""
+
+
 class PersonHasMoreRows(WrongError):
     """This row is one of {rows} of the same person, which can only be forgotten together: a model may have learned from
     this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To remove a

@@ -5,7 +5,7 @@ outcome. A version never becomes current again, so a row found to be old may be 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from pima.core.identifiers import Forgotten, mark_of
+from pima.core.identifiers import Forgotten
 from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
@@ -47,9 +47,8 @@ def everyone_forgotten(connection: Connection) -> Forgotten:
     return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
 
 
-def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], decided_by: str, reason: str) -> None:
-    """Store marks of these names."""
-    new = {mark_of(name, known.salt) for name in names} - known.marks
+def keep_marks(connection: Connection, new: Set[str], decided_by: str, reason: str) -> None:
+    """Store these marks."""
     rows = [{"mark": mark, "decided_by": decided_by, "reason": reason} for mark in sorted(new)]
     if rows:
         connection.execute(insert(forgotten), rows)
@@ -124,6 +123,28 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
     ]
     keys = frozenset((source, source_key) for source, source_key, _ in found if source_key is not None)
     return Found(frozenset(ids), keys, frozenset(person for _, _, person in found if person is not None))
+
+
+_NAMES = text("""
+    WITH called AS (
+        SELECT id, source, source_key, person_key FROM patients
+        UNION ALL SELECT patient_id, source, source_key, person_key FROM row_keys
+        UNION ALL SELECT 0, source, source_key, NULL FROM source_rejections
+        UNION ALL SELECT 0, NULL, NULL, substr(side_key, 8) FROM row_keys WHERE side_key LIKE 'person %')
+    SELECT id, source, source_key, '' AS person_key, 'source ' || source || ' ' || source_key AS name
+    FROM called WHERE source_key IS NOT NULL
+    UNION ALL SELECT id, '', '', person_key, 'person ' || person_key FROM called WHERE person_key IS NOT NULL
+    """).execution_options(yield_per=20_000)
+"""Each key and each person that a row has or had, by its name; 0 and empty texts stand for nothing."""
+
+
+def find_marked(connection: Connection, listed: Forgotten) -> Found:
+    """All rows, keys and persons that have one of these marks; reads all names. What else such a row is called may be
+    another's by now."""
+    rows = [row for row in connection.execute(_NAMES) if listed.has(row.name)]
+    ids = frozenset(row.id for row in rows) - {0}
+    keys = frozenset((row.source, row.source_key) for row in rows) - {("", "")}
+    return Found(ids, keys, frozenset(row.person_key for row in rows) - {""})
 
 
 def erase_rows(connection: Connection, found: Found) -> dict[str, int]:

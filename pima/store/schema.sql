@@ -92,7 +92,7 @@ CREATE TABLE loads (
 
 -- Who was forgotten, so that loads and pulls refuse them: hashes, no names.
 CREATE TABLE forgotten (
-    mark TEXT NOT NULL CONSTRAINT pk_forgotten PRIMARY KEY, -- salted hash of one of the names that the person had
+    mark TEXT NOT NULL CONSTRAINT pk_forgotten PRIMARY KEY, -- salted hash of a name that the person had; `id ` before it if that is an id
     since TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when the person was forgotten
     decided_by TEXT NOT NULL, -- who gave the command
     reason TEXT NOT NULL -- why, in that person's words

@@ -26,6 +26,7 @@ from tests.support.databases import (
     for_programs,
     insert_many,
     insert_patients,
+    on_server,
     the_json,
     until_someone_waits_for_a_lock,
 )
@@ -96,11 +97,12 @@ def _ended(script: str, database: Database, path: Path, **environ: str) -> subpr
 
 
 def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
+    """The dump; beside it is the list of who was forgotten."""
     ended = _ended("backup.sh", database, folder, **environ)
     assert (ended.returncode, ended.stderr) == (0, ""), ended
-    (made,) = folder.iterdir()
-    assert ended.stdout == f"{made}\n"
-    assert made.stat().st_mode & 0o077 == 0
+    made, listed = sorted(folder.iterdir())
+    assert ended.stdout == f"{made}\n{listed}\n"
+    assert [(path.suffix, path.stat().st_mode & 0o077) for path in (made, listed)] == [(".dump", 0), (".forgotten", 0)]
     return made
 
 
@@ -148,6 +150,50 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     scored = the_json(call(Database("postgresql", scorer, target.engine), "score", "--json"))
     assert (scored["predicted"], scored["rejected"], scored["already_scored"]) == (waiting + 1, 0, 0)
     assert call(target, "migrate", "--roles").exit_code == 0
+
+
+def _typed(heading: str, database: str, folder: Path, environ: dict[str, str], **files: str) -> str:
+    """Run the page's commands for a database of the server that the variables name, and these files; what they say."""
+    commands = _commands(heading)
+    told = {"PGHOST=db.example.org": "PGHOST=$PGHOST", "PGDATABASE=pima": f"PGDATABASE={database}"}
+    for words, instead in (told | files).items():
+        assert words in commands
+        commands = commands.replace(words, instead)
+    command = ["sh", "-e", "-c", commands]
+    ended = subprocess.run(command, cwd=folder, env=os.environ | environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended
+    return ended.stdout
+
+
+def test_who_was_forgotten_since_is_gone_when_the_page_s_commands_have_run(
+    roles: Database, source: Database, tmp_path: Path
+) -> None:
+    for linked in ("config", "deploy", "jobs", "pima"):
+        (tmp_path / linked).symlink_to(ROOT / linked)
+    environ, original = for_programs(roles.url), str(source.engine.url.database)
+    source.execute("UPDATE patients SET person_key = 'Canary' WHERE id IN (1, 25)")
+    dump, _ = _typed("PostgreSQL", original, tmp_path, environ).split()
+    assert call(source, "forget", "--person", "Canary", "--reason", "asked").exit_code == 0
+    _, newest = _typed("PostgreSQL", original, tmp_path, environ).split()
+    assert call(source, "forget", "--export", str(tmp_path / "same")).exit_code == 0
+    assert (tmp_path / newest).read_bytes() == (tmp_path / "same").read_bytes()
+
+    url = make_url(source.url).set(database=f"pima_{uuid.uuid4().hex[:12]}")
+    (tmp_path / "secrets").mkdir()
+    eraser = url.set(username="pima_eraser").render_as_string(hide_password=False)
+    (tmp_path / "secrets" / "pima_eraser_url").write_text(eraser)
+    files = {"backups/FILE.dump": dump, "backups/LIST.forgotten": newest}
+    try:
+        told = _typed("PostgreSQL: restore", str(url.database), tmp_path, environ, **files)
+        assert "\n  row: 2\n" in told
+        engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
+        restored = Database("postgresql", eraser, engine)
+        assert restored.value("SELECT count(*) FROM patients") == source.value("SELECT count(*) FROM patients") > 30
+        for table, column in (("patients", "id"), ("predictions", "patient_id"), ("row_keys", "patient_id")):
+            assert restored.execute(f"SELECT 1 FROM {table} WHERE {column} IN (1, 25)") == []
+        engine.dispose()
+    finally:
+        on_server(roles.url, f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
 
 def test_a_database_that_has_tables_is_not_restored_into(source: Database, target: Database, tmp_path: Path) -> None:

@@ -420,6 +420,8 @@ def test_a_mark_tells_nothing_without_the_salt() -> None:
     known = Forgotten("a salt", frozenset([mark_of("id 7", "a salt")]))
     assert (known.has("id 7"), known.has("id 8"), known.has("person 7")) == (True, False, False)
     assert mark_of("id 7", "another") not in known.marks
+    of_0_1_0 = Forgotten("a salt", frozenset(mark.removeprefix("id ") for mark in known.marks))
+    assert (of_0_1_0.marks == known.marks, of_0_1_0.has("id 7"), of_0_1_0.has("id 8")) == (False, True, False)
     assert known.among("s", ["7"], [None]) == [False]
 
 
