@@ -1,12 +1,14 @@
 """Rows on their way in: the table that they go through, and which of ours are deleted where a source lacks them."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from pima.intake.loading import LoadOptions, load_files
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
-from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, Staging, rows_so_far
+from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, StagedFile, Staging, rows_so_far
 from pima.store.engine import reading, writing
 from tests.support.databases import Database, insert_patients
 from tests.support.rows import COLUMNS, VALUES
@@ -91,3 +93,21 @@ def test_what_a_file_held_is_not_left_in_the_session(database: Database) -> None
     assert database.engine.pool.checkedin() > 0  # the connection is the same one
     staged = "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
     assert database.value(f"SELECT count(*) FROM {staged} = 'pima_staging'") == 0
+
+
+def test_one_statement_drops_bad_lines_however_many_they_are(database: Database) -> None:
+    """A statement for each would read the whole table each time."""
+    runs: list[int] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_many: bool) -> None:
+        if statement.startswith("DELETE"):
+            runs.append(len(parameters) if is_many else 1)
+
+    with writing(database.engine) as connection:
+        event.listen(connection, "before_cursor_execute", count)
+        staging = StagedFile(connection, ("glucose",), None)
+        staging.make()
+        staging.append(pd.DataFrame({"glucose": 100.0}, index=range(1, 101)), "line")
+        staging.drop_lines([*range(2, 101), 777])
+        assert staging.take().inserted == 1
+    assert runs == [1]
