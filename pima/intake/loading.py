@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +113,9 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared
     """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested; then
     nothing is loaded."""
     result = LoadResult()
+    read = partial(open_patient_file, declaration=declared, ignored=options.ignored, key_types=options.key_types)
     with ExitStack() as copies:
-        opened = [copies.enter_context(readable_again(path)) for path in paths]
-        files = [open_patient_file(file, declared, options.ignored, options.key_types) for file in opened]
+        files = [read(copies.enter_context(readable_again(path, read))) for path in paths]
         with writing(engine) as connection:
             without_time_limit(connection)
             database_of(connection).wait_for_other_loads(connection)

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase, FileIO, RawIOBase
@@ -41,31 +41,29 @@ def plain_file(path: Path) -> OpenedFile:
     return OpenedFile(os.fsencode(path).decode("utf-8", errors="replace"), path)
 
 
+Look = Callable[[OpenedFile], object]
+"""A look at the beginning of a file; raises FileRefused if that is no table."""
+
+
 @contextmanager
-def readable_again(path: Path) -> Iterator[OpenedFile]:
+def readable_again(path: Path, look: Look) -> Iterator[OpenedFile]:
     """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is compressed; `-` is stdin.
-    Raises FileRefused."""
+    Before all of a compressed text is unpacked, `look` is given its beginning. Raises FileRefused."""
     file = plain_file(_STDIN if str(path) == "-" else path)
-    if _is_read_once(file.path):
-        with _copied(file, partial(_opened, file)) as copy, _unpacked(OpenedFile(file.name, copy)) as unpacked:
-            yield unpacked
-    else:
-        with _unpacked(file) as unpacked:
-            yield unpacked
-
-
-@contextmanager
-def _unpacked(file: OpenedFile) -> Iterator[OpenedFile]:
-    try:
-        with file.path.open("rb") as content:
-            is_packed = content.read(len(_GZIP)) == _GZIP
-    except OSError as error:
-        raise refused(file.name, f"It can't be read: {error.strerror}.") from None
-    if not is_packed:
+    with ExitStack() as copies:
+        if _is_read_once(file.path):
+            file = copies.enter_context(_copied(file, _opened))
+        if _is_packed(file.path):
+            file = copies.enter_context(_copied(file, gzip.open, look))
         yield file
-        return
-    with _copied(file, lambda: gzip.open(file.path)) as copy:
-        yield OpenedFile(file.name, copy)
+
+
+def _is_packed(path: Path) -> bool:
+    try:
+        with path.open("rb") as content:
+            return content.read(2) == _GZIP
+    except OSError:
+        return False  # opening it again will report what is wrong
 
 
 _GZIP = b"\x1f\x8b"
@@ -80,23 +78,34 @@ def _is_read_once(path: Path) -> bool:
     return not is_readable_again and not stat.S_ISDIR(mode)
 
 
-def _opened(file: OpenedFile) -> FileIO:
+def _opened(path: Path) -> FileIO:
     # Opening stdin again needs a right that a process may lack if stdin was opened for it, as by sudo.
-    if file.path != _STDIN:
-        return file.path.open("rb", 0)
+    if path != _STDIN:
+        return path.open("rb", 0)
     os.set_blocking(0, True)  # a parent may have left it otherwise, and a pause would be taken for the end
     return open(0, "rb", 0, closefd=False)
 
 
 @contextmanager
-def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) -> Iterator[Path]:
+def _copied(
+    file: OpenedFile, opened: Callable[[Path], RawIOBase | BufferedIOBase], look: Look | None = None
+) -> Iterator[OpenedFile]:
     try:
-        content = opened()
+        content = opened(file.path)
     except OSError as error:
         raise refused(file.name, f"It can't be read: {error.strerror}.") from None
     # The copy has no name, so it goes when the process ends, however that happens.
     with content, tempfile.TemporaryFile() as copy:
+        copied = OpenedFile(file.name, Path(f"/dev/fd/{copy.fileno()}"))
         try:
+            if look is not None:
+                # No first line of a table is longer, and an archive of 1.5 GB is not unpacked to find that it is none.
+                beginning = content.read(4_000_000)
+                copy.write(beginning)
+                copy.flush()
+                # Parquet names its columns at its end.
+                if not beginning.startswith(_PARQUET):
+                    look(copied)
             shutil.copyfileobj(content, copy)
             copy.flush()
         except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -104,7 +113,7 @@ def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) 
         except OSError as error:
             report = f"It is read by way of a temporary copy, and that failed: {error.strerror}."
             raise refused(file.name, f"{report} Make room, or name another folder in TMPDIR.") from None
-        yield Path(f"/dev/fd/{copy.fileno()}")
+        yield copied
 
 
 # Beginnings of files, as regular expressions, and the kinds of such files. UTF-16 may lack a byte order mark.
@@ -113,6 +122,7 @@ _OTHER_KINDS = (
     (rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0", "a workbook, such as of Excel, or a zip archive (workbook)"),
     (rb"\xff\xfe|\xfe\xff|(?:[^\x00]\x00){2}|(?:\x00[^\x00]){2}", "text in UTF-16 (not_utf8)"),
     (rb"\x00\x00\xfe\xff", "text in UTF-32 (not_utf8)"),
+    (rb"(?!PAR1)[^\r\n]*\x00", "no text, such as an archive or a database (nul_byte)"),
 )
 _LONGEST_BEGINNING = 64
 _PARQUET = b"PAR1"

@@ -15,7 +15,7 @@ from pima.core.cells import objects_of
 from pima.core.features import is_number
 from pima.core.source import Source
 from pima.intake.csv_file import csv_blocks, first_line
-from pima.intake.opened_file import kind_and_hash, readable_again
+from pima.intake.opened_file import OpenedFile, kind_and_hash, readable_again
 from pima.intake.parquet_file import parquet_blocks, parquet_schema
 from pima.intake.raw_rows import RawBlock
 from pima.store import source_query
@@ -54,16 +54,21 @@ def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
 @contextmanager
 def table_of_file(path: Path) -> Iterator[WholeTable]:
     """Open all columns of a CSV or Parquet file, or of stdin. Raises FileRefused."""
-    with readable_again(path) as file:
-        is_parquet, _ = kind_and_hash(file, _EXPECTED)
-        if is_parquet:
+    with readable_again(path, _first_line) as file:
+        first = _first_line(file)
+        if first is None:
             names = tuple(parquet_schema(file).names)
             yield WholeTable(file.name, names, map(_values, parquet_blocks(file, names, _BLOCK_ROWS)))
             return
-        first = first_line(file, _EXPECTED)
         has_header = not all(map(is_number, first))
         blocks = csv_blocks(file, range(len(first)), len(first), has_header, _BLOCK_ROWS)
         yield WholeTable(file.name, tuple(first) if has_header else None, map(_values, blocks))
+
+
+def _first_line(file: OpenedFile) -> list[str] | None:
+    """The cells of the first line; None if the file is Parquet. Raises FileRefused."""
+    is_parquet = kind_and_hash(file, _EXPECTED)[0]
+    return None if is_parquet else first_line(file, _EXPECTED)
 
 
 def _values(raw: RawBlock) -> Block:

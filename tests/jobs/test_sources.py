@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pima.intake.opened_file import readable_again
 from tests.support.databases import Database, Ended, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 
@@ -81,13 +83,16 @@ def test_a_fifo_is_loaded_once_its_writer_comes(sqlite: Database, tmp_path: Path
     assert patients(sqlite) == 768
 
 
-def test_a_parquet_file_through_a_pipe_is_loaded(sqlite: Database, tmp_path: Path) -> None:
+def test_a_parquet_file_through_a_pipe_or_compressed_is_loaded(sqlite: Database, tmp_path: Path) -> None:
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
     pq.write_table(pa_csv.read_csv(BytesIO(HEADER + CONTENT)), tmp_path / "p.parquet")
     ended = in_a_shell(sqlite, f"cat {tmp_path}/p.parquet | python -m jobs.load --json /dev/stdin")
     assert the_json(ended)["inserted"] == 768, ended.stderr
+    (tmp_path / "p.gz").write_bytes(gzip.compress((tmp_path / "p.parquet").read_bytes()))
+    again = call(sqlite, "load", "--json", "--again", f"{tmp_path}/p.gz")
+    assert the_json(again)["inserted"] == 768, again.stderr
 
 
 def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(sqlite: Database, tmp_path: Path) -> None:
@@ -176,3 +181,41 @@ def test_a_file_compressed_with_gzip_is_the_file_in_it(sqlite: Database, tmp_pat
     cut_off = call(sqlite, "load", "--again", str(path))
     assert (cut_off.exit_code, "not whole (compressed_file)" in cut_off.stderr) == (2, True)
     assert patients(sqlite) == 768
+
+
+def archived(name: str, content: bytes) -> bytes:
+    file = BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, BytesIO(content))
+    return file.getvalue()
+
+
+LONG = CONTENT * 300
+NO_TABLES: list[tuple[bytes, str]] = [
+    (b"ward,bed\n" + LONG, "Line 1 is no header"),
+    (archived("patients.csv", LONG), "It is no text, such as an archive"),
+    (bytes(len(LONG)), "It is no text"),
+    (b"7" * len(LONG), "(field_too_long)"),
+]
+
+
+def test_what_is_no_table_is_told_before_all_of_it_is_unpacked(sqlite: Database, tmp_path: Path) -> None:
+    """The end of each is lacking, which whoever unpacks all of it would find."""
+    path = tmp_path / "patients.csv.gz"
+    for content, report in NO_TABLES:
+        path.write_bytes(gzip.compress(content, 1)[:-20])
+        ended = call(sqlite, "load", str(path))
+        assert (ended.exit_code, report in ended.stderr) == (2, True), ended.stderr
+    ended = call(None, "suggest", str(path))
+    assert (ended.exit_code, "(field_too_long)" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_long_file_is_unpacked_whole(tmp_path: Path) -> None:
+    path = tmp_path / "patients.csv.gz"
+    path.write_bytes(gzip.compress(LONG, 1))
+    looked_at: list[bytes] = []
+    with readable_again(path, lambda file: looked_at.append(file.path.read_bytes())) as file:
+        assert file.path.read_bytes() == LONG
+    assert looked_at == [LONG[:4_000_000]]
