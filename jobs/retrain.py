@@ -40,6 +40,11 @@ def _show(result: Result) -> None:
     if result["twins_kept"]:
         print(f"{result['twins_kept']:,} of them have exactly the features of a holdout row and were kept:")
         print("where so many rows are equal, equality says nothing about the person")
+    if undecided := result["left_out"].get("side_undecided"):
+        print(
+            f"{counted(undecided, 'labelled row')} are used for neither side of the holdout (side_undecided).\n"
+            "If `person` was declared after rows had come, begin a new database with it: that uses them all"
+        )
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         from rich.console import Console

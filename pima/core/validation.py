@@ -36,7 +36,8 @@ MEANINGS = {
     "bad_outcome_at": "The time at which the outcome became known can't be read.",
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
-    "side_undecided": "It is not decided whether the person is held out, so no model may learn from the row.",
+    "side_undecided": "The person became known after the row came, or has rows on both sides of the holdout, so no "
+    "model learns from the row or is judged on it. A new database with `person` from the start decides it.",
     "twin_of_holdout": "The row has exactly the features of a row that is held out, so no model may learn from it.",
 }
 """Reasons why a row is not predicted, not taken in or not learned from: each code with a sentence for people."""

@@ -75,6 +75,9 @@ def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
     moved = {n for n in range(384) if is_held(f"source clinic v{n}") != is_held(f"person p{n}")}
     # Both rows of such a person, where both have an outcome.
     assert result["left_out"]["side_undecided"] == len(moved) > 100
+    told = call(database, "retrain", **WITHOUT_SNAPSHOTS, PIMA_GATE__WINDOW="all").stdout
+    assert f"\n{len(moved)} labelled rows are used for neither side of the holdout (side_undecided)." in told
+    assert "begin a new database" in told
     judged = database.execute("SELECT id, person_key FROM patients WHERE source_key LIKE 'w%'")
     persons = {int(row[1][1:]) for row in judged if row[0] in judged_on(database)}
     assert persons == {n for n in range(384) if is_held(f"person p{n}")} - moved
