@@ -199,6 +199,61 @@ def test_a_table_is_pulled_by_the_draft_of_it(empty_database: Database, own_tabl
     assert empty_database.execute(totals) == [(*came, ROWS - outcomes.count(None))]
 
 
+def stays() -> Columns:
+    """Stays that are followed up in part, with columns of what came of them."""
+    draw = random.Random(5)  # noqa: S311
+    readmitted = [draw.choice([1, 0, 0, None]) for _ in range(ROWS)]
+    return {
+        "fallnr": list(range(70_000, 70_000 + ROWS)),
+        "pat_nr": [draw.randrange(ROWS // 2) for _ in range(ROWS)],
+        "sodium": [round(draw.gauss(140, 4), 1) for _ in range(ROWS)],
+        "ward": [draw.choice(["north", "south", "west"]) for _ in range(ROWS)],
+        "days_at_home": [None if again is None else 31 - again * draw.randrange(1, 30) for again in readmitted],
+        "second_ward": [draw.choice(["north", "south"]) if again else None for again in readmitted],
+        "died": [None if again is None else draw.choice([0, 0, 1]) for again in readmitted],
+        "readmitted": readmitted,
+        "known_on": [None if again is None else f"2026-0{draw.randrange(1, 9)}-01" for again in readmitted],
+        "changed_at": [f"2026-10-{draw.randrange(10, 29)}" for _ in range(ROWS)],
+    }
+
+
+KNOWN_LATE = [
+    '# "days_at_home": empty in just the rows where the outcome is',
+    '# "second_ward": empty in nearly all rows with one outcome',
+    '# "died": empty in just the rows where the outcome is',
+]
+
+
+def test_what_came_of_the_patients_is_no_feature_of_a_table(
+    empty_database: Database, clinic: Clinic, tmp_path: Path
+) -> None:
+    number, day = {"postgresql": ("numeric(5,1)", "DATE"), "sqlite": ("REAL", "TEXT")}[clinic.kind]
+    clinic.execute(f"""CREATE TABLE stays (fallnr INTEGER, pat_nr INTEGER, sodium {number}, ward TEXT,
+        days_at_home INTEGER, second_ward TEXT, died INTEGER, readmitted INTEGER, known_on {day}, changed_at {day})""")
+    _insert(clinic, "stays", stays())
+    draft, config = drafted(tmp_path, "--source", "clinic", "--table", "stays", **{URL: clinic.url})
+    (source,) = tomllib.loads(draft)["source"]
+    assert (source["key"], source["person"], source["outcome"]) == ("fallnr", "pat_nr", "readmitted")
+    assert list(source["columns"]) == ["sodium", "ward"]
+    assert [line for line in KNOWN_LATE if line not in draft] == []
+    taken = re.sub(r"^# (outcome_at|changed_since) ", r"\1 ", draft, flags=re.MULTILINE)
+    (source,) = tomllib.loads(taken)["source"]
+    assert (source["outcome_at"], source["changed_since"]) == ("known_on", "changed_at")
+    Path(config).write_text(taken)
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    ended = call(empty_database, "pull", "--config", config, "--json", **{URL: clinic.url})
+    assert the_json(ended)["sources"][0]["inserted"] == ROWS, ended.stderr
+    assert empty_database.value("SELECT count(*) FROM patients WHERE labelled_at < '2026-09-01'") > ROWS / 2
+
+
+def test_what_came_of_the_patients_is_no_feature_of_a_file(tmp_path: Path) -> None:
+    columns = stays()
+    lines = [",".join("" if cell is None else str(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
+    draft, _ = drafted(tmp_path, write(tmp_path, ",".join(columns), *lines))
+    assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == ["sodium", "ward"]
+    assert [line for line in KNOWN_LATE if line not in draft] == []
+
+
 def test_a_table_of_pimas_own_is_no_source(database: Database) -> None:
     insert_many(database, 30)
     ended = call(None, "suggest", "--source", "own", "--table", "patients", PIMA_SOURCE__OWN__URL=database.url)

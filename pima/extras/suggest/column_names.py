@@ -7,10 +7,14 @@ from itertools import chain, count
 
 from pima.core.features import LONGEST_NAME, RESERVED, folded_name
 
-PERSON = re.compile("patient|person|subject|mrn|pid|member|insured")
+PERSON = re.compile(
+    "patient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"
+)
 _THING = re.compile(
-    "id|no|nr|number|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
-    "|(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)"
+    "id|no|nr|number|nummer|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
+    "|(pat|patient|person|subject|member|versicherten|kv|sv|nhs|visit|case|fall|encounter|episode|aufnahme|record|row"
+    "|sample)"
+    "(id|no|nr|num|number|nummer|key)"
 )
 _SHARED = re.compile(
     "((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse"
@@ -20,6 +24,11 @@ OUTCOME = re.compile(
     "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic"
     "|failure|disease|positive|result|respon"
 )
+TIMES = {
+    "outcome_at": re.compile(f"known|{OUTCOME.pattern}"),
+    "changed_since": re.compile("chang|updat|modif|mtime|geänd"),
+}
+"""The keys of a source that name a column of times, and the words in the names of such columns."""
 
 
 def parts_of(name: str) -> list[str]:

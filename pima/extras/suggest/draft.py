@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import Float64Array
 from pima.core.features import KEYS, LARGEST, MOST_FEATURES, MOST_INPUTS, SMALLEST, folded_name, is_number
+from pima.core.metrics import auc
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import FEWER, LEAST_ROWS, MOST_WORDS, SHOWN_FROM, Table, TableColumn, rows_shown
 from pima.logs import counted
@@ -52,10 +54,8 @@ class LikelyOutcome(NamedTuple):
 
     column: TableColumn
     values: TwoValues
-    known: int
-    """Rows that hold one of the two values."""
-    rarer: int
-    """Rows that hold the rarer value."""
+    classes: pd.Series
+    """(n,): 0, 1, or NaN where it is not known."""
 
 
 class Suggested(NamedTuple):
@@ -109,7 +109,7 @@ def draft_of(table: Table) -> Draft | str:
     features: list[Suggested] = []
     for column in columns:
         if outcome is None or column is not outcome.column:
-            found = "the key" if column is key else "the person" if column is person else _taken_for(column)
+            found = "the key" if column is key else "the person" if column is person else _taken_for(column, outcome)
             inputs = sum(len(each.codes) or 1 for each in (*features, found) if isinstance(each, Suggested))
             if isinstance(found, str):
                 refused.append(Refused(column.name, found))
@@ -165,17 +165,15 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
     elif table.source is None:
         # `load` reads a column of this name as the outcome.
         columns = [column for column in columns if folded_name(column.name) == "outcome"] or columns
-    likely = []
-    for n, column in enumerate(columns):
-        values, is_named = two_values(column), names.has_word(column.name, names.OUTCOME)
+    likely: dict[int, LikelyOutcome] = {}
+    for column in columns:
+        values = two_values(column)
+        is_named = names.has_word(column.name, names.OUTCOME)
         if values is not None and (values.is_clear or is_named):
+            classes = pd.Series(column.row_words).map({values.no: 0.0, values.yes: 1.0})
             # If some rows lack it, it may be what is to be predicted.
-            likely.append((4 * is_named + 2 * values.is_clear + (column.missing > 0), n, column, values))
-    if not likely:
-        return None
-    _, _, column, values = max(likely, key=lambda each: each[:2])
-    rows = [rows for word, rows in (column.words or {}).items() if word in values[:2]]
-    return LikelyOutcome(column, values, sum(rows), min(rows))
+            likely[4 * is_named + 2 * values.is_clear + (column.missing > 0)] = LikelyOutcome(column, values, classes)
+    return likely[max(likely)] if likely else None
 
 
 def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
@@ -196,7 +194,7 @@ def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
     return None
 
 
-def _taken_for(column: TableColumn) -> Suggested | str:
+def _taken_for(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested | str:
     """The feature, or the reason why the column is none."""
     if column.known < LEAST_ROWS:
         return f"fewer than {LEAST_ROWS} rows have it, so nothing is said of it" if column.known else "empty"
@@ -209,7 +207,30 @@ def _taken_for(column: TableColumn) -> Suggested | str:
         return "an identifier or free text: different in each row"
     if column.is_whole and column.words is None and names.names_things(column.name):
         return "an identifier, by its name and its many values"
+    late = outcome and _known_only_with(outcome, column)
+    if late:
+        return late
     return _of_numbers(column) if 2 * len(column.numbers) >= column.known else _of_words(column)
+
+
+def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
+    """The reason why the column may be known only with the outcome or after it; None if nothing says so."""
+    classes = outcome.classes
+    gaps = pd.Series([number is None for number in column.row_numbers])
+    if column.missing >= SHOWN_FROM and gaps.equals(classes.isna()):
+        return "empty in just the rows where the outcome is: known only with it?"
+    lacking = gaps.groupby(classes).mean()
+    if lacking.max() >= 0.95 and lacking.min() <= 0.05:
+        return "empty in nearly all rows with one outcome and in nearly none with the other: known only after it?"
+    # Words, and numbers that may be codes, count by how often the outcome is 1 beside them.
+    shares = classes.groupby(pd.Series(column.row_words, dtype=object)).transform("mean")
+    for scores in (pd.Series(column.row_numbers, dtype=float), shares):
+        known = classes[scores.notna()].dropna()
+        area = auc(scores[known.index], known)
+        # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of eighty.
+        if area is not None and known.value_counts().min() >= SHOWN_FROM and max(area, 1 - area) >= 0.98:
+            return "it tells the outcome by itself (AUROC of 0.98 or more): known only after it?"
+    return None
 
 
 def _of_numbers(column: TableColumn) -> Suggested | str:

@@ -8,6 +8,7 @@ import tomlkit
 
 from pima.core.features import folded_name
 from pima.core.source import Source
+from pima.extras.suggest import column_names as names
 from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, rows_shown
 
@@ -87,7 +88,8 @@ def _head(draft: Draft) -> Iterator[str]:
 def _gate(outcome: LikelyOutcome | None) -> str:
     if outcome is None:
         return _line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
-    known, rarer = outcome.known, outcome.rarer
+    known = outcome.classes.count()
+    rarer = outcome.classes.value_counts().min()
     is_rare = rarer < LEAST_SHARE * known
     reason = "accuracy would favour a model that never predicts it" if is_rare else "accuracy can tell models apart"
     said = f"the rarer outcome is {_share(rarer, known)} of {known:,}: {reason}"
@@ -149,19 +151,23 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
         yield _line("person_type", person.key_type)
     if draft.outcome is not None:
         yield from _outcome_of_source(draft.outcome)
+    for time, pattern in names.TIMES.items():
+        for column in draft.table.columns:
+            if 2 * column.kinds["date"] > column.known and names.has_word(column.name, pattern):
+                yield f"# {_line(time, column.name, 'if that is its meaning')}"
     yield ""
     yield "[source.columns]"
     for feature in draft.features:
         words = {label: code for code, label in feature.codes.items()} if feature.has_words else {}
-        column = feature.column.name
-        yield _line(draft.names[column], {"column": column, "words": words} if words else column)
+        name = feature.column.name
+        yield _line(draft.names[name], {"column": name, "words": words} if words else name)
 
 
 def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:
-    column, values, known, _ = outcome
+    column, values, classes = outcome
     said = f"{_share(column.missing, column.rows)} not known yet" if column.missing else ""
     yield _line("outcome", column.name, said)
-    if column.known > known:
+    if column.known > classes.count():
         yield f"# {FEWER} hold something else there, and are rejected"
     # These pairs mean 0 and 1 without being declared.
     if (values.no, values.yes) not in (("0", "1"), ("false", "true")):

@@ -51,7 +51,8 @@ class ReadValue(NamedTuple):
     key_type: KeyType | None = None
     key: str | None = None
     """The value as a key; None if it can be none, or is prose."""
-    number: float = math.nan
+    # NaN if it is none; None if nothing is there.
+    number: float | None = math.nan
     word: str | None = None
     """A text, a truth value or a number, in the form in which words are compared."""
 
@@ -59,7 +60,7 @@ class ReadValue(NamedTuple):
 @lru_cache(maxsize=1_000, typed=True)
 def _read(value: Any) -> ReadValue:
     if value is None or (isinstance(value, str) and not value.strip()):
-        return ReadValue("missing")
+        return ReadValue("missing", number=None)
     if isinstance(value, str):
         return _read_text(value)
     if isinstance(value, bool):
@@ -107,9 +108,12 @@ class TableColumn:
     """Rows by the kind of their value."""
     words: Counter[str] | None = field(default_factory=Counter)
     """Rows by word or number; None if more than `MOST_WORDS` differ."""
+    row_words: list[str | None] = field(default_factory=list)
+    """The word or number of each row; none if there are no `words`."""
+    row_numbers: list[float | None] = field(default_factory=list)
+    """The finite number of each row; NaN if its value is none, None if it has no value."""
     _key_types: set[KeyType | None] = field(default_factory=set)
     _keys: set[int] = field(default_factory=set)
-    _numbers: list[float] = field(default_factory=list)
 
     def take(self, values: Sequence[Any]) -> None:
         """Read some more rows."""
@@ -118,15 +122,19 @@ class TableColumn:
         self._key_types |= {cell.key_type for cell in cells if cell.kind != "missing"}
         # Only the hash of a key is kept, however long the text is.
         self._keys.update(hash(cell.key) for cell in cells if cell.key)
-        self._numbers.extend(cell.number for cell in cells if cell.kind == "number")
+        self.row_numbers += [cell.number for cell in cells]
         if self.words is not None:
+            self.row_words += [cell.word for cell in cells]
             self.words.update(cell.word for cell in cells if cell.word is not None)
-            self.words = self.words if len(self.words) <= MOST_WORDS else None
+            if len(self.words) > MOST_WORDS:
+                self.words = None
+                self.row_words = []
 
     @cached_property
     def numbers(self) -> Float64Array:
         """(n,): the finite numbers, ascending."""
-        return np.sort(np.array(self._numbers, dtype=np.float64))
+        # NaN comes last.
+        return np.sort(np.array(self.row_numbers, dtype=np.float64))[: self.kinds["number"]]
 
     @property
     def key_type(self) -> KeyType | None:

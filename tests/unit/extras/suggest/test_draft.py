@@ -1,6 +1,7 @@
 """What a draft takes a column for: by its type, its values, its name; and what it never shows."""
 
 import random
+import re
 import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from pima.core.source import Source
 from pima.extras.suggest import tables
 from pima.extras.suggest.column_names import plain_names
 from pima.extras.suggest.draft import Draft, draft_of, range_of, zero_is_apart
-from pima.extras.suggest.draft_text import as_toml
+from pima.extras.suggest.draft_text import as_toml, quoted
 from pima.extras.suggest.tables import Table, fault_of, is_a_value, table_of
 
 SOURCE = Source(name="clinic", key="", columns={}, table="visits")
@@ -187,6 +188,7 @@ def test_the_measure_of_the_gate_goes_by_the_rarer_outcome(ones: int, measure: s
         ({"nr": [Decimal(n) for n in range(ROWS)]}, "nr", "integer"),
         ({"patient_name": [f"Ann{n}" for n in range(ROWS)], "visit": range(ROWS)}, "visit", "integer"),
         ({"patient_id": range(ROWS), "visit_id": range(ROWS)}, "visit_id", "integer"),
+        ({"patnr": range(ROWS), "lfd": range(ROWS), "fallnr": range(ROWS)}, "fallnr", "integer"),
         ({"case_no": [f"{n:03}" if n < 200 else str(n) for n in range(ROWS)]}, "case_no", "text"),
         ({"case_no": [2**53 + n for n in range(ROWS)]}, "case_no", "integer"),
     ],
@@ -220,6 +222,8 @@ def test_a_person_is_named_so_and_has_several_rows() -> None:
     text = as_toml(draft({**keys, "patientNo": [n // 3 for n in range(ROWS)]}))
     assert '\nperson = "patientNo" # 134 different ones in 400 rows' in text
     assert '\nperson_type = "integer"\n' in text
+    for name in ("pat_nr", "patnr", "PatId", "nhs_number", "NHSNumber", "kvnr", "Versicherten-Nr."):
+        assert f"\nperson = {quoted(name)}" in as_toml(draft({**keys, name: numbers})), name
     for name, values in (
         ("case_no", numbers),
         ("patient_no", range(ROWS)),
@@ -229,6 +233,78 @@ def test_a_person_is_named_so_and_has_several_rows() -> None:
         ("patient_no", [*numbers[:200], *map(str, numbers[:200])]),
     ):
         assert "person = " not in as_toml(draft({**keys, name: values})), name
+
+
+def test_times_are_offered_by_their_names_as_comments() -> None:
+    days = [date(2020, 1, 1) + timedelta(n) for n in range(ROWS)]
+    times = {"known_on": days, "changed_at": days, "lastUpdate": days, "seen": days, "modified_rankin": drawn(1, 2, 3)}
+    text = as_toml(draft({"visit_id": UUIDS, "fallnr": [n // 2 for n in range(ROWS)], **times, "diabetic": OUTCOME}))
+    offered = re.findall(r"^# (\w+) = (\S+) # if", text, re.MULTILINE)
+    assert offered == [
+        ("outcome_at", '"known_on"'),
+        ("changed_since", '"changed_at"'),
+        ("changed_since", '"lastUpdate"'),
+    ]
+    assert '\n# "fallnr": an identifier, by its name' in text
+
+
+# ---- columns that are known only with the outcome -------------------------------------------------------------------
+
+FOLLOWED = [word if n % 3 else None for n, word in enumerate(OUTCOME)]
+"""An outcome that a third of the rows lack."""
+FELL_ILL = [word == "yes" for word in OUTCOME]
+LATE = [DRAW.randrange(60, 300) if ill else DRAW.randrange(150) for ill in FELL_ILL]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            [None if word is None else DRAW.choice("MF") for word in FOLLOWED],
+            "empty in just the rows where the outcome is",
+        ),
+        ([DRAW.choice(["home", "ward"]) if ill else None for ill in FELL_ILL], "empty in nearly all rows with one"),
+        ([None if ill else value for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "empty in nearly all rows"),
+        ([value + 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "it tells the outcome by itself"),
+        ([value - 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "it tells the outcome by itself"),
+        ([2 if ill else DRAW.choice([1, 3]) for ill in FELL_ILL], "it tells the outcome by itself"),
+        ([None if n % 2 else int(ill) for n, ill in enumerate(FELL_ILL)], "it tells the outcome by itself"),
+        (
+            ["died" if ill else DRAW.choice(["home", "ward", None]) for ill in FELL_ILL],
+            "it tells the outcome by itself",
+        ),
+    ],
+)
+def test_what_tells_the_outcome_is_no_feature_and_the_draft_says_why(values: Sequence[Any], reason: str) -> None:
+    found = draft({"given": values, "diabetic": FOLLOWED})
+    assert [each.column.name for each in found.features] == ["age"]
+    assert f'\n# "given": {reason}' in as_toml(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (LATE, "whole number"),  # AUROC .94
+        ([None if word is None or n == 7 else 6.5 + n % 7 for n, word in enumerate(FOLLOWED)], "number"),
+        (
+            [None if ill and n % 10 else value for n, (ill, value) in enumerate(zip(FELL_ILL, AGES, strict=True))],
+            "whole number",
+        ),
+        (["yes" if ill else "no" for ill in FELL_ILL[:8]] + drawn("yes", "no")[8:], "yes or no"),
+    ],
+)
+def test_what_only_says_much_of_the_outcome_is_a_feature(values: Sequence[Any], kind: str) -> None:
+    assert taken_for(values, diabetic=FOLLOWED) == kind
+
+
+def test_a_blank_row_makes_no_column_one_that_tells_the_outcome() -> None:
+    assert taken_for([*MEASURED[:-1], None], diabetic=[*OUTCOME[:-1], None]) == "number"
+
+
+def test_a_few_rows_of_one_class_tell_no_outcome_by_luck() -> None:
+    few = [n for n, ill in enumerate(FELL_ILL) if ill and n % 3][:10]
+    values = [40 if n in few else n % 30 if n % 2 and not ill else None for n, ill in enumerate(FELL_ILL)]
+    assert taken_for(values, diabetic=FOLLOWED) == "whole number"
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
