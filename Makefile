@@ -15,8 +15,8 @@ test: $(VENV)/.complete
 faults: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
 
-# Makes twelve faults, each in a copy of the code, and runs the tests that must notice it: about five minutes on two
-# cores. `python -m tests.mutants NUMBER ...` tries some of them.
+# Makes each fault of tests/mutants/faults.py in a copy of the code, and runs the tests that must notice it: about six
+# minutes on two cores. `python -m tests.mutants NUMBER ...` tries some of them.
 mutants: $(VENV)/.complete
 	$(RUN) -m tests.mutants
 

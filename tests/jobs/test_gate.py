@@ -69,6 +69,12 @@ def test_the_test_set_is_the_recent_window_and_its_members_are_stored(history: D
     assert everything["consultations"] == 2
 
 
+@pytest.mark.judge
+def test_a_dry_run_has_asked_the_holdout_too(history: Database) -> None:
+    assert _json(history, "retrain", "--dry-run")["consultations"] == 1
+    assert _json(history, "retrain")["consultations"] == 2
+
+
 @on_sqlite
 def test_a_winner_waits_for_approval_and_a_person_gives_it(history: Database) -> None:
     waiting = _json(history, "retrain", PIMA_GATE__APPROVE="true")

@@ -134,6 +134,7 @@ def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: C
     assert {key: ids(database)[key] for key in keys} == before
 
 
+@pytest.mark.judge
 def test_a_kept_id_that_another_row_has_by_now_is_told(database: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
     keys = clinic.insert(2)

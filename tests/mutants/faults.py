@@ -1,4 +1,4 @@
-"""Twelve faults, each a small change of the code's text on each database, and the tests that must notice it.
+"""The faults, each a small change of the code's text on each database, and the tests that must notice it.
 
 Whoever moves a line that a fault changes brings the fault up to date: `tests/unit/test_mutants.py` names those that no
 longer fit.
@@ -60,6 +60,7 @@ _RACE = "tests/jobs/test_gate.py::test_of_two_promotions_at_once_one_wins_in_eac
 _TOLD = "tests/jobs/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
 _CORRECTED = "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
 _USED_TWICE = "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
+_BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
 FAULTS = (
     Fault(
@@ -307,6 +308,52 @@ FAULTS = (
                         "test_a_requeue_leaves_out_who_is_being_forgotten",
                     )
                 ),
+            ),
+        },
+    ),
+    _on_both(
+        "looks at the holdout are counted without those of dry runs",
+        Edit(
+            "pima/store/lineage.py",
+            "AND status = 'succeeded' AND {asked}",
+            "AND status = 'succeeded' AND trigger <> 'dry_run' AND {asked}",
+        ),
+        caught_by="tests/jobs/test_gate.py::test_a_dry_run_has_asked_the_holdout_too[DATABASE]",
+    ),
+    _on_both(
+        "whether equality says anything is asked of rows that came in different ways, too",
+        Edit("pima/core/history.py", '[*names, "Keyed"]', "names"),
+        caught_by="tests/unit/core/test_history_holdout.py"
+        "::test_rows_that_came_a_second_time_from_a_source_are_twins_however_many_they_are",
+    ),
+    _on_both(
+        "a kept id that another row has by now is no error of its own",
+        Edit("pima/intake/pulling.py", "            self._require_kept_ids_free(within)\n", ""),
+        caught_by="tests/jobs/test_version_counter.py::test_a_kept_id_that_another_row_has_by_now_is_told[DATABASE]",
+    ),
+    Fault(
+        "a new row's outcome may be known in the future",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/triggers.sql",
+                        """labelled_at = coalesce(min(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),
+                                   strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),""",
+                        "labelled_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),",
+                    ),
+                ),
+                (f"{_BEFORE_IT_IS}[sqlite]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/triggers.sql",
+                        "THEN least(NEW.labelled_at, clock_timestamp()) END",
+                        "THEN coalesce(NEW.labelled_at, clock_timestamp()) END",
+                    ),
+                ),
+                (f"{_BEFORE_IT_IS}[postgresql]",),
             ),
         },
     ),

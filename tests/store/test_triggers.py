@@ -254,11 +254,13 @@ def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(d
         assert_queue_is_true(database)
 
 
+@pytest.mark.judge
 def test_no_outcome_is_known_before_it_is(database: Database) -> None:
     for outcome in (None, 1):
         (patient_id,) = insert_patients(database, 1, outcome=outcome, labelled_at="2101-01-01T00:00:00.000Z")
         found = patient(database, patient_id)
         assert (found.labelled_at is None) == (outcome is None)
+        assert not str(found.labelled_at).startswith("2101")
         database.execute("UPDATE patients SET outcome = 0, labelled_at = '2101-01-01T00:00:00.000Z'")
         after = patient(database, patient_id)
         assert after.labelled_at == after.updated_at

@@ -123,6 +123,21 @@ def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_no
     assert (named.left_out, named.twins_kept, named.equal_says_nothing) == ({}, 0, True)
 
 
+@pytest.mark.judge
+def test_rows_that_came_a_second_time_from_a_source_are_twins_however_many_they_are() -> None:
+    """A history of a file, which was then pulled: no two of its rows were alike as they came first."""
+    of_file = list(map(str, range(1, 201)))
+    of_source = [f"source clinic v{each}" for each in of_file]
+    history = _history(of_file + of_source, [None] * 400)
+    names = list(FEATURE_NAMES)
+    history.loc[201:, names] = history.loc[:200, names].to_numpy()
+    found = split(history, FEATURES, MOST_TWINS)
+    assert (found.twins_kept, found.equal_says_nothing) == (0, False)
+    held = {each % 200 for each in found.holdout.index}
+    assert 0 < len(held) < 200
+    assert not held & {each % 200 for each in found.training.index}
+
+
 def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> None:
     """The visit that was learned from is gone, or its person is another by now."""
     persons = [f"p{n}" for n in range(200)]
