@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Unpredicted, Watched, Why
 from pima.store.database import Timestamp, database_of
-from pima.store.engine import clock, without_time_limit
+from pima.store.engine import without_time_limit
 from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import fields_of, monitoring, promotions, runs, schedules, tallies
 
@@ -200,12 +200,12 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
             yield _kept(document, moment)
 
 
-def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:
-    """Read the tallies of all runs of the last days, each with its version, in no order."""
-    since = clock(connection) - timedelta(days=days)
-    columns = (tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
-    for version, document, moment in connection.execute(select(*columns).where(tallies.c.recorded_at > since)):
-        yield version, _kept(document, moment)
+def tallies_since(connection: Connection, moment: datetime) -> "Iterator[tuple[int, datetime, Tally]]":
+    """Read the tallies of runs that began at a moment or later, each with its version and that time, in no order."""
+    found = select(tallies.c.model_version, runs.c.started_at, tallies.c.tally)
+    found = found.join_from(tallies, runs, tallies.c.run_id == runs.c.id).where(runs.c.started_at >= moment)
+    for version, began, document in connection.execute(found):
+        yield version, began, _kept(document, began).tally
 
 
 def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:

@@ -21,8 +21,8 @@ class CameTrue:
     model_version: int
     threshold: float
     scored_at: datetime
-    run_is_there: bool
-    """Whether the run that made the prediction is still on record, with its counts."""
+    run_began: datetime | None
+    """When the run that made the prediction began; None if it is no longer on record, with its counts."""
     has_tally: bool
     """Whether that run ended and left its tally."""
 
@@ -39,12 +39,12 @@ _CAME_TRUE = text(f"""
               WHERE {IS_LABELLED}
               ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n)
     SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at,
-        EXISTS (SELECT 1 FROM runs WHERE id = d.run_id) AS run_is_there,
+        (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version AND d.model_version = c.model_version
     ORDER BY c.labelled_at DESC, c.id DESC""").columns(
-    labelled_at=Timestamp(), scored_at=Timestamp(), run_is_there=Boolean(), has_tally=Boolean()
+    labelled_at=Timestamp(), scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean()
 )
 
 

@@ -4,7 +4,7 @@ figures of each version."""
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
 import numpy as np
@@ -68,7 +68,7 @@ class VersionWeek:
     """One version's predictions of one week."""
 
     monday: date
-    """The Monday of the week in which they were made, in UTC."""
+    """The Monday of the week in which the runs that made them began, in UTC."""
     version: int
     predictions: int
     outcomes: int
@@ -84,7 +84,7 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
     """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
     came = defaultdict(list)
     for each in report_figures.came_true(connection, newest):
-        came[monday_of(each.scored_at), each.model_version].append(each)
+        came[monday_of(each.run_began or each.scored_at), each.model_version].append(each)
     since = report_figures.none_is_left_out_since(connection, newest)
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
@@ -120,14 +120,12 @@ def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]
 
 def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
     """Count predictions by week and version, and how many of them are correct if the probabilities hold."""
-    first = monday_of(clock(connection)) - timedelta(weeks=weeks - 1)
+    this_monday = datetime.combine(monday_of(clock(connection)), time(), UTC)
     found: dict[tuple[date, int], tuple[int, float]] = {}
-    for version, kept in tallies_since(connection, 7 * weeks):
-        key = (monday_of(kept.recorded_at), version)
-        if key[0] < first:
-            continue  # an incomplete week
+    for version, began, tally in tallies_since(connection, this_monday - timedelta(weeks=weeks - 1)):
+        key = (monday_of(began), version)
         rows, expected = found.get(key, (0, 0.0))
-        found[key] = (rows + kept.tally.accepted, expected + kept.tally.expected)
+        found[key] = (rows + tally.accepted, expected + tally.expected)
     return found
 
 
@@ -157,6 +155,6 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         rows, began = made.get(version, (None, None))
         # The share followed up is known only if all outcomes of the version's predictions are among the newest.
         is_whole = since is None or (began is not None and began > since)
-        followed = followed_up(sum(each.run_is_there for each in came), rows if is_whole else None)
+        followed = followed_up(sum(each.run_began is not None for each in came), rows if is_whole else None)
         found = registry.read_version(connection, version)
         yield version, list(realised_figures(_realised(came), followed, found.metrics["holdout"] if found else None))

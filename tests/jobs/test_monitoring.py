@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
-from pima.store.tables import runs, tallies
+from pima.store.tables import predictions, runs, tallies
 from pima.watch.figures import alarming, leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
-from pima.watch.realised import leave_realised, version_weeks
+from pima.watch.realised import leave_realised, monday_of, version_weeks
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models
@@ -247,11 +247,28 @@ def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(sco
     assert followed_up == {299: (None, 299, None), 300: (0.75, 300, 0.75)}
 
 
+def test_a_night_across_two_weeks_is_of_the_one_in_which_it_began(scored_database: Database) -> None:
+    _night(scored_database)
+    with writing(scored_database.engine) as connection:
+        monday = datetime.combine(monday_of(clock(connection) - timedelta(weeks=1)), time(), UTC)
+        is_late = predictions.c.patient_id % 2 == 0
+        connection.execute(update(runs).values(started_at=monday - timedelta(seconds=2)))
+        connection.execute(update(predictions).values(scored_at=monday - timedelta(seconds=1)))
+        connection.execute(update(predictions).where(is_late).values(scored_at=monday + timedelta(seconds=1)))
+        connection.execute(update(tallies).values(recorded_at=monday + timedelta(seconds=2)))
+    scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
+    with reading(scored_database.engine) as connection:
+        (week,) = version_weeks(connection, 26)
+    assert (week.monday, week.predictions, week.outcomes) == (monday.date() - timedelta(weeks=1), 400, 300)
+    assert week.followed_up.value == 0.75
+
+
 @on_sqlite
 def test_no_outcomes_of_a_run_that_was_killed_or_is_not_on_record_are_counted(scored_database: Database) -> None:
     _night(scored_database)
     insert_patients(scored_database, 80, first_id=1_001)
     assert call(scored_database, "score").exit_code == 0
+    scored_database.execute("UPDATE runs SET started_at = (SELECT min(started_at) FROM runs)")  # in one week
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id < 1000 OR id % 8 = 0")
     # What a killed run leaves: predictions, and no tally.
     scored_database.execute("DELETE FROM tallies WHERE run_id = (SELECT min(run_id) FROM predictions)")
