@@ -108,7 +108,8 @@ def _check(score: Container, train: Container, server: Server, shared: Path) -> 
     with step("retrain in the image without TensorFlow: says what to do"):
         refused = score.run_hardened(*_line(score, "retrain"), shared=shared, **SCHEDULER)
         assert refused.returncode == 1, refused
-        assert "default target" in refused.stderr, refused
+        assert "needs the extra train" in refused.stderr, refused
+        assert "use an image that has it" in refused.stderr, refused
     with step("retrain"):
         assert _job(train, "retrain", shared=shared, **SCHEDULER)["verdict"] == "promoted"
     with step("load new patients, and score them in the image without TensorFlow"):
