@@ -96,5 +96,5 @@ def running_server() -> Iterator[Server]:
 def _found(command: str) -> list[str]:
     path = shutil.which(command, path=_PATH)
     if path is None:
-        pytest.fail(f"there is no {command}: apt-get install mariadb-server")
+        pytest.exit(f"there is no {command}: apt-get install mariadb-server", returncode=2)
     return [path]
