@@ -42,11 +42,16 @@ def python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 
 
+_one_waits = threading.Lock()
+"""Of two that join one thread at once, Python 3.11 lets one fail ("release unlocked lock")."""
+
+
 def wait_for_children() -> None:
     """Wait until the children of every scheduler in this process have ended, and their ends are in `runs`."""
     for thread in threading.enumerate():
-        if thread.name in (*JOBS, PULL) and thread.is_alive():
-            thread.join()
+        with _one_waits:
+            if thread.name in (*JOBS, PULL) and thread.is_alive():
+                thread.join()
 
 
 def until(file: Path) -> list[str]:
