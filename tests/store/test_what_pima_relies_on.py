@@ -87,6 +87,43 @@ def test_what_a_before_trigger_makes_of_a_row_is_what_waits(postgresql: Database
     assert queue(postgresql) == []
 
 
+JUDGES = """CREATE FUNCTION judges() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NULL; END $$;
+    CREATE TRIGGER judges AFTER INSERT OR UPDATE ON patients FOR EACH ROW
+    WHEN (NEW.glucose > 300 AND NEW.outcome IS NULL) EXECUTE FUNCTION judges()"""
+LABELS = "UPDATE patients SET outcome = 1 WHERE id = NEW.id"
+DOES = {
+    "labels it": LABELS,
+    "labels it and clears another": f"{LABELS}; UPDATE patients SET outcome = NULL WHERE id = NEW.id - 1",
+    "deletes it": "DELETE FROM patients WHERE id = NEW.id",
+}
+UPSERT = f"""
+    INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES.replace("148", "290 + n")} FROM generate_series(2, 14, 3) n
+    ON CONFLICT (id) DO UPDATE SET glucose = EXCLUDED.glucose"""
+
+
+@pytest.mark.parametrize("does", DOES)
+def test_a_row_that_a_trigger_labels_or_deletes_as_it_is_written_does_not_wait(postgresql: Database, does: str) -> None:
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql(JUDGES.format(does=DOES[does]))
+    insert_patients(postgresql, 2, first_id=1)
+    insert_patients(postgresql, 1, first_id=3, glucose=400)
+    assert_queue_is_true(postgresql)
+    with writing(postgresql.engine) as connection:
+        for statement in (
+            f"INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES} FROM generate_series(11, 30) n",
+            "UPDATE patients SET glucose = 400 WHERE id IN (1, 11)",
+            "UPDATE patients SET glucose = 200 + 10 * id, age = 60 WHERE id >= 5",
+            UPSERT,
+            "UPDATE patients SET age = 61 WHERE outcome IS NULL",
+        ):
+            savepoint = connection.begin_nested()
+            connection.execute(text(statement))
+            savepoint.rollback()
+            connection.execute(text(statement))
+    assert_queue_is_true(postgresql)
+    assert postgresql.value("SELECT count(*) FROM scoring_queue") > 0
+
+
 @contextmanager
 def as_a_replica(database: Database) -> Iterator[Connection]:
     with writing(database.engine) as connection:
