@@ -215,7 +215,7 @@ class Staging:
         new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
         # Ids follow the file's order, or the order of the keys.
         order = "s.line" if within is None else "s.source_key"
-        with self._database.waiting_a_moment(self._connection):
+        with self._database.inserting(self._connection):
             return self._execute(
                 f"""
                 INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}

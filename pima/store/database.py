@@ -184,9 +184,9 @@ class Database(Protocol):
         """Wait until no other transaction loads files, and keep others from starting before this one ends."""
         return
 
-    def waiting_a_moment(self, connection: Connection, /) -> AbstractContextManager[None]:
-        """Make statements in the block fail almost at once instead of waiting for another transaction: an insert would
-        wait for another insert of the same key."""
+    def inserting(self, connection: Connection, /) -> AbstractContextManager[None]:
+        """Insert rows under their ids in the block, whose statements fail almost at once instead of waiting for another
+        transaction: an insert would wait for another insert of the same key."""
         return nullcontext()
 
     def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> None:

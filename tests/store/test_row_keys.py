@@ -2,19 +2,22 @@
 
 import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.support.pages import PAGES, blocks
 from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
 
-ANOTHERS = "this source key had another id|uq_row_keys_source_source_key"
+ANOTHERS = "this source key had the id 5: insert the row under that id|uq_row_keys_source_source_key"
 OTHER_KEY = "this id had another source key"
 KEY_IS_FIXED = "patients.source_key is never changed"
 NO_KEYS = "source and source_key are both there or both NULL|ck_row_keys_"
@@ -105,6 +108,81 @@ def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database) -> None
     assert database.value("SELECT count(*) FROM patients") == 0
 
 
+# ---- insert again, without an id ------------------------------------------------------------------------------------
+
+
+def by_key(*keys: str) -> str:
+    rows = ", ".join(f"({VALUES}, 'clinic', '{key}')" for key in keys)
+    return f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES {rows}"
+
+
+IN_ONE_STATEMENT = f"""
+    WITH gone AS (DELETE FROM patients RETURNING source_key AS key)
+    INSERT INTO patients ({COLUMNS}, source, source_key)
+    SELECT {VALUES}, 'clinic', key FROM (SELECT key FROM gone UNION SELECT 'new') AS r"""
+AGAIN = {
+    "in two transactions": [["DELETE FROM patients"], [by_key("new", "v3", "v1", "v2")]],
+    "in one": [["DELETE FROM patients", by_key("v3", "v1"), by_key("new", "v2")]],
+    "in one statement": [[IN_ONE_STATEMENT]],
+    "after TRUNCATE": [["TRUNCATE patients", by_key("v3", "v1", "new", "v2")]],
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_keys_that_come_again_without_ids_have_those_they_had(postgresql: Database, how: str) -> None:
+    postgresql.execute(by_key("v1", "v2", "v3"))
+    postgresql.execute("UPDATE patients SET person_key = 'p2' WHERE id = 2")
+    kept, newest = row_keys(postgresql), postgresql.value("SELECT max(version) FROM patients")
+    told: list[tuple[Any, ...]] = []
+    for transaction in AGAIN[how]:
+        with writing(postgresql.engine) as connection:
+            for statement in transaction:
+                returning = "" if statement.startswith(("DELETE", "TRUNCATE")) else " RETURNING source_key, id"
+                result = connection.execute(text(statement + returning))
+                told += [tuple(row) for row in result] if returning else []
+    new = dict(told)["new"]
+    assert sorted(told) == [("new", new), ("v1", 1), ("v2", 2), ("v3", 3)]
+    assert row_keys(postgresql) == [*kept, (new, "clinic", "new", "source clinic new")]
+    assert postgresql.value("SELECT min(version) FROM patients") > newest
+    assert_queue_is_true(postgresql)
+
+
+def with_id(patient_id: int, key: str) -> str:
+    return by_key(key).replace(f"({COLUMNS}", f"(id, {COLUMNS}").replace("VALUES (", f"VALUES ({patient_id}, ")
+
+
+def test_an_id_that_is_given_stays_though_it_was_drawn_last(postgresql: Database) -> None:
+    with postgresql.engine.connect() as connection:
+        connection.execute(text(by_key("v1", "v2")))  # draws 1 and 2
+        connection.execute(text("DELETE FROM patients WHERE id = 1"))
+        connection.execute(text(f"{with_id(2, 'v1')} ON CONFLICT (id) DO UPDATE SET glucose = 99"))
+        assert connection.execute(text("SELECT id, source_key, glucose FROM patients")).all() == [(2, "v2", 99)]
+        connection.execute(text("DELETE FROM patients"))
+        with pytest.raises(IntegrityError, match=OTHER_KEY):
+            connection.execute(text(with_id(2, "v1")))
+
+
+def test_a_key_that_somebody_is_deleting_comes_again_under_its_id(postgresql: Database) -> None:
+    postgresql.execute(by_key("v1"))
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as other:
+        other.execute(text("DELETE FROM patients"))
+        waiting = threads.submit(postgresql.execute, f"{by_key('v1')} RETURNING id")
+        until_someone_waits_for_a_lock(postgresql)
+        other.commit()
+        assert waiting.result(timeout=PATIENCE_SECONDS) == [(1,)]
+    assert_queue_is_true(postgresql)
+
+
+def test_on_sqlite_a_key_that_comes_again_is_told_its_id(sqlite: Database) -> None:
+    sqlite.execute(with_id(42, "v1"))
+    sqlite.execute("DELETE FROM patients")
+    told = refusal(sqlite, by_key("v2", "v1"))
+    assert "this source key had the id 42: insert the row under that id" in told
+    assert sqlite.value("SELECT count(*) FROM patients") == 0
+    sqlite.execute(with_id(42, "v1"))
+    assert_queue_is_true(sqlite)
+
+
 # ---- update ---------------------------------------------------------------------------------------------------------
 
 
@@ -142,18 +220,23 @@ def test_a_key_that_arrives_may_not_be_another_ids(database: Database) -> None:
     assert re.search(ANOTHERS, refusal(database, "UPDATE patients SET source = 'clinic', source_key = 'v1'"))
 
 
-def test_an_upsert_by_key_keeps_one_row(database: Database) -> None:
-    upsert = f"""
-        INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 'clinic', 'v1')
-        ON CONFLICT (source, source_key) WHERE source_key IS NOT NULL DO UPDATE SET glucose = excluded.glucose + 1"""
+def test_the_upsert_of_the_page_keeps_one_row(database: Database) -> None:
+    page = blocks(PAGES["docs/start/my-database.md"].read_text())
+    (upsert,) = (block.text for block in page if "ON CONFLICT" in block.text)
     database.execute(upsert)
     (first,) = database.execute("SELECT id, version FROM patients")
     database.execute(upsert)
+    assert database.execute("SELECT id, version FROM patients") == [first]
+    database.execute(upsert.replace("9.9", "9.8"))
     (second,) = database.execute("SELECT id, version FROM patients")
     assert second[0] == first[0]
     assert second[1] > first[1]
     assert row_keys(database) == [(first[0], "clinic", "v1", "source clinic v1")]
     assert_queue_is_true(database)
+    if database.kind == "postgresql":
+        database.execute("DELETE FROM patients")
+        database.execute(upsert)
+        assert database.execute("SELECT id FROM patients") == [(first[0],)]
 
 
 def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:

@@ -349,10 +349,11 @@ class PostgreSQL(Database):
         connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
 
     @contextmanager
-    def waiting_a_moment(self, connection: Connection) -> Iterator[None]:
-        """Limit the wait for locks to a moment; the limit ends with the block, or with a rollback."""
+    def inserting(self, connection: Connection) -> Iterator[None]:
+        """Limit the wait for locks to a moment; the limit ends with the block, or with a rollback. The rows come with
+        the ids of their keys, and no trigger looks these up again."""
         usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'; SET LOCAL pima.gives_ids = 'on'")
         yield
         connection.execute(text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual})
 

@@ -117,8 +117,9 @@ BEGIN
         OR NEW.source GLOB '*[^a-z0-9_]*' OR length(NEW.source) > 30
         OR length(CAST(NEW.source_key AS BLOB)) NOT BETWEEN 1 AND 200
         OR length(CAST(NEW.person_key AS BLOB)) NOT BETWEEN 1 AND 200;
-    SELECT RAISE(ABORT, 'this source key had another id, which row_keys has: insert the row under that') FROM row_keys
-    WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.patient_id;
+    -- It names the id, and RAISE takes no text that is put together before SQLite 3.47: so it is told as a JSON path.
+    SELECT json_extract('{}', 'this source key had the id ' || patient_id || ': insert the row under that id')
+    FROM row_keys WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.patient_id;
     SELECT RAISE(ABORT, 'this id had another source key, which row_keys has: insert the row under an id of its own')
     FROM row_keys
     WHERE patient_id = NEW.patient_id AND source_key IS NOT NULL AND NEW.source_key IS NOT NULL

@@ -23,6 +23,7 @@ ROWS, CORRECTED, SINGLE, BEFORE = 200_000, 50_000, 2_500, 50
 session has done before it is timed."""
 COLUMNS = ", ".join(SHIPPED.names)
 INSERT = f"INSERT INTO {{}} ({COLUMNS}) VALUES ({{}})"
+INSERT_KEYED = f"INSERT INTO {{}} ({COLUMNS}, source, source_key) SELECT {{}}, 'clinic', gen_random_uuid()"
 CORRECT = "UPDATE {} SET glucose = glucose + 1 WHERE id"
 PEERS = {"triggers": "patients", "none": "plain"}
 BESIDE = "patients / the same table without triggers"
@@ -43,7 +44,7 @@ class Writes:
 
 
 def triggers(place: Place) -> list[Line]:
-    """Corrections and arrivals of rows without keys and outcomes: many in one statement, and a statement each."""
+    """Corrections and arrivals of rows without outcomes, without and with keys: in one statement, and in one each."""
     return [*_on_postgresql(place), _on_sqlite(place)]
 
 
@@ -61,8 +62,10 @@ def _on_postgresql(place: Place) -> Iterator[Line]:
         f"INSERT ... SELECT of {ROWS:,} rows": Writes(3.0, ROWS, _insert_all),
         f"COPY of {ROWS:,} rows": Writes(3.0, ROWS, partial(_copy, file)),
         f"{SINGLE:,} INSERTs of a row each": Writes(1.45, SINGLE, partial(_insert_each, few), 9),
+        f"INSERT ... SELECT of {ROWS:,} rows with keys": Writes(3.6, ROWS, _insert_all_keyed),
+        f"{SINGLE:,} INSERTs of a row with a key each": Writes(2, SINGLE, partial(_insert_each_keyed, few), 9),
     }
-    for kinds, first in ((corrections, ()), (arrivals, (f"TRUNCATE {', '.join(PEERS.values())}",))):
+    for kinds, first in ((corrections, ()), (arrivals, (f"TRUNCATE {', '.join(PEERS.values())}, row_keys",))):
         for what, writes in kinds.items():
             print(f"  {what}", flush=True)
             took = side_by_side(
@@ -134,6 +137,14 @@ def _copy(file: bytes, session: Session, table: str) -> None:
 
 def _insert_each(rows: list[tuple[float | None, ...]], session: Session, table: str) -> None:
     _each(session, INSERT.format(table, ", ".join(["%s"] * len(SHIPPED.names))), rows)
+
+
+def _insert_all_keyed(session: Session, table: str) -> None:
+    session.execute(f"{INSERT_KEYED.format(table, COLUMNS)} FROM arriving")
+
+
+def _insert_each_keyed(rows: list[tuple[float | None, ...]], session: Session, table: str) -> None:
+    _each(session, INSERT_KEYED.format(table, ", ".join(["%s::float8"] * len(SHIPPED.names))), rows)
 
 
 def _correct_all(session: Session, table: str) -> None:
