@@ -34,6 +34,9 @@ def _facts(result: dict[str, Any]) -> Table:
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     facts.add_row("realised accuracy", _realised(result["realised"]))
+    if result["outcomes_before_1900"]:
+        early = counted(result["outcomes_before_1900"], "outcome")
+        facts.add_row("outcome times", f"{early} known before 1900: correct patients.labelled_at")
     if result["nights"]:
         facts.add_row("last night", _night(result["nights"][0]))
     if result["new_rows"]:

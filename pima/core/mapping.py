@@ -52,7 +52,7 @@ class Moments:
     milliseconds: pd.Series
     """(n,) Int64: since 1970, UTC; NA if the row has no time."""
     unreadable: BoolArray
-    """(n,)"""
+    """(n,): whether the time can't be read, or lies before 1900."""
     to_come: BoolArray
     """(n,): whether the time lies in the future."""
     wrong_type: str | None = None

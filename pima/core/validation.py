@@ -33,7 +33,7 @@ MEANINGS = {
     "feature that may not be missing.",
     "not_a_number": "The value is no number.",
     "bad_outcome": "The outcome is neither 0 nor 1, nor one of the words of `outcome_words`.",
-    "bad_outcome_at": "The time at which the outcome became known can't be read.",
+    "bad_outcome_at": "The time at which the outcome became known can't be read, or lies before 1900.",
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
     "side_undecided": "The person became known after the row came, or has rows on both sides of the holdout, so no "

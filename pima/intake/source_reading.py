@@ -21,6 +21,7 @@ from pima.errors import SourceUnusable
 from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of
 from pima.intake.raw_rows import BLOCK_ROWS
 from pima.store import source_query
+from pima.store.database import EARLIEST
 from pima.store.source_engine import reading_source
 from pima.store.tables import TABLES
 
@@ -172,9 +173,11 @@ def _milliseconds(value: datetime | date | str | None, zone: ZoneInfo) -> int | 
     try:
         found = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
         moment = found if isinstance(found, datetime) else datetime.combine(found, time())
-        return _since_1970(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+        read = _since_1970(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):  # no time, or one that UTC can't express
         return _UNREADABLE
+    # What lies before 1900 is a sign for not known.
+    return read if read >= _since_1970(EARLIEST) else _UNREADABLE
 
 
 def _since_1970(moment: datetime) -> int:

@@ -114,7 +114,8 @@ class Database(Protocol):
     now: str
     """The clock at this statement, as a timestamp."""
     labelled_at_milliseconds: str
-    """When a row was labelled, as an integer: a million datetimes would cost more than all the measurements."""
+    """When a row was labelled, as an integer: a million datetimes would cost more than all the measurements. `EARLIEST`
+    where it was before."""
     moment_of_milliseconds: str
     """A timestamp from such an integer; {} stands for the integer."""
     differs: str
@@ -290,6 +291,10 @@ class Key(Text):
     """The key of a row or a person in another system; it sorts by its bytes."""
 
 
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""What is stored as earlier is not known. The triggers have the same year."""
+
+
 class Timestamp(TypeDecorator[datetime]):
     """A moment in UTC, which sorts by time."""
 
@@ -305,8 +310,10 @@ class Timestamp(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
+        if not isinstance(value, str):
+            return value.astimezone(UTC)
+        # SQLite's years before Christ, and -infinity for PostgreSQL's: Python has neither.
+        return EARLIEST if value.startswith("-") else datetime.fromisoformat(value).astimezone(UTC)
 
 
 class Json(TypeDecorator[Any]):

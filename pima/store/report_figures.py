@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, select, text
 
-from pima.store.database import Timestamp
+from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST, fields_of, runs
 
@@ -59,6 +59,13 @@ def none_is_left_out_since(connection: Connection, newest: int) -> datetime | No
         SELECT labelled_at FROM patients WHERE {IS_LABELLED} ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
     found: datetime | None = connection.scalar(statement.columns(labelled_at=Timestamp()), {"newest": newest})
     return found
+
+
+def count_before_1900(connection: Connection) -> int:
+    """Count the outcomes whose time lies before 1900, and so is not known."""
+    earliest = {"earliest": database_of(connection).stored_moment(EARLIEST)}
+    statement = text("SELECT count(*) FROM patients WHERE labelled_at < :earliest")
+    return int(connection.execute(statement, earliest).scalar_one())
 
 
 def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datetime]]:

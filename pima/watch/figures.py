@@ -95,6 +95,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
     with reading(engine) as connection:
         found = read_figures(connection, sources, settings.health.limits)
         realised = report_figures.came_true(connection, NEWEST_OUTCOMES)
+        before_1900 = report_figures.count_before_1900(connection)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdicts = monitoring.last_verdicts(connection, VERDICTS_SHOWN)
@@ -118,6 +119,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
             "accuracy": correct / len(realised) if realised else None,
         },
         "realised_weeks": _weeks(realised) if realised else [],
+        "outcomes_before_1900": before_1900,
         "sources": [
             {
                 "source": name,

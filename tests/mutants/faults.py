@@ -338,9 +338,9 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/sqlite/triggers.sql",
-                        """labelled_at = coalesce(min(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),
-                                   strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),""",
-                        "labelled_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),",
+                        """BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+            THEN""",
+                        ">= '1900-01-01' THEN",
                     ),
                 ),
                 (f"{_BEFORE_IT_IS}[sqlite]",),
@@ -349,8 +349,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "THEN least(NEW.labelled_at, clock_timestamp()) END",
-                        "THEN coalesce(NEW.labelled_at, clock_timestamp()) END",
+                        "WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND clock_timestamp() THEN",
+                        "WHEN NEW.labelled_at >= '1900-01-01 UTC' THEN",
                     ),
                 ),
                 (f"{_BEFORE_IT_IS}[postgresql]",),

@@ -266,7 +266,9 @@ class PostgreSQL(Database):
         return document
 
     now = "clock_timestamp()"
-    labelled_at_milliseconds = "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)"
+    labelled_at_milliseconds = (
+        "CAST(floor(EXTRACT(EPOCH FROM greatest(labelled_at, '1900-01-01 UTC')) * 1000) AS BIGINT)"
+    )
     moment_of_milliseconds = "to_timestamp({} / 1000.0)"
     differs = "IS DISTINCT FROM"
     temporary_schema = "pg_temp"

@@ -23,8 +23,11 @@ BEGIN
     IF NEW.version IS DISTINCT FROM pg_sequence_last_value('public.patient_version') THEN
         NEW.version := nextval('public.patient_version');
     END IF;
-    -- Whoever knows when the outcome became known says so; nobody knows it before it is.
-    NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN least(NEW.labelled_at, clock_timestamp()) END;
+    -- Whoever knows when the outcome became known says so. Nobody knows it before it is, and what lies before 1900 is a
+    -- sign for not known, or a day that Excel counted.
+    NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
+        WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND clock_timestamp() THEN NEW.labelled_at
+        ELSE clock_timestamp() END;
     RETURN NEW;
 END $$;
 
@@ -69,7 +72,9 @@ BEGIN
     IF NEW.outcome IS NULL THEN
         NEW.labelled_at := NULL;
     ELSIF NEW.labelled_at IS DISTINCT FROM OLD.labelled_at AND NEW.labelled_at IS NOT NULL THEN
-        NEW.labelled_at := least(NEW.labelled_at, NEW.updated_at);
+        IF NEW.labelled_at NOT BETWEEN '1900-01-01 UTC' AND NEW.updated_at THEN
+            NEW.labelled_at := NEW.updated_at;
+        END IF;
     ELSIF NEW.outcome IS DISTINCT FROM OLD.outcome THEN
         NEW.labelled_at := NEW.updated_at;
     ELSE
@@ -155,10 +160,10 @@ BEGIN
         bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
     WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
 
-    IF pg_trigger_depth() > 1 AND EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
-        PERFORM set_config('pima.look_again', 'on', true);
-    END IF;
     IF current_setting('pima.look_again', true) = 'on' OR EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
+        IF pg_trigger_depth() > 1 THEN
+            PERFORM set_config('pima.look_again', 'on', true);
+        END IF;
         DELETE FROM scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM new_rows
                 WHERE outcome IS NOT NULL OR current_setting('pima.look_again', true) = 'on'))
             AND NOT EXISTS (SELECT FROM patients p

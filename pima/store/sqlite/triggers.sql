@@ -21,13 +21,15 @@ BEGIN
     FROM patient_version_counter;
 END;
 
--- Whoever knows when the outcome became known says so; nobody knows it before it is.
+-- Whoever knows when the outcome became known says so. Nobody knows it before it is, and what lies before 1900 is a sign
+-- for not known, or a day that Excel counted: SQLite takes 45991 for one in 4588 BC.
 CREATE TRIGGER patients_labelled AFTER INSERT ON patients WHEN NEW.outcome IS NOT NULL
 BEGIN
     UPDATE patient_version_counter SET last = last + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
-        labelled_at = coalesce(min(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),
-                                   strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+        labelled_at = CASE WHEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
+                BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at) ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
 END;
@@ -62,9 +64,10 @@ BEGIN
     UPDATE patients SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), labelled_at = CASE
         WHEN NEW.outcome IS NULL THEN NULL
         WHEN NEW.outcome IS OLD.outcome AND NEW.labelled_at IS NULL THEN OLD.labelled_at
-        WHEN NEW.labelled_at IS OLD.labelled_at THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-        ELSE coalesce(min(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at),
-                          strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) END
+        WHEN NEW.labelled_at IS NOT OLD.labelled_at AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
+            BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+        THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
+        ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NEW.outcome IS NOT NULL;
 END;
