@@ -307,13 +307,15 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_moment(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if not isinstance(value, str):
+        if isinstance(value, datetime):
             return value.astimezone(UTC)
         # SQLite's years before Christ, and -infinity for PostgreSQL's: Python has neither.
-        return EARLIEST if value.startswith("-") else datetime.fromisoformat(value).astimezone(UTC)
+        if value.startswith("-"):
+            return EARLIEST
+        return datetime.fromisoformat(value).astimezone(UTC)
 
 
 class Json(TypeDecorator[Any]):
