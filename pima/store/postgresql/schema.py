@@ -83,7 +83,7 @@ def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
 
 def _placed(script: str, schema: str) -> str:
     """A part of the file, with this schema in place of public."""
-    return script.replace("public.", f"{schema}.").replace("search_path = public", f"search_path = {schema}")
+    return script.replace("public.", f"{schema}.")
 
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
