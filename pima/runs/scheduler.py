@@ -26,7 +26,7 @@ from pima.runs.children import Child, CommandLine, RunningChildren, what_became_
 from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.runs.recorded_run import StopRequest
 from pima.runs.ticks import PULL, schedules
-from pima.settings.reading import without_urls
+from pima.settings.reading import environ_of_job
 from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
@@ -208,8 +208,7 @@ class Scheduler:
         if run_id is None:
             return  # another scheduler has it
         get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
-        environ = self._environ if due.job == PULL else without_urls(self._environ)
-        launch = partial(Child, self._command(due.job, run_id), environ)
+        launch = partial(Child, self._command(due.job, run_id), environ_of_job(self._environ, due.job))
         try:
             if not self._running.start(due.job, run_id, launch, partial(self._wait_for_end, due, run_id)):
                 self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")

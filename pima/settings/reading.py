@@ -29,10 +29,9 @@ _IN_A_WHEEL = Path(__file__).parent.parent / "config" / "pima.toml"
 
 _SOURCE_PREFIX = "PIMA_SOURCE__"
 _JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
+_URLS_OF_ROLES = {f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")}
 # pima's variables that are no settings of a section.
-_OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | {
-    f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")
-}
+_OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | _URLS_OF_ROLES
 
 _Kind = TypeVar("_Kind", bound=Struct)
 
@@ -137,8 +136,19 @@ def url_variable(name: str) -> str:
 
 
 def without_urls(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a job that reads no source, without the secrets of sources."""
+    """The environment without the secrets of sources."""
     return {variable: value for variable, value in environ.items() if not variable.startswith(_SOURCE_PREFIX)}
+
+
+def environ_of_job(environ: Mapping[str, str], job: str) -> dict[str, str]:
+    """The environment of a job's process: of all URLs only that of its own role, or DATABASE_URL where it has none; a
+    pull's has those of sources too."""
+    own = {f"PIMA_{job.upper()}__DATABASE_URL", f"PIMA_{job.upper()}__DATABASE_URL_FILE"}
+    others = _URLS_OF_ROLES - own
+    if own & environ.keys():
+        others |= {"DATABASE_URL", "DATABASE_URL_FILE"}
+    kept = environ if job == "pull" else without_urls(environ)
+    return {variable: value for variable, value in kept.items() if variable not in others}
 
 
 def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, ...]) -> None:

@@ -254,7 +254,7 @@ def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Datab
     assert _scheduled(ran_before) == [PULLED, SCORED]
 
 
-def test_the_sources_secrets_are_the_pull_s_alone(ran_before: Database, tmp_path: Path) -> None:
+def test_a_job_s_process_gets_no_url_of_others_and_the_pull_alone_those_of_sources(ran_before: Database, tmp_path: Path) -> None:
     clock, folder = Clock(), tmp_path / "told"
     folder.mkdir()
     tells = python(f"""
@@ -270,4 +270,4 @@ pathlib.Path({str(folder)!r}, str(time.time_ns())).write_text(" ".join(names))
     _settled(scheduler)
     told = [path.read_text().split() for path in sorted(folder.iterdir())]
     assert [job for job, _ in _scheduled(ran_before)] == ["pull", "retrain", "score"]
-    assert told == [of_jobs + of_sources, of_jobs, of_jobs]
+    assert told == [["PIMA_PULL__DATABASE_URL_FILE", *of_sources], ["DATABASE_URL"], ["PIMA_SCORE__DATABASE_URL"]]
