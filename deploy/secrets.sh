@@ -10,15 +10,15 @@ address=${2:-database:5432}
 is_new=
 [ -d "$folder" ] || { mkdir -m 0700 "$folder"; is_new=yes; }
 umask 0022
-for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_eraser pima_reader pima_monitor; do
+for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_writer pima_operator pima_eraser pima_reader pima_monitor; do
     file=$folder/${role}_password
     if [ ! -e "$file" ]; then
         password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
         echo "$password" >"$file"
         # A server that is there reads none of these files again.
         [ -n "$is_new" ] || cat <<END
-$role is new. Once \`docker compose run --rm migrate\` has made the role, tell the server its password:
-    echo "ALTER ROLE $role PASSWORD '\$(cat $file)'" | docker compose exec -T database psql --quiet
+$role is new. Before \`docker compose up\` make it on the server; if it is there, only its password changes:
+    echo "CREATE ROLE $role LOGIN; ALTER ROLE $role PASSWORD '\$(cat $file)'" | docker compose exec -T database psql --quiet
 END
     fi
     [ -e "$folder/${role}_url" ] || echo "postgresql+psycopg://$role:$(cat "$file")@$address/pima" >"$folder/${role}_url"

@@ -72,7 +72,7 @@ def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secret
     password = after["pima_operator_password"].strip()
     assert (
         subprocess.check_output(["sh", "-c", statement], text=True)
-        == f"ALTER ROLE pima_operator PASSWORD '{password}'\n"
+        == f"CREATE ROLE pima_operator LOGIN; ALTER ROLE pima_operator PASSWORD '{password}'\n"
     )
 
 

@@ -254,7 +254,9 @@ def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Datab
     assert _scheduled(ran_before) == [PULLED, SCORED]
 
 
-def test_a_job_s_process_gets_no_url_of_others_and_the_pull_alone_those_of_sources(ran_before: Database, tmp_path: Path) -> None:
+def test_a_job_s_process_gets_no_url_of_others_and_the_pull_alone_those_of_sources(
+    ran_before: Database, tmp_path: Path
+) -> None:
     clock, folder = Clock(), tmp_path / "told"
     folder.mkdir()
     tells = python(f"""

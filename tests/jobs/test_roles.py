@@ -29,6 +29,7 @@ ROLES = (
     "pima_scorer",
     "pima_trainer",
     "pima_loader",
+    "pima_writer",
     "pima_scheduler",
     "pima_operator",
     "pima_eraser",
@@ -39,7 +40,8 @@ ROLES = (
 
 @pytest.fixture
 def guarded(postgresql: Database) -> Database:
-    """A database with the roles made."""
+    """A database with the roles made, where none may create, as the page says."""
+    postgresql.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # PostgreSQL 14 grants it
     made = call(postgresql, "migrate", "--roles", "--json")
     assert (made.exit_code, json.loads(made.stdout)["roles"]) == (0, list(ROLES))
     return postgresql
@@ -122,6 +124,29 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     with writing(reader) as connection:
         assert connection.execute(text("SELECT count(*) FROM current_predictions")).scalar() == 1
     reader.dispose()
+
+
+def test_the_clinic_s_own_software_writes_patients_under_its_role(guarded: Database) -> None:
+    writer = under_role(guarded, "pima_writer")
+    writer.engine = make_engine(writer.url, DatabaseSettings())
+    (drawn,) = insert_patients(writer, 1)
+    (given,) = insert_patients(writer, 1, first_id=100, source="s", source_key="k", person_key="p", outcome=1)
+    writer.execute("UPDATE patients SET outcome = 0, labelled_at = '2026-01-05' WHERE id = :id", {"id": drawn})
+    writer.execute("UPDATE patients SET outcome = NULL, glucose = 99 WHERE id = :id", {"id": given})
+    assert guarded.execute("SELECT patient_id, glucose FROM scoring_queue") == [(given, 99)]
+    writer.execute("INSERT INTO patients (id, glucose) VALUES (100, 98) ON CONFLICT (id) DO UPDATE SET glucose = 98")
+    writer.execute("DELETE FROM patients WHERE id = :id", {"id": drawn})
+    writer.engine.dispose()
+    assert guarded.execute("SELECT patient_id, glucose FROM scoring_queue") == [(given, 98)]
+
+
+def test_who_may_plant_functions_in_the_schema_is_named(guarded: Database) -> None:
+    guarded.execute("GRANT CREATE ON SCHEMA public TO PUBLIC, pima_reader")
+    told = call(guarded, "migrate", "--roles").stderr
+    statement = "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+    assert re.findall("REVOKE.*", told) == [statement]  # the role's own right is gone with its others
+    guarded.execute(statement)
+    assert call(guarded, "migrate", "--roles").stderr == ""
 
 
 def test_pulling_works_under_the_loader_s_role(guarded: Database, sqlite_clinic: Clinic) -> None:
@@ -304,6 +329,12 @@ FORBIDDEN = {
         "DELETE": "runs leases forgotten",
         "UPDATE": "patients.version row_keys.side_key",
         "INSERT": "row_keys",
+    },
+    "pima_writer": {
+        "SELECT": "predictions scoring_queue row_keys runs leases installation alembic_version",
+        "INSERT": "patients.version row_keys runs leases",
+        "UPDATE": "patients.id patients.version runs leases",
+        "DELETE": "runs leases row_keys",
     },
     "pima_operator": {
         "UPDATE": (

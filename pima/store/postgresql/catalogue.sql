@@ -7,6 +7,15 @@
 SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass('patients');
 
+-- name: takes_creating_back
+-- For each who may create in the schema of the tables, beside its owner and the current user, the statement against it.
+SELECT 'REVOKE CREATE ON SCHEMA ' || quote_ident(n.nspname) || ' FROM '
+    || CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(n.nspacl) a
+WHERE c.oid = to_regclass('patients') AND a.privilege_type = 'CREATE'
+    AND a.grantee NOT IN (n.nspowner, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+ORDER BY 1;
+
 -- name: columns
 -- Each column, with its type, of the tables that unqualified names refer to.
 SELECT c.relname || '.' || a.attname,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
+from pima.logs import tell
 from pima.store.engine import listed
 from pima.store.monitoring import MoveLine
 from pima.store.registry import VersionSummary
@@ -177,6 +178,11 @@ ROLES = {
         # A file with ids moves the counter above them.
         "USAGE, UPDATE ON SEQUENCE patients_id_seq",
     ),
+    # The clinic's own software. Not what a pull needs: that could also end runs of others and hold their leases.
+    "pima_writer": (
+        "SELECT, DELETE ON patients",
+        "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
+    ),
     # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its children have the
     # roles of their jobs.
     "pima_scheduler": (
@@ -240,6 +246,11 @@ ROLES = {
 bring."""
 
 
+_PLANTING = (
+    "Others may create in the schema of patients, so functions of theirs could run with the rights of each role."
+)
+
+
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     """Create or repair the roles on a schema with these features' columns; return their names."""
     schema, loaded = schema_of_patients(connection), listed((*columns, "outcome", *KEYS))
@@ -254,6 +265,9 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
         for grant in grants:
             connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
+    # PostgreSQL 14 lets everybody, and upgraded databases keep that.
+    for statement in connection.execute(_CATALOGUE["takes_creating_back"]).scalars():
+        tell(f"{_PLANTING} The schema's owner or a superuser takes that back: {statement}", "warning")
     return list(ROLES)
 
 
