@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs wheel lock clean
+.PHONY: demo test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs wheel lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -28,6 +28,11 @@ image-test: $(VENV)/.complete
 # Pulls from a clinic's MariaDB: starts a server in a temporary folder, with Debian's package mariadb-server.
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
+
+# The tests of roles and triggers on Debian's PostgreSQL, the oldest from 14 on that is there, in a temporary folder; from the
+# package postgresql. Under root it runs as the user postgres.
+server-test: $(VENV)/.complete
+	$(RUN) -m tests.server
 
 # Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client.
 mlflow-test: $(VENV)/.mlflow

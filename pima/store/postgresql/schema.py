@@ -246,11 +246,6 @@ ROLES = {
 bring."""
 
 
-_PLANTING = (
-    "Others may create in the schema of patients, so functions of theirs could run with the rights of each role."
-)
-
-
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     """Create or repair the roles on a schema with these features' columns; return their names."""
     schema, loaded = schema_of_patients(connection), listed((*columns, "outcome", *KEYS))
@@ -267,7 +262,8 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
             connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
     # PostgreSQL 14 lets everybody, and upgraded databases keep that.
     for statement in connection.execute(_CATALOGUE["takes_creating_back"]).scalars():
-        tell(f"{_PLANTING} The schema's owner or a superuser takes that back: {statement}", "warning")
+        what = "Others may create in the schema of patients, so functions of theirs could run with each role's rights."
+        tell(f"{what} The schema's owner or a superuser takes that back: {statement}", "warning")
     return list(ROLES)
 
 
