@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TextIO
 
 from sqlalchemy import Engine
 
@@ -91,7 +91,13 @@ def main_of(
 
 def end_with(main: Main) -> NoReturn:
     """Run a command's `main` as from a shell, and end the process with its exit code."""
-    sys.exit(main(sys.argv[1:], os.environ))
+    exit_code = main(sys.argv[1:], os.environ)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # the log's disk is full: the interpreter's own flush would make the exit code 120
+        let_go_of(sys.stderr)
+    sys.exit(exit_code)
 
 
 def _run(
@@ -218,13 +224,13 @@ def written(write: Callable[[], None]) -> ResultNotWritten | None:
         write()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # rich ends the process at a closed pipe
-        let_go_of_stdout()
+        let_go_of(sys.stdout)
     except OSError as error:
-        let_go_of_stdout()
+        let_go_of(sys.stdout)
         return ResultNotWritten(why=error.strerror)
     return None
 
 
-def let_go_of_stdout() -> None:
-    """Discard buffered output, which would fail again when the process exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def let_go_of(stream: TextIO) -> None:
+    """Discard a stream's buffered output, which would fail again when the process exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

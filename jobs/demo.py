@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import end_with, let_go_of_stdout, prepare_output
+from jobs.command import end_with, let_go_of, prepare_output
 from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
 from pima.logs import write_line
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         write_line("stopped by Ctrl-C")
         return INTERRUPTED_BY_CTRL_C
     except OSError as error:
-        let_go_of_stdout()
+        let_go_of(sys.stdout)
         what = f"{FOLDER} or standard output can't be written: {error.strerror}"
         write_line(f"failed: {what}. Run it where there is room, and a right to write.")
         return FAILED

@@ -40,6 +40,18 @@ def test_a_job_whose_output_nobody_reads_does_its_work(sqlite: Database, trained
     assert sqlite.value("SELECT status FROM runs") == "succeeded"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_for_the_log_changes_no_exit_code(sqlite: Database, unbuffered: str) -> None:
+    nobody = "postgresql+psycopg://someone@127.0.0.1:1/nowhere"
+    for command, exit_code, url in (
+        (("status",), 0, {}),
+        (("score", "--x"), 2, {}),
+        (("score",), 75, {"DATABASE_URL": nobody}),
+    ):
+        ended = in_a_shell(sqlite, *command, end="2>/dev/full", PYTHONUNBUFFERED=unbuffered, **url)
+        assert ended.returncode == exit_code, command
+
+
 def test_a_retraining_without_any_output_keeps_its_connection(postgresql: Database) -> None:
     """The server's socket would have had the number of stderr, which a fit sends elsewhere."""
     assert call(postgresql, "load", str(SHIPPED)).exit_code == 0
