@@ -71,7 +71,7 @@ def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> 
     Raises WrongUsage, which says what was expected and does not repeat what was typed, since that may be a name.
     """
     if len(row) == 1:
-        if not (row[0].isascii() and row[0].isdigit() and int(row[0][:20]) <= LARGEST_ID):
+        if not (row[0].isascii() and row[0].isdigit() and len(row[0]) < 20 and int(row[0]) <= LARGEST_ID):
             raise WrongUsage(what=f"{expected}; an id is a whole number")
         return ById(int(row[0]))
     if len(row) != 2:

@@ -4,7 +4,7 @@ and old runs; with --to it moves them to Parquet files first. Other jobs may run
 from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
-from jobs.options import OptionParser, positive
+from jobs.options import OptionParser, whole_number
 from pima.erasing.retaining import Retaining, require_old_enough, retain
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
@@ -12,7 +12,11 @@ from pima.runs.recorded_run import recorded_run
 
 def _options(options: OptionParser) -> None:
     options.add_argument(
-        "--older-than", type=positive, required=True, metavar="DAYS", help="only rows that are at least this old"
+        "--older-than",
+        type=whole_number(100_000),
+        required=True,
+        metavar="DAYS",
+        help="only rows that are at least this old",
     )
     options.add_argument("--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder")
     options.add_argument("--dry-run", action="store_true", help="count, and write only the run's own row")

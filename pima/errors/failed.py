@@ -14,8 +14,8 @@ class DatabaseDamaged(PimaError):
 
 
 class DatabaseFull(PimaError):
-    """There is no room for the database: SQLite says {what}. The disk with its file, its journal or a temporary file is
-    full, or a limit on file size is reached. What was committed stays, the rest was rolled back. Make room
+    """There is no room for the database: {what}. The disk with its file, its journal or a temporary file is full, or a
+    limit on file size is reached. What was committed stays, the rest was rolled back. Make room
     (docs/do/remove-what-is-old.md), then run this again."""
 
 

@@ -8,7 +8,7 @@ class DatabaseAway(TemporaryError):
     """The database can't be reached, stopped answering or takes no writes: {what}. What was committed stays, the rest
     was rolled back. Run this again later."""
 
-    note = "It may be a standby, or out of connections, memory or disk. Does the URL name the primary?"
+    note = "It may be a standby, or out of connections or memory. Does the URL name the primary?"
 
 
 class DatabaseBusy(TemporaryError):

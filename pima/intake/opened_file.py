@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase, FileIO, RawIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from pima.errors import FileRefused
+from pima.errors import FileNotWritten, FileRefused
 
 _STDIN = Path("/dev/stdin")
 
@@ -95,7 +95,7 @@ def _copied(
     except OSError as error:
         raise refused(file.name, f"It can't be read: {error.strerror}.") from None
     # The copy has no name, so it goes when the process ends, however that happens.
-    with content, tempfile.TemporaryFile() as copy:
+    with content, _temporary_file() as copy:
         copied = OpenedFile(file.name, Path(f"/dev/fd/{copy.fileno()}"))
         try:
             if look is not None:
@@ -111,9 +111,15 @@ def _copied(
         except (gzip.BadGzipFile, EOFError, zlib.error):
             raise refused(file.name, "It is compressed with gzip and not whole (compressed_file).") from None
         except OSError as error:
-            report = f"It is read by way of a temporary copy, and that failed: {error.strerror}."
-            raise refused(file.name, f"{report} Make room, or name another folder in TMPDIR.") from None
+            raise FileNotWritten(path="a temporary file", why=error.strerror) from None
         yield copied
+
+
+def _temporary_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:  # none of the folders for them has room
+        raise FileNotWritten(path="a temporary file", why=error.strerror) from None
 
 
 # Beginnings of files, as regular expressions, and the kinds of such files. UTF-16 may lack a byte order mark.

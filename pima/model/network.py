@@ -12,6 +12,7 @@ the five fold exactly into the plain two-layer model that is stored:
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.features import Features
+from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
 from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratified_folds
@@ -298,10 +300,20 @@ class Parity:
         return self.beyond_bound == 0 and self.class_flips == 0
 
 
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(prefix="pima-") as folder:
+            yield Path(folder)
+    except (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+        why = getattr(error, "strerror", None) or "there is no room"  # TensorFlow has words of its own
+        raise FileNotWritten(path="a temporary file", why=why) from None
+
+
 def export(model: keras.Model) -> Artifacts:
-    """Convert a model to its `.keras` file and its compiled form, as bytes."""
-    with tempfile.TemporaryDirectory(prefix="pima-") as folder:
-        keras_path, compiled_path = Path(folder, "model.keras"), Path(folder, "model.tflite")
+    """Convert a model to its `.keras` file and its compiled form, as bytes. Raises FileNotWritten."""
+    with _temporary_folder() as folder:
+        keras_path, compiled_path = folder / "model.keras", folder / "model.tflite"
         model.save(keras_path)
         model.export(compiled_path, format="litert", verbose=False)
         return Artifacts(keras_path.read_bytes(), compiled_path.read_bytes())
@@ -309,8 +321,8 @@ def export(model: keras.Model) -> Artifacts:
 
 def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
     """Predict with stored `.keras` bytes: (n, features) -> (n,). The caller has checked their hash."""
-    with tempfile.TemporaryDirectory(prefix="pima-") as folder:
-        path = Path(folder, "model.keras")
+    with _temporary_folder() as folder:
+        path = folder / "model.keras"
         path.write_bytes(content)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     return np.asarray(model(features), dtype=np.float64)[:, 0]

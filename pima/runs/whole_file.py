@@ -1,5 +1,6 @@
 """Whole files: written under a temporary name in the same folder, then renamed, so a file is complete or absent."""
 
+import errno
 import os
 import re
 import uuid
@@ -8,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pima.errors import WrongUsage
+from pima.errors import FileNotWritten, WrongUsage
 
 ASIDE = ".part"
 """The suffix of a temporary name, which begins with a dot."""
@@ -46,11 +47,13 @@ def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 @contextmanager
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
     """Write a new file that only its owner can read. Raises WrongUsage, which names the option, if something is there
-    already or it can't be written."""
+    already or it can't be written, and FileNotWritten if there is no room."""
     try:
         if path.exists():
             raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
         with written_aside(path) as file:
             yield file
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise FileNotWritten(path=path, why=error.strerror) from None
         raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None

@@ -51,7 +51,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         what = f"the file {path} can't be read ({error.strerror})"
         raise WrongConfiguration(what=what, expected="a readable TOML file; name it with --config PATH") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and 3,000 brackets
         raise WrongConfiguration(what=f"{path} is not TOML", expected=f"valid TOML ({error})") from None
 
 

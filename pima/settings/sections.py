@@ -12,6 +12,7 @@ LARGEST_BATCH = 1_000_000
 """The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of at most 1 GB."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+APath = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="a path")]
 ToReach = Annotated[
     str,
     Meta(
@@ -86,7 +87,7 @@ class LineageSettings(Frozen, frozen=True):
 class ReportSettings(Frozen, frozen=True):
     """The report that each retraining leaves: a folder for it beside the database."""
 
-    folder: str = ""
+    folder: APath = ""
 
 
 class RetainSettings(Frozen, frozen=True):
@@ -163,7 +164,7 @@ class LogSettings(Frozen, frozen=True):
 class DeclarationSettings(Frozen, frozen=True):
     """The file with the declared features, if they are not in the settings file."""
 
-    file: str = ""
+    file: APath = ""
 
 
 class Settings(Frozen, frozen=True, rename={"sources": "source"}):

@@ -6,11 +6,13 @@ PostgreSQL each sets its isolation level and whether it writes, whatever the def
 READ COMMITTED even if several statements read: a decision based on them is checked again, under a lock, before writing.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Row, Select, select
 from sqlalchemy.engine import URL, make_url
@@ -33,17 +35,28 @@ def parse_url(text: str) -> URL:
 
 def _read(text: str) -> URL:
     try:
-        url = make_url(text.strip())
+        url = any_url(text)
         port_is_sound = url.port is None or 0 < url.port < 65536
+        known = with_driver(url)
+        if known is not None:
+            # As the driver will be asked: it refuses a server for a file, and several ports for one server.
+            known.get_dialect()().create_connect_args(known)
     except (ArgumentError, ValueError):
         raise WrongConfiguration(what="the database URL can't be read as one", expected=EXPECTED_URL) from None
     if not port_is_sound:
         what = "the database URL's port is wrong: it has to be from 1 to 65535"
         raise WrongConfiguration(what=what, expected=EXPECTED_URL)
-    known = with_driver(url)
     if known is None:
         raise WrongConfiguration(what="the database URL names no database that is known here", expected=EXPECTED_URL)
     return known
+
+
+def any_url(text: str) -> URL:
+    """Read a URL of any dialect. Raises ArgumentError or ValueError, also for what no driver takes: bytes that are not
+    UTF-8, and a NUL, at which libpq would end the name."""
+    if "\0" in unquote(text.encode()):
+        raise ValueError
+    return make_url(text.strip())
 
 
 def redacted(url: URL) -> str:
@@ -60,7 +73,8 @@ def place_shown(url: URL) -> str:
 
 def require_file(url: URL) -> None:
     """Raises DatabaseUnusable if connecting would make a new file, which only migrate may do."""
-    if database_at(url).is_a_file and not Path(url.database or "").exists():
+    # Path.exists raises for a name that is too long.
+    if database_at(url).is_a_file and not os.path.exists(url.database or ""):  # noqa: PTH110
         expected = "a file that is there, or a new one, made by python -m jobs.migrate"
         raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))
 

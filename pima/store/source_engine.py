@@ -3,12 +3,13 @@
 As for pima's own database, errors report the driver's class, code and names, never its text, which can hold a row.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
@@ -24,6 +25,7 @@ from pima.errors import (
 from pima.settings.reading import url_variable
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, database_at, with_driver
+from pima.store.engine import any_url, make_engine
 
 _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host:5432/database"
 
@@ -31,21 +33,19 @@ _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host
 def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> Engine:
     """Make an engine for a source's URL, without connecting. Raises WrongConfiguration, which never repeats the URL."""
     try:
-        url = make_url(url_text.strip())
+        url = any_url(url_text)
     except (ArgumentError, ValueError):
         what = f"the URL of the source {name} can't be read as one"
         raise WrongConfiguration(what=what, expected=_A_URL) from None
     known = with_driver(url)
     if known is None:
         return _of_another_kind(name, url)
-    database = database_at(known)
     try:
-        database.require_sound_url(known, url_text)
-        engine = database.make_engine(known, settings)
+        engine = make_engine(url_text, settings)
     except WrongConfiguration as error:
         what = f"the source {name}: {error.facts['what']}"
         raise WrongConfiguration(what=what, expected=error.facts["expected"]) from None
-    return engine.execution_options(pima_writes=False, **database.snapshot)
+    return engine.execution_options(pima_writes=False, **database_at(known).snapshot)
 
 
 def _of_another_kind(name: str, url: URL) -> Engine:
@@ -119,7 +119,8 @@ def _require_file(engine: Engine, name: str) -> None:
     database = known_database(engine)
     file = Path(engine.url.database or "") if database is not None and database.is_a_file else None
     file = file or _file_of_another_kind(engine.url)
-    if file is not None and not file.exists():
+    # Path.exists raises for a name that is too long.
+    if file is not None and not os.path.exists(file):  # noqa: PTH110
         expected = f"in {url_variable(name)} the path of a file that is there"
         raise SourceUnusable(source=name, what="there is no such file", expected=expected)
 

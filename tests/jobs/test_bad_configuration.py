@@ -24,6 +24,25 @@ def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
     assert the_json(ended)["error"] == "wrong_configuration"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"sqlite://{SECRET}/pima.db",
+        f"sqlite:////tmp/{SECRET}%00.db",
+        f"sqlite:////tmp/{SECRET}\udcff.db",
+        f"sqlite:////tmp/{'long' * 1_000}/pima.db",
+        f"postgresql://u:{SECRET}@127.0.0.1:1/db?port=1&port=2",
+        f"postgresql://u:{SECRET}@127.0.0.1:1/db%00",
+        f"postgresql://u:{SECRET}@127.0.0.1:1/db?client_encoding=sql_ascii",
+        f"postgresql://u:{SECRET}@127.0.0.1:1/db?connect_timeout={'1' * 5_000}",
+    ],
+    ids=range(8),
+)
+def test_what_no_driver_takes_is_refused_of_our_database_and_of_a_source(url: str) -> None:
+    wrong(call(None, "status", DATABASE_URL=url), "Expected: ")
+    wrong(call(None, "suggest", "--source", "a", "--table", "b", PIMA_SOURCE__A__URL=url), "source a", "Expected: ")
+
+
 @every_command
 def test_every_command_refuses_a_malformed_url(command: tuple[str, ...]) -> None:
     wrong(call(None, *command, DATABASE_URL=f"mysql://doctor:{SECRET}@host/db"), "Expected")
@@ -66,7 +85,14 @@ def test_a_jobs_own_url_wins_for_that_job_only(sqlite: Database, tmp_path: Path)
 
 def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path) -> None:
     path, database = tmp_path / "wrong.toml", f"sqlite:///{tmp_path}/untouched.db"
-    for content, named in ((b"[score]\nbatch_rows = true\n", "score.batch_rows"), (b"# caf\xe9\n", "not TOML")):
+    for content, named in (
+        (b"[score]\nbatch_rows = true\n", "score.batch_rows"),
+        (b"# caf\xe9\n", "not TOML"),
+        (b"[score]\nbatch_rows = " + b"1" * 5_000, "not TOML"),
+        (b"[score]\nbatch_rows = " + b"[" * 3_000 + b"]" * 3_000, "not TOML"),
+        (b'[declaration]\nfile = "\\u0000"\n', "declaration.file"),
+        (b'[report]\nfolder = "\\u0000"\n', "report.folder"),
+    ):
         path.write_bytes(content)
         wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
     wrong(call(None, "status", "--config", str(tmp_path / "absent.toml"), DATABASE_URL=database), "absent", "Expected")
@@ -109,6 +135,7 @@ WRONG_USAGE: list[tuple[str, ...]] = [
     ("models", "rollback", "--reason", " "),
     ("migrate", "--features", "--reason", ""),
     ("requeue", "--stale", "--rejected"),
+    ("retain", "--older-than", "1000000"),
 ]
 
 

@@ -111,7 +111,16 @@ def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path:
 @on_sqlite
 @pytest.mark.parametrize(
     "arguments",
-    [(), (NAME,), ("-1",), ("1.5",), ("9" * 30,), ("1", "2", "3"), ("1", "--all", "x.parquet")],
+    [
+        (),
+        (NAME,),
+        ("-1",),
+        ("1.5",),
+        ("9" * 30,),
+        ("0" * 20 + "1" * 5_000,),
+        ("1", "2", "3"),
+        ("1", "--all", "x.parquet"),
+    ],
     ids=lambda arguments: " ".join(arguments) or "nothing",
 )
 def test_a_call_that_names_no_row_is_wrong_usage(scored_database: Database, arguments: tuple[str, ...]) -> None:

@@ -413,6 +413,7 @@ def test_a_model_file_that_is_not_as_it_was_written_is_refused(model: str, tmp_p
         (b"PAR1" + content, "it is no model file"),
         (_sealed(content, threshold="a half"), "another release"),
         (_sealed(content, features=[{"name": "weight"}]), "can't be used by this release"),
+        (_sealed(content, features=[]), "can't be used by this release"),
     ):
         damaged.write_bytes(changed)
         found = scored_files(None, source, tmp_path / "out", "--model", str(damaged), exit_code=2)

@@ -120,7 +120,7 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         compiled = CompiledModel(base64.b64decode(filed.compiled, validate=True))
     except (ValidationError, ValueError, RuntimeError):
         raise ModelFileRefused(file=path, what="it was written for another release") from None
-    if not set(names_of(features)) <= set(declaration.columns):
+    if not features or not set(names_of(features)) <= set(declaration.columns):
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
     rules = declaration.rules_for(features)
     declared = Declaration(declaration.outcome, declaration.called(names_of(features)))

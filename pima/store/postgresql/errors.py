@@ -11,6 +11,7 @@ from pima.errors import (
     DatabaseAway,
     DatabaseBusy,
     DatabaseFailed,
+    DatabaseFull,
     DatabaseUnusable,
     PimaError,
     RightMissing,
@@ -55,6 +56,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
         return DatabaseBusy(what=f"{why}; {what}")
     if state == "0A000" and getattr(diagnostics, "source_function", None) == _REFUSES_A_SETTING:
         return DatabaseAway(what=f"{_ON_A_STANDBY}: {redacted(url)}")
+    if state == "53100":
+        return DatabaseFull(what=what)
     if state.startswith(_AWAY):
         return DatabaseAway(what=what)
     if state == "42501":

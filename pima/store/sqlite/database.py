@@ -105,7 +105,7 @@ class SQLite(Database):
         if "Could not decode to UTF-8" in str(error):
             return DatabaseFailed(what="a text is not UTF-8")
         if extended in _FULL:
-            return DatabaseFull(what=extended)
+            return DatabaseFull(what=f"SQLite says {extended}")
         # Python has no name for each kind of constraint.
         is_constraint = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
         name = "SQLITE_CONSTRAINT" if is_constraint else "_".join(extended.split("_")[:2])

@@ -1,5 +1,6 @@
 """The network's fit and its stored forms, with real Keras."""
 
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from pima.core.features import Feature
-from pima.errors import Interrupted
+from pima.errors import FileNotWritten, Interrupted
 from pima.model.recipes import Article, FiveSeeds, recipe_for
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
@@ -76,6 +77,18 @@ def test_a_fit_says_the_mean_of_what_its_members_say(network, preprocessing, dat
 def test_the_stored_model_is_made_of_plain_layers(model) -> None:
     names = {type(layer).__name__ for layer in model.layers}
     assert names <= {"InputLayer", "Sqrt", "Reciprocal", "Normalization", "Isnan", "Where", "Dense"}
+
+
+def test_a_model_that_finds_no_room_for_its_files_says_so(network, model, shipped) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Keras writes the first file, TensorFlow then others.
+    for room in (1_000, len(shipped[1].keras) + 1_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, usual[1]))
+        try:
+            with pytest.raises(FileNotWritten, match="a temporary file could not be written: "):
+                network.export(model)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def test_another_models_compiled_form_fails_parity(network, data, shipped) -> None:
