@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, WrongUsage
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
-from pima.runs.whole_file import ASIDE, whole_file
+from pima.runs.whole_file import whole_file
 from pima.store.engine import clock, reading, writing
 from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, everyone_forgotten, what_is_old
 from pima.store.parquet_rows import as_table
@@ -225,9 +225,6 @@ class Archive:
         path, table = self._path(self._last), as_table(self._columns, self._rows)
         table = table.replace_schema_metadata({_INSTALLATION: self._installation})
         self._rows = []
-        # Half a file, of a run that was killed; only the holder of the lease writes here.
-        for half in self._folder.glob(f".{path.name}.*{ASIDE}"):
-            half.unlink()
         with whole_file(path, "--to") as file:
             pq.write_table(table, file, compression="zstd")
         _sync(self._folder)

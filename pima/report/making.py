@@ -9,7 +9,7 @@ from pima.errors import ExtraMissing, FileNotWritten, NoReportKept, PimaError, W
 from pima.logs import get_logger
 from pima.report.contents import gather
 from pima.runs.recorded_run import OpenRun, never_failing
-from pima.runs.whole_file import written_aside
+from pima.runs.whole_file import remove_halves, written_aside
 from pima.settings.sections import Settings
 from pima.store import lineage
 from pima.store.engine import reading, writing
@@ -49,6 +49,7 @@ def write_report(html: str, path: Path) -> int:
     content = html.encode()
     try:
         _refuse_other_than_report(path)
+        remove_halves(path)
         # It identifies no patient, so everyone who may look into the folder may read it.
         with written_aside(path, mode=0o666) as file:
             file.write(content)

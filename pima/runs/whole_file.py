@@ -26,6 +26,15 @@ def name_meant(name: str) -> str | None:
     return found and found[1]
 
 
+def remove_halves(path: Path) -> None:
+    """Remove what commands that were killed had written of a file: it may hold patients' rows."""
+    place = Path(os.path.realpath(path))
+    with suppress(OSError):  # another user's, or a folder that may not be listed
+        for half in place.parent.iterdir():
+            if name_meant(half.name) == place.name:
+                half.unlink()
+
+
 @contextmanager
 def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Write a file that replaces `path` once the block ends without an error. A link is followed, not replaced. Raises
@@ -51,6 +60,7 @@ def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
     try:
         if path.exists():
             raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
+        remove_halves(path)
         with written_aside(path) as file:
             yield file
     except OSError as error:

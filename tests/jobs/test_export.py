@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import signal
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from pima.runs.recorded_run import StopRequest
 from pima.store import exported
 from pima.store.engine import reading
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS, exported_rows, statement_of
-from tests.support.databases import Database, Ended, call, insert_patients, the_json, under_role
+from tests.support.databases import Database, Ended, call, insert_patients, the_json, under_role, wait_for
 
 OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
 FORMULA = "=1+2"
@@ -314,3 +315,20 @@ def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(postgre
         assert (
             the_json(call(reader, "export", what, "--out", str(tmp_path / "out"), "--json"))["error"] == "right_missing"
         )
+
+
+def test_what_a_killed_export_had_written_goes_with_the_next(postgresql: Database, tmp_path: Path) -> None:
+    arguments = ("predictions", "--out", str(tmp_path / "rows.csv"))
+    with postgresql.engine.begin() as other:
+        other.exec_driver_sql("LOCK TABLE predictions")
+        process = postgresql.start("export", *arguments)
+        wait_for(lambda: list(tmp_path.glob(".rows.csv.*.part")), process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    (half,) = tmp_path.iterdir()
+    others = [tmp_path / name for name in (".rows.parquet.0123abcd.part", ".rows.csv.part")]
+    for each in others:
+        each.touch()
+    assert call(postgresql, "export", *arguments).exit_code == 0
+    assert not half.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "rows.csv"])

@@ -207,7 +207,9 @@ def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(sqlit
         page = _report(sqlite, tmp_path)
         assert (link.is_symlink(), place.read_text()) == (True, page.html)
     place.write_bytes(b"")
+    (tmp_path / ".shown.html.0123abcd.part").touch()  # of one that was killed
     assert _report(sqlite, tmp_path).html == place.read_text()
+    assert list(tmp_path.glob(".*")) == []
 
 
 @on_sqlite
