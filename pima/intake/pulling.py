@@ -220,6 +220,8 @@ def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Stage
         with transaction(own, writes=True):
             staging.make()
         try:
+            with reading(pull.engine) as other:
+                staging.require_unshared(other)
             yield own, staging
         finally:
             with suppress(Exception), transaction(own, writes=True):

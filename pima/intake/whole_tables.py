@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from pima.core.cells import objects_of
 from pima.core.features import is_number
 from pima.core.source import Source
+from pima.errors import SourceUnusable
 from pima.intake.csv_file import csv_blocks, first_line
 from pima.intake.opened_file import OpenedFile, kind_and_hash, readable_again
 from pima.intake.parquet_file import parquet_blocks, parquet_schema
@@ -43,12 +44,16 @@ class WholeTable:
 @contextmanager
 def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
     """Open all columns of a source's table or query, in one snapshot. Raises SourceAway, SourceUnusable."""
-    with reading_source(engine, source.name) as connection:
-        names = source_query.names_of(connection, source)
-        statement = source_query.everything(engine.dialect, source)
-        with closing(source_query.blocks_of(connection, statement, _BLOCK_ROWS)) as blocks:
-            called = source.table or f"the query of {source.name}"
-            yield WholeTable(called, names, ((list(zip(*rows, strict=True)), 0) for rows in blocks))
+    called = source.table or f"the query of {source.name}"
+    try:
+        with reading_source(engine, source.name) as connection:
+            names = source_query.names_of(connection, source)
+            statement = source_query.everything(engine.dialect, source)
+            with closing(source_query.blocks_of(connection, statement, _BLOCK_ROWS)) as blocks:
+                yield WholeTable(called, names, ((list(zip(*rows, strict=True)), 0) for rows in blocks))
+    except SourceUnusable as error:
+        what = f"{error.facts['what']}, while reading {called}"
+        raise SourceUnusable(**error.facts | {"what": what}) from None
 
 
 @contextmanager

@@ -136,9 +136,17 @@ class Staging:
         """Raises DatabaseUnusable if this transaction belongs to another session, which lacks the table: some pools
         give each transaction any free session, as PgBouncer does with pool_mode = transaction."""
         if self._database.session_id(self._connection) != self._session:
-            what = "two transactions of a pull came to two sessions of the server"
-            expected = "one session for as long as it works: the server's own port, or a pool by session"
-            raise DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
+            raise self._shared("two transactions of a pull came to two sessions of the server")
+
+    def require_unshared(self, other: Connection) -> None:
+        """Raises DatabaseUnusable if another connection came to the table's session. Such a pool is told before rows
+        are staged, since they would stay in that session, where this one may never come again."""
+        if self._session is not None and self._database.session_id(other) == self._session:
+            raise self._shared("two connections of a pull came to one session of the server")
+
+    def _shared(self, what: str) -> DatabaseUnusable:
+        expected = "one session for as long as it works: the server's own port, or a pool by session"
+        return DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
 
     def drop(self) -> None:
         """Drop the table: a connection pool gives this session to other users."""

@@ -276,7 +276,7 @@ def test_a_source_of_the_settings_is_read_as_they_say(sqlite_clinic: Clinic, tmp
 
 def test_a_table_of_which_nothing_can_be_said(clinic: Clinic) -> None:
     for arguments, told in (
-        (("--source", "clinic", "--table", "absent"), "The source clinic can't be read as configured"),
+        (("--source", "clinic", "--table", "absent"), ", while reading absent. Nothing was changed"),
         (("--source", "clinic"), "it takes --table TABLE too"),
         (("--source", "Clinic'; --", "--table", "visits"), "--source: expected a lower-case letter"),
         (("--source", "other", "--table", "visits"), "PIMA_SOURCE__OTHER__URL"),
