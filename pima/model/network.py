@@ -306,8 +306,7 @@ def _temporary_folder() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="pima-") as folder:
             yield Path(folder)
     except (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
-        why = getattr(error, "strerror", None) or "there is no room"  # TensorFlow has words of its own
-        raise FileNotWritten(path="a temporary file", why=why) from None
+        raise FileNotWritten(path="a temporary file", why=str(error)) from None
 
 
 def export(model: keras.Model) -> Artifacts:

@@ -309,7 +309,7 @@ class Output:
         try:
             with self.place.open(f"{self.folder}/{MANIFEST}") as file:
                 found = json.load(file)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             what = f"{MANIFEST} was not written by this release, or is damaged"
