@@ -20,19 +20,15 @@ def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally,
     _require_keys(source, tally, repeated_keys)
 
 
-def require_sound(source: Source, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None) -> None:
-    """Raises SourceRefused for the first fault.
-
-    If only a part was compared, `outcomes_in_all` is the number of known outcomes of the whole source.
-    """
-    if outcomes_in_all is None:
+def require_sound(source: Source, tally: SourceTally, comparison: Comparison, whole: bool) -> None:
+    """Raises SourceRefused for the first fault."""
+    if whole:
         _require_rows(source, tally)
-    if outcomes_in_all is None or tally.rows >= _FEWEST_OF_A_PART:
+    if whole or tally.rows >= _FEWEST_OF_A_PART:
         _require_features(source, tally, comparison)
         _require_taken(source, tally)
     _require_known(source, comparison.vanished, comparison.ours_in_all)
-    known = comparison.outcomes_known if outcomes_in_all is None else outcomes_in_all
-    _require_outcomes(source, comparison.outcomes.cleared, known)
+    _require_outcomes(source, comparison.outcomes.cleared, comparison.outcomes_known)
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -> None:
@@ -85,7 +81,7 @@ _SHOWN = 5
 
 def _require_taken(source: Source, tally: SourceTally) -> None:
     # Forgotten people may stay in the source for as long as the clinic likes.
-    broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
+    broken = Counter({rule: rows for rule, rows in sorted(tally.rejected.items()) if rule[0] != FORGOTTEN})
     if broken.total() > source.most_rejected * tally.rows:
         most = (
             f"{reason} of {column}: {counted(rows, 'row')}" for (reason, column), rows in broken.most_common(_SHOWN)

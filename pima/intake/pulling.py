@@ -34,7 +34,7 @@ from pima.store.engine import clock, reading, session, transaction, without_time
 from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 from pima.store.source_engine import place_of
-from pima.store.staged_source import Comparison, StagedSource, count_outcomes
+from pima.store.staged_source import Comparison, StagedSource
 
 BLOCK_KEYS = 10_000
 """Keys that one transaction takes in; it locks their rows."""
@@ -195,11 +195,12 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             staged.stage()
             result = as_read(PulledSource(name, compared=planned.extent.called), staged.tally, opened.source.columns)
             pull.report(result)
-            comparison, outcomes_in_all = staged.compared()
-        result = replace(result, unchanged=comparison.unchanged, vanished=comparison.vanished)
+            comparison = staged.compared()
+        unchanged = result.rows - result.rejected - comparison.new - comparison.changed
+        result = replace(result, unchanged=unchanged, vanished=comparison.vanished)
         pull.report(result)
-        require_sound(opened.source, staged.tally, comparison, outcomes_in_all)
-        if outcomes_in_all is None and not comparison.ours:
+        require_sound(opened.source, staged.tally, comparison, staged.is_whole)
+        if staged.is_whole and not comparison.ours:
             staged.require_no_other_name()
         if lease is None:
             deleted = comparison.vanished if opened.source.vanished == "delete" else 0
@@ -267,10 +268,11 @@ class _Staged:
                 with self._unlimited():
                     self.staging.append_keys(some)
 
-    def compared(self) -> tuple[Comparison, int | None]:
-        """Compare; return the differences and, if only a part was read, the known outcomes of the whole source."""
+    def compared(self) -> Comparison:
+        """Compare; return the differences."""
         opened = self.opened
         with self._unlimited():
+            self.staging.index()
             repeated = self.staging.repeated_keys()
         require_readable(opened.source, opened.mapping, self.tally, repeated)
         with self._unlimited():
@@ -279,9 +281,7 @@ class _Staged:
         for within in ranges:
             with self._unlimited():
                 compared.append(self.staging.compare(within, opened.mapping.features, self.is_whole, deletes))
-        with self._unlimited():
-            outcomes_in_all = None if self.is_whole else count_outcomes(self.own, opened.source.name)
-        return reduce(add, compared), outcomes_in_all
+        return reduce(add, compared)
 
     def require_no_other_name(self) -> None:
         """Raises SourceRefused if a source was renamed in the settings, so that each of its rows would come in a second

@@ -109,12 +109,10 @@ class SourceReader:
     def _keys(self, connection: Connection, extent: Extent) -> Generator[list[str]]:
         if isinstance(extent, Whole):
             return
-        statement = source_query.select(connection.dialect, self.source, self.source.keys, ordered=False)
-        with closing(
-            source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, len(self.source.keys))
-        ) as blocks:
+        statement = source_query.select(connection.dialect, self.source, self.source.keys)
+        with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
             for read in blocks:
-                keys = canonical_keys(list(map(objects_of, read)), self.source.key_types)
+                keys = canonical_keys(list(zip(*read, strict=True)), self.source.key_types)
                 yield [key for key in keys if key is not None]
 
     @property

@@ -120,6 +120,11 @@ class Staging:
         same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key", None: "false"}
         self._same = same[match]
 
+    @property
+    def _tables(self) -> tuple[str, ...]:
+        """The temporary tables. What is appended comes into the last one."""
+        return (self._table,)
+
     def make(self) -> None:
         """Make an empty table; it lasts until the session ends or `drop` is called."""
         number, real, key = (kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key()))
@@ -129,7 +134,9 @@ class Staging:
         kinds |= {column(name): real for name in self._features}
         self.drop()
         # No constraints: the queries below find what would break them, with the line number.
-        self._execute(f"CREATE TEMPORARY TABLE {self._table} ({', '.join(f'{n} {kind}' for n, kind in kinds.items())})")
+        columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        for table in self._tables:
+            self._execute(f"CREATE TEMPORARY TABLE {table} ({columns})")
         self._session = self._database.session_id(self._connection)
 
     def require_session(self) -> None:
@@ -149,8 +156,9 @@ class Staging:
         return DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
 
     def drop(self) -> None:
-        """Drop the table: a connection pool gives this session to other users."""
-        self._execute(f"DROP TABLE IF EXISTS {self._table}")
+        """Drop what was made: a connection pool gives this session to other users."""
+        for table in self._tables:
+            self._execute(f"DROP TABLE IF EXISTS {table}")
 
     def append(self, block: pd.DataFrame, index: Literal["line", "source_key"]) -> None:
         """Add the rows of a block; its index becomes the column `index`."""
@@ -160,7 +168,7 @@ class Staging:
         if "reason" in frame:
             for name in ("reason", "field"):
                 frame[name] = frame[name].where(frame["reason"] != "", None)
-        self._database.append_frame(self._connection, self._table, frame)
+        self._database.append_frame(self._connection, self._tables[-1], frame)
 
     def take(self, within: KeyRange | None = None, so_far: RowsSoFar | None = None) -> Taken:
         """Take rows in, and delete the vanished ones among the rows `so_far`.

@@ -88,6 +88,11 @@ class Database(Protocol):
         filled, and would read all patients."""
         return
 
+    def join_by_merge(self, connection: Connection, /) -> None:
+        """Let the statements of this transaction join by merging rows in order, which costs the same for any number of
+        rows that match."""
+        return
+
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """Remove the remains of deleted rows, as far as pima can."""
         return
@@ -174,12 +179,15 @@ class Database(Protocol):
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
         """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is NULL)."""
 
+    def append_texts(self, connection: Connection, table: str, column: str, texts: Sequence[str], /) -> None:
+        """Add rows with a text in one column."""
+
     def session_id(self, connection: Connection, /) -> object:
         """Identify the server's session of a transaction."""
         return None
 
     def index_staged(self, connection: Connection, table: str, /) -> None:
-        """Give a staging table an index on its keys. Fails if two rows have the same key."""
+        """Give a staging table an index on its keys."""
 
     def wait_for_other_loads(self, connection: Connection, /) -> None:
         """Wait until no other transaction loads files, and keep others from starting before this one ends."""

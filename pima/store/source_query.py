@@ -13,13 +13,6 @@ from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
-_BY_KEY = {
-    "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
-    "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
-}
-"""The expression of each dialect that sorts a column by the bytes of its text."""
-
-
 _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
 """The default that a column of times may have in a dialect for a time that is not known; it is below every time."""
 
@@ -30,15 +23,9 @@ def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
 
 
-def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", ordered: bool = True) -> str:
-    """A SELECT of the columns for all rows, or for those that meet a condition.
-
-    Rows come in key order if the dialect can sort them as pima sorts text. Nothing relies on the order, but then
-    neighbours by key are neighbours in the staging table, and a range of keys is read in a tenth of the time.
-    """
-    ordered = ordered and len(source.keys) == 1 and dialect.name in _BY_KEY
-    order = f" ORDER BY {_BY_KEY[dialect.name].format(_column(dialect, source.keys[0]))}" if ordered else ""
-    return _select(dialect, source, columns) + (f" WHERE {condition}" if condition else "") + order
+def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "") -> str:
+    """A SELECT of the columns for all rows, or for those that meet a condition, in any order."""
+    return _select(dialect, source, columns) + (f" WHERE {condition}" if condition else "")
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
@@ -125,9 +112,8 @@ def columns_of_blocks(
 def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
-        # The server writes a UUID as text faster than Python makes an object of it; a NULL stays NULL. The expression
-        # is the same as in ORDER BY, so the server makes the text only once.
-        listed[0] = _BY_KEY[dialect.name].format(listed[0])
+        # The server writes a UUID as text faster than Python makes an object of it; a NULL stays NULL.
+        listed[0] = f"CAST({listed[0]} AS TEXT)"
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
 
 

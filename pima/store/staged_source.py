@@ -1,13 +1,12 @@
 """Staged rows of a source: compared with ours, judged as a whole, and taken in by ranges of keys."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
 
 from pima.core.features import Feature, Features
 from pima.core.identifiers import FORGOTTEN, Forgotten
@@ -22,8 +21,7 @@ from pima.store.arrivals import (
     of_range,
     range_parameters,
 )
-from pima.store.database import Key
-from pima.store.engine import any_differs, column
+from pima.store.engine import any_differs, column, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,11 @@ class Comparison:
     ours_in_all: int
     """All our rows of the source."""
     outcomes_known: int
-    """How many of `ours` have an outcome."""
+    """How many of them have an outcome."""
     missing: Counter[str]
     """How many of `ours` lack each feature."""
     new: int
     changed: int
-    unchanged: int
     vanished: int
     outcomes: OutcomesChanged
 
@@ -49,47 +46,49 @@ class Comparison:
         return Comparison(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
+_REJECTED = "source_rejections r ON r.source = :source AND r.source_key = s.source_key"
 _BEHIND_ALL = "\U0010ffff"
 """Sorts after all keys."""
 
 
 class StagedSource(Staging):
-    """The staged rows of a source by key, with all of its keys if only a part of its rows is staged."""
+    """The rows of a source by key: those to take in, those that were read, and all of its keys if only a part of its
+    rows is read."""
+
+    @property
+    def _read(self) -> str:
+        return f"{self._table}_read"
 
     @property
     def _keys(self) -> str:
         return f"{self._table}_keys"
 
-    def make(self) -> None:
-        """Make both tables, empty."""
-        super().make()
-        self._execute(f"CREATE TEMPORARY TABLE {self._keys} (source_key {Key().compile(self._connection.dialect)})")
-
-    def drop(self) -> None:
-        """Drop both tables."""
-        super().drop()
-        self._execute(f"DROP TABLE IF EXISTS {self._keys}")
+    @property
+    def _tables(self) -> tuple[str, ...]:
+        return (self._table, self._keys, self._read)
 
     def repeated_keys(self) -> int:
-        """Count the rows whose key an earlier row has; if there are none, the keys have an index from now on."""
-        try:
-            with self._connection.begin_nested():
-                self._database.index_staged(self._connection, self._table)
-        except IntegrityError:
-            return self._count(f"SELECT count(*) - count(DISTINCT source_key) FROM {self._table}")
-        return 0
+        """Count the rows whose key an earlier row has."""
+        self._database.join_by_merge(self._connection)
+        return self._count(f"SELECT count(*) - count(DISTINCT source_key) FROM {self._read}")
 
     def append_keys(self, keys: Sequence[str]) -> None:
-        """Add keys of a source, if only its changed rows are staged."""
+        """Add keys of a source, if only its changed rows are read."""
         if keys:
-            self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
+            self._database.append_texts(self._connection, self._keys, "source_key", keys)
+
+    def index(self) -> None:
+        """Index the tables by key before they are compared; a server merges what was read, which needs no index."""
+        for table in self._tables:
+            if table == self._table or self._database.is_a_file:
+                self._database.index_staged(self._connection, table)
 
     def ranges_to_compare(self, whole: bool, rows: int) -> list[KeyRange]:
         """Split all keys into ranges, each to be compared in its own transaction. On a file, where a reader keeps
         others from committing, a range has `rows` keys; on a server there is one range."""
         if not self._database.is_a_file:
             return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
-        keys = self._table if whole else self._keys
+        keys = self._read if whole else self._keys
         found = self._connection.execute(
             text(f"""
                 SELECT source_key
@@ -101,54 +100,69 @@ class StagedSource(Staging):
         return [KeyRange(after, last, 0, 0, 0) for after, last in pairwise(cuts)]
 
     def compare(self, within: KeyRange, features: Features, whole: bool, deletes: bool) -> Comparison:
-        """Compare the staged rows of a range with our rows of the source, and drop unchanged ones. All keys of the
-        source tell which of our rows have vanished: the staged rows of a `whole` source, else the separate keys."""
+        """Compare the rows of a range that were read with our rows of the source, and stage those to take in. All keys
+        of the source tell which of our rows have vanished: those of the rows read if it is the `whole` source, else
+        the separate keys."""
         here = range_parameters(within)
         if self._has_moment:
             # An outcome that is held back is staged as a time alone: ours stays as it is until then.
             outcome = f"(SELECT p.outcome FROM patients p WHERE {self._same})"
             held_back = f"s.outcome IS NULL AND s.labelled_at IS NOT NULL AND {of_range(within)}"
-            statement = f"UPDATE {self._table} AS s SET outcome = {outcome}, labelled_at = NULL WHERE {held_back}"
+            statement = f"UPDATE {self._read} AS s SET outcome = {outcome}, labelled_at = NULL WHERE {held_back}"
             self._execute(statement, here)
-        ours_here = f"p.source = :source AND {of_range(within, 'p')}"
-        staged_here = f"{IS_SOUND} AND {of_range(within)}"
-        rows = f"{self._table} s JOIN patients p ON {self._same} WHERE {of_range(within)}"
+        read = f"(SELECT * FROM {self._read} s WHERE {of_range(within)}) AS s"
+        ours = f"(SELECT * FROM patients p WHERE p.source = :source AND {of_range(within, 'p')}) AS p"
         lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
-        compared = f"patients p WHERE {ours_here}" if whole else rows
-        ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {compared}", here)
-        in_all = ours if whole else self._count(f"SELECT count(*) FROM patients p WHERE {ours_here}", here)
-        vanished = self._vanished(within, self._table if whole else self._keys, deletes)
-        # Rows that were rejected before stay staged until their rejection is removed. EXCEPT needs no join, for which
-        # the planner may lack statistics.
-        rejected = f"SELECT s.source_key FROM source_rejections s WHERE s.source = :source AND {of_range(within)}"
-        unchanged = self._execute(
-            f"""
-            DELETE FROM {self._table} WHERE source_key IN (
-                SELECT s.source_key FROM {self._table} s JOIN patients p ON {self._same}
-                WHERE {staged_here} AND NOT ({self._differs("p")})
-                EXCEPT {rejected})""",
-            here,
-        )
-        new, same, changed, *outcomes = self._one(
+        of_all = lacking if whole else ""
+        in_all, known, *missing = self._one(f"SELECT count(*), count(p.outcome){of_all} FROM {ours}", here)
+        compared = in_all
+        # Both ways of joining need no statistics, which the planner lacks of tables that were just filled.
+        self._database.join_by_merge(self._connection)
+        # SQLite does a full join without an index: a row would be compared with each of the other side.
+        at_once = whole and not self._database.is_a_file
+        if at_once:
+            self._stage(f"{read} LEFT JOIN {_REJECTED} FULL JOIN {ours} ON p.source_key = s.source_key", here)
+        else:
+            keys = self._read if whole else self._keys
+            self._execute(
+                f"""
+                INSERT INTO {self._table} (source_key, reason) SELECT p.source_key, '{VANISHED}' FROM {ours}
+                WHERE NOT EXISTS (SELECT 1 FROM {keys} k WHERE k.source_key = p.source_key)""",
+                here,
+            )
+        self._database.join_by_index(self._connection)
+        if not whole:
+            both = f"{read} JOIN patients p ON {self._same}"
+            compared, *missing = self._one(f"SELECT count(*){lacking} FROM {both}", here)
+        if not at_once:
+            self._stage(f"{read} LEFT JOIN {_REJECTED} LEFT JOIN patients p ON {self._same}", here)
+        new, changed, *outcomes = self._one(
             f"""
             SELECT count(*) FILTER (WHERE p.id IS NULL),
-                count(*) FILTER (WHERE p.id IS NOT NULL AND NOT ({self._differs("p")})),
                 count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})), {OUTCOMES}
-            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {staged_here}""",
+            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND} AND {of_range(within)}""",
             here,
         )
+        gone = f"FROM {self._table} AS s WHERE s.reason = '{VANISHED}' AND {of_range(within)}"
+        vanished = self._count(f"SELECT count(*) {gone}", here)
+        if not deletes:
+            self._execute(f"DELETE {gone}", here)
         found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
         lacks = Counter(dict(zip([feature.name for feature in features], missing, strict=True)))
-        return Comparison(ours, in_all, known, lacks, new, changed, unchanged + same, vanished, found)
+        return Comparison(compared, in_all, known, lacks, new, changed, vanished, found)
 
-    def _vanished(self, within: KeyRange, keys: str, deletes: bool) -> int:
-        ours = f"SELECT s.source_key FROM patients s WHERE s.source = :source AND {of_range(within)}"
-        vanished = f"{ours} EXCEPT SELECT s.source_key FROM {keys} s WHERE {of_range(within)}"
-        if not deletes:
-            return self._count(f"SELECT count(*) FROM ({vanished}) AS v", range_parameters(within))
-        return self._execute(
-            f"INSERT INTO {self._table} (source_key, reason) SELECT source_key, '{VANISHED}' FROM ({vanished}) AS v",
-            range_parameters(within),
+    def _stage(self, joined: str, here: Mapping[str, Any]) -> None:
+        """Stage the rows that differ from ours, that are rejected, or whose rejection is to be removed."""
+        names = self._new_columns[2:]
+        self._execute(
+            f"""
+            INSERT INTO {self._table} (source_key, {listed(names)}, reason, field)
+            SELECT coalesce(s.source_key, p.source_key), {listed(names, "s")},
+                CASE WHEN s.source_key IS NULL THEN '{VANISHED}' ELSE s.reason END, s.field
+            FROM {joined}
+            WHERE p.id IS NULL OR s.source_key IS NULL OR s.reason IS NOT NULL OR r.source_key IS NOT NULL
+                OR {self._differs("p")}""",
+            here,
         )
 
     def keys_of(self, source: str) -> tuple[int, int]:
@@ -162,15 +176,14 @@ class StagedSource(Staging):
 
     def write_rejections(self, whole: bool, run_id: int) -> None:
         """Record the rejected rows, and remove those that the source no longer has and those of forgotten persons."""
-        keys, forgotten = self._table if whole else self._keys, f"s.reason = '{FORGOTTEN}'"
-        is_there = f"SELECT count(*) FROM {keys} s WHERE s.source_key = r.source_key"
+        forgotten = f"s.reason = '{FORGOTTEN}'"
+        is_there = f"{self._keys} s WHERE s.source_key = r.source_key"
         if whole:
-            is_there += f" AND coalesce(s.reason, '') <> '{VANISHED}'"
-        is_theirs = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {forgotten}"
-        # As scalar subqueries they are looked up for each row; a join with a table that just grew may get any plan.
-        self._execute(f"""
-            DELETE FROM source_rejections AS r
-            WHERE r.source = :source AND (({is_there}) = 0 OR ({is_theirs}) > 0)""")
+            is_there = f"{self._table} s WHERE s.source_key = r.source_key AND coalesce(s.reason, '') <> '{VANISHED}'"
+        is_theirs = f"{self._table} s WHERE s.source_key = r.source_key AND {forgotten}"
+        self._database.join_by_merge(self._connection)
+        for gone in (f"NOT EXISTS (SELECT 1 FROM {is_there})", f"EXISTS (SELECT 1 FROM {is_theirs})"):
+            self._execute(f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {gone}")
         as_before = "(source_rejections.reason, source_rejections.field) = (EXCLUDED.reason, EXCLUDED.field)"
         self._execute(
             f"""
@@ -237,9 +250,3 @@ class StagedSource(Staging):
 def _known(feature: Feature) -> str:
     name = column(feature.name, "p")
     return f"nullif({name}, 0)" if feature.zero_is_missing else name
-
-
-def count_outcomes(connection: Connection, source: str) -> int:
-    """Count the rows of a source that have an outcome."""
-    statement = text("SELECT count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
-    return int(connection.execute(statement, {"source": source}).scalar_one())

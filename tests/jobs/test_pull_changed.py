@@ -91,6 +91,20 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, colum
     assert part(clinic.pulled(database)) == ("changed", _read_again(clinic, column))
 
 
+@pytest.mark.parametrize(("database", "clinic"), [("postgresql", "sqlite"), ("sqlite", "sqlite")], indirect=True)
+def test_no_character_of_a_key_makes_a_row_vanish(database: Database, clinic: Clinic) -> None:
+    clinic.settings["key_type"] = "text"
+    keys = telling(clinic)
+    odd = ["\\N", "\\.", "back\\slash", "a\ttab", "two\nlines", "a\rreturn", "\u00e9"]
+    for key, other in zip(keys, odd, strict=False):
+        clinic.execute("UPDATE visits SET visit_id = :other WHERE visit_id = :key", {"key": key, "other": other})
+    clinic.pulled(database)
+    changed(clinic, keys[-1], DAY + timedelta(days=2), age=90)
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": odd[0]})
+    found = clinic.pulled(database)
+    assert (found["compared"], found["updated"], found["vanished"]) == ("changed", 1, 1)
+
+
 NO_TIMES = {
     "sqlite": {"texts": [None, "", " ", "-", "10.03.2026", 1795600000, 17.5]},
     "postgresql": {"texts": [None, "", " ", "10.03.2026"], "with a zone": [None, "-infinity"]},

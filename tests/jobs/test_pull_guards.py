@@ -75,7 +75,7 @@ def test_rows_that_break_different_rules_are_taken_for_a_fault_together(sqlite: 
     clinic.pulled(sqlite)
     clinic.execute("UPDATE visits SET glucose_mmol = 4000.5 WHERE visit_id IN (SELECT visit_id FROM visits LIMIT 5)")
     clinic.execute("UPDATE visits SET age = 4000 WHERE glucose_mmol < 4000")
-    refused(sqlite, clinic, 3, "10 of 10 rows", "out_of_range of glucose: 5 rows, out_of_range of age: 5 rows")
+    refused(sqlite, clinic, 3, "10 of 10 rows", "out_of_range of age: 5 rows, out_of_range of glucose: 5 rows")
 
 
 def test_too_many_outcomes_that_are_cleared_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:

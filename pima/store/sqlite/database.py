@@ -190,6 +190,9 @@ class SQLite(Database):
         values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
+    def append_texts(self, connection: Connection, table: str, column: str, texts: Sequence[str]) -> None:
+        connection.exec_driver_sql(f"INSERT INTO {table} ({column}) VALUES (?)", [(text,) for text in texts])
+
     def cursor(self, connection: Connection) -> Any:
         """The driver's cursor, for plain tuples: SQLAlchemy's row objects cost more than reading a row."""
         return connection.connection.cursor()
@@ -197,10 +200,9 @@ class SQLite(Database):
     stream = cursor
 
     def index_staged(self, connection: Connection, table: str) -> None:
-        """Index both staging tables by key; SQLite names an index with its schema, and the table without."""
+        """Index the table by key; SQLite names an index with its schema, and the table without."""
         schema_name, name = table.split(".")
-        connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
-        connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
+        connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_key ON {name} (source_key)")
 
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str) -> str:
         """By a look at who refers to each row: SQLite names no foreign key, and a deferred one objects only at COMMIT,
