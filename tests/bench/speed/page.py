@@ -5,7 +5,8 @@ import os
 import platform
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,12 +18,11 @@ RESULTS = PAGE.with_suffix(".json")
 _HEAD = ("| what | measured | single rounds | target | met |", "|---|---|---|---|---|")
 
 
-def record(name: str, lines: list[Line], cases: Iterable[str]) -> None:
-    """Into the figures and the page; the lines of other cases stay as they were."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[name] = [asdict(line) for line in lines]
+def record(measured: Mapping[str, Sequence[Line]], commit: str) -> None:
+    """Into the figures and the page, in place of all that was there."""
+    results = {name: [asdict(line) for line in lines] for name, lines in measured.items()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    PAGE.write_text(filled_in(PAGE.read_text(), lines_of(results, cases), _where()))
+    PAGE.write_text(filled_in(PAGE.read_text(), lines_of(results, measured), f"{_where()} Commit {commit}."))
 
 
 def lines_of(results: dict[str, list[dict[str, float]]], cases: Iterable[str]) -> list[Line]:
@@ -61,6 +61,18 @@ def _said_first(lines: list[Line]) -> Iterator[str]:
     wanted = [line for line in lines if line.target is not None]
     missed = [line.what for line in wanted if not line.is_met]
     yield f"{len(wanted) - len(missed)} of {len(wanted)} targets are met. Missed: {'; '.join(missed) or 'none'}."
+
+
+def commit_here() -> str:
+    """The commit that is measured, and whether there are changes on top of it."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--exclude", "*", "--dirty= with changes"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.strip()
 
 
 def _where() -> str:
