@@ -8,8 +8,10 @@ RUN := $(VENV)/bin/python
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
+# With a server of your own, WORKERS=1: two workers would make its roles at once.
+WORKERS := 4
 test: $(VENV)/.complete
-	$(RUN) -m pytest -n 4 --dist worksteal
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
 # The campaigns in full: hundreds of races, kills and trials of the gate. `make test` runs a few of them.
 faults: $(VENV)/.complete
@@ -29,8 +31,8 @@ image-test: $(VENV)/.complete
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
 
-# The tests of roles and triggers on Debian's PostgreSQL, the oldest from 14 on that is there, in a temporary folder; from the
-# package postgresql. Under root it runs as the user postgres.
+# The tests of roles, triggers and a pool on Debian's PostgreSQL, the oldest from 14 on that is there, in a temporary folder;
+# from the packages postgresql and pgbouncer. Under root it runs as the user postgres.
 server-test: $(VENV)/.complete
 	$(RUN) -m tests.server
 

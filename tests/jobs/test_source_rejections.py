@@ -1,9 +1,5 @@
 """Rows that a pull can't take in: put down by key and reason until they are corrected, whatever values they have."""
 
-import shutil
-import socket
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +9,7 @@ from pima.errors import DatabaseUnusable
 from pima.intake import pulling
 from pima.store.staged_source import StagedSource
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import Database, call, free_port, insert_patients, the_json, wait_for
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.patient_files import GOOD, ID_HEADER, write
 from tests.support.pulls import CANARY, counts, refused
 from tests.support.trained import install_models
@@ -168,38 +164,6 @@ def test_a_pull_s_transactions_are_of_one_session(postgresql: Database) -> None:
         one.require_unshared(second)
         with pytest.raises(DatabaseUnusable, match="one session for as long as it works"):
             one.require_unshared(first)
-
-
-@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="Debian's package pgbouncer is not installed")
-@pytest.mark.parametrize(("mode", "exit_code"), [("transaction", 2), ("session", 0)])
-def test_no_row_is_staged_in_a_session_that_a_pool_gives_to_others(
-    postgresql: Database, sqlite_clinic: Clinic, tmp_path: Path, mode: str, exit_code: int
-) -> None:
-    sqlite_clinic.insert(30)
-    place, port, settings = postgresql.engine.url, free_port(), tmp_path / "pgbouncer.ini"
-    folder = Path(str(place.query["host"]))
-    settings.write_text(f"""
-        [databases]
-        pooled = host={folder} dbname={place.database} user={place.username}
-        [pgbouncer]
-        listen_addr = 127.0.0.1
-        listen_port = {port}
-        unix_socket_dir =
-        auth_type = any
-        pool_mode = {mode}""")
-    # It refuses to be root.
-    command = ["pgbouncer", "-q", "-u", folder.owner(), "/dev/stdin"]
-    with settings.open() as said, subprocess.Popen(command, stdin=said, stderr=subprocess.DEVNULL, text=True) as pool:
-        wait_for(lambda: _listens(port), pool)
-        ended = sqlite_clinic.pull(replace(postgresql, url=f"postgresql://someone@127.0.0.1:{port}/pooled"))
-        left = postgresql.execute("SELECT relname FROM pg_class WHERE relname LIKE 'pima_staging%'")
-        pool.kill()
-    assert (ended.exit_code, left) == (exit_code, []), ended.stderr
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 NUMBERS = {

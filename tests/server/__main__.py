@@ -1,4 +1,4 @@
-"""The tests of roles and triggers on Debian's PostgreSQL, the oldest from 14 on that is there: `make server-test`."""
+"""The tests of roles, triggers and a pool on Debian's PostgreSQL, the oldest from 14 on: `make server-test`."""
 
 import os
 import shutil
@@ -10,15 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OLDEST = 14
-TESTS = ("tests/jobs/test_roles.py", "tests/store/test_triggers.py", "tests/store/test_planted.py")
+TESTS = (
+    "tests/jobs/test_roles.py",
+    "tests/store/test_triggers.py",
+    "tests/store/test_planted.py",
+    "tests/server/test_pool.py",
+)
 PLACE = Path("/usr/lib/postgresql")
 
 
 def main() -> int:
     there = [int(path.parents[1].name) for path in PLACE.glob("*/bin/initdb")]
     usable = [version for version in there if version >= OLDEST]
-    if not usable:
-        print(f"there is no PostgreSQL in {PLACE}: apt-get install postgresql", file=sys.stderr)
+    if not usable or shutil.which("pgbouncer") is None:
+        print(f"it needs PostgreSQL in {PLACE}, and PgBouncer: apt-get install postgresql pgbouncer", file=sys.stderr)
         return 2
     print(f"on PostgreSQL {min(usable)}", flush=True)
     with _server(PLACE / str(min(usable)) / "bin") as url:
