@@ -218,7 +218,7 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        """NEW.version := nextval('public.patient_version');
+                        """NEW.version := pg_catalog.nextval('public.patient_version');
     END IF;
     IF NEW""",
                         """NEW.version := OLD.version + 1;
@@ -349,7 +349,7 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND clock_timestamp() THEN",
+                        "WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND pg_catalog.clock_timestamp() THEN",
                         "WHEN NEW.labelled_at >= '1900-01-01 UTC' THEN",
                     ),
                 ),
