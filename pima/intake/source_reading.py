@@ -112,7 +112,9 @@ class SourceReader:
         statement = source_query.select(connection.dialect, self.source, self.source.keys)
         with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
             for read in blocks:
-                keys = canonical_keys(list(zip(*read, strict=True)), self.source.key_types)
+                # zip would make an iterator for each row, which starts the garbage collector again and again.
+                columns = [[row[n] for row in read] for n in range(len(self.source.keys))]
+                keys = canonical_keys(columns, self.source.key_types)
                 yield [key for key in keys if key is not None]
 
     @property
