@@ -119,6 +119,7 @@ def test_a_file_that_someone_else_holds_is_to_be_tried_again(
     assert _state(sqlite) == before
 
 
+@pytest.mark.time_limit
 def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(postgresql: Database, tmp_path: Path) -> None:
     insert_patients(postgresql, 1)
     file = write(tmp_path, HEADER, GOOD)

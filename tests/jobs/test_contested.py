@@ -99,6 +99,7 @@ def test_rows_that_are_not_given_back_are_for_later(
     assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "updated": 5, "outcomes_cleared": 1}
 
 
+@pytest.mark.time_limit
 def test_whoever_inserts_the_same_key_is_not_waited_for(postgresql: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
     first, *_, last = sorted(clinic.insert(20))
@@ -182,6 +183,7 @@ def test_rows_that_a_load_is_not_given_are_for_later(
     assert call(postgresql, "load", file).exit_code == 0
 
 
+@pytest.mark.time_limit
 def test_whoever_inserts_the_same_rows_is_not_waited_for(postgresql: Database, tmp_path: Path) -> None:
     file = write(tmp_path, ID_HEADER, f"7,{GOOD}", f"8,{UNKNOWN}")
     with postgresql.engine.begin() as writer:

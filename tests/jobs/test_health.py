@@ -230,6 +230,7 @@ def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: 
         serve_metrics(postgresql.engine, MetricsSettings(port=port))
 
 
+@pytest.mark.time_limit
 def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(postgresql: Database) -> None:
     engine = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
     figures, most = DatabaseFigures(engine), list[int]()

@@ -235,6 +235,7 @@ class Race:
 @pytest.mark.campaign
 @pytest.mark.judge
 @pytest.mark.timeout(7_200)
+@pytest.mark.time_limit
 def test_whoever_writes_meanwhile_each_row_ends_once_with_its_own_values(
     postgresql: Database, trained: Path, at_length: bool
 ) -> None:

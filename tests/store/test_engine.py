@@ -154,6 +154,7 @@ def test_each_sqlstate_becomes_its_class(
         assert VALUE not in everything_told_by(error)
 
 
+@pytest.mark.time_limit
 def test_a_statement_that_takes_too_long_ends_as_busy(server: str) -> None:
     engine = make_engine(server, DatabaseSettings(statement_timeout_seconds=1))
     error = error_of(lambda: ask(engine, "SELECT pg_sleep(60)"))

@@ -57,10 +57,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("at_length"):
-        left = [item for item in items if item.get_closest_marker("at_length")]
-        items[:] = [item for item in items if item not in left]
-        config.hook.pytest_deselected(items=left)
+    left_out = [] if config.getoption("at_length") else ["at_length"]
+    # PostgreSQL's timers go off months late there: while the server waits, they are asked for the real time.
+    if "libfaketime" in os.environ.get("LD_PRELOAD", ""):
+        left_out.append("time_limit")
+    left = [item for item in items if any(map(item.get_closest_marker, left_out))]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(tryfirst=True)
