@@ -30,22 +30,28 @@ def parse_url(text: str) -> URL:
     """Parse and check a URL, and add its driver. Raises WrongConfiguration, which never repeats the text."""
     url = _read(text)
     database_at(url).require_sound_url(url, text)
+    try:
+        # As the driver will be asked: it refuses a server for a file, and several ports for one server.
+        url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):
+        raise _unreadable() from None
     return url
+
+
+def _unreadable() -> WrongConfiguration:
+    return WrongConfiguration(what="the database URL can't be read as one", expected=EXPECTED_URL)
 
 
 def _read(text: str) -> URL:
     try:
         url = any_url(text)
         port_is_sound = url.port is None or 0 < url.port < 65536
-        known = with_driver(url)
-        if known is not None:
-            # As the driver will be asked: it refuses a server for a file, and several ports for one server.
-            known.get_dialect()().create_connect_args(known)
     except (ArgumentError, ValueError):
-        raise WrongConfiguration(what="the database URL can't be read as one", expected=EXPECTED_URL) from None
+        raise _unreadable() from None
     if not port_is_sound:
         what = "the database URL's port is wrong: it has to be from 1 to 65535"
         raise WrongConfiguration(what=what, expected=EXPECTED_URL)
+    known = with_driver(url)
     if known is None:
         raise WrongConfiguration(what="the database URL names no database that is known here", expected=EXPECTED_URL)
     return known
