@@ -66,13 +66,13 @@ def test_the_page_s_lines_mail_each_exit_code_and_tell_of_what_failed(
 def test_a_run_that_failed_is_told_and_a_dry_run_is_not(scored_database: Database, listener: AlertReceiver) -> None:
     insert_patients(scored_database, 2)
     _told(scored_database, listener)  # who became champion
-    damage = "UPDATE model_versions SET compiled_sha256 = {} WHERE number = 1"
-    scored_database.execute(damage.format("'x' || compiled_sha256"))
+    damage = "UPDATE model_versions SET scorer_sha256 = {} WHERE number = 1"
+    scored_database.execute(damage.format("'x' || scorer_sha256"))
     assert call(scored_database, "score", "--dry-run").exit_code == 1
     assert _told(scored_database, listener) == []
     assert call(scored_database, "score").exit_code == 1
     assert _told(scored_database, listener) == ["score_failed"]
-    scored_database.execute(damage.format("substr(compiled_sha256, 2)"))
+    scored_database.execute(damage.format("substr(scorer_sha256, 2)"))
     assert call(scored_database, "score").exit_code == 0
     assert _told(scored_database, listener) == ["score_failed is over"]
 
