@@ -1,4 +1,5 @@
-"""What pyproject.toml can't say: a wheel also holds the migrations and the default settings, below pima."""
+"""What pyproject.toml can't say: a wheel also holds the migrations and the default settings, below
+pima."""
 
 from setuptools import find_packages, setup
 

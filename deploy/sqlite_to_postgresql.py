@@ -1,7 +1,8 @@
-"""Moves an installation from a SQLite file into an empty PostgreSQL database, the history and the holdout with it.
+"""Moves an installation from a SQLite file into an empty PostgreSQL database, the history and the
+holdout with it.
 
-DATABASE_URL is the new database's, as its owner, after python -m jobs.migrate. All of it arrives or nothing does, and
-the file is only read. docs/do/move-to-postgresql.md has the steps around it.
+DATABASE_URL is the new database's, as its owner, after python -m jobs.migrate. All of it arrives or
+nothing does, and the file is only read. docs/do/move-to-postgresql.md has the steps around it.
 """
 
 from pathlib import Path
@@ -35,7 +36,9 @@ def _options(options: OptionParser) -> None:
 def _work(command: Command) -> Result:
     file: Path = command.options.file
     if command.engine.dialect.name != "postgresql":
-        raise WrongUsage(what="DATABASE_URL names no PostgreSQL database. Expected: the new, empty one.")
+        raise WrongUsage(
+            what="DATABASE_URL names no PostgreSQL database. Expected: the new, empty one."
+        )
     if not file.is_file():
         raise WrongUsage(what=f"There is no file {file}. Expected: pima's SQLite file.")
     url = URL.create("sqlite", database=str(file)).render_as_string()
@@ -51,23 +54,33 @@ def _work(command: Command) -> Result:
 
 
 def _declared_in(engine: Engine, file: Path) -> Declaration:
-    """What the file declares. Raises WrongUsage where it is none of pima's, for DATABASE_URL names another database."""
+    """What the file declares. Raises WrongUsage where it is none of pima's, for DATABASE_URL names
+    another database."""
     try:
         return require_schema(engine)
     except (DatabaseUnusable, SchemaMissing) as error:
-        raise WrongUsage(what=f"{file} is no SQLite file of pima's ({error.code}). Expected: one that is.") from None
+        raise WrongUsage(
+            what=f"{file} is no SQLite file of pima's ({error.code}). Expected: one that is."
+        ) from None
 
 
 def _move(source: Connection, target: Connection, declared: Declaration) -> dict[str, int]:
     """Every row of every table; how many of each."""
-    # With the triggers in place each row would be queued, and get new times; make_triggers switches them on again.
+    # With the triggers in place each row would be queued, and get new times; make_triggers switches
+    # them on again.
     target.execute(text("ALTER TABLE patients DISABLE TRIGGER USER"))
     _require_empty(target)
     # A new database knows nothing of what the file's has retired.
-    add_columns(target, [name for name in declared.columns if name not in newest_declaration(target).columns])
+    add_columns(
+        target,
+        [name for name in declared.columns if name not in newest_declaration(target).columns],
+    )
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
-    rows = {table.name: _copy(source, target, table) for table in with_features(declared.columns).sorted_tables}
+    rows = {
+        table.name: _copy(source, target, table)
+        for table in with_features(declared.columns).sorted_tables
+    }
     _go_on_counting(source, target)
     make_triggers(target)
     return rows
@@ -75,8 +88,14 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
 
 def _require_empty(target: Connection) -> None:
     for table in metadata.sorted_tables:
-        if table not in _MADE_BY_MIGRATE and target.execute(select(table).limit(1)).first() is not None:
-            what = f"The database that DATABASE_URL names has rows in {table.name} already; nothing was moved."
+        if (
+            table not in _MADE_BY_MIGRATE
+            and target.execute(select(table).limit(1)).first() is not None
+        ):
+            what = (
+                f"The database that DATABASE_URL names has rows in {table.name} already; nothing "
+                "was moved."
+            )
             raise WrongUsage(what=f"{what} Expected: a new one, after python -m jobs.migrate.")
 
 
@@ -92,7 +111,11 @@ def _copy(source: Connection, target: Connection, table: Table) -> int:
 def _go_on_counting(source: Connection, target: Connection) -> None:
     """The next id and the next version are those that the file would have given."""
     last = source.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
-    sequences = [(f"pg_get_serial_sequence('{name}', 'id')", seq) for name, seq in last if name in metadata.tables]
+    sequences = [
+        (f"pg_get_serial_sequence('{name}', 'id')", seq)
+        for name, seq in last
+        if name in metadata.tables
+    ]
     version = source.execute(text("SELECT last FROM patient_version_counter")).scalar_one()
     for sequence, number in [*sequences, ("'patient_version'", version)]:
         if number > 0:  # a sequence that has given nothing yet stays as it was made

@@ -1,7 +1,9 @@
-"""python docs/invent_visits.py FILE: a clinic's database of 50,000 invented visits, for docs/start/my-database.md.
+"""python docs/invent_visits.py FILE: a clinic's database of 50,000 invented visits, for
+docs/start/my-database.md.
 
-A SQLite file, as a clinic's own software might have made it: its table `visits` has UUIDs for keys, glucose in mmol/L,
-'M' and 'F', several visits of a person, and no outcome yet for the latest ones. Nobody in it has ever lived.
+A SQLite file, as a clinic's own software might have made it: its table `visits` has UUIDs for keys,
+glucose in mmol/L, 'M' and 'F', several visits of a person, and no outcome yet for the latest ones.
+Nobody in it has ever lived.
 """
 
 import math
@@ -22,8 +24,10 @@ KNOWN_DAYS = 1_100
 
 TABLE = """
 CREATE TABLE visits (
-    visit_id TEXT PRIMARY KEY, patient_no INTEGER NOT NULL, visited_on TEXT, site TEXT, sex TEXT, age_years INTEGER,
-    bmi REAL, systolic INTEGER, glucose_mmol REAL, hba1c REAL, smoking TEXT, notes TEXT, diabetic TEXT, updated_at TEXT
+    visit_id TEXT PRIMARY KEY, patient_no INTEGER NOT NULL, visited_on TEXT, site TEXT, sex TEXT,
+        age_years INTEGER,
+    bmi REAL, systolic INTEGER, glucose_mmol REAL, hba1c REAL, smoking TEXT, notes TEXT,
+        diabetic TEXT, updated_at TEXT
 )"""
 INSERT = "INSERT INTO visits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -44,7 +48,14 @@ def _person(draw: random.Random) -> dict[str, float]:
     glucose = 5.3 + 0.012 * (age - 45) + 0.05 * (bmi - 27) + 0.7 * burden
     risk = -2.6 + 0.03 * (age - 45) + 0.10 * (bmi - 27) + 1.1 * burden + 0.3 * smoking
     falls_ill = draw.random() < 1 / (1 + math.exp(-risk))
-    return {"age": age, "bmi": bmi, "smoking": smoking, "man": is_man, "glucose": glucose, "falls_ill": falls_ill}
+    return {
+        "age": age,
+        "bmi": bmi,
+        "smoking": smoking,
+        "man": is_man,
+        "glucose": glucose,
+        "falls_ill": falls_ill,
+    }
 
 
 def _visit(draw: random.Random, number: int, person: dict[str, float]) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
-"""python -m jobs.alert: sends alerts of problems and of changes of the champion to the addresses in alerts.urls. A
-problem is reported when it begins, once a day, and once when it is over. The scheduler does so by itself."""
+"""python -m jobs.alert: sends alerts of problems and of changes of the champion to the addresses in
+alerts.urls. A problem is reported when it begins, once a day, and once when it is over. The
+scheduler does so by itself."""
 
 from collections.abc import Mapping
 
@@ -14,8 +15,12 @@ from pima.runs.recorded_run import as_json
 
 def _options(options: OptionParser) -> None:
     which = options.add_mutually_exclusive_group()
-    which.add_argument("--test", action="store_true", help="send each receiver a message that says it is a test")
-    which.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    which.add_argument(
+        "--test", action="store_true", help="send each receiver a message that says it is a test"
+    )
+    which.add_argument(
+        "--dry-run", action="store_true", help="show what would be sent, and send nothing"
+    )
 
 
 def _work(command: Command) -> Result:
@@ -23,10 +28,19 @@ def _work(command: Command) -> Result:
     number = len(receivers(command.settings.alerts))
     if command.options.dry_run:
         found = teller.conditions()
-        waiting = {receiver: [alert.name for alert in each] for receiver, each in teller.waiting(found).items()}
-        return {"receivers": number, "conditions": [as_json(each) for each in found], "would_be_told": waiting}
+        waiting = {
+            receiver: [alert.name for alert in each]
+            for receiver, each in teller.waiting(found).items()
+        }
+        return {
+            "receivers": number,
+            "conditions": [as_json(each) for each in found],
+            "would_be_told": waiting,
+        }
     if not number:
-        expected = "an address a line, such as mailtos://..., in PIMA_ALERTS__URLS_FILE; or --dry-run"
+        expected = (
+            "an address a line, such as mailtos://..., in PIMA_ALERTS__URLS_FILE; or --dry-run"
+        )
         raise WrongConfiguration(what="alerts.urls has no address", expected=expected)
     if command.options.test:
         _require_taken(teller.test())
@@ -40,10 +54,14 @@ def _require_taken(problems: Mapping[int, Problem]) -> None:
     """Raise the worst problem: one that no later attempt can solve comes first."""
     if Problem.EXTRA_MISSING in problems.values():
         raise extra_missing("alerts")
-    unknown = [str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS]
+    unknown = [
+        str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS
+    ]
     if unknown:
         what = f"apprise knows no such address as number {' and '.join(unknown)} of alerts.urls"
-        raise WrongConfiguration(what=what, expected="one that begins like mailtos:// or ntfys://, as apprise has them")
+        raise WrongConfiguration(
+            what=what, expected="one that begins like mailtos:// or ntfys://, as apprise has them"
+        )
     if problems:
         named = ", ".join(f"number {number} ({problem})" for number, problem in problems.items())
         raise AlertsNotDelivered(receivers=named)
@@ -51,7 +69,10 @@ def _require_taken(problems: Mapping[int, Problem]) -> None:
 
 def _show(result: Result) -> None:
     if "conditions" in result:
-        print(f"{counted(result['receivers'], 'receiver')}, {counted(len(result['conditions']), 'condition')}")
+        print(
+            f"{counted(result['receivers'], 'receiver')}, "
+            f"{counted(len(result['conditions']), 'condition')}"
+        )
         for condition in result["conditions"]:
             print(f"{condition['name']}: {condition['what']}\n    {condition['advice']}")
         for receiver, names in result["would_be_told"].items():
@@ -59,7 +80,10 @@ def _show(result: Result) -> None:
     elif "tested" in result:
         print(f"{counted(result['tested'], 'receiver')} took the test")
     else:
-        print(f"told: {', '.join(result['told']) or 'nothing'}; over: {', '.join(result['over']) or 'nothing'}")
+        print(
+            f"told: {', '.join(result['told']) or 'nothing'}; over: "
+            f"{', '.join(result['over']) or 'nothing'}"
+        )
 
 
 main = main_of("jobs.alert", __doc__, _work, _show, _options, needs_schema=False)

@@ -1,4 +1,5 @@
-"""Every code that pima reports, with its meaning and what to do, read from where the code is defined."""
+"""Every code that pima reports, with its meaning and what to do, read from where the code is
+defined."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +47,10 @@ def entries() -> list[Entry]:
         *_of_errors(),
         *(Entry(code, "end of a run", means) for code, means in ENDINGS.items()),
         *(Entry(code, "reason of a row", means) for code, means in MEANINGS.items()),
-        *(Entry(code, "reason of a file's line", f"{text[0].upper()}{text[1:]}.") for code, text in EXPECTED.items()),
+        *(
+            Entry(code, "reason of a file's line", f"{text[0].upper()}{text[1:]}.")
+            for code, text in EXPECTED.items()
+        ),
         *_of_verdicts(),
     ]
 
@@ -57,13 +61,20 @@ def entries_of(code: str) -> list[Entry]:
     return [
         each
         for each in entries()
-        if each.code == asked or (each.code in _FAMILIES and asked.startswith(each.code)) or each.name == asked
+        if each.code == asked
+        or (each.code in _FAMILIES and asked.startswith(each.code))
+        or each.name == asked
     ]
 
 
 def _of_health() -> Iterator[Entry]:
     for code, (means, advice) in {**health.REASONS, **alerts.EXPLAINED}.items():
-        yield Entry(code, "reason of health" if code in health.REASONS else "alert", means, _with_names(advice))
+        yield Entry(
+            code,
+            "reason of health" if code in health.REASONS else "alert",
+            means,
+            _with_names(advice),
+        )
 
 
 def _of_errors() -> Iterator[Entry]:
@@ -74,9 +85,22 @@ def _of_errors() -> Iterator[Entry]:
         told = f"{message} {note}".strip() if re.search("[a-z]", message) else note
         yield Entry(each.code, f"error, exit code {each.exit_code}", told, exit_code=each.exit_code)
     stopped = errors.Interrupted
-    yield Entry(stopped.code, "error, exit codes 130 and 143", stopped.note, exit_code=errors.INTERRUPTED_BY_CTRL_C)
-    defect = "A defect of pima: the exception's class follows, and the message has its place. Report it. The batch was "
-    yield Entry(DEFECT, "error, exit code 1", f"{defect}rolled back; other runs are not affected.", exit_code=1)
+    yield Entry(
+        stopped.code,
+        "error, exit codes 130 and 143",
+        stopped.note,
+        exit_code=errors.INTERRUPTED_BY_CTRL_C,
+    )
+    defect = (
+        "A defect of pima: the exception's class follows, and the message has its place. Report "
+        "it. The batch was "
+    )
+    yield Entry(
+        DEFECT,
+        "error, exit code 1",
+        f"{defect}rolled back; other runs are not affected.",
+        exit_code=1,
+    )
 
 
 def _of_verdicts() -> Iterator[Entry]:
@@ -84,7 +108,9 @@ def _of_verdicts() -> Iterator[Entry]:
         told = {measure: why(reason, measure) for measure in Measure if _is_of(reason, measure)}
         said = {text: f"{text[0].upper()}{text[1:]}." for text in told.values()}
         if len(said) > 1:
-            said = {text: f"By {measure.replace('_', ' ')}: {text}." for measure, text in told.items()}
+            said = {
+                text: f"By {measure.replace('_', ' ')}: {text}." for measure, text in told.items()
+            }
         yield Entry(reason, "reason of a verdict", " ".join(said.values()))
 
 
@@ -97,7 +123,9 @@ def _is_of(reason: Reason, measure: Measure) -> bool:
 
 def _classes(of: type[errors.PimaError]) -> Iterator[type[errors.PimaError]]:
     for derived in of.__subclasses__():
-        if derived.__module__ != errors.PimaError.__module__:  # the bases of the exit codes are never raised
+        if (
+            derived.__module__ != errors.PimaError.__module__
+        ):  # the bases of the exit codes are never raised
             yield derived
         yield from _classes(derived)
 

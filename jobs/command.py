@@ -1,4 +1,5 @@
-"""The course of every command: settings, the database, log lines, signals, output, and the exit code for each ending.
+"""The course of every command: settings, the database, log lines, signals, output, and the exit
+code for each ending.
 
 `main(arguments, environ)` takes everything from outside, so a test can call it as a shell does.
 """
@@ -22,7 +23,13 @@ from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, StopRequest, close_crashed, ping
+from pima.runs.recorded_run import (
+    SECONDS_TO_ANSWER_A_PING,
+    OpenRun,
+    StopRequest,
+    close_crashed,
+    ping,
+)
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings.sections import Settings
 from pima.store.engine import is_empty_default_file, make_engine, require_file
@@ -43,7 +50,8 @@ class Command:
     engine: Engine
     stop: StopRequest
     declared: Declaration
-    """The settings' declaration; after the schema was checked the database's, which also has retired features."""
+    """The settings' declaration; after the schema was checked the database's, which also has
+    retired features."""
     run: OpenRun | None = None
     """The run, if the command is a job; its counts are reported even if it fails."""
 
@@ -60,13 +68,17 @@ def main_of(
     add_options: Callable[[OptionParser], None] = lambda _options: None,
     **course: Any,
 ) -> Main:
-    """Make a command's `main`, with its own options and those that every command has. `course` are the keyword
-    arguments of `_run`."""
+    """Make a command's `main`, with its own options and those that every command has. `course` are
+    the keyword arguments of `_run`."""
 
     def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         made = OptionParser(prog=f"python -m {module}", description=description, allow_abbrev=False)
-        made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
-        made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+        made.add_argument(
+            "--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)"
+        )
+        made.add_argument(
+            "--json", action="store_true", help="print the result as one JSON object on stdout"
+        )
         add_options(made)
         if not gc.isenabled():
             gc.freeze()  # the collector ignores imported objects from now on
@@ -95,7 +107,9 @@ def end_with(main: Main) -> NoReturn:
     try:
         if sys.stderr is not None:
             sys.stderr.flush()
-    except OSError:  # the log's disk is full: the interpreter's own flush would make the exit code 120
+    except (
+        OSError
+    ):  # the log's disk is full: the interpreter's own flush would make the exit code 120
         let_go_of(sys.stderr)
     sys.exit(exit_code)
 
@@ -119,7 +133,9 @@ def _run(
     try:
         with ExitStack() as at_the_end:
             command = _prepare(options, environ, job, at_the_end)
-            _see_to_the_schema(command, needs_schema(options) if callable(needs_schema) else needs_schema)
+            _see_to_the_schema(
+                command, needs_schema(options) if callable(needs_schema) else needs_schema
+            )
             result = work(command)
         exit_code = DONE
     except PimaError as error:
@@ -127,7 +143,9 @@ def _run(
     except Interrupted as ending:
         exit_code, code, level = ending.exit_code, ending.code, "warning"
         message = "stopped: asked by a signal; what was committed stays"
-    except Exception as error:  # a defect of pima: its text could hold anything, so only class and place are shown
+    except (
+        Exception
+    ) as error:  # a defect of pima: its text could hold anything, so only class and place are shown
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind, place = type(error).__name__, f"{Path(frame.filename).name}:{frame.lineno}"
         exit_code, code = FAILED, f"unexpected_{kind}"
@@ -177,13 +195,16 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
     """Ping the run's end.
 
-    For a job that a scheduler started, the scheduler does so, even if the job was killed. A dry run is not pinged.
+    For a job that a scheduler started, the scheduler does so, even if the job was killed. A dry run
+    is not pinged.
     """
     if command is None or job is None or command.options.run_id or command.options.dry_run:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
-        told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: only this process waits
+        told.join(
+            SECONDS_TO_ANSWER_A_PING
+        )  # the run is over and its row is closed: only this process waits
 
 
 def _told(failure: ResultNotWritten | None) -> int:
@@ -198,8 +219,8 @@ def _print_json(result: Result) -> None:
 
 
 def keep_standard_descriptors() -> None:
-    """Open standard descriptors that were closed at the start: otherwise the database's socket, for example, could get
-    the number of one, and native code would write into it."""
+    """Open standard descriptors that were closed at the start: otherwise the database's socket, for
+    example, could get the number of one, and native code would write into it."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -208,7 +229,8 @@ def keep_standard_descriptors() -> None:
 
 
 def prepare_output() -> None:
-    """Escape characters that the terminal can't show, and ignore a width of 0, which some shells set."""
+    """Escape characters that the terminal can't show, and ignore a width of 0, which some shells
+    set."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if os.environ.get("COLUMNS") == "0":
@@ -216,7 +238,8 @@ def prepare_output() -> None:
 
 
 def written(write: Callable[[], None]) -> ResultNotWritten | None:
-    """Print. A closed pipe or output is no error, since its reader wanted no more; a full disk is one."""
+    """Print. A closed pipe or output is no error, since its reader wanted no more; a full disk is
+    one."""
     if sys.stdout is None:
         return None
     try:

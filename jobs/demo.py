@@ -1,8 +1,10 @@
-"""python -m jobs.demo: everything on the shipped data: load, retrain, score, read, and compare with the outcomes.
+"""python -m jobs.demo: everything on the shipped data: load, retrain, score, read, and compare with
+the outcomes.
 
 Takes a minute at most.
 
-Every step is one of the other commands, run as a person would run it, on a new SQLite file under ./pima-demo.
+Every step is one of the other commands, run as a person would run it, on a new SQLite file under
+./pima-demo.
 """
 
 import argparse
@@ -39,7 +41,9 @@ COMPARED = (
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the demo and return its exit code."""
-    argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
+    argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(
+        list(arguments)
+    )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_output()
     try:
@@ -58,11 +62,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _demo(console: Console, environ: Mapping[str, str]) -> int:
     if FOLDER.is_symlink() or FOLDER.is_file():
-        console.print(f"{FOLDER} is there and is no folder of its own: the demo would empty it. Move it away first.")
+        console.print(
+            f"{FOLDER} is there and is no folder of its own: the demo would empty it. Move it "
+            "away first."
+        )
         return WRONG
     history, new, outcomes = _written_files()
     database, report = FOLDER / "pima.db", FOLDER / "report.html"
-    ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
+    ours = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("DATABASE_URL", "PIMA_"))
+    }
     url = f"sqlite:///{database}"
     run = partial(_run, ours | {"DATABASE_URL": url})
     try:
@@ -80,25 +91,36 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
         return FAILED
     console.print(_comparison(status["realised"]))
     print(f"\nThe report, for any browser: {report}")
-    print(f"The database stays in {database} until the next demo replaces it. To look around, from this folder:")
+    print(
+        f"The database stays in {database} until the next demo replaces it. To look around, from "
+        "this folder:"
+    )
     # Plain print: the console would wrap the lines at the terminal's width.
     print(f"export DATABASE_URL={url}\npython -m jobs.status")
     print(
-        f"""python -c 'import pandas; print(pandas.read_sql("SELECT * FROM current_predictions LIMIT 5", "{url}"))'"""
+        "python -c 'import pandas; print(pandas.read_sql("
+        f""""SELECT * FROM current_predictions LIMIT 5", "{url}"))'"""
     )
     return DONE
 
 
 def _written_files() -> tuple[Path, Path, Path]:
-    """Write the history with outcomes, the new patients without outcomes, and their outcomes as they arrive later."""
-    history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
+    """Write the history with outcomes, the new patients without outcomes, and their outcomes as
+    they arrive later."""
+    history, new, outcomes = (
+        FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv")
+    )
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
     history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
     divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
-    new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
-    arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
+    new.write_text(
+        "".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8"
+    )
+    arriving = (
+        f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1)
+    )
     outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
     return history, new, outcomes
 
@@ -123,7 +145,9 @@ def _predictions(database: Path) -> Table:
     columns = ("patient_id", "probability", "predicted_class", "model_version", "scored_at")
     table = Table(*columns, title="SELECT ... FROM current_predictions ORDER BY patient_id LIMIT 5")
     with sqlite3.connect(database) as connection:
-        statement = f"SELECT {', '.join(columns)} FROM current_predictions ORDER BY patient_id LIMIT 5"
+        statement = (
+            f"SELECT {', '.join(columns)} FROM current_predictions ORDER BY patient_id LIMIT 5"
+        )
         for patient_id, probability, *rest in connection.execute(statement):
             table.add_row(str(patient_id), f"{probability:.3f}", *map(str, rest))
     connection.close()
@@ -133,7 +157,8 @@ def _predictions(database: Path) -> Table:
 def _comparison(realised: dict[str, Any]) -> Table:
     table = Table("on the article's 200 test rows", "accuracy", title="What came true")
     table.add_row(
-        f"pima: predicted before the outcome was known ({realised['correct']} of {realised['outcomes']})",
+        f"pima: predicted before the outcome was known ({realised['correct']} of "
+        f"{realised['outcomes']})",
         f"{realised['accuracy']:.1%}".replace("%", " %"),
         style="bold",
     )

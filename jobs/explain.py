@@ -1,5 +1,6 @@
-"""python -m jobs.explain: why today's champion gives a patient its prediction: the features that moved it most, and the
-meaning of the probability. It shows the patient's values, because a person asks for this row."""
+"""python -m jobs.explain: why today's champion gives a patient its prediction: the features that
+moved it most, and the meaning of the probability. It shows the patient's values, because a person
+asks for this row."""
 
 from pathlib import Path
 
@@ -10,13 +11,18 @@ from pima.logs import counted
 from pima.report.explain import TOLD, explain_all, explain_row
 from pima.runs.recorded_run import as_json
 
-_EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
+_EXPECTED = (
+    "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
+)
 
 
 def _options(options: OptionParser) -> None:
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument(
-        "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
+        "--all",
+        type=Path,
+        metavar="FILE.parquet",
+        help="explain all rows without an outcome, into this new file",
     )
 
 
@@ -33,12 +39,18 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     if "path" in result:
-        rejected = f"; {counted(result['rejected'], 'row')} that can't be scored left out" if result["rejected"] else ""
+        rejected = (
+            f"; {counted(result['rejected'], 'row')} that can't be scored left out"
+            if result["rejected"]
+            else ""
+        )
         print(f"{result['path']}: {counted(result['explained'], 'row')} explained{rejected}")
         return
     probability, threshold = result["probability"], result["threshold"]
     print(
-        f"patient {result['patient_id']}, by version {result['model_version']}: probability {probability:.2f},", end=" "
+        f"patient {result['patient_id']}, by version {result['model_version']}: probability "
+        f"{probability:.2f},",
+        end=" ",
     )
     print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
     print(result["meaning"])
@@ -49,7 +61,11 @@ def _show(result: Result) -> None:
         print(f"  {each['words']}")
     if others:
         rest = sum(each["contribution"] for each in others)
-        what = "the other feature" if len(others) == 1 else f"the other {len(others)} features together"
+        what = (
+            "the other feature"
+            if len(others) == 1
+            else f"the other {len(others)} features together"
+        )
         print(f"  {what}: {rest:+z.2f}")
     if not result["exact"]:
         print("These are estimates, each with its standard error.")

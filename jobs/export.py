@@ -1,5 +1,5 @@
-"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, for predictions, FHIR.
-The file identifies patients, because a person asks for it."""
+"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, for
+predictions, FHIR. The file identifies patients, because a person asks for it."""
 
 import argparse
 import io
@@ -23,11 +23,18 @@ from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 def _options(options: OptionParser) -> None:
     what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
-    options.add_argument("--all", action="store_true", help="for predictions: also those that are no longer current")
-    options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
+    options.add_argument(
+        "--all", action="store_true", help="for predictions: also those that are no longer current"
+    )
+    options.add_argument(
+        "--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC"
+    )
     options.add_argument("--format", choices=get_args(Format), default="csv", help="default: csv")
     options.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new file, complete or absent (default: standard output)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a new file, complete or absent (default: standard output)",
     )
 
 
@@ -36,13 +43,17 @@ def _moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError("expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00") from None
+        raise argparse.ArgumentTypeError(
+            "expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00"
+        ) from None
 
 
 def _work(command: Command) -> Result:
     given = command.options
     if given.format == "fhir" and given.what != "predictions":
-        raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment holds nothing else")
+        raise WrongUsage(
+            what="--format fhir is for predictions: a RiskAssessment holds nothing else"
+        )
     if given.all and given.what != "predictions":
         raise WrongUsage(what="--all is for predictions: everything else is always exported whole")
     if given.out is None and (given.json or given.format == "parquet"):
@@ -52,8 +63,8 @@ def _work(command: Command) -> Result:
         with whole_file(given.out, "--out") as file:
             found = _export(command, file)
         return as_json(found) | {"path": str(given.out)}
-    # Output for standard output goes to an unnamed file first: a slow reader must not keep a transaction open, and a
-    # failing export should print nothing.
+    # Output for standard output goes to an unnamed file first: a slow reader must not keep a
+    # transaction open, and a failing export should print nothing.
     try:
         with TemporaryFile() as file:
             found = _export(command, file)

@@ -1,6 +1,7 @@
-"""python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections, keys, training
-snapshots and test sets. Loads and pulls refuse that person from then on. It lists the places that it can't reach. A
-restored database forgets everyone again by a list that is kept beside the backups."""
+"""python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections,
+keys, training snapshots and test sets. Loads and pulls refuse that person from then on. It lists
+the places that it can't reach. A restored database forgets everyone again by a list that is kept
+beside the backups."""
 
 from pathlib import Path
 
@@ -18,12 +19,29 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def _options(options: OptionParser) -> None:
     who = options.add_mutually_exclusive_group(required=True)
     who.add_argument("row", nargs="*", default=[], metavar="ROW", help=ROW)
-    who.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
-    who.add_argument("--import", type=Path, dest="listed", metavar="FILE", help="after a restore: everyone of a list")
-    who.add_argument("--export", type=Path, metavar="FILE", help="list in a new file who was forgotten, as hashes")
-    options.add_argument("--without-rows", action="store_true", help="for a key unknown here: keep that person out")
+    who.add_argument(
+        "--person", metavar="KEY", help="the key of a person: all of that person's rows"
+    )
+    who.add_argument(
+        "--import",
+        type=Path,
+        dest="listed",
+        metavar="FILE",
+        help="after a restore: everyone of a list",
+    )
+    who.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE",
+        help="list in a new file who was forgotten, as hashes",
+    )
+    options.add_argument(
+        "--without-rows", action="store_true", help="for a key unknown here: keep that person out"
+    )
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
-    options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
+    options.add_argument(
+        "--dry-run", action="store_true", help="count what would be erased, and erase nothing"
+    )
 
 
 def _work(command: Command) -> Result:
@@ -32,7 +50,11 @@ def _work(command: Command) -> Result:
         write_list(command.engine, given.export)
         return {"path": str(given.export)}
     if not (given.reason or given.dry_run):
-        raise WrongUsage(what="--reason TEXT is needed: why the person is forgotten, for the record; or --dry-run")
+        raise WrongUsage(
+            what=(
+                "--reason TEXT is needed: why the person is forgotten, for the record; or --dry-run"
+            )
+        )
     who: Who
     if given.listed is not None:
         who = read_list(command.engine, given.listed)
@@ -41,8 +63,15 @@ def _work(command: Command) -> Result:
     else:
         who = row_called(command.settings.sources, given.row, _EXPECTED)
     if given.without_rows and isinstance(who, ById):
-        raise WrongUsage(what="--without-rows goes with SOURCE KEY or --person KEY: an id may be given to another row")
-    asked = Forgetting(who, this_user(), given.reason or "", given.without_rows or given.listed is not None)
+        raise WrongUsage(
+            what=(
+                "--without-rows goes with SOURCE KEY or --person KEY: an id may be given to "
+                "another row"
+            )
+        )
+    asked = Forgetting(
+        who, this_user(), given.reason or "", given.without_rows or given.listed is not None
+    )
     # It is all one transaction, which a signal may abandon anywhere.
     with command.stop.at_once():
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
@@ -84,7 +113,10 @@ def _show(result: Result) -> None:
         print(f"  {what}")
     if result["learned_by"]:
         versions = counted(len(result["learned_by"]), "version")
-        print(f"{versions} learned from the rows: `python -m jobs.retrain` makes one that does not know them")
+        print(
+            f"{versions} learned from the rows: `python -m jobs.retrain` makes one that does not "
+            "know them"
+        )
 
 
 main = main_of("jobs.forget", __doc__, _work, _show, _options)

@@ -1,5 +1,5 @@
-"""python -m jobs.health: exit code 0 if the service is healthy, 1 with the reasons if it is not; with --why, the
-meaning of a code."""
+"""python -m jobs.health: exit code 0 if the service is healthy, 1 with the reasons if it is not;
+with --why, the meaning of a code."""
 
 from typing import NoReturn
 
@@ -14,13 +14,19 @@ def _options(options: OptionParser) -> None:
         "--why",
         metavar="CODE",
         type=_explain,
-        help="explain a code of an error, of health, of a rejected row, of a verdict or of a run, and what to do",
+        help=(
+            "explain a code of an error, of health, of a rejected row, of a verdict or of a run, "
+            "and what to do"
+        ),
     )
 
 
 def _explain(code: str) -> NoReturn:
-    """Explain a code instead of checking health. Like the help, it needs neither settings nor a database."""
-    from jobs.codes import entries_of  # it imports all modules with codes, which a check does not need
+    """Explain a code instead of checking health. Like the help, it needs neither settings nor a
+    database."""
+    from jobs.codes import (
+        entries_of,
+    )  # it imports all modules with codes, which a check does not need
 
     if not (found := entries_of(code)):
         raise WrongUsage(what="there is no such code; docs/reference/errors.md has them all")

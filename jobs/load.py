@@ -1,5 +1,5 @@
-"""python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
-its outcome. All or nothing, unless --partial."""
+"""python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an
+update: a correction, or its outcome. All or nothing, unless --partial."""
 
 from pathlib import Path
 
@@ -12,13 +12,17 @@ from pima.runs.recorded_run import as_json
 
 
 def _options(options: OptionParser) -> None:
-    options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
+    options.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin"
+    )
     options.add_argument(
         "--partial",
         action="store_true",
         help="load the good lines and report the bad ones; ends with 0 even if no line is good",
     )
-    options.add_argument("--again", action="store_true", help="load a file without ids even if it was loaded before")
+    options.add_argument(
+        "--again", action="store_true", help="load a file without ids even if it was loaded before"
+    )
     options.add_argument(
         "--ignore",
         action="append",

@@ -1,5 +1,5 @@
-"""python -m jobs.migrate: brings the database's schema to the one that this release needs. It is safe to run twice, and
-in two containers at once."""
+"""python -m jobs.migrate: brings the database's schema to the one that this release needs. It is
+safe to run twice, and in two containers at once."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, this_user, why
@@ -15,16 +15,26 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="also make or repair the roles: pima_scorer, _trainer, _loader, _writer, _scheduler, _operator, _eraser, "
+        help="also make or repair the roles: pima_scorer, _trainer, _loader, _writer, _scheduler, "
+        "_operator, _eraser, "
         "_reader, _monitor",
     )
     options.add_argument(
         "--features",
         action="store_true",
-        help="carry a changed declaration over: columns, triggers, and rows that it judges differently",
+        help=(
+            "carry a changed declaration over: columns, triggers, and rows that it judges "
+            "differently"
+        ),
     )
-    options.add_argument("--reason", type=why, metavar="TEXT", help="why the features change, for the record")
-    options.add_argument("--dry-run", action="store_true", help="with --features: say what it would do, change nothing")
+    options.add_argument(
+        "--reason", type=why, metavar="TEXT", help="why the features change, for the record"
+    )
+    options.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --features: say what it would do, change nothing",
+    )
 
 
 def _work(command: Command) -> Result:
@@ -68,24 +78,36 @@ def _show(result: Result) -> None:
     if "triggers_made_anew" in result:
         print(f"triggers made again; what was wrong: {result['triggers_made_anew']}")
         print(
-            "rows that were written meanwhile may not wait to be scored: python -m jobs.requeue puts them on the queue"
+            "rows that were written meanwhile may not wait to be scored: python -m jobs.requeue "
+            "puts them on the queue"
         )
     elif result["revision_before"] == result["revision"]:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:
-        print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")
+        print(
+            f"the schema went from {result['revision_before'] or 'nothing'} to revision "
+            f"{result['revision']}"
+        )
 
 
 def _show_changes(result: Result) -> None:
-    lines = [f"{word}: {', '.join(result[word])}" for word in ("added", "revived", "retired") if result[word]]
-    lines += [f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()]
+    lines = [
+        f"{word}: {', '.join(result[word])}"
+        for word in ("added", "revived", "retired")
+        if result[word]
+    ]
+    lines += [
+        f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()
+    ]
     lines += ["the features are in another order"] if result["reordered"] else []
     print("\n".join(lines) or "the database's declaration is that of the settings, nothing to do")
     for name, fields in result["changed"].items():
         if "unit" in fields:
             print(
-                f"models know numbers, not units, and go on with {name} as it is written: unless the unit is only"
-                " spelled otherwise, keep it and convert the values, or give the feature in its new unit another name"
+                f"models know numbers, not units, and go on with {name} as it is written: unless "
+                "the unit is only"
+                " spelled otherwise, keep it and convert the values, or give the feature in its "
+                "new unit another name"
             )
     counts = (
         ("unlabelled rows rejected from now on", result["rejected_from_now"]),
@@ -95,12 +117,15 @@ def _show_changes(result: Result) -> None:
         for reason, rows in by_reason.items():
             print(f"{what}: {rows:,} ({reason})")
     if result["scored_again"]:
-        print(f"rows that were rejected before and are to be scored now: {result['scored_again']:,}")
+        print(
+            f"rows that were rejected before and are to be scored now: {result['scored_again']:,}"
+        )
     if result["dry_run"]:
         print("a dry run: nothing was changed")
     elif result["roles_to_mend"]:
         print(
-            "done. Where roles are in use, run python -m jobs.migrate --roles, so that the loader gets the new columns"
+            "done. Where roles are in use, run python -m jobs.migrate --roles, so that the loader "
+            "gets the new columns"
         )
     elif lines:
         print("done")

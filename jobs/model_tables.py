@@ -29,7 +29,8 @@ _DIFFERENCES = (
 
 
 def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: bool) -> Table:
-    """List the versions. Accuracies are not put in one column, since each was measured on other rows."""
+    """List the versions. Accuracies are not put in one column, since each was measured on other
+    rows."""
     table = Table(box=None)
     for name in ("version", "trained", "on", "verdict", "correct on the same test rows"):
         # Columns that a person acts on are not wrapped; the others are.
@@ -65,7 +66,10 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
 def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:
     """Show a version's lineage, and each decision about it with its figures, newest first."""
     features = ", ".join(names_of(as_features(version["features"])))
-    return Group(_facts(version | {"features": features}), *(part for move in decisions for part in _decision(move)))
+    return Group(
+        _facts(version | {"features": features}),
+        *(part for move in decisions for part in _decision(move)),
+    )
 
 
 def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
@@ -96,7 +100,8 @@ def side_by_side(
     against: int | None,
     measured: dict[str, Any] | None,
 ) -> Table:
-    """Show both models' scores on the same rows. `number` is None in a dry run, `champion` if none was loaded."""
+    """Show both models' scores on the same rows. `number` is None in a dry run, `champion` if none
+    was loaded."""
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]
     if champion is not None:
@@ -104,7 +109,9 @@ def side_by_side(
         both.append(champion)
     if by := _other_than_accuracy(measured):
         figures = (by["challenger"], by["champion"])[: len(both)]
-        table.add_row(f"decided by: {_words(by['measure'])}", *(f"{figure:.4f}" for figure in figures))
+        table.add_row(
+            f"decided by: {_words(by['measure'])}", *(f"{figure:.4f}" for figure in figures)
+        )
     table.add_row(f"correct of {challenger['rows']}", *(str(scores["correct"]) for scores in both))
     for name, label in _SCORES.items():
         table.add_row(label, *(_text(scores[name], name) for scores in both))
@@ -129,7 +136,10 @@ def _spread(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _text(value: Any, name: str = "") -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_words(part)} {_text(inner, part)}" for part, inner in value.items()) or "none"
+        return (
+            ", ".join(f"{_words(part)} {_text(inner, part)}" for part, inner in value.items())
+            or "none"
+        )
     if isinstance(value, list):
         return " ".join(_text(part) for part in value)
     if isinstance(value, datetime):
@@ -142,7 +152,11 @@ def _text(value: Any, name: str = "") -> str:
 def _number(value: float, name: str) -> str:
     if name in _DIFFERENCES:
         return f"{100 * value:+.1f} points"
-    return f"{value:.1%}".replace("%", " %") if name in ("accuracy", "sensitivity", "specificity") else f"{value:.3g}"
+    return (
+        f"{value:.1%}".replace("%", " %")
+        if name in ("accuracy", "sensitivity", "specificity")
+        else f"{value:.3g}"
+    )
 
 
 def _words(name: str) -> str:

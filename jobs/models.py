@@ -25,25 +25,45 @@ def _options(options: OptionParser) -> None:
     show = commands.add_parser("show", help="one version and every decision about it")
     card = commands.add_parser("card", help="a version's model card, as Markdown")
     promote = commands.add_parser("promote", help="make a version champion by hand")
-    rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
-    pin = commands.add_parser("pin", help="hold the champion: retraining records verdicts but promotes nothing")
+    rollback = commands.add_parser(
+        "rollback", help="go back to the version that the champion replaced"
+    )
+    pin = commands.add_parser(
+        "pin", help="hold the champion: retraining records verdicts but promotes nothing"
+    )
     unpin = commands.add_parser("unpin", help="let retraining promote again")
-    export = commands.add_parser("export", help="write a version's .keras file, or its model file, which scores files")
-    reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
+    export = commands.add_parser(
+        "export", help="write a version's .keras file, or its model file, which scores files"
+    )
+    reproduce = commands.add_parser(
+        "reproduce", help="fit a version again from its training snapshot and compare"
+    )
     for command in (show, card, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
     for command in (promote, rollback, pin):
-        command.add_argument("--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger")
+        command.add_argument(
+            "--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger"
+        )
     rollback.add_argument(
-        "--from", dest="only_from", type=positive, metavar="N", help="only if N is the champion; else nothing is done"
+        "--from",
+        dest="only_from",
+        type=positive,
+        metavar="N",
+        help="only if N is the champion; else nothing is done",
     )
     unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
-    export.add_argument("--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`"
+    )
     for command in commands.choices.values():
         # Accepted after the subcommand too; SUPPRESS keeps the value that was given before it.
-        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        command.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        command.add_argument(
+            "--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
 
 
 def _work(command: Command) -> Result:
@@ -72,7 +92,9 @@ def _work(command: Command) -> Result:
 def _export(command: Command) -> Result:
     given, engine = command.options, command.engine
     if (given.path is None) == (given.out is None):
-        raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
+        raise WrongUsage(
+            what="export takes PATH.keras for the Keras form, or --out FILE for the model file"
+        )
     if given.out is not None:
         return export_model(engine, given.number, given.out)
     content = keras_bytes(engine, given.number)
@@ -97,8 +119,13 @@ def _reproduce(command: Command) -> Result:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = reproduce(command.engine, command.options.number)
     if not found.reproduced:
-        then, now = (", ".join(f"{k} {v}" for k, v in each.items()) for each in (found.libraries_then, found.libraries))
-        raise NotReproduced(number=found.number, difference=found.largest_difference, then=then, now=now)
+        then, now = (
+            ", ".join(f"{k} {v}" for k, v in each.items())
+            for each in (found.libraries_then, found.libraries)
+        )
+        raise NotReproduced(
+            number=found.number, difference=found.largest_difference, then=then, now=now
+        )
     return asdict(found)
 
 
@@ -109,15 +136,22 @@ def _show(result: Result) -> None:
         print(result["card"])
     elif "reproduced" in result:
         print(
-            f"version {result['number']}: reproduced from its {result['training_rows']} training rows, "
+            f"version {result['number']}: reproduced from its {result['training_rows']} training "
+            "rows, "
             f"largest difference {result['largest_difference']:.2g}"
         )
     elif "path" in result:
         print(f"{result['bytes']} bytes written to {result['path']}")
     else:
-        print(f"champion: version {result['model_version']}" + (", pinned" if result["pinned"] else ""))
+        print(
+            f"champion: version {result['model_version']}"
+            + (", pinned" if result["pinned"] else "")
+        )
         if "from_version" in result:
-            print(f"before: version {result['from_version']}, since {result['last_moved_at']:%Y-%m-%d %H:%M:%S} UTC")
+            print(
+                f"before: version {result['from_version']}, since "
+                f"{result['last_moved_at']:%Y-%m-%d %H:%M:%S} UTC"
+            )
 
 
 def _show_tables(result: Result) -> None:
@@ -128,7 +162,10 @@ def _show_tables(result: Result) -> None:
     console = Console(highlight=False, markup=False)
     if "version" in result:
         console.print(version_with_decisions(result["version"], result["decisions"]))
-        console.print(f"\nThe evidence of its verdict: python -m jobs.models card {result['version']['number']}")
+        console.print(
+            "\nThe evidence of its verdict: python -m jobs.models card "
+            f"{result['version']['number']}"
+        )
     elif result["versions"]:
         console.print(version_list(result["versions"], result["champion"], result["pinned"]))
     else:

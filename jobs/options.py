@@ -1,4 +1,5 @@
-"""Options: the parser, and the values that several commands take: a whole number, a run, a row, a reason."""
+"""Options: the parser, and the values that several commands take: a whole number, a run, a row, a
+reason."""
 
 import argparse
 import getpass
@@ -17,17 +18,19 @@ ROW = "an id in patients, or a source's name and a key in it"
 _UNKNOWN = "unrecognized arguments"
 # Greedy, so that the match ends at argparse's own list and not inside the value.
 _VALUE = re.compile(
-    r"(invalid choice): .*(?= \(choose from )|(ignored explicit argument|invalid \w+ value).*", re.DOTALL
+    r"(invalid choice): .*(?= \(choose from )|(ignored explicit argument|invalid \w+ value).*",
+    re.DOTALL,
 )
 
 
 class HelpAsked(Exception):
-    """Raised so that `main`, which handles output errors, shows a text such as the help, or its facts as JSON."""
+    """Raised so that `main`, which handles output errors, shows a text such as the help, or its
+    facts as JSON."""
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser whose errors are like all others: they become JSON if asked for, and repeat none of the typed values,
-    since one might be a patient's.
+    """A parser whose errors are like all others: they become JSON if asked for, and repeat none of
+    the typed values, since one might be a patient's.
 
     It shows its usage and raises WrongUsage, or HelpAsked, instead of ending the process.
     """
@@ -39,7 +42,9 @@ class OptionParser(argparse.ArgumentParser):
         write_line(self.format_usage().rstrip())
         if message.startswith(_UNKNOWN):
             options = re.findall(r"(?<!\S)--[a-z]+(?:-[a-z]+)*", message)
-            raise WrongUsage(what=_UNKNOWN + (f", among them {', '.join(options)}" if options else ""))
+            raise WrongUsage(
+                what=_UNKNOWN + (f", among them {', '.join(options)}" if options else "")
+            )
         raise WrongUsage(what=_VALUE.sub(lambda found: found[1] or found[2], message))
 
 
@@ -61,17 +66,23 @@ positive = whole_number(1_000_000_000)
 def add_run_id_option(options: argparse.ArgumentParser) -> None:
     """Add the option by which a scheduler's child learns which run to take over."""
     options.add_argument(
-        "--run-id", type=positive, metavar="N", help="for the scheduler only: the run that it has opened"
+        "--run-id",
+        type=positive,
+        metavar="N",
+        help="for the scheduler only: the run that it has opened",
     )
 
 
 def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> ById | ByKey:
     """Read the argument ROW: an id in patients, or a source's name and the row's key there.
 
-    Raises WrongUsage, which says what was expected and does not repeat what was typed, since that may be a name.
+    Raises WrongUsage, which says what was expected and does not repeat what was typed, since that
+    may be a name.
     """
     if len(row) == 1:
-        if not (row[0].isascii() and row[0].isdigit() and len(row[0]) < 20 and int(row[0]) <= LARGEST_ID):
+        if not (
+            row[0].isascii() and row[0].isdigit() and len(row[0]) < 20 and int(row[0]) <= LARGEST_ID
+        ):
             raise WrongUsage(what=f"{expected}; an id is a whole number")
         return ById(int(row[0]))
     if len(row) != 2:
@@ -87,8 +98,8 @@ def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> 
 
 
 def why(text: str) -> str:
-    """Read a reason for the record: words in one line, of characters that every database stores and every terminal
-    shows."""
+    """Read a reason for the record: words in one line, of characters that every database stores and
+    every terminal shows."""
     words = " ".join(text.split())
     if not words:
         raise argparse.ArgumentTypeError("expected a reason in words")
@@ -104,5 +115,6 @@ def this_user() -> str:
 
 
 def _printable(text: str) -> str:
-    """Replace unprintable characters: arguments and variables may be any bytes, which Python reads as surrogates."""
+    """Replace unprintable characters: arguments and variables may be any bytes, which Python reads
+    as surrogates."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

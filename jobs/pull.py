@@ -1,5 +1,5 @@
-"""python -m jobs.pull: brings the patients up to date from the sources that the settings declare. New rows are
-inserted, changed rows corrected, all others left untouched."""
+"""python -m jobs.pull: brings the patients up to date from the sources that the settings declare.
+New rows are inserted, changed rows corrected, all others left untouched."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,13 @@ from pima.store.source_engine import make_source_engine
 def _options(options: OptionParser) -> None:
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
     options.add_argument(
-        "--full", action="store_true", help="compare each source as a whole, regardless of changed_since"
+        "--full",
+        action="store_true",
+        help="compare each source as a whole, regardless of changed_since",
     )
-    options.add_argument("--dry-run", action="store_true", help="compare and count, but write only the run's own row")
+    options.add_argument(
+        "--dry-run", action="store_true", help="compare and count, but write only the run's own row"
+    )
     add_run_id_option(options)
 
 
@@ -36,7 +40,9 @@ def _work(command: Command) -> Result:
                 engine = make_source_engine(source.name, url, command.settings.database)
                 opened.append(open_source(source, command.declared.features, engine))
             declared = [source.name for source in command.settings.sources]
-            pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full, declared)
+            pull = Pull(
+                command.engine, command.run, command.stop, given.dry_run, given.full, declared
+            )
             pull_sources(pull, opened)
     finally:
         for each in opened:
@@ -48,30 +54,48 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
     known = [source.name for source in settings.sources]
     if not known:
         raise WrongUsage(
-            what="the settings declare no [[source]], so there is nothing to pull; `python -m jobs.suggest` drafts one"
+            what=(
+                "the settings declare no [[source]], so there is nothing to pull; `python -m "
+                "jobs.suggest` drafts one"
+            )
         )
     if set(names) - set(known):
-        raise WrongUsage(what=f"a NAME is no source of the settings; they declare: {', '.join(known)}")
+        raise WrongUsage(
+            what=f"a NAME is no source of the settings; they declare: {', '.join(known)}"
+        )
     return [source for source in settings.sources if source.name in names or not names]
 
 
 def _show(result: Result) -> None:
     for source in result["sources"]:
         part = " (of what has changed)" if source["compared"] == "changed" else ""
-        kinds = {"inserted": "with new rows", "arrived": "arrived", "corrected": "corrected", "cleared": "cleared"}
+        kinds = {
+            "inserted": "with new rows",
+            "arrived": "arrived",
+            "corrected": "corrected",
+            "cleared": "cleared",
+        }
         kinds |= {"held_back": "held back until their time"} if source["outcomes_held_back"] else {}
-        outcomes = ", ".join(f"{source[f'outcomes_{kind}']:,} {words}" for kind, words in kinds.items())
+        outcomes = ", ".join(
+            f"{source[f'outcomes_{kind}']:,} {words}" for kind, words in kinds.items()
+        )
         print(
             f"{source['source']}: {counted(source['rows'], 'row')} read{part}, "
             f"{source['inserted']:,} inserted, "
-            f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
+            f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, "
+            f"{source['rejected']:,} rejected, "
             f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
         )
         if source["undeletable"]:
-            print(f"  {counted(source['undeletable'], 'vanished row')} kept by a foreign key or a trigger of yours")
+            print(
+                f"  {counted(source['undeletable'], 'vanished row')} kept by a foreign key or a "
+                "trigger of yours"
+            )
         for reason, rows in source["rejected_by_reason"].items():
             by_field = source["rejected_by_field"].get(reason, {})
-            told = {f"{reason} of {name}": count for name, count in by_field.items()} or {reason: rows}
+            told = {f"{reason} of {name}": count for name, count in by_field.items()} or {
+                reason: rows
+            }
             for what, count in told.items():
                 print(f"  {what}: {counted(count, 'row')}")
         for name, rows in source["unknown_taken"].items():

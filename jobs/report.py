@@ -1,5 +1,5 @@
-"""python -m jobs.report: one page of HTML on the champion, the evidence for it, realised accuracy, and the nights. It
-needs no network and holds nothing that identifies a patient."""
+"""python -m jobs.report: one page of HTML on the champion, the evidence for it, realised accuracy,
+and the nights. It needs no network and holds nothing that identifies a patient."""
 
 from pathlib import Path
 
@@ -14,15 +14,26 @@ def _options(options: OptionParser) -> None:
         type=Path,
         default=Path(FILE_NAME),
         metavar="FILE",
-        help=f"where to write it; it replaces an earlier report, and nothing else (default: {FILE_NAME})",
+        help=(
+            "where to write it; it replaces an earlier report, and nothing else (default: "
+            f"{FILE_NAME})"
+        ),
     )
-    options.add_argument("--last", action="store_true", help="the report that the last retraining left in the database")
+    options.add_argument(
+        "--last",
+        action="store_true",
+        help="the report that the last retraining left in the database",
+    )
 
 
 def _work(command: Command) -> Result:
     given = command.options
     with command.stop.at_once():
-        html = last_report(command.engine) if given.last else make_report(command.engine, command.settings)
+        html = (
+            last_report(command.engine)
+            if given.last
+            else make_report(command.engine, command.settings)
+        )
         return {"path": str(given.out), "bytes": write_report(html, given.out)}
 
 

@@ -1,6 +1,6 @@
-"""python -m jobs.requeue: puts row versions back on the scoring queue. By default it repairs: it queues unlabelled
-versions that have no prediction or rejection and are not queued, such as rows that were written while the database's
-triggers were switched off."""
+"""python -m jobs.requeue: puts row versions back on the scoring queue. By default it repairs: it
+queues unlabelled versions that have no prediction or rejection and are not queued, such as rows
+that were written while the database's triggers were switched off."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
@@ -12,8 +12,16 @@ from pima.store.engine import without_time_limit, writing
 
 def _options(options: OptionParser) -> None:
     which = options.add_mutually_exclusive_group()
-    which.add_argument("--stale", action="store_true", help="queue versions that today's champion has not predicted")
-    which.add_argument("--rejected", action="store_true", help="queue versions that were rejected, to be judged again")
+    which.add_argument(
+        "--stale",
+        action="store_true",
+        help="queue versions that today's champion has not predicted",
+    )
+    which.add_argument(
+        "--rejected",
+        action="store_true",
+        help="queue versions that were rejected, to be judged again",
+    )
 
 
 def _work(command: Command) -> Result:
@@ -30,7 +38,9 @@ def _work(command: Command) -> Result:
 def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
     if result["skipped"]:
-        print(f"{result['skipped']:,} left out, since others are changing their rows: run this again")
+        print(
+            f"{result['skipped']:,} left out, since others are changing their rows: run this again"
+        )
 
 
 main = main_of("jobs.requeue", __doc__, _work, _show, _options)

@@ -1,5 +1,6 @@
-"""python -m jobs.retain: removes old predictions and rejections of versions that were corrected, deleted or labelled,
-and old runs; with --to it moves them to Parquet files first. Other jobs may run meanwhile."""
+"""python -m jobs.retain: removes old predictions and rejections of versions that were corrected,
+deleted or labelled, and old runs; with --to it moves them to Parquet files first. Other jobs may
+run meanwhile."""
 
 from pathlib import Path
 
@@ -18,20 +19,31 @@ def _options(options: OptionParser) -> None:
         metavar="DAYS",
         help="only rows that are at least this old",
     )
-    options.add_argument("--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder")
-    options.add_argument("--dry-run", action="store_true", help="count, and write only the run's own row")
+    options.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder"
+    )
+    options.add_argument(
+        "--dry-run", action="store_true", help="count, and write only the run's own row"
+    )
 
 
 def _work(command: Command) -> Result:
     given = command.options
     require_old_enough(given.older_than, command.settings.retain.minimum_days)
     with recorded_run(command.engine, "retain", None, given.dry_run) as command.run:
-        retain(Retaining(command.engine, command.run, command.stop, given.older_than, given.dry_run, given.to))
+        retain(
+            Retaining(
+                command.engine, command.run, command.stop, given.older_than, given.dry_run, given.to
+            )
+        )
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 
 def _show(result: Result) -> None:
-    rows = ", ".join(counted(result[name], name.removesuffix("s")) for name in ("predictions", "rejections", "runs"))
+    rows = ", ".join(
+        counted(result[name], name.removesuffix("s"))
+        for name in ("predictions", "rejections", "runs")
+    )
     to = f", moved to {counted(len(result['files']), 'file')}" if result["files"] else ""
     done = "would be removed (dry run)" if result["dry_run"] else "removed"
     print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")

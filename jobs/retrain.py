@@ -1,5 +1,6 @@
-"""python -m jobs.retrain: the weekly job. It trains a challenger on the labelled history and promotes it only if it is
-right more often than the champion on the holdout, with better probabilities (gate.measure offers other measures)."""
+"""python -m jobs.retrain: the weekly job. It trains a challenger on the labelled history and
+promotes it only if it is right more often than the champion on the holdout, with better
+probabilities (gate.measure offers other measures)."""
 
 import os
 import textwrap
@@ -16,7 +17,9 @@ from pima.watch.realised import leave_realised
 
 
 def _options(options: OptionParser) -> None:
-    options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
+    options.add_argument(
+        "--dry-run", action="store_true", help="train and decide, but write only the run's own row"
+    )
     add_run_id_option(options)
     # TensorFlow reads this variable at import; its notices do not belong in the log.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,7 +28,14 @@ def _options(options: OptionParser) -> None:
 def _work(command: Command) -> Result:
     given = command.options
     with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
-        retrain(command.engine, command.settings, command.declared, command.run, command.stop, given.dry_run)
+        retrain(
+            command.engine,
+            command.settings,
+            command.declared,
+            command.run,
+            command.stop,
+            given.dry_run,
+        )
     if not given.dry_run:
         # The verdict is on record, and a stop from here on takes nothing back.
         with suppress(Interrupted), command.stop.at_once():
@@ -35,15 +45,24 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
+    before = (
+        " (as judged before on the same data, settings and champion)"
+        if result["judged_before"]
+        else ""
+    )
     print(f"run {result['run_id']}, {counted(result['training_rows'], 'training row')}{before}")
     if result["twins_kept"]:
-        print(f"{result['twins_kept']:,} of them have exactly the features of a holdout row and were kept:")
+        print(
+            f"{result['twins_kept']:,} of them have exactly the features of a holdout row and "
+            "were kept:"
+        )
         print("where so many rows are equal, equality says nothing about the person")
     if undecided := result["left_out"].get("side_undecided"):
         print(
-            f"{counted(undecided, 'labelled row')} are used for neither side of the holdout (side_undecided).\n"
-            "If `person` was declared after rows had come, begin a new database with it: that uses them all"
+            f"{counted(undecided, 'labelled row')} are used for neither side of the holdout "
+            "(side_undecided).\n"
+            "If `person` was declared after rows had come, begin a new database with it: that "
+            "uses them all"
         )
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):

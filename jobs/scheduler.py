@@ -1,5 +1,6 @@
-"""python -m jobs.scheduler: the container's main process. It starts jobs.score and jobs.retrain at the times in the
-settings, and jobs.pull before them if there are sources, each as a child process. It ends with 0 when asked to stop."""
+"""python -m jobs.scheduler: the container's main process. It starts jobs.score and jobs.retrain at
+the times in the settings, and jobs.pull before them if there are sources, each as a child process.
+It ends with 0 when asked to stop."""
 
 from functools import partial
 from importlib.util import find_spec
@@ -12,7 +13,13 @@ from pima.runs.children import job_command
 from pima.runs.recorded_run import ping
 from pima.runs.scheduler import Scheduler, run_until_stopped
 from pima.runs.ticks import JOBS, PULL
-from pima.settings.reading import database_url, declared, read_settings, require_urls_of_sources, source_url
+from pima.settings.reading import (
+    database_url,
+    declared,
+    read_settings,
+    require_urls_of_sources,
+    source_url,
+)
 from pima.settings.sections import Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
@@ -31,29 +38,42 @@ def _work(command: Command) -> Result:
     for job in (*JOBS, PULL) if settings.sources else JOBS:
         make_engine(database_url(command.environ, job), settings.database).dispose()
     for source in settings.sources:
-        make_source_engine(source.name, source_url(command.environ, source.name), settings.database).dispose()
-    # An error that ends only pulls does not stop the other jobs. It is logged here, since without a declared source no
-    # pull would report it.
+        make_source_engine(
+            source.name, source_url(command.environ, source.name), settings.database
+        ).dispose()
+    # An error that ends only pulls does not stop the other jobs. It is logged here, since without a
+    # declared source no pull would report it.
     try:
         require_urls_of_sources(command.environ, settings.sources)
     except WrongConfiguration as error:
-        get_logger().warning(f"no source is pulled until this is corrected: {error}", error_code=error.code)
+        get_logger().warning(
+            f"no source is pulled until this is corrected: {error}", error_code=error.code
+        )
     sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics, sources, settings.health.limits)
     command_of = job_command(command.options.config)
     # No child needs these secrets.
-    environ = {name: value for name, value in command.environ.items() if not name.startswith("PIMA_ALERTS__")}
-    if settings.logs.format == "auto":  # a child's stderr is a pipe, but its lines should look like these
+    environ = {
+        name: value
+        for name, value in command.environ.items()
+        if not name.startswith("PIMA_ALERTS__")
+    }
+    if (
+        settings.logs.format == "auto"
+    ):  # a child's stderr is a pipe, but its lines should look like these
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
-    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=tell_of_end, sources=sources)
+    scheduler = Scheduler(
+        command.engine, settings.schedule, command_of, environ, on_end=tell_of_end, sources=sources
+    )
     with telling:
         run_until_stopped(scheduler, command.stop)
     return {"stopped": "as asked"}
 
 
 def _can_tell(settings: Settings) -> bool:
-    """Whether alerts can be sent: receivers are named, and apprise is installed. If not, the scheduler still runs."""
+    """Whether alerts can be sent: receivers are named, and apprise is installed. If not, the
+    scheduler still runs."""
     if not receivers(settings.alerts):
         return False
     if find_spec("apprise") is None:

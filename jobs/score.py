@@ -1,9 +1,16 @@
-"""python -m jobs.score: the nightly job. It scores the rows that wait on the queue with the current champion; with
---from and --to it scores the rows of Parquet files, for which a model file is enough."""
+"""python -m jobs.score: the nightly job. It scores the rows that wait on the queue with the current
+champion; with --from and --to it scores the rows of Parquet files, for which a model file is
+enough."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option, positive, whole_number
-from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
+from jobs.score_files import (
+    add_file_options,
+    is_of_files,
+    needs_database,
+    score_dataset,
+    show_dataset,
+)
 from pima.core.watched import Rule
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
@@ -13,12 +20,22 @@ from pima.settings.sections import LARGEST_BATCH
 
 def _options(options: OptionParser) -> None:
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
-    options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
-    options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
+    options.add_argument(
+        "--batch-size",
+        type=whole_number(LARGEST_BATCH),
+        metavar="N",
+        help="rows in one transaction",
+    )
+    options.add_argument(
+        "--dry-run", action="store_true", help="score and count, but write only the run's own row"
+    )
     options.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="score on the workers of the Dask cluster with this scheduler; local: on a worker for each core",
+        help=(
+            "score on the workers of the Dask cluster with this scheduler; local: on a worker for "
+            "each core"
+        ),
     )
     add_run_id_option(options)
     add_file_options(options)
@@ -28,7 +45,9 @@ def _work(command: Command) -> Result:
     given, configured = command.options, command.settings.score
     if is_of_files(given):
         return score_dataset(command)
-    rule = Rule(command.settings.health.limits, tuple(source.name for source in command.settings.sources))
+    rule = Rule(
+        command.settings.health.limits, tuple(source.name for source in command.settings.sources)
+    )
     rows = given.batch_size or configured.batch_rows
     options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule)
     address = configured.dask if given.dask is None else given.dask
@@ -53,7 +72,8 @@ def _show(result: Result) -> None:
         print(
             f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
             f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
-            f"{result['already_scored']:,} scored before" + (" (dry run, nothing written)" if result["dry_run"] else "")
+            f"{result['already_scored']:,} scored before"
+            + (" (dry run, nothing written)" if result["dry_run"] else "")
         )
 
 

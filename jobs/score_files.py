@@ -11,16 +11,28 @@ from pima.logs import counted
 def add_file_options(options: argparse.ArgumentParser) -> None:
     """Add the options for files, which exclude those for the queue."""
     files = options.add_argument_group("files to files")
-    files.add_argument("--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder or a URL")
-    files.add_argument("--to", dest="into", metavar="DATASET", help="a folder or a URL for Parquet and manifest.json")
-    files.add_argument("--model", metavar="N|FILE", help="a version, or a model file (default: the champion)")
+    files.add_argument(
+        "--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder or a URL"
+    )
+    files.add_argument(
+        "--to",
+        dest="into",
+        metavar="DATASET",
+        help="a folder or a URL for Parquet and manifest.json",
+    )
+    files.add_argument(
+        "--model", metavar="N|FILE", help="a version, or a model file (default: the champion)"
+    )
     files.add_argument(
         "--key",
         action="append",
         default=[],
         dest="keys",
         metavar="COLUMN",
-        help="a column to keep with each prediction; may be repeated (default: id, source, source_key and person_key)",
+        help=(
+            "a column to keep with each prediction; may be repeated (default: id, source, "
+            "source_key and person_key)"
+        ),
     )
 
 
@@ -44,14 +56,27 @@ def score_dataset(command: Command) -> Result:
     # These import numpy, pyarrow and the model, which an empty queue does not need.
     from pima.extras.files.model_file import content_of, model_file, read_model
     from pima.extras.files.places import seen_from_everywhere
-    from pima.extras.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
+    from pima.extras.files.scoring import (
+        open_dataset,
+        score_files,
+        score_files_on_workers,
+        score_missing,
+    )
 
     given = command.options
     if given.dataset is None or given.into is None:
-        raise WrongUsage(what="files are scored by --from DATASET and --to DATASET together; see --help")
+        raise WrongUsage(
+            what="files are scored by --from DATASET and --to DATASET together; see --help"
+        )
     if given.limit or given.batch_size or given.dry_run or given.run_id:
-        raise WrongUsage(what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from")
-    content = model_file(command.engine, _number(given)) if needs_database(given) else content_of(Path(given.model))
+        raise WrongUsage(
+            what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from"
+        )
+    content = (
+        model_file(command.engine, _number(given))
+        if needs_database(given)
+        else content_of(Path(given.model))
+    )
     model = read_model(Path(given.model or "the champion"), content)
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
@@ -68,9 +93,12 @@ def show_dataset(result: Result) -> None:
     """Print the result for people."""
     before = f", {result['parts_before']:,} of them already there" if result["parts_before"] else ""
     print(
-        f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: {result['predicted']:,} predicted by "
+        f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: "
+        f"{result['predicted']:,} predicted by "
         f"model version {result['model_version']}, {result['rejected']:,} rejected; "
         f"{counted(result['parts'], 'part')}{before}"
     )
     if result["unknown_taken"]:
-        print(f"  {counted(result['unknown_taken'], 'unknown value')} taken as the declaration says")
+        print(
+            f"  {counted(result['unknown_taken'], 'unknown value')} taken as the declaration says"
+        )

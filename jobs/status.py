@@ -1,5 +1,5 @@
-"""python -m jobs.status: one screen: champion, queue, sources, realised accuracy, nights, last verdicts, rejections,
-last and next runs."""
+"""python -m jobs.status: one screen: champion, queue, sources, realised accuracy, nights, last
+verdicts, rejections, last and next runs."""
 
 import sys
 from datetime import UTC, datetime

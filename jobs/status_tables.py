@@ -47,7 +47,9 @@ def _facts(result: dict[str, Any]) -> Table:
     for source in result["sources"]:
         facts.add_row(f"source {source['source']}", _pulled(source))
     for job, moment in result["next_runs"].items():
-        facts.add_row(f"next {job}", f"{_when(moment)}, if a scheduler is running" if moment else "never")
+        facts.add_row(
+            f"next {job}", f"{_when(moment)}, if a scheduler is running" if moment else "never"
+        )
     return facts
 
 
@@ -85,7 +87,11 @@ def _monitoring(figures: list[dict[str, Any]]) -> str:
             usual = f"{each['reference']:.3g} \u00b1 {each['allowed']:.3g} is usual"
             alarms.append(f"{about} {each['value']:.3g} ({usual})")
     compared = [each for each in figures if each["allowed"] is not None]
-    told = f"ALERT: {', '.join(alarms)}" if alarms else f"no alert in {counted(len(compared), 'figure')}"
+    told = (
+        f"ALERT: {', '.join(alarms)}"
+        if alarms
+        else f"no alert in {counted(len(compared), 'figure')}"
+    )
     few = sum(each["state"] == State.INSUFFICIENT_DATA for each in figures)
     too_few = [f"{few} rest on too few rows"] if few else []
     estimated = [
@@ -104,7 +110,9 @@ def _pulled(source: dict[str, Any]) -> str:
     rows = f", {counted(last['counts']['rows'], 'row')} read"
     rejected = sum(each["rows"] for each in source["rejected"])
     rows += f", {counted(rejected, 'row')} rejected as they are there" if rejected else ""
-    before = f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
+    before = (
+        f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
+    )
     return f"pull {last['status']}{error}, {_when(last['at'])}{rows}{before}"
 
 
@@ -132,7 +140,9 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
     for run in runs:
         error = f" ({run['error_code']})" if run["error_code"] else ""
         dry = " (dry run)" if run["trigger"] == DRY_RUN else ""
-        table.add_row(str(run["id"]), run["job"], _when(run["started_at"]), f"{run['status']}{error}{dry}")
+        table.add_row(
+            str(run["id"]), run["job"], _when(run["started_at"]), f"{run['status']}{error}{dry}"
+        )
     return table
 
 

@@ -1,5 +1,5 @@
-"""python -m jobs.suggest: drafts declaration and mapping from the rows of a file or of a table. It shows no patient's
-value: each end of a range and each word comes from 20 rows or more."""
+"""python -m jobs.suggest: drafts declaration and mapping from the rows of a file or of a table. It
+shows no patient's value: each end of a range and each word comes from 20 rows or more."""
 
 import re
 from pathlib import Path
@@ -20,17 +20,27 @@ from pima.store.source_engine import make_source_engine
 
 
 def _options(options: OptionParser) -> None:
-    options.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
-        "--source", metavar="NAME", help="read a source's table instead of a file; its URL is PIMA_SOURCE__NAME__URL"
+        "file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin"
     )
-    options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
-    options.add_argument("--out", type=Path, metavar="FILE", help="write the draft to this new file")
+    options.add_argument(
+        "--source",
+        metavar="NAME",
+        help="read a source's table instead of a file; its URL is PIMA_SOURCE__NAME__URL",
+    )
+    options.add_argument(
+        "--table", help="with --source: the table or view; without it, what [[source]] NAME reads"
+    )
+    options.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the draft to this new file"
+    )
 
 
 def _work(command: Command) -> Result:
     given = command.options
-    if (given.file is None) == (given.source is None) or (given.table is not None and given.source is None):
+    if (given.file is None) == (given.source is None) or (
+        given.table is not None and given.source is None
+    ):
         raise WrongUsage(what="expected a FILE, or --source NAME, perhaps with --table TABLE")
     # Nothing is written before the end, so the work may be abandoned anywhere.
     with command.stop.at_once():
@@ -43,7 +53,12 @@ def _work(command: Command) -> Result:
         with whole_file(given.out, "--out") as file:
             file.write(text.encode())
     found = {"rows": table.rows, "all_rows": table.is_all, "features": len(draft.features)}
-    return {**found, "refused": len(draft.refused), "out": given.out and str(given.out), "draft": text}
+    return {
+        **found,
+        "refused": len(draft.refused),
+        "out": given.out and str(given.out),
+        "draft": text,
+    }
 
 
 def _nothing(table: object, why: object) -> WrongUsage:
@@ -62,16 +77,31 @@ def _source(command: Command) -> Table:
     name, table = command.options.source, command.options.table
     known = {source.name: source for source in command.settings.sources}
     if not re.fullmatch(PLAIN_NAME, name):
-        raise WrongUsage(what="--source: expected a lower-case letter, then lower-case letters, digits and underscores")
+        raise WrongUsage(
+            what=(
+                "--source: expected a lower-case letter, then lower-case letters, digits and "
+                "underscores"
+            )
+        )
     if table is None and name not in known:
-        raise WrongUsage(what="--source: the settings have no [[source]] of that name, so it takes --table TABLE too")
+        raise WrongUsage(
+            what=(
+                "--source: the settings have no [[source]] of that name, so it takes --table "
+                "TABLE too"
+            )
+        )
     # The source in the settings, or a new one that has only a table.
     source = known[name] if table is None else Source(name=name, key="", columns={}, table=table)
-    engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
+    engine = make_source_engine(
+        source.name, source_url(command.environ, source.name), command.settings.database
+    )
     try:
         with table_of_source(engine, source) as opened:
             if looks_like_ours(source, opened.names or ()):
-                why = "It is pima's own, so its rows need no [[source]]. Expected a table or view of yours."
+                why = (
+                    "It is pima's own, so its rows need no [[source]]. Expected a table or view "
+                    "of yours."
+                )
                 raise _nothing(opened.called, why)
             return table_of(opened.called, source, opened.names, opened.blocks)
     finally:
@@ -84,7 +114,9 @@ def _show(result: Result) -> None:
         return
     features, rows = counted(result["features"], "feature"), counted(result["rows"], "row")
     more = "" if result["all_rows"] else " (there are more)"
-    print(f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used.")
+    print(
+        f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used."
+    )
 
 
 main = main_of("jobs.suggest", __doc__, _work, _show, _options, needs_schema=False)

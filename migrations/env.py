@@ -1,4 +1,5 @@
-"""Alembic's entry: runs the revisions on the connection, and in the transaction, of `pima.store.schema.migrate`."""
+"""Alembic's entry: runs the revisions on the connection, and in the transaction, of
+`pima.store.schema.migrate`."""
 
 from alembic import context
 

@@ -21,23 +21,26 @@ def _absent(package: str) -> Iterator[None]:
         del sys.modules[package]
 
 
-# If rich is installed, structlog imports it for coloured tracebacks, which no log line here has. A command with nothing
-# to do would spend a tenth of its time on that import.
+# If rich is installed, structlog imports it for coloured tracebacks, which no log line here has. A
+# command with nothing to do would spend a tenth of its time on that import.
 with _absent("rich"):
     import structlog
 
 Look = Literal["auto", "text", "json"]
 
 
-# The facts of a finished run that a terminal's line shows; the command's output, `runs` and JSON lines have the rest.
+# The facts of a finished run that a terminal's line shows; the command's output, `runs` and JSON
+# lines have the rest.
 _OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
 _OF_ANY_LINE = ("event", "timestamp", "level")
-# Events that a command on a terminal prints in its own words at its end; a file or a scheduler has only the log line.
+# Events that a command on a terminal prints in its own words at its end; a file or a scheduler has
+# only the log line.
 _TOLD_AT_THE_END = ("verdict", "judged before on the same data, settings and champion")
 
 
 class _Stderr:
-    """The log's stream, which ignores write errors: a closed pipe or a full disk must not end the work."""
+    """The log's stream, which ignores write errors: a closed pipe or a full disk must not end the
+    work."""
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError, AttributeError):
@@ -60,7 +63,8 @@ class _Lines(logging.Handler):
 
 
 def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
-    """Write plain words, such as an error message: unchanged for people, as a log line if those are JSON."""
+    """Write plain words, such as an error message: unchanged for people, as a log line if those are
+    JSON."""
     if _are_json():
         getattr(get_logger(), level)(text)
         return
@@ -81,10 +85,17 @@ def resolved_look(look: Look) -> Literal["text", "json"]:
 
 def configure_logs(look: Look) -> None:
     """Set up the process's log lines once."""
-    rendering: list[Any] = [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()]
+    rendering: list[Any] = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.JSONRenderer(),
+    ]
     if resolved_look(look) == "text":
         to_the_second = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ", utc=True)
-        rendering = [to_the_second, _for_people, structlog.dev.ConsoleRenderer(colors=on_terminal(), pad_event_to=0)]
+        rendering = [
+            to_the_second,
+            _for_people,
+            structlog.dev.ConsoleRenderer(colors=on_terminal(), pad_event_to=0),
+        ]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -98,7 +109,8 @@ def configure_logs(look: Look) -> None:
 
 
 def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
-    """Keep a line's numbers and words, with short floats; lists and tables are only for programs."""
+    """Keep a line's numbers and words, with short floats; lists and tables are only for
+    programs."""
     if line["event"] in _TOLD_AT_THE_END and on_terminal():
         raise structlog.DropEvent
     kept = {*_OF_ANY_LINE, *_OF_A_RUN} if line["event"] == "run finished" else line
@@ -130,7 +142,8 @@ def mark_lines(**facts: str | int) -> None:
 
 @contextmanager
 def quiet_native_code() -> Iterator[None]:
-    """Discard what native code writes to file descriptor 2, the log's. Python's errors are raised as usual."""
+    """Discard what native code writes to file descriptor 2, the log's. Python's errors are raised
+    as usual."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

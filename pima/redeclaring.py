@@ -1,7 +1,9 @@
-"""Applying a changed declaration to a database: columns, triggers, and the rows that it judges differently.
+"""Applying a changed declaration to a database: columns, triggers, and the rows that it judges
+differently.
 
-All of it is one transaction, under the lock of migrations: no one sees half of it, and each batch of a scorer is
-judged entirely before or after it. A dry run only reads, in short transactions that make no one wait.
+All of it is one transaction, under the lock of migrations: no one sees half of it, and each batch
+of a scorer is judged entirely before or after it. A dry run only reads, in short transactions that
+make no one wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +14,14 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration
 from pima.core.identifiers import BELOW_ALL_IDS
-from pima.core.redeclared import DeclarationChanges, Effects, Rules, add_effects, changes, of_another_kind
+from pima.core.redeclared import (
+    DeclarationChanges,
+    Effects,
+    Rules,
+    add_effects,
+    changes,
+    of_another_kind,
+)
 from pima.errors import WrongConfiguration
 from pima.store import histories, queue, registry, schema
 from pima.store.database import database_of
@@ -35,18 +44,23 @@ class RedeclareResult(DeclarationChanges):
     dry_run: bool
 
 
-def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: str) -> RedeclareResult:
-    """Bring a database's declaration to that of the settings. Raises WrongConfiguration if a column can't follow."""
+def redeclare(
+    engine: Engine, configured: Declaration, decided_by: str, reason: str
+) -> RedeclareResult:
+    """Bring a database's declaration to that of the settings. Raises WrongConfiguration if a column
+    can't follow."""
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
-        # After the walk over all rows has begun, no batch may still be judged by the old rules, and no promotion may
-        # requeue rows by them. The locks are taken in the same order as by a promotion and by a clinic's own
-        # transactions.
+        # After the walk over all rows has begun, no batch may still be judged by the old rules, and
+        # no promotion may requeue rows by them. The locks are taken in the same order as by a
+        # promotion and by a clinic's own transactions.
         registry.lock_champion(connection)
         database_of(connection).keep_rows(connection)
         after, found, there, rules = _plan(connection, configured)
-        effects = _effects(_blocks(lambda last: histories.rows_above(connection, there, last)), there, rules)
+        effects = _effects(
+            _blocks(lambda last: histories.rows_above(connection, there, last)), there, rules
+        )
         if found.any:
             schema.add_columns(connection, found.added)
             record_declaration(connection, after, decided_by, reason)
@@ -56,8 +70,8 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
 
 
 def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
-    """Find by reading alone what `redeclare` would do or raise. A row written meanwhile may be counted as it was before
-    or after."""
+    """Find by reading alone what `redeclare` would do or raise. A row written meanwhile may be
+    counted as it was before or after."""
     with reading(engine) as connection:
         without_time_limit(connection)
         _, found, there, rules = _plan(connection, configured)
@@ -90,12 +104,18 @@ def _effects(rows: Iterable[Rows], there: tuple[str, ...], rules: Rules) -> Effe
 def _plan(
     connection: Connection, configured: Declaration
 ) -> tuple[Declaration, DeclarationChanges, tuple[str, ...], Rules]:
-    """Find the new declaration, the changes, its columns that the table already has, and the rules before and after."""
+    """Find the new declaration, the changes, its columns that the table already has, and the rules
+    before and after."""
     before = newest_declaration(connection)
     other = of_another_kind(before, configured)
     if other is not None:
-        what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
-        raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
+        what = (
+            f"the feature {other.name} can't become a {other.kind}: its column holds the other "
+            "kind's values"
+        )
+        raise WrongConfiguration(
+            what=what, expected="a feature of another name, with this one left out (retired)"
+        )
     after, found = changes(before, configured)
     schema.require_room(connection, found.added)
     champion = registry.read_champion(connection).model_version

@@ -1,4 +1,5 @@
-"""A model version read from the registry, its bytes checked first: to score with it, or to copy it out."""
+"""A model version read from the registry, its bytes checked first: to score with it, or to copy it
+out."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ class Scorer:
     """The model's inputs, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"
     reference: Any = None
-    """The distribution of the rows that it learned from, as it is stored; None if it is not from a database."""
+    """The distribution of the rows that it learned from, as it is stored; None if it is not from a
+    database."""
 
 
 def load_scorer(engine: Engine, version: int) -> Scorer:
-    """Read what makes a version's predictions, check its hash, and only then parse it. Raises ArtifactDamaged."""
+    """Read what makes a version's predictions, check its hash, and only then parse it. Raises
+    ArtifactDamaged."""
     from pima.model.compiled import CompiledModel  # imported only if there are rows to score
 
     with reading(engine) as connection:
@@ -43,22 +46,28 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
 
 
 def checked_artifact(connection: Connection, number: int) -> StoredArtifact | None:
-    """Read a version's compiled form, and check the hash of all that makes its predictions; None if there is no such
-    version. Raises ArtifactDamaged."""
+    """Read a version's compiled form, and check the hash of all that makes its predictions; None if
+    there is no such version. Raises ArtifactDamaged."""
     try:
         artifact = registry.compiled_artifact(connection, number)
     except ValueError:  # SQLite looks into no JSON that it keeps
-        raise ArtifactDamaged(number=number, what="its features or its reference are no JSON") from None
+        raise ArtifactDamaged(
+            number=number, what="its features or its reference are no JSON"
+        ) from None
     if artifact is None or artifact.content is None:
         return artifact
     if registry.scorer_sha256(number, artifact.content, artifact) != artifact.scorer_sha256:
-        what = "the sha256 of compiled form, threshold, features and reference differs from the one stored beside them"
+        what = (
+            "the sha256 of compiled form, threshold, features and reference differs from the one "
+            "stored beside them"
+        )
         raise ArtifactDamaged(number=number, what=what)
     return artifact
 
 
 def keras_bytes(engine: Engine, number: int) -> bytes:
-    """Read a version's `.keras` file, its hash checked. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+    """Read a version's `.keras` file, its hash checked. Raises NoSuchVersion, VersionHasNoBytes,
+    ArtifactDamaged."""
     with reading(engine) as connection:
         artifact = registry.keras_artifact(connection, number)
     if artifact is None:
@@ -66,5 +75,7 @@ def keras_bytes(engine: Engine, number: int) -> bytes:
     if artifact.content is None:
         raise VersionHasNoBytes(number=number, form="Keras")
     if sha256_of(artifact.content) != artifact.sha256:
-        raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
+        raise ArtifactDamaged(
+            number=number, what="the Keras form's sha256 differs from the one stored beside it"
+        )
     return artifact.content

@@ -1,7 +1,7 @@
 """The nightly job: the story of a row, from the queue to its prediction.
 
-Each batch is one transaction: claim, validate, score, write, commit. If the process ends in between, the claim is
-rolled back and the rows wait again; that is all of crash recovery.
+Each batch is one transaction: claim, validate, score, write, commit. If the process ends in
+between, the claim is rolled back and the rows wait again; that is all of crash recovery.
 """
 
 import os
@@ -69,7 +69,8 @@ class ScoreResult:
     model_version: int | None = None
     """The champion's number; None if no row waited."""
     new_predicted: int = 0
-    """Rows with a prediction that were new or changed. A stale row scored again counts as neither."""
+    """Rows with a prediction that were new or changed. A stale row scored again counts as
+    neither."""
     new_ids: int = 0
     """Claimed rows that came since the last night, judged by their ids."""
 
@@ -80,7 +81,15 @@ class ScoreResult:
         return replace(self, **added, rejected_by_reason=dict(sorted(by_reason.items())))
 
 
-_ADDED_UP = ("claimed", "predicted", "already_scored", "rejected", "batches", "new_predicted", "new_ids")
+_ADDED_UP = (
+    "claimed",
+    "predicted",
+    "already_scored",
+    "rejected",
+    "batches",
+    "new_predicted",
+    "new_ids",
+)
 
 
 def score_queue(
@@ -90,15 +99,17 @@ def score_queue(
     stop: StopRequest,
     hand_out: Callable[[int, RowsBefore], None] | None = None,
 ) -> None:
-    """Score all rows of the queue, or `limit` of them, with the current champion; report after each batch.
+    """Score all rows of the queue, or `limit` of them, with the current champion; report after each
+    batch.
 
-    Rows are validated on the champion's features, by the rules in the database when they are claimed. The run passes
-    over the queue once, upwards by patient id: rows that others hold, or that come in below, wait for the next run.
-    To score in other processes, `hand_out` starts `drain` in each of them, with the champion's number and the state of
-    the rows before the first claim, and returns when all have ended.
+    Rows are validated on the champion's features, by the rules in the database when they are
+    claimed. The run passes over the queue once, upwards by patient id: rows that others hold, or
+    that come in below, wait for the next run. To score in other processes, `hand_out` starts
+    `drain` in each of them, with the champion's number and the state of the rows before the first
+    claim, and returns when all have ended.
 
-    Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched; VersionUsedTwice before
-    its batch is committed; Interrupted between two batches.
+    Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched;
+    VersionUsedTwice before its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
     champion = _champion_if_needed(engine)
@@ -113,7 +124,9 @@ def score_queue(
     night = NightTally(engine, champion, scorer)
     before = rows_before(engine, run.id)
     if not options.dry_run:
-        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), before))
+        run.leave_at_the_end(
+            NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), before)
+        )
     if hand_out is None:
         _Drain(engine, run, champion, scorer, night, before, options, stop).run()
         return
@@ -123,11 +136,19 @@ def score_queue(
     hand_out(champion, before)
 
 
-def drain(engine: Engine, run_id: int, version: int, before: RowsBefore, batch_rows: int, stop: StopRequest) -> None:
-    """Drain the queue in one of several processes that share a run, until no row is left to claim or the run has been
-    closed.
+def drain(
+    engine: Engine,
+    run_id: int,
+    version: int,
+    before: RowsBefore,
+    batch_rows: int,
+    stop: StopRequest,
+) -> None:
+    """Drain the queue in one of several processes that share a run, until no row is left to claim
+    or the run has been closed.
 
-    Raises ArtifactDamaged, VersionUsedTwice, Interrupted; the batches committed before that are counted.
+    Raises ArtifactDamaged, VersionUsedTwice, Interrupted; the batches committed before that are
+    counted.
     """
     from pima.watch.night import NightTally
 
@@ -135,11 +156,14 @@ def drain(engine: Engine, run_id: int, version: int, before: RowsBefore, batch_r
     night = NightTally(engine, version, scorer)
     with night.part_at_the_end(run_id):
         options = ScoreOptions(batch_rows)
-        _Drain(engine, OpenRun(run_id), version, scorer, night, before, options, stop, is_shared=True).run()
+        _Drain(
+            engine, OpenRun(run_id), version, scorer, night, before, options, stop, is_shared=True
+        ).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
-    """The champion's number; None if no row waits, so that no model is loaded for an empty queue."""
+    """The champion's number; None if no row waits, so that no model is loaded for an empty
+    queue."""
     with reading(engine) as connection:
         require_counter_above_them(connection)
         if queue.is_empty(connection):
@@ -171,17 +195,21 @@ class _Scored:
             rejected=rejected,
             rejected_by_reason=Counter(self.validated.reasons),
             batches=1,
-            new_predicted=int((self.batch.patient_versions[self.validated.accepted] > before.known_version).sum()),
+            new_predicted=int(
+                (self.batch.patient_versions[self.validated.accepted] > before.known_version).sum()
+            ),
             new_ids=int((self.batch.patient_ids > before.highest_id).sum()),
         )
 
 
 @dataclass
 class _Drain:
-    """The batches of one run. Workers share them: while one writes its batch, another takes the next.
+    """The batches of one run. Workers share them: while one writes its batch, another takes the
+    next.
 
-    Only one worker at a time is in each stage. So no two claims walk over the same rows, one thread at a time calls the
-    model, predictions arrive in the order of their index, and the run's counts are those that were committed.
+    Only one worker at a time is in each stage. So no two claims walk over the same rows, one thread
+    at a time calls the model, predictions arrive in the order of their index, and the run's counts
+    are those that were committed.
     """
 
     engine: Engine
@@ -230,7 +258,8 @@ class _Drain:
                 with self._write_lock:
                     self._write(connection, scored)
             elif self.options.dry_run:
-                connection.rollback()  # an empty claim may have deleted queue entries whose rows are gone
+                # an empty claim may have deleted queue entries whose rows are gone
+                connection.rollback()
 
     def _take(self, connection: Connection) -> _Scored | None:
         """Claim, validate and score a batch; None if no row is left."""
@@ -238,12 +267,16 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = database_of(connection).scoring.claim(connection, names_of(self.scorer.features), self._after, rows)
+        batch = database_of(connection).scoring.claim(
+            connection, names_of(self.scorer.features), self._after, rows
+        )
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
         self._after = batch.last
-        from pima.core.validation import validate  # imports numpy, which an empty queue does not need
+        from pima.core.validation import (
+            validate,
+        )  # imports numpy, which an empty queue does not need
 
         # Read after the claim: a change of rules waits for open claims, and later claims see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
@@ -253,7 +286,11 @@ class _Drain:
 
     def _rows_to_claim(self) -> int:
         rows = min(self.options.batch_rows, queue.largest_batch(len(self.scorer.features)))
-        return rows if self.options.limit is None else min(rows, self.options.limit - self._result.claimed)
+        return (
+            rows
+            if self.options.limit is None
+            else min(rows, self.options.limit - self._result.claimed)
+        )
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         done = scored.result(self._record(connection, scored), self.before)
@@ -271,11 +308,13 @@ class _Drain:
         self._result = self._result.plus(done)
         self.open_run.report(self._result)
         claimed, rejected = done.claimed, done.rejected
-        get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self.version)
+        get_logger().info(
+            "batch done", claimed=claimed, rejected=rejected, model_version=self.version
+        )
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
-        """The run's counts so far; None if the run has been closed, so that this worker must stop. The row of a shared
-        run stays locked until the commit."""
+        """The run's counts so far; None if the run has been closed, so that this worker must stop.
+        The row of a shared run stays locked until the commit."""
         if not self.is_shared:
             return self._result
         counts = lock_open_run(connection, self.open_run.id)
@@ -286,7 +325,9 @@ class _Drain:
         ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
         found = scored.validated
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
-        rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
+        rejected = Rejections(
+            ids[found.rejected], versions[found.rejected], found.reasons, found.fields
+        )
         database, run, threshold = database_of(connection), self.open_run.id, self.scorer.threshold
         new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
         if new < len(found.accepted):

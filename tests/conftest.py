@@ -1,4 +1,5 @@
-"""What tests ask for by name: SQLite files, a PostgreSQL, and model versions, all real, the versions trained once."""
+"""What tests ask for by name: SQLite files, a PostgreSQL, and model versions, all real, the
+versions trained once."""
 
 import os
 import sys
@@ -37,7 +38,8 @@ pytest_plugins = ["tests.support.session"]
 
 @pytest.fixture(scope="session")
 def at_length(request: pytest.FixtureRequest) -> bool:
-    """Whether a campaign repeats what it is about as often as it claims to, or just often enough to show it."""
+    """Whether a campaign repeats what it is about as often as it claims to, or just often enough to
+    show it."""
     return bool(request.config.getoption("at_length"))
 
 
@@ -45,7 +47,8 @@ def at_length(request: pytest.FixtureRequest) -> bool:
 def server() -> Iterator[str]:
     """The URL of a PostgreSQL server whose role may create databases."""
     named = os.environ.get("PIMA_TEST_DATABASE_URL")
-    # Hundreds of databases are made and dropped, and no test pulls the plug: a killed process loses nothing by it.
+    # Hundreds of databases are made and dropped, and no test pulls the plug: a killed process loses
+    # nothing by it.
     with nullcontext(named) if named else postgresql_server("fsync = off") as url:
         yield url
         administration(url).dispose()
@@ -54,7 +57,9 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Originals]:
     with ExitStack() as until_the_end:
-        yield Originals(lambda: sqlite_from(None, tmp_path_factory.mktemp("original")), until_the_end)
+        yield Originals(
+            lambda: sqlite_from(None, tmp_path_factory.mktemp("original")), until_the_end
+        )
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +107,9 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def copied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Copied]:
-    """Called with a function and its further arguments, gives a database of either kind as the function makes it of an
-    empty one: made by the first test that asks for it, and copied for each."""
+    """Called with a function and its further arguments, gives a database of either kind as the
+    function makes it of an empty one: made by the first test that asks for it, and copied for
+    each."""
     originals: Originals = request.getfixturevalue(f"{request.param}_originals")
     with ExitStack() as at_the_end:
 
@@ -132,13 +138,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_on_declared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of the declaration of `tests.support.declared`, made by its `configuration` in the file's folder."""
+    """The same of the declaration of `tests.support.declared`, made by its `configuration` in the
+    file's folder."""
     return trained_once(tmp_path_factory, "trained-on-declared", train_declared)
 
 
 @pytest.fixture
 def declared_database(copied: Copied, trained_on_declared: Path) -> Database:
-    """A database of either kind with the tests' own declaration, and versions that were trained on it."""
+    """A database of either kind with the tests' own declaration, and versions that were trained on
+    it."""
     return copied(install_declared, trained_on_declared)
 
 
@@ -149,8 +157,11 @@ def scored_database(copied: Copied, trained: Path) -> Database:
 
 
 @pytest.fixture
-def equal_fits_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests whose matter is what becomes of a fit: a retraining in this process takes the same fit of another test.
+def equal_fits_once(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For tests whose matter is what becomes of a fit: a retraining in this process takes the same
+    fit of another test.
 
     `models reproduce` still fits anew.
     """
@@ -158,16 +169,18 @@ def equal_fits_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 
 
 @pytest.fixture
-def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Likewise, and of equal fits of its own a test has but one: where its matter is that they are asked for alike, or
-    what else is asked of them."""
+def each_fit_once(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise, and of equal fits of its own a test has but one: where its matter is that they are
+    asked for alike, or what else is asked of them."""
     share_fits(tmp_path_factory, monkeypatch, own_repeated=False)
 
 
 @pytest.fixture
 def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests about no report: a retraining goes on without, as where the extra is not installed. To draw one takes a
-    quarter of its time."""
+    """For tests about no report: a retraining goes on without, as where the extra is not installed.
+    To draw one takes a quarter of its time."""
     monkeypatch.setitem(sys.modules, "pima.report.page", None)
 
 

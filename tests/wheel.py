@@ -1,4 +1,5 @@
-"""A trial of the wheel in build/wheel: installed into an empty environment, it works from any folder."""
+"""A trial of the wheel in build/wheel: installed into an empty environment, it works from any
+folder."""
 
 import os
 import subprocess
@@ -17,9 +18,7 @@ COMMANDS = (
     ["score", "--json"],
     ["status"],
 )
-NEW_PATIENT = (
-    "pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age\n1,120,70,30,0,31.5,0.4,33\n"
-)
+NEW_PATIENT = "pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age\n1,120,70,30,0,31.5,0.4,33\n"
 
 
 def main() -> int:
@@ -38,7 +37,9 @@ def main() -> int:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(named)}
         for command, *arguments in COMMANDS:
             print(f"python -m jobs.{command} {' '.join(arguments)}", flush=True)
-            subprocess.run([python, "-m", f"jobs.{command}", *arguments], cwd=folder, env=environ, check=True)
+            subprocess.run(
+                [python, "-m", f"jobs.{command}", *arguments], cwd=folder, env=environ, check=True
+            )
     print("the wheel migrated, loaded, retrained and scored")
     return 0
 

@@ -1,7 +1,9 @@
-"""Rejections are found by the run that made them. Those of sources that are there already count as seen by no run.
+"""Rejections are found by the run that made them. Those of sources that are there already count as
+seen by no run.
 
-Each model version has a hash of what makes its predictions, and one of its list of training rows. Versions that are
-there already get both now, which `hashed_at` says: what changed before can't be told from them.
+Each model version has a hash of what makes its predictions, and one of its list of training rows.
+Versions that are there already get both now, which `hashed_at` says: what changed before can't be
+told from them.
 
 Revision ID: 0002
 """
@@ -19,7 +21,9 @@ down_revision = "0001"
 
 def upgrade() -> None:
     # SQLite's STRICT tables know no BIGINT.
-    op.add_column("source_rejections", Column("run_id", BigInteger().with_variant(Integer(), "sqlite")))
+    op.add_column(
+        "source_rejections", Column("run_id", BigInteger().with_variant(Integer(), "sqlite"))
+    )
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
     op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
@@ -31,7 +35,10 @@ def _hash_versions() -> None:
         # SQLite wants a default for a column that may not be NULL. No bytes have this hash.
         op.add_column("model_versions", Column(name, Text, nullable=False, server_default=""))
     # They know no timestamps either.
-    op.add_column("model_versions", Column("hashed_at", DateTime(timezone=True).with_variant(Text(), "sqlite")))
+    op.add_column(
+        "model_versions",
+        Column("hashed_at", DateTime(timezone=True).with_variant(Text(), "sqlite")),
+    )
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')" if is_sqlite else "clock_timestamp()"
@@ -41,14 +48,20 @@ def _hash_versions() -> None:
     update = text(f"UPDATE model_versions SET {hashes}, hashed_at = {now} WHERE number = :number")
     for number in connection.scalars(text("SELECT number FROM model_versions")).all():
         *scorer, training_ids = connection.execute(select, {"number": number}).one()
-        made = {"scorer": _hash_of(scorer), "training_ids": hashlib.sha256(training_ids).hexdigest()}
+        made = {
+            "scorer": _hash_of(scorer),
+            "training_ids": hashlib.sha256(training_ids).hexdigest(),
+        }
         connection.execute(update, {"number": number} | made)
 
 
 def _hash_of(scorer: list[Any]) -> str:
     """As `scorer_sha256` of pima/store/registry.py makes it."""
     try:
-        read = [json.loads(each) if isinstance(each, str) and each[:1] in "[{" else each for each in scorer]
+        read = [
+            json.loads(each) if isinstance(each, str) and each[:1] in "[{" else each
+            for each in scorer
+        ]
         plain = json.loads(json.dumps(read), parse_int=_plain_number, parse_float=_plain_number)
     except ValueError:
         return ""  # a damaged version, which must not keep the others from the upgrade

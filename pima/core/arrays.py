@@ -1,7 +1,7 @@
 """Names for the array types that cross the rooms; each docstring that takes one says its shape.
 
-They are for readers and the type checker. Importing numpy would take a fifth of the time of a run with nothing to do,
-so only code that makes arrays imports it.
+They are for readers and the type checker. Importing numpy would take a fifth of the time of a run
+with nothing to do, so only code that makes arrays imports it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,9 @@
 """A column of values, as a file or a driver gives it, read as numbers, codes or outcomes.
 
-A value that can't be taken is marked with its reason and never shown. Text is read as Python's `float` reads it, in
-ASCII and without underscores; empty text counts as missing. `pandas.to_numeric` is not used: of texts that begin with
-a plus it accepts "+9E 46" as a number and reads "+57e47" one bit off (pandas 3.1).
+A value that can't be taken is marked with its reason and never shown. Text is read as Python's
+`float` reads it, in ASCII and without underscores; empty text counts as missing.
+`pandas.to_numeric` is not used: of texts that begin with a plus it accepts "+9E 46" as a number and
+reads "+57e47" one bit off (pandas 3.1).
 """
 
 import math
@@ -36,7 +37,8 @@ from pima.core.validation import (
 LONGEST_FIELD = 1_000
 
 Column: TypeAlias = pd.Series
-"""One column of a block as it was read: of dtype Int64, Float64 or str, or of objects with None for NULL."""
+"""One column of a block as it was read: of dtype Int64, Float64 or str, or of objects with None for
+NULL."""
 
 _NUMBERS = {float, int, Decimal, bool, NoneType}
 _READABLE = _NUMBERS | {str}
@@ -61,13 +63,17 @@ class Cells:
 
 def objects_of(column: Column) -> list[Any]:
     """The values as Python objects, None for NULL."""
-    found: list[Any] = column.tolist() if column.dtype == object else column.to_numpy(object, na_value=None).tolist()
+    found: list[Any] = (
+        column.tolist()
+        if column.dtype == object
+        else column.to_numpy(object, na_value=None).tolist()
+    )
     return found
 
 
 def wrong_type(column: Column, truth_values: bool = True) -> str | None:
-    """The name of a type in the column that is neither number, text nor, if allowed, truth value; None if there is
-    none."""
+    """The name of a type in the column that is neither number, text nor, if allowed, truth value;
+    None if there is none."""
     if column.dtype != object:
         return None
     readable = _READABLE if truth_values else _READABLE - {bool}
@@ -75,8 +81,9 @@ def wrong_type(column: Column, truth_values: bool = True) -> str | None:
 
 
 def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
-    """Whether words or labels say what a truth value means. In a number that is measured, 0 and 1 would be values like
-    any other, as after a view has made the column boolean; of a category it is not known which code is the true one."""
+    """Whether words or labels say what a truth value means. In a number that is measured, 0 and 1
+    would be values like any other, as after a view has made the column boolean; of a category it is
+    not known which code is the true one."""
     return {"true", "false"} <= folded(how.words or labels(feature)).keys()
 
 
@@ -123,7 +130,8 @@ def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
 
 
 def _of_texts(texts: Column) -> Float64Array | None:
-    """Read texts as Python would, (n,), in a quarter of its time; NaN where one needs a closer look, None if all do."""
+    """Read texts as Python would, (n,), in a quarter of its time; NaN where one needs a closer
+    look, None if all do."""
     try:
         read = pa.array(texts, pa.large_string(), from_pandas=True)
         read = pc.if_else(pc.equal(read, ""), None, read)
@@ -156,7 +164,11 @@ def _fault_of_text(text: str) -> str | None:
         return NUL_BYTE
     if not text.isascii():
         # Bytes of a file that are not UTF-8 arrive as surrogates.
-        return NOT_UTF8 if any("\udc80" <= character <= "\udcff" for character in text) else NOT_A_NUMBER
+        return (
+            NOT_UTF8
+            if any("\udc80" <= character <= "\udcff" for character in text)
+            else NOT_A_NUMBER
+        )
     # Only Python takes digits with underscores for a number.
     return NOT_A_NUMBER if "_" in text else None
 
@@ -164,8 +176,13 @@ def _fault_of_text(text: str) -> str | None:
 def _words_or_numbers(how: MappedColumn, column: Sequence[Any]) -> tuple[Float64Array, Int8Array]:
     """Read values one by one; the meaning of a word is already in the declared unit."""
     words = folded(how.words)
-    said = [words.get(as_word(value)) if isinstance(value, str | bool) else None for value in column]
-    read = [(0.0, 0) if word is not None else _number(value) for word, value in zip(said, column, strict=True)]
+    said = [
+        words.get(as_word(value)) if isinstance(value, str | bool) else None for value in column
+    ]
+    read = [
+        (0.0, 0) if word is not None else _number(value)
+        for word, value in zip(said, column, strict=True)
+    ]
     values = _in_unit(np.array([value for value, _ in read]), how)
     is_word = np.array([word is not None for word in said], bool)
     values[is_word] = [word for word in said if word is not None]
@@ -190,7 +207,9 @@ def _meanings(words: Mapping[str, float], column: Column) -> tuple[Float64Array,
         different = list(places)
     else:
         at, different = pd.factorize(column)
-    read = np.array([*(_meaning(meanings, value) for value in different), (np.nan, 0)])  # the last one is at -1: NULL
+    read = np.array(
+        [*(_meaning(meanings, value) for value in different), (np.nan, 0)]
+    )  # the last one is at -1: NULL
     return read[at, 0], read[at, 1].astype(np.int8)
 
 
@@ -212,7 +231,11 @@ def is_empty(value: Any) -> bool:
 
 def as_word(value: Any) -> str:
     """The text of a code, whatever type of number the driver gives."""
-    is_integer = is_whole(value) if isinstance(value, Decimal) else isinstance(value, float) and value.is_integer()
+    is_integer = (
+        is_whole(value)
+        if isinstance(value, Decimal)
+        else isinstance(value, float) and value.is_integer()
+    )
     return str(int(value) if is_integer else value).strip().casefold()
 
 

@@ -1,8 +1,10 @@
-"""Drift: how the distribution of a night's rows differs from that of the rows that its version learned from.
+"""Drift: how the distribution of a night's rows differs from that of the rows that its version
+learned from.
 
-Rows are counted in bins that follow from the training rows. A bin has at least ten of these, and ends halfway between
-two values, so that no row's value can be read off. The distances measure the size of an effect, not its significance,
-which any large night would have. A limit is the larger of a fixed size and of what luck alone does to so few rows.
+Rows are counted in bins that follow from the training rows. A bin has at least ten of these, and
+ends halfway between two values, so that no row's value can be read off. The distances measure the
+size of an effect, not its significance, which any large night would have. A limit is the larger of
+a fixed size and of what luck alone does to so few rows.
 """
 
 import math
@@ -32,11 +34,13 @@ class Bins(Struct, frozen=True):
     counts: tuple[int, ...]
     """Rows in each bin; rows without the feature are in no bin."""
     edges: tuple[float, ...] = ()
-    """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins are open."""
+    """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins
+    are open."""
     codes: tuple[int, ...] = ()
     """Codes of a category: each of these has its own bin, and all others share the last one."""
     steps: tuple[float, ...] = ()
-    """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all rows are alike."""
+    """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all
+    rows are alike."""
 
     @property
     def known(self) -> int:
@@ -45,7 +49,8 @@ class Bins(Struct, frozen=True):
 
 
 def number_bins(column: Float32Array | Float64Array) -> Bins:
-    """Divide numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it, else fewer."""
+    """Divide numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it,
+    else fewer."""
     ordered = np.sort(column.astype(np.float64)[~np.isnan(column)])
     edges = _edges(ordered)
     counts = counts_in(Bins((), edges), column)
@@ -75,17 +80,22 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
-    """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin keeps enough rows."""
+    """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin
+    keeps enough rows."""
     rows, bins = len(ordered), min(MOST_BINS, len(ordered) // FEWEST_ROWS)
     cuts = [0]
     for wanted in (n * rows // bins for n in range(1, bins)):
-        first, behind = (int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right"))
+        first, behind = (
+            int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right")
+        )
         cut = first if wanted - first <= behind - wanted else behind
         if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
             cuts.append(cut)
     pairs = [(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:]]
     # Halfway, or at the higher value if float64 has nothing in between.
-    return tuple(middle if low < (middle := low / 2 + high / 2) <= high else high for low, high in pairs)
+    return tuple(
+        middle if low < (middle := low / 2 + high / 2) <= high else high for low, high in pairs
+    )
 
 
 def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
@@ -121,13 +131,16 @@ def reference_of(
     labelled: int,
     rejected: Mapping[str, int],
 ) -> Reference:
-    """Describe training rows (n, features), NaN where missing, n >= 1, and their probabilities (n,)."""
+    """Describe training rows (n, features), NaN where missing, n >= 1, and their probabilities
+    (n,)."""
     columns = np.ascontiguousarray(rows.T)
     return Reference(
         rows=len(rows),
         positive=int(np.count_nonzero(probabilities >= threshold)),
         features=tuple(
-            category_bins(column, tuple(feature.codes)) if feature.kind == "category" else number_bins(column)
+            category_bins(column, tuple(feature.codes))
+            if feature.kind == "category"
+            else number_bins(column)
             for feature, column in zip(features, columns, strict=True)
         ),
         probability=number_bins(probabilities),
@@ -145,13 +158,16 @@ class Tally(Struct, frozen=True):
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()
-    """The accepted rows in each of the reference's bins, for each feature; empty without a reference."""
+    """The accepted rows in each of the reference's bins, for each feature; empty without a
+    reference."""
     probability: tuple[int, ...] = ()
     """The accepted rows in each of the reference's bins of the probability."""
     rejected: Rejected = {}
 
 
-def tally_of(validated: Validated, probabilities: Float64Array, threshold: float, reference: Reference | None) -> Tally:
+def tally_of(
+    validated: Validated, probabilities: Float64Array, threshold: float, reference: Reference | None
+) -> Tally:
     """Count one batch, with the probabilities (accepted,)."""
     is_positive = probabilities >= threshold
     columns = np.ascontiguousarray(validated.features.T)
@@ -162,7 +178,10 @@ def tally_of(validated: Validated, probabilities: Float64Array, threshold: float
         expected=float(np.where(is_positive, probabilities, 1 - probabilities).sum()),
         features=()
         if reference is None
-        else tuple(counts_in(bins, column) for bins, column in zip(reference.features, columns, strict=True)),
+        else tuple(
+            counts_in(bins, column)
+            for bins, column in zip(reference.features, columns, strict=True)
+        ),
         probability=() if reference is None else counts_in(reference.probability, probabilities),
         rejected=counted_reasons(validated),
     )
@@ -176,7 +195,9 @@ def added(tallies: Iterable[Tally]) -> Tally:
         accepted=sum(each.accepted for each in found),
         positive=sum(each.positive for each in found),
         expected=sum((each.expected for each in found), 0.0),
-        features=tuple(_summed(column) for column in zip(*(each.features for each in found), strict=True)),
+        features=tuple(
+            _summed(column) for column in zip(*(each.features for each in found), strict=True)
+        ),
         probability=_summed([each.probability for each in found]),
         rejected=dict(sum((Counter(each.rejected) for each in found), Counter())),
     )
@@ -187,19 +208,23 @@ def _summed(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 PSI_ALLOWED = 0.25
-"""Above it a population counts as shifted, and up to 0.1 as unchanged (Siddiqi, Credit Risk Scorecards, 2006)."""
+"""Above it a population counts as shifted, and up to 0.1 as unchanged (Siddiqi, Credit Risk
+Scorecards, 2006)."""
 WASSERSTEIN_ALLOWED = 0.2
 """Standard deviations: a mean that moves this far is what Cohen (1988) calls a small effect."""
 CHANCE = 1e-5
-"""The probability that luck alone takes one figure of one night beyond its limit; a year has some 15,000 figures."""
+"""The probability that luck alone takes one figure of one night beyond its limit; a year has some
+15,000 figures."""
 _Z = 4.417173
 """Standard deviations that are exceeded, in either direction, with the probability `CHANCE`."""
 _SPREADS = 3.0
-"""Spreads of Wasserstein's distance: in simulations, so many are exceeded less often than `CHANCE`."""
+"""Spreads of Wasserstein's distance: in simulations, so many are exceeded less often than
+`CHANCE`."""
 
 
 def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
-    """The sum of (p - q) ln(p / q) over the bins' shares p and q; `counts` are rows by bin, at least one in all.
+    """The sum of (p - q) ln(p / q) over the bins' shares p and q; `counts` are rows by bin, at
+    least one in all.
 
     Each bin counts half a row more on both sides, so that an empty bin gives a finite value.
     """
@@ -213,10 +238,15 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def psi_allowed(rows: int, bins: Bins) -> float:
-    """The largest index allowed for so many rows: one distribution on both sides gives (1/n + 1/m) times chi squared
-    (Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:3), with n and m rows on the two sides."""
+    """The largest index allowed for so many rows: one distribution on both sides gives (1/n + 1/m)
+    times chi squared (Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:3), with n
+    and m rows on the two sides."""
     freedom = len(bins.counts) - 1
-    return max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom)) if freedom else PSI_ALLOWED
+    return (
+        max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom))
+        if freedom
+        else PSI_ALLOWED
+    )
 
 
 def _chi_squared(freedom: int) -> float:
@@ -228,8 +258,8 @@ def _chi_squared(freedom: int) -> float:
 def wasserstein(counts: Sequence[int], bins: Bins) -> float:
     """The mean distance that rows would have to move, in the training rows' standard deviations.
 
-    `counts` are rows by bin, at least one in all. Each bin stands at the mean of its training rows. Nothing lies beyond
-    the outer bins' means, so a large shift looks smaller than it is.
+    `counts` are rows by bin, at least one in all. Each bin stands at the mean of its training rows.
+    Nothing lies beyond the outer bins' means, so a large shift looks smaller than it is.
     """
     ours, theirs = _cumulative(counts), _cumulative(bins.counts)
     return sum(step * abs(p - q) for step, p, q in zip(bins.steps, ours, theirs, strict=False))
@@ -241,19 +271,25 @@ def _cumulative(counts: Sequence[int]) -> list[float]:
 
 
 def wasserstein_allowed(rows: int, bins: Bins) -> float:
-    """The largest distance allowed for so many rows; a cumulative share deviates by sqrt(q (1 - q) (1/n + 1/m))."""
-    spread = sum(step * math.sqrt(q * (1 - q)) for step, q in zip(bins.steps, _cumulative(bins.counts), strict=False))
+    """The largest distance allowed for so many rows; a cumulative share deviates by sqrt(q (1 - q)
+    (1/n + 1/m))."""
+    spread = sum(
+        step * math.sqrt(q * (1 - q))
+        for step, q in zip(bins.steps, _cumulative(bins.counts), strict=False)
+    )
     return max(WASSERSTEIN_ALLOWED, _SPREADS * spread * math.sqrt(1 / rows + 1 / bins.known))
 
 
 def share_allowed(floor: float, counted: int, of: int, reference: int, of_reference: int) -> float:
-    """The largest difference allowed between two shares: `floor`, or what luck does to so many rows if that is more."""
+    """The largest difference allowed between two shares: `floor`, or what luck does to so many rows
+    if that is more."""
     pooled = (counted + reference + 1) / (of + of_reference + 2)
     return max(floor, _Z * math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_reference)))
 
 
 MINIMUM_ROWS = 200
-"""Rows that a night needs, rejected ones included; a night with fewer is pooled with the nights before it."""
+"""Rows that a night needs, rejected ones included; a night with fewer is pooled with the nights
+before it."""
 MINIMUM_KNOWN = 100
 """Rows among these that a figure must rest on; the limits allow for what chance does to so few."""
 MISSING_ALLOWED = 0.05
@@ -262,7 +298,8 @@ POSITIVE_ALLOWED = 0.10
 """The smallest limits for the difference of a share; luck may widen them."""
 
 NightsBefore = Sequence[Collection[str]]
-"""The names of the figures beyond their limit in each earlier night with enough rows, newest first."""
+"""The names of the figures beyond their limit in each earlier night with enough rows, newest
+first."""
 
 
 def night_figures(
@@ -271,20 +308,34 @@ def night_figures(
     """All figures of a night, or of several nights pooled; `names` are the version's features."""
     for found in _figures(names, night, reference or _NO_REFERENCE):
         if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
-            yield Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
+            yield Watched(
+                found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA
+            )
         else:
             is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
             yield replace(found, state=State.ALERT) if is_alert else found
 
 
-_NO_REFERENCE = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
+_NO_REFERENCE = Reference(
+    rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={}
+)
 
 
 def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
     accepted = night.accepted
-    yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
+    yield _share(
+        "",
+        "predicted_positive",
+        night.positive,
+        accepted,
+        learned.positive,
+        learned.rows,
+        POSITIVE_ALLOWED,
+    )
     estimate = expected_accuracy(night.expected, accepted) if accepted else Figure(None)
-    yield Watched("", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high)
+    yield Watched(
+        "", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high
+    )
     yield from _distances("", "probability_", night.probability, learned.probability)
     for name, counts, bins in zip(names, night.features, learned.features, strict=False):
         yield from _distances(name, "", counts, bins)
@@ -293,10 +344,20 @@ def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator
     for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
         rows, usual = night.rejected.get(key, 0), learned.rejected.get(key, 0)
-        yield _share(feature, f"rejected_{reason}", rows, night.rows, usual, learned.labelled, REJECTED_ALLOWED)
+        yield _share(
+            feature,
+            f"rejected_{reason}",
+            rows,
+            night.rows,
+            usual,
+            learned.labelled,
+            REJECTED_ALLOWED,
+        )
 
 
-def _share(feature: str, figure: str, counted: int, of: int, usual: int, of_reference: int, floor: float) -> Watched:
+def _share(
+    feature: str, figure: str, counted: int, of: int, usual: int, of_reference: int, floor: float
+) -> Watched:
     value = counted / of if of else None
     if not of_reference:
         return Watched(feature, figure, value, of, state=State.NO_REFERENCE)
@@ -305,7 +366,8 @@ def _share(feature: str, figure: str, counted: int, of: int, usual: int, of_refe
 
 
 def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> Iterator[Watched]:
-    """Both distances; no index if all training rows are in one bin, and no Wasserstein distance if they are alike."""
+    """Both distances; no index if all training rows are in one bin, and no Wasserstein distance if
+    they are alike."""
     known = sum(counts)
     for figure, distance, allowed, has_it in (
         ("psi", population_stability_index, psi_allowed, len(bins.counts) > 1),
@@ -316,14 +378,23 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
         if known < MINIMUM_KNOWN:
             yield Watched(feature, f"{prefix}{figure}", None, known, state=State.INSUFFICIENT_DATA)
         else:
-            yield Watched(feature, f"{prefix}{figure}", distance(counts, bins), known, 0.0, allowed(known, bins))
+            yield Watched(
+                feature,
+                f"{prefix}{figure}",
+                distance(counts, bins),
+                known,
+                0.0,
+                allowed(known, bins),
+            )
 
 
 def expected_accuracy(expected: float, rows: int) -> Figure:
-    """The share of predictions that come true if the probabilities hold, with the interval in which `rows`, at least
-    one, will show it. It is an estimate, which drift and bad calibration make wrong.
+    """The share of predictions that come true if the probabilities hold, with the interval in which
+    `rows`, at least one, will show it. It is an estimate, which drift and bad calibration make
+    wrong.
 
-    The variance is that of a share, which is never smaller than the one that follows from each row's own.
+    The variance is that of a share, which is never smaller than the one that follows from each
+    row's own.
     """
     value = expected / rows
     margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)

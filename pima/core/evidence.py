@@ -1,11 +1,13 @@
-"""Evidence: a model's figures on a set of rows, in all and by subgroup, and how much of them may be shown.
+"""Evidence: a model's figures on a set of rows, in all and by subgroup, and how much of them may be
+shown.
 
-A clinic asks how well a model tells cases from others, whether its probabilities hold, and whether acting on them does
-more good than harm (Van Calster et al., Lancet Digital Health 2025).
+A clinic asks how well a model tells cases from others, whether its probabilities hold, and whether
+acting on them does more good than harm (Van Calster et al., Lancet Digital Health 2025).
 
-Every reader of predictions knows the patients' probabilities. A step in the counts by threshold that is due to one
-patient alone would reveal that patient's outcome. So a model's figures are shown in steps of at least `FEWEST_ROWS`
-rows, the same steps for all figures, and no two figures differ by fewer rows.
+Every reader of predictions knows the patients' probabilities. A step in the counts by threshold
+that is due to one patient alone would reveal that patient's outcome. So a model's figures are shown
+in steps of at least `FEWEST_ROWS` rows, the same steps for all figures, and no two figures differ
+by fewer rows.
 """
 
 from bisect import bisect
@@ -102,7 +104,8 @@ class Evidence:
     champion: ModelEvidence | None
     """The champion's figures; None if there is none to compare with."""
     subgroups: tuple[SubgroupEvidence, ...]
-    """All subgroups by feature, in the order of the declaration; only features that divide these rows."""
+    """All subgroups by feature, in the order of the declaration; only features that divide these
+    rows."""
 
 
 def evidence(judged: Contest) -> Evidence:
@@ -121,12 +124,19 @@ def evidence(judged: Contest) -> Evidence:
         treat_all=treating_all(positive, rows, THRESHOLDS),
         challenger=challenger,
         champion=champion,
-        subgroups=tuple(each for feature, groups in divided for each in _subgroups(feature, groups, outcomes, both)),
+        subgroups=tuple(
+            each
+            for feature, groups in divided
+            for each in _subgroups(feature, groups, outcomes, both)
+        ),
     )
 
 
 def _model_evidence(
-    probabilities: Float64Array | None, threshold: float, outcomes: Int8Array, of_subgroup: bool = False
+    probabilities: Float64Array | None,
+    threshold: float,
+    outcomes: Int8Array,
+    of_subgroup: bool = False,
 ) -> ModelEvidence | None:
     if probabilities is None:
         return None
@@ -152,7 +162,10 @@ def _model_evidence(
 
 
 def _subgroups(
-    feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Float64Array | None, float]]
+    feature: str,
+    groups: pd.Series,
+    outcomes: Int8Array,
+    both: Sequence[tuple[Float64Array | None, float]],
 ) -> Iterator[SubgroupEvidence]:
     sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
@@ -161,22 +174,28 @@ def _subgroups(
         if is_shown:
             which = (groups == group).to_numpy()
             challenger, champion = (
-                _model_evidence(answers if answers is None else answers[which], threshold, outcomes[which], True)
+                _model_evidence(
+                    answers if answers is None else answers[which], threshold, outcomes[which], True
+                )
                 for answers, threshold in both
             )
             positive = int((outcomes[which] == 1).sum())
             treat_all = treating_all(positive, size, THRESHOLDS_OF_SUBGROUPS)
-            yield SubgroupEvidence(feature, group, size, positive, size < FEW_ROWS, treat_all, challenger, champion)
+            yield SubgroupEvidence(
+                feature, group, size, positive, size < FEW_ROWS, treat_all, challenger, champion
+            )
         elif size:
             yield SubgroupEvidence(feature, group, None, None, None, None, None, None)
 
 
 VERSION = 1
-"""Grows when a change would mislead readers of earlier documents; docs/measured/evidence.md describes the document."""
+"""Grows when a change would mislead readers of earlier documents; docs/measured/evidence.md
+describes the document."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
-    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if there is one."""
+    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if
+    there is one."""
     found: dict[str, Any] = _rounded(asdict(evidence))
     return {"version": VERSION, **found}
 
@@ -217,7 +236,11 @@ def cells(document: dict[str, Any], role: str) -> list[Cell]:
     """Divide the rows at each threshold, including the model's own."""
     positive, model = document["positive"], document[role]
     everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
-    counts = [everybody, *zip(document["thresholds"], called["cases"], called["others"], strict=True), (1.0, 0, 0)]
+    counts = [
+        everybody,
+        *zip(document["thresholds"], called["cases"], called["others"], strict=True),
+        (1.0, 0, 0),
+    ]
     above = bisect([threshold for threshold, _, _ in counts], model["threshold"])
     if 0 < model["threshold"] < 1 and counts[above - 1][0] != model["threshold"]:
         counts.insert(above, _called_by_class(model, everybody, counts[above - 1 : above + 1]))
@@ -228,20 +251,25 @@ def cells(document: dict[str, Any], role: str) -> list[Cell]:
 
 
 def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
-    """Count the rows at the model's own threshold or above. The figures of classes give the counts, but rounded, so
-    they are kept between the neighbouring counts."""
+    """Count the rows at the model's own threshold or above. The figures of classes give the counts,
+    but rounded, so they are kept between the neighbouring counts."""
     (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
     cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
     others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
-    within = (min(max(cases, fewest_cases), most_cases), min(max(others, fewest_others), most_others))
+    within = (
+        min(max(cases, fewest_cases), most_cases),
+        min(max(others, fewest_others), most_others),
+    )
     return model["threshold"], *within
 
 
 def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
-    """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if there are fewer.
+    """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if
+    there are fewer.
 
-    Blocks end at the model's own threshold and at those of the tables if that leaves enough rows on both sides. The
-    figures of classes give away the counts at the model's threshold: if few rows lie beyond it, no block ends so near.
+    Blocks end at the model's own threshold and at those of the tables if that leaves enough rows on
+    both sides. The figures of classes give away the counts at the model's threshold: if few rows
+    lie beyond it, no block ends so near.
     """
     parts = _split(cells(document, role), (document[role]["threshold"],))
     for bounds in (TABLED_THRESHOLDS, document["thresholds"]):
@@ -264,7 +292,8 @@ def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
 
 
 def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
-    """Join each piece with the next ones until it has `fewest` rows; a remainder at the end joins the last piece."""
+    """Join each piece with the next ones until it has `fewest` rows; a remainder at the end joins
+    the last piece."""
     found: list[list[Cell]] = []
     for piece in pieces:
         if found and joined(found[-1]).rows < fewest:
@@ -278,4 +307,9 @@ def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
 
 def joined(part: list[Cell]) -> Cell:
     """Join neighbouring cells, one or more, into one."""
-    return Cell(part[0].low, part[-1].high, sum(each.cases for each in part), sum(each.others for each in part))
+    return Cell(
+        part[0].low,
+        part[-1].high,
+        sum(each.cases for each in part),
+        sum(each.others for each in part),
+    )

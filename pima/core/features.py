@@ -1,7 +1,8 @@
-"""The declaration: the outcome and the features, in the order in which every array, table and file has them.
+"""The declaration: the outcome and the features, in the order in which every array, table and file
+has them.
 
-The code names no feature. The shipped declaration is `pima/data/features.toml`; a clinic's settings name its own.
-`first_fault` checks all that the other parts of the service rely on.
+The code names no feature. The shipped declaration is `pima/data/features.toml`; a clinic's settings
+name its own. `first_fault` checks all that the other parts of the service rely on.
 """
 
 import math
@@ -33,22 +34,25 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     zero_is_missing: bool = False
     """Whether the data have 0 if nothing was measured, so that it is read as missing."""
     may_be_missing: bool = False
-    """Whether a row without it can be scored (the model puts the training mean in a number's place)."""
+    """Whether a row without it can be scored (the model puts the training mean in a number's
+    place)."""
     kind: Literal["number", "category"] = "number"
     codes: dict[int, str] = {}
     """Each code of a category with its label."""
     unknown: Literal["missing"] | int | None = None
-    """How an unrecognised word in an arriving row is read (and counted): as missing, or, for a category, as one of its
-    codes, which missing values become as well. None: the row is refused."""
+    """How an unrecognised word in an arriving row is read (and counted): as missing, or, for a
+    category, as one of its codes, which missing values become as well. None: the row is refused."""
     rationale: str = ""
     """The origin of the range, in words."""
     power: float | None = None
-    """The power to which the model raises the number: 1, 0.5 or -1; None leaves the choice to the fit."""
+    """The power to which the model raises the number: 1, 0.5 or -1; None leaves the choice to the
+    fit."""
     scale: float | None = None
-    """The standard deviation to which the power is scaled: the wider, the more the model may rely on it. None is 1."""
+    """The standard deviation to which the power is scaled: the wider, the more the model may rely
+    on it. None is 1."""
     bands: tuple[float, ...] = ()
-    """A number's edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and 60 and over.
-    Empty: the quartiles of the training rows, rounded. No model sees them."""
+    """A number's edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and
+    60 and over. Empty: the quartiles of the training rows, rounded. No model sees them."""
     also_called: tuple[str, ...] = ()
     """Other names that its column may have in files."""
     perhaps_called: tuple[str, ...] = ()
@@ -69,13 +73,16 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     perhaps_called: tuple[str, ...] = ()
 
 
-class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}):
+class Declaration(
+    Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}
+):
     """The outcome and the features that predict it."""
 
     outcome: Outcome
     features: Features
     retired: Features = ()
-    """Features no longer declared; their columns stay for the versions fitted on them. Never in a declaration file."""
+    """Features no longer declared; their columns stay for the versions fitted on them. Never in a
+    declaration file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,8 +95,8 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
         return names_of(self.features + self.retired)
 
     def rules_for(self, fitted: Features) -> Features:
-        """Today's rules for a version that was fitted on these features, some perhaps retired; narrowed to what that
-        version can take."""
+        """Today's rules for a version that was fitted on these features, some perhaps retired;
+        narrowed to what that version can take."""
         return tuple(map(_as_taken, self.called(names_of(fitted)), fitted))
 
     def called(self, names: Iterable[str]) -> Features:
@@ -99,26 +106,35 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
-        """Folded names that a file may give a column, and the column; cached, since each cell of a header needs it."""
+        """Folded names that a file may give a column, and the column; cached, since each cell of a
+        header needs it."""
         spellings = {each.name: (each.name, *each.also_called) for each in self.features}
-        spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
+        spellings |= {
+            "id": ("id",),
+            "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
+        }
         return _by_folded(spellings | {key: (key,) for key in KEYS})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
         """Folded names that only hint at a column, and the column."""
         spellings = {each.name: each.perhaps_called for each in self.features}
-        return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
+        return _by_folded(
+            spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called}
+        )
 
 
 def _as_taken(today: Feature, fitted: Feature) -> Feature:
-    # A fit may have raised a number to a power: below the fitted range its root or reciprocal may not exist. A code
-    # that the fit did not know is refused if the feature may not be missing; otherwise the code counts as missing.
+    # A fit may have raised a number to a power: below the fitted range its root or reciprocal may
+    # not exist. A code that the fit did not know is refused if the feature may not be missing;
+    # otherwise the code counts as missing.
     may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
     if may_be_raised and today.low is not None and fitted.low is not None:
         return replace(today, low=max(today.low, fitted.low))
     if today.kind == "category" and not today.may_be_missing:
-        return replace(today, codes={code: today.codes[code] for code in today.codes if code in fitted.codes})
+        return replace(
+            today, codes={code: today.codes[code] for code in today.codes if code in fitted.codes}
+        )
     return today
 
 
@@ -128,12 +144,14 @@ def names_of(features: Features) -> tuple[str, ...]:
 
 
 def same_measurements(one: Features, other: Features) -> bool:
-    """Whether both measure the same, whatever the ranges are and however the model takes the values."""
+    """Whether both measure the same, whatever the ranges are and however the model takes the
+    values."""
     return {(each.name, each.kind) for each in one} == {(each.name, each.kind) for each in other}
 
 
 def canonical_name(column: str, declaration: Declaration) -> str | None:
-    """The column that a name in a file's header means, ignoring case, spaces and underscores; None if unknown."""
+    """The column that a name in a file's header means, ignoring case, spaces and underscores; None
+    if unknown."""
     return declaration.spelled.get(folded_name(column))
 
 
@@ -166,7 +184,8 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
-    """The first difference of two declarations, in words; None if there is none. Retired features do not count."""
+    """The first difference of two declarations, in words; None if there is none. Retired features
+    do not count."""
     one: list[Feature | Outcome] = [configured.outcome, *configured.features]
     other: list[Feature | Outcome] = [stored.outcome, *stored.features]
     for ours, theirs in zip_longest(one, other):
@@ -174,33 +193,45 @@ def first_difference(configured: Declaration, stored: Declaration) -> str | None
             here, there = ("nothing" if each is None else each.name for each in (ours, theirs))
             return f"{here} stands in the settings where this database has {there}"
         for name in differing_fields(ours, theirs):
-            said = f"{getattr(ours, name)!r} in the settings and {getattr(theirs, name)!r} in this database"
+            said = (
+                f"{getattr(ours, name)!r} in the settings and {getattr(theirs, name)!r} in this "
+                "database"
+            )
             return f"{name} of {ours.name} is {said}"
     return None
 
 
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
     """The names of the fields in which two features, or two outcomes, differ."""
-    return tuple(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))
+    return tuple(
+        name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)
+    )
 
 
 MOST_FEATURES = 200
 MOST_INPUTS = 512
 LARGEST_CODE = 2**24
-"""Codes are below it: the model's numbers are float32, which is exact for whole numbers up to here."""
+"""Codes are below it: the model's numbers are float32, which is exact for whole numbers up to
+here."""
 MOST_BANDS = 20
 SMALLEST, LARGEST = 1e-30, 1e30
-"""Limits of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals and distances."""
+"""Limits of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals and
+distances."""
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
-"""Limits of a scale: together with those of the bounds they keep every input in float32 from being 0 or infinite."""
+"""Limits of a scale: together with those of the bounds they keep every input in float32 from being
+0 or infinite."""
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
 # The columns of the tables and of a source, and the databases' hidden columns.
-_OWN = "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at line"
+_OWN = (
+    "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at "
+    "line"
+)
 _HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
 RESERVED = {folded_name(name): name for name in (*KEYS, *_OWN.split(), *_HIDDEN.split())}
-"""Reserved names by their folded form: a column in a file's header must not mean one of these and a feature, too."""
+"""Reserved names by their folded form: a column in a file's header must not mean one of these and a
+feature, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,16 +258,24 @@ def inputs(feature: Feature) -> int:
 def _faults(declaration: Declaration) -> Iterator[Fault]:
     features = declaration.features
     if not 1 <= len(features) <= MOST_FEATURES:
-        yield Fault("feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features")
+        yield Fault(
+            "feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features"
+        )
     yield from _faults_of_names(declaration)
     for position, feature in enumerate(features, start=1):
         place = f"feature {position} ({feature.name})"
-        yield from (_faults_of_category if feature.kind == "category" else _faults_of_number)(place, feature)
+        yield from (_faults_of_category if feature.kind == "category" else _faults_of_number)(
+            place, feature
+        )
         yield from _faults_of_words(place, feature)
     yield from _faults_of_words("outcome", declaration.outcome)
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
-        yield Fault("feature", f"gives {total} inputs, a category one for each code", f"at most {MOST_INPUTS}")
+        yield Fault(
+            "feature",
+            f"gives {total} inputs, a category one for each code",
+            f"at most {MOST_INPUTS}",
+        )
 
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
@@ -252,12 +291,20 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
 
 
 def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
-    """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse other text."""
+    """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse
+    other text."""
     for key in declared.__struct_fields__:
-        for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
+        for text in (
+            _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ()
+        ):
             if not text.isprintable() or text != text.strip():
-                expected = "printable characters on one line, with plain spaces between words and none around them"
-                yield Fault(f"{place}: {key}", "holds invisible characters or outer spaces", expected)
+                expected = (
+                    "printable characters on one line, with plain spaces between words and none "
+                    "around them"
+                )
+                yield Fault(
+                    f"{place}: {key}", "holds invisible characters or outer spaces", expected
+                )
 
 
 def _texts(value: object) -> Iterable[str]:
@@ -270,21 +317,31 @@ def _texts(value: object) -> Iterable[str]:
 
 def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
-        expected = f"a lower-case letter, then lower-case letters, digits and underscores, {LONGEST_NAME} in all"
+        expected = (
+            "a lower-case letter, then lower-case letters, digits and underscores, "
+            f"{LONGEST_NAME} in all"
+        )
         yield Fault(f"{place}: name", "is no plain name", expected)
     if reserved := RESERVED.get(folded_name(name)):
         read_as = name if name == reserved else f"{name}, in a header the same as {reserved}"
-        yield Fault(f"{place}: name", f"is {read_as}, which is a column of the service's own", "another name")
+        yield Fault(
+            f"{place}: name",
+            f"is {read_as}, which is a column of the service's own",
+            "another name",
+        )
 
 
 def _faults_of_other_names(
     place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]
 ) -> Iterator[Fault]:
-    """Check that no one else owns a name; `owners`, by folded name, receives the names of this one."""
+    """Check that no one else owns a name; `owners`, by folded name, receives the names of this
+    one."""
     for key in ("also_called", "perhaps_called"):
         if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
             what = "may not hold a name that no column can have"
-            yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
+            yield Fault(
+                f"{place}: {key}", what, "names of printable characters, none of them blank"
+            )
     for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
         for name in names:
             other = owners.setdefault(folded_name(name), owner)
@@ -296,9 +353,15 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.codes:
         yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
     if isinstance(feature.unknown, int):
-        yield Fault(f"{place}: unknown", "is a code, but a number has none", '"missing", or a category')
+        yield Fault(
+            f"{place}: unknown", "is a code, but a number has none", '"missing", or a category'
+        )
     if feature.low is None or feature.high is None:
-        yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
+        yield Fault(
+            f"{place}: {'low' if feature.low is None else 'high'}",
+            "is missing",
+            "low and high of each number",
+        )
         return
     if not (-math.inf < feature.low <= feature.high < math.inf):
         yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
@@ -309,37 +372,75 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     yield from _faults_of_power_and_bands(place, feature, feature.low, feature.high)
 
 
-def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
+def _faults_of_power_and_bands(
+    place: str, feature: Feature, low: float, high: float
+) -> Iterator[Fault]:
     if feature.power is not None and feature.power not in (1, 0.5, -1):
-        yield Fault(f"{place}: power", "is not one that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+        yield Fault(
+            f"{place}: power",
+            "is not one that the model has",
+            "1, 0.5 or -1, or none, to leave it to the fit",
+        )
     if feature.power == 0.5 and low < 0:
-        yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
+        yield Fault(
+            f"{place}: power",
+            "is 0.5, but there are values below 0",
+            "low of 0 or above, or another power",
+        )
     if feature.power == -1 and low <= 0:
-        yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
+        yield Fault(
+            f"{place}: power",
+            "is -1, but there may be values of 0",
+            "low above 0, or another power",
+        )
     if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
         expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
-        yield Fault(f"{place}: scale", "is no scale", f"{expected}; leave the feature out if it must not count")
+        yield Fault(
+            f"{place}: scale",
+            "is no scale",
+            f"{expected}; leave the feature out if it must not count",
+        )
     ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
     if feature.bands and not (ascending and feature.bands[-1] <= high):
-        yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")
+        yield Fault(
+            f"{place}: bands",
+            "are no ends of bands",
+            "ascending numbers, above low and at most high",
+        )
     if len(feature.bands) > MOST_BANDS:
         yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
 
 
 def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
     if len(feature.codes) < 2:
-        yield Fault(f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label")
+        yield Fault(
+            f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label"
+        )
     if any(not 0 <= code < LARGEST_CODE for code in feature.codes):
-        yield Fault(f"{place}: codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}")
+        yield Fault(
+            f"{place}: codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}"
+        )
     labels = [label.strip().casefold() for label in feature.codes.values()]
     if len(set(labels)) < len(labels) or "" in labels:
-        yield Fault(f"{place}: codes", "have a label twice or an empty one", "a label of its own for each code")
+        yield Fault(
+            f"{place}: codes",
+            "have a label twice or an empty one",
+            "a label of its own for each code",
+        )
     if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
-        yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
+        yield Fault(
+            f"{place}: codes", "have a label that reads as another number", "labels in words"
+        )
     if isinstance(feature.unknown, int) and feature.unknown not in feature.codes:
         yield Fault(f"{place}: unknown", "is none of the codes", 'one of them, or "missing"')
     if feature.zero_is_missing and 0 in feature.codes:
         yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
-    given = [key for key in ("low", "high", "power", "scale", "bands") if getattr(feature, key) not in (None, ())]
+    given = [
+        key
+        for key in ("low", "high", "power", "scale", "bands")
+        if getattr(feature, key) not in (None, ())
+    ]
     if given:
-        yield Fault(f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone')
+        yield Fault(
+            f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone'
+        )

@@ -1,6 +1,7 @@
 """Figures of one model's answers, each with its 95 % interval or the reason why there is none.
 
-Answers are sorted by probability once, for all figures. `shown` decides which subgroups may be shown.
+Answers are sorted by probability once, for all figures. `shown` decides which subgroups may be
+shown.
 """
 
 import math
@@ -20,7 +21,8 @@ NO_SPREAD = "all rows are alike in it"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value found on a set of rows, and the bounds between which the truth lies in 95 of 100 such sets."""
+    """A value found on a set of rows, and the bounds between which the truth lies in 95 of 100 such
+    sets."""
 
     value: float | None
     """The value; None if these rows can't show it, never NaN."""
@@ -35,11 +37,16 @@ def in_words(figure: Figure, digits: int = 3) -> str:
     if figure.value is None:
         return f"none: {figure.reason}"
     value = f"{figure.value:z.{digits}f}"
-    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
+    return (
+        value
+        if figure.low is None
+        else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
+    )
 
 
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
-    """Average values (n,), n >= 1, that lie between the two bounds; the interval is a normal approximation."""
+    """Average values (n,), n >= 1, that lie between the two bounds; the interval is a normal
+    approximation."""
     found = Figure(float(values.mean()))
     if len(values) < 2:
         return replace(found, reason=TOO_FEW_ROWS)
@@ -48,7 +55,9 @@ def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -
     return around(found, float(values.std(ddof=1)) / math.sqrt(len(values)), low, high)
 
 
-def around(found: Figure, deviation: float, low: float = -math.inf, high: float = math.inf) -> Figure:
+def around(
+    found: Figure, deviation: float, low: float = -math.inf, high: float = math.inf
+) -> Figure:
     """Add the interval that follows from the figure's own standard deviation."""
     assert found.value is not None  # noqa: S101 (for the type checker: the callers have one)
     margin = Z_95_PERCENT * deviation
@@ -92,12 +101,13 @@ def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
 
 
 def auroc(rows: Ranked) -> Figure:
-    """The area under the ROC curve of rows (n,), n >= 1: the share of pairs of a case and another row that are in the
-    right order, ties counting half.
+    """The area under the ROC curve of rows (n,), n >= 1: the share of pairs of a case and another
+    row that are in the right order, ties counting half.
 
-    The interval is DeLong, DeLong and Clarke-Pearson's (Biometrics 1988, 44:837), on the scale of the log odds, so that
-    it stays between 0 and 1. If the order is perfect or a class has one row, that method has none; the interval is then
-    Newcombe's method 5 (Statistics in Medicine 2006, 25:559): Hanley and McNeil's variance at the bound itself.
+    The interval is DeLong, DeLong and Clarke-Pearson's (Biometrics 1988, 44:837), on the scale of
+    the log odds, so that it stays between 0 and 1. If the order is perfect or a class has one row,
+    that method has none; the interval is then Newcombe's method 5 (Statistics in Medicine 2006,
+    25:559): Hanley and McNeil's variance at the bound itself.
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
@@ -113,7 +123,8 @@ def auroc(rows: Ranked) -> Figure:
 
 
 def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
-    # For each row, the share of the other class that it is in the right order with; equal probabilities are one step.
+    # For each row, the share of the other class that it is in the right order with; equal
+    # probabilities are one step.
     changes = rows.probabilities[1:] != rows.probabilities[:-1]
     steps = np.flatnonzero(np.concatenate([[True], changes]))
     cases_in = np.add.reduceat(rows.cases, steps, dtype=np.int64)
@@ -129,12 +140,15 @@ def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
 
 
 def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
-    """Find by bisection the smallest and the largest area that the value is within 1.96 deviations of."""
+    """Find by bisection the smallest and the largest area that the value is within 1.96 deviations
+    of."""
 
     def is_near(area: float) -> bool:
         pairs = (cases + others) / 2 - 1
         spread = 1 + pairs * ((1 - area) / (2 - area) + area / (1 + area))
-        return abs(value - area) <= Z_95_PERCENT * math.sqrt(area * (1 - area) * spread / (cases * others))
+        return abs(value - area) <= Z_95_PERCENT * math.sqrt(
+            area * (1 - area) * spread / (cases * others)
+        )
 
     def farthest(outside: float) -> float:
         if is_near(outside):
@@ -150,15 +164,16 @@ def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
 
 _MOST_STEPS = 100
 _NEAR = 1e-12
-"""The squared step, in standard deviations of the figure, at which a fit ends: the error left is far smaller."""
+"""The squared step, in standard deviations of the figure, at which a fit ends: the error left is
+far smaller."""
 CONSTANT = "all probabilities are alike"
 SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
 NOT_FOUND = "the fit did not converge"
 
 
 def calibration_intercept(rows: Ranked) -> Figure:
-    """The intercept of a logistic regression of the outcome on the log odds (n,), n >= 1, with a fixed slope of
-    1, and Wald's interval (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230).
+    """The intercept of a logistic regression of the outcome on the log odds (n,), n >= 1, with a
+    fixed slope of 1, and Wald's interval (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230).
 
     It is 0 if as many rows have the outcome as the probabilities add up to, and above 0 if more do.
     """
@@ -172,35 +187,45 @@ def calibration_intercept(rows: Ranked) -> Figure:
 def calibration_slope(rows: Ranked) -> Figure:
     """The slope of the same regression with an intercept of its own; rows (n,), n >= 1.
 
-    It is 1 if high and low probabilities are as far apart as they should be, and below 1 if they are too extreme.
+    It is 1 if high and low probabilities are as far apart as they should be, and below 1 if they
+    are too extreme.
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
     if rows.log_odds[0] == rows.log_odds[-1]:
         return Figure(None, reason=CONSTANT)
     of_cases, of_others = rows.log_odds[rows.cases], rows.log_odds[~rows.cases]
-    # Unless a row of one class lies strictly between two of the other, the best slope is infinite (Albert and Anderson
-    # 1984), and no fit would end.
+    # Unless a row of one class lies strictly between two of the other, the best slope is infinite
+    # (Albert and Anderson 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
         return Figure(None, reason=SEPARATED)
-    # With centred log odds the two parameters hardly depend on each other; a slope of 1 is a start near the solution.
+    # With centred log odds the two parameters hardly depend on each other; a slope of 1 is a start
+    # near the solution.
     mean = float(rows.log_odds.mean())
     columns = [np.ones(len(rows)), rows.log_odds - mean]
     return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
 
 
-def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Figure:
-    """Fit the outcome to an offset (n,) and columns (n,) by Newton's method, starting from `known`. Each step is halved
-    until the likelihood, which has one peak, does not fall."""
+def _last_coefficient(
+    rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array
+) -> Figure:
+    """Fit the outcome to an offset (n,) and columns (n,) by Newton's method, starting from `known`.
+    Each step is halved until the likelihood, which has one peak, does not fall."""
     loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
         expected = _logistic(_linear(offset, columns, known))
         missed, weights = rows.cases - expected, expected * (1 - expected)
-        # No matrix products: BLAS adds them up in its own threads, which is slower here and not reproducible.
+        # No matrix products: BLAS adds them up in its own threads, which is slower here and not
+        # reproducible.
         gradient = np.array([(missed * column).sum() for column in columns])
-        information = np.array([[(weights * one * other).sum() for other in columns] for one in columns])
+        information = np.array(
+            [[(weights * one * other).sum() for other in columns] for one in columns]
+        )
         try:
-            step, variance = np.linalg.solve(information, gradient), float(np.linalg.inv(information)[-1, -1])
+            step, variance = (
+                np.linalg.solve(information, gradient),
+                float(np.linalg.inv(information)[-1, -1]),
+            )
         except np.linalg.LinAlgError:
             break
         if not variance > 0:
@@ -209,7 +234,9 @@ def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64A
             return around(Figure(float(known[-1])), math.sqrt(variance))
         # After so many halvings only rounding is left.
         shorter = (known + step / 2**halvings for halvings in range(40))
-        known = next((each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step)
+        known = next(
+            (each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step
+        )
         loss = min(loss, _loss(rows, offset, columns, known))
     return Figure(None, reason=NOT_FOUND)
 
@@ -221,7 +248,9 @@ def _lacks_a_class(rows: Ranked) -> Figure | None:
     return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
 
 
-def _loss(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> float:
+def _loss(
+    rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array
+) -> float:
     log_odds = _linear(offset, columns, known)
     # Equal to np.logaddexp(0, log_odds), in a third of the time.
     of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
@@ -249,14 +278,15 @@ class Curve:
     net_benefit: tuple[float, ...]
     """Net benefit, in found cases per row."""
     low: tuple[float | None, ...]
-    """The 95 % interval, by the variance of the rows' contributions; None if all contribute the same."""
+    """The 95 % interval, by the variance of the rows' contributions; None if all contribute the
+    same."""
     high: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Counts of the rows at each threshold or above. ROC curves, decision curves and the distributions of the
-    probabilities are drawn from them."""
+    """Counts of the rows at each threshold or above. ROC curves, decision curves and the
+    distributions of the probabilities are drawn from them."""
 
     cases: tuple[int, ...]
     """Rows with outcome 1."""
@@ -273,8 +303,8 @@ def called(rows: Ranked, thresholds: tuple[float, ...]) -> Called:
 
 
 def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> Curve:
-    """Net benefit at each threshold t, of n = `rows` >= 1: TP / n - FP / n * t / (1 - t) (Vickers and Elkin, Medical
-    Decision Making 2006, 26:565). Treating no one has 0 at every threshold."""
+    """Net benefit at each threshold t, of n = `rows` >= 1: TP / n - FP / n * t / (1 - t) (Vickers
+    and Elkin, Medical Decision Making 2006, 26:565). Treating no one has 0 at every threshold."""
     odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
     cases, others = np.array(found.cases), np.array(found.others)
     net_benefit = (cases - others * odds) / rows
@@ -283,7 +313,10 @@ def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> C
     spread = (variance > 1e-12 * net_benefit**2) & (rows > 1)
     margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1))
     low, high = (
-        tuple(bound if known else None for bound, known in zip(bounds.tolist(), spread.tolist(), strict=True))
+        tuple(
+            bound if known else None
+            for bound, known in zip(bounds.tolist(), spread.tolist(), strict=True)
+        )
         for bounds in (net_benefit - margin, net_benefit + margin)
     )
     return Curve(tuple(net_benefit.tolist()), low, high)
@@ -298,14 +331,16 @@ def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
 FEWEST_ROWS = 10
 """A subgroup with fewer is not shown: its people could be singled out."""
 FEW_ROWS = 50
-"""A subgroup with fewer is marked, since its figures say little, and no rule of the gate uses it."""
+"""A subgroup with fewer is marked, since its figures say little, and no rule of the gate uses
+it."""
 
 
 def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
     """Choose the groups of one feature that may be shown.
 
-    All groups add up to the test set, whose size is known, so a single hidden group could be calculated. If any group
-    is held back, the next larger ones are too, until two groups and `FEWEST_ROWS` rows are.
+    All groups add up to the test set, whose size is known, so a single hidden group could be
+    calculated. If any group is held back, the next larger ones are too, until two groups and
+    `FEWEST_ROWS` rows are.
     """
     ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
     held_back: list[int] = []

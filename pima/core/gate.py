@@ -1,16 +1,18 @@
 """The gate: a challenger becomes champion only if it is better on the test set.
 
-'Better' means strictly more correct predictions than the champion on the same holdout rows, both scored now; or, if the
-operator asks for it, strictly lower log loss or strictly more net benefit.
+'Better' means strictly more correct predictions than the champion on the same holdout rows, both
+scored now; or, if the operator asks for it, strictly lower log loss or strictly more net benefit.
 
-A test set of all history would block recovery from a drift: for years most of its rows would favour the old champion.
-The last weeks alone are too few rows in a quiet clinic. So the test set is what was labelled in the last weeks; it
-reaches further back to a minimum of rows, and stops at a maximum.
+A test set of all history would block recovery from a drift: for years most of its rows would favour
+the old champion. The last weeks alone are too few rows in a quiet clinic. So the test set is what
+was labelled in the last weeks; it reaches further back to a minimum of rows, and stops at a
+maximum.
 
-Accuracy is the rule that the gate has always had. If few patients have the outcome, even a model with perfect
-probabilities is often right on no more rows than the majority class. Log loss (of the probabilities) and net benefit
-(of the classes) still tell a good model from none. Net benefit is that of Vickers and Elkin 2006 (Medical Decision
-Making 26:565): a false alarm costs the odds of the threshold, in units of a found case.
+Accuracy is the rule that the gate has always had. If few patients have the outcome, even a model
+with perfect probabilities is often right on no more rows than the majority class. Log loss (of the
+probabilities) and net benefit (of the classes) still tell a good model from none. Net benefit is
+that of Vickers and Elkin 2006 (Medical Decision Making 26:565): a false alarm costs the odds of the
+threshold, in units of a found case.
 """
 
 from dataclasses import dataclass, replace
@@ -37,7 +39,15 @@ from pima.core.metrics import (
     paired_interval,
     scores,
 )
-from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Decision, Reason, sentence_of
+from pima.core.reasons import (
+    BETTER,
+    LOG_LOSS_VETO_P,
+    NOT_ABOVE,
+    NOT_BETTER,
+    Decision,
+    Reason,
+    sentence_of,
+)
 from pima.core.subgroups import WorstSubgroup, worst_subgroup
 
 if TYPE_CHECKING:
@@ -58,8 +68,8 @@ class Window:
 def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") -> BoolArray:
     """Choose the holdout rows that are the test set, (n,); without a window, all.
 
-    Of rows labelled at the same moment, later ones count as newer; so the patient id decides if the rows are in its
-    order.
+    Of rows labelled at the same moment, later ones count as newer; so the patient id decides if the
+    rows are in its order.
     """
     if window is None:
         return np.ones(len(labelled_at), dtype=bool)
@@ -74,11 +84,11 @@ class Contest:
     """Everything the rule looks at."""
 
     rows: pd.DataFrame
-    """The whole holdout: `outcome`; the probabilities of the `Challenger`, from its stored, compiled bytes, and of the
-    `Champion`, if one can be loaded; and for each row whether it is `InWindow` (the verdict is given on it), `Unseen`
-    (the champion can't have learned from it: a patient may have been entered again under another id) and `Scorable`
-    (the champion can score it by today's rules). By feature, the row's subgroup, from
-    `pima.core.subgroups.groupings`."""
+    """The whole holdout: `outcome`; the probabilities of the `Challenger`, from its stored,
+    compiled bytes, and of the `Champion`, if one can be loaded; and for each row whether it is
+    `InWindow` (the verdict is given on it), `Unseen` (the champion can't have learned from it: a
+    patient may have been entered again under another id) and `Scorable` (the champion can score it
+    by today's rules). By feature, the row's subgroup, from `pima.core.subgroups.groupings`."""
     challenger_threshold: float
     champion_threshold: float
     champion_unloadable: bool = False
@@ -90,7 +100,8 @@ class Contest:
     rolled_back_before: bool = False
     """A person has taken back a version that the same data and settings gave."""
     consultations: int = 1
-    """How often the holdout has been asked for a verdict, this time included: each look uses up some of its value."""
+    """How often the holdout has been asked for a verdict, this time included: each look uses up
+    some of its value."""
     too_few_unseen: bool = False
     """There are too few unseen and scorable rows to compare the two models on."""
 
@@ -111,7 +122,8 @@ class Contest:
 
 
 def without_broken_champion(contest: Contest) -> Contest:
-    """Treat a champion that gives no finite number for a row that it can score like one that can't be loaded."""
+    """Treat a champion that gives no finite number for a row that it can score like one that can't
+    be loaded."""
     if contest.champion is None or np.isfinite(contest.champion[contest.rows["Scorable"]]).all():
         return contest
     rows = contest.rows.drop(columns="Champion").assign(Unseen=True, Scorable=True)
@@ -119,7 +131,8 @@ def without_broken_champion(contest: Contest) -> Contest:
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
-    """Keep the rows that both models can be compared on; if these are too few, keep all rows, without the champion."""
+    """Keep the rows that both models can be compared on; if these are too few, keep all rows,
+    without the champion."""
     if contest.too_few_unseen:
         return replace(contest, rows=contest.rows.drop(columns="Champion", errors="ignore"))
     return only(contest, contest.rows["Unseen"] & contest.rows["Scorable"])
@@ -137,30 +150,35 @@ def only(contest: Contest, which: pd.Series) -> Contest:
 
 
 TIE = 1e-12
-"""Differences up to this are the rounding of a mean; the smallest real one of accuracy is 1 / rows."""
+"""Differences up to this are the rounding of a mean; the smallest real one of accuracy is 1 /
+rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures of the measure that decides, on the test set; gains are above 0 if the challenger is better."""
+    """The figures of the measure that decides, on the test set; gains are above 0 if the challenger
+    is better."""
 
     measure: Measure
     challenger: float
     """Its accuracy, log loss in nats (lower is better), or net benefit per row."""
     champion: float | None
-    """The champion's; None if there is none to compare with, and then `gain` and all below it are None, too."""
+    """The champion's; None if there is none to compare with, and then `gain` and all below it are
+    None, too."""
     constant: float
-    """The figure of the best answer that is the same for all rows: the majority class, the test set's own prevalence
-    (the strictest constant, since it knows these outcomes), or treating all or none."""
+    """The figure of the best answer that is the same for all rows: the majority class, the test
+    set's own prevalence (the strictest constant, since it knows these outcomes), or treating all or
+    none."""
     gain_on_constant: float
     gain: float | None
     """Over the champion, in the measure's unit."""
     interval_low: float | None
-    """95 % interval of the gain, paired: for accuracy Agresti and Min's, else by the normal approximation."""
+    """95 % interval of the gain, paired: for accuracy Agresti and Min's, else by the normal
+    approximation."""
     interval_high: float | None
     p: float | None
-    """McNemar's exact two-sided p for accuracy; else one-sided, by the normal approximation: how often a challenger
-    that is no better would look at least this good."""
+    """McNemar's exact two-sided p for accuracy; else one-sided, by the normal approximation: how
+    often a challenger that is no better would look at least this good."""
     whole_gain: float | None
 
 
@@ -185,22 +203,27 @@ def measured(measure: Measure, contest: Contest) -> Measured:
 
 
 def gains(measure: Measure, contest: Contest) -> Float64Array | None:
-    """How much better than the champion the challenger is on each row, (n,); None if there is no champion."""
+    """How much better than the champion the challenger is on each row, (n,); None if there is no
+    champion."""
     challenger, champion = worths(measure, contest)
     return None if champion is None else challenger - champion
 
 
 def worths(measure: Measure, contest: Contest) -> tuple[Float64Array, Float64Array | None]:
-    """The worth of the challenger's answer on each row, (n,), and of the champion's, if there is one."""
+    """The worth of the challenger's answer on each row, (n,), and of the champion's, if there is
+    one."""
     own = contest.challenger_threshold
-    # At its own threshold the champion would lose to an equal model as soon as the setting is changed.
+    # At its own threshold the champion would lose to an equal model as soon as the setting is
+    # changed.
     asked = own if measure is Measure.NET_BENEFIT else contest.champion_threshold
     there = contest.champion
     champion = None if there is None else _worths(measure, contest, there, asked)
     return _worths(measure, contest, contest.challenger, own), champion
 
 
-def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
+def _worths(
+    measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float
+) -> Float64Array:
     """The worth of each answer, (n,): the higher, the better."""
     match measure:
         case Measure.ACCURACY:
@@ -208,14 +231,18 @@ def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, thr
         case Measure.LOG_LOSS:
             return -log_losses(probabilities, contest.outcomes)
         case Measure.NET_BENEFIT:
-            return net_benefits(probabilities, contest.outcomes, threshold, odds(contest.challenger_threshold))
+            return net_benefits(
+                probabilities, contest.outcomes, threshold, odds(contest.challenger_threshold)
+            )
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
     prevalence = float((contest.outcomes == 1).mean())
     answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
     # At any threshold, 0 is below it and 1 is not.
-    worths = [_worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers]
+    worths = [
+        _worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers
+    ]
     return max(worths, key=lambda each: float(each.mean()))
 
 
@@ -242,7 +269,8 @@ class GateOptions:
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
     subgroup_margin: float | None = None
-    """The most by which it may be worse than the champion in a subgroup, in the measure's unit; None: no limit."""
+    """The most by which it may be worse than the champion in a subgroup, in the measure's unit;
+    None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +291,13 @@ class VerdictFigures:
     """Challenger minus champion on the whole holdout, window or not."""
     consultations: int
     seen_rows: int
-    """Holdout rows that the champion may have learned from: left out for both models, if enough others remain."""
+    """Holdout rows that the champion may have learned from: left out for both models, if enough
+    others remain."""
     unscorable_rows: int
     """Holdout rows that the champion can't score by today's rules: left out for both models."""
     worst_subgroup: WorstSubgroup | None = None
-    """The subgroup in which the challenger does worst against the champion; None without a `subgroup_margin`."""
+    """The subgroup in which the challenger does worst against the champion; None without a
+    `subgroup_margin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +311,10 @@ class Verdict:
 
 
 def decide(contest: Contest, options: GateOptions) -> Verdict:
-    """Judge one contest. Ties keep the champion; a first champion must beat the best constant answer."""
-    # On the whole holdout, as for the champion: a model that gives one patient no number can't be relied on.
+    """Judge one contest. Ties keep the champion; a first champion must beat the best constant
+    answer."""
+    # On the whole holdout, as for the champion: a model that gives one patient no number can't be
+    # relied on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = without_broken_champion(contest)
     left_out = [int((~contest.rows[name]).sum()) for name in ("Unseen", "Scorable")]
@@ -352,7 +384,9 @@ def _kept_out(
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
     asked = {
-        Reason.LOG_LOSS_VETO: comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P,
+        Reason.LOG_LOSS_VETO: comparison
+        and options.log_loss_veto
+        and not comparison.log_loss_p < LOG_LOSS_VETO_P,
         Reason.SUBGROUP_WORSE: worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE,
         Reason.ROLLED_BACK_BEFORE: contest.rolled_back_before,
         Reason.PINNED: contest.pinned,

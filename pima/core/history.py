@@ -1,14 +1,18 @@
-"""The labelled history, its split into the rows to learn from and the rows to be judged on, and the rule of duplicates.
+"""The labelled history, its split into the rows to learn from and the rows to be judged on, and the
+rule of duplicates.
 
-A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones, `outcome` (0 or 1),
-`labelled_at`, `Person` (the rank of the row's person, NA without one), `Keyed` and `Side`, as described in `ranked` and
-`with_sides`. A feature may have any name in lower case, so columns that no table has are capitalised.
+A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
+`outcome` (0 or 1), `labelled_at`, `Person` (the rank of the row's person, NA without one), `Keyed`
+and `Side`, as described in `ranked` and `with_sides`. A feature may have any name in lower case, so
+columns that no table has are capitalised.
 
-A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no number. Its two sides
-have the declared features as the model takes them: float32, NaN where missing.
+A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
+number. Its two sides have the declared features as the model takes them: float32, NaN where
+missing.
 
-A twin is a row with exactly the features of another row. It may be the same person entered twice; if features are
-coarse, it says nothing. If both rows have a person key, the keys decide whether they are the same person, not equality.
+A twin is a row with exactly the features of another row. It may be the same person entered twice;
+if features are coarse, it says nothing. If both rows have a person key, the keys decide whether
+they are the same person, not equality.
 """
 
 import hashlib
@@ -25,27 +29,38 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
-from pima.core.validation import FeatureValues, as_features, broken_rule, by_feature, counted_reasons, validate
+from pima.core.validation import (
+    FeatureValues,
+    as_features,
+    broken_rule,
+    by_feature,
+    counted_reasons,
+    validate,
+)
 
 MOST_TWINS = 0.05
-"""If at least this share of the training rows equals holdout rows, equality is no sign of the same person. With age,
-sex and five codes, all drawn independently, 59 % of 2,000 rows did, and 99 % of 10,000."""
+"""If at least this share of the training rows equals holdout rows, equality is no sign of the same
+person. With age, sex and five codes, all drawn independently, 59 % of 2,000 rows did, and 99 % of
+10,000."""
 
 
 def features_of(rows: pd.DataFrame) -> Float32Array:
     """Return the rows' features as the network takes them, (n, features), in C order.
 
-    In another memory order, sums are added up differently and the last bits of the predictions change.
+    In another memory order, sums are added up differently and the last bits of the predictions
+    change.
     """
     return np.ascontiguousarray(rows.select_dtypes("float32").to_numpy())
 
 
 def fingerprint_of(rows: pd.DataFrame) -> str:
-    """Return the sha256 over ids, features and outcomes; not over the times, which change when the same outcomes are
-    loaded again."""
+    """Return the sha256 over ids, features and outcomes; not over the times, which change when the
+    same outcomes are loaded again."""
     digest = hashlib.sha256(b"%d" % len(rows))
     features = features_of(rows)
-    known = np.where(np.isnan(features), np.float32(np.nan), features)  # one bit pattern for all NaNs
+    known = np.where(
+        np.isnan(features), np.float32(np.nan), features
+    )  # one bit pattern for all NaNs
     for array in (rows.index.to_numpy(), known, rows["outcome"].to_numpy()):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -64,9 +79,11 @@ class Split:
     training: pd.DataFrame
     holdout: pd.DataFrame
     left_out: dict[str, int]
-    """Rows that are not used, by reason: the rejections' codes, `side_undecided` and `twin_of_holdout`."""
+    """Rows that are not used, by reason: the rejections' codes, `side_undecided` and
+    `twin_of_holdout`."""
     twins_kept: int = 0
-    """Training rows with exactly the features of a holdout row, kept since equality says nothing."""
+    """Training rows with exactly the features of a holdout row, kept since equality says
+    nothing."""
     equal_says_nothing: bool = False
     """Whether so many rows are equal that equality is no sign of the same person."""
     labelled: int = 0
@@ -77,25 +94,36 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 over both sides: equal histories have the same one."""
-        return hashlib.sha256(f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode()
+        ).hexdigest()
 
 
 def split(history: pd.DataFrame, features: Features, most_twins: float = math.inf) -> Split:
-    """Leave out the rows that are invalid or on no side, and keep twins of holdout rows out of training.
+    """Leave out the rows that are invalid or on no side, and keep twins of holdout rows out of
+    training.
 
-    If a twin has a person, all rows of the person are kept out. Twins stay in training if the share `most_twins` of the
-    training rows, or more, equals holdout rows that came in the same way; without a limit, never.
+    If a twin has a person, all rows of the person are kept out. Twins stay in training if the share
+    `most_twins` of the training rows, or more, equals holdout rows that came in the same way;
+    without a limit, never.
     """
     names = list(names_of(features))
-    columns = [FeatureValues(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names]
+    columns = [
+        FeatureValues(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names
+    ]
     checked = validate(columns, features)
     others = history.drop(columns=names).iloc[checked.accepted]
-    usable = pd.concat([pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1)
+    usable = pd.concat(
+        [pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1
+    )
     left_out = Counter(checked.reasons)
     left_out["side_undecided"] = int((usable["Side"] == "undecided").sum())
-    training, holdout = (_picked(usable, (usable["Side"] == side).to_numpy()) for side in ("training", "holdout"))
+    training, holdout = (
+        _picked(usable, (usable["Side"] == side).to_numpy()) for side in ("training", "holdout")
+    )
     twins = twins_unless_known(training, holdout)
-    # If a history came first from a file and then by a pull, it is full of equal rows, however fine its features are.
+    # If a history came first from a file and then by a pull, it is full of equal rows, however fine
+    # its features are.
     as_they_came = int(equal_rows(training, holdout, [*names, "Keyed"]).sum())
     says_nothing = as_they_came > 0 and as_they_came >= most_twins * len(training)
     if not says_nothing:
@@ -114,17 +142,19 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
 
 
 def _picked(rows: pd.DataFrame, which: BoolArray) -> pd.DataFrame:
-    """Pick rows, with their features in C order still, so that the network takes them without a copy."""
+    """Pick rows, with their features in C order still, so that the network takes them without a
+    copy."""
     names = rows.select_dtypes("float32").columns
     features = pd.DataFrame(features_of(rows)[which], rows.index[which], names, copy=False)
     return pd.concat([features, rows.drop(columns=names)[which]], axis=1)
 
 
 def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> BoolArray:
-    """Find the rows, (n,), that equal one of the others in these columns; two missing values are equal.
+    """Find the rows, (n,), that equal one of the others in these columns; two missing values are
+    equal.
 
-    Rows are compared by 64-bit hashes, which take a fifth of the memory of grouping equal rows. With a million rows,
-    a false match happens once in some hundred million histories.
+    Rows are compared by 64-bit hashes, which take a fifth of the memory of grouping equal rows.
+    With a million rows, a false match happens once in some hundred million histories.
     """
     # These hashes are the same for 0.0 and -0.0, and for all bit patterns of NaN.
     hashes = (pd.util.hash_pandas_object(each[names], index=False) for each in (rows, others))
@@ -133,7 +163,8 @@ def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> Bo
 
 
 def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
-    """Find the rows, (n,), that are twins of one of the others: equal in all features, and not both with a person."""
+    """Find the rows, (n,), that are twins of one of the others: equal in all features, and not both
+    with a person."""
     names = list(rows.select_dtypes("float32").columns)
     nameless = others["Person"].isna()
     twins = equal_rows(rows, others[nameless], names)
@@ -153,15 +184,19 @@ def of_persons(rows: pd.DataFrame, ranks: pd.Series) -> BoolArray:
     return found
 
 
-def as_taken(rows: pd.DataFrame, declared: Declaration, fitted: Features) -> tuple[pd.DataFrame, BoolArray]:
-    """Return the rows as a version fitted on these features takes them, and which of them, (n,), it can score by
-    today's rules. Some features may have been retired since. In rows that it can't score, the features mean nothing."""
+def as_taken(
+    rows: pd.DataFrame, declared: Declaration, fitted: Features
+) -> tuple[pd.DataFrame, BoolArray]:
+    """Return the rows as a version fitted on these features takes them, and which of them, (n,), it
+    can score by today's rules. Some features may have been retired since. In rows that it can't
+    score, the features mean nothing."""
     rules = declared.rules_for(fitted)
     kept = rows.drop(columns=[name for name in declared.columns if name in rows])
     if rules == declared.features:
         return rows[[*declared.names, *kept.columns]], np.ones(len(rows), dtype=bool)
     columns = by_feature(rows[list(names_of(rules))].to_numpy(np.float64))
-    # Declared features were rounded to float32; unless the ends of a range are, too, rows that lie on them are lost.
+    # Declared features were rounded to float32; unless the ends of a range are, too, rows that lie
+    # on them are lost.
     judged = tuple(_rounded(rule) if rule.name in declared.names else rule for rule in rules)
     scorable = np.all([broken_rule(*one) == 0 for one in zip(columns, judged, strict=True)], axis=0)
     features = pd.DataFrame(as_features(columns, rules), rows.index, names_of(rules))
@@ -169,14 +204,19 @@ def as_taken(rows: pd.DataFrame, declared: Declaration, fitted: Features) -> tup
 
 
 def _rounded(rule: Feature) -> Feature:
-    low, high = (None if bound is None else float(np.float32(bound)) for bound in (rule.low, rule.high))
+    low, high = (
+        None if bound is None else float(np.float32(bound)) for bound in (rule.low, rule.high)
+    )
     return structs.replace(rule, low=low, high=high)
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
-    """Describe in counts what is missing for a fair fit and a fair judgement; None if there is enough."""
+    """Describe in counts what is missing for a fair fit and a fair judgement; None if there is
+    enough."""
     lacking = _lacking(history, minimum_labels, minimum_of_each_class)
-    left_out = ", ".join(f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items()))
+    left_out = ", ".join(
+        f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items())
+    )
     return f"{lacking}; left out: {left_out}" if lacking and left_out else lacking
 
 
@@ -192,11 +232,12 @@ def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
 
 
 def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = True) -> BoolArray:
-    """Find the rows of a holdout, (n,), that a version can't have learned from; both as the version takes them.
+    """Find the rows of a holdout, (n,), that a version can't have learned from; both as the version
+    takes them.
 
-    The rows it learned from have, beside `Person`, the `Rank` of a row that came by a key; without features they are
-    found by id and person alone. Times play no part: a row that was deleted and comes in again, or is restored from a
-    backup, looks new by all its times.
+    The rows it learned from have, beside `Person`, the `Rank` of a row that came by a key; without
+    features they are found by id and person alone. Times play no part: a row that was deleted and
+    comes in again, or is restored from a backup, looks new by all its times.
     """
     seen: BoolArray = holdout.index.isin(learned.index)
     if by_features and len(learned.select_dtypes("float32").columns):
@@ -204,15 +245,18 @@ def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = 
     return ~(seen | of_persons(holdout, learned["Rank"]) | of_persons(holdout, learned["Person"]))
 
 
-# ---- The holdout: a salted hash of a row's name when it first came decides for ever whether the row is in it.
+# ---- The holdout: a salted hash of a row's name when it first came decides for ever whether the
+# row is in it.
 #
-# A stored list would grow, and a redrawn split would leak: last week's training rows would judge this week's model.
-# The hash needs no storage and moves no row when others are added; because of the salt no one can choose a key that
-# falls on one side. A row without keys is named by its id; of a row with keys, the first name is kept.
+# A stored list would grow, and a redrawn split would leak: last week's training rows would judge
+# this week's model. The hash needs no storage and moves no row when others are added; because of
+# the salt no one can choose a key that falls on one side. A row without keys is named by its id; of
+# a row with keys, the first name is kept.
 #
-# A person's rows are visits and belong on one side. Models can't be judged on rows that one has learned from, so no row
-# changes sides if its person becomes known, or is corrected, later: such rows are used on neither side. Nor are the
-# person's other rows, even if the row on the other side is gone: a model may have learned from it.
+# A person's rows are visits and belong on one side. Models can't be judged on rows that one has
+# learned from, so no row changes sides if its person becomes known, or is corrected, later: such
+# rows are used on neither side. Nor are the person's other rows, even if the row on the other side
+# is gone: a model may have learned from it.
 
 
 SIDES = ["training", "holdout", "undecided"]
@@ -233,7 +277,8 @@ _RANK = "rank "
 
 
 def rank_name(name: str, salt: str) -> str:
-    """Make a substitute for a name to be forgotten: it has the same rank, and so is on the same side at any share."""
+    """Make a substitute for a name to be forgotten: it has the same rank, and so is on the same
+    side at any share."""
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
@@ -247,20 +292,27 @@ def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
 
 
 def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd.DataFrame:
-    """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and `Keyed`.
+    """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and
+    `Keyed`.
 
-    A first name is `person KEY`, `source NAME KEY`, the row's id, or a `rank_name` if it named a person who has been
-    forgotten. `Person` is NA if a row has none. `Keyed` rows came with a person's or a source's key.
+    A first name is `person KEY`, `source NAME KEY`, the row's id, or a `rank_name` if it named a
+    person who has been forgotten. `Person` is NA if a row has none. `Keyed` rows came with a
+    person's or a source's key.
     """
-    # Persons are kept as ranks, not names: the chance that two of a million persons share one is 1 in some 40 million.
+    # Persons are kept as ranks, not names: the chance that two of a million persons share one is 1
+    # in some 40 million.
     has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
     of_persons = np.zeros(len(persons), dtype=np.uint64)
-    of_persons[~has_none] = ranks_of_names([f"person {person}" for person in persons if person is not None], salt)
+    of_persons[~has_none] = ranks_of_names(
+        [f"person {person}" for person in persons if person is not None], salt
+    )
     return pd.DataFrame(
         {
             "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
             "Person": pd.arrays.IntegerArray(of_persons, has_none),
-            "Keyed": np.fromiter((name.startswith(("person ", "source ")) for name in names), bool, count=len(names)),
+            "Keyed": np.fromiter(
+                (name.startswith(("person ", "source ")) for name in names), bool, count=len(names)
+            ),
         }
     )
 
@@ -268,14 +320,23 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
 def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.DataFrame:
     """Replace the rows' `Rank` by their `Side`: `training`, `holdout`, or `undecided`.
 
-    The rows of a person are undecided if any of them is, or was, on another side than the person: the person has rows
-    on both sides, or became known later and belongs on the other. `renamed` has the `Rank` and `Person` of each row
-    that has a person but another first name, whether it is labelled or not, still there or deleted.
+    The rows of a person are undecided if any of them is, or was, on another side than the person:
+    the person has rows on both sides, or became known later and belongs on the other. `renamed` has
+    the `Rank` and `Person` of each row that has a person but another first name, whether it is
+    labelled or not, still there or deleted.
     """
     # A row that was written while the triggers were switched off is only in `rows`.
-    renamed = pd.concat([renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]])
+    renamed = pd.concat(
+        [renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]]
+    )
     person_is_held = below(renamed["Person"].to_numpy(np.uint64), share)
-    astray = renamed.loc[person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"]
-    side = np.where(below(rows["Rank"].to_numpy(np.uint64), share), SIDES.index("holdout"), SIDES.index("training"))
+    astray = renamed.loc[
+        person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"
+    ]
+    side = np.where(
+        below(rows["Rank"].to_numpy(np.uint64), share),
+        SIDES.index("holdout"),
+        SIDES.index("training"),
+    )
     side[rows["Person"].isin(astray).to_numpy(bool)] = SIDES.index("undecided")
     return rows.drop(columns="Rank").assign(Side=pd.Categorical.from_codes(side, SIDES))

@@ -1,11 +1,13 @@
 """Identifiers: the ids and keys of rows and persons, and the marks of people who were forgotten.
 
-The type of a key is declared and never guessed: one driver gives an integer where another gives a decimal, a UUID has
-several spellings, and keys that are compared as text must be the same text each time. No key is better than one that
-could be another row's, so NULL, floats and all that is not of the declared type count as no key.
+The type of a key is declared and never guessed: one driver gives an integer where another gives a
+decimal, a UUID has several spellings, and keys that are compared as text must be the same text each
+time. No key is better than one that could be another row's, so NULL, floats and all that is not of
+the declared type count as no key.
 
-Forgotten people are kept in a form that no one can read: as an HMAC of the name of a row or a person. The salt is
-random and the installation's own, so that without it even a list of all possible keys reveals nothing.
+Forgotten people are kept in a form that no one can read: as an HMAC of the name of a row or a
+person. The salt is random and the installation's own, so that without it even a list of all
+possible keys reveals nothing.
 """
 
 import hmac
@@ -26,13 +28,16 @@ LARGEST_GIVEN_ID = 2**62
 LARGEST_ID = 2**62 + 2**61
 """The counter draws ids up to here: two quintillion more than the largest given one."""
 BELOW_ALL_IDS = -(2**63)
-"""The start of a walk over rows: SQLite can be told to ignore CHECK conditions, so an id may be below 1."""
+"""The start of a walk over rows: SQLite can be told to ignore CHECK conditions, so an id may be
+below 1."""
 
 
 LONGEST_KEY = 200
 """Bytes in UTF-8; an index of each database can hold this many."""
 
-_UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?", re.ASCII)
+_UUID = re.compile(
+    r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?", re.ASCII
+)
 _INTEGER = re.compile(r" *([+-]?[0-9]+)(?:\.0*)? *", re.ASCII)
 # Joins the keys of a block; no key can contain it.
 _BETWEEN = "\0"
@@ -41,7 +46,8 @@ _PLAIN_UUID = "00000000-0000-0000-0000-000000000000" + _BETWEEN
 
 
 def canonical_text(value: str) -> str | None:
-    """Text in NFC, without spaces at its end, case kept; None if it is empty, too long, or no table can hold it."""
+    """Text in NFC, without spaces at its end, case kept; None if it is empty, too long, or no table
+    can hold it."""
     text = value if value.isascii() else unicodedata.normalize("NFC", value)
     text = text.rstrip(" ")
     try:
@@ -51,14 +57,17 @@ def canonical_text(value: str) -> str | None:
 
 
 def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | None:
-    """The key of a row: the text of one column, or a JSON array of several columns' texts; None if it has no key."""
+    """The key of a row: the text of one column, or a JSON array of several columns' texts; None if
+    it has no key."""
     texts = [_canonical(value, key_type) for value, key_type in zip(values, types, strict=True)]
     if len(texts) == 1 or None in texts:
         return texts[0] if len(texts) == 1 else None
     return canonical_text(json.dumps(texts, ensure_ascii=False, separators=(",", ":")))
 
 
-def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]) -> list[str | None]:
+def canonical_keys(
+    columns: Sequence[Sequence[object]], types: Sequence[KeyType]
+) -> list[str | None]:
     """The keys of many rows, from a sequence of values for each column."""
     if len(types) == 1 and _are_canonical(columns[0], types[0]):
         return list(columns[0])  # type: ignore[arg-type]
@@ -68,8 +77,9 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
 
 
 def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
-    """The key of a row in a text by a person or a program. An integer may have a plus, leading zeros, and a point with
-    only zeros after it; several columns are a JSON array. None if the text does not fit the types."""
+    """The key of a row in a text by a person or a program. An integer may have a plus, leading
+    zeros, and a point with only zeros after it; several columns are a JSON array. None if the text
+    does not fit the types."""
     values: object = [text]
     if len(types) > 1:
         try:
@@ -105,19 +115,24 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
 
 
 def is_whole(value: Decimal) -> bool:
-    """Whether a decimal is a whole number with no more digits than a key may have: a large exponent could ask for more
-    digits than fit into memory."""
-    return value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
+    """Whether a decimal is a whole number with no more digits than a key may have: a large exponent
+    could ask for more digits than fit into memory."""
+    return (
+        value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
+    )
 
 
 def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
-    """Whether all values are canonical already; checked at once, since checking each costs more than reading it."""
+    """Whether all values are canonical already; checked at once, since checking each costs more
+    than reading it."""
     if key_type == "integer" or set(map(type, values)) != {str}:
         return False
     joined = _BETWEEN.join((*values, ""))  # type: ignore[arg-type]
     if key_type == "uuid":
         return joined.translate(_AS_ZERO) == _PLAIN_UUID * len(values)
-    is_plain = joined.isascii() and joined.count(_BETWEEN) == len(values) and max(map(len, values)) <= LONGEST_KEY  # type: ignore[arg-type]
+    longest = max(map(len, values))  # type: ignore[arg-type]
+    is_short = longest <= LONGEST_KEY and joined.count(_BETWEEN) == len(values)
+    is_plain = is_short and joined.isascii()
     return is_plain and " \0" not in joined and "\0\0" not in joined and joined[0] != _BETWEEN
 
 
@@ -133,7 +148,8 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A row that a command names by its key in its source; the key may be a name, so no text shows it."""
+    """A row that a command names by its key in its source; the key may be a name, so no text shows
+    it."""
 
     source: str
     source_key: str
@@ -144,8 +160,8 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person, named by its key: as it was written, and then as sources may spell it; the first known
-    spelling counts. No text shows the key."""
+    """All rows of a person, named by its key: as it was written, and then as sources may spell it;
+    the first known spelling counts. No text shows the key."""
 
     spellings: tuple[str, ...]
 
@@ -176,8 +192,8 @@ def name_of_person(person_key: str) -> str:
 
 
 def mark_of(name: str, salt: str) -> str:
-    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits, and whether it is an id, are all that
-    is kept of it."""
+    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits, and whether it is
+    an id, are all that is kept of it."""
     digits = hmac.digest(salt.encode(), name.encode(), "sha256").hex()
     return f"{ID}{digits}" if name.startswith(ID) else digits
 
@@ -194,10 +210,13 @@ class Forgotten:
 
     @property
     def as_list(self) -> str:
-        """The marks of keys and persons, one a line, and last a hash of the salt, by which a list is known to be whole
-        and of this installation. Ids are left out: a restored database gives those of later rows to others."""
+        """The marks of keys and persons, one a line, and last a hash of the salt, by which a list
+        is known to be whole and of this installation. Ids are left out: a restored database gives
+        those of later rows to others."""
         lasting = sorted(mark for mark in self.marks if not mark.startswith(ID))
-        return "\n".join([*lasting, f"pima forgotten 1 {sha256(self.salt.encode()).hexdigest()}", ""])
+        return "\n".join(
+            [*lasting, f"pima forgotten 1 {sha256(self.salt.encode()).hexdigest()}", ""]
+        )
 
     def has(self, name: str) -> bool:
         """Whether this name was forgotten."""
@@ -210,7 +229,8 @@ class Forgotten:
         if not self:
             return [False] * len(keys)
         return [
-            self.has(name_of_key(source, key)) or (person is not None and self.has(name_of_person(person)))
+            self.has(name_of_key(source, key))
+            or (person is not None and self.has(name_of_person(person)))
             for key, person in zip(keys, persons, strict=True)
         ]
 

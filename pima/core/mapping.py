@@ -1,7 +1,8 @@
-"""Mapping a block of rows to a DataFrame under the declared names, judging it, and counting what can't be taken.
+"""Mapping a block of rows to a DataFrame under the declared names, judging it, and counting what
+can't be taken.
 
-A row is rejected for the first rule that it breaks, in the order of the features; the value at fault is never shown.
-A missing measurement is no reason to reject: scoring judges that.
+A row is rejected for the first rule that it breaks, in the order of the features; the value at
+fault is never shown. A missing measurement is no reason to reject: scoring judges that.
 """
 
 from collections import Counter
@@ -22,15 +23,17 @@ from pima.core.validation import CODES, MISSING, NOT_A_NUMBER, as_features, brok
 BAD_OUTCOME = "bad_outcome"
 
 Block: TypeAlias = pd.DataFrame
-"""Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`, `outcome` (Int64, NA if
-unknown) and `labelled_at` (Int64, milliseconds since 1970, UTC), if the rows have them, and `reason` and `field`, empty
-texts if a row is sound. A row with `labelled_at` and no outcome is one whose outcome is held back. The index is the key
-of a row of a source, or the line of a row of a file."""
+"""Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`,
+`outcome` (Int64, NA if unknown) and `labelled_at` (Int64, milliseconds since 1970, UTC), if the
+rows have them, and `reason` and `field`, empty texts if a row is sound. A row with `labelled_at`
+and no outcome is one whose outcome is held back. The index is the key of a row of a source, or the
+line of a row of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """The way to read the columns of a source. They come in this order: key, person, outcome, features."""
+    """The way to read the columns of a source. They come in this order: key, person, outcome,
+    features."""
 
     key_types: tuple[KeyType, ...]
     """One for each column of the key."""
@@ -56,7 +59,8 @@ class Moments:
     to_come: BoolArray
     """(n,): whether the time lies in the future."""
     wrong_type: str | None = None
-    """The name of a type in the column that is neither time nor day nor text; None if there is none."""
+    """The name of a type in the column that is neither time nor day nor text; None if there is
+    none."""
 
 
 @dataclass(slots=True)
@@ -72,14 +76,18 @@ class SourceTally:
     """Rows whose value can't be taken, by feature."""
     missing: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    """Rows whose value was not recognised and was read as the feature's `unknown` says, by feature."""
+    """Rows whose value was not recognised and was read as the feature's `unknown` says, by
+    feature."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Types that can't be read, by the feature, `outcome` or `outcome_at` whose column has them."""
 
 
 def mapped(
-    mapping: SourceMapping, columns: Sequence[Column], tally: SourceTally, moments: Moments | None = None
+    mapping: SourceMapping,
+    columns: Sequence[Column],
+    tally: SourceTally,
+    moments: Moments | None = None,
 ) -> Block:
     """Map and judge the rows of a source that have a key, and count what can't be taken."""
     read = iter(columns)
@@ -103,16 +111,26 @@ def mapped(
     mark(block, bad_outcome, BAD_OUTCOME, "outcome")
     mark(block, bad_person, "bad_person", "person_key")
     mark(block, bad_moment, "bad_outcome_at", "outcome_at")
-    tally.rejected += Counter(block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None))
+    tally.rejected += Counter(
+        block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None)
+    )
     block.index = pd.Index(keys, dtype=object)
     return block[block.index.notna()] if None in keys else block
 
 
 def measurements(
-    features: Features, how: Sequence[MappedColumn], columns: Sequence[Column], rows: int, tally: SourceTally
+    features: Features,
+    how: Sequence[MappedColumn],
+    columns: Sequence[Column],
+    rows: int,
+    tally: SourceTally,
 ) -> tuple[Float64Array, Int8Array]:
-    """Read and judge (n, features) measurements, NaN where missing, and their faults, positions in `CODES`."""
-    values, faults = np.full((rows, len(features)), np.nan), np.zeros((rows, len(features)), np.int8)
+    """Read and judge (n, features) measurements, NaN where missing, and their faults, positions in
+    `CODES`."""
+    values, faults = (
+        np.full((rows, len(features)), np.nan),
+        np.zeros((rows, len(features)), np.int8),
+    )
     for n, (feature, mapped_column, column) in enumerate(zip(features, how, columns, strict=True)):
         if (other := wrong_type(column, takes_truth_values(feature, mapped_column))) is not None:
             tally.wrong_types[feature.name] = other
@@ -131,7 +149,8 @@ _REASONS = np.array(CODES, dtype=object)
 
 
 def first_faults(faults: Int8Array, features: Features) -> tuple[Any, Any]:
-    """Find the first fault of each row in (n, features) positions in `CODES`: reasons and features, (n,) texts."""
+    """Find the first fault of each row in (n, features) positions in `CODES`: reasons and features,
+    (n,) texts."""
     names = np.array(["", *(feature.name for feature in features)], dtype=object)
     at = (faults != 0).argmax(axis=1) if len(features) else np.zeros(len(faults), np.int64)
     first = faults[np.arange(len(faults)), at] if len(features) else np.zeros(len(faults), np.int8)
@@ -171,9 +190,11 @@ def _outcomes(
     return cells.values, cells.faults != 0
 
 
-def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTally) -> tuple[Any, BoolArray]:
-    """The times at which the outcomes became known. An outcome whose time is to come is held back: `found` loses it,
-    and only its time is left."""
+def _labelled_at(
+    found: Float64Array, moments: Moments | None, tally: SourceTally
+) -> tuple[Any, BoolArray]:
+    """The times at which the outcomes became known. An outcome whose time is to come is held back:
+    `found` loses it, and only its time is left."""
     if moments is None:
         return pd.array([pd.NA] * len(found), dtype="Int64"), np.zeros(len(found), bool)
     if moments.wrong_type is not None:

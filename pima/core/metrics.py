@@ -1,7 +1,8 @@
-"""Metrics: how good predictions are, how far apart two models are on the same rows, and how much of that may be luck.
+"""Metrics: how good predictions are, how far apart two models are on the same rows, and how much of
+that may be luck.
 
-Probabilities are float64 (n,), outcomes 0 or 1 (n,). Comparisons are paired: on most rows both models are right or both
-are wrong, and such rows do not show which is better.
+Probabilities are float64 (n,), outcomes 0 or 1 (n,). Comparisons are paired: on most rows both
+models are right or both are wrong, and such rows do not show which is better.
 """
 
 import math
@@ -12,7 +13,8 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 
-# A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at 16 nats.
+# A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
+# 16 nats.
 _SMALLEST_PROBABILITY = 1e-7
 
 
@@ -25,8 +27,8 @@ class Measure(StrEnum):
     ACCURACY = "accuracy"
     LOG_LOSS = "log_loss"
     NET_BENEFIT = "net_benefit"
-    """Both models' classes are taken at one threshold, the challenger's, whose odds are the cost of a false alarm: the
-    same model at another threshold is no gain."""
+    """Both models' classes are taken at one threshold, the challenger's, whose odds are the cost of
+    a false alarm: the same model at another threshold is no gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +87,25 @@ def bounded(probabilities: Float64Array) -> Float64Array:
     return np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
 
 
-def net_benefits(probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float) -> Float64Array:
-    """Value each row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. The mean is the net benefit."""
+def net_benefits(
+    probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float
+) -> Float64Array:
+    """Value each row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. The mean is
+    the net benefit."""
     predicted = probabilities >= threshold
     return np.where(predicted, np.where(outcomes == 1, 1.0, -cost), 0.0)
 
 
 def odds(threshold: float) -> float:
-    """The cost of a false alarm, in found cases, for someone who acts at this probability or above: t / (1 - t)."""
+    """The cost of a false alarm, in found cases, for someone who acts at this probability or above:
+    t / (1 - t)."""
     bounded = min(threshold, 1 - _SMALLEST_PROBABILITY)
     return bounded / (1 - bounded)
 
 
 def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
-    """The share of (positive, negative) pairs in the right order, ties counting half (Mann-Whitney)."""
+    """The share of (positive, negative) pairs in the right order, ties counting half
+    (Mann-Whitney)."""
     positive = int((outcomes == 1).sum())
     negative = len(outcomes) - positive
     if not positive or not negative:
@@ -127,21 +134,28 @@ class PairedComparison:
     only_champion_correct: int
     accuracy_difference: float
     interval_low: float
-    """95 % interval of the accuracy difference: Agresti and Min 2005, Wald with half a row in each cell."""
+    """95 % interval of the accuracy difference: Agresti and Min 2005, Wald with half a row in each
+    cell."""
     interval_high: float
     mcnemar_p: float
-    """Exact two-sided: how often fair coins would split the discordant rows at least this unevenly."""
+    """Exact two-sided: how often fair coins would split the discordant rows at least this
+    unevenly."""
     minimum_detectable_difference: float
-    """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly missed. 2.49 is
-    z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four times in five."""
+    """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly
+    missed. 2.49 is z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four
+    times in five."""
     log_loss_difference: float
     """Below 0 if the challenger is better."""
     log_loss_p: float
-    """One-sided, normal approximation: how often a challenger that is no better would look at least this good."""
+    """One-sided, normal approximation: how often a challenger that is no better would look at least
+    this good."""
 
 
 def compare(
-    challenger_right: BoolArray, champion_right: BoolArray, challenger_loss: Float64Array, champion_loss: Float64Array
+    challenger_right: BoolArray,
+    champion_right: BoolArray,
+    challenger_loss: Float64Array,
+    champion_loss: Float64Array,
 ) -> PairedComparison:
     """Compare two models by four arrays (n,) over the same rows in the same order, n >= 1."""
     rows = len(challenger_right)
@@ -165,16 +179,20 @@ def compare(
 def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:
     """95 % interval of the difference of two accuracies on the same rows.
 
-    Half a row more in each of the four cells keeps its coverage even if few or no rows are discordant.
+    Half a row more in each of the four cells keeps its coverage even if few or no rows are
+    discordant.
     """
     rows_, won_, lost_ = rows + 2, won + 0.5, lost + 0.5
     difference = (won_ - lost_) / rows_
     deviation = math.sqrt(won_ + lost_ - (won_ - lost_) ** 2 / rows_) / rows_
-    return max(-1.0, difference - Z_95_PERCENT * deviation), min(1.0, difference + Z_95_PERCENT * deviation)
+    return max(-1.0, difference - Z_95_PERCENT * deviation), min(
+        1.0, difference + Z_95_PERCENT * deviation
+    )
 
 
 def mcnemar_p(won: int, lost: int) -> float:
-    """Exact two-sided McNemar test: the binomial tail of the smaller count among the discordant rows, doubled."""
+    """Exact two-sided McNemar test: the binomial tail of the smaller count among the discordant
+    rows, doubled."""
     discordant = won + lost
     logarithms = (
         math.lgamma(discordant + 1) - math.lgamma(k + 1) - math.lgamma(discordant - k + 1)
@@ -192,7 +210,8 @@ def normal_interval(differences: Float64Array) -> tuple[float, float]:
 
 
 def lower_p(differences: Float64Array) -> float:
-    """One-sided p that the mean of `differences` (n,) is below 0, by the normal approximation; 1 without any spread."""
+    """One-sided p that the mean of `differences` (n,) is below 0, by the normal approximation; 1
+    without any spread."""
     deviation = _deviation(differences)
     if deviation == 0:
         return 1.0

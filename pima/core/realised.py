@@ -1,8 +1,8 @@
 """Realised accuracy: the figures of predictions that were made before their outcomes were known.
 
-A version has not learned from these outcomes, but it may have learned from other rows of the same persons. Outcomes
-often arrive selectively, for example only for treated patients. The figures then describe such patients alone; so the
-share of predictions that have an outcome is given with them.
+A version has not learned from these outcomes, but it may have learned from other rows of the same
+persons. Outcomes often arrive selectively, for example only for treated patients. The figures then
+describe such patients alone; so the share of predictions that have an outcome is given with them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,8 @@ from pima.core.watched import State, Watched
 FEWEST_OUTCOMES = 50
 """The fewest outcomes for an alert; with fewer, the figures say too little."""
 ACCURACY_ALLOWED = 0.05
-"""The realised accuracy may fall this far below that of the version's verdict; luck may widen the limit."""
+"""The realised accuracy may fall this far below that of the version's verdict; luck may widen the
+limit."""
 SOME_LEFT_OUT = "older outcomes are not looked at"
 
 
@@ -68,37 +69,50 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:
-    """The share of predictions that have an outcome; none if `predictions` is None, since older ones were left out."""
+    """The share of predictions that have an outcome; none if `predictions` is None, since older
+    ones were left out."""
     if predictions is None:
         return Figure(None, reason=SOME_LEFT_OUT)
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, followed: Figure, judged: Mapping[str, Any] | None) -> Iterator[Watched]:
-    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome, `judged`
-    its scores in its verdict."""
+def realised_figures(
+    found: Realised, followed: Figure, judged: Mapping[str, Any] | None
+) -> Iterator[Watched]:
+    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
+    outcome, `judged` its scores in its verdict."""
     reference = allowed = None
     if judged:
         right = round((found.accuracy.value or 0.0) * found.outcomes)
         reference = judged["correct"] / judged["rows"]
-        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged["correct"], judged["rows"])
+        allowed = share_allowed(
+            ACCURACY_ALLOWED, right, found.outcomes, judged["correct"], judged["rows"]
+        )
     yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
     # If the whole interval is below 0, the model does harm.
     high = found.net_benefit.high
-    harm = None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
+    harm = (
+        None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
+    )
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
     yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
     yield _row("realised_followed_up", followed, found)
 
 
 def _row(
-    name: str, figure: Figure, of: Realised, reference: float | None = None, allowed: float | None = None
+    name: str,
+    figure: Figure,
+    of: Realised,
+    reference: float | None = None,
+    allowed: float | None = None,
 ) -> Watched:
     # A value that is too low is an alert; one that is too high is not.
     if of.outcomes < FEWEST_OUTCOMES:
         return Watched("", name, None, of.outcomes, state=State.INSUFFICIENT_DATA)
-    found = Watched("", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high)
+    found = Watched(
+        "", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high
+    )
     is_less = found.is_beyond and (found.value or 0.0) < (found.reference or 0.0)
     return replace(found, state=State.ALERT) if is_less else found

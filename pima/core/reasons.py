@@ -1,4 +1,5 @@
-"""The gate's reasons for its decisions: as codes that scripts can rely on, and as sentences for people.
+"""The gate's reasons for its decisions: as codes that scripts can rely on, and as sentences for
+people.
 
 The reasons why a row is rejected are in `pima.core.validation`.
 """
@@ -19,11 +20,13 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     NOT_BETTER = "not_better"
     BLOCKED = "blocked"
-    """A rule forbids a promotion whatever the score, or leaves it to a person; the reason code says which."""
+    """A rule forbids a promotion whatever the score, or leaves it to a person; the reason code says
+    which."""
 
 
 class Reason(StrEnum):
-    """The reason, as a code that scripts can rely on; the rules are tried in this order, the promotions last."""
+    """The reason, as a code that scripts can rely on; the rules are tried in this order, the
+    promotions last."""
 
     NOT_FINITE = "not_finite"
     PARITY_FAILED = "parity_failed"
@@ -67,7 +70,8 @@ BETTER = {
 
 
 LOG_LOSS_VETO_P = 0.25
-"""The veto, if on, demands that the challenger has the lower log loss at a one-sided p below this."""
+"""The veto, if on, demands that the challenger has the lower log loss at a one-sided p below
+this."""
 
 
 def why(reason: Reason, measure: Measure) -> str:
@@ -83,8 +87,10 @@ def why(reason: Reason, measure: Measure) -> str:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion can score and has not learned from, since"
-    " holdout.share, the rows' keys or the features have changed, so a person decides (models promote)",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion can score "
+    "and has not learned from, since"
+    " holdout.share, the rows' keys or the features have changed, so a person decides"
+    " (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
     Reason.NOT_ABOVE_CONSTANT: "it does not beat the best constant answer",
@@ -94,17 +100,22 @@ _WHY = {
     Reason.MORE_CORRECT: "it is right more often than the champion",
     Reason.LOWER_LOG_LOSS: "its log loss is lower than the champion's",
     Reason.MORE_NET_BENEFIT: "its net benefit is above the champion's",
-    Reason.SUBGROUP_WORSE: "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin",
+    Reason.SUBGROUP_WORSE: (
+        "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin"
+    ),
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
     Reason.FIRST_CHAMPION: "it is the first champion and beats the best constant answer",
-    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger beats the best"
+    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and "
+    "the challenger beats the best"
     " constant answer",
 }
 
 
-def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures") -> str:
+def sentence_of(
+    contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures"
+) -> str:
     """Word a decision and its reason, with the figures that they rest on."""
     if found.measured is None:
         # The challenger's outputs are not numbers, so the measure does not matter.
@@ -112,14 +123,27 @@ def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
     rows = contest.outcomes[contest.rows["InWindow"]]
     threshold = contest.challenger_threshold
-    figures = _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
+    figures = (
+        _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
+    )
     if found.champion_scores:
-        left_out = [f"{found.seen_rows} that the champion may have learned from"] if found.seen_rows else []
-        left_out += [f"{found.unscorable_rows} that the champion can't score"] if found.unscorable_rows else []
+        left_out = (
+            [f"{found.seen_rows} that the champion may have learned from"]
+            if found.seen_rows
+            else []
+        )
+        left_out += (
+            [f"{found.unscorable_rows} that the champion can't score"]
+            if found.unscorable_rows
+            else []
+        )
         figures += f", left out {' and '.join(left_out)}" if left_out else ""
     if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
         lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
-        figures += f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is asked"
+        figures += (
+            f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is "
+            "asked"
+        )
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
         gain = f"{100 * worst.gain:+.1f} points" if by_accuracy else f"{worst.gain:+.4f}"
         figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
@@ -128,7 +152,12 @@ def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "
 
 def _describe_accuracy(found: "VerdictFigures") -> str:
     assert found.challenger_scores is not None  # noqa: S101 (for the type checker: it was measured)
-    parts = [f"correct of {found.challenger_scores.rows} holdout rows: challenger {found.challenger_scores.correct}"]
+    parts = [
+        (
+            f"correct of {found.challenger_scores.rows} holdout rows: challenger "
+            f"{found.challenger_scores.correct}"
+        )
+    ]
     if found.champion_scores:
         parts.append(f"champion {found.champion_scores.correct}")
     parts.append(f"majority class {found.majority_correct}")
@@ -143,11 +172,15 @@ def _describe_accuracy(found: "VerdictFigures") -> str:
 
 
 def _describe(found: "Measured", outcomes: Int8Array, threshold: float) -> str:
-    """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the challenger's."""
+    """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the
+    challenger's."""
     where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
     figure, constant = "log loss", "constant prevalence"
     if found.measure is Measure.NET_BENEFIT:
-        figure, constant = f"net benefit at odds of the threshold {threshold:.3g}", "treating all or none"
+        figure, constant = (
+            f"net benefit at odds of the threshold {threshold:.3g}",
+            "treating all or none",
+        )
     parts = [f"{figure} on {where}: challenger {found.challenger:.4f}"]
     if found.champion is not None:
         parts.append(f"champion {found.champion:.4f}")

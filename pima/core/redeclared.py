@@ -1,4 +1,5 @@
-"""A changed declaration: its differences from the previous one, and its effects on the existing rows."""
+"""A changed declaration: its differences from the previous one, and its effects on the existing
+rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,7 +33,8 @@ class DeclarationChanges:
 
 
 def changes(before: Declaration, after: Declaration) -> tuple[Declaration, DeclarationChanges]:
-    """Compare a database's declaration with a new one; return the latter with all retired features, and the changes."""
+    """Compare a database's declaration with a new one; return the latter with all retired features,
+    and the changes."""
     gone = tuple(feature for feature in before.features if feature.name not in after.names)
     still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
     known = {feature.name: feature for feature in before.features + before.retired}
@@ -40,7 +42,8 @@ def changes(before: Declaration, after: Declaration) -> tuple[Declaration, Decla
     changed = {new.name: differing_fields(old, new) for old, new in both}
     changed |= {"outcome": differing_fields(before.outcome, after.outcome)}
     were, are = (
-        [name for name in one.names if name in other.names] for one, other in ((before, after), (after, before))
+        [name for name in one.names if name in other.names]
+        for one, other in ((before, after), (after, before))
     )
     return Declaration(after.outcome, after.features, still_retired + gone), DeclarationChanges(
         added=tuple(name for name in after.names if name not in known),
@@ -52,9 +55,12 @@ def changes(before: Declaration, after: Declaration) -> tuple[Declaration, Decla
 
 
 def of_another_kind(before: Declaration, after: Declaration) -> Feature | None:
-    """A feature that was a number and would be a category, or the other way round: its column can't be both."""
+    """A feature that was a number and would be a category, or the other way round: its column can't
+    be both."""
     kinds = {feature.name: feature.kind for feature in before.features + before.retired}
-    return next((each for each in after.features if kinds.get(each.name, each.kind) != each.kind), None)
+    return next(
+        (each for each in after.features if kinds.get(each.name, each.kind) != each.kind), None
+    )
 
 
 @dataclass(slots=True)
@@ -62,15 +68,19 @@ class Effects:
     """The effects of new rules on the existing rows."""
 
     rejected_from_now: Counter[str] = field(default_factory=Counter)
-    """Unlabelled rows that the champion could score until now, by reason and column; their predictions stay."""
+    """Unlabelled rows that the champion could score until now, by reason and column; their
+    predictions stay."""
     sound_from_now: list[int] = field(default_factory=list)
     """The ids of unlabelled rows that some champion rejected and that the new rules accept."""
     left_out_of_training: Counter[str] = field(default_factory=Counter)
     """Labelled rows that the next model can't learn from, by reason and column."""
 
 
-def add_effects(effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules") -> None:
-    """Add the effects on some rows; their measurements are in the columns of the new declaration."""
+def add_effects(
+    effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules"
+) -> None:
+    """Add the effects on some rows; their measurements are in the columns of the new
+    declaration."""
     before, after = rules.judged(rows, rules.scored_before), rules.judged(rows, rules.scored_after)
     was_sound = np.isin(np.arange(len(rows)), before.accepted)
     effects.rejected_from_now += _counted(after, (unlabelled & was_sound)[after.rejected])

@@ -1,8 +1,9 @@
-"""How much each feature moves a model's predictions: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
+"""How much each feature moves a model's predictions: Shapley values (Lundberg and Lee, NeurIPS
+2017), interventional.
 
-The game: features in a coalition have the row's own values, and the others have those of each background row in turn.
-The coalition's worth is the model's mean probability. So for any model the Shapley values add up to the row's
-probability minus the background's mean.
+The game: features in a coalition have the row's own values, and the others have those of each
+background row in turn. The coalition's worth is the model's mean probability. So for any model the
+Shapley values add up to the row's probability minus the background's mean.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import numpy as np
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 
 MOST_FOR_EXACT = 12
-"""Up to so many features all coalitions are computed: 4,096 of them. One feature more would double their number."""
+"""Up to so many features all coalitions are computed: 4,096 of them. One feature more would double
+their number."""
 PAIRS = 100
 """Pairs of orders that the estimate for more features uses."""
 ROWS_A_CALL = 100_000
@@ -35,9 +37,11 @@ class Contributions:
     """(features,) the standard errors of an estimate; None where the values are exact."""
 
 
-def contributions(model: Model, row: Float32Array, background: Float32Array, seed: int) -> Contributions:
-    """Explain a row (features,) against background rows (b, features), b >= 1: exactly for up to 12 features, else
-    estimated from random orders, drawn with `seed`."""
+def contributions(
+    model: Model, row: Float32Array, background: Float32Array, seed: int
+) -> Contributions:
+    """Explain a row (features,) against background rows (b, features), b >= 1: exactly for up to 12
+    features, else estimated from random orders, drawn with `seed`."""
     game, features = interventional(model, row, background), len(row)
     if features <= MOST_FOR_EXACT:
         return Contributions(exact(game, features), None)
@@ -64,7 +68,8 @@ def exact(game: Game, features: int) -> Float64Array:
     numbers = np.arange(2**features)
     members = (numbers[:, None] >> np.arange(features)) & 1 == 1
     worth, sizes = game(members), members.sum(axis=1)
-    # By size, the share of orders in which exactly this coalition comes before a given feature outside it.
+    # By size, the share of orders in which exactly this coalition comes before a given feature
+    # outside it.
     others = np.arange(1, features)
     weights = 1 / (features * np.cumprod(np.concatenate([[1.0], (features - others) / others])))
     found = np.empty(features)
@@ -76,14 +81,17 @@ def exact(game: Game, features: int) -> Float64Array:
 
 
 def estimated(game: Game, features: int, pairs: int, seed: int) -> Contributions:
-    """Estimate from random orders of the features, each drawn with its reverse (Mitchell et al., JMLR 2022): the values
-    of the two lie on both sides of the mean, so little error is left if the model is nearly additive.
+    """Estimate from random orders of the features, each drawn with its reverse (Mitchell et al.,
+    JMLR 2022): the values of the two lie on both sides of the mean, so little error is left if the
+    model is nearly additive.
 
     `pairs` >= 2. The values of each order add up as the exact ones do.
     """
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(features) for _ in range(pairs)]
-    found = np.array([(_of_order(game, order) + _of_order(game, order[::-1])) / 2 for order in orders])
+    found = np.array(
+        [(_of_order(game, order) + _of_order(game, order[::-1])) / 2 for order in orders]
+    )
     return Contributions(found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(pairs))
 
 
@@ -109,11 +117,13 @@ class Leaning:
 
     rows: int
     moves: tuple[tuple[str, float], ...]
-    """Each feature with the mean of the absolute values of its contributions, in probability; the largest first."""
+    """Each feature with the mean of the absolute values of its contributions, in probability; the
+    largest first."""
 
 
 def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: int) -> Leaning:
-    """Average contributions over some of the rows (n, features), n >= 2, against other rows; `seed` draws both."""
+    """Average contributions over some of the rows (n, features), n >= 2, against other rows; `seed`
+    draws both."""
     draw = np.random.default_rng(seed).permutation(len(features))
     background = features[draw[:BACKGROUND_ROWS][: len(features) // 2]]
     is_exact = len(names) <= _EXACT_UP_TO
@@ -122,7 +132,8 @@ def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: 
     rows = features[draw[len(background) :][:most_rows]]
     games = (interventional(model, row, background) for row in rows)
     found = [
-        exact(game, len(names)) if is_exact else estimated(game, len(names), _PAIRS, seed).values for game in games
+        exact(game, len(names)) if is_exact else estimated(game, len(names), _PAIRS, seed).values
+        for game in games
     ]
     moved = np.abs(found).mean(axis=0)
     order = np.argsort(-moved, kind="stable").tolist()

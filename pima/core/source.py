@@ -1,4 +1,5 @@
-"""A source: a table, view or query outside `patients` that rows come from, as the settings declare it."""
+"""A source: a table, view or query outside `patients` that rows come from, as the settings declare
+it."""
 
 import math
 import re
@@ -29,7 +30,8 @@ class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """One [[source]]. Names of tables and columns are spelled exactly as in the source's database."""
+    """One [[source]]. Names of tables and columns are spelled exactly as in the source's
+    database."""
 
     name: str
     """The source's name in tables, logs and variables."""
@@ -38,7 +40,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     table: str = ""
     """A table or view; with its schema before a dot, unless `schema` is given."""
     schema: str | None = None
-    """The table's schema, needed if either name holds a dot; empty if the database has no schemas."""
+    """The table's schema, needed if either name holds a dot; empty if the database has no
+    schemas."""
     query: str = ""
     """A SELECT instead of a table."""
     key_type: KeyType | tuple[KeyType, ...] = "text"
@@ -52,13 +55,13 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     outcome_words: dict[str, Literal[0, 1]] = {}
     """Texts, ignoring case, and the outcome that each means."""
     outcome_at: str = ""
-    """The column of the time, or day, at which the outcome became known; if a row has none, the time of the pull is
-    used."""
+    """The column of the time, or day, at which the outcome became known; if a row has none, the
+    time of the pull is used."""
     time_zone: str = "UTC"
     """The zone of `outcome_at`, if that has none or is a day."""
     changed_since: str = ""
-    """The column of the time of a row's last change: only changed rows are read, and all rows once a week. If empty,
-    all rows are read each time."""
+    """The column of the time of a row's last change: only changed rows are read, and all rows once
+    a week. If empty, all rows are read each time."""
     vanished: Literal["keep", "delete"] = "keep"
     """The treatment of rows that are no longer in the source."""
     minimum_rows: Annotated[int, Meta(ge=1)] = 1
@@ -66,7 +69,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     most_vanished: Share = 0.2
     """The source is refused if a larger share of the known rows is no longer in it."""
     most_missing: Share = 0.5
-    """The source is refused if a feature is unusable, or suddenly missing, in a larger share of the rows."""
+    """The source is refused if a feature is unusable, or suddenly missing, in a larger share of the
+    rows."""
     most_rejected: Share = 0.5
     """The source is refused if a larger share of the rows breaks any rule."""
     most_cleared: Share = 0.2
@@ -102,7 +106,10 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def mapped_columns(self) -> Mapping[str, MappedColumn]:
         """Each mapped feature with its column."""
-        return {name: how if isinstance(how, MappedColumn) else MappedColumn(how) for name, how in self.columns.items()}
+        return {
+            name: how if isinstance(how, MappedColumn) else MappedColumn(how)
+            for name, how in self.columns.items()
+        }
 
 
 _Text = TypeVar("_Text", bound=str)
@@ -133,18 +140,28 @@ def _faults(source: Source) -> Iterator[Fault]:
     if source.query and source.schema is not None:
         yield Fault("schema", "belongs to a table", "a table, or no schema")
     if ";" in source.query.strip().rstrip(";"):
-        yield Fault("query", "is more than one statement, or holds a semicolon", "one SELECT; or a view made of it")
+        yield Fault(
+            "query",
+            "is more than one statement, or holds a semicolon",
+            "one SELECT; or a view made of it",
+        )
     yield from _faults_of_key("key", source.keys, "key_type", _each(source.key_type))
     if source.persons:
-        yield from _faults_of_key("person", source.persons, "person_type", _each(source.person_type))
+        yield from _faults_of_key(
+            "person", source.persons, "person_type", _each(source.person_type)
+        )
     yield from _faults_of_columns(source)
 
 
-def _faults_of_key(key: str, columns: tuple[str, ...], of_type: str, types: tuple[str, ...]) -> Iterator[Fault]:
+def _faults_of_key(
+    key: str, columns: tuple[str, ...], of_type: str, types: tuple[str, ...]
+) -> Iterator[Fault]:
     if not columns or "" in columns:
         yield Fault(key, "names no column", "a column's name, or a list of names")
     if len(columns) != len(types):
-        yield Fault(of_type, f"has {len(types)} for {len(columns)} columns", "a type for each column")
+        yield Fault(
+            of_type, f"has {len(types)} for {len(columns)} columns", "a type for each column"
+        )
 
 
 def _faults_of_columns(source: Source) -> Iterator[Fault]:
@@ -159,7 +176,11 @@ def _faults_of_columns(source: Source) -> Iterator[Fault]:
         if not how.column:
             yield Fault(place, "names no column", "a column's name")
         if how.factor == 0 or not math.isfinite(how.factor) or not math.isfinite(how.offset):
-            yield Fault(f"{place}.factor", "is 0, or it or offset is not finite", "finite numbers, a factor not 0")
+            yield Fault(
+                f"{place}.factor",
+                "is 0, or it or offset is not finite",
+                "finite numbers, a factor not 0",
+            )
         yield from _faults_of_words(f"{place}.words", how.words)
 
 

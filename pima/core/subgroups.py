@@ -1,7 +1,8 @@
 """Subgroups: the groups into which a feature divides patients, and the worst of them.
 
-Bands are declared, or else the rounded quartiles of the first training rows by id. These rows stay the first ones, and
-their number only doubles; so bands move only a few times in all, and verdicts stay comparable.
+Bands are declared, or else the rounded quartiles of the first training rows by id. These rows stay
+the first ones, and their number only doubles; so bands move only a few times in all, and verdicts
+stay comparable.
 """
 
 import math
@@ -21,10 +22,11 @@ MOST_ROWS = 4_096
 
 
 def groupings(features: Features, rows: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
-    """Divide rows by each feature into named categories; the last one is for rows without the feature. If no bands are
-    declared, the training rows determine them."""
+    """Divide rows by each feature into named categories; the last one is for rows without the
+    feature. If no bands are declared, the training rows determine them."""
     divided = {
-        each.name: _grouping(each, rows[each.name].to_numpy(), training[each.name].to_numpy()) for each in features
+        each.name: _grouping(each, rows[each.name].to_numpy(), training[each.name].to_numpy())
+        for each in features
     }
     return pd.DataFrame(divided, index=rows.index)
 
@@ -51,8 +53,9 @@ def sizes_of(groups: pd.Series) -> tuple[int, ...]:
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:
-    """The quartiles of values (n,), NaN where missing, rounded to the largest of 1, 2 or 5 times a power of ten that is
-    no more than a third of the distance between the outer two. Edges with no value below them are left out."""
+    """The quartiles of values (n,), NaN where missing, rounded to the largest of 1, 2 or 5 times a
+    power of ten that is no more than a third of the distance between the outer two. Edges with no
+    value below them are left out."""
     known = values[~np.isnan(values)]
     if not len(known):
         return ()
@@ -61,7 +64,10 @@ def quartile_bands(values: Float64Array) -> tuple[float, ...]:
     if third <= 0:
         return ()
     digits = math.floor(math.log10(third))
-    step = next(times for times in (5, 2, 1) if times <= third / 10.0**digits * (1 + 1e-9)) * 10.0**digits
+    step = (
+        next(times for times in (5, 2, 1) if times <= third / 10.0**digits * (1 + 1e-9))
+        * 10.0**digits
+    )
     edges = {round(round(quartile / step) * step, max(0, -digits)) for quartile in quartiles}
     return tuple(edge for edge in sorted(edges) if edge > known.min())
 
@@ -86,14 +92,17 @@ class WorstSubgroup:
 
 
 def worst_subgroup(gains: Float64Array, rows: pd.DataFrame) -> WorstSubgroup | None:
-    """Find the worst of the shown subgroups with `FEW_ROWS` or more, by the rows' gains (n,); None if there is none."""
+    """Find the worst of the shown subgroups with `FEW_ROWS` or more, by the rows' gains (n,); None
+    if there is none."""
     candidates = []
     for feature, column in rows.select_dtypes("category").items():
         sizes = sizes_of(column)
         sums = np.bincount(column.cat.codes, weights=gains, minlength=len(sizes)).tolist()
         candidates += [
             WorstSubgroup(feature, group, size, total / size)
-            for group, size, total, is_shown in zip(column.cat.categories, sizes, sums, shown(sizes), strict=True)
+            for group, size, total, is_shown in zip(
+                column.cat.categories, sizes, sums, shown(sizes), strict=True
+            )
             if is_shown and size >= FEW_ROWS
         ]
     return min(candidates, key=lambda each: each.gain, default=None)

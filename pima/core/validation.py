@@ -1,6 +1,8 @@
-"""Validation of rows: accepted to be scored or learned from, or rejected for the first rule that they broke.
+"""Validation of rows: accepted to be scored or learned from, or rejected for the first rule that
+they broke.
 
-The scorer, the retraining and `load` use the same code: a row is judged alike wherever it comes from.
+The scorer, the retraining and `load` use the same code: a row is judged alike wherever it comes
+from.
 """
 
 from collections import Counter
@@ -22,25 +24,35 @@ NUL_BYTE = "nul_byte"
 FIELD_TOO_LONG = "field_too_long"
 REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE, UNKNOWN_CODE)
 CODES = (*REASONS, NOT_A_NUMBER, NOT_UTF8, NUL_BYTE, FIELD_TOO_LONG)
-"""All reasons, with those that only a cell can have: a table's columns hold numbers. A value is marked with a position
-in this tuple; 0 is no reason."""
+"""All reasons, with those that only a cell can have: a table's columns hold numbers. A value is
+marked with a position in this tuple; 0 is no reason."""
 _CODES = {reason: np.int8(position) for position, reason in enumerate(REASONS)}
 MEANINGS = {
     MISSING: "A feature has no value, and its declaration does not say `may_be_missing`.",
     NOT_FINITE: "The value is NaN or infinite.",
     OUT_OF_RANGE: "The value is below `low` or above `high`: often it is in another unit.",
-    UNKNOWN_CODE: "The value is none of the category's `codes`, or a code that the champion has never seen, of a "
+    UNKNOWN_CODE: "The value is none of the category's `codes`, or a code "
+    "that the champion has never seen, "
+    "of a "
     "feature that may not be missing.",
     "not_a_number": "The value is no number.",
     "bad_outcome": "The outcome is neither 0 nor 1, nor one of the words of `outcome_words`.",
-    "bad_outcome_at": "The time at which the outcome became known can't be read, or lies before 1900.",
+    "bad_outcome_at": (
+        "The time at which the outcome became known can't be read, or lies before 1900."
+    ),
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
-    "side_undecided": "The person became known after the row came, or has rows on both sides of the holdout, so no "
-    "model learns from the row or is judged on it. A new database with `person` from the start decides it.",
-    "twin_of_holdout": "The row has exactly the features of a row that is held out, so no model may learn from it.",
+    "side_undecided": "The person became known after the row came, or has rows on "
+    "both sides of the holdout, so "
+    "no "
+    "model learns from the row or is judged on it. A new database with `person` from the start "
+    "decides it.",
+    "twin_of_holdout": (
+        "The row has exactly the features of a row that is held out, so no model may learn from it."
+    ),
 }
-"""Reasons why a row is not predicted, not taken in or not learned from: each code with a sentence for people."""
+"""Reasons why a row is not predicted, not taken in or not learned from: each code with a sentence
+for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +70,21 @@ class Measurements:
     @property
     def by_feature(self) -> "list[FeatureValues]":
         """The columns, one for each feature, in their order."""
-        return [FeatureValues(*column) for column in zip(self.values.T, self.is_null.T, strict=True)]
+        return [
+            FeatureValues(*column) for column in zip(self.values.T, self.is_null.T, strict=True)
+        ]
 
     def rows(self, which: BoolArray | Int64Array) -> "Measurements":
         """Select rows."""
         return Measurements(self.values[which], self.is_null[which])
 
     def widened(self, names: tuple[str, ...], columns: tuple[str, ...]) -> "Measurements":
-        """Place these columns, called `names`, among all `columns`, in their order; the others become NULL."""
-        values, is_null = np.zeros((len(self), len(columns))), np.ones((len(self), len(columns)), dtype=bool)
+        """Place these columns, called `names`, among all `columns`, in their order; the others
+        become NULL."""
+        values, is_null = (
+            np.zeros((len(self), len(columns))),
+            np.ones((len(self), len(columns)), dtype=bool),
+        )
         positions = [columns.index(name) for name in names]
         values[:, positions], is_null[:, positions] = self.values, self.is_null
         return Measurements(values, is_null)
@@ -107,7 +125,8 @@ class Validated:
 
 
 def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
-    """Accept or reject rows, given as columns in the features' order; the first column that breaks a rule counts."""
+    """Accept or reject rows, given as columns in the features' order; the first column that breaks
+    a rule counts."""
     codes = np.zeros(len(columns[0].values), dtype=np.int8)
     fields = np.zeros(len(codes), dtype=np.int64)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
@@ -119,7 +138,10 @@ def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
     if not len(rejected):
         return Validated(taken, np.arange(len(taken)), rejected, (), ())
     accepted = np.flatnonzero(codes == 0)
-    reasons, names = (CODES[code] for code in codes[rejected]), (features[n].name for n in fields[rejected])
+    reasons, names = (
+        (CODES[code] for code in codes[rejected]),
+        (features[n].name for n in fields[rejected]),
+    )
     return Validated(taken[accepted], accepted, rejected, tuple(reasons), tuple(names))
 
 
@@ -135,7 +157,8 @@ def counted_reasons(found: Validated) -> dict[str, int]:
 
 def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     """Judge the values of a feature: (n,) positions in `CODES`, 0 where a value is sound."""
-    # Values from the queue lie in memory row by row; a contiguous column is read three times as fast.
+    # Values from the queue lie in memory row by row; a contiguous column is read three times as
+    # fast.
     values, is_category = np.ascontiguousarray(column.values), feature.kind == "category"
     if is_category:
         is_unsound = ~np.isin(values, list(feature.codes))
@@ -155,11 +178,13 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
 
 
 def as_features(columns: Sequence[FeatureValues], features: Features) -> Float32Array:
-    """Convert columns to (n, features) float32 as the model takes them: NULL, and 0 where it means missing, become
-    NaN."""
+    """Convert columns to (n, features) float32 as the model takes them: NULL, and 0 where it means
+    missing, become NaN."""
     taken = np.empty((len(columns[0].values), len(features)), dtype=np.float32)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
-        with np.errstate(over="ignore", invalid="ignore"):  # rows with values beyond float32 are rejected
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # rows with values beyond float32 are rejected
             taken[:, position] = column.values
         if feature.zero_is_missing:
             taken[column.values == 0, position] = np.nan

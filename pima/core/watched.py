@@ -1,4 +1,5 @@
-"""Figures of a night compared with the usual, and when they alert: how many rows came, how many have no prediction.
+"""Figures of a night compared with the usual, and when they alert: how many rows came, how many
+have no prediction.
 
 It does not import numpy, which an empty night does not need.
 """
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 ALERTING_NIGHTS, LAST_NIGHTS = 3, 5
-"""An alert needs so many nights beyond the limit among the last ones, so that one odd night causes none."""
+"""An alert needs so many nights beyond the limit among the last ones, so that one odd night causes
+none."""
 
 
 class State(StrEnum):
@@ -58,7 +60,8 @@ class Watched:
 def alerts(is_beyond: bool, name: str, nights_before: Sequence[Collection[str]]) -> bool:
     """Whether `ALERTING_NIGHTS` of the last `LAST_NIGHTS` were beyond the limit, tonight included.
 
-    `nights_before` are the names of the figures beyond their limit in each night before, newest first.
+    `nights_before` are the names of the figures beyond their limit in each night before, newest
+    first.
     """
     before = sum(name in night for night in nights_before[: LAST_NIGHTS - 1])
     return is_beyond + before >= ALERTING_NIGHTS
@@ -81,26 +84,32 @@ _HALF_IS_LESS = 100.0
 
 
 def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
-    """Compare the rows of a night with those of the same weekday in other weeks, or of a week with other weeks."""
+    """Compare the rows of a night with those of the same weekday in other weeks, or of a week with
+    other weeks."""
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
     deviation = 1.4826 * _median([abs(each - usual) for each in weeks])
-    # Any count varies by at least its root; a median of 0 may belong to a count that is now and then 1.
-    more = max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
+    # Any count varies by at least its root; a median of 0 may belong to a count that is now and
+    # then 1.
+    more = max(
+        SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0)))
+    )
     allowed = usual - _fewest(usual, deviation) if rows < usual else more
     return Watched("", figure, rows, rows, usual, allowed)
 
 
 def _fewest(usual: float, deviation: float) -> float:
-    """The count that a night falls below by luck as rarely as a normal value is five deviations too low; or half of the
-    usual if that is less."""
+    """The count that a night falls below by luck as rarely as a normal value is five deviations too
+    low; or half of the usual if that is less."""
     half = (1 - SHARE_ALLOWED) * usual
-    # A count that varies more than one of single patients is treated as one of clusters of so many patients.
+    # A count that varies more than one of single patients is treated as one of clusters of so many
+    # patients.
     cluster = max(1.0, deviation**2 / usual)
     if usual / cluster >= _HALF_IS_LESS:
         return half
-    # The largest count that a Poisson count of this mean falls below with a probability of at most `CHANCE`.
+    # The largest count that a Poisson count of this mean falls below with a probability of at most
+    # `CHANCE`.
     mean, count = usual / cluster, 0
     term = math.exp(-mean)
     smaller_or_equal = term
@@ -112,20 +121,27 @@ def _fewest(usual: float, deviation: float) -> float:
 
 
 def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
-    """The figures of tonight and of the week that ends with it; `rows` are by night: 0 is tonight, 1 the night before.
+    """The figures of tonight and of the week that ends with it; `rows` are by night: 0 is tonight,
+    1 the night before.
 
-    A night that did not end well is not among them: it does not show how many rows came, and the rows that it left
-    waiting count with the next one. If tonight is such a night, neither figure has a value.
+    A night that did not end well is not among them: it does not show how many rows came, and the
+    rows that it left waiting count with the next one. If tonight is such a night, neither figure
+    has a value.
     """
     if 0 not in rows:
-        night, week = (Watched("", each, None, 0, state=State.INSUFFICIENT_DATA) for each in (NIGHT, WEEK))
+        night, week = (
+            Watched("", each, None, 0, state=State.INSUFFICIENT_DATA) for each in (NIGHT, WEEK)
+        )
         return night, week
     return _of_nights(rows), _of_week(rows)
 
 
 def _of_nights(rows: Mapping[int, int]) -> Watched:
     found = [
-        volume(rows[night], [rows[each] for each in range(night + 7, night + 7 * WEEKS + 1, 7) if each in rows])
+        volume(
+            rows[night],
+            [rows[each] for each in range(night + 7, night + 7 * WEEKS + 1, 7) if each in rows],
+        )
         for night in sorted(rows)[:LAST_NIGHTS]
     ]
     tonight = found[0]
@@ -136,9 +152,13 @@ def _of_nights(rows: Mapping[int, int]) -> Watched:
 
 
 def _of_week(rows: Mapping[int, int]) -> Watched:
-    # A night of few rows may have none by luck, a week less often. Too few rows alert at once, since no single night
-    # takes half of a week away. Too many never alert: one night can bring them.
-    weeks = [[rows[night] for night in range(7 * week, 7 * week + 7) if night in rows] for week in range(WEEKS + 1)]
+    # A night of few rows may have none by luck, a week less often. Too few rows alert at once,
+    # since no single night takes half of a week away. Too many never alert: one night can bring
+    # them.
+    weeks = [
+        [rows[night] for night in range(7 * week, 7 * week + 7) if night in rows]
+        for week in range(WEEKS + 1)
+    ]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], WEEK)
     if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):
         return replace(found, state=State.ALERT)
@@ -152,7 +172,8 @@ def _median(values: Sequence[float]) -> float:
 
 
 NEVER_QUEUED = "never_queued"
-"""The reason of rows that were written while the triggers were switched off, so that scoring never met them."""
+"""The reason of rows that were written while the triggers were switched off, so that scoring never
+met them."""
 
 Why = tuple[str, str, str]
 """The source whose pull rejected a row ("" if no pull did), the reason and the column."""
@@ -160,7 +181,8 @@ Why = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of rows without a prediction: more than the share are too many, unless they are fewer than the number."""
+    """Limits of rows without a prediction: more than the share are too many, unless they are fewer
+    than the number."""
 
     share: float = 0.2
     rows: int = 10
@@ -191,7 +213,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The state that the next night is counted from. Each night stores its own, so none has to look further back."""
+    """The state that the next night is counted from. Each night stores its own, so none has to look
+    further back."""
 
     run_id: int = 0
     """The run of the last good night."""
@@ -204,19 +227,22 @@ class Marks:
     drawn_when_good: int = 0
     """Its value at the start of the last good night's run."""
     known_version: int = 0
-    """Row versions up to this one are neither new nor changed, even if they are scored again. This mark is one
-    good night older than the others, since a version may be committed later than higher ones."""
+    """Row versions up to this one are neither new nor changed, even if they are scored again. This
+    mark is one good night older than the others, since a version may be committed later than higher
+    ones."""
     pulls: Mapping[str, int] = field(default_factory=dict)
-    """The newest run whose rejections the last good night has seen, by source: of two sources pulled at once, the
-    rejections by the newer run may be committed first."""
+    """The newest run whose rejections the last good night has seen, by source: of two sources
+    pulled at once, the rejections by the newer run may be committed first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpredicted:
-    """The rows that were new or changed since the last good night, as of the end of a run of scoring."""
+    """The rows that were new or changed since the last good night, as of the end of a run of
+    scoring."""
 
     number: int = 0
-    """The number of earlier runs that left such figures; of parallel runs, the higher id may be the older."""
+    """The number of earlier runs that left such figures; of parallel runs, the higher id may be the
+    older."""
     at: str = ""
     """The time of the count, in ISO format."""
     since: str = ""
@@ -228,7 +254,8 @@ class Unpredicted:
     rejected_by_pulls: int = 0
     """The number of these that pulls have rejected since the run before."""
     is_good: bool = False
-    """There were rows, and no more than the allowed share lacks a prediction: the next night counts from here."""
+    """There were rows, and no more than the allowed share lacks a prediction: the next night counts
+    from here."""
     marks: Marks = field(default_factory=Marks)
 
     @property
@@ -271,4 +298,7 @@ def as_counter(causes: Iterable[Cause]) -> Counter[Why]:
 
 def as_causes(found: Counter[Why]) -> tuple[Cause, ...]:
     """Convert a counter to causes, to be stored: most rows first, none without rows."""
-    return tuple(Cause(*why, rows) for why, rows in sorted((+found).items(), key=lambda item: (-item[1], item[0])))
+    return tuple(
+        Cause(*why, rows)
+        for why, rows in sorted((+found).items(), key=lambda item: (-item[1], item[0]))
+    )

@@ -1,9 +1,10 @@
 """Erasing one person from every table, and keeping later loads and pulls from bringing them back.
 
-It is one transaction, so it happens completely or not at all. Work that might write the person's data meanwhile is kept
-out. A retraining and the job that moves old rows to files have read the rows; their leases are taken. Loads and pulls
-check who was forgotten as they write. A batch that is being scored locks its queue entries, and a requeue the rows that
-it queues, so erasing waits for them.
+It is one transaction, so it happens completely or not at all. Work that might write the person's
+data meanwhile is kept out. A retraining and the job that moves old rows to files have read the
+rows; their leases are taken. Loads and pulls check who was forgotten as they write. A batch that is
+being scored locks its queue entries, and a requeue the rows that it queues, so erasing waits for
+them.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -39,7 +40,8 @@ _LEASE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class ForgetResult:
-    """Counts of what was erased, or by a dry run what would be. The fields are the keys of the JSON."""
+    """Counts of what was erased, or by a dry run what would be. The fields are the keys of the
+    JSON."""
 
     rows: int
     """Rows of `patients`."""
@@ -75,8 +77,8 @@ class Forgetting:
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     """Erase a person, and keep them out from then on.
 
-    Raises NobodyToForget, PersonHasMoreRows or RowsKept; LeaseHeld if a retraining or `retain` is running;
-    FileNotMadeAnew after everything was erased.
+    Raises NobodyToForget, PersonHasMoreRows or RowsKept; LeaseHeld if a retraining or `retain` is
+    running; FileNotMadeAnew after everything was erased.
     """
     with writing(engine) as connection:
         without_time_limit(connection)
@@ -109,7 +111,9 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # A row that was always rejected is known only by its key.
-    asked_key = {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
+    asked_key = (
+        {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
+    )
     erasing.erase_source_rejections(connection, found.keys | asked_key)
     # Checked only now, since an id may be known only to a snapshot.
     if not (redacted or any(erased.values()) or sides or was_forgotten or asked.without_rows):
@@ -162,8 +166,8 @@ def _found(connection: Connection, who: Who) -> Found:
 
 
 def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
-    """Find the first known spelling. The one as written comes first: it may be one person's key, while a source's form
-    of it is another's."""
+    """Find the first known spelling. The one as written comes first: it may be one person's key,
+    while a source's form of it is another's."""
     without_rows = Found()
     for person in spellings:
         if found := erasing.find_by_persons(connection, [person]):
@@ -192,10 +196,13 @@ def _asked_names(who: Who) -> list[str]:
 
 
 def _hide_sides(connection: Connection, found: Found) -> int:
-    """Keep the sides of rows that came with this person's key and now belong to someone else; return how many."""
+    """Keep the sides of rows that came with this person's key and now belong to someone else;
+    return how many."""
     salt, hidden = holdout_rule(connection).salt, 0
     for person in sorted(found.persons):
-        others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
+        others = [
+            each for each in erasing.sides_by_person(connection, person) if each not in found.ids
+        ]
         erasing.call_sides(connection, others, rank_name(marks.name_of_person(person), salt))
         hidden += len(others)
     return hidden
@@ -203,12 +210,18 @@ def _hide_sides(connection: Connection, found: Found) -> int:
 
 def _left(learned_by: Sequence[int], damaged: Sequence[int], sides: int) -> Iterator[str]:
     if sides:
-        yield f"{counted(sides, 'row')} that came under that key and now belong to another person or to none"
+        yield (
+            f"{counted(sides, 'row')} that came under that key and now belong to another person "
+            "or to none"
+        )
     if learned_by:
         versions = f"version{'' if len(learned_by) == 1 else 's'} {', '.join(map(str, learned_by))}"
         yield f"what models have learned: {versions} learned from the rows"
     for number in damaged:
-        yield f"what version {number} has learned: the list of its training rows is damaged, so it is deleted"
+        yield (
+            f"what version {number} has learned: the list of its training rows is damaged, so it "
+            "is deleted"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +241,8 @@ class Redacted:
 
 
 def redact(connection: Connection, ids: Set[int]) -> Redacted:
-    """Remove the rows with these ids from snapshots, lists of training rows and test sets, version by version.
+    """Remove the rows with these ids from snapshots, lists of training rows and test sets, version
+    by version.
 
     The champion's lock keeps retrainings from recording a version meanwhile.
     """
@@ -248,7 +262,9 @@ def redact(connection: Connection, ids: Set[int]) -> Redacted:
         if left is not None:
             lineage.redact_training_ids(connection, number, left[0])
             learned.add(number)
-    return Redacted(snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(damaged))
+    return Redacted(
+        snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(damaged)
+    )
 
 
 def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool:
@@ -268,7 +284,8 @@ def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool
     return True
 
 
-# ---- The list of everyone who was forgotten. It is kept beside backups, and deploy/backup.sh writes the same.
+# ---- The list of everyone who was forgotten. It is kept beside backups, and deploy/backup.sh
+# writes the same.
 
 
 def write_list(engine: Engine, path: Path) -> None:

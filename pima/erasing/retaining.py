@@ -1,7 +1,7 @@
 """Removing old rows in small transactions, while everything else goes on.
 
-A table is read in windows of some thousand rows, and each window is one transaction. If the rows are moved to files,
-each file is written, read back and compared before any of its rows is deleted.
+A table is read in windows of some thousand rows, and each window is one transaction. If the rows
+are moved to files, each file is written, read back and compared before any of its rows is deleted.
 """
 
 import os
@@ -24,7 +24,15 @@ from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, Wro
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import whole_file
 from pima.store.engine import clock, reading, writing
-from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, everyone_forgotten, what_is_old
+from pima.store.erasing import (
+    Moved,
+    Old,
+    OldRows,
+    delete_rows,
+    end_of_window,
+    everyone_forgotten,
+    what_is_old,
+)
 from pima.store.parquet_rows import as_table
 from pima.store.runs import RETAINING, record_progress
 
@@ -40,7 +48,8 @@ _REST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RetainResult:
-    """How many rows were removed so far, or by a dry run would be. The fields are the keys of the JSON."""
+    """How many rows were removed so far, or by a dry run would be. The fields are the keys of the
+    JSON."""
 
     older_than: str = ""
     """The moment that all removed rows are older than."""
@@ -80,8 +89,8 @@ def require_old_enough(days: int, minimum_days: int) -> None:
 def retain(asked: Retaining) -> None:
     """Remove old rows, and report window by window.
 
-    Raises LeaseHeld; WrongUsage if the folder can't be used; Interrupted between two windows, and what was removed
-    until then stays removed.
+    Raises LeaseHeld; WrongUsage if the folder can't be used; Interrupted between two windows, and
+    what was removed until then stays removed.
     """
     with only_one(asked.engine, RETAINING, asked.run.id, _LEASE_SECONDS) as lease:
         with reading(asked.engine) as connection:
@@ -118,7 +127,9 @@ def _remove(asked: Retaining, lease: HeldLease, name: str, old: Old) -> None:
             _delete(asked, lease, name, window.delete)
 
 
-def _delete(asked: Retaining, lease: HeldLease, name: str, delete: Callable[[Connection], int]) -> None:
+def _delete(
+    asked: Retaining, lease: HeldLease, name: str, delete: Callable[[Connection], int]
+) -> None:
     with writing(asked.engine) as connection:
         lease.require(connection)
         result = _grown(asked.result, name, delete(connection))
@@ -133,7 +144,8 @@ def _grown(result: RetainResult, name: str, count: int) -> RetainResult:
 def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path) -> None:
     with reading(asked.engine) as connection:
         archive = Archive(connection, folder, name, old)
-    # An earlier process may have ended after it had written a file and before it had deleted all of its rows.
+    # An earlier process may have ended after it had written a file and before it had deleted all of
+    # its rows.
     _delete_moved(asked, lease, name, old, archive.left_behind())
     for window in _windows(asked, old):
         with reading(asked.engine) as connection:
@@ -145,7 +157,8 @@ def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path)
 
 def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: "Archive") -> None:
     with writing(asked.engine) as connection:
-        # The rows were read before. The lease keeps anyone from being forgotten from then until they are written.
+        # The rows were read before. The lease keeps anyone from being forgotten from then until
+        # they are written.
         lease.require(connection)
         written = archive.write()
     if written is not None:
@@ -154,7 +167,9 @@ def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: 
         _delete_moved(asked, lease, name, old, moved)
 
 
-def _delete_moved(asked: Retaining, lease: HeldLease, name: str, old: Old, moved: Iterable[Moved]) -> None:
+def _delete_moved(
+    asked: Retaining, lease: HeldLease, name: str, old: Old, moved: Iterable[Moved]
+) -> None:
     for rows in moved:
         asked.stop.check()
         _delete(asked, lease, name, partial(delete_rows, old=old, moved=rows))
@@ -176,7 +191,9 @@ class Archive:
             folder.mkdir(parents=True, exist_ok=True)
             self._last = max(self._numbers(), default=0)
         except OSError as error:
-            raise WrongUsage(what=f"--to {folder}: it can't be used as a folder ({error.strerror})") from None
+            raise WrongUsage(
+                what=f"--to {folder}: it can't be used as a folder ({error.strerror})"
+            ) from None
 
     def _numbers(self) -> Iterator[int]:
         for path in self._folder.iterdir():
@@ -190,7 +207,8 @@ class Archive:
     def left_behind(self) -> Iterator[Moved]:
         """Read the last file's rows, some of which may still be in the database.
 
-        Raises WrongUsage if the file was not made for this database, ArchiveUnreadable if it can't be read.
+        Raises WrongUsage if the file was not made for this database, ArchiveUnreadable if it can't
+        be read.
         """
         if self._last == 0:
             return
@@ -217,7 +235,8 @@ class Archive:
     def write(self) -> tuple[Path, list[Moved]] | None:
         """Write the next file, and return its path and rows; None if there is nothing to write.
 
-        Raises WrongUsage if it can't be written, ArchiveDiffers if it does not read back as it was written.
+        Raises WrongUsage if it can't be written, ArchiveDiffers if it does not read back as it was
+        written.
         """
         if not self._rows:
             return None

@@ -1,4 +1,5 @@
-"""The base of all errors, the exit codes, and the one ending that is no error: a request to stop."""
+"""The base of all errors, the exit codes, and the one ending that is no error: a request to
+stop."""
 
 import re
 from collections.abc import Callable
@@ -15,10 +16,16 @@ INTERRUPTED_BY_CTRL_C = 130
 INTERRUPTED_BY_SIGTERM = 143
 EXIT_CODES = {
     DONE: "Done. That includes an empty queue, and any verdict.",
-    FAILED: "Failed; trying again alone will not help. Also used if only the result could not be written.",
+    FAILED: (
+        "Failed; trying again alone will not help. Also used if only the result could not be "
+        "written."
+    ),
     WRONG: "Wrong usage, configuration, file or schema: correct what the message names.",
     REFUSED: "Refused by a guard: look the code up.",
-    TRY_AGAIN_LATER: "Try again later. A scheduler does so by itself; under cron the rows wait for the next night.",
+    TRY_AGAIN_LATER: (
+        "Try again later. A scheduler does so by itself; under cron the rows wait for the next "
+        "night."
+    ),
     INTERRUPTED_BY_CTRL_C: "Stopped by Ctrl-C. What was committed stays.",
     INTERRUPTED_BY_SIGTERM: "Stopped by SIGTERM. What was committed stays.",
 }
@@ -26,7 +33,8 @@ EXIT_CODES = {
 
 
 def _in_one_line(docstring: str) -> str:
-    """Remove the source's line breaks, since a terminal wraps lines itself; facts come later and keep theirs."""
+    """Remove the source's line breaks, since a terminal wraps lines itself; facts come later and
+    keep theirs."""
     return " ".join(docstring.split())
 
 
@@ -70,10 +78,14 @@ class TemporaryError(PimaError):
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to stop. Not an Exception, so that no library's `except Exception` catches it."""
+    """A signal asked the process to stop. Not an Exception, so that no library's `except Exception`
+    catches it."""
 
     code = "interrupted"
-    note = "A signal asked the process to stop. What was committed stays: run it again whenever you like."
+    note = (
+        "A signal asked the process to stop. What was committed stays: run it again whenever you "
+        "like."
+    )
 
     def __init__(self, exit_code: int) -> None:
         super().__init__()

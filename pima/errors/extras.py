@@ -1,4 +1,5 @@
-"""Extras: their requirements, the command that installs one here, and the error if one is missing."""
+"""Extras: their requirements, the command that installs one here, and the error if one is
+missing."""
 
 import shlex
 import sys
@@ -13,7 +14,8 @@ EXTRAS = {
     "alerts": ("apprise>=2.3",),
     "mlflow": ("mlflow-skinny>=3.17",),
 }
-"""The requirements of each extra, as in pyproject.toml: a checkout and an image have no metadata to read."""
+"""The requirements of each extra, as in pyproject.toml: a checkout and an image have no metadata to
+read."""
 
 
 def install_line(extra: str) -> str:
@@ -25,10 +27,14 @@ def install_line(extra: str) -> str:
 
 
 class ExtraMissing(PimaError):
-    """This command needs the extra {extra}, which is not installed. Run: {install}; or use an image that has it. In
-    pima's folder, `pip install --require-hashes -r locks/train.txt` installs the tested versions of TensorFlow."""
+    """This command needs the extra {extra}, which is not installed. Run: {install}; or use an image
+    that has it. In pima's folder, `pip install --require-hashes -r locks/train.txt` installs the
+    tested versions of TensorFlow."""
 
-    note = "`report --last` shows a report that a retraining has left without it. No image has MLflow's client."
+    note = (
+        "`report --last` shows a report that a retraining has left without it. No image has "
+        "MLflow's client."
+    )
 
 
 def extra_missing(extra: str) -> ExtraMissing:

@@ -8,40 +8,41 @@ class NoChampion(RefusedError):
 
 
 class OtherOutputThere(RefusedError):
-    """{folder} holds files that this run would not have written: {what}. Nothing was written. Name an empty folder, or
-    move those files away."""
+    """{folder} holds files that this run would not have written: {what}. Nothing was written. Name
+    an empty folder, or move those files away."""
 
 
 class RowCannotBeScored(RefusedError):
-    """The row of patient {patient_id} can't be scored, so there is no prediction to explain: {field} broke the rule
-    {reason} (docs/do/symptoms.md has the rules). Correct the row and run this again."""
+    """The row of patient {patient_id} can't be scored, so there is no prediction to explain:
+    {field} broke the rule {reason} (docs/do/symptoms.md has the rules). Correct the row and run
+    this again."""
 
 
 class RowRejectedBySource(RefusedError):
-    """The row with {called} can't be taken in as it stands in its source, since {since}: {field} broke the rule
-    {reason} (docs/do/symptoms.md has the rules). If pima has the row, its values are older. Correct the row there
-    and pull again."""
+    """The row with {called} can't be taken in as it stands in its source, since {since}: {field}
+    broke the rule {reason} (docs/do/symptoms.md has the rules). If pima has the row, its values are
+    older. Correct the row there and pull again."""
 
 
 class SourceRefused(RefusedError):
-    """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right, change the
-    setting that is named, and run this again."""
+    """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is
+    right, change the setting that is named, and run this again."""
 
     note = "A source that was renamed in the settings needs its former name back."
 
 
 class TooYoungToRemove(RefusedError):
-    """Nothing was removed: --older-than is {days}, and rows younger than {minimum} days are never removed. Ask for
-    older rows, or change retain.minimum_days in the settings."""
+    """Nothing was removed: --older-than is {days}, and rows younger than {minimum} days are never
+    removed. Ask for older rows, or change retain.minimum_days in the settings."""
 
 
 class TooFewLabels(RefusedError):
-    """Too little labelled history to train and judge a model: {what}. The champion stays as it is. Load more outcomes,
-    or lower retrain.minimum_labels or retrain.minimum_of_each_class."""
+    """Too little labelled history to train and judge a model: {what}. The champion stays as it is.
+    Load more outcomes, or lower retrain.minimum_labels or retrain.minimum_of_each_class."""
 
     note = "Verdicts on fewer rows owe more to luck."
 
 
 class NothingToRollBackTo(RefusedError):
-    """There is no earlier champion to go back to. `python -m jobs.models list` shows the versions that `models promote
-    N` can take."""
+    """There is no earlier champion to go back to. `python -m jobs.models list` shows the versions
+    that `models promote N` can take."""

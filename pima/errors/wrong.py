@@ -1,4 +1,5 @@
-"""Errors that end a command with exit code 2: wrong usage, configuration or file, or a database that can't be used."""
+"""Errors that end a command with exit code 2: wrong usage, configuration or file, or a database
+that can't be used."""
 
 from pima.errors.base import WrongError
 
@@ -10,9 +11,9 @@ class WrongConfiguration(WrongError):
 
 
 class DeclarationDiffers(WrongError):
-    """The settings declare other features than those this database was made for: {what}. Set the declaration back, or
-    carry the change over: `python -m jobs.migrate --features --reason TEXT`; run it first with --dry-run, which shows
-    what it would do."""
+    """The settings declare other features than those this database was made for: {what}. Set the
+    declaration back, or carry the change over: `python -m jobs.migrate --features --reason TEXT`;
+    run it first with --dry-run, which shows what it would do."""
 
 
 class WrongUsage(WrongError):
@@ -31,52 +32,54 @@ class FileRefused(WrongError):
 
 
 class FileLoadedBefore(WrongError):
-    """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
-    every patient a second time. Nothing was loaded. If you want that, add --again."""
+    """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it
+    again would create every patient a second time. Nothing was loaded. If you want that, add
+    --again."""
 
     note = "Line ends, spaces and quotes make no difference."
 
 
 class SourceUnusable(WrongError):
-    """The source {source} can't be read as configured: {what}. Nothing was changed. Expected: {expected}."""
+    """The source {source} can't be read as configured: {what}. Nothing was changed. Expected:
+    {expected}."""
 
     note = "SELECT on the table or view is the only right that it needs."
 
 
 class SourceKeysUnusable(WrongError):
-    """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` the column or columns
-    that identify each row, with `key_type`, or leave such rows out by a view or a query. Keys are compared without
-    trailing spaces, UUIDs in lower case with hyphens."""
+    """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key`
+    the column or columns that identify each row, with `key_type`, or leave such rows out by a view
+    or a query. Keys are compared without trailing spaces, UUIDs in lower case with hyphens."""
 
 
 class KeptIdTaken(WrongError):
-    """Rows of the source {source} have come back, but other rows of `patients` now have their former ids ({rows}, by
-    id: {first}). Nothing of their block was written; what was committed before stays. If such a row is the same one,
-    set its source and source_key; if not, delete it and insert it again without an id, so that it gets a new one. Then
-    run this again."""
+    """Rows of the source {source} have come back, but other rows of `patients` now have their
+    former ids ({rows}, by id: {first}). Nothing of their block was written; what was committed
+    before stays. If such a row is the same one, set its source and source_key; if not, delete it
+    and insert it again without an id, so that it gets a new one. Then run this again."""
 
     note = "Find out who set the counter of ids back."
 
 
 class ModelFileRefused(WrongError):
-    """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
-    `python -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
+    """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that `python
+    -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
 
 
 class DatasetRefused(WrongError):
-    """{dataset}: can't be scored, {what}. Parts that are finished stay. Expected: Parquet with a column for each
-    feature of the model."""
+    """{dataset}: can't be scored, {what}. Parts that are finished stay. Expected: Parquet with a
+    column for each feature of the model."""
 
 
 class ClusterUnfit(WrongError):
-    """The cluster's workers can't score for this service, and no row was touched: {what}. Expected: on each worker this
-    release with its requirements, and for the queue the database's URL in the worker's own environment, for files the
-    same folders and stores under the same names."""
+    """The cluster's workers can't score for this service, and no row was touched: {what}. Expected:
+    on each worker this release with its requirements, and for the queue the database's URL in the
+    worker's own environment, for files the same folders and stores under the same names."""
 
 
 class RunNotOpen(WrongError):
-    """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first; leave it out when
-    you start the job by hand."""
+    """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run
+    first; leave it out when you start the job by hand."""
 
 
 class NoSuchVersion(WrongError):
@@ -84,36 +87,39 @@ class NoSuchVersion(WrongError):
 
 
 class NobodyToForget(WrongError):
-    """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row has or had in
-    `patients`, `forget SOURCE KEY` the name of its source and its key there, `forget --person KEY` a person. To
-    keep out someone who has no row here, as after the restore of an older backup, add --without-rows."""
+    """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row
+    has or had in `patients`, `forget SOURCE KEY` the name of its source and its key there, `forget
+    --person KEY` a person. To keep out someone who has no row here, as after the restore of an
+    older backup, add --without-rows."""
 
 
 class ForgottenListRefused(WrongError):
-    """{file}: can't be used as a list of forgotten people, {what}. Nothing was erased. Expected: a whole file that
-    `python -m jobs.forget --export FILE` or deploy/backup.sh of this installation has written."""
+    """{file}: can't be used as a list of forgotten people, {what}. Nothing was erased. Expected: a
+    whole file that `python -m jobs.forget --export FILE` or deploy/backup.sh of this installation
+    has written."""
 
 
 class PersonHasMoreRows(WrongError):
-    """This row is one of {rows} of the same person, which can only be forgotten together: a model may have learned from
-    this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To remove a
-    single row, delete it from `patients`."""
+    """This row is one of {rows} of the same person, which can only be forgotten together: a model
+    may have learned from this row and be judged on the others. Nothing was changed. `forget
+    --person KEY` erases all of them. To remove a single row, delete it from `patients`."""
 
 
 class NoReportKept(WrongError):
-    """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of the
-    current state."""
+    """No retraining has left a report in the database yet. Without --last, `python -m jobs.report`
+    makes one of the current state."""
 
 
 class NoSuchRow(WrongError):
-    """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that the row has in the
-    table patients, `explain SOURCE KEY` the name of its source and its key there."""
+    """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that
+    the row has in the table patients, `explain SOURCE KEY` the name of its source and its key
+    there."""
 
 
 class SchemaMissing(WrongError):
-    """The database {url} has no pima schema (expected revision {expected}). If you meant another one, set DATABASE_URL
-    to its URL, or on PostgreSQL the role's search_path to the schema, and give the role USAGE on it; if not, make the
-    schema with: python -m jobs.migrate"""
+    """The database {url} has no pima schema (expected revision {expected}). If you meant another
+    one, set DATABASE_URL to its URL, or on PostgreSQL the role's search_path to the schema, and
+    give the role USAGE on it; if not, make the schema with: python -m jobs.migrate"""
 
 
 class SchemaBehind(WrongError):
@@ -122,48 +128,53 @@ class SchemaBehind(WrongError):
 
 
 class SchemaAhead(WrongError):
-    """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
-    release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
+    """The database's schema is at revision {found}, which this code does not know; it needs
+    {expected}. Run the newer release that made it, or restore a backup from before it
+    (docs/do/back-up-and-restore.md)."""
 
 
 class SchemaDiffers(WrongError):
-    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
-    own triggers if they are missing or changed. Undo anything else by hand: docs/do/symptoms.md says how, under "What
-    was changed by hand". Then run this again."""
+    """The database is at the right revision, but {what}. Nothing was written. `python -m
+    jobs.migrate` recreates pima's own triggers if they are missing or changed. Undo anything else
+    by hand: docs/do/symptoms.md says how, under "What was changed by hand". Then run this again."""
 
     note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
 
 
 class VersionCounterBehind(WrongError):
-    """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
-    set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
-    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions:
-    docs/do/symptoms.md has the statement, under "The counter of versions"."""
+    """The counter that row versions are drawn from stands at {counter}, below the existing version
+    {version}: it was set back by hand, or the rows were restored without it. A row that is deleted
+    and inserted again could get the version of an earlier one, and its predictions. Nothing was
+    written. Set the counter above all versions: docs/do/symptoms.md has the statement, under "The
+    counter of versions"."""
 
     note = "Find out who set it back."
 
 
 class VersionUsedTwice(WrongError):
-    """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
-    this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
-    triggers were disabled. The batch was rolled back. Set the counter above all versions and give these rows new ones:
-    docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
+    """Waiting rows have the id and version of rows that were predicted before with other
+    measurements ({rows:,} in this batch, by patient_id: {first}). The counter of versions was set
+    back, or measurements were changed while the triggers were disabled. The batch was rolled back.
+    Set the counter above all versions and give these rows new ones: docs/do/symptoms.md has the
+    statements, under "The counter of versions". Then score again."""
 
 
 class RowsKept(WrongError):
-    """Rows of the person in `{table}` ({rows:,}) can't be deleted: {keeper} keeps them. Nothing was changed. Delete
-    what refers to these rows, or disable the trigger, then run this again."""
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: {keeper} keeps them. Nothing was
+    changed. Delete what refers to these rows, or disable the trigger, then run this again."""
 
 
 class DatabaseUnusable(WrongError):
-    """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
+    """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is
+    {url}."""
 
     note = "Trying again does not help. Only `python -m jobs.migrate` creates a database's file."
 
 
 class RightMissing(DatabaseUnusable):
-    """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, explain and report, pima_loader for load and pull, pima_eraser for
-    forget and retain, pima_reader for export of predictions and rejections. So are pima_scheduler for scheduler, health
-    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, the
-    schema's owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""
+    """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back.
+    These are enough: pima_scorer for score, pima_trainer for retrain, explain and report,
+    pima_loader for load and pull, pima_eraser for forget and retain, pima_reader for export of
+    predictions and rejections. So are pima_scheduler for scheduler, health and alert, pima_operator
+    for status, health, alert, models, mirror, explain, report, export and requeue, the schema's
+    owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""

@@ -1,9 +1,9 @@
-"""Sending messages to a receiver, in a child process with a deadline: some receivers hang, and the time limits of the
-services differ, if they have any.
+"""Sending messages to a receiver, in a child process with a deadline: some receivers hang, and the
+time limits of the services differ, if they have any.
 
-The child also runs this file, as `python -m pima.extras.alert_sending`. Its standard input has one JSON object: `url`,
-`seconds` and `messages`, each with `title`, `body` and `kind`. Its standard output gets a line for each message that
-was tried: 1 if the receiver accepted it, else 0.
+The child also runs this file, as `python -m pima.extras.alert_sending`. Its standard input has one
+JSON object: `url`, `seconds` and `messages`, each with `title`, `body` and `kind`. Its standard
+output gets a line for each message that was tried: 1 if the receiver accepted it, else 0.
 """
 
 import json
@@ -51,11 +51,23 @@ class Sent:
     """Why it did not accept all of them; None if it did."""
 
 
-def send(url: str, messages: Sequence[Message], environ: Mapping[str, str], seconds: int = SECONDS_TO_TAKE) -> Sent:
-    """Send a receiver messages. Whatever it does, this returns within the time limit, and no child is left."""
-    given = json.dumps({"url": url, "seconds": seconds, "messages": [asdict(message) for message in messages]})
+def send(
+    url: str,
+    messages: Sequence[Message],
+    environ: Mapping[str, str],
+    seconds: int = SECONDS_TO_TAKE,
+) -> Sent:
+    """Send a receiver messages. Whatever it does, this returns within the time limit, and no child
+    is left."""
+    given = json.dumps(
+        {"url": url, "seconds": seconds, "messages": [asdict(message) for message in messages]}
+    )
     # The child needs settings of proxies and certificates, and none of pima's secrets.
-    its_own = {name: value for name, value in environ.items() if not name.startswith(("PIMA_", "DATABASE_URL"))}
+    its_own = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("PIMA_", "DATABASE_URL"))
+    }
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "pima.extras.alert_sending"],
@@ -84,7 +96,8 @@ def _taken(lines: bytes, count: int) -> list[bool]:
 def main() -> int:
     """Send the messages from standard input; return the exit code."""
     given = json.load(sys.stdin)
-    # The process must not outlive its time limit even if its parent is gone; SIGALRM ends it by default.
+    # The process must not outlive its time limit even if its parent is gone; SIGALRM ends it by
+    # default.
     signal.alarm(given["seconds"])
     logging.disable()  # a library's lines may hold the address
     codes = {problem: code for code, problem in _EXIT_CODES.items()}
@@ -92,12 +105,16 @@ def main() -> int:
         import apprise
     except ImportError:
         return codes[Problem.EXTRA_MISSING]
-    receiver = apprise.Apprise(asset=apprise.AppriseAsset(app_id="pima", app_desc="pima", app_url=""))
+    receiver = apprise.Apprise(
+        asset=apprise.AppriseAsset(app_id="pima", app_desc="pima", app_url="")
+    )
     if not receiver.add(given["url"]):
         return codes[Problem.UNKNOWN_ADDRESS]
     for message in given["messages"]:
         kind = apprise.NotifyType(message["kind"])
-        taken = receiver.notify(message["body"], message["title"], kind, body_format=apprise.NotifyFormat.TEXT)
+        taken = receiver.notify(
+            message["body"], message["title"], kind, body_format=apprise.NotifyFormat.TEXT
+        )
         print(int(bool(taken)), flush=True)
     return 0
 

@@ -1,12 +1,14 @@
 """Alerts: the conditions that are reported to people, when, and in which words.
 
-Conditions are health's reasons, figures in alert, and changes of the champion. They hold only ids, counts, figures over
-many rows, names and codes. A receiver gets an alert when a condition begins or changes its cause, once a day while it
-holds, and once when it is over. Where that would be too many messages, one says that the condition flaps; then it is
-reported once a day until it settles. An event is reported once.
+Conditions are health's reasons, figures in alert, and changes of the champion. They hold only ids,
+counts, figures over many rows, names and codes. A receiver gets an alert when a condition begins or
+changes its cause, once a day while it holds, and once when it is over. Where that would be too many
+messages, one says that the condition flaps; then it is reported once a day until it settles. An
+event is reported once.
 
-Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two processes at once, only
-one sends them. If that one is killed in between, they are sent again when the claim has expired.
+Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two
+processes at once, only one sends them. If that one is killed in between, they are sent again when
+the claim has expired.
 """
 
 import re
@@ -36,8 +38,8 @@ from pima.watch.health import REASONS, Complaint, Explained, complaints
 A_DAY = timedelta(days=1)
 AN_HOUR = timedelta(hours=1)
 MOST_TOLD = {AN_HOUR: 3, A_DAY: 6}
-"""Messages about one condition; the next one says that it flaps. A source that was away for ten minutes of every twenty
-caused 144 messages a day."""
+"""Messages about one condition; the next one says that it flaps. A source that was away for ten
+minutes of every twenty caused 144 messages a day."""
 SECONDS_BETWEEN_LOOKS = 300
 _OLDEST_EVENT = timedelta(days=7)
 """How long an event can still be reported, if the receiver was down or not yet configured."""
@@ -47,12 +49,15 @@ _SECONDS_TO_END = 10
 
 EXPLAINED = {
     "drift": Explained(
-        "The rows of recent nights are distributed differently from those that the champion learned from.",
-        "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
+        "The rows of recent nights are distributed differently from those that the champion "
+        "learned from.",
+        "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows "
+        "all figures, "
         "docs/do/watch-it.md says what they mean",
     ),
     "realised_below_limit": Explained(
-        "Clearly fewer predictions came true than on the test set of the verdict, or treating nobody would have been "
+        "Clearly fewer predictions came true than on the test set of the verdict, or treating "
+        "nobody would have been "
         "better.",
         "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what the cause may be",
     ),
@@ -62,21 +67,29 @@ EXPLAINED = {
         "`python -m jobs.models rollback --reason TEXT` goes back",
     ),
     "verdict_blocked": Explained(
-        "A guard kept a model version from becoming champion.", "`python -m jobs.models show {number}` says why"
+        "A guard kept a model version from becoming champion.",
+        "`python -m jobs.models show {number}` says why",
     ),
     "report_not_left": Explained(
-        "The last retraining could not leave its report in the database, or in `report.folder`. The code in brackets "
+        "The last retraining could not leave its report in the database, or in `report.folder`. "
+        "The code in brackets "
         "says why. It is over when a retraining leaves one.",
-        "Look the code up by `python -m jobs.health --why CODE`, then `python -m jobs.retrain`; meanwhile "
+        "Look the code up by `python -m jobs.health --why CODE`, then `python -m jobs.retrain`; "
+        "meanwhile "
         "`python -m jobs.report` makes one",
     ),
     "awaits_approval": Explained(
-        "A model version is better than the champion, and `gate.approve` asks for a person's approval.",
-        "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} --reason TEXT`",
+        "A model version is better than the champion, and `gate.approve` asks for a person's "
+        "approval.",
+        "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} "
+        "--reason TEXT`",
     ),
 }
 """The conditions that health does not report, with explanations."""
-_OF_ERRORS = "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether it is still so"
+_OF_ERRORS = (
+    "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether "
+    "it is still so"
+)
 """The advice for codes of errors, whose messages say what to do."""
 
 
@@ -85,7 +98,8 @@ class Condition:
     """Something to report to people."""
 
     name: str
-    """The identity of the condition: health's reason with its source, or an event with its number."""
+    """The identity of the condition: health's reason with its source, or an event with its
+    number."""
     what: str
     """The description, as a sentence."""
     advice: str
@@ -93,7 +107,8 @@ class Condition:
     cause: str = ""
     """A code for the cause, if there may be several."""
     happened_at: datetime | None = None
-    """The time of an event, which is reported once and is never over; None for a condition that holds."""
+    """The time of an event, which is reported once and is never over; None for a condition that
+    holds."""
     hides_others: bool = False
     """Whether health could not look for other conditions while this one holds."""
 
@@ -103,7 +118,9 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         known = REASONS.get(each.reason)
         advice = _OF_ERRORS if known is None else known.advice
         name = f"{each.reason}:{each.source}".rstrip(":")
-        yield Condition(name, each.what, advice.format(code=each.cause), each.cause, hides_others=known is None)
+        yield Condition(
+            name, each.what, advice.format(code=each.cause), each.cause, hides_others=known is None
+        )
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
@@ -113,7 +130,11 @@ def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Itera
     if verdict.champion_sequence == figures.champion.sequence:
         number = verdict.challenger
         what = f"version {number} is better than the champion, and waits for a person's approval"
-        yield Condition(f"awaits_approval:{number}", what, EXPLAINED["awaits_approval"].advice.format(number=number))
+        yield Condition(
+            f"awaits_approval:{number}",
+            what,
+            EXPLAINED["awaits_approval"].advice.format(number=number),
+        )
 
 
 def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
@@ -123,14 +144,23 @@ def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
 
 
 def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
-    """One condition for each feature and figure, so that another feature is reported on the same day."""
+    """One condition for each feature and figure, so that another feature is reported on the same
+    day."""
     drifted = [("drift", each, each.feature) for each in alarming(figures.of_nights)]
-    realised = [("realised_below_limit", each, str(each.model_version)) for each in alarming(figures.of_outcomes)]
+    realised = [
+        ("realised_below_limit", each, str(each.model_version))
+        for each in alarming(figures.of_outcomes)
+    ]
     for reason, found, of in drifted + realised:
         about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
         usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
-        what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g}, but should be {usual}"
-        yield Condition(":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice)
+        what = (
+            f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g}, but should "
+            f"be {usual}"
+        )
+        yield Condition(
+            ":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice
+        )
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
@@ -188,9 +218,11 @@ class Pending:
     """Conditions that need not be remembered."""
 
 
-def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], now: datetime) -> Pending:
-    """Find what to report to a receiver, given what was reported before. Alerts that another process is sending are
-    left to it."""
+def pending(
+    conditions: Sequence[Condition], remembered: Sequence[Remembered], now: datetime
+) -> Pending:
+    """Find what to report to a receiver, given what was reported before. Alerts that another
+    process is sending are left to it."""
     known = {each.condition: each for each in remembered}
     holding = {each.name: each for each in conditions}
     # What can't be seen now may hold.
@@ -199,7 +231,11 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
     free = [(holding.get(name), each) for name, each in of_all.items() if not each.is_claimed(now)]
     due = [alert for condition, each in free if (alert := _alert(condition, each, now)) is not None]
     told = {alert.name for alert in due}
-    noted = [_noted(condition, each, now) for condition, each in free if each.flapped_at and each.condition not in told]
+    noted = [
+        _noted(condition, each, now)
+        for condition, each in free
+        if each.flapped_at and each.condition not in told
+    ]
     return Pending(
         alerts=due,
         noted=[each for each in noted if each != known[each.condition]],
@@ -207,7 +243,10 @@ def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], n
         forget=[
             each.condition
             for condition, each in free
-            if condition is None and not each.is_open and each.flapped_at is None and not _told_within(A_DAY, each, now)
+            if condition is None
+            and not each.is_open
+            and each.flapped_at is None
+            and not _told_within(A_DAY, each, now)
         ],
     )
 
@@ -237,7 +276,14 @@ def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Ale
         return Alert(kind, known.since, known)
     # A condition that comes again after it was reported as over begins now.
     since = known.since if known.told_at is None or known.is_open else now
-    return Alert(kind, condition.happened_at or since, known, condition.what, condition.advice, condition.cause)
+    return Alert(
+        kind,
+        condition.happened_at or since,
+        known,
+        condition.what,
+        condition.advice,
+        condition.cause,
+    )
 
 
 def _kind(condition: Condition | None, known: Remembered, now: datetime) -> Kind | None:
@@ -247,7 +293,9 @@ def _kind(condition: Condition | None, known: Remembered, now: datetime) -> Kind
     if known.flapped_at is not None and not _has_settled(condition, known, now):
         return Kind.FLAPS if is_a_day_ago and condition is not None else None
     has_turned = _has_turned(condition, known)
-    if has_turned and any(len(_told_within(span, known, now)) >= most for span, most in MOST_TOLD.items()):
+    if has_turned and any(
+        len(_told_within(span, known, now)) >= most for span, most in MOST_TOLD.items()
+    ):
         return Kind.FLAPS
     if condition is None:
         return Kind.OVER if has_turned or known.flapped_at is not None else None
@@ -263,7 +311,8 @@ def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Rem
 
 
 def _has_turned(condition: Condition | None, known: Remembered) -> bool:
-    """Whether a condition came, went or changed its cause; a cause that was not stored counts as the same."""
+    """Whether a condition came, went or changed its cause; a cause that was not stored counts as
+    the same."""
     if condition is None or not known.is_open:
         return known.is_open != (condition is not None)
     return known.cause not in (None, condition.cause)
@@ -280,9 +329,15 @@ def _told_within(span: timedelta, known: Remembered, now: datetime) -> list[date
     return [moment for moment in known.told_lately if now - moment < span]
 
 
-_COLOURS = {Kind.HOLDS: "failure", Kind.FLAPS: "failure", Kind.HAPPENED: "info", Kind.OVER: "success"}
+_COLOURS = {
+    Kind.HOLDS: "failure",
+    Kind.FLAPS: "failure",
+    Kind.HAPPENED: "info",
+    Kind.OVER: "success",
+}
 _COMES_AND_GOES = (
-    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, after six messages in a "
+    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, "
+    "after six messages in a "
     "day), or in a day."
 )
 _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
@@ -298,7 +353,9 @@ def _message(alert: Alert, service: str) -> Message:
         body = f"It was seen since {moment}, and is over now."
     if alert.kind is Kind.FLAPS:
         body += _COMES_AND_GOES
-    return Message(f"{service}: {alert.name}{_SAYS.get(alert.kind, '')}", body, _COLOURS[alert.kind])
+    return Message(
+        f"{service}: {alert.name}{_SAYS.get(alert.kind, '')}", body, _COLOURS[alert.kind]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +367,8 @@ class Telling:
     over: list[str]
     """Conditions of which a receiver accepted that they are over."""
     problems: dict[int, Problem]
-    """Problems of receivers that did not accept everything, by their place in `alerts.urls`, from 1."""
+    """Problems of receivers that did not accept everything, by their place in `alerts.urls`, from
+    1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,10 +398,13 @@ class Teller:
         return Telling(sorted(told), sorted(over), problems)
 
     def conditions(self) -> list[Condition]:
-        """Find all conditions that hold and all recent events, reported or not. Raises errors of the database."""
+        """Find all conditions that hold and all recent events, reported or not. Raises errors of
+        the database."""
         require_file(self.engine.url)
         with reading(self.engine) as connection:
-            require_revision(connection, self.engine.url)  # earlier schemas have no table for sent alerts
+            require_revision(
+                connection, self.engine.url
+            )  # earlier schemas have no table for sent alerts
             figures = read_figures(connection, (), self.settings.health.limits)
             moves = monitoring.moves_since(connection, figures.now - _OLDEST_EVENT)
             verdict = monitoring.newest_verdict(connection)
@@ -373,7 +434,8 @@ class Teller:
             }
 
     def test(self) -> dict[int, Problem]:
-        """Send each receiver a test message; return the problems of those that did not accept it."""
+        """Send each receiver a test message; return the problems of those that did not accept
+        it."""
         trial = Message(f"{self._service}: a test", "Alerts of this service reach you.", "info")
         sent = {
             number: send(url, [trial], self.environ, self.seconds)
@@ -384,30 +446,46 @@ class Teller:
     @property
     def _service(self) -> str:
         """The name of the service: one machine may have several."""
-        return f"pima on {socket.gethostname()} ({self.declared.outcome.name} in {place_shown(self.engine.url)})"
+        return (
+            f"pima on {socket.gethostname()} ({self.declared.outcome.name} in "
+            f"{place_shown(self.engine.url)})"
+        )
 
-    def _tell_one(self, number: int, url: str, found: Sequence[Condition]) -> tuple[list[Alert], Problem | None]:
-        """Send one receiver its alerts; return those it accepted, and the problem with the rest or None."""
+    def _tell_one(
+        self, number: int, url: str, found: Sequence[Condition]
+    ) -> tuple[list[Alert], Problem | None]:
+        """Send one receiver its alerts; return those it accepted, and the problem with the rest or
+        None."""
         claimed = self._claim(number, found)
         if not claimed:
             return [], None
-        sent = send(url, [_message(alert, self._service) for alert in claimed], self.environ, self.seconds)
+        sent = send(
+            url, [_message(alert, self._service) for alert in claimed], self.environ, self.seconds
+        )
         if sent.problem is not None:
-            # Only the address's scheme is logged: apprise does not hide every secret part, such as a path or header.
+            # Only the address's scheme is logged: apprise does not hide every secret part, such as
+            # a path or header.
             scheme = re.match(r"(\w+)://", url)
-            facts = {"receiver": number, "scheme": scheme and scheme[1], "problem": str(sent.problem)}
+            facts = {
+                "receiver": number,
+                "scheme": scheme and scheme[1],
+                "problem": str(sent.problem),
+            }
             get_logger().warning("alerts were not taken, and will be sent again", **facts)
         taken = [alert for alert, is_taken in zip(claimed, sent.taken, strict=True) if is_taken]
         with writing(self.engine) as connection:
             now = clock(connection)
             for alert in taken:
                 alerts.keep(connection, number, once_taken(alert, now))
-            alerts.claim(connection, number, [alert.name for alert in claimed if alert not in taken], None)
+            alerts.claim(
+                connection, number, [alert.name for alert in claimed if alert not in taken], None
+            )
         return taken, sent.problem
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
         """Claim the alerts that this process will send."""
-        # Mostly there are none, and then a writer of a SQLite file should not have to be waited for.
+        # Mostly there are none, and then a writer of a SQLite file should not have to be waited
+        # for.
         with reading(self.engine) as connection:
             seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
         if not seen.alerts and not seen.noted and not seen.forget:
@@ -431,10 +509,13 @@ def receivers(settings: AlertsSettings) -> list[str]:
 
 
 class BackgroundTelling:
-    """Sends alerts from within a scheduler: after each run, and every few minutes for conditions without a run, such as
-    a row that waits too long. It has its own thread, so that no receiver and no error here delays a job."""
+    """Sends alerts from within a scheduler: after each run, and every few minutes for conditions
+    without a run, such as a row that waits too long. It has its own thread, so that no receiver and
+    no error here delays a job."""
 
-    def __init__(self, tell: Callable[[], object] | None, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
+    def __init__(
+        self, tell: Callable[[], object] | None, seconds: float = SECONDS_BETWEEN_LOOKS
+    ) -> None:
         """`tell` sends the alerts that are due; None sends nothing."""
         self._tell, self._seconds = tell, seconds
         self._wake, self._ending = threading.Event(), threading.Event()
@@ -464,6 +545,10 @@ class BackgroundTelling:
             try:
                 self._tell()
             except PimaError as error:
-                get_logger().warning("alerts: will try again in a few minutes", error_code=error.code)
+                get_logger().warning(
+                    "alerts: will try again in a few minutes", error_code=error.code
+                )
             except Exception as error:  # noqa: BLE001 (it must not end the scheduler, and its text may hold anything)
-                get_logger().error("alerts: a defect of pima, please report it", error=type(error).__name__)
+                get_logger().error(
+                    "alerts: a defect of pima, please report it", error=type(error).__name__
+                )

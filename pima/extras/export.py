@@ -21,11 +21,14 @@ Format = Literal["csv", "parquet", "fhir"]
 PERSON = "urn:pima:person"
 """FHIR's identifier system of person keys, which all sources share."""
 ROW = "urn:pima:row"
-"""The identifier system of ids in `patients`; a row with a source has that of its source: `urn:pima:source:NAME`."""
+"""The identifier system of ids in `patients`; a row with a source has that of its source:
+`urn:pima:source:NAME`."""
 
 _RUN = "=+\\-@＝＋－＠"
-"""Characters, also full-width ones, that make a spreadsheet read a cell as a formula; for a regular expression."""
-# In locales with a decimal comma, semicolons separate cells, and a quote inside a cell groups nothing.
+"""Characters, also full-width ones, that make a spreadsheet read a cell as a formula; for a regular
+expression."""
+# In locales with a decimal comma, semicolons separate cells, and a quote inside a cell groups
+# nothing.
 _BEGINNINGS = re.compile(rf"""\A(?=[{_RUN}'\t\r\n])|(?<=[;\t\r\n])(?="*[{_RUN}]|')""")
 _WITHIN_A_DOCUMENT = re.compile(rf"(?<=;)[{_RUN}]")
 
@@ -43,7 +46,12 @@ class Exported:
 
 
 def export(
-    engine: Engine, what: str, form: Format, since: datetime | None, file: BinaryIO, stop: StopRequest
+    engine: Engine,
+    what: str,
+    form: Format,
+    since: datetime | None,
+    file: BinaryIO,
+    stop: StopRequest,
 ) -> Exported:
     """Write the rows since a moment, all from one state of the database. Raises Interrupted."""
     rows, columns = 0, EXPORTS[what].columns
@@ -62,7 +70,9 @@ def export(
             case "csv":
                 write_csv(file, columns, blocks)
             case "parquet":
-                from pima.store.parquet_rows import write_parquet  # imports pyarrow, which other formats do not need
+                from pima.store.parquet_rows import (
+                    write_parquet,
+                )  # imports pyarrow, which other formats do not need
 
                 write_parquet(file, columns, blocks)
             case "fhir":
@@ -71,7 +81,9 @@ def export(
     return Exported(what, form, None if since is None else since.isoformat(), rows)
 
 
-def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]) -> None:
+def write_csv(
+    file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]
+) -> None:
     """Write a header and a line for each row, in UTF-8; no cell is a formula to a spreadsheet."""
     lines = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(lines, lineterminator="\n")
@@ -82,9 +94,13 @@ def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Ite
 
 
 def write_fhir(
-    file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]], outcome: str
+    file: BinaryIO,
+    columns: Sequence[ColumnElement[Any]],
+    blocks: Iterable[Sequence[Any]],
+    outcome: str,
 ) -> None:
-    """Write a RiskAssessment for each row as a line (NDJSON); `outcome` says in words what is predicted."""
+    """Write a RiskAssessment for each row as a line (NDJSON); `outcome` says in words what is
+    predicted."""
     names = [str(column.key) for column in columns]
     for block in blocks:
         for row in block:
@@ -104,8 +120,9 @@ def _cell(value: Any) -> Any:
 
 
 def text_cell(text: str) -> str:
-    """Put an apostrophe wherever a spreadsheet could read the rest as a cell and run it. An apostrophe at such a place
-    is doubled, so removing one from each place restores the original text."""
+    """Put an apostrophe wherever a spreadsheet could read the rest as a cell and run it. An
+    apostrophe at such a place is doubled, so removing one from each place restores the original
+    text."""
     return _BEGINNINGS.sub("'", text)
 
 
@@ -120,27 +137,38 @@ def _in_utc(moment: datetime) -> str:
 
 
 def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, Any]:
-    """Make a prediction's RiskAssessment in FHIR R4, unchanged in R4B, with the probability in percent.
+    """Make a prediction's RiskAssessment in FHIR R4, unchanged in R4B, with the probability in
+    percent.
 
     `outcome` says in words what is predicted.
     """
-    version, predicted, threshold = (prediction[name] for name in ("model_version", "predicted_class", "threshold"))
-    # Value set observation-status. A prediction from measurements that were corrected since, or from a deleted row, is
-    # withdrawn: `entered-in-error`. `amended` and `corrected` would mean that this assessment is the corrected one, and
-    # receivers treat those as final; `cancelled` means that it was never completed, `unknown` that its status is
-    # unknown.
+    version, predicted, threshold = (
+        prediction[name] for name in ("model_version", "predicted_class", "threshold")
+    )
+    # Value set observation-status. A prediction from measurements that were corrected since, or
+    # from a deleted row, is withdrawn: `entered-in-error`. `amended` and `corrected` would mean
+    # that this assessment is the corrected one, and receivers treat those as final; `cancelled`
+    # means that it was never completed, `unknown` that its status is unknown.
     is_withdrawn = prediction["superseded"] or prediction["deleted"]
     return {
         "resourceType": "RiskAssessment",
-        "id": "-".join(str(prediction[name]) for name in ("patient_id", "patient_version", "model_version")),
+        "id": "-".join(
+            str(prediction[name]) for name in ("patient_id", "patient_version", "model_version")
+        ),
         "status": "entered-in-error" if is_withdrawn else "final",
-        "method": {"text": f"pima, model version {version}; class 1 from a probability of {100 * threshold:g} % on"},
+        "method": {
+            "text": (
+                f"pima, model version {version}; class 1 from a probability of "
+                f"{100 * threshold:g} % on"
+            )
+        },
         **_subject(prediction),
         "occurrenceDateTime": _in_utc(prediction["scored_at"]),
         "prediction": [
             {
                 "outcome": {"text": outcome},
-                # Rounded beyond the precision of the arithmetic, since a float in percent would show more digits.
+                # Rounded beyond the precision of the arithmetic, since a float in percent would
+                # show more digits.
                 "probabilityDecimal": round(100 * prediction["probability"], 10),
                 "qualitativeRisk": {"text": f"predicted class {predicted}"},
             }
@@ -149,8 +177,8 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
 
 
 def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """The subject is the person, and the row's key in its source is the visit. A subject is required, so a row without
-    a known person is the subject itself, and says so."""
+    """The subject is the person, and the row's key in its source is the visit. A subject is
+    required, so a row without a known person is the subject itself, and says so."""
     key, person = prediction["source_key"], prediction["person_key"]
     # Named by its source if it has one, since pima's ids mean nothing elsewhere.
     row = {"system": ROW, "value": str(prediction["patient_id"])}
@@ -160,4 +188,8 @@ def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
         no_person = {"type": {"text": "row, of which no person is known"}}
         return {"subject": {"type": "Patient", "identifier": no_person | row}}
     subject = {"subject": {"type": "Patient", "identifier": {"system": PERSON, "value": person}}}
-    return subject if key is None else subject | {"encounter": {"type": "Encounter", "identifier": row}}
+    return (
+        subject
+        if key is None
+        else subject | {"encounter": {"type": "Encounter", "identifier": row}}
+    )

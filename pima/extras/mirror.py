@@ -1,8 +1,8 @@
 """Mirroring model versions into an MLflow: missing ones are written, and none is written twice.
 
-A version becomes a run of an experiment and a version of a registered model, with parameters, figures, labels and its
-card, but no patient's value and no model. MLflow numbers a registered model's versions itself; the label `pima.version`
-has pima's number.
+A version becomes a run of an experiment and a version of a registered model, with parameters,
+figures, labels and its card, but no patient's value and no model. MLflow numbers a registered
+model's versions itself; the label `pima.version` has pima's number.
 """
 
 import json
@@ -34,8 +34,15 @@ _VERSION = "pima.version"
 # A number may occur twice: after a backup was restored, or from another database.
 _SHA256 = "pima.compiled_sha256"
 # Errors that no later attempt can solve.
-_REFUSALS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "NOT_FOUND")
-# By default MLflow sends telemetry to its makers, and retries a server that is down for several minutes.
+_REFUSALS = (
+    "INVALID_PARAMETER_VALUE",
+    "PERMISSION_DENIED",
+    "UNAUTHENTICATED",
+    "CUSTOMER_UNAUTHORIZED",
+    "NOT_FOUND",
+)
+# By default MLflow sends telemetry to its makers, and retries a server that is down for several
+# minutes.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -57,15 +64,21 @@ class Mirroring:
     champion: int | None
 
 
-def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False) -> Mirroring:
-    """Write each missing version, oldest first, and point the alias at the champion; a dry run only compares.
+def mirror(
+    engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False
+) -> Mirroring:
+    """Write each missing version, oldest first, and point the alias at the champion; a dry run only
+    compares.
 
     Raises WrongConfiguration, ExtraMissing or MlflowNotWritten.
     """
     _require_another_place(engine, settings.tracking_uri)
     copy = MlflowCopy(settings.tracking_uri, settings.name)
     with reading(engine) as connection:
-        versions = {version.number: version.compiled_sha256 for version in registry.list_versions(connection)}
+        versions = {
+            version.number: version.compiled_sha256
+            for version in registry.list_versions(connection)
+        }
         champion = registry.read_champion(connection).model_version
     there = copy.numbers()
     missing = sorted(each for each in versions.items() if each not in there)
@@ -83,8 +96,11 @@ def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run:
 
 
 def _require_another_place(engine: Engine, tracking_uri: str) -> None:
-    """Raises WrongConfiguration if MLflow would use pima's database, where it makes its own tables, such as `runs`."""
-    expected = "the address of an MLflow server, or of a database of its own, such as sqlite:///mlflow.db"
+    """Raises WrongConfiguration if MLflow would use pima's database, where it makes its own tables,
+    such as `runs`."""
+    expected = (
+        "the address of an MLflow server, or of a database of its own, such as sqlite:///mlflow.db"
+    )
     if not tracking_uri:
         raise WrongConfiguration(what="mlflow.tracking_uri is not set", expected=expected)
     try:
@@ -92,7 +108,9 @@ def _require_another_place(engine: Engine, tracking_uri: str) -> None:
     except (ArgumentError, ValueError):
         known = None
     if known is not None and place_of(known) == place_of(engine.url):
-        raise WrongConfiguration(what="mlflow.tracking_uri names pima's own database", expected=expected)
+        raise WrongConfiguration(
+            what="mlflow.tracking_uri names pima's own database", expected=expected
+        )
 
 
 class MlflowCopy:
@@ -114,25 +132,35 @@ class MlflowCopy:
         """Make the experiment and the registered model if they don't exist."""
         with _told():
             found = self._client.get_experiment_by_name(self._name)
-            self._experiment = found.experiment_id if found else self._client.create_experiment(self._name)
+            self._experiment = (
+                found.experiment_id if found else self._client.create_experiment(self._name)
+            )
             if not self._client.search_registered_models(f"name = '{self._name}'"):
-                self._client.create_registered_model(self._name, description="pima's model versions, as it has them.")
+                self._client.create_registered_model(
+                    self._name, description="pima's model versions, as it has them."
+                )
 
     def numbers(self) -> dict[tuple[int, str], str]:
-        """Find the complete versions in MLflow: (number, sha256) -> the number that MLflow gave the version."""
+        """Find the complete versions in MLflow: (number, sha256) -> the number that MLflow gave the
+        version."""
         with _told():
             found: dict[tuple[int, str], str] = {}
             token = None
             while True:
-                page = self._client.search_model_versions(f"name = '{self._name}'", page_token=token)
+                page = self._client.search_model_versions(
+                    f"name = '{self._name}'", page_token=token
+                )
                 ours = (each for each in page if {_VERSION, _SHA256} <= each.tags.keys())
-                found |= {(int(each.tags[_VERSION]), each.tags[_SHA256]): each.version for each in ours}
+                found |= {
+                    (int(each.tags[_VERSION]), each.tags[_SHA256]): each.version for each in ours
+                }
                 token = page.token
                 if not token:
                     return found
 
     def add(self, version: VersionSummary, card: Card) -> str:
-        """Write a missing or incomplete version, after `begin`; return the number that MLflow gave it."""
+        """Write a missing or incomplete version, after `begin`; return the number that MLflow gave
+        it."""
         from mlflow.entities import Metric, Param, RunTag
 
         at, labels = int(version.created_at.timestamp() * 1000), _labels(version, card)
@@ -140,23 +168,34 @@ class MlflowCopy:
         with _told():
             # A run that a stopped mirroring has left, if there is one.
             left = self._client.search_runs([self._experiment], same, max_results=1)
-            run = left[0] if left else self._client.create_run(self._experiment, at, labels, f"v{version.number}")
+            run = (
+                left[0]
+                if left
+                else self._client.create_run(self._experiment, at, labels, f"v{version.number}")
+            )
             # Logging the same values at the same time again changes nothing.
             self._client.log_batch(
                 run.info.run_id,
-                metrics=[Metric(name, value, at, 0) for name, value in _figures(version, card.facts.evidence).items()],
+                metrics=[
+                    Metric(name, value, at, 0)
+                    for name, value in _figures(version, card.facts.evidence).items()
+                ],
                 params=[Param(name, value) for name, value in _parameters(version, card).items()],
                 tags=[RunTag(name, value) for name, value in labels.items()],
             )
             self._client.log_text(run.info.run_id, as_markdown(card), "card.md")
-            self._client.log_text(run.info.run_id, json.dumps(as_json(card), default=str, indent=1), "card.json")
+            self._client.log_text(
+                run.info.run_id, json.dumps(as_json(card), default=str, indent=1), "card.json"
+            )
             self._client.set_terminated(run.info.run_id, end_time=at)
             made = self._client.create_model_version(
                 self._name,
                 source=run.info.artifact_uri,
                 run_id=run.info.run_id,
                 tags=labels,
-                description=f"pima's version {version.number}; its card is among the run's artifacts.",
+                description=(
+                    f"pima's version {version.number}; its card is among the run's artifacts."
+                ),
             )
             number: str = made.version
             return number
@@ -183,7 +222,8 @@ def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
 
 
 def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[str, float]:
-    """Figures on the verdict's rows, with the bounds of their intervals, without those that could not be computed."""
+    """Figures on the verdict's rows, with the bounds of their intervals, without those that could
+    not be computed."""
     holdout = version.metrics["holdout"] or {}
     found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}
     for measured in () if evidence is None else evidence.figures:
@@ -196,7 +236,11 @@ def _labels(version: VersionSummary, card: Card) -> dict[str, str]:
     judged = card.facts.judged
     found = {"data_fingerprint": version.data_fingerprint}
     if judged is not None:
-        found |= {"verdict": judged.verdict, "reason": judged.reason, "explanation": judged.explanation}
+        found |= {
+            "verdict": judged.verdict,
+            "reason": judged.reason,
+            "explanation": judged.explanation,
+        }
         found |= {"against": str(judged.against or "none")}
     labels = {f"pima.{name}": value[:_LONGEST] for name, value in found.items()}
     return {_VERSION: str(version.number), _SHA256: version.compiled_sha256} | labels
@@ -204,7 +248,8 @@ def _labels(version: VersionSummary, card: Card) -> dict[str, str]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Translate MLflow's errors into pima's, without their text, which may hold the address and its password."""
+    """Translate MLflow's errors into pima's, without their text, which may hold the address and its
+    password."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -213,7 +258,9 @@ def _told() -> Iterator[None]:
         code = str(error.error_code)
         if any(word in code for word in _REFUSALS):
             expected = "a tracking URI that MLflow accepts, and the right to write there"
-            raise WrongConfiguration(what=f"MLflow refuses mlflow.tracking_uri ({code})", expected=expected) from None
+            raise WrongConfiguration(
+                what=f"MLflow refuses mlflow.tracking_uri ({code})", expected=expected
+            ) from None
         raise MlflowNotWritten(what=code) from None
     except (OSError, SQLAlchemyError) as error:
         raise MlflowNotWritten(what=type(error).__name__) from None

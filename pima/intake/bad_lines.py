@@ -1,4 +1,5 @@
-"""Reports on a file's bad lines: one line of text for each rule that was broken, never the values at fault."""
+"""Reports on a file's bad lines: one line of text for each rule that was broken, never the values
+at fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +19,16 @@ EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
     "bad_person_key": (
-        f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, and beside an id "
+        f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, "
+        "and beside an id "
         "spelled as a pull spells it"
     ),
-    "bad_source": "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all",
-    "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type",
+    "bad_source": (
+        "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all"
+    ),
+    "bad_source_key": (
+        f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type"
+    ),
     "duplicate_id": "expected each id once; an earlier line has the same",
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters",
@@ -56,7 +62,9 @@ class BrokenRule:
     def __str__(self) -> str:
         first = ", ".join(map(str, self.first_lines))
         more = ", ..." if self.lines > len(self.first_lines) else ""
-        where = f"line {first}" if self.lines == 1 else f"{counted(self.lines, 'line')} ({first}{more})"
+        where = (
+            f"line {first}" if self.lines == 1 else f"{counted(self.lines, 'line')} ({first}{more})"
+        )
         field = f" ({self.field})" if self.field else ""
         return f"{where}: {self.reason}{field}: {self.expected}"
 
@@ -66,7 +74,10 @@ def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRu
     found: dict[tuple[str, str | None], list[int]] = {}
     for line in sorted(bad, key=lambda line: line.line):
         found.setdefault((line.reason, line.field), []).append(line.line)
-    return [BrokenRule(*rule, _expected(*rule, features), len(n), tuple(n[:_LINES_NAMED])) for rule, n in found.items()]
+    return [
+        BrokenRule(*rule, _expected(*rule, features), len(n), tuple(n[:_LINES_NAMED]))
+        for rule, n in found.items()
+    ]
 
 
 def report(bad: Sequence[BadLine], features: Features) -> str:

@@ -1,4 +1,5 @@
-"""Patients in CSV: with a header, or without one in the declared columns and the outcome, as in the article's file."""
+"""Patients in CSV: with a header, or without one in the declared columns and the outcome, as in the
+article's file."""
 
 import csv
 import itertools
@@ -22,7 +23,8 @@ _BLANK_LINE = f"{_BLANK}\r\n"
 def open_csv(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
-    """Find the columns to read; return them with a function that reads the file's rows. Raises FileRefused."""
+    """Find the columns to read; return them with a function that reads the file's rows. Raises
+    FileRefused."""
     first = first_line(file, "rows of patients")
     has_header = not all(map(is_number, first))
     header = (
@@ -40,35 +42,47 @@ def first_line(file: OpenedFile, expected: str) -> list[str]:
         while first is None and (block := lines.block(1)):
             first = next((cells for _, cells in lines.records(block)), None)
     if first is None:
-        raise refused(file.name, f"The file holds nothing but blank lines (empty_file). Expected {expected}.")
+        raise refused(
+            file.name, f"The file holds nothing but blank lines (empty_file). Expected {expected}."
+        )
     for delimiter, name in _OTHER_DELIMITERS.items():
         if block[0].count(delimiter) > block[0].count(","):
             report = f"Line 1 seems to be separated by {name} (wrong_delimiter)."
-            raise refused(file.name, f"{report} Expected commas, and points in decimals: save it again with these.")
+            raise refused(
+                file.name,
+                f"{report} Expected commas, and points in decimals: save it again with these.",
+            )
     if isinstance(first, str):
         raise refused(file.name, f"The first line can't be read ({first}).")
     return first
 
 
-def _bare_header(file: OpenedFile, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
+def _bare_header(
+    file: OpenedFile, cells: list[str], declaration: Declaration, ignored: Sequence[str]
+) -> Header:
     header = bare_header(declaration)
     if ignored:
-        raise refused(file.name, "--ignore: it has no column names. Expected a header (unknown_column).")
+        raise refused(
+            file.name, "--ignore: it has no column names. Expected a header (unknown_column)."
+        )
     if len(cells) != header.width:
         expected = f"a header, or the {header.width} columns {', '.join(header.columns)}"
-        raise refused(file.name, f"Line 1 has no column names and {len(cells)} fields. Expected: {expected}.")
+        raise refused(
+            file.name, f"Line 1 has no column names and {len(cells)} fields. Expected: {expected}."
+        )
     return header
 
 
 def open_text(file: OpenedFile) -> TextIO:
     """Open a file as text."""
-    # A byte order mark is dropped; bytes that are not UTF-8 become surrogates and are reported with their line.
+    # A byte order mark is dropped; bytes that are not UTF-8 become surrogates and are reported with
+    # their line.
     return file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 class Lines:
-    """The lines of a file, each a record of its own: no patient's row holds a line break, and a quote that is never
-    closed must not swallow the rows after it."""
+    """The lines of a file, each a record of its own: no patient's row holds a line break, and a
+    quote that is never closed must not swallow the rows after it."""
 
     def __init__(self, file: OpenedFile, content: TextIO) -> None:
         self._file, self._content, self._number = file, content, 0
@@ -80,7 +94,9 @@ class Lines:
     def _next(self) -> str:
         line = self._content.readline(LONGEST_LINE)
         if len(line) == LONGEST_LINE:  # an endless line must not fill the memory
-            raise refused(self._file.name, f"A line has {LONGEST_LINE:,} characters or more (field_too_long).")
+            raise refused(
+                self._file.name, f"A line has {LONGEST_LINE:,} characters or more (field_too_long)."
+            )
         return line
 
     def numbers(self, lines: Sequence[str]) -> range:
@@ -90,8 +106,8 @@ class Lines:
         return range(first, first + len(lines))
 
     def records(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
-        """Yield (line number, cells) for each line of a block that is not blank; instead of the cells the reason, if it
-        can't be read."""
+        """Yield (line number, cells) for each line of a block that is not blank; instead of the
+        cells the reason, if it can't be read."""
         for number, line in zip(self.numbers(lines), lines, strict=True):
             text = line.rstrip("\r\n")
             cells = _cells(text, line.endswith(("\n", "\r")))
@@ -112,7 +128,11 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
 
 
 def csv_blocks(
-    file: OpenedFile, positions: Sequence[int], width: int, has_header: bool, block_rows: int = BLOCK_ROWS
+    file: OpenedFile,
+    positions: Sequence[int],
+    width: int,
+    has_header: bool,
+    block_rows: int = BLOCK_ROWS,
 ) -> Iterator[RawBlock]:
     """Read the rows, block by block: the cells at these positions, as text."""
     with open_text(file) as content:
@@ -128,10 +148,14 @@ def csv_blocks(
 
 
 def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
-    """Split all lines into cells at once, line after line, in a fraction of the time; None if any line needs a closer
-    look."""
+    """Split all lines into cells at once, line after line, in a fraction of the time; None if any
+    line needs a closer look."""
     text = "".join(lines)
-    if '"' in text or not text.endswith("\n") or not all(line.count(",") == width - 1 for line in lines):
+    if (
+        '"' in text
+        or not text.endswith("\n")
+        or not all(line.count(",") == width - 1 for line in lines)
+    ):
         return None
     if not all(line.strip(_BLANK_LINE) for line in lines):
         return None
@@ -139,8 +163,14 @@ def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
     return None if "\r" in text else text.replace("\n", ",").split(",")
 
 
-def _rows(records: Sequence[tuple[int, list[str] | str]], positions: Sequence[int], width: int) -> RawBlock:
-    good = [(line, cells) for line, cells in records if not isinstance(cells, str) and len(cells) == width]
+def _rows(
+    records: Sequence[tuple[int, list[str] | str]], positions: Sequence[int], width: int
+) -> RawBlock:
+    good = [
+        (line, cells)
+        for line, cells in records
+        if not isinstance(cells, str) and len(cells) == width
+    ]
     columns = list(zip(*(cells for _, cells in good), strict=True)) or [()] * width
     bad = [
         BadLine(line, cells if isinstance(cells, str) else "wrong_field_count")

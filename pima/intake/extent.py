@@ -1,9 +1,10 @@
 """The extent of a pull: all of a source, or the rows that have changed by the source's own times.
 
-A part is enough only if the last pull of all rows was completed, by the same settings and at most a week ago: such a
-pull finds what the times do not show. The next pull continues from the highest time of change, or from the present if
-that is earlier: a single row dated ahead must not hide later changes. It reads some time before that again: a
-transaction may become visible after others that wrote a later time, and a clock without a zone is set back in autumn.
+A part is enough only if the last pull of all rows was completed, by the same settings and at most a
+week ago: such a pull finds what the times do not show. The next pull continues from the highest
+time of change, or from the present if that is earlier: a single row dated ahead must not hide later
+changes. It reads some time before that again: a transaction may become visible after others that
+wrote a later time, and a clock without a zone is set back in autumn.
 """
 
 import re
@@ -32,15 +33,16 @@ class Mark:
     moment: Moment
     """A time with a zone, one without, or a day."""
     is_text: bool = False
-    """Whether the column holds texts. Some may have a T or a zone and others not, so only their days sort reliably."""
+    """Whether the column holds texts. Some may have a T or a zone and others not, so only their
+    days sort reliably."""
 
     def kept(self, now: datetime) -> str:
         """The text to store for the next pull: this time, or the present if that is earlier."""
         return min(self.moment, self._present(now)).isoformat()
 
     def bound_after(self, kept: str, now: datetime) -> Bound | None:
-        """The time to read from if the last pull reached `kept`; None if that says nothing now: this mark is earlier,
-        the column is of another kind, or `kept` lies in the future."""
+        """The time to read from if the last pull reached `kept`; None if that says nothing now:
+        this mark is earlier, the column is of another kind, or `kept` lies in the future."""
         reached = self._read(kept)
         if reached is None or self.moment < reached or reached > self._present(now):
             return None
@@ -64,7 +66,11 @@ class Mark:
         except ValueError:
             return None
         # datetime.fromisoformat reads a day, too.
-        return found if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment) else None
+        return (
+            found
+            if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment)
+            else None
+        )
 
 
 def mark_of(value: object) -> Mark | None:
@@ -90,7 +96,8 @@ def _has_zone(moment: Moment) -> bool:
 
 
 _WEEK = timedelta(days=6, hours=12)
-"""Slightly less than a week, so that a weekly run may begin somewhat earlier than the one before."""
+"""Slightly less than a week, so that a weekly run may begin somewhat earlier than the one
+before."""
 
 Called = Literal["all", "changed"]
 """The names of the extents in a pull's result."""
@@ -106,7 +113,8 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """The rows whose time of change is `bound` or later, or unknown; all keys are read, too, to find vanished rows."""
+    """The rows whose time of change is `bound` or later, or unknown; all keys are read, too, to
+    find vanished rows."""
 
     called: ClassVar[Called] = "changed"
     bound: Bound
@@ -115,9 +123,12 @@ class ChangedSince:
 Extent = Whole | ChangedSince
 
 
-def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark | None, asked_for_all: bool) -> Extent:
-    """Choose the smallest extent that is enough. `fingerprint` is that of the settings and the declaration now, `now`
-    is our database's time, and `mark` is the highest time of change in the source, if it has one."""
+def extent_of(
+    last: LastPull | None, fingerprint: str, now: datetime, mark: Mark | None, asked_for_all: bool
+) -> Extent:
+    """Choose the smallest extent that is enough. `fingerprint` is that of the settings and the
+    declaration now, `now` is our database's time, and `mark` is the highest time of change in the
+    source, if it has one."""
     if asked_for_all:
         return Whole("it was asked for")
     if last is None or last.compared_whole_at is None:
@@ -129,4 +140,8 @@ def extent_of(last: LastPull | None, fingerprint: str, now: datetime, mark: Mark
     if now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all rows was a week ago")
     bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
-    return Whole("its times of change don't fit those of the last pull") if bound is None else ChangedSince(bound)
+    return (
+        Whole("its times of change don't fit those of the last pull")
+        if bound is None
+        else ChangedSince(bound)
+    )

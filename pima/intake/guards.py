@@ -1,4 +1,5 @@
-"""Guards that refuse a faulty source before anything is written; each names its limit and its figures."""
+"""Guards that refuse a faulty source before anything is written; each names its limit and its
+figures."""
 
 from collections import Counter
 
@@ -10,12 +11,15 @@ from pima.logs import counted
 from pima.store.staged_source import Comparison
 
 _FEWEST_OF_A_PART = 100
-"""Rows that a part needs to say something about a feature: of three changed rows, two may lack it by chance."""
+"""Rows that a part needs to say something about a feature: of three changed rows, two may lack it
+by chance."""
 
 
-def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int) -> None:
-    """Raises SourceUnusable if values have a type that can't be read, SourceKeysUnusable if rows have no key of their
-    own."""
+def require_readable(
+    source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int
+) -> None:
+    """Raises SourceUnusable if values have a type that can't be read, SourceKeysUnusable if rows
+    have no key of their own."""
     _require_types(source, mapping, tally)
     _require_keys(source, tally, repeated_keys)
 
@@ -32,7 +36,10 @@ def require_sound(source: Source, tally: SourceTally, comparison: Comparison, wh
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -> None:
-    columns = {feature.name: how.column for feature, how in zip(mapping.features, mapping.columns, strict=True)}
+    columns = {
+        feature.name: how.column
+        for feature, how in zip(mapping.features, mapping.columns, strict=True)
+    }
     columns |= {"outcome": source.outcome, "outcome_at": source.outcome_at}
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"
@@ -46,7 +53,10 @@ def _require_keys(source: Source, tally: SourceTally, repeated_keys: int) -> Non
     named = ", ".join(source.keys)
     if tally.without_key:
         types = ", ".join(source.key_types)
-        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}"
+        what = (
+            f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no "
+            f"{types}"
+        )
         raise SourceKeysUnusable(source=source.name, what=what)
     if repeated_keys:
         what = f"in {counted(repeated_keys, 'row')} the key ({named}) is that of another row"
@@ -69,8 +79,10 @@ def _require_features(source: Source, tally: SourceTally, comparison: Comparison
         if unusable > source.most_missing or is_sudden:
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
             what = (
-                f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number, perhaps since its factor, words or range "
+                f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} "
+                "and can't be taken in "
+                f"{tally.unusable[name]:,} (out of range, unknown, no number, perhaps since its "
+                "factor, words or range "
                 f"don't fit the source){was}; most_missing is {source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
@@ -81,14 +93,19 @@ _SHOWN = 5
 
 def _require_taken(source: Source, tally: SourceTally) -> None:
     # Forgotten people may stay in the source for as long as the clinic likes.
-    broken = Counter({rule: rows for rule, rows in sorted(tally.rejected.items()) if rule[0] != FORGOTTEN})
+    broken = Counter(
+        {rule: rows for rule, rows in sorted(tally.rejected.items()) if rule[0] != FORGOTTEN}
+    )
     if broken.total() > source.most_rejected * tally.rows:
         most = (
-            f"{reason} of {column}: {counted(rows, 'row')}" for (reason, column), rows in broken.most_common(_SHOWN)
+            f"{reason} of {column}: {counted(rows, 'row')}"
+            for (reason, column), rows in broken.most_common(_SHOWN)
         )
         what = (
-            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), perhaps since "
-            f"outcome_words, person_type, or the factor, words or range of a feature don't fit the source; "
+            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule "
+            f"({', '.join(most)}), perhaps since "
+            "outcome_words, person_type, or the factor, words or range of a feature don't fit "
+            "the source; "
             f"most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)
@@ -97,7 +114,8 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
 def _require_known(source: Source, vanished: int, ours: int) -> None:
     if vanished > source.most_vanished * ours:
         what = (
-            f"{vanished:,} of our {counted(ours, 'row')} are no longer in it (those that are kept count each time); "
+            f"{vanished:,} of our {counted(ours, 'row')} are no longer in it (those that are kept "
+            "count each time); "
             f"most_vanished is {source.most_vanished:g}"
         )
         raise SourceRefused(source=source.name, what=what)
@@ -106,7 +124,8 @@ def _require_known(source: Source, vanished: int, ours: int) -> None:
 def _require_outcomes(source: Source, cleared: int, known: int) -> None:
     if cleared > source.most_cleared * known:
         what = (
-            f"{cleared:,} of our {counted(known, 'known outcome')} are NULL in it (column {source.outcome}) and would "
+            f"{cleared:,} of our {counted(known, 'known outcome')} are NULL in it (column "
+            f"{source.outcome}) and would "
             f"be cleared; most_cleared is {source.most_cleared:g}"
         )
         raise SourceRefused(source=source.name, what=what)

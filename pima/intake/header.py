@@ -1,7 +1,7 @@
 """The header of a patient file: which column is which, and a report of all that is wrong with it.
 
-Names of columns may be shown, but a first line may be a patient's row instead. So names are shown only if one of them
-is known and nothing in the line looks like a value.
+Names of columns may be shown, but a first line may be a patient's row instead. So names are shown
+only if one of them is known and nothing in the line looks like a value.
 """
 
 import re
@@ -20,7 +20,8 @@ class Header:
     """The meaning of the cells of a line."""
 
     columns: tuple[str, ...]
-    """The columns that are read, of `id`, the keys, the features and `outcome`, in the file's order."""
+    """The columns that are read, of `id`, the keys, the features and `outcome`, in the file's
+    order."""
     positions: tuple[int, ...]
     """Their positions in a line, from 0."""
     width: int
@@ -38,10 +39,15 @@ def bare_header(declaration: Declaration) -> Header:
     return Header(columns, tuple(range(len(columns))), len(columns))
 
 
-def read_header(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
-    """Find which column is which, except those to ignore. Raises FileRefused with all that is wrong."""
+def read_header(
+    file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]
+) -> Header:
+    """Find which column is which, except those to ignore. Raises FileRefused with all that is
+    wrong."""
     left_out = _positions_to_ignore(file, cells, declaration, ignored)
-    columns = {n: canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out}
+    columns = {
+        n: canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out
+    }
     first_at = {column: n for n, column in reversed(columns.items())}
     faulty = [n for n, column in columns.items() if column is None or first_at[column] != n]
     if faulty:
@@ -53,7 +59,9 @@ def _known(cells: Sequence[str], declaration: Declaration) -> int:
     return sum(canonical_name(cell, declaration) is not None for cell in cells)
 
 
-def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> set[int]:
+def _positions_to_ignore(
+    file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]
+) -> set[int]:
     names = [cell.strip().casefold() for cell in cells]
     asked = {name.strip().casefold(): name for name in ignored}
     for folded, name in asked.items():
@@ -61,7 +69,11 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
             raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).")
     left_out = {n for n, name in enumerate(names) if name in asked}
     ids, others = (
-        {canonical_name(cell, declaration) for n, cell in enumerate(cells) if (n in left_out) is ignores}
+        {
+            canonical_name(cell, declaration)
+            for n, cell in enumerate(cells)
+            if (n in left_out) is ignores
+        }
         for ignores in (True, False)
     )
     # An id may be left out if a source's key identifies the row.
@@ -72,7 +84,10 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
 
 def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int]) -> str:
     shows_names = _shows_names(cells, declaration)
-    head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
+    head = (
+        "Line 1 is no header of known columns; it may be a patient's row, so its cells are not "
+        "shown:"
+    )
     told = ["Its header can't be used as it is:" if shows_names else head]
     for n in faulty[:_NAMES_SHOWN]:
         if (column := canonical_name(cells[n], declaration)) is not None:
@@ -80,7 +95,10 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
         else:
             named = f" {_shown(cells[n])}" if shows_names else ""
             meant = hinted_name(cells[n], declaration) if shows_names else None
-            told.append(f"  Column {n + 1}{named}: unknown (unknown_column){f'; is {meant} meant?' if meant else ''}")
+            told.append(
+                f"  Column {n + 1}{named}: unknown "
+                f"(unknown_column){f'; is {meant} meant?' if meant else ''}"
+            )
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
     known = ", ".join((*known_columns(declaration), *KEYS))
@@ -89,11 +107,16 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
 
 def _shows_names(cells: Sequence[str], declaration: Declaration) -> bool:
     """Whether the line is a header beyond doubt."""
-    are_names = all(re.match(r"\s*([^\W\d]|$)", cell) and (not cell or not is_number(cell)) for cell in cells)
+    are_names = all(
+        re.match(r"\s*([^\W\d]|$)", cell) and (not cell or not is_number(cell)) for cell in cells
+    )
     return are_names and _known(cells, declaration) > 0
 
 
 def _shown(name: str) -> str:
-    """Make a name safe for a terminal: no control characters, nothing that reverses text, and not too long."""
+    """Make a name safe for a terminal: no control characters, nothing that reverses text, and not
+    too long."""
     printable = "".join(character if character.isprintable() else "?" for character in name.strip())
-    return f'"{printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}..."}"'
+    return (
+        f'"{printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}..."}"'
+    )

@@ -13,7 +13,14 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import BoolArray
 from pima.core.features import Declaration
-from pima.core.identifiers import FORGOTTEN, Forgotten, key_of_text, name_of_id, name_of_key, name_of_person
+from pima.core.identifiers import (
+    FORGOTTEN,
+    Forgotten,
+    key_of_text,
+    name_of_id,
+    name_of_key,
+    name_of_person,
+)
 from pima.core.mapping import Block
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
@@ -82,7 +89,8 @@ class LoadResult:
     broken_rules: tuple[RuleInFile, ...] = ()
     """All bad lines of each file, by reason and column."""
     partly_loaded: tuple[str, ...] = ()
-    """Files without ids of which some lines were loaded and some refused: loading one again would duplicate rows."""
+    """Files without ids of which some lines were loaded and some refused: loading one again would
+    duplicate rows."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
 
@@ -109,11 +117,18 @@ class LoadResult:
         )
 
 
-def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration) -> LoadResult:
-    """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested; then
-    nothing is loaded."""
+def load_files(
+    engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration
+) -> LoadResult:
+    """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or
+    RowsContested; then nothing is loaded."""
     result = LoadResult()
-    read = partial(open_patient_file, declaration=declared, ignored=options.ignored, key_types=options.key_types)
+    read = partial(
+        open_patient_file,
+        declaration=declared,
+        ignored=options.ignored,
+        key_types=options.key_types,
+    )
     with ExitStack() as copies:
         files = [read(copies.enter_context(readable_again(path, read))) for path in paths]
         with writing(engine) as connection:
@@ -124,12 +139,18 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, declared
             for file in files:
                 result = result.with_file(file, *_load_file(connection, file, options))
     counts = as_json(result)
-    told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules", "partly_loaded")}
+    told = {
+        name: counts[name]
+        for name in counts
+        if name not in ("bad_lines", "broken_rules", "partly_loaded")
+    }
     get_logger().info("files loaded", **told)
     return result
 
 
-def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) -> tuple[Taken, list[BadLine]]:
+def _load_file(
+    connection: Connection, file: PatientFile, options: LoadOptions
+) -> tuple[Taken, list[BadLine]]:
     """Load one file; return the counts of its good lines, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
@@ -149,14 +170,17 @@ def _load_file(connection: Connection, file: PatientFile, options: LoadOptions) 
     loaded = replace(loaded, updated=loaded.updated + again, unchanged=loaded.unchanged - again)
     staging.drop()
     arrivals.record_load(
-        connection, file.sha256, Path(file.name).name, loaded.inserted + loaded.updated + loaded.unchanged
+        connection,
+        file.sha256,
+        Path(file.name).name,
+        loaded.inserted + loaded.updated + loaded.unchanged,
     )
     return loaded, bad + forgotten
 
 
 def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:
-    """Repeat an attempt until no one else holds the rows. Between two attempts no rows are held, and what was staged of
-    the file stays. Raises RowsContested."""
+    """Repeat an attempt until no one else holds the rows. Between two attempts no rows are held,
+    and what was staged of the file stays. Raises RowsContested."""
     if database_of(connection).is_a_file:
         return attempt()
 
@@ -176,7 +200,9 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
         raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
-def _stage(connection: Connection, staging: StagedFile, file: PatientFile) -> tuple[list[BadLine], list[BadLine]]:
+def _stage(
+    connection: Connection, staging: StagedFile, file: PatientFile
+) -> tuple[list[BadLine], list[BadLine]]:
     """Stage the good lines; return the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
     bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
@@ -196,7 +222,9 @@ def _without_forgotten(block: Block, known: Forgotten) -> tuple[Block, list[BadL
     """Separate the rows of a block from the lines of people who were forgotten."""
     if not known or not len(block):
         return block, []
-    by = {column: _are_theirs(block, column, known) for column in ("id", "source_key", "person_key")}
+    by = {
+        column: _are_theirs(block, column, known) for column in ("id", "source_key", "person_key")
+    }
     theirs = np.logical_or.reduce(list(by.values()))
     first = np.array(list(by), dtype=object)[np.argmax(list(by.values()), axis=0)]
     lines = zip(block.index[theirs], first[theirs], strict=True)
@@ -217,23 +245,30 @@ def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
 
 
 def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:
-    """Find the person keys beside an id that are not spelled as in the row's source, which the file does not name."""
+    """Find the person keys beside an id that are not spelled as in the row's source, which the file
+    does not name."""
     types = persons_not_texts(key_types)
     called = staging.persons_of_sources(list(types)) if types else []
     bad = [line for line, source, said in called if key_of_text(said, types[source]) != said]
     return [BadLine(line, "bad_person_key", "person_key") for line in bad]
 
 
-def _bad_among_staged(connection: Connection, staging: StagedFile, file: PatientFile) -> list[BadLine]:
+def _bad_among_staged(
+    connection: Connection, staging: StagedFile, file: PatientFile
+) -> list[BadLine]:
     """Find the bad lines that only the whole file and the database together can show."""
     column = file.called_by
     if column is None:
         return []
-    # No known patient may be deleted before the file is taken in: an outcome alone would recreate the row.
+    # No known patient may be deleted before the file is taken in: an outcome alone would recreate
+    # the row.
     _unless_contested(connection, staging.keep_known)
     bad = [BadLine(line, f"duplicate_{column}", column) for line in staging.lines_repeated()]
     if file.absent_measurements:
         seen = {line.line for line in bad}
         unknown = [line for line in staging.lines_unknown() if line not in seen]
-        bad += [BadLine(line, "new_patient_without_measurements", file.absent_measurements[0]) for line in unknown]
+        bad += [
+            BadLine(line, "new_patient_without_measurements", file.absent_measurements[0])
+            for line in unknown
+        ]
     return bad

@@ -1,4 +1,5 @@
-"""Opening a file whatever it is (plain, a pipe, compressed), and the hash by which it is recognised."""
+"""Opening a file whatever it is (plain, a pipe, compressed), and the hash by which it is
+recognised."""
 
 import gzip
 import hashlib
@@ -37,7 +38,8 @@ def refused(name: str, report: str) -> FileRefused:
 
 
 def plain_file(path: Path) -> OpenedFile:
-    """A file on disk. There its name may be any bytes; in a database and on a terminal it may not."""
+    """A file on disk. There its name may be any bytes; in a database and on a terminal it may
+    not."""
     return OpenedFile(os.fsencode(path).decode("utf-8", errors="replace"), path)
 
 
@@ -47,8 +49,9 @@ Look = Callable[[OpenedFile], object]
 
 @contextmanager
 def readable_again(path: Path, look: Look) -> Iterator[OpenedFile]:
-    """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is compressed; `-` is stdin.
-    Before all of a compressed text is unpacked, `look` is given its beginning. Raises FileRefused."""
+    """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is
+    compressed; `-` is stdin. Before all of a compressed text is unpacked, `look` is given its
+    beginning. Raises FileRefused."""
     file = plain_file(_STDIN if str(path) == "-" else path)
     with ExitStack() as copies:
         if _is_read_once(file.path):
@@ -79,10 +82,13 @@ def _is_read_once(path: Path) -> bool:
 
 
 def _opened(path: Path) -> FileIO:
-    # Opening stdin again needs a right that a process may lack if stdin was opened for it, as by sudo.
+    # Opening stdin again needs a right that a process may lack if stdin was opened for it, as by
+    # sudo.
     if path != _STDIN:
         return path.open("rb", 0)
-    os.set_blocking(0, True)  # a parent may have left it otherwise, and a pause would be taken for the end
+    os.set_blocking(
+        0, True
+    )  # a parent may have left it otherwise, and a pause would be taken for the end
     return open(0, "rb", 0, closefd=False)
 
 
@@ -99,7 +105,8 @@ def _copied(
         copied = OpenedFile(file.name, Path(f"/dev/fd/{copy.fileno()}"))
         try:
             if look is not None:
-                # No first line of a table is longer, and an archive of 1.5 GB is not unpacked to find that it is none.
+                # No first line of a table is longer, and an archive of 1.5 GB is not unpacked to
+                # find that it is none.
                 beginning = content.read(4_000_000)
                 copy.write(beginning)
                 copy.flush()
@@ -109,7 +116,9 @@ def _copied(
             shutil.copyfileobj(content, copy)
             copy.flush()
         except (gzip.BadGzipFile, EOFError, zlib.error):
-            raise refused(file.name, "It is compressed with gzip and not whole (compressed_file).") from None
+            raise refused(
+                file.name, "It is compressed with gzip and not whole (compressed_file)."
+            ) from None
         except OSError as error:
             raise FileNotWritten(path="a temporary file", why=error.strerror) from None
         yield copied
@@ -122,10 +131,17 @@ def _temporary_file() -> IO[bytes]:
         raise FileNotWritten(path="a temporary file", why=error.strerror) from None
 
 
-# Beginnings of files, as regular expressions, and the kinds of such files. UTF-16 may lack a byte order mark.
+# Beginnings of files, as regular expressions, and the kinds of such files. UTF-16 may lack a byte
+# order mark.
 _OTHER_KINDS = (
-    (rb"BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "compressed, and not with gzip (compressed_file)"),
-    (rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0", "a workbook, such as of Excel, or a zip archive (workbook)"),
+    (
+        rb"BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd",
+        "compressed, and not with gzip (compressed_file)",
+    ),
+    (
+        rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0",
+        "a workbook, such as of Excel, or a zip archive (workbook)",
+    ),
     (rb"\xff\xfe|\xfe\xff|(?:[^\x00]\x00){2}|(?:\x00[^\x00]){2}", "text in UTF-16 (not_utf8)"),
     (rb"\x00\x00\xfe\xff", "text in UTF-32 (not_utf8)"),
     (rb"(?!PAR1)[^\r\n]*\x00", "no text, such as an archive or a database (nul_byte)"),
@@ -142,8 +158,13 @@ def kind_and_hash(file: OpenedFile, expected: str) -> tuple[bool, str]:
             content.seek(0)
             if not beginning:
                 raise refused(file.name, f"The file is empty (empty_file). Expected {expected}.")
-            if kind := next((kind for begins, kind in _OTHER_KINDS if re.match(begins, beginning)), None):
-                advice = "Expected CSV in UTF-8, or Parquet: save it as one of these, or unpack it first."
+            if kind := next(
+                (kind for begins, kind in _OTHER_KINDS if re.match(begins, beginning)), None
+            ):
+                advice = (
+                    "Expected CSV in UTF-8, or Parquet: save it as one of these, or unpack it "
+                    "first."
+                )
                 raise refused(file.name, f"It is {kind}. {advice}")
             is_parquet = beginning.startswith(_PARQUET)
             return is_parquet, file_hash(content, is_text=not is_parquet)
@@ -158,8 +179,8 @@ _SAYS_NOTHING = b' \t"'
 
 
 def file_hash(content: BinaryIO, is_text: bool) -> str:
-    """The sha256 of a file, in hexadecimal, without reading it all into memory. For a text, line ends, blank lines, a
-    byte order mark, spaces and quotes do not matter."""
+    """The sha256 of a file, in hexadecimal, without reading it all into memory. For a text, line
+    ends, blank lines, a byte order mark, spaces and quotes do not matter."""
     digest, at_line_start = hashlib.sha256(), True
     for n, chunk in enumerate(iter(partial(content.read, _HASHED_BYTES), b"")):
         if not is_text:

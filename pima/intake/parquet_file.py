@@ -21,7 +21,8 @@ from pima.intake.raw_rows import BLOCK_ROWS, RawBlock
 def open_parquet(
     file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
-    """Find the columns to read; return them with a function that reads the file's rows. Raises FileRefused."""
+    """Find the columns to read; return them with a function that reads the file's rows. Raises
+    FileRefused."""
     schema = parquet_schema(file)
     header = read_header(file.name, schema.names, declaration, ignored)
     features = {each.name: each for each in declaration.features}
@@ -31,7 +32,11 @@ def open_parquet(
             # A nested type shows its fields' names, which may be values.
             held = "groups" if types.is_nested(field.type) else field.type
             numbers = "integers, or doubles" if column == "id" else "numbers"
-            wanted = "(not_text). Expected text" if column in KEYS else f"(not_a_number). Expected {numbers}"
+            wanted = (
+                "(not_text). Expected text"
+                if column in KEYS
+                else f"(not_a_number). Expected {numbers}"
+            )
             raise refused(file.name, f"The column {column} holds {held} {wanted}.")
     return header, lambda: parquet_blocks(file, [field.name for field in fields])
 
@@ -75,24 +80,32 @@ def _is_number(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
-def parquet_blocks(file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS) -> Iterator[RawBlock]:
-    """Read the rows of these columns, block by block, without blank ones, which spreadsheets leave behind."""
+def parquet_blocks(
+    file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS
+) -> Iterator[RawBlock]:
+    """Read the rows of these columns, block by block, without blank ones, which spreadsheets leave
+    behind."""
     row = 0
     try:
         with pq.ParquetFile(file.path) as content:
             for batch in content.iter_batches(batch_size=block_rows, columns=list(names)):
-                rows = pd.DataFrame({n: as_column(batch.column(name)) for n, name in enumerate(names)})
+                rows = pd.DataFrame(
+                    {n: as_column(batch.column(name)) for n, name in enumerate(names)}
+                )
                 rows.index = pd.RangeIndex(row + 1, row + 1 + len(batch))
                 row += len(batch)
                 yield RawBlock(rows[rows.notna().any(axis=1).to_numpy()], [])
     except (pa.ArrowException, OSError, ValueError):
-        raise refused(file.name, f"It can't be read beyond row {row} (half_written_line).") from None
+        raise refused(
+            file.name, f"It can't be read beyond row {row} (half_written_line)."
+        ) from None
 
 
 def as_column(column: Any) -> pd.Series:
     """Convert an Arrow array to a column whose cells can be read."""
     kind, is_null = column.type, np.array(column.is_null().to_numpy(zero_copy_only=False))
-    # Whole numbers that may exceed an Int64, and all that are no plain numbers, come as Python objects.
+    # Whole numbers that may exceed an Int64, and all that are no plain numbers, come as Python
+    # objects.
     if types.is_integer(kind) and kind != pa.uint64():
         return pd.Series(pd.arrays.IntegerArray(_numbers(column, pa.int64()), is_null))
     if types.is_floating(kind):

@@ -1,4 +1,5 @@
-"""Patient files of any kind: the columns of one, and its rows block by block, so that memory does not grow."""
+"""Patient files of any kind: the columns of one, and its rows block by block, so that memory does
+not grow."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -21,7 +22,8 @@ from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.arrivals import Match
 
 KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
-"""The types of a key, by source and by `source_key` or `person_key`; text for a source that is not listed."""
+"""The types of a key, by source and by `source_key` or `person_key`; text for a source that is not
+listed."""
 
 ALL_TEXT: KeyTypes = MappingProxyType({})
 _TEXT: tuple[KeyType, ...] = ("text",)
@@ -42,13 +44,16 @@ class PatientFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the file has, of `id`, the keys, the features and `outcome`, in its order."""
+        """The columns that the file has, of `id`, the keys, the features and `outcome`, in its
+        order."""
         return self.header.columns
 
     @property
     def called_by(self) -> Match:
         """The column that identifies each row; None if every row is a new patient."""
-        return "id" if "id" in self.columns else "source_key" if "source_key" in self.columns else None
+        return (
+            "id" if "id" in self.columns else "source_key" if "source_key" in self.columns else None
+        )
 
     @property
     def absent_measurements(self) -> tuple[str, ...]:
@@ -56,13 +61,17 @@ class PatientFile:
         return tuple(name for name in self.declaration.names if name not in self.columns)
 
     def blocks(self) -> Iterator[tuple[Block, list[BadLine]]]:
-        """Yield the rows under the declared names, by line, mapped and judged; with each block its bad lines."""
+        """Yield the rows under the declared names, by line, mapped and judged; with each block its
+        bad lines."""
         for raw in self.read():
             block = self._mapped(raw.rows)
             is_bad = (block["reason"] != "").to_numpy()
             told = block.loc[is_bad, ["reason", "field"]].itertuples(name=None)
             bad = raw.bad + [BadLine(*line) for line in told]
-            yield block[~is_bad].drop(columns=["reason", "field"]), sorted(bad, key=lambda line: line.line)
+            yield (
+                block[~is_bad].drop(columns=["reason", "field"]),
+                sorted(bad, key=lambda line: line.line),
+            )
 
     def _mapped(self, raw: pd.DataFrame) -> Block:
         at = {name: raw[n] for name, n in zip(self.columns, raw.columns, strict=True)}
@@ -70,7 +79,9 @@ class PatientFile:
         how = [MappedColumn(feature.name) for feature in features]
         read = [at[feature.name] for feature in features]
         values, faults = measurements(features, how, read, len(raw), self.tally)
-        block = pd.DataFrame(values, columns=[feature.name for feature in features], index=raw.index)
+        block = pd.DataFrame(
+            values, columns=[feature.name for feature in features], index=raw.index
+        )
         reason, field = first_faults(faults, features)
         if "outcome" in at:
             cells = outcomes({}, at["outcome"])
@@ -83,7 +94,9 @@ class PatientFile:
             is_bad = np.array([each is None for each in ids], bool)
             reason[is_bad], field[is_bad] = "bad_id", "id"
         if named := [name for name in KEYS if name in at]:
-            keys = self._keys({name: objects_of(at[name]) for name in named}, len(raw), reason, field)
+            keys = self._keys(
+                {name: objects_of(at[name]) for name in named}, len(raw), reason, field
+            )
             for name, texts in keys.items():
                 block[name] = pd.Series(texts, index=raw.index, dtype=object)
         block["reason"], block["field"] = reason, field
@@ -92,7 +105,8 @@ class PatientFile:
     def _keys(
         self, cells: Mapping[str, Sequence[Any]], rows: int, reason: Any, field: Any
     ) -> dict[str, list[str | None]]:
-        """Read the keys as the tables have them; mark rows with a bad key in `reason` and `field`."""
+        """Read the keys as the tables have them; mark rows with a bad key in `reason` and
+        `field`."""
         keys: dict[str, list[str | None]] = {name: [None] * rows for name in cells}
         sources = cells.get("source", [""] * rows)
         for row in range(rows):
@@ -110,7 +124,9 @@ def _id(value: Any) -> int | None:
     """Read an id with all its digits, which a float would lose; None if it is none."""
     if isinstance(value, str):
         stripped = value.strip()
-        found = int(stripped) if stripped.isdigit() and stripped.isascii() and len(stripped) < 20 else 0
+        found = (
+            int(stripped) if stripped.isdigit() and stripped.isascii() and len(stripped) < 20 else 0
+        )
     elif isinstance(value, float):
         # A column of ids with a gap comes as floats from some writers.
         found = int(value) if value.is_integer() and value < 2**53 else 0
@@ -126,18 +142,28 @@ def _canonical(name: str, cell: str, types: tuple[KeyType, ...]) -> str | None:
 
 
 def declared_key_types(sources: Sequence[Source]) -> KeyTypes:
-    """The key types that the settings declare, so that a pull and a file give a row the same key."""
+    """The key types that the settings declare, so that a pull and a file give a row the same
+    key."""
     found = {(source.name, "source_key"): source.key_types for source in sources}
-    return found | {(source.name, "person_key"): source.person_types for source in sources if source.persons}
+    return found | {
+        (source.name, "person_key"): source.person_types for source in sources if source.persons
+    }
 
 
 def persons_not_texts(key_types: KeyTypes) -> Mapping[str, tuple[KeyType, ...]]:
     """The sources whose person keys are not plain text, with their types."""
-    return {name: types for (name, key), types in key_types.items() if key == "person_key" and types != _TEXT}
+    return {
+        name: types
+        for (name, key), types in key_types.items()
+        if key == "person_key" and types != _TEXT
+    }
 
 
 def open_patient_file(
-    file: OpenedFile, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
+    file: OpenedFile,
+    declaration: Declaration,
+    ignored: Sequence[str] = (),
+    key_types: KeyTypes = ALL_TEXT,
 ) -> PatientFile:
     """Find out the kind of a file, and its columns. Raises FileRefused."""
     is_parquet, sha256 = kind_and_hash(file, "rows of patients")
@@ -148,7 +174,10 @@ def open_patient_file(
         raise refused(file.name, fault)
     if found.called_by is None and found.absent_measurements:
         absent = ", ".join(found.absent_measurements)
-        raise refused(file.name, f"Without an id column every row is a new patient, and these are missing: {absent}.")
+        raise refused(
+            file.name,
+            f"Without an id column every row is a new patient, and these are missing: {absent}.",
+        )
     return found
 
 
@@ -158,11 +187,15 @@ def _fault_of_keys(columns: Set[str]) -> str | None:
         return "It has ids or keys and nothing else. Expected outcomes or measurements beside them."
     named = columns & {"source", "source_key"}
     if "id" in columns and named:
-        return f"It has id and {min(named)} (two_keys). Expected one of the two: --ignore and its name leave one out."
+        return (
+            f"It has id and {min(named)} (two_keys). Expected one of the two: --ignore and its "
+            "name leave one out."
+        )
     if len(named) == 1:
         other = ({"source", "source_key"} - named).pop()
         return (
-            f"It has {min(named)} without {other} (half_a_key). Expected both: a key is that of a row in one source. "
+            f"It has {min(named)} without {other} (half_a_key). Expected both: a key is that of a "
+            "row in one source. "
             f"--ignore {min(named)} leaves it out."
         )
     return None

@@ -30,7 +30,8 @@ class PulledSource:
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
     outcomes_held_back: int = 0
-    """Outcomes whose time is still to come; they are taken in then, and until then a known one stays as it is."""
+    """Outcomes whose time is still to come; they are taken in then, and until then a known one
+    stays as it is."""
     outcomes_inserted: int = 0
     """Outcomes of new rows."""
     outcomes_arrived: int = 0
@@ -74,6 +75,8 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
 
 def with_taken(result: PulledSource, taken: Taken) -> PulledSource:
     """Add the counts of one more block that was taken in."""
-    more = {name: getattr(taken, name) for name in ("inserted", "updated", "deleted", "undeletable")}
+    more = {
+        name: getattr(taken, name) for name in ("inserted", "updated", "deleted", "undeletable")
+    }
     more |= {f"outcomes_{name}": count for name, count in asdict(taken.outcomes).items()}
     return replace(result, **{name: getattr(result, name) + count for name, count in more.items()})

@@ -1,4 +1,5 @@
-"""Bringing `patients` up to date from a source: it is read and staged, compared with our rows, then taken in by blocks.
+"""Bringing `patients` up to date from a source: it is read and staged, compared with our rows, then
+taken in by blocks.
 
 A pull that ends early is completed by the next one, which compares again.
 """
@@ -65,7 +66,8 @@ class OpenSource:
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
-    """Prepare a source without connecting to it. Raises SourceUnusable if it does not fit the features."""
+    """Prepare a source without connecting to it. Raises SourceUnusable if it does not fit the
+    features."""
     # With str_keys, since a category's codes are numbers.
     declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
     fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
@@ -82,7 +84,8 @@ class Plan:
     now: datetime
     """The time when the pull began, by the clock of our database."""
     so_far: RowsSoFar
-    """Our rows that existed before the source's were read: the pull knows nothing about later ones."""
+    """Our rows that existed before the source's were read: the pull knows nothing about later
+    ones."""
     forgotten: Forgotten
     """The people who were forgotten by then."""
     changed_up_to: str | None
@@ -90,7 +93,8 @@ class Plan:
 
 
 def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
-    """Plan a pull. The source's latest change is read before its rows, so that later changes are read again.
+    """Plan a pull. The source's latest change is read before its rows, so that later changes are
+    read again.
 
     Raises SourceAway, SourceUnusable.
     """
@@ -102,12 +106,17 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
         so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
     extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
-        get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, opened.fingerprint, now, so_far, forgotten, None if mark is None else mark.kept(now))
+        get_logger().info(
+            "all of the source is compared", source=source.name, because=extent.because
+        )
+    return Plan(
+        extent, opened.fingerprint, now, so_far, forgotten, None if mark is None else mark.kept(now)
+    )
 
 
 def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """Record, before anything is read, that all rows are being compared: until that is completed, no part is enough."""
+    """Record, before anything is read, that all rows are being compared: until that is completed,
+    no part is enough."""
     if isinstance(planned.extent, Whole):
         with writing(engine) as connection:
             lease.require(connection)
@@ -158,9 +167,10 @@ class Pull:
 def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
     """Pull each source in turn; if one fails, the others are still pulled.
 
-    Raises the first error that a later attempt may not meet (SourceAway, LeaseHeld, RowsContested, DeclarationChanged
-    and the like), since the run is then tried again; if there is none, the first of SourceUnusable, SourceKeysUnusable,
-    SourceRefused, KeptIdTaken. The other errors are reported. Raises Interrupted.
+    Raises the first error that a later attempt may not meet (SourceAway, LeaseHeld, RowsContested,
+    DeclarationChanged and the like), since the run is then tried again; if there is none, the first
+    of SourceUnusable, SourceKeysUnusable, SourceRefused, KeptIdTaken. The other errors are
+    reported. Raises Interrupted.
     """
     errors: list[PimaError] = []
     for source in opened:
@@ -168,7 +178,9 @@ def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
             _pull(pull, source)
         except PimaError as error:
             status = runs.status_of_exit_code(error.exit_code)
-            pull.report(replace(pull.results[source.source.name], status=status, error_code=error.code))
+            pull.report(
+                replace(pull.results[source.source.name], status=status, error_code=error.code)
+            )
             errors.append(error)
     # The sort is stable, so errors of the same kind keep their order.
     errors.sort(key=lambda error: error.exit_code != TRY_AGAIN_LATER)
@@ -181,19 +193,27 @@ def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
 def _pull(pull: Pull, opened: OpenSource) -> None:
     name = opened.source.name
     pull.report(PulledSource(name))
-    # Before anything is read, so that a run that dies has said of which source, and how those before it ended.
+    # Before anything is read, so that a run that dies has said of which source, and how those
+    # before it ended.
     with writing(pull.engine) as connection:
         runs.record_progress(connection, pull.run.id, pull.run.counts, None)
     # A dry run changes nothing and needs no lease.
     alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
-    with nullcontext() if pull.dry_run else alone as lease, _staging(pull, opened) as (own, staging):
+    with (
+        nullcontext() if pull.dry_run else alone as lease,
+        _staging(pull, opened) as (own, staging),
+    ):
         with pull.stop.at_once():
             planned = _plan(pull.engine, opened, pull.whole)
             if lease is not None:
                 _begin(pull.engine, opened, planned, lease)
             staged = _Staged(pull, opened, planned, own, staging)
             staged.stage()
-            result = as_read(PulledSource(name, compared=planned.extent.called), staged.tally, opened.source.columns)
+            result = as_read(
+                PulledSource(name, compared=planned.extent.called),
+                staged.tally,
+                opened.source.columns,
+            )
             pull.report(result)
             comparison = staged.compared()
         unchanged = result.rows - result.rejected - comparison.new - comparison.changed
@@ -204,7 +224,9 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             staged.require_no_other_name()
         if lease is None:
             deleted = comparison.vanished if opened.source.vanished == "delete" else 0
-            result = with_taken(result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes))
+            result = with_taken(
+                result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes)
+            )
         else:
             result = staged.take_all(lease, result)
             _complete(pull.engine, opened, planned, lease)
@@ -248,18 +270,21 @@ class _Staged:
 
     @contextmanager
     def _unlimited(self) -> Iterator[None]:
-        """Open a transaction without a time limit that writes only to the staging table. On SQLite it keeps no one from
-        writing; on PostgreSQL only a transaction that may write can make tables and indexes."""
+        """Open a transaction without a time limit that writes only to the staging table. On SQLite
+        it keeps no one from writing; on PostgreSQL only a transaction that may write can make
+        tables and indexes."""
         with transaction(self.own, writes=not database_of(self.own).is_a_file):
             self.staging.require_session()
             without_time_limit(self.own)
             yield
 
     def stage(self) -> None:
-        """Stage the part of the source to compare, each block in its own transaction: a source that answers slowly must
-        not hold one open."""
+        """Stage the part of the source to compare, each block in its own transaction: a source that
+        answers slowly must not hold one open."""
         opened, planned = self.opened, self.planned
-        reader = SourceReader(opened.source, opened.mapping, planned.now, self.tally, planned.forgotten)
+        reader = SourceReader(
+            opened.source, opened.mapping, planned.now, self.tally, planned.forgotten
+        )
         with reader.reading(opened.engine, planned.extent) as (blocks, keys):
             for block in blocks:
                 with self._unlimited():
@@ -280,22 +305,29 @@ class _Staged:
         compared, deletes = [], opened.source.vanished == "delete"
         for within in ranges:
             with self._unlimited():
-                compared.append(self.staging.compare(within, opened.mapping.features, self.is_whole, deletes))
+                compared.append(
+                    self.staging.compare(within, opened.mapping.features, self.is_whole, deletes)
+                )
         return reduce(add, compared)
 
     def require_no_other_name(self) -> None:
-        """Raises SourceRefused if a source was renamed in the settings, so that each of its rows would come in a second
-        time: most of its keys are those of a source that the settings no longer declare."""
+        """Raises SourceRefused if a source was renamed in the settings, so that each of its rows
+        would come in a second time: most of its keys are those of a source that the settings no
+        longer declare."""
         name = self.opened.source.name
         with transaction(self.own, writes=False):
             for former in sorted(set(sources.pulled_names(self.own)) - {name, *self.pull.declared}):
                 known, asked = self.staging.keys_of(former)
                 if known > asked / 2:
                     what = (
-                        f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are those of rows of the "
-                        f"source {former}, which the settings no longer declare. If it was renamed, give it its former "
-                        f"name back ({former}): a source's name is part of what a row is called, and under another one "
-                        f"each row would come a second time. If it is really another source, declare {former}, too"
+                        f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are "
+                        "those of rows of the "
+                        f"source {former}, which the settings no longer declare. If it was "
+                        "renamed, give it its former "
+                        f"name back ({former}): a source's name is part of what a row is called, "
+                        "and under another one "
+                        "each row would come a second time. If it is really another source, "
+                        f"declare {former}, too"
                     )
                     raise SourceRefused(source=name, what=what)
 
@@ -315,7 +347,8 @@ class _Staged:
         return result
 
     def _take(self, within: KeyRange, lease: HeldLease, result: PulledSource) -> PulledSource:
-        """Take in a range, in one transaction with its counts. Raises RowsContested, KeptIdTaken."""
+        """Take in a range, in one transaction with its counts. Raises RowsContested,
+        KeptIdTaken."""
         own, staging, pull = self.own, self.staging, self.pull
         try:
             with transaction(own, writes=True):
@@ -326,11 +359,14 @@ class _Staged:
                 self._leave_out_forgotten(within)
                 with told_as_contested(own):
                     taken = staging.take(
-                        within, self.planned.so_far if self.opened.source.vanished == "delete" else None
+                        within,
+                        self.planned.so_far if self.opened.source.vanished == "delete" else None,
                     )
                 staging.take_off_rejections(within)
                 result = with_taken(result, taken)
-                counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
+                counts = as_json(
+                    PullResult(tuple((pull.results | {result.source: result}).values()))
+                )
                 runs.record_progress(own, pull.run.id, counts, None)
         except DatabaseFailed:
             self._require_kept_ids_free(within)
@@ -348,4 +384,6 @@ class _Staged:
             taken = self.staging.ids_kept_and_taken(within)
         if taken:
             first = ", ".join(map(str, taken[:_SHOWN]))
-            raise KeptIdTaken(source=self.opened.source.name, rows=counted(len(taken), "row"), first=first)
+            raise KeptIdTaken(
+                source=self.opened.source.name, rows=counted(len(taken), "row"), first=first
+            )

@@ -23,6 +23,7 @@ class RawBlock:
     """Some rows of a file."""
 
     rows: pd.DataFrame
-    """Rows by line; columns are numbered in the order asked for, and have the types that `pima.core.cells` takes."""
+    """Rows by line; columns are numbered in the order asked for, and have the types that
+    `pima.core.cells` takes."""
     bad: list[BadLine]
     """Lines that can't be read as rows."""

@@ -27,19 +27,25 @@ from pima.store.tables import TABLES
 
 
 def mapping_of(source: Source, features: Features) -> SourceMapping:
-    """Make the mapping of a source's columns, with the features that it has. Raises SourceUnusable."""
+    """Make the mapping of a source's columns, with the features that it has. Raises
+    SourceUnusable."""
     _require_features(source, features)
     named = tuple(feature for feature in features if feature.name in source.columns)
     columns = tuple(source.mapped_columns[feature.name] for feature in named)
     has_outcome = bool(source.outcome)
-    return SourceMapping(source.key_types, source.person_types, has_outcome, source.outcome_words, named, columns)
+    return SourceMapping(
+        source.key_types, source.person_types, has_outcome, source.outcome_words, named, columns
+    )
 
 
 def _require_features(source: Source, features: Features) -> None:
     declared = [feature.name for feature in features]
     for name in source.columns:
         if name not in declared:
-            what, expected = f"columns has {name}, which is no declared feature", f"one of: {', '.join(declared)}"
+            what, expected = (
+                f"columns has {name}, which is no declared feature",
+                f"one of: {', '.join(declared)}",
+            )
             raise SourceUnusable(source=source.name, what=what, expected=expected)
     for feature in features:
         if feature.name not in source.columns and not feature.may_be_missing:
@@ -48,13 +54,19 @@ def _require_features(source: Source, features: Features) -> None:
 
 
 def latest_change(engine: Engine, source: Source) -> Mark | None:
-    """The source's highest time of change; None if it has none. Raises SourceAway, SourceUnusable."""
+    """The source's highest time of change; None if it has none. Raises SourceAway,
+    SourceUnusable."""
     with _naming_columns(engine, source, (*source.keys, source.changed_since)):
         value = source_query.latest_change(engine, source)
     mark = mark_of(value)
     if mark is None and value is not None:
-        what = f"its column {source.changed_since} (changed_since) holds values of the type {type(value).__name__}"
-        expected = "times or days, as the database's own type or as texts that begin with YYYY-MM-DD"
+        what = (
+            f"its column {source.changed_since} (changed_since) holds values of the type "
+            f"{type(value).__name__}"
+        )
+        expected = (
+            "times or days, as the database's own type or as texts that begin with YYYY-MM-DD"
+        )
         raise SourceUnusable(source=source.name, what=what, expected=expected)
     return mark
 
@@ -74,14 +86,19 @@ class SourceReader:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The source's columns in the order of the mapping, and then that of the outcome's time, if it has one."""
-        columns = source_query.columns_of(self.source, [feature.name for feature in self.mapping.features])
+        """The source's columns in the order of the mapping, and then that of the outcome's time, if
+        it has one."""
+        columns = source_query.columns_of(
+            self.source, [feature.name for feature in self.mapping.features]
+        )
         return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
 
     @contextmanager
-    def reading(self, engine: Engine, extent: Extent) -> Iterator[tuple[Iterator[Block], Iterator[list[str]]]]:
-        """Yield the rows of the extent, mapped and judged, and, if it is a part, then the keys of all rows; both from
-        one snapshot of the source. Raises SourceAway, SourceUnusable."""
+    def reading(
+        self, engine: Engine, extent: Extent
+    ) -> Iterator[tuple[Iterator[Block], Iterator[list[str]]]]:
+        """Yield the rows of the extent, mapped and judged, and, if it is a part, then the keys of
+        all rows; both from one snapshot of the source. Raises SourceAway, SourceUnusable."""
         with (
             _naming_columns(engine, self.source, self.columns),
             reading_source(engine, self.source.name) as connection,
@@ -95,7 +112,9 @@ class SourceReader:
         if isinstance(extent, ChangedSince):
             condition = source_query.is_changed_since(connection.dialect, self.source, extent.bound)
         statement = source_query.select(connection.dialect, self.source, self.columns, condition)
-        with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)) as blocks:
+        with closing(
+            source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)
+        ) as blocks:
             for read in blocks:
                 columns = read
                 known = None
@@ -112,7 +131,8 @@ class SourceReader:
         statement = source_query.select(connection.dialect, self.source, self.source.keys)
         with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
             for read in blocks:
-                # zip would make an iterator for each row, which starts the garbage collector again and again.
+                # zip would make an iterator for each row, which starts the garbage collector again
+                # and again.
                 columns = [[row[n] for row in read] for n in range(len(self.source.keys))]
                 keys = canonical_keys(columns, self.source.key_types)
                 yield [key for key in keys if key is not None]
@@ -134,7 +154,9 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
         if set(unreadable) == set(columns):
             place = "its query" if source.query else f"its table {'.'.join(source.table_parts)}"
             what = f"{place} can't be read ({error.facts['what']})"
-            raise SourceUnusable(source=source.name, what=what, expected=error.facts["expected"]) from None
+            raise SourceUnusable(
+                source=source.name, what=what, expected=error.facts["expected"]
+            ) from None
         what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
         expected = "the names as the source has them, each letter alike, and the right to read each"
         raise SourceUnusable(source=source.name, what=what, expected=expected) from None
@@ -144,7 +166,9 @@ def _reject_forgotten(source: str, block: Block, known: Forgotten, tally: Source
     """Reject the rows of people who were forgotten, and count them."""
     if known:
         theirs = np.array(known.among(source, block.index, block["person_key"]), dtype=bool)
-        tally.rejected[FORGOTTEN, "key"] += int(np.count_nonzero(theirs & (block["reason"] == "").to_numpy()))
+        tally.rejected[FORGOTTEN, "key"] += int(
+            np.count_nonzero(theirs & (block["reason"] == "").to_numpy())
+        )
         mark(block, theirs, FORGOTTEN, "key")
         # Other faults of such a row must not be reported any more.
         block.loc[theirs, "reason"] = FORGOTTEN
@@ -188,17 +212,21 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _COLUMNS = {table.name: frozenset(table.columns.keys()) for table in TABLES}
-_COLUMNS["current_predictions"] = frozenset({"patient_id", "patient_version", "model_version", "superseded"})
+_COLUMNS["current_predictions"] = frozenset(
+    {"patient_id", "patient_version", "model_version", "superseded"}
+)
 
 
 def looks_like_ours(source: Source, columns: Sequence[str]) -> bool:
-    """Whether a table is one of pima's own, in any database: it has the name, and all columns, of one of ours."""
+    """Whether a table is one of pima's own, in any database: it has the name, and all columns, of
+    one of ours."""
     ours = _COLUMNS.get(source.table_parts[-1].lower()) if source.table_parts else None
     return ours is not None and ours.issubset(columns)
 
 
 def require_not_ours(source: Source, source_engine: Engine) -> None:
-    """Refuse a table or view of pima's own: each of its rows would come in as another patient with every pull.
+    """Refuse a table or view of pima's own: each of its rows would come in as another patient with
+    every pull.
 
     The tables behind a query or another view can't be known. Raises SourceUnusable, SourceAway.
     """
@@ -207,6 +235,12 @@ def require_not_ours(source: Source, source_engine: Engine) -> None:
     with reading_source(source_engine, source.name) as connection:
         names = source_query.names_of(connection, source)
     if looks_like_ours(source, names):
-        what = f"its table {source.table_parts[-1]} is pima's own, so its rows would come in again with each pull"
-        expected = "a table or view of the clinic's; rows that other software writes to patients need no [[source]]"
+        what = (
+            f"its table {source.table_parts[-1]} is pima's own, so its rows would come in again "
+            "with each pull"
+        )
+        expected = (
+            "a table or view of the clinic's; rows that other software writes to patients need no "
+            "[[source]]"
+        )
         raise SourceUnusable(source=source.name, what=what, expected=expected)

@@ -1,4 +1,5 @@
-"""Tables with all their columns, from a source, a CSV or a Parquet file, read a block of rows at a time.
+"""Tables with all their columns, from a source, a CSV or a Parquet file, read a block of rows at a
+time.
 
 Nothing is declared about them yet, so the only check here is whether they can be read.
 """
@@ -27,7 +28,8 @@ _BLOCK_ROWS = 3_000
 _EXPECTED = "column names and rows"
 
 Block = tuple[Sequence[Sequence[Any]], int]
-"""Some rows: for each column its values, as driver or file give them; and the number of lines that are no rows."""
+"""Some rows: for each column its values, as driver or file give them; and the number of lines that
+are no rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,17 @@ class WholeTable:
 
 @contextmanager
 def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
-    """Open all columns of a source's table or query, in one snapshot. Raises SourceAway, SourceUnusable."""
+    """Open all columns of a source's table or query, in one snapshot. Raises SourceAway,
+    SourceUnusable."""
     called = source.table or f"the query of {source.name}"
     try:
         with reading_source(engine, source.name) as connection:
             names = source_query.names_of(connection, source)
             statement = source_query.everything(engine.dialect, source)
             with closing(source_query.blocks_of(connection, statement, _BLOCK_ROWS)) as blocks:
-                yield WholeTable(called, names, ((list(zip(*rows, strict=True)), 0) for rows in blocks))
+                yield WholeTable(
+                    called, names, ((list(zip(*rows, strict=True)), 0) for rows in blocks)
+                )
     except SourceUnusable as error:
         what = f"{error.facts['what']}, while reading {called}"
         raise SourceUnusable(**error.facts | {"what": what}) from None
@@ -63,7 +68,9 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
         first = _first_line(file)
         if first is None:
             names = tuple(parquet_schema(file).names)
-            yield WholeTable(file.name, names, map(_values, parquet_blocks(file, names, _BLOCK_ROWS)))
+            yield WholeTable(
+                file.name, names, map(_values, parquet_blocks(file, names, _BLOCK_ROWS))
+            )
             return
         has_header = not all(map(is_number, first))
         blocks = csv_blocks(file, range(len(first)), len(first), has_header, _BLOCK_ROWS)

@@ -1,4 +1,5 @@
-"""The compiled form of a model, the only one that scoring reads: LiteRT, ready in a tenth of a second."""
+"""The compiled form of a model, the only one that scoring reads: LiteRT, ready in a tenth of a
+second."""
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -6,8 +7,9 @@ from ai_edge_litert.interpreter import Interpreter
 from pima.core.arrays import Float32Array, Float64Array
 from pima.logs import quiet_native_code
 
-# The interpreter's buffers grow with the rows of a call. For so many they fit into the cache, which takes a sixth less
-# time than 4,000 rows a call. A batch of 20,000 is a multiple, so the buffers are not resized within it.
+# The interpreter's buffers grow with the rows of a call. For so many they fit into the cache, which
+# takes a sixth less time than 4,000 rows a call. A batch of 20,000 is a multiple, so the buffers
+# are not resized within it.
 _ROWS_A_CALL = 1_000
 
 

@@ -1,13 +1,16 @@
 """The networks: their fit, the forms in which one is stored, and the check that both forms agree.
 
-Preprocessing is part of the model: it takes the declared features in their own units, categories as their codes and
-missing values as NaN, and returns a probability, so no one who loads the `.keras` file can forget a step.
+Preprocessing is part of the model: it takes the declared features in their own units, categories as
+their codes and missing values as NaN, and returns a probability, so no one who loads the `.keras`
+file can forget a step.
 
-A fit of `FiveSeeds` trains its members side by side, each from its own seed, in one Keras model whose first layer holds
-them all next to each other. Their logits are averaged. An average of linear read-outs is again one linear read-out, so
-the five fold exactly into the plain two-layer model that is stored:
+A fit of `FiveSeeds` trains its members side by side, each from its own seed, in one Keras model
+whose first layer holds them all next to each other. Their logits are averaged. An average of linear
+read-outs is again one linear read-out, so the five fold exactly into the plain two-layer model that
+is stored:
 
-    (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
+    (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1,
+    sigmoid)
 """
 
 import tempfile
@@ -32,12 +35,13 @@ from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratifie
 LOGIT_BOUND = 0.01
 """The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
 
-Float32 rounding alone reaches 0.0014 on ranges with a tail of a thousand times the median, and is too small to measure
-on the shipped data. A compiled form with a small fault still passes: on the shipped model, the largest first-layer
-weight off by 1 % (0.006). Off by 3 %, it is refused.
+Float32 rounding alone reaches 0.0014 on ranges with a tail of a thousand times the median, and is
+too small to measure on the shipped data. A compiled form with a small fault still passes: on the
+shipped model, the largest first-layer weight off by 1 % (0.006). Off by 3 %, it is refused.
 """
 PROBABILITY_ROUNDING = 1e-6
-"""The largest difference of the two libraries' own sigmoids in float32, in probability; measured: 3e-7."""
+"""The largest difference of the two libraries' own sigmoids in float32, in probability; measured:
+3e-7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,17 @@ _Fitted = tuple[list[_Layer], str, _Layer]
 
 
 def fit(
-    recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int, boundary: CancelCheck = never
+    recipe: FiveSeeds | Article,
+    declared: Features,
+    data: TrainingData,
+    seed: int,
+    boundary: CancelCheck = never,
 ) -> keras.Model:
-    """Fit a network; the same data and seed give the same weights on the same machine. `boundary` is called between
-    steps and may raise.
+    """Fit a network; the same data and seed give the same weights on the same machine. `boundary`
+    is called between steps and may raise.
 
-    Returns a functional model: float32 (n, features) with NaN for missing -> float32 (n, 1) probabilities.
+    Returns a functional model: float32 (n, features) with NaN for missing -> float32 (n, 1)
+    probabilities.
     """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
@@ -75,15 +84,23 @@ def fit(
 
 
 def _fit_five_seeds(
-    recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck
+    recipe: FiveSeeds,
+    standardised: Float32Array,
+    outcomes: Int8Array,
+    seed: int,
+    boundary: CancelCheck,
 ) -> _Fitted:
     l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
-    members = train(recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
+    members = train(
+        recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary
+    )
     kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
     return [members.hidden], "silu", (kernel, members.bias.mean(keepdims=True))
 
 
-def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: CancelCheck) -> _Fitted:
+def _fit_article(
+    recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: CancelCheck
+) -> _Fitted:
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
     model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
@@ -94,7 +111,11 @@ def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Arra
 
 
 def _plain_model(
-    features: int, preprocessing: Preprocessing, hidden: list[_Layer], activation: str, read_out: _Layer
+    features: int,
+    preprocessing: Preprocessing,
+    hidden: list[_Layer],
+    activation: str,
+    read_out: _Layer,
 ) -> keras.Model:
     """The stored form: only built-in layers, so that loading it runs no one's code."""
     measurements = keras.Input((features,), name="measurements")
@@ -110,18 +131,25 @@ def _plain_model(
 
 
 def choose_l2(
-    recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck = never
+    recipe: FiveSeeds,
+    inputs: Float32Array,
+    outcomes: Int8Array,
+    seed: int,
+    boundary: CancelCheck = never,
 ) -> float:
-    """Choose the strength of the L2, times rows: the recipe's own, or that of its choices with the lowest log loss out
-    of fold. Few, noisy data need a strong one, plenty of clear data a weak one.
+    """Choose the strength of the L2, times rows: the recipe's own, or that of its choices with the
+    lowest log loss out of fold. Few, noisy data need a strong one, plenty of clear data a weak one.
 
-    Each strength is fitted on all folds of the training rows but one, and tested on that one, in turn. A prior that is
-    right for some rows is right for more, so beyond the recipe's limit a random sample of the rows is used.
+    Each strength is fitted on all folds of the training rows but one, and tested on that one, in
+    turn. A prior that is right for some rows is right for more, so beyond the recipe's limit a
+    random sample of the rows is used.
     """
     if not recipe.l2_choices:
         return recipe.l2_times_rows
     if len(outcomes) > recipe.most_rows_to_choose:
-        asked = np.random.default_rng(seed).choice(len(outcomes), recipe.most_rows_to_choose, replace=False)
+        asked = np.random.default_rng(seed).choice(
+            len(outcomes), recipe.most_rows_to_choose, replace=False
+        )
         inputs, outcomes = inputs[asked], outcomes[asked]
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
     # The networks of all folds under all strengths are trained side by side, in one fit.
@@ -129,12 +157,16 @@ def choose_l2(
     left_out = np.repeat(np.arange(recipe.inner_folds), recipe.inner_members)  # by member
     learned = (folds[:, None] != left_out).astype(np.float32)  # (n, members)
     rows = learned.sum(axis=0)
-    targets = np.concatenate([outcomes[:, None], learned * len(outcomes) / rows], axis=1, dtype=np.float32)
+    targets = np.concatenate(
+        [outcomes[:, None], learned * len(outcomes) / rows], axis=1, dtype=np.float32
+    )
     networks = replace(recipe, members=len(left_out))
     l2 = [strength / float(rows.mean()) for strength in strengths]
     members = train(networks, l2, inputs, targets, seed, boundary).logits(inputs)
     by_fold = members.reshape(len(inputs), len(strengths), recipe.inner_folds, recipe.inner_members)
-    logits = by_fold.mean(axis=-1, dtype=np.float64)[np.arange(len(inputs)), :, folds]  # (n, strengths)
+    logits = by_fold.mean(axis=-1, dtype=np.float64)[
+        np.arange(len(inputs)), :, folds
+    ]  # (n, strengths)
     losses: Float64Array = (np.logaddexp(0, logits) - outcomes[:, None] * logits).mean(axis=0)
     return strengths[int(np.nan_to_num(losses, nan=np.inf).argmin())]
 
@@ -154,8 +186,12 @@ class Members:
         """Return (n, members) for inputs (n, inputs)."""
         kernel, bias = self.hidden
         before = inputs @ kernel + bias
-        after = before / (1 + np.exp(-before.clip(-80)))  # silu; below -80 its exponential would overflow float32
-        logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(axis=-1) + self.bias
+        after = before / (
+            1 + np.exp(-before.clip(-80))
+        )  # silu; below -80 its exponential would overflow float32
+        logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(
+            axis=-1
+        ) + self.bias
         return logits
 
 
@@ -167,9 +203,11 @@ def train(
     seed: int,
     boundary: CancelCheck = never,
 ) -> Members:
-    """Fit the recipe's members on inputs (n, inputs), each from its own seed; for each L2, members of the same seeds.
+    """Fit the recipe's members on inputs (n, inputs), each from its own seed; for each L2, members
+    of the same seeds.
 
-    Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
+    Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each
+    row for each member.
     """
     layer = keras.Input((inputs.shape[1],))
     hidden = keras.layers.Dense(
@@ -182,18 +220,27 @@ def train(
     model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
     loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
     model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
-    # The optimizer's variables are made now: made in the first step, they would make TensorFlow trace it twice.
+    # The optimizer's variables are made now: made in the first step, they would make TensorFlow
+    # trace it twice.
     model.optimizer.build(model.trainable_variables)
     # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
     weighted = np.concatenate([targets[:, :1], np.tile(targets[:, 1:], len(l2))], axis=1)
     steps = _steps(recipe, inputs, weighted, seed)
     dropped_between = [BetweenSteps(boundary)]
-    model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0, callbacks=dropped_between)
+    model.fit(
+        steps,
+        epochs=1,
+        steps_per_epoch=recipe.steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=dropped_between,
+    )
     return Members(tuple(hidden.get_weights()), *read_out.get_weights())
 
 
 class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Makes Keras call a boundary before each step; after a step, Keras would wait for the step's figures first."""
+    """Makes Keras call a boundary before each step; after a step, Keras would wait for the step's
+    figures first."""
 
     def __init__(self, boundary: CancelCheck) -> None:
         super().__init__()
@@ -204,19 +251,26 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
-    """Hidden units (n, members * hidden_units) -> one logit for each member (n, members); used only in the fit."""
+    """Hidden units (n, members * hidden_units) -> one logit for each member (n, members); used only
+    in the fit."""
 
     def __init__(self, recipe: FiveSeeds, l2: Sequence[float], seed: int) -> None:
         super().__init__()
         self.by_member = (len(l2) * recipe.members, recipe.hidden_units)
-        limit = (6 / (recipe.hidden_units + 1)) ** 0.5  # Glorot's, for one member: sqrt(6 / (inputs + outputs))
+        limit = (
+            6 / (recipe.hidden_units + 1)
+        ) ** 0.5  # Glorot's, for one member: sqrt(6 / (inputs + outputs))
         draw = keras.initializers.RandomUniform(-limit, limit, seed=seed)
         penalty = _penalty(np.repeat(l2, recipe.members)[:, None])
-        self.kernel = self.add_weight(shape=self.by_member, initializer=_again(len(l2), 0, draw), regularizer=penalty)
+        self.kernel = self.add_weight(
+            shape=self.by_member, initializer=_again(len(l2), 0, draw), regularizer=penalty
+        )
         self.bias = self.add_weight(shape=self.by_member[:1], initializer="zeros")
 
     def call(self, hidden: Any) -> Any:
-        return ops.sum(ops.reshape(hidden, (-1, *self.by_member)) * self.kernel, axis=-1) + self.bias
+        return (
+            ops.sum(ops.reshape(hidden, (-1, *self.by_member)) * self.kernel, axis=-1) + self.bias
+        )
 
 
 def _penalty(l2: Float32Array) -> Any:
@@ -228,7 +282,8 @@ def _penalty(l2: Float32Array) -> Any:
 
 
 def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any]:
-    """An initialiser that draws one part of a kernel, and repeats it `times` times along an axis."""
+    """An initialiser that draws one part of a kernel, and repeats it `times` times along an
+    axis."""
 
     def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
         part = list(shape)
@@ -239,27 +294,36 @@ def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any
 
 
 def _drawn_alone(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
-    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member were alone."""
+    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member were
+    alone."""
 
     def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
-        draws = [keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)]
-        return ops.concatenate([draw((shape[0], recipe.hidden_units), dtype=dtype) for draw in draws], axis=1)
+        draws = [
+            keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)
+        ]
+        return ops.concatenate(
+            [draw((shape[0], recipe.hidden_units), dtype=dtype) for draw in draws], axis=1
+        )
 
     return initialise
 
 
 def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
-    """Each member's loss, summed: no member's gradient sees another member. (n, 1), (n, members) -> (n,)"""
+    """Each member's loss, summed: no member's gradient sees another member. (n, 1), (n, members) ->
+    (n,)"""
     return ops.sum(ops.softplus(logits) - ops.cast(outcomes, logits.dtype) * logits, axis=-1)
 
 
 def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
-    """The summed loss with a weight of each row for each member. (n, 1 + members), (n, members) -> (n,)"""
+    """The summed loss with a weight of each row for each member. (n, 1 + members), (n, members) ->
+    (n,)"""
     outcomes, weights = targets[:, :1], targets[:, 1:]
     return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
 
 
-def _steps(recipe: FiveSeeds, inputs: Float32Array, targets: Float32Array, seed: int) -> tf.data.Dataset:
+def _steps(
+    recipe: FiveSeeds, inputs: Float32Array, targets: Float32Array, seed: int
+) -> tf.data.Dataset:
     columns = (inputs, targets)
     if len(targets) <= recipe.batch_rows:
         return tf.data.Dataset.from_tensors(columns).repeat(recipe.steps)
@@ -290,7 +354,8 @@ class Parity:
     largest_difference: float
     """Over the holdout and the probe rows, in probability."""
     class_flips: int
-    """Rows whose class differs although their probability is further from the threshold than the bound."""
+    """Rows whose class differs although their probability is further from the threshold than the
+    bound."""
     beyond_bound: int = 0
     """Rows whose probability differs by more than the bound, or is not a number."""
 
@@ -310,7 +375,8 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def export(model: keras.Model) -> Artifacts:
-    """Convert a model to its `.keras` file and its compiled form, as bytes. Raises FileNotWritten."""
+    """Convert a model to its `.keras` file and its compiled form, as bytes. Raises
+    FileNotWritten."""
     with _temporary_folder() as folder:
         keras_path, compiled_path = folder / "model.keras", folder / "model.tflite"
         model.save(keras_path)
@@ -319,7 +385,8 @@ def export(model: keras.Model) -> Artifacts:
 
 
 def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
-    """Predict with stored `.keras` bytes: (n, features) -> (n,). The caller has checked their hash."""
+    """Predict with stored `.keras` bytes: (n, features) -> (n,). The caller has checked their
+    hash."""
     with _temporary_folder() as folder:
         path = folder / "model.keras"
         path.write_bytes(content)
@@ -327,13 +394,17 @@ def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
     return np.asarray(model(features), dtype=np.float64)[:, 0]
 
 
-def parity(artifacts: Artifacts, rows: Float32Array, features: Features, threshold: float) -> Parity:
-    """Compare both forms, reloaded from their stored bytes, on `rows` (n, features) and on the probe rows."""
+def parity(
+    artifacts: Artifacts, rows: Float32Array, features: Features, threshold: float
+) -> Parity:
+    """Compare both forms, reloaded from their stored bytes, on `rows` (n, features) and on the
+    probe rows."""
     rows = np.concatenate([rows, probe_rows(features)])
     by_keras = keras_probabilities(artifacts.keras, rows)
     compiled = CompiledModel(artifacts.compiled).probabilities(rows)
     difference = np.abs(by_keras - compiled)
-    # The bound on logits, as probability: at the flat ends of the sigmoid, logits can't be recovered from float32.
+    # The bound on logits, as probability: at the flat ends of the sigmoid, logits can't be
+    # recovered from float32.
     allowed = PROBABILITY_ROUNDING + LOGIT_BOUND * by_keras * (1 - by_keras)
     flipped = (by_keras >= threshold) != (compiled >= threshold)
     near = np.abs(by_keras - threshold) <= allowed
@@ -342,10 +413,12 @@ def parity(artifacts: Artifacts, rows: Float32Array, features: Features, thresho
 
 
 def probe_rows(features: Features) -> Float32Array:
-    """Make rows that real data may lack: each feature at its lowest and highest value, or at each of its codes, and
-    missing; and all features so at once."""
+    """Make rows that real data may lack: each feature at its lowest and highest value, or at each
+    of its codes, and missing; and all features so at once."""
     extremes = [
-        sorted(map(float, feature.codes)) if feature.kind == "category" else [feature.low or 0.0, feature.high or 0.0]
+        sorted(map(float, feature.codes))
+        if feature.kind == "category"
+        else [feature.low or 0.0, feature.high or 0.0]
         for feature in features
     ]
     low = np.array([values[0] for values in extremes])

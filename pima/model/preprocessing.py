@@ -1,13 +1,15 @@
-"""The steps between the measurements and the first dense layer: learned in the fit, and part of the stored model.
+"""The steps between the measurements and the first dense layer: learned in the fit, and part of the
+stored model.
 
-numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean
-numbers without a declared power (n, some), in pieces as well
-categories (n, categories) -> one input for each code, 1 if the row has it; (n, inputs), side by side
+numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean numbers without a
+declared power (n, some), in pieces as well categories (n, categories) -> one input for each code, 1
+if the row has it; (n, inputs), side by side
 
-Pieces turn a steep place in a risk, such as a guideline's threshold, into one weight of the first layer. A number's
-range is cut at quantiles of its training values, and each piece becomes an input: it rises within the piece, and is
-level on both sides. Its mean is 0, and its standard deviation a fraction of the number's own, so that under the L2 the
-network relies on the number first. A missing value counts as the training median.
+Pieces turn a steep place in a risk, such as a guideline's threshold, into one weight of the first
+layer. A number's range is cut at quantiles of its training values, and each piece becomes an input:
+it rises within the piece, and is level on both sides. Its mean is 0, and its standard deviation a
+fraction of the number's own, so that under the L2 the network relies on the number first. A missing
+value counts as the training median.
 """
 
 from dataclasses import dataclass
@@ -25,12 +27,14 @@ from pima.model.recipes import Article, FiveSeeds, choose_exponents
 LEAST_VALUES = 20
 """A number with fewer training values has no meaningful quantiles, and gets no pieces."""
 STEEPEST = 1e35
-"""The largest rate of a piece: quantiles may be neighbours in float32, and a steeper rate would be infinite."""
+"""The largest rate of a piece: quantiles may be neighbours in float32, and a steeper rate would be
+infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The pieces of some of the numbers, equally many for each; if two quantiles are equal, the piece between is 0.
+    """The pieces of some of the numbers, equally many for each; if two quantiles are equal, the
+    piece between is 0.
 
     Each array except the medians is (numbers, pieces).
     """
@@ -58,15 +62,19 @@ class Pieces:
         return rise.reshape(len(features), -1)
 
     def build(self, measurements: Any) -> Any:
-        """Build `apply` into the stored model. Each step is exact to the last bit in Keras and in LiteRT alike."""
+        """Build `apply` into the stored model. Each step is exact to the last bit in Keras and in
+        LiteRT alike."""
         chosen = ops.take(measurements, np.array(self.positions, dtype=np.int32), axis=1)
         filled = ops.where(ops.isnan(chosen), self.medians, chosen)
         rise = (ops.expand_dims(filled, 2) - self.centres) * self.rates
-        return ops.reshape(ops.minimum(ops.maximum(rise, self.lows), self.highs), (-1, self.rates.size))
+        return ops.reshape(
+            ops.minimum(ops.maximum(rise, self.lows), self.highs), (-1, self.rates.size)
+        )
 
 
 def learn_pieces(recipe: FiveSeeds, positions: list[int], features: Float32Array) -> Pieces | None:
-    """Cut the numbers at these positions among the features (n, features); None if the recipe makes no pieces."""
+    """Cut the numbers at these positions among the features (n, features); None if the recipe makes
+    no pieces."""
     if not recipe.rows_a_piece or not positions:
         return None
     # More rows give more pieces, and more numbers fewer.
@@ -76,8 +84,12 @@ def learn_pieces(recipe: FiveSeeds, positions: list[int], features: Float32Array
         return None
     columns = [features[:, position].astype(np.float64) for position in positions]
     seen = [column[np.isfinite(column)] for column in columns]
-    medians = np.array([np.median(values) if len(values) else 0.0 for values in seen], dtype=np.float32)
-    learned = np.array([_cut(values, pieces, recipe.piece_scale) for values in seen], dtype=np.float32)
+    medians = np.array(
+        [np.median(values) if len(values) else 0.0 for values in seen], dtype=np.float32
+    )
+    learned = np.array(
+        [_cut(values, pieces, recipe.piece_scale) for values in seen], dtype=np.float32
+    )
     return Pieces(positions, medians, *np.moveaxis(learned, 2, 0))
 
 
@@ -94,7 +106,12 @@ def _cut(values: Float64Array, pieces: int, scale: float) -> Float64Array:
             if height > STEEPEST * (end - start):
                 continue
             centre = start + share.mean() * (end - start)
-            cut[piece] = centre, height / (end - start), -height * share.mean(), height * (1 - share.mean())
+            cut[piece] = (
+                centre,
+                height / (end - start),
+                -height * share.mean(),
+                height * (1 - share.mean()),
+            )
     return cut
 
 
@@ -116,8 +133,9 @@ class Preprocessing:
     pieces: Pieces | None
 
     def apply(self, features: Float32Array) -> Float32Array:
-        """Return (n, inputs): numbers with mean 0 and the recipe's scale as standard deviation, 0 where missing; their
-        pieces; then a 1 for the code that a row has, and none if it is missing."""
+        """Return (n, inputs): numbers with mean 0 and the recipe's scale as standard deviation, 0
+        where missing; their pieces; then a 1 for the code that a row has, and none if it is
+        missing."""
         powers = np.power(features[:, self.numbers], self.exponents) * self.factors
         scaled = (powers - self.mean) / np.sqrt(self.variance)
         columns = [np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)]
@@ -133,7 +151,9 @@ class Preprocessing:
             # A missing category equals none of its codes.
             positions, codes = zip(*self.codes, strict=True)
             tensor = ops.take(measurements, np.array(positions, dtype=np.int32), axis=1)
-            inputs.append(ops.cast(ops.equal(tensor, np.array([codes], dtype=np.float32)), "float32"))
+            inputs.append(
+                ops.cast(ops.equal(tensor, np.array([codes], dtype=np.float32)), "float32")
+            )
         return inputs[0] if len(inputs) == 1 else ops.concatenate(inputs, axis=1)
 
     def _numbers(self, measurements: Any) -> Any:
@@ -148,15 +168,21 @@ class Preprocessing:
                 tensor = ops.where(chosen, function(taken), tensor)
         multiplied = bool((self.factors != 1).any())
         tensor = tensor * self.factors if multiplied else tensor
-        normalise = keras.layers.Normalization(mean=self.mean, variance=self.variance, name="normalise")
+        normalise = keras.layers.Normalization(
+            mean=self.mean, variance=self.variance, name="normalise"
+        )
         tensor = normalise(tensor)
         tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
-        # Far outside the training values float32 may overflow, and two infinities could cancel out to NaN.
+        # Far outside the training values float32 may overflow, and two infinities could cancel out
+        # to NaN.
         return ops.minimum(ops.maximum(tensor, -1e30), 1e30) if multiplied else tensor
 
 
-def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, features: Float32Array) -> Preprocessing:
-    """Learn the steps: the recipe's exponents and scales, with moments of features (n, features), NaN where missing."""
+def learn_preprocessing(
+    recipe: FiveSeeds | Article, declared: Features, features: Float32Array
+) -> Preprocessing:
+    """Learn the steps: the recipe's exponents and scales, with moments of features (n, features),
+    NaN where missing."""
     numbers = [position for position, feature in enumerate(declared) if feature.kind == "number"]
     codes = [
         (position, float(code))
@@ -170,12 +196,16 @@ def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, feature
         lows = [declared[position].low for position in numbers]
         exponents = choose_exponents(recipe.exponents, lows, values)
         scales = np.array(recipe.scales)
-        left = [number for number, exponent in zip(numbers, recipe.exponents, strict=True) if exponent is None]
+        left = [
+            number
+            for number, exponent in zip(numbers, recipe.exponents, strict=True)
+            if exponent is None
+        ]
         pieces = learn_pieces(recipe, left, features)
     mean, variance = observed_moments(np.power(values, exponents))
     variance /= scales**2
-    # 1 if the deviation can be used: Keras takes none below 1e-7, and above 1e19 its square is infinite. Else the
-    # power of two that brings it near 1: products with it are exact.
+    # 1 if the deviation can be used: Keras takes none below 1e-7, and above 1e19 its square is
+    # infinite. Else the power of two that brings it near 1: products with it are exact.
     deviations = np.sqrt(variance)
     will_do = (deviations > 1e-6) & (deviations < 1e18)
     factors = np.where(will_do, 1.0, np.exp2(-np.round(np.log2(deviations)).clip(-120, 120)))
@@ -186,7 +216,8 @@ def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, feature
 def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array]:
     """Mean and variance of each column over its known values: two arrays (columns,).
 
-    A column without any value, or with one value only, gets variance 1, so that nothing divides by zero.
+    A column without any value, or with one value only, gets variance 1, so that nothing divides by
+    zero.
     """
     seen = np.isfinite(features)
     count = np.maximum(seen.sum(axis=0), 1)

@@ -1,5 +1,5 @@
-"""The numbers of each network's fit, by its name in the settings. No Keras here: the gate uses the numbers to look up
-a verdict before anything heavy is imported."""
+"""The numbers of each network's fit, by its name in the settings. No Keras here: the gate uses the
+numbers to look up a verdict before anything heavy is imported."""
 
 import hashlib
 import importlib.metadata
@@ -16,8 +16,8 @@ from pima.core.features import Features
 from pima.settings.sections import Settings
 
 CancelCheck = Callable[[], None]
-"""Called between two steps of a fit; raises to end the fit. An exception raised inside TensorFlow's native code may
-become another error there, or end the process."""
+"""Called between two steps of a fit; raises to end the fit. An exception raised inside TensorFlow's
+native code may become another error there, or end the process."""
 
 
 def never() -> None:
@@ -33,28 +33,32 @@ class FiveSeeds:
     steps: int = 200
     learning_rate: float = 0.01
     l2_times_rows: float = 3.0
-    """L2 on both layers is this over the number of training rows: with a mean loss, a prior of constant strength."""
+    """L2 on both layers is this over the number of training rows: with a mean loss, a prior of
+    constant strength."""
     exponents: tuple[float | None, ...] = ()
-    """Power of each number in the order of the features, each 1, 0.5 or -1: it shrinks the outliers of a skewed number,
-    which would dominate the fit. None is chosen by the fit. Empty: all 1."""
+    """Power of each number in the order of the features, each 1, 0.5 or -1: it shrinks the outliers
+    of a skewed number, which would dominate the fit. None is chosen by the fit. Empty: all 1."""
     scales: tuple[float, ...] = ()
-    """Standard deviation to which each power is scaled: under the same L2, the wider an input, the more the network
-    may rely on it. Empty: all 1."""
+    """Standard deviation to which each power is scaled: under the same L2, the wider an input, the
+    more the network may rely on it. Empty: all 1."""
     l2_choices: tuple[float, ...] = ()
-    """Other strengths of the L2; the fit chooses among these and its own by inner folds. Empty: there is no choice."""
+    """Other strengths of the L2; the fit chooses among these and its own by inner folds. Empty:
+    there is no choice."""
     most_rows_to_choose: int = 4_096
     """The most rows that the choice is made on; of more, a random sample of so many."""
     inner_folds: int = 5
     inner_members: int = 2
     """Members of each fold's network, each with its own seed."""
     rows_a_piece: int = 0
-    """A number whose power is left to the fit gets pieces as inputs, too: one for so many training rows. 0: none."""
+    """A number whose power is left to the fit gets pieces as inputs, too: one for so many training
+    rows. 0: none."""
     least_pieces: int = 4
     most_pieces: int = 16
     pieces_in_all: int = 256
     """The most pieces of all such numbers together."""
     piece_scale: float = 0.25
-    """Standard deviation of a piece: under the same L2, the network relies on a number itself before its pieces."""
+    """Standard deviation of a piece: under the same L2, the network relies on a number itself
+    before its pieces."""
     batch_rows: int = 16_384
     """The most rows that a step sees; of more rows, each step sees a random batch of this size."""
 
@@ -80,9 +84,10 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     exponents = tuple(number.power for number in numbers)
     scales = tuple(1 if number.scale is None else number.scale for number in numbers)
     recipe = replace(recipe, exponents=exponents, scales=scales)
-    # If few of many numbers are informative, only a strong L2 makes the network useful: with 36 laboratory values and
-    # 3,672 rows, 3 gives a log loss of 0.76, 48 one of 0.474, and the best constant one of 0.537.
-    # If all powers are declared, a person has decided how the inputs are taken, and the recipe is used as it is.
+    # If few of many numbers are informative, only a strong L2 makes the network useful: with 36
+    # laboratory values and 3,672 rows, 3 gives a log loss of 0.76, 48 one of 0.474, and the best
+    # constant one of 0.537. If all powers are declared, a person has decided how the inputs are
+    # taken, and the recipe is used as it is.
     known = all(feature.kind == "number" and feature.power is not None for feature in features)
     return recipe if known else replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
 
@@ -100,7 +105,8 @@ def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
 
 
 def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
-    """List all that makes one fit differ from another, other than the data and the features' names."""
+    """List all that makes one fit differ from another, other than the data and the features'
+    names."""
     return {
         "network": settings.retrain.network,
         "recipe": asdict(recipe_for(settings.retrain.network, features)),
@@ -114,7 +120,8 @@ def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> st
     chooses = isinstance(RECIPES[settings.retrain.network], FiveSeeds)
     inputs: list[dict[str, object]] = []
     for each in features:
-        # A fit depends on a declared range only by the powers that the range leaves it to choose from.
+        # A fit depends on a declared range only by the powers that the range leaves it to choose
+        # from.
         chosen = chooses and each.kind == "number" and each.power is None
         powers = {"powers": powers_to_choose_from(each.low)} if chosen else {}
         inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
@@ -124,18 +131,22 @@ def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> st
 
 def library_versions() -> dict[str, str]:
     """The versions of the libraries that a model version is made with."""
-    return {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")}
+    return {
+        name: importlib.metadata.version(name)
+        for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")
+    }
 
 
 # ---- Choices of a fit by its training rows: powers of skewed numbers, and folds.
 
 LEAST_GAINS = {0.5: 0.3, -1.0: 1.0}
-"""A power must make the skewness smaller by this than the best one before it; the reciprocal by more, since it reverses
-the order and spreads values near 0."""
+"""A power must make the skewness smaller by this than the best one before it; the reciprocal by
+more, since it reverses the order and spreads values near 0."""
 
 
 def powers_to_choose_from(low: float | None) -> tuple[float, ...]:
-    """The powers other than 1: the root if the declared range is not below 0, the reciprocal if it is above 0."""
+    """The powers other than 1: the root if the declared range is not below 0, the reciprocal if it
+    is above 0."""
     if low is None or low < 0:
         return ()
     return (0.5, -1.0) if low > 0 else (0.5,)
@@ -144,9 +155,12 @@ def powers_to_choose_from(low: float | None) -> tuple[float, ...]:
 def choose_exponents(
     declared: Sequence[float | None], lows: Sequence[float | None], values: Float32Array
 ) -> Float32Array:
-    """The declared exponent of each column (n, numbers), else 1, 1/2 or -1 by the skewness of the known values."""
+    """The declared exponent of each column (n, numbers), else 1, 1/2 or -1 by the skewness of the
+    known values."""
     chosen = [
-        _less_skewed(column[np.isfinite(column)].astype(np.float64), low) if exponent is None else exponent
+        _less_skewed(column[np.isfinite(column)].astype(np.float64), low)
+        if exponent is None
+        else exponent
         for exponent, low, column in zip(declared, lows, values.T, strict=True)
     ]
     return np.array(chosen, dtype=np.float32)
@@ -168,7 +182,8 @@ def _skewness(values: Float64Array) -> float:
 
 
 def stratified_folds(outcomes: Int8Array, folds: int, seed: int) -> Int64Array:
-    """Deal rows out to folds, (n,) numbers from 0: each outcome evenly, in an order drawn by the seed."""
+    """Deal rows out to folds, (n,) numbers from 0: each outcome evenly, in an order drawn by the
+    seed."""
     draw = np.random.default_rng(seed)
     numbers = np.empty(len(outcomes), dtype=np.int64)
     for outcome in (0, 1):

@@ -1,5 +1,5 @@
-"""A model card: the facts about a version with the answers to both standards, and its Markdown, which also reads well
-as plain text."""
+"""A model card: the facts about a version with the answers to both standards, and its Markdown,
+which also reads well as plain text."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,8 +42,15 @@ def as_markdown(made: Card) -> str:
     """Write the whole card."""
     # The clinic's own words are escaped, so that none of them acts as markup.
     found, judged = made.facts.evidence, made.facts.judged
-    groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
-    inputs = (replace(each, values=_plain(each.values), rationale=_plain(each.rationale)) for each in made.facts.inputs)
+    groups = (
+        ()
+        if found is None
+        else (replace(each, group=_plain(each.group)) for each in found.subgroups)
+    )
+    inputs = (
+        replace(each, values=_plain(each.values), rationale=_plain(each.rationale))
+        for each in made.facts.inputs
+    )
     facts = replace(
         made.facts,
         outcome=_plain(made.facts.outcome),
@@ -59,8 +66,14 @@ def as_markdown(made: Card) -> str:
         *_subgroups(facts),
         *_listed("Limits", told.limits),
         *_changes(facts),
-        *_items("Source attributes of HTI-1", "45 CFR 170.315(b)(11)(iv)(B), predictive interventions", told.hti_1),
-        *_items("TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai),
+        *_items(
+            "Source attributes of HTI-1",
+            "45 CFR 170.315(b)(11)(iv)(B), predictive interventions",
+            told.hti_1,
+        ),
+        *_items(
+            "TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai
+        ),
         *("## Questions for people", "What both standards ask, and no software can know:"),
         _list(
             f"{name} {each.code}: {each.asks}"
@@ -73,7 +86,8 @@ def as_markdown(made: Card) -> str:
 
 
 def _plain(words: str) -> str:
-    # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word never matters.
+    # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word
+    # never matters.
     return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", words)
 
 
@@ -84,12 +98,19 @@ def _head(facts: VersionFacts) -> Iterator[str]:
     yield "## What it is"
     yield f"A neural network (recipe `{facts.network}`). {output(facts)}\n{threshold(facts)}"
     if facts.judged is not None:
-        against = "" if facts.judged.against is None else f", against version {facts.judged.against}"
-        yield f"Its verdict of {facts.judged.decided_at:%Y-%m-%d}{against}: {facts.judged.explanation}"
+        against = (
+            "" if facts.judged.against is None else f", against version {facts.judged.against}"
+        )
+        yield (
+            f"Its verdict of {facts.judged.decided_at:%Y-%m-%d}{against}: "
+            f"{facts.judged.explanation}"
+        )
     yield "## For whom, and for whom not"
     yield (
-        "For patients like those that it learned from, with the inputs below. Not for patients whose values are out\n"
-        "of range, or who lack an input that must be there: they get no prediction. Beyond that software can't know\n"
+        "For patients like those that it learned from, with the inputs below. Not for patients "
+        "whose values are out\n"
+        "of range, or who lack an input that must be there: they get no prediction. Beyond that "
+        "software can't know\n"
         "whom it is for: see the [questions](#questions-for-people)."
     )
     yield "## Inputs"
@@ -101,9 +122,14 @@ def _data(facts: VersionFacts) -> Iterator[str]:
     data = facts.data
     yield "## Data"
     yield f"{sizes(data)} {sides(data)}"
-    left_out = ", ".join(f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items())
+    left_out = ", ".join(
+        f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items()
+    )
     rows = [
-        ("first and last outcome", f"{data.first_outcome or 'unknown'} to {data.last_outcome or 'unknown'}"),
+        (
+            "first and last outcome",
+            f"{data.first_outcome or 'unknown'} to {data.last_outcome or 'unknown'}",
+        ),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
     ]
@@ -114,11 +140,19 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
     yield "## Figures"
     found = facts.evidence
     if found is None:
-        yield f"None are kept for this version. Those of fewer than {FEWEST_ROWS} rows are not shown."
+        yield (
+            f"None are kept for this version. Those of fewer than {FEWEST_ROWS} rows are not shown."
+        )
         return
-    yield f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % intervals in brackets."
+    yield (
+        f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % "
+        "intervals in brackets."
+    )
     against = facts.judged.against if facts.judged else None
-    heads, rows = ["figure", f"version {facts.version}"], [[each.name, in_words(each.figure)] for each in found.figures]
+    heads, rows = (
+        ["figure", f"version {facts.version}"],
+        [[each.name, in_words(each.figure)] for each in found.figures],
+    )
     if any(each.before for each in found.figures):
         heads.append(f"version {against}")
         for row, each in zip(rows, found.figures, strict=True):
@@ -126,7 +160,11 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
     yield _table(heads, rows)
     yield "Net benefit, in cases found per 100 patients; treating none has 0:"
     benefits = (
-        (f"{100 * each.threshold:.0f} %", f"{100 * each.model:z.1f}", f"{100 * each.treat_all:z.1f}")
+        (
+            f"{100 * each.threshold:.0f} %",
+            f"{100 * each.model:z.1f}",
+            f"{100 * each.treat_all:z.1f}",
+        )
         for each in found.net_benefit
     )
     yield _table(("threshold", f"version {facts.version}", "treating all"), benefits)
@@ -167,7 +205,9 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _items(heading: str, standard: str, items: Sequence[Item]) -> tuple[str, str, str]:
-    answered = ((each.code, each.asks, each.answer or "**a question for people**") for each in items)
+    answered = (
+        (each.code, each.asks, each.answer or "**a question for people**") for each in items
+    )
     return f"## {heading}", f"{standard}.", _table(("item", "asks", "answer"), answered)
 
 

@@ -1,4 +1,5 @@
-"""The contents of a report, and their reading from the tables: counts, figures and words, none of them a patient's."""
+"""The contents of a report, and their reading from the tables: counts, figures and words, none of
+them a patient's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ class Exhibit:
     document: dict[str, Any]
     """The evidence, as `docs/measured/evidence.md` describes it."""
     models: tuple[tuple[str, str], ...]
-    """The one or two models that it has evidence of, first the one of which more is drawn: each with its key in the
-    document, challenger or champion, and its name in the report."""
+    """The one or two models that it has evidence of, first the one of which more is drawn: each
+    with its key in the document, challenger or champion, and its name in the report."""
 
     @property
     def first(self) -> str:
@@ -80,9 +81,11 @@ class Contents:
     verdicts: tuple[ReportedVerdict, ...]
     """Newest first."""
     exhibits: tuple[Exhibit, ...]
-    """The evidence of the last verdict that the champion took part in, and of the last verdict if that is another."""
+    """The evidence of the last verdict that the champion took part in, and of the last verdict if
+    that is another."""
     leaning: Leaning | None
-    """The features that the champion relies on; None without a champion, or with too few of its training rows."""
+    """The features that the champion relies on; None without a champion, or with too few of its
+    training rows."""
     weeks: tuple[Week, ...]
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
@@ -95,7 +98,11 @@ def gather(engine: Engine, settings: Settings) -> Contents:
     leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:
         moves = registry.list_moves(connection)
-        moved = (move["decided_at"] for move in moves if move["to_version"] == champion != move["from_version"])
+        moved = (
+            move["decided_at"]
+            for move in moves
+            if move["to_version"] == champion != move["from_version"]
+        )
         version = None if champion is None else registry.read_version(connection, champion)
         outcome = newest_declaration(connection).outcome
         return Contents(
@@ -108,7 +115,9 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, champion)),
             leaning=leans,
-            weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[:WEEKS_SHOWN],
+            weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[
+                :WEEKS_SHOWN
+            ],
             version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
         )
 
@@ -116,9 +125,14 @@ def gather(engine: Engine, settings: Settings) -> Contents:
 def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
     for move in moves:
         if move["challenger"] is not None:
-            challenger, champion = (move["figures"].get(role) or {} for role in ("challenger", "champion"))
+            challenger, champion = (
+                move["figures"].get(role) or {} for role in ("challenger", "champion")
+            )
             # A challenger whose outputs are not numbers has no figures by the measure.
-            by = move["figures"].get("measured") or {"measure": "accuracy", "champion": champion.get("accuracy")}
+            by = move["figures"].get("measured") or {
+                "measure": "accuracy",
+                "champion": champion.get("accuracy"),
+            }
             yield ReportedVerdict(
                 challenger=move["challenger"],
                 against=move["from_version"],
@@ -133,12 +147,16 @@ def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
 
 
 def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
-    """Show the last verdict, and before it the last one that today's champion took part in, if that is another."""
+    """Show the last verdict, and before it the last one that today's champion took part in, if that
+    is another."""
     found = report_figures.verdicts_with_evidence(connection)
     of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
     for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
         document = registry.read_evidence(connection, verdict.challenger)
-        names = {"challenger": f"version {verdict.challenger}", "champion": f"version {verdict.from_version}"}
+        names = {
+            "challenger": f"version {verdict.challenger}",
+            "champion": f"version {verdict.from_version}",
+        }
         first = "champion" if verdict.from_version == champion is not None else "challenger"
         there = document and exhibit(document, verdict.decided_at, names, first)
         if there:
@@ -146,17 +164,21 @@ def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
-    """Measure which features a version relies on; None if its bytes or training rows can't be read, or the rows are too
-    few for a mean."""
+    """Measure which features a version relies on; None if its bytes or training rows can't be read,
+    or the rows are too few for a mean."""
     try:
         scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
         return None
-    found = leaning(scorer.model.probabilities, features_of(learned), names_of(scorer.features), version.seed)
+    found = leaning(
+        scorer.model.probabilities, features_of(learned), names_of(scorer.features), version.seed
+    )
     return found if found.rows >= FEWEST_ROWS else None
 
 
-def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
+def exhibit(
+    document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str
+) -> Exhibit | None:
     """Show the models that the document has evidence of, `first` first; names are by role.
 
     None if it has evidence of none, or of so few rows that it may not be shown.
@@ -169,8 +191,8 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
 
 
 def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
-    """Return threshold, 1 - specificity and sensitivity at each threshold that may be shown, from the highest down,
-    with both corners."""
+    """Return threshold, 1 - specificity and sensitivity at each threshold that may be shown, from
+    the highest down, with both corners."""
     positive = document["positive"]
     negative = document["rows"] - positive
     if not positive or not negative:
@@ -198,7 +220,9 @@ def calibration(document: dict[str, Any], role: str) -> list[Group]:
     for cells in together(blocks(document, role), document["rows"] // 10):
         rows = sum(cell.rows for cell in cells)
         predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
-        found.append(Group(rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES)))
+        found.append(
+            Group(rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES))
+        )
     return found
 
 

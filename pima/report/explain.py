@@ -1,7 +1,8 @@
-"""Explanations of predictions by today's champion: how each feature moves one, compared with training rows.
+"""Explanations of predictions by today's champion: how each feature moves one, compared with
+training rows.
 
-One row is explained as it is now; or all rows without a known outcome are, in a Parquet file, including those that wait
-and those that an earlier champion has predicted.
+One row is explained as it is now; or all rows without a known outcome are, in a Parquet file,
+including those that wait and those that an earlier champion has predicted.
 """
 
 import math
@@ -101,7 +102,11 @@ class Explainer:
 
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
         """Explain the row of this number among those that were accepted."""
-        features, row, model = validated.features[number], validated.accepted[number], self.scorer.model
+        features, row, model = (
+            validated.features[number],
+            validated.accepted[number],
+            self.scorer.model,
+        )
         found = contributions(model.probabilities, features, self.background, self.seed)
         probability = float(model.probabilities(features[None])[0])
         # The values as they were read: float32 would show digits that were never measured.
@@ -128,7 +133,8 @@ class Explainer:
 
 
 def load_explainer(engine: Engine) -> Explainer:
-    """Load today's champion. Raises NoChampion, ArtifactDamaged, SnapshotNotKept, SnapshotDamaged."""
+    """Load today's champion. Raises NoChampion, ArtifactDamaged, SnapshotNotKept,
+    SnapshotDamaged."""
     with reading(engine) as connection:
         number = registry.read_champion(connection).model_version
         declared = newest_declaration(connection)
@@ -142,7 +148,8 @@ def load_explainer(engine: Engine) -> Explainer:
 
 
 def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
-    """Draw `most` of the rows (n, features), or all if there are fewer; the same seed draws the same rows."""
+    """Draw `most` of the rows (n, features), or all if there are fewer; the same seed draws the
+    same rows."""
     chosen = np.random.default_rng(seed).permutation(len(features))[:most]
     return features[np.sort(chosen)]
 
@@ -157,7 +164,9 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
             rejected = rejected_row(connection, called.source, called.source_key)
         if rejected is not None:
             since = f"{rejected.since:%Y-%m-%d}"
-            raise RowRejectedBySource(called=called, field=rejected.field, reason=rejected.reason, since=since)
+            raise RowRejectedBySource(
+                called=called, field=rejected.field, reason=rejected.reason, since=since
+            )
     explainer = load_explainer(engine)
     with reading(engine) as connection:
         if isinstance(called, ById):
@@ -168,7 +177,9 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
         raise NoSuchRow(called=called)
     found = validate(rows.measurements.by_feature, explainer.rules)
     if len(found.accepted) == 0:
-        raise RowCannotBeScored(patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0])
+        raise RowCannotBeScored(
+            patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0]
+        )
     return explainer.explain(rows, found, 0)
 
 
@@ -192,7 +203,10 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     """
     explainer = load_explainer(engine)
     explained, rejected, after = 0, 0, BELOW_ALL_IDS
-    with whole_file(path, "--all") as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
+    with (
+        whole_file(path, "--all") as file,
+        pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer,
+    ):
         while True:
             # Each block has its own transaction: explaining takes too long to hold one open.
             with reading(engine) as connection:
@@ -209,7 +223,9 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
             explained, rejected = explained + len(lines), rejected + len(found.rejected)
             get_logger().info("rows explained", explained=explained, rejected=rejected)
     background = len(explainer.background)
-    return ExplainedRows(str(path), explained, rejected, explainer.version, background, explainer.is_exact)
+    return ExplainedRows(
+        str(path), explained, rejected, explainer.version, background, explainer.is_exact
+    )
 
 
 def _schema(explainer: Explainer) -> pa.Schema:
@@ -238,8 +254,11 @@ def _line(found: Explanation) -> dict[str, Any]:
     }
 
 
-def in_words(feature: Feature, value: float | None, contribution: float, error: float | None) -> str:
-    """Describe a feature, its value and its contribution: "glucose 148 mg/dL: +0.18", "smoking former: -0.02"."""
+def in_words(
+    feature: Feature, value: float | None, contribution: float, error: float | None
+) -> str:
+    """Describe a feature, its value and its contribution: "glucose 148 mg/dL: +0.18", "smoking
+    former: -0.02"."""
     if value is None:
         told = "missing"
     elif feature.kind == "category":

@@ -1,11 +1,19 @@
-"""Making a report, and keeping it: in a file, and after each retraining in the database and a folder."""
+"""Making a report, and keeping it: in a file, and after each retraining in the database and a
+folder."""
 
 import logging
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.errors import ExtraMissing, FileNotWritten, NoReportKept, PimaError, WrongUsage, extra_missing
+from pima.errors import (
+    ExtraMissing,
+    FileNotWritten,
+    NoReportKept,
+    PimaError,
+    WrongUsage,
+    extra_missing,
+)
 from pima.logs import get_logger
 from pima.report.contents import gather
 from pima.runs.recorded_run import OpenRun, never_failing
@@ -42,9 +50,11 @@ def last_report(engine: Engine) -> str:
 
 
 def write_report(html: str, path: Path) -> int:
-    """Write a report, whole or not at all, over an earlier one; a link is followed, and not replaced.
+    """Write a report, whole or not at all, over an earlier one; a link is followed, and not
+    replaced.
 
-    Returns the number of bytes. Raises WrongUsage if the file there is no report, and FileNotWritten.
+    Returns the number of bytes. Raises WrongUsage if the file there is no report, and
+    FileNotWritten.
     """
     content = html.encode()
     try:
@@ -68,15 +78,19 @@ def _refuse_other_than_report(path: Path) -> None:
     with path.open("rb") as file:
         beginning = file.read(1_000)
     # The beginning of every report, and its mark as one of pima's: the template has both.
-    is_report = beginning.startswith(b"<!DOCTYPE html>") and b'<meta name="generator" content="pima">' in beginning
+    is_report = (
+        beginning.startswith(b"<!DOCTYPE html>")
+        and b'<meta name="generator" content="pima">' in beginning
+    )
     if beginning and not is_report:
         what = f"{path}: the file there is no report of pima. Name another one, or move it away"
         raise WrongUsage(what=what)
 
 
 def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
-    """Leave a report after a retraining whose verdict is on record. A failure is not raised: it is logged, and noted in
-    the run's counts unless the extra is missing, since then no report is wanted."""
+    """Leave a report after a retraining whose verdict is on record. A failure is not raised: it is
+    logged, and noted in the run's counts unless the extra is missing, since then no report is
+    wanted."""
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:
@@ -87,7 +101,15 @@ def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
             write_report(html, path)
             get_logger().info("report written", path=str(path))
     except PimaError as error:
-        get_logger().warning("no report was left, or not everywhere", error_code=error.code, error=str(error))
+        get_logger().warning(
+            "no report was left, or not everywhere", error_code=error.code, error=str(error)
+        )
         if not isinstance(error, ExtraMissing):
             with never_failing(), writing(engine) as connection:
-                finish_run(connection, run.id, Status.SUCCEEDED, {**run.counts, REPORT_ERROR: error.code}, None)
+                finish_run(
+                    connection,
+                    run.id,
+                    Status.SUCCEEDED,
+                    {**run.counts, REPORT_ERROR: error.code},
+                    None,
+                )

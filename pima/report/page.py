@@ -1,4 +1,5 @@
-"""The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
+"""The report as one page of HTML that needs nothing else: no script, no network, no file beside
+it."""
 
 import re
 from datetime import date, datetime
@@ -31,7 +32,13 @@ def render(contents: Contents) -> str:
 def _pages() -> Environment:
     """The templates, each compiled when it is first needed."""
     loader = PackageLoader("pima.report", "template")
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     pages.filters |= {
         "day": _day,
         "moment": _moment,
@@ -92,14 +99,17 @@ _LONG_WORD = re.compile(r"([\x21-\u024f]{10})(?=[\x21-\u024f]{10})")
 
 
 def breakable(text: str) -> Markup:
-    """Mark places within long words at which a narrow column may break them; else it would scroll sideways."""
+    """Mark places within long words at which a narrow column may break them; else it would scroll
+    sideways."""
     return Markup("<wbr>").join(_LONG_WORD.sub("\\1\n", text).split("\n"))
 
 
 def values(feature: Feature) -> Markup:
     """Describe the values that a feature may have."""
     if feature.kind == "category":
-        return Markup(", ").join(Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items())
+        return Markup(", ").join(
+            Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items()
+        )
     unit = "" if feature.unit == "count" else _own(feature.unit)
     return Markup("{:g} to {:g} {}").format(feature.low, feature.high, unit).rstrip()
 
@@ -110,7 +120,8 @@ def _own(text: str) -> Markup:
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
-    """Make a row of the tables beside the curves; the model's cells are None if too few rows lie next to it."""
+    """Make a row of the tables beside the curves; the model's cells are None if too few rows lie
+    next to it."""
     document = found.document
     n = document["thresholds"].index(threshold)
     called, positive = document[role]["called"], document["positive"]

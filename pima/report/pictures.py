@@ -1,10 +1,12 @@
-"""Pictures as SVG within the page, drawn by matplotlib in the colours and fonts of the page's style sheet.
+"""Pictures as SVG within the page, drawn by matplotlib in the colours and fonts of the page's style
+sheet.
 
 Templates call each by its name.
 
-Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light and dark; texts stay
-texts. No picture depends on when or where it is drawn. First come the pictures of the evidence beside a verdict, then
-those of the service over time, then the functions that draw them.
+Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light
+and dark; texts stay texts. No picture depends on when or where it is drawn. First come the pictures
+of the evidence beside a verdict, then those of the service over time, then the functions that draw
+them.
 """
 
 import io
@@ -37,7 +39,14 @@ GRID = "#010103"
 FIRST = "#010104"
 SECOND = "#010105"
 PAPER = "#010106"
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", PAPER: "paper"}
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    FIRST: "first",
+    SECOND: "second",
+    PAPER: "paper",
+}
 
 HEIGHT_INCHES = 3.0
 _STYLE: dict[Any, Any] = {
@@ -83,8 +92,13 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
         for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
             points = roc(found.document, role)
-            axes.plot([x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line)
-        told = "ROC curves: the share of patients with the outcome that is found, against the share of false alarms"
+            axes.plot(
+                [x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line
+            )
+        told = (
+            "ROC curves: the share of patients with the outcome that is found, against the share "
+            "of false alarms"
+        )
         return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
 
 
@@ -93,13 +107,29 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
     with _square(name, "predicted", "observed") as (figure, axes):
         for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
             groups = calibration(found.document, role)
-            xs, ys = [each.predicted for each in groups], [each.observed.value or 0.0 for each in groups]
+            xs, ys = (
+                [each.predicted for each in groups],
+                [each.observed.value or 0.0 for each in groups],
+            )
             if role == found.first:
                 lows = [each.observed.low or 0.0 for each in groups]
-                highs = [1.0 if each.observed.high is None else each.observed.high for each in groups]
+                highs = [
+                    1.0 if each.observed.high is None else each.observed.high for each in groups
+                ]
                 axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
-            axes.plot(xs, ys, color=colour, linestyle=line, marker="o", markersize=4, markeredgecolor=PAPER)
-        told = "Calibration: the share of patients with the outcome among those of like predicted probability"
+            axes.plot(
+                xs,
+                ys,
+                color=colour,
+                linestyle=line,
+                marker="o",
+                markersize=4,
+                markeredgecolor=PAPER,
+            )
+        told = (
+            "Calibration: the share of patients with the outcome among those of like predicted "
+            "probability"
+        )
         return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
 
 
@@ -112,14 +142,27 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         everybody = document["treat_all"]["net_benefit"]
         axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
         for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
-            steps, curve = shown_thresholds(document, role), document[role]["net_benefit"]["net_benefit"]
-            points = [(at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps]
-            axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
+            steps, curve = (
+                shown_thresholds(document, role),
+                document[role]["net_benefit"]["net_benefit"],
+            )
+            points = [
+                (at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps
+            ]
+            axes.plot(
+                [at for at, _ in points],
+                _of_100([value for _, value in points]),
+                color=colour,
+                linestyle=line,
+            )
         highest = 100 * document["positive"] / document["rows"]
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
         axes.set_ylabel("net benefit, cases per 100")
         percents(axes, "x")
-        told = "Decision curves: cases found per hundred patients, less the false alarms, weighted by the threshold"
+        told = (
+            "Decision curves: cases found per hundred patients, less the false alarms, weighted "
+            "by the threshold"
+        )
         return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
 
 
@@ -128,7 +171,8 @@ def _of_100(values: list[float]) -> list[float]:
 
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
-    """Draw the first model's probabilities: of patients with the outcome above the line, and of the others below."""
+    """Draw the first model's probabilities: of patients with the outcome above the line, and of the
+    others below."""
     tenths = distribution(found.document, found.first)
     middles = [(each.low + each.high) / 2 for each in tenths]
     with drawn(name) as (figure, axes):
@@ -136,12 +180,21 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
         axes.bar(middles, [each.cases for each in tenths], width=widths, color=FIRST)
         axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.axvline(found.document[found.first]["threshold"], color=MUTED, linewidth=1, linestyle="--")
+        axes.axvline(
+            found.document[found.first]["threshold"], color=MUTED, linewidth=1, linestyle="--"
+        )
         axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         percents(axes, "x")
-        told = "How many patients with the outcome (above the line) and without it (below) got which probability"
-        return as_svg(figure, "Distribution of the probabilities", f"{told}. The dashed line is the threshold.")
+        told = (
+            "How many patients with the outcome (above the line) and without it (below) got which "
+            "probability"
+        )
+        return as_svg(
+            figure,
+            "Distribution of the probabilities",
+            f"{told}. The dashed line is the threshold.",
+        )
 
 
 def has_areas(found: Exhibit) -> bool:
@@ -150,28 +203,50 @@ def has_areas(found: Exhibit) -> bool:
 
 
 def subgroup_picture(found: Exhibit, name: str) -> Markup:
-    """Draw the first model's area under ROC and its interval for each subgroup that has one, by feature."""
+    """Draw the first model's area under ROC and its interval for each subgroup that has one, by
+    feature."""
     lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
     with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
         overall = found.document[found.first]["auroc"]["value"]
         if overall is not None:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
         for is_few in (False, True):
-            areas = [(n, line.area) for n, line in enumerate(lines) if line.area and line.is_few is is_few]
-            with_interval = [(n, area["low"], area["high"]) for n, area in areas if area["low"] is not None]
+            areas = [
+                (n, line.area)
+                for n, line in enumerate(lines)
+                if line.area and line.is_few is is_few
+            ]
+            with_interval = [
+                (n, area["low"], area["high"]) for n, area in areas if area["low"] is not None
+            ]
             if with_interval:
                 axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
             fill = PAPER if is_few else FIRST
-            axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
+            axes.plot(
+                [area["value"] for _, area in areas],
+                [n for n, _ in areas],
+                "o",
+                ms=4,
+                color=FIRST,
+                mfc=fill,
+            )
         axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
         lows = [line.area["low"] or line.area["value"] for line in lines if line.area]
-        axes.set(ylim=(len(lines) - 0.4, -0.6), xlim=(min(0.45, *lows, 1), 1.01), xlabel="area under ROC")
+        axes.set(
+            ylim=(len(lines) - 0.4, -0.6), xlim=(min(0.45, *lows, 1), 1.01), xlabel="area under ROC"
+        )
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        told = "How well the model tells patients apart within each subgroup, with its 95 % interval"
-        return as_svg(figure, "Subgroups", f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.")
+        told = (
+            "How well the model tells patients apart within each subgroup, with its 95 % interval"
+        )
+        return as_svg(
+            figure,
+            "Subgroups",
+            f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +276,9 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
     shown = moves[:MOST_LINES_DRAWN]
     height = max(1.8, 0.6 + 0.24 * len(shown))
     with drawn(name, height=height) as (figure, axes):
-        axes.barh(np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST)
+        axes.barh(
+            np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST
+        )
         axes.set_yticks(range(len(shown)), [short(each.replace("_", " ")) for each, _ in shown])
         axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability")
         axes.grid(visible=False, axis="y")
@@ -210,14 +287,31 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
 
 
 def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
-    """Draw the figures of challenger and champion in each verdict, by the measure that decides today."""
-    shown = [each for each in verdicts if each.of_challenger is not None and each.measure == verdicts[0].measure]
+    """Draw the figures of challenger and champion in each verdict, by the measure that decides
+    today."""
+    shown = [
+        each
+        for each in verdicts
+        if each.of_challenger is not None and each.measure == verdicts[0].measure
+    ]
     measure = verdicts[0].measure.replace("_", " ")
     with drawn(name) as (figure, axes):
         met = [each for each in shown if each.of_champion is not None]
         champions = [each.of_champion for each in met]
-        axes.plot([each.decided_at for each in met], champions, color=SECOND, linestyle="--", marker="s", markersize=3)
-        axes.plot([each.decided_at for each in shown], [each.of_challenger for each in shown], color=FIRST, linewidth=1)
+        axes.plot(
+            [each.decided_at for each in met],
+            champions,
+            color=SECOND,
+            linestyle="--",
+            marker="s",
+            markersize=3,
+        )
+        axes.plot(
+            [each.decided_at for each in shown],
+            [each.of_challenger for each in shown],
+            color=FIRST,
+            linewidth=1,
+        )
         for promoted in (False, True):
             some = [each for each in shown if (each.verdict == "promoted") is promoted]
             days, values = [each.decided_at for each in some], [each.of_challenger for each in some]
@@ -239,11 +333,20 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
         shares = [each.share for each in shown if each.share is not None]
         lows, highs = [each.low or 0.0 for each in shares], [each.high or 1.0 for each in shares]
         axes.vlines(days, lows, highs, color=FIRST, alpha=0.6)
-        axes.plot(days, [each.value for each in shares], color=FIRST, marker="o", markersize=4, markeredgecolor=PAPER)
+        axes.plot(
+            days,
+            [each.value for each in shares],
+            color=FIRST,
+            marker="o",
+            markersize=4,
+            markeredgecolor=PAPER,
+        )
         axes.set(ylabel="came true", ylim=(min(0.5, *lows) - 0.02, 1.02))
         percents(axes, "y")
         _dates(axes, days)
-        return as_svg(figure, "Predictions that came true", "The share by week, with its 95 % interval.")
+        return as_svg(
+            figure, "Predictions that came true", "The share by week, with its 95 % interval."
+        )
 
 
 def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
@@ -253,21 +356,34 @@ def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
     # Bars are as wide as the distance of the two closest runs allows, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
     width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
-    with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
+    with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (
+        figure,
+        (above, below),
+    ):
         predicted = [each["predicted"] for each in nights]
         above.bar(places, predicted, width=width, color=FIRST)
-        above.bar(places, [each["rejected"] for each in nights], width=width, bottom=predicted, color=SECOND)
+        above.bar(
+            places,
+            [each["rejected"] for each in nights],
+            width=width,
+            bottom=predicted,
+            color=SECOND,
+        )
         above.set_ylabel("rows")
         below.plot(places, [each["seconds"] for each in nights], "o", markersize=3, color=FIRST)
         below.set(ylabel="seconds", ylim=(0, 1.2 * max(each["seconds"] for each in nights) + 0.1))
         below.axhline(0, color=MUTED, linewidth=0.8)
         _dates(below, started)
-        told = "Above, the rows that each run of scoring predicted and rejected; below, how many seconds it took"
+        told = (
+            "Above, the rows that each run of scoring predicted and rejected; below, how many "
+            "seconds it took"
+        )
         return as_svg(figure, "Nights", f"{told}.")
 
 
 def _dates(axes: Axes, moments: list[datetime]) -> None:
-    """Set so few ticks that they never overlap, by day or, over a short time, by the time of day."""
+    """Set so few ticks that they never overlap, by day or, over a short time, by the time of
+    day."""
     seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
     axes.xaxis_date(tz=UTC)
     words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
@@ -276,8 +392,11 @@ def _dates(axes: Axes, moments: list[datetime]) -> None:
 
 
 @contextmanager
-def drawn(name: str, rows: int = 1, height: float = HEIGHT_INCHES, **shared: Any) -> Iterator[tuple[Figure, Any]]:
-    """Make a figure and its axes in the report's style; `name` keeps its ids apart from other pictures'."""
+def drawn(
+    name: str, rows: int = 1, height: float = HEIGHT_INCHES, **shared: Any
+) -> Iterator[tuple[Figure, Any]]:
+    """Make a figure and its axes in the report's style; `name` keeps its ids apart from other
+    pictures'."""
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(4.2, height), layout="constrained")
         yield figure, figure.subplots(rows, 1, **shared)
@@ -289,12 +408,15 @@ def as_svg(figure: Figure, title: str, description: str) -> Markup:
     with warnings.catch_warnings():
         # The browser has the letters, even if the font that they are measured by here lacks some.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        # Unlike savefig, this does not draw all of it twice: the layout is done in the same drawing.
+        # Unlike savefig, this does not draw all of it twice: the layout is done in the same
+        # drawing.
         no_metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(sink, metadata=no_metadata)  # type: ignore[no-untyped-call]
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
-    start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)
+    start = Markup(
+        '<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    ).format(box)
     # Matplotlib escapes the texts in a picture.
     return start + told + Markup(_inner(sink.getvalue()))  # noqa: S704
 
@@ -308,8 +430,13 @@ def _inner(svg: str) -> str:
     inner = inner.replace("font-family: 'DejaVu Sans'; ", "")
     for mark, variable in _VARIABLES.items():
         inner = inner.replace(mark, f"var(--{variable})")
-    # Coordinates are rounded to a hundredth of a point, finer than anyone sees; numbers in texts stay as they are.
-    return re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _rounded, tag[0]), re.sub(r"\n\s*", "\n", inner))
+    # Coordinates are rounded to a hundredth of a point, finer than anyone sees; numbers in texts
+    # stay as they are.
+    return re.sub(
+        r"<[^>]+>",
+        lambda tag: re.sub(r"\d+\.\d{3,}", _rounded, tag[0]),
+        re.sub(r"\n\s*", "\n", inner),
+    )
 
 
 def _rounded(number: re.Match[str]) -> str:
@@ -318,6 +445,10 @@ def _rounded(number: re.Match[str]) -> str:
 
 def percents(axes: Axes, which: str) -> None:
     """Show shares as percents on an axis whose limits are set."""
-    axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    axis, (low, high) = (
+        (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    )
     # On a short range, ticks in whole percents would not all differ.
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %"))
+    axis.set_major_formatter(
+        PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %")
+    )

@@ -1,4 +1,5 @@
-"""All that the database knows of a version: frozen records of counts, figures and words, none of them a patient's."""
+"""All that the database knows of a version: frozen records of counts, figures and words, none of
+them a patient's."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,7 +39,8 @@ class Data:
     holdout_share: float
     left_out: dict[str, int]
     twins_kept: int
-    """Rows that it learned from although a held-out row has the same features, since there equality says nothing."""
+    """Rows that it learned from although a held-out row has the same features, since there equality
+    says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class OwnVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """A figure with its 95 % interval, for this version and for the one that it was judged against on the same rows."""
+    """A figure with its 95 % interval, for this version and for the one that it was judged against
+    on the same rows."""
 
     name: str
     figure: Figure
@@ -73,7 +76,8 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class Subgroup:
-    """The figures of a subgroup; if it has too few patients to be shown, all but the names is None or empty."""
+    """The figures of a subgroup; if it has too few patients to be shown, all but the names is None
+    or empty."""
 
     feature: str
     group: str
@@ -116,8 +120,8 @@ class VersionFacts:
     data: Data
     judged: OwnVerdict | None
     evidence: VersionEvidence | None
-    """The figures; None if the version is older than evidence is, or gave no finite numbers, or if the rows are too
-    few to be shown."""
+    """The figures; None if the version is older than evidence is, or gave no finite numbers, or if
+    the rows are too few to be shown."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
 
@@ -157,7 +161,9 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
             ),
-            judged=None if verdict is None else OwnVerdict(**{name: verdict[name] for name in told}, against=against),
+            judged=None
+            if verdict is None
+            else OwnVerdict(**{name: verdict[name] for name in told}, against=against),
             evidence=evidence_of(registry.read_evidence(connection, number)),
             changes=() if before is None else tuple(changes(version, before)),
         )
@@ -177,7 +183,9 @@ def input_of(feature: Feature) -> Input:
 
 def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
     """Describe how a version differs from the one before it, a phrase for each difference."""
-    new, old = ({each.name: each for each in as_features(version.features)} for version in (now, before))
+    new, old = (
+        {each.name: each for each in as_features(version.features)} for version in (now, before)
+    )
     found = [f"a new input: {name}" for name in new if name not in old]
     found += [f"no longer an input: {name}" for name in old if name not in new]
     for name in new:
@@ -193,8 +201,15 @@ def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
         ("settings", now.settings, before.settings),
         ("libraries", now.libraries, before.libraries),
     ):
-        both = ((key, ours.get(key, "none"), theirs.get(key, "none")) for key in sorted({*ours, *theirs}))
-        found += [f"{name}, {key.replace('_', ' ')}: {then} -> {today}" for key, today, then in both if today != then]
+        both = (
+            (key, ours.get(key, "none"), theirs.get(key, "none"))
+            for key in sorted({*ours, *theirs})
+        )
+        found += [
+            f"{name}, {key.replace('_', ' ')}: {then} -> {today}"
+            for key, today, then in both
+            if today != then
+        ]
     return found
 
 
@@ -204,28 +219,42 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def evidence_of(document: dict[str, Any] | None) -> VersionEvidence | None:
-    """Read the challenger's evidence from a verdict's document; None if it has none, or may not be shown."""
+    """Read the challenger's evidence from a verdict's document; None if it has none, or may not be
+    shown."""
     if document is None or document["challenger"] is None or not may_be_shown(document):
         return None
-    curve, everybody = document["challenger"]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]
+    curve, everybody = (
+        document["challenger"]["net_benefit"]["net_benefit"],
+        document["treat_all"]["net_benefit"],
+    )
     told = shown_thresholds(document, "challenger")
     points = zip(document["thresholds"], curve, everybody, strict=True)
     return VersionEvidence(
         rows=document["rows"],
         positive=document["positive"],
         figures=_compared(document["challenger"], document["champion"]),
-        net_benefit=tuple(Benefit(*point) for point in points if point[0] in TABLED_THRESHOLDS and point[0] in told),
+        net_benefit=tuple(
+            Benefit(*point)
+            for point in points
+            if point[0] in TABLED_THRESHOLDS and point[0] in told
+        ),
         subgroups=tuple(_subgroup(each) for each in document["subgroups"]),
     )
 
 
 def _subgroup(found: dict[str, Any]) -> Subgroup:
-    figures = () if found["challenger"] is None else _compared(found["challenger"], found["champion"])
-    return Subgroup(found["feature"], found["group"], found["rows"], found["positive"], found["few"], figures)
+    figures = (
+        () if found["challenger"] is None else _compared(found["challenger"], found["champion"])
+    )
+    return Subgroup(
+        found["feature"], found["group"], found["rows"], found["positive"], found["few"], figures
+    )
 
 
 def _compared(model: dict[str, Any], before: dict[str, Any] | None) -> tuple[ComparedFigure, ...]:
     return tuple(
-        ComparedFigure(label, Figure(**model[name]), None if before is None else Figure(**before[name]))
+        ComparedFigure(
+            label, Figure(**model[name]), None if before is None else Figure(**before[name])
+        )
         for name, label in FIGURES.items()
     )

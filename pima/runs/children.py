@@ -1,7 +1,8 @@
-"""Jobs as child processes: each in its own process group, its log read, its time limited, and stopped on request.
+"""Jobs as child processes: each in its own process group, its log read, its time limited, and
+stopped on request.
 
-A child process per job, because TensorFlow's memory grows in a long-lived process, and because a job that crashes must
-not take the scheduler with it.
+A child process per job, because TensorFlow's memory grows in a long-lived process, and because a
+job that crashes must not take the scheduler with it.
 """
 
 import json
@@ -28,18 +29,27 @@ CommandLine = Callable[[str, int], Sequence[str]]
 def job_command(config: Path | None) -> CommandLine:
     """Make the command line `python -m jobs.JOB`, which tells the child which run it is."""
     named = [] if config is None else ["--config", str(config)]
-    return lambda job, run_id: [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
+    return lambda job, run_id: [
+        sys.executable,
+        "-m",
+        f"jobs.{job}",
+        "--run-id",
+        str(run_id),
+        *named,
+    ]
 
 
 class Child:
     """One running command."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        # The child keeps SIGTERM pending until it listens (`StopRequest.listen`). While Python is still importing, the
-        # signal would kill it, and the run could not record that it was stopped.
+        # The child keeps SIGTERM pending until it listens (`StopRequest.listen`). While Python is
+        # still importing, the signal would kill it, and the run could not record that it was
+        # stopped.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
-            # A process group of its own: Ctrl-C on the terminal reaches only the scheduler, which passes it on once.
+            # A process group of its own: Ctrl-C on the terminal reaches only the scheduler, which
+            # passes it on once.
             self._process = subprocess.Popen(
                 list(command),
                 env=dict(environ),
@@ -66,7 +76,9 @@ class Child:
         self._listener.join(timeout=5)
         code = self._process.returncode
         signal_name = signal.Signals(-code).name if code < 0 else None
-        return ChildEnd(None if signal_name else code, signal_name, self._line if code else None, timed_out)
+        return ChildEnd(
+            None if signal_name else code, signal_name, self._line if code else None, timed_out
+        )
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM; does nothing if the child has ended."""
@@ -85,7 +97,8 @@ class Child:
             return True
 
     def _listen(self) -> None:
-        """Pass the child's log lines on, and remember its error line, or its last line if there is no error."""
+        """Pass the child's log lines on, and remember its error line, or its last line if there is
+        no error."""
         stream = self._process.stderr
         assert stream is not None  # noqa: S101 (for the type checker: asked for above)
         with stream:
@@ -101,7 +114,8 @@ class Child:
 
 
 def _event(line: str) -> str | None:
-    """Return the event of a JSON log line; None for any other line, such as one from native code."""
+    """Return the event of a JSON log line; None for any other line, such as one from native
+    code."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
         return str(json.loads(line)["event"])
     return None
@@ -112,7 +126,11 @@ def what_became_of_it(ended: ChildEnd, stopping: bool) -> tuple[Status, str | No
     if ended.timed_out:
         return Status.FAILED, "timed_out"
     if ended.signal is not None:
-        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.signal}")
+        return (
+            (Status.INTERRUPTED, "killed_at_stop")
+            if stopping
+            else (Status.CRASHED, f"killed_by_{ended.signal}")
+        )
     status = status_of_exit_code(ended.exit_code or 0)
     if status == Status.SUCCEEDED:
         return status, None
@@ -131,8 +149,8 @@ class Running:
 class RunningChildren:
     """The running children, at most one for each job.
 
-    The stepping thread starts children and forgets those that have ended. Any thread may stop them, even while a step
-    hangs on an unresponsive database. After that none is started.
+    The stepping thread starts children and forgets those that have ended. Any thread may stop them,
+    even while a step hangs on an unresponsive database. After that none is started.
     """
 
     def __init__(self, grace_seconds: float, stopping: threading.Event) -> None:
@@ -150,8 +168,15 @@ class RunningChildren:
         """The runs that have a running child."""
         return [running.run_id for running in self._running.values()]
 
-    def start(self, job: str, run_id: int, launch: Callable[[], Child], wait_for_end: Callable[[Child], None]) -> bool:
-        """Launch a child and a thread that waits for its end; False, without launching, once `stop` was called.
+    def start(
+        self,
+        job: str,
+        run_id: int,
+        launch: Callable[[], Child],
+        wait_for_end: Callable[[Child], None],
+    ) -> bool:
+        """Launch a child and a thread that waits for its end; False, without launching, once `stop`
+        was called.
 
         Raises OSError: there is no such program, or no process or file descriptor is left.
         """
@@ -170,7 +195,8 @@ class RunningChildren:
             del self._running[job]
 
     def stop(self) -> None:
-        """Ask all children to stop at once; kill those that have not ended within the grace time."""
+        """Ask all children to stop at once; kill those that have not ended within the grace
+        time."""
         with self._lock:
             self._stopping.set()
             running = dict(self._running)

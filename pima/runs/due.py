@@ -1,7 +1,7 @@
 """The runs that are due: new ticks, ticks from before this process started, and further attempts.
 
-The rules are pure: the contents of `runs` and the time are arguments. Only the stepping thread uses the state of
-`DueRuns`, and none of it is needed to continue after a crash.
+The rules are pure: the contents of `runs` and the time are arguments. Only the stepping thread uses
+the state of `DueRuns`, and none of it is needed to continue after a crash.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +20,16 @@ from pima.store.engine import writing
 from pima.store.runs import Attempt, Status
 
 MOST_NOTED = 100
-"""The most missed ticks to record: after a long downtime, a schedule in seconds would flood the table."""
+"""The most missed ticks to record: after a long downtime, a schedule in seconds would flood the
+table."""
 
 MOST_ATTEMPTS = 10
-"""Attempts at one tick before giving up, for a job that takes the scheduler down each time; health reports it."""
+"""Attempts at one tick before giving up, for a job that takes the scheduler down each time; health
+reports it."""
 
 LONGEST_WAIT_FOR_PULL = timedelta(hours=1)
-"""How long a job waits for its tick's pull, all attempts included: a night's rows must not wait for a source that is
-down or hangs."""
+"""How long a job waits for its tick's pull, all attempts included: a night's rows must not wait for
+a source that is down or hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ def owed(
 ) -> Owed:
     """Find which ticks of a job to catch up, and which to record as missed, at start.
 
-    `newest_known` is the newest tick with any row; `attempts_of` returns the attempts at a tick. Only ticks since the
-    schedule was first seen count, so editing a schedule starts nothing by itself.
+    `newest_known` is the newest tick with any row; `attempts_of` returns the attempts at a tick.
+    Only ticks since the schedule was first seen count, so editing a schedule starts nothing by
+    itself.
     """
     latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
     unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
@@ -65,37 +68,48 @@ def owed(
     missed = [tick for tick in unseen if tick != latest]
     if latest is None and ever_ran:
         return Owed(None, 0, "", missed)
-    # The tick of a job that never ran is when its schedule was first seen, so only one of two schedulers runs it.
+    # The tick of a job that never ran is when its schedule was first seen, so only one of two
+    # schedulers runs it.
     tick, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
     attempt = next_attempt(attempts_of(tick))
     return Owed(tick if attempt else None, attempt or 0, reason, missed)
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:
-    """Number the next attempt at a tick; None if one succeeded or is running, or after MOST_ATTEMPTS."""
+    """Number the next attempt at a tick; None if one succeeded or is running, or after
+    MOST_ATTEMPTS."""
     made = max((attempt.attempt for attempt in attempts), default=0)
-    if made >= MOST_ATTEMPTS or any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
+    if made >= MOST_ATTEMPTS or any(
+        attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts
+    ):
         return None
     return made + 1
 
 
 def is_awaited(attempts: list[Attempt], most_retries: int) -> bool:
-    """Whether a tick may still succeed, according to `runs`: an attempt is running on any scheduler, or another will
-    follow."""
+    """Whether a tick may still succeed, according to `runs`: an attempt is running on any
+    scheduler, or another will follow."""
     if not attempts:
         return False
     last = attempts[-1]
     retries = last.attempt - 1
-    return last.status == Status.RUNNING or is_tried_again(last.status, last.attempt, retries, most_retries, False)
+    return last.status == Status.RUNNING or is_tried_again(
+        last.status, last.attempt, retries, most_retries, False
+    )
 
 
-def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, stopping: bool) -> bool:
-    """Whether a scheduler makes another attempt after the tick's `attempt`, which was its retry number `retries`.
+def is_tried_again(
+    status: str, attempt: int, retries: int, most_retries: int, stopping: bool
+) -> bool:
+    """Whether a scheduler makes another attempt after the tick's `attempt`, which was its retry
+    number `retries`.
 
     False while it is `stopping`: what it stopped is caught up at the next start.
     """
     was_ended = status in (Status.CRASHED, Status.INTERRUPTED) and attempt < MOST_ATTEMPTS
-    return (status == Status.TRY_AGAIN_LATER or was_ended) and retries < most_retries and not stopping
+    return (
+        (status == Status.TRY_AGAIN_LATER or was_ended) and retries < most_retries and not stopping
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,12 @@ class DueRuns:
     ) -> None:
         """`sources` are pulled before each tick."""
         self._sources = sources
-        self._engine, self._settings, self._schedules, self._host = engine, settings, schedules, host
+        self._engine, self._settings, self._schedules, self._host = (
+            engine,
+            settings,
+            schedules,
+            host,
+        )
         self.waiting: list[Due] = []
         """The runs to start. A step iterates over a copy, because it adds and removes some."""
         self._handled: dict[str, datetime] = {}
@@ -145,7 +164,8 @@ class DueRuns:
         ticks = ", ".join(schedule.expression for schedule in self._schedules.values())
         with writing(self._engine) as connection:
             for source in self._sources:
-                # Health needs to know since when each source is pulled at these ticks, to see that one is overdue.
+                # Health needs to know since when each source is pulled at these ticks, to see that
+                # one is overdue.
                 runs.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
         for job, schedule in self._schedules.items():
             self._handled[job] = now
@@ -171,7 +191,8 @@ class DueRuns:
             self._note_missed(connection, job, found.missed, "nobody_was_there")
             pull = 0
             if found.tick is not None and self._sources:
-                # 1 if that pull has succeeded, is running or was given up: `runs` has it, so it is not started again.
+                # 1 if that pull has succeeded, is running or was given up: `runs` has it, so it is
+                # not started again.
                 pull = next_attempt(runs.attempts_of(connection, PULL, found.tick)) or 1
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
@@ -181,7 +202,11 @@ class DueRuns:
     def catch_up_crashed(self, connection: Connection, run: runs.Crashed, now: datetime) -> None:
         """Run a crashed run's tick again, unless a later tick has done its work."""
         newest = runs.newest_tick(connection, run.job)
-        if self._settings.catch_up == "none" or run.scheduled_for is None or run.scheduled_for != newest:
+        if (
+            self._settings.catch_up == "none"
+            or run.scheduled_for is None
+            or run.scheduled_for != newest
+        ):
             return  # started by hand, or a later tick has done its work
         attempt = next_attempt(runs.attempts_of(connection, run.job, run.scheduled_for))
         if attempt is not None:
@@ -197,10 +222,14 @@ class DueRuns:
                 with writing(self._engine) as connection:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
-                self.waiting.append(Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0))
+                self.waiting.append(
+                    Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0)
+                )
             self._handled[job] = now
 
-    def _note_missed(self, connection: Connection, job: str, missed: list[datetime], error_code: str) -> None:
+    def _note_missed(
+        self, connection: Connection, job: str, missed: list[datetime], error_code: str
+    ) -> None:
         noted = runs.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
         if noted:
             get_logger().warning("ticks were missed", job=job, ticks=noted)

@@ -1,4 +1,5 @@
-"""A recorded run: its row in `runs`, its result as JSON, the signal that stops it, the ping that reports its end."""
+"""A recorded run: its row in `runs`, its result as JSON, the signal that stops it, the ping that
+reports its end."""
 
 import atexit
 import signal
@@ -24,13 +25,22 @@ from pima.logs import get_logger, mark_lines
 from pima.settings.sections import PingSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
-from pima.store.runs import DRY_RUN, Status, adopt_run, counts_of, finish_run, start_run, status_of_exit_code
+from pima.store.runs import (
+    DRY_RUN,
+    Status,
+    adopt_run,
+    counts_of,
+    finish_run,
+    start_run,
+    status_of_exit_code,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 INLINED = {"inlined": True}
-"""Metadata of a field that holds a record: the record's fields replace it in the JSON; None adds no field."""
+"""Metadata of a field that holds a record: the record's fields replace it in the JSON; None adds no
+field."""
 
 _DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
 """Endings of runs whose work so far counts."""
@@ -38,14 +48,15 @@ SECONDS_TO_ANSWER_A_PING = 10
 SECONDS_BETWEEN_BEATS = 15
 """Half of the least `schedule.stale_seconds`, however long a lease is."""
 _NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
-"""Endings that are neither a success nor a failure: the run was asked to stop, or there was no run."""
+"""Endings that are neither a success nor a failure: the run was asked to stop, or there was no
+run."""
 
 
 def as_json(record: "DataclassInstance") -> dict[str, Any]:
     """Turn a workflow's result into JSON: the record's fields by name, in their order.
 
-    A command's `--json`, the column `runs.counts` and the log line at a run's end hold this same JSON, so renaming a
-    record's field breaks programs that read it.
+    A command's `--json`, the column `runs.counts` and the log line at a run's end hold this same
+    JSON, so renaming a record's field breaks programs that read it.
     """
     found: dict[str, Any] = {}
     for each in fields(record):
@@ -62,11 +73,14 @@ def _as_json(value: Any) -> Any:
 
 @contextmanager
 def never_failing() -> Iterator[None]:
-    """Read or write monitoring without failing the run: an error is logged. Stop signals pass through."""
+    """Read or write monitoring without failing the run: an error is logged. Stop signals pass
+    through."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 (a stored document that was edited may raise anything)
-        error_code = error.code if isinstance(error, PimaError) else f"unexpected_{type(error).__name__}"
+        error_code = (
+            error.code if isinstance(error, PimaError) else f"unexpected_{type(error).__name__}"
+        )
         get_logger().warning("this run's monitoring is incomplete", error_code=error_code)
 
 
@@ -83,7 +97,8 @@ class OpenRun:
     _leave: Callable[[Connection], Mapping[str, Any]] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
-        """Record the work's result so far, in place of the last report; a run that fails keeps it."""
+        """Record the work's result so far, in place of the last report; a run that fails keeps
+        it."""
         self._result = result
 
     @property
@@ -96,19 +111,23 @@ class OpenRun:
         return {} if self._result is None else as_json(self._result)
 
     def leave_counts_to_others(self) -> None:
-        """Let other processes write the counts in `runs` from now on; they are read there once the run is closed."""
+        """Let other processes write the counts in `runs` from now on; they are read there once the
+        run is closed."""
         self._is_shared = True
 
     def leave_at_the_end(self, leave: Callable[[Connection], Mapping[str, Any]]) -> None:
-        """Set the function that writes monitoring when the run closes without failing; its result joins the counts."""
+        """Set the function that writes monitoring when the run closes without failing; its result
+        joins the counts."""
         self._leave = leave
 
     def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
-        """Close the row and write the run's monitoring in one transaction; close it alone if that fails."""
+        """Close the row and write the run's monitoring in one transaction; close it alone if that
+        fails."""
         if self._leave is not None and status in _DONE_SO_FAR:
             with never_failing():
                 with writing(engine) as connection:
-                    # Closed first, so that its monitoring can count it with the other runs of the night.
+                    # Closed first, so that its monitoring can count it with the other runs of the
+                    # night.
                     self._finish(connection, status, error_code)
                     if left := self._leave(connection):
                         self._finish(connection, status, error_code, left)
@@ -117,7 +136,11 @@ class OpenRun:
             self._finish(connection, status, error_code)
 
     def _finish(
-        self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
+        self,
+        connection: Connection,
+        status: Status,
+        error_code: str | None,
+        left: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the ending; after it only the run's monitoring adds to the counts."""
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
@@ -130,7 +153,8 @@ class OpenRun:
 
 @contextmanager
 def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) -> Iterator[OpenRun]:
-    """Open a run, or take over the one that a scheduler opened; close it as succeeded, or with the error that ended it.
+    """Open a run, or take over the one that a scheduler opened; close it as succeeded, or with the
+    error that ended it.
 
     Raises RunNotOpen if there is no such run to take over.
     """
@@ -166,17 +190,20 @@ def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[O
 
 
 def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
-    # If the database is down, the row stays `running`; the error that ended the run is the one to report.
+    # If the database is down, the row stays `running`; the error that ended the run is the one to
+    # report.
     with suppress(PimaError):
         run.finish(engine, status, error_code)
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
 
 
 def close_crashed(engine: Engine, stale_seconds: int) -> None:
-    """Close the runs that no scheduler looks after and that have given no sign of life for so long, if we may."""
+    """Close the runs that no scheduler looks after and that have given no sign of life for so long,
+    if we may."""
     # A standby takes no writes, and those who only look may not.
     with suppress(PimaError):
-        # Mostly there are none, and then a writer of a SQLite file should not have to be waited for.
+        # Mostly there are none, and then a writer of a SQLite file should not have to be waited
+        # for.
         with reading(engine) as connection:
             if not runs.any_silent(connection, stale_seconds):
                 return
@@ -185,11 +212,12 @@ def close_crashed(engine: Engine, stale_seconds: int) -> None:
 
 
 def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:
-    """Fetch the job's URL, if one is set: a service elsewhere raises an alarm when no ping comes (dead man's switch).
+    """Fetch the job's URL, if one is set: a service elsewhere raises an alarm when no ping comes
+    (dead man's switch).
 
-    By the convention of healthchecks.io and others, a success fetches the URL, a failure the URL with /fail. It is
-    fetched once, in the thread that is returned; it never delays or fails a run. Its address is a secret and is never
-    logged.
+    By the convention of healthchecks.io and others, a success fetches the URL, a failure the URL
+    with /fail. It is fetched once, in the thread that is returned; it never delays or fails a run.
+    Its address is a secret and is never logged.
     """
     url = getattr(settings, f"{job}_url").rstrip("/")
     if not url or status in _NOT_PINGED:
@@ -217,14 +245,16 @@ _EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED
 
 
 class StopRequest:
-    """Records whether a signal has asked the process to stop. A process has one, made before the work begins."""
+    """Records whether a signal has asked the process to stop. A process has one, made before the
+    work begins."""
 
     def __init__(self) -> None:
         self._exit_code: int | None = None
         self._at_once = False
 
     def listen(self) -> None:
-        """Handle SIGTERM and SIGINT. A signal that came while a scheduler's child blocked it is delivered now."""
+        """Handle SIGTERM and SIGINT. A signal that came while a scheduler's child blocked it is
+        delivered now."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
         atexit.register(_hear_no_more)
@@ -251,10 +281,11 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Run work that may be abandoned anywhere, such as reading a file: a signal raises Interrupted in its middle.
+        """Run work that may be abandoned anywhere, such as reading a file: a signal raises
+        Interrupted in its middle.
 
-        It is checked at both ends, since Python ignores exceptions inside a finaliser, and after any error, since a
-        library's native code may have turned Interrupted into another error.
+        It is checked at both ends, since Python ignores exceptions inside a finaliser, and after
+        any error, since a library's native code may have turned Interrupted into another error.
         """
         self._at_once = True
         try:
@@ -269,8 +300,8 @@ class StopRequest:
 
 
 def _hear_no_more() -> None:
-    """Ignore signals while Python exits, which takes long with TensorFlow: the work is done and recorded, and a signal
-    would end the process with another exit code."""
+    """Ignore signals while Python exits, which takes long with TensorFlow: the work is done and
+    recorded, and a signal would end the process with another exit code."""
     for number in _EXIT_CODES:
         signal.signal(number, signal.SIG_IGN)
 
@@ -285,8 +316,9 @@ class HeldLease:
     """How long it keeps others out if this process dies."""
 
     def require(self, connection: Connection) -> None:
-        """Keep the lease until the transaction ends: a process that was suspended past its lease must not overwrite
-        its successor's work. Raises LeaseHeld if another process has taken it over."""
+        """Keep the lease until the transaction ends: a process that was suspended past its lease
+        must not overwrite its successor's work. Raises LeaseHeld if another process has taken it
+        over."""
         if not runs.renew_lease(connection, self.name, self.fence, self.seconds):
             raise _held(connection, self.name)
 
@@ -301,7 +333,8 @@ def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
 
 @contextmanager
 def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
-    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld if another process has it."""
+    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld if another
+    process has it."""
     with writing(engine) as connection:
         fence = take(connection, name, runs.owner_of(run_id), seconds)
 
@@ -324,7 +357,8 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
     finally:
         ended.set()
         heartbeat.join()
-        # If the database is down, the lease expires by itself; the error that ended the run is the one to report.
+        # If the database is down, the lease expires by itself; the error that ended the run is the
+        # one to report.
         with suppress(PimaError), writing(engine) as connection:
             runs.release_lease(connection, name, fence)
 

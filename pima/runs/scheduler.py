@@ -1,13 +1,14 @@
-"""The container's main work: at each tick, start the command that a person would type, as a child process. If there are
-sources, `jobs.pull` pulls all of them first.
+"""The container's main work: at each tick, start the command that a person would type, as a child
+process. If there are sources, `jobs.pull` pulls all of them first.
 
-The table `runs` is the truth. Whichever scheduler inserts a tick's row runs it, so two schedulers on one database make
-one run for each tick, and the state of this process may be lost at any moment. A step decides by the clock and by
-`runs`; repeating a step changes nothing.
+The table `runs` is the truth. Whichever scheduler inserts a tick's row runs it, so two schedulers
+on one database make one run for each tick, and the state of this process may be lost at any moment.
+A step decides by the clock and by `runs`; repeating a step changes nothing.
 
-There are three kinds of threads. One takes the steps and owns the state in memory. One for each child waits for its
-end, records it and reports it, since a step may hang meanwhile; it passes the end to the next step by a queue. The main
-thread makes no database call, so it passes a signal on at once even while the database does not respond.
+There are three kinds of threads. One takes the steps and owns the state in memory. One for each
+child waits for its end, records it and reports it, since a step may hang meanwhile; it passes the
+end to the next step by a queue. The main thread makes no database call, so it passes a signal on at
+once even while the database does not respond.
 """
 
 import socket
@@ -39,7 +40,8 @@ _NEVER_BEGAN = ChildEnd(None, None, None)
 class Scheduler:
     """One scheduler process; `clock` gives the time in UTC.
 
-    One thread calls `begin` and `step`. Any thread may call `end`, which uses only the running children.
+    One thread calls `begin` and `step`. Any thread may call `end`, which uses only the running
+    children.
     """
 
     def __init__(
@@ -52,8 +54,8 @@ class Scheduler:
         on_end: Callable[[str, str], None] = lambda _job, _status: None,
         sources: Sequence[str] = (),
     ) -> None:
-        """`on_end(job, status)` is called when a run ends and no further attempt follows; `sources` names the sources
-        to pull before each tick."""
+        """`on_end(job, status)` is called when a run ends and no further attempt follows; `sources`
+        names the sources to pull before each tick."""
         self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
         self._command, self._environ = command, environ
         self._schedules = schedules(settings)
@@ -90,7 +92,8 @@ class Scheduler:
 
     def step(self) -> None:
         """Do everything that is due now. Call it from one thread, as often as you like."""
-        # Read the clock before the ends: a job whose child ended before this tick is then free for it.
+        # Read the clock before the ends: a job whose child ended before this tick is then free for
+        # it.
         now = self._clock()
         while not self._ended.empty():
             job, retry = self._ended.get_nowait()
@@ -106,7 +109,8 @@ class Scheduler:
             get_logger().warning("the scheduler waits for the database", error_code=error.code)
 
     def _look_after(self, now: datetime) -> None:
-        """Write heartbeats, and close the runs of other schedulers that have stopped writing theirs."""
+        """Write heartbeats, and close the runs of other schedulers that have stopped writing
+        theirs."""
         with writing(self._engine) as connection:
             runs.record_heartbeat(connection, self._running.run_ids)
             crashed = self._close_crashed(connection)
@@ -122,7 +126,8 @@ class Scheduler:
         return crashed
 
     def _tell_of(self, crashed: list[runs.Crashed]) -> None:
-        """Report the end of each crashed run, unless it is caught up: then the end of that attempt is reported."""
+        """Report the end of each crashed run, unless it is caught up: then the end of that attempt
+        is reported."""
         caught_up = {(due.job, due.tick) for due in self._due.waiting}
         for run in crashed:
             if (run.job, run.scheduled_for) not in caught_up:
@@ -150,10 +155,13 @@ class Scheduler:
             self._due.waiting.remove(due)
 
     def _waits_for_retraining(self, due: Due) -> bool:
-        """Whether scoring must wait: after a start, scoring to be caught up waits for retraining to be caught up."""
+        """Whether scoring must wait: after a start, scoring to be caught up waits for retraining to
+        be caught up."""
         if due.job != "score" or due.trigger == "schedule":
             return False
-        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due.waiting):
+        if any(
+            other.job == "retrain" and other.trigger != "schedule" for other in self._due.waiting
+        ):
             return True
         # A retraining may have ended, and its next attempt may not be due yet.
         return self._runs_somewhere("retrain")
@@ -166,7 +174,12 @@ class Scheduler:
 
     def _pull_first(self, due: Due, now: datetime) -> None:
         """Start the pull of the run's tick, if it can begin and no scheduler has started it."""
-        if due.pull and now < due.waits_until and not self._is_taken(due) and not self._runs_somewhere(PULL):
+        if (
+            due.pull
+            and now < due.waits_until
+            and not self._is_taken(due)
+            and not self._runs_somewhere(PULL)
+        ):
             pull = Due(PULL, due.tick, due.pull, due.trigger, now)
             if not self._is_taken(pull):
                 self._start(pull)
@@ -185,21 +198,31 @@ class Scheduler:
             return False
         made = self._made(PULL, due.tick)
         is_to_come = not made or made[-1].attempt < due.pull
-        is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due.waiting)
+        is_to_come |= any(
+            (other.job, other.tick) == (PULL, due.tick) for other in self._due.waiting
+        )
         # The pull may have ended since this step began, and its next attempt may not be due yet.
         is_to_come |= PULL in self._running
         if not is_to_come and not is_awaited(made, self._settings.retries):
             return False
         if now < due.waits_until:
             return True
-        get_logger().warning("starts without the pull: waited an hour for it", job=due.job, tick=due.tick.isoformat())
+        get_logger().warning(
+            "starts without the pull: waited an hour for it", job=due.job, tick=due.tick.isoformat()
+        )
         return False
 
     def _skip(self, due: Due) -> None:
         with writing(self._engine) as connection:
-            noted = runs.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
-        if noted or due.attempt > 1:  # a further attempt adds no row, since its tick has one; it is only logged
-            get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
+            noted = runs.note_ticks(
+                connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host
+            )
+        if (
+            noted or due.attempt > 1
+        ):  # a further attempt adds no row, since its tick has one; it is only logged
+            get_logger().warning(
+                "skipped: the run before is still going", job=due.job, tick=due.tick.isoformat()
+            )
 
     def _start(self, due: Due) -> None:
         """Start the child, if this scheduler gets the row of the tick's attempt."""
@@ -207,13 +230,28 @@ class Scheduler:
             run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
         if run_id is None:
             return  # another scheduler has it
-        get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
-        launch = partial(Child, self._command(due.job, run_id), environ_of_job(self._environ, due.job))
+        get_logger().info(
+            "job started",
+            job=due.job,
+            tick=due.tick.isoformat(),
+            attempt=due.attempt,
+            run_id=run_id,
+        )
+        launch = partial(
+            Child, self._command(due.job, run_id), environ_of_job(self._environ, due.job)
+        )
         try:
-            if not self._running.start(due.job, run_id, launch, partial(self._wait_for_end, due, run_id)):
+            if not self._running.start(
+                due.job, run_id, launch, partial(self._wait_for_end, due, run_id)
+            ):
                 self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
         except OSError as error:  # no such program, or no process or file descriptor is left
-            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
+            get_logger().error(
+                "the job could not be started",
+                job=due.job,
+                run_id=run_id,
+                error=type(error).__name__,
+            )
             self._close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
             self._on_end(due.job, Status.FAILED)
 
@@ -224,18 +262,23 @@ class Scheduler:
             ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
             retry = self._settle(due, run_id, ended)
         except Exception as error:  # noqa: BLE001 (an error in a thread is seen nowhere else)
-            get_logger().error("the run's end was not handled", run_id=run_id, error=type(error).__name__)
+            get_logger().error(
+                "the run's end was not handled", run_id=run_id, error=type(error).__name__
+            )
             self._close(run_id, Status.FAILED, "end_not_told")
         finally:
             self._ended.put((due.job, retry))
 
     def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
-        """Record the end; then return the attempt that follows, or report the end and return None."""
+        """Record the end; then return the attempt that follows, or report the end and return
+        None."""
         status, error_code = what_became_of_it(ended, self._stopping.is_set())
         final = self._close(run_id, status, error_code, ended)
         log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
         log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
-        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
+        if not is_tried_again(
+            final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()
+        ):
             self._on_end(due.job, final)
             return None
         wait = self._settings.retry_seconds * 2**due.retries
@@ -243,26 +286,33 @@ class Scheduler:
         not_before = self._clock() + timedelta(seconds=wait)
         return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 
-    def _close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
-        """Close a run and return its final status. The status that the child wrote stands, unless its time was up."""
+    def _close(
+        self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN
+    ) -> str:
+        """Close a run and return its final status. The status that the child wrote stands, unless
+        its time was up."""
         try:
             with writing(self._engine) as connection:
                 return runs.close_attempt(connection, run_id, status, error_code, ended)
         except PimaError as error:
             # The row stays `running`, and the next check finds its heartbeat stale.
-            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
+            get_logger().error(
+                "the run's end was not recorded", run_id=run_id, error_code=error.code
+            )
             return str(status)
 
     def end(self) -> None:
-        """Ask all children to stop at once; kill those that have not ended within the grace time."""
+        """Ask all children to stop at once; kill those that have not ended within the grace
+        time."""
         self._running.stop()
 
 
 def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
-    """Start the jobs at their ticks until a signal asks to stop; then stop the children and wait for them.
+    """Start the jobs at their ticks until a signal asks to stop; then stop the children and wait
+    for them.
 
-    Raises what `begin` raises (the database is down, a schedule is wrong). A step continues while the database is down,
-    so an error that it raises is a defect.
+    Raises what `begin` raises (the database is down, a schedule is wrong). A step continues while
+    the database is down, so an error that it raises is a defect.
     """
     steps = _Steps(scheduler)
     steps.start()
@@ -279,7 +329,9 @@ class _Steps(threading.Thread):
     """Step after step, until the process ends or something breaks."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__(name="steps", daemon=True)  # it may hang on an unresponsive database when the process ends
+        super().__init__(
+            name="steps", daemon=True
+        )  # it may hang on an unresponsive database when the process ends
         self._scheduler = scheduler
         self.error: BaseException | None = None
 

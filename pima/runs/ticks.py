@@ -1,10 +1,11 @@
 """Schedules of the jobs: a crontab expression in a time zone gives moments in UTC.
 
-The expression is read on the wall clock. A schedule with fixed hours never loses a night and never runs one twice. When
-the clock goes back, a time that occurs twice counts the first time. When the clock jumps ahead, a time in the gap is
-moved past it by the length of the gap. A schedule for every hour follows the clock, as cron does: a time that occurs
-twice is two ticks, and a time in the gap is none. (In the repeated hour, APScheduler's own trigger returns the same
-moment for ever, and on some of those days none at all.)
+The expression is read on the wall clock. A schedule with fixed hours never loses a night and never
+runs one twice. When the clock goes back, a time that occurs twice counts the first time. When the
+clock jumps ahead, a time in the gap is moved past it by the length of the gap. A schedule for every
+hour follows the clock, as cron does: a time that occurs twice is two ticks, and a time in the gap
+is none. (In the repeated hour, APScheduler's own trigger returns the same moment for ever, and on
+some of those days none at all.)
 """
 
 from collections.abc import Iterator
@@ -17,14 +18,18 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import ScheduleSettings
 
 JOBS = ("retrain", "score")
-"""The jobs with a schedule. If both are caught up, it is in this order, so the newest champion scores."""
+"""The jobs with a schedule. If both are caught up, it is in this order, so the newest champion
+scores."""
 
 PULL = "pull"
-"""The job that comes before the others at each tick if there are sources; it has no schedule of its own."""
+"""The job that comes before the others at each tick if there are sources; it has no schedule of its
+own."""
 
 _EXPECTED = (
-    "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, numbers, lists, ranges "
-    "from low to high, and steps, within the field's limits, and weekdays by name (mon to sun), since some count them "
+    "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, "
+    "numbers, lists, ranges "
+    "from low to high, and steps, within the field's limits, and weekdays by name (mon to sun), "
+    "since some count them "
     "from Sunday, some from Monday; the time zone by its IANA name, such as Europe/Berlin"
 )
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
@@ -45,7 +50,8 @@ class Schedule:
             if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
                 raise ValueError
             self._zone = ZoneInfo(time_zone)
-            # The trigger works on wall-clock times, which have no zone; UTC serves as a placeholder.
+            # The trigger works on wall-clock times, which have no zone; UTC serves as a
+            # placeholder.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
         except (ValueError, LookupError, OSError):
             what = f"schedule '{expression}' in time zone '{time_zone}'"
@@ -61,8 +67,12 @@ class Schedule:
         """The first tick after a moment; None if the expression never comes true again."""
         found, shift = None, self._shift(after)
         for wall in self._wall_times(self._as_wall(after) - shift):
-            found = min((moment for moment in (found, *self._moments(wall)) if moment and moment > after), default=None)
-            # Around a clock change a later wall time may be an earlier moment: look a little further.
+            found = min(
+                (moment for moment in (found, *self._moments(wall)) if moment and moment > after),
+                default=None,
+            )
+            # Around a clock change a later wall time may be an earlier moment: look a little
+            # further.
             if found is not None and wall >= self._as_wall(found) + self._shift(found):
                 return found
         return found
@@ -96,18 +106,22 @@ class Schedule:
 
     def _shift(self, moment: datetime) -> timedelta:
         """Measure by how much the clock changes within a day of a moment; mostly zero."""
-        before, behind = ((moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY))
+        before, behind = (
+            (moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY)
+        )
         return abs((behind or timedelta()) - (before or timedelta()))
 
     def _moments(self, wall: datetime) -> list[datetime]:
-        """The moments of a wall time: one, or for an hourly schedule as many as the clock shows it."""
+        """The moments of a wall time: one, or for an hourly schedule as many as the clock shows
+        it."""
         if not self._has_every_hour:
             return [self._moment(wall)]
         both = {self._moment(wall, fold) for fold in (0, 1)}
         return [moment for moment in both if self._as_wall(moment) == wall]
 
     def _moment(self, wall: datetime, fold: int = 0) -> datetime:
-        # fold=0 is the first of two equal times. In a gap it uses the offset before it, which gives a moment after it.
+        # fold=0 is the first of two equal times. In a gap it uses the offset before it, which gives
+        # a moment after it.
         return wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
 
 

@@ -1,4 +1,5 @@
-"""Whole files: written under a temporary name in the same folder, then renamed, so a file is complete or absent."""
+"""Whole files: written under a temporary name in the same folder, then renamed, so a file is
+complete or absent."""
 
 import errno
 import os
@@ -37,8 +38,8 @@ def remove_halves(path: Path) -> None:
 
 @contextmanager
 def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Write a file that replaces `path` once the block ends without an error. A link is followed, not replaced. Raises
-    OSError."""
+    """Write a file that replaces `path` once the block ends without an error. A link is followed,
+    not replaced. Raises OSError."""
     place = Path(os.path.realpath(path))
     aside = place.with_name(name_aside(place.name))
     try:
@@ -55,15 +56,19 @@ def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
-    """Write a new file that only its owner can read. Raises WrongUsage, which names the option, if something is there
-    already or it can't be written, and FileNotWritten if there is no room."""
+    """Write a new file that only its owner can read. Raises WrongUsage, which names the option, if
+    something is there already or it can't be written, and FileNotWritten if there is no room."""
     try:
         if path.exists():
-            raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")
+            raise WrongUsage(
+                what=f"{option} {path}: it is there already; name another file, or move it away"
+            )
         remove_halves(path)
         with written_aside(path) as file:
             yield file
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise FileNotWritten(path=path, why=error.strerror) from None
-        raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None
+        raise WrongUsage(
+            what=f"{option} {path}: it can't be written ({error.strerror}). Name another file"
+        ) from None

@@ -1,7 +1,9 @@
-"""Reading the settings: config/pima.toml, overridden by PIMA_SECTION__KEY variables, and the database's URL.
+"""Reading the settings: config/pima.toml, overridden by PIMA_SECTION__KEY variables, and the
+database's URL.
 
-A misspelt key or variable, a missing file and a value of the wrong type are errors that name the key: a setting that
-silently does nothing is worse than none. Only commands that pull check the variables of sources.
+A misspelt key or variable, a missing file and a value of the wrong type are errors that name the
+key: a setting that silently does nothing is worse than none. Only commands that pull check the
+variables of sources.
 """
 
 import re
@@ -29,7 +31,11 @@ _IN_A_WHEEL = Path(__file__).parent.parent / "config" / "pima.toml"
 
 _SOURCE_PREFIX = "PIMA_SOURCE__"
 _JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
-_URLS_OF_ROLES = {f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")}
+_URLS_OF_ROLES = {
+    f"PIMA_{job.upper()}__DATABASE_URL{suffix}"
+    for job in _JOBS_WITH_A_ROLE
+    for suffix in ("", "_FILE")
+}
 # pima's variables that are no settings of a section.
 _OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | _URLS_OF_ROLES
 
@@ -50,13 +56,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         what = f"the file {path} can't be read ({error.strerror})"
-        raise WrongConfiguration(what=what, expected="a readable TOML file; name it with --config PATH") from None
-    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and 3,000 brackets
-        raise WrongConfiguration(what=f"{path} is not TOML", expected=f"valid TOML ({error})") from None
+        raise WrongConfiguration(
+            what=what, expected="a readable TOML file; name it with --config PATH"
+        ) from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also a number of 5,000 digits, and 3,000 brackets
+        raise WrongConfiguration(
+            what=f"{path} is not TOML", expected=f"valid TOML ({error})"
+        ) from None
 
 
 def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _Kind:
-    """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong, without its value."""
+    """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong,
+    without its value."""
     try:
         return msgspec.convert(dict(sections), kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -65,7 +79,8 @@ def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _K
 
 
 def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
-    """Translate msgspec's message into what is wrong, by names of keys and sections, and what was expected."""
+    """Translate msgspec's message into what is wrong, by names of keys and sections, and what was
+    expected."""
     # msgspec reports an unknown key "at `key` in" its table.
     at, place = re.search(r"(?:at|in) `\$(.*?)`", error), ""
     for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", at[1] if at else ""):
@@ -98,12 +113,14 @@ def _types(kind: type[Struct]) -> dict[str, Any]:
 
 
 def read_declaration(path: Path) -> Declaration:
-    """Read a TOML file of [outcome] and [[feature]] and nothing else. Raises WrongConfiguration with the key."""
+    """Read a TOML file of [outcome] and [[feature]] and nothing else. Raises WrongConfiguration
+    with the key."""
     return declaration_of(read_toml(path), path)
 
 
 def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
-    """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that is wrong."""
+    """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that
+    is wrong."""
     found = _converted(sections, _Declaring, path)
     declaration = Declaration(found.outcome, found.feature)
     fault = first_fault(declaration)
@@ -122,27 +139,36 @@ def _require_usable(sources: tuple[Source, ...], path: Path) -> None:
     for position, source in enumerate(sources):
         place = f"{path}: {_numbered('source', position, source.name)}:"
         if faulty and source is faulty[0]:
-            raise WrongConfiguration(what=f"{place} {faulty[1].key} {faulty[1].what}", expected=faulty[1].expected)
+            raise WrongConfiguration(
+                what=f"{place} {faulty[1].key} {faulty[1].what}", expected=faulty[1].expected
+            )
         try:
             ZoneInfo(source.time_zone)
         except (ValueError, LookupError, OSError):
             expected = "an IANA time zone such as Europe/Berlin"
-            raise WrongConfiguration(what=f"{place} time_zone is unknown", expected=expected) from None
+            raise WrongConfiguration(
+                what=f"{place} time_zone is unknown", expected=expected
+            ) from None
 
 
 def url_variable(name: str) -> str:
-    """The variable that holds a source's URL; with _FILE appended, the one that names a file with the URL."""
+    """The variable that holds a source's URL; with _FILE appended, the one that names a file with
+    the URL."""
     return f"{_SOURCE_PREFIX}{name.upper()}__URL"
 
 
 def without_urls(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without the secrets of sources."""
-    return {variable: value for variable, value in environ.items() if not variable.startswith(_SOURCE_PREFIX)}
+    return {
+        variable: value
+        for variable, value in environ.items()
+        if not variable.startswith(_SOURCE_PREFIX)
+    }
 
 
 def environ_of_job(environ: Mapping[str, str], job: str) -> dict[str, str]:
-    """The environment of a job's process: of all URLs only that of its own role, or DATABASE_URL where it has none; a
-    pull's has those of sources too."""
+    """The environment of a job's process: of all URLs only that of its own role, or DATABASE_URL
+    where it has none; a pull's has those of sources too."""
     own = {f"PIMA_{job.upper()}__DATABASE_URL", f"PIMA_{job.upper()}__DATABASE_URL_FILE"}
     others = _URLS_OF_ROLES - own
     if own & environ.keys():
@@ -152,19 +178,27 @@ def environ_of_job(environ: Mapping[str, str], job: str) -> dict[str, str]:
 
 
 def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, ...]) -> None:
-    """Raises WrongConfiguration for a variable that is the URL of none of these sources: it is probably misspelt."""
+    """Raises WrongConfiguration for a variable that is the URL of none of these sources: it is
+    probably misspelt."""
     known = {url_variable(source.name) for source in sources}
     for variable in sorted(environ.keys() - without_urls(environ).keys()):
         if variable.removesuffix("_FILE") not in known:
             declared = ", ".join(sorted(known)) or "none, since the settings have no [[source]]"
             expected = f"that it is unset, or the URL of a [[source]] in the settings: {declared}"
-            raise WrongConfiguration(what=f"the variable {variable} is the URL of no source", expected=expected)
+            raise WrongConfiguration(
+                what=f"the variable {variable} is the URL of no source", expected=expected
+            )
 
 
 def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Merge file and variables; None means the default file. Raises WrongConfiguration naming the key."""
+    """Merge file and variables; None means the default file. Raises WrongConfiguration naming the
+    key."""
     path = config or _default_config()
-    merged = {name: section for name, section in read_toml(path).items() if name not in _Declaring.__struct_fields__}
+    merged = {
+        name: section
+        for name, section in read_toml(path).items()
+        if name not in _Declaring.__struct_fields__
+    }
     for variable, (section, key, text) in _variables(environ).items():
         if isinstance(merged.setdefault(section, {}), dict):
             merged[section][key] = _checked_text(variable, section, key, text)
@@ -174,22 +208,31 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _default_config() -> Path:
-    """The file of this folder, or, in an installed wheel and a folder without one, the file that the wheel brings."""
+    """The file of this folder, or, in an installed wheel and a folder without one, the file that
+    the wheel brings."""
     if _IN_A_WHEEL.exists() and not DEFAULT_CONFIG.exists():
         return _IN_A_WHEEL
     return DEFAULT_CONFIG
 
 
 def declared(config: Path | None, settings: Settings) -> Declaration:
-    """Read the declaration in the settings file, or in the file that it names; if there is none, the shipped one.
+    """Read the declaration in the settings file, or in the file that it names; if there is none,
+    the shipped one.
 
     Raises WrongConfiguration naming the key.
     """
     path = config or _default_config()
     file = settings.declaration.file
-    sections = {name: section for name, section in read_toml(path).items() if name in _Declaring.__struct_fields__}
+    sections = {
+        name: section
+        for name, section in read_toml(path).items()
+        if name in _Declaring.__struct_fields__
+    }
     if sections and file:
-        what = f"{path}: declaration.file names {file}, and {' and '.join(sections)} are in the settings too"
+        what = (
+            f"{path}: declaration.file names {file}, and {' and '.join(sections)} are in the "
+            "settings too"
+        )
         raise WrongConfiguration(what=what, expected="the features in one of the two")
     if file:
         return read_declaration(path.parent / file)
@@ -197,7 +240,8 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
-    """The settings in variables, as name -> (section, key, text); PIMA_SECTION__KEY_FILE names a file with the text."""
+    """The settings in variables, as name -> (section, key, text); PIMA_SECTION__KEY_FILE names a
+    file with the text."""
     found = {}
     for variable in sorted(without_urls(environ)):
         if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
@@ -206,7 +250,11 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
         if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):
             key = key.removesuffix("_file")
         if section not in SECTIONS or key not in SECTIONS[section]:
-            known = ", ".join(sorted(SECTIONS[section])) if section in SECTIONS else ", ".join(sorted(SECTIONS))
+            known = (
+                ", ".join(sorted(SECTIONS[section]))
+                if section in SECTIONS
+                else ", ".join(sorted(SECTIONS))
+            )
             what = f"the variable {variable} names no setting"
             raise WrongConfiguration(what=what, expected=f"PIMA_SECTION__KEY with one of: {known}")
         name = f"PIMA_{section}__{key}".upper()
@@ -218,7 +266,9 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     """Convert a variable's text to the type of its key."""
     key_type = _types(_types(Settings)[section])[key]
     # One type at a time: for "a number or a text" msgspec would keep a number's text as text.
-    for one_type in get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,):
+    for one_type in (
+        get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,)
+    ):
         with suppress(msgspec.ValidationError):
             return msgspec.convert(text, one_type, strict=False)
     what = f"the variable {variable} has a wrong value"
@@ -226,7 +276,8 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
-    """The URL for a job: that of its role (PIMA_SCORE__DATABASE_URL and so on), else DATABASE_URL, else the default.
+    """The URL for a job: that of its role (PIMA_SCORE__DATABASE_URL and so on), else DATABASE_URL,
+    else the default.
 
     Each may be set as X, or as X_FILE, which names a file with it; setting both is an error.
     """
@@ -243,15 +294,20 @@ def source_url(environ: Mapping[str, str], name: str) -> str:
     url = secret(environ, url_variable(name))
     if url is None:
         what = f"the URL of the source {name} is not given"
-        raise WrongConfiguration(what=what, expected=f"{url_variable(name)}, or {url_variable(name)}_FILE, a file")
+        raise WrongConfiguration(
+            what=what, expected=f"{url_variable(name)}, or {url_variable(name)}_FILE, a file"
+        )
     return url
 
 
 def secret(environ: Mapping[str, str], name: str) -> str | None:
-    """The value of NAME, or the contents of the file that NAME_FILE names without trailing line breaks."""
+    """The value of NAME, or the contents of the file that NAME_FILE names without trailing line
+    breaks."""
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if value is not None and file is not None:
-        raise WrongConfiguration(what=f"both {name} and {name}_FILE are set", expected="one of the two")
+        raise WrongConfiguration(
+            what=f"both {name} and {name}_FILE are set", expected="one of the two"
+        )
     if file is None:
         return value
     try:
@@ -265,7 +321,8 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def in_words(key_type: Any) -> str:
-    """The values that a setting of this type takes, in words: "a whole number, at least 1 and at most 16"."""
+    """The values that a setting of this type takes, in words: "a whole number, at least 1 and at
+    most 16"."""
     origin, parts = get_origin(key_type), get_args(key_type)
     if origin in (Union, UnionType):
         return " or ".join(in_words(part) for part in parts if part is not NoneType)
@@ -279,7 +336,12 @@ def in_words(key_type: Any) -> str:
         return " or ".join(map(repr, parts))
     if origin is Annotated:
         meta: Meta = parts[1]
-        bounds = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
+        bounds = (
+            ("at least", meta.ge),
+            ("above", meta.gt),
+            ("at most", meta.le),
+            ("below", meta.lt),
+        )
         said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
         return meta.description or f"{_WORDS[parts[0]]}, {' and '.join(said)}"
     return _WORDS[key_type]

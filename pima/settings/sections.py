@@ -1,4 +1,5 @@
-"""The settings: one frozen record that a command reads once and hands down. Every key has a default."""
+"""The settings: one frozen record that a command reads once and hands down. Every key has a
+default."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +10,8 @@ from pima.core.source import Source
 from pima.core.watched import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
-"""The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of at most 1 GB."""
+"""The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of
+at most 1 GB."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 APath = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="a path")]
@@ -78,7 +80,8 @@ class GateSettings(Frozen, frozen=True):
 
 
 class LineageSettings(Frozen, frozen=True):
-    """The data kept of old model versions. The champion and the version before it always keep what they need."""
+    """The data kept of old model versions. The champion and the version before it always keep what
+    they need."""
 
     snapshots: Literal["champions", "off"] | Positive = "champions"
     model_bytes: Literal["all"] | Positive = "all"
@@ -123,7 +126,11 @@ class ScheduleSettings(Frozen, frozen=True):
 
 
 WebAddress = Annotated[
-    str, Meta(pattern=r"^(https?://\S+)?$", description="an address that begins with http:// or https://, or nothing")
+    str,
+    Meta(
+        pattern=r"^(https?://\S+)?$",
+        description="an address that begins with http:// or https://, or nothing",
+    ),
 ]
 
 
@@ -152,7 +159,9 @@ class MlflowSettings(Frozen, frozen=True):
     """The MLflow that model versions are mirrored to; its address may be a secret."""
 
     tracking_uri: str = ""
-    name: Annotated[str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")] = "pima"
+    name: Annotated[
+        str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")
+    ] = "pima"
 
 
 class LogSettings(Frozen, frozen=True):

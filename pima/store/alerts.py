@@ -1,4 +1,5 @@
-"""The record of alerts sent to each receiver: a restart sends nothing twice, and of two schedulers only one sends."""
+"""The record of alerts sent to each receiver: a restart sends nothing twice, and of two schedulers
+only one sends."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,16 +22,18 @@ class Remembered:
     told_at: datetime | None = None
     """When the receiver last accepted a message about it."""
     is_open: bool = False
-    """Whether the last accepted alert says that it holds; for a flapping one, whether it held when last seen."""
+    """Whether the last accepted alert says that it holds; for a flapping one, whether it held when
+    last seen."""
     claimed_until: datetime | None = None
     """The time until which a process has claimed to send an alert of it."""
     cause: str | None = None
     """Why it holds, as reported to the receiver; for a flapping one, as last seen."""
     told_lately: tuple[datetime, ...] = ()
-    """When the receiver accepted its last messages, at most a day before the newest; for a flapping one, also those
-    from which on it flaps."""
+    """When the receiver accepted its last messages, at most a day before the newest; for a flapping
+    one, also those from which on it flaps."""
     flapped_at: datetime | None = None
-    """When it last came, went or changed its cause; set only while it flaps and that was reported."""
+    """When it last came, went or changed its cause; set only while it flaps and that was
+    reported."""
 
     def is_claimed(self, now: datetime) -> bool:
         """Whether another process is sending an alert of it."""
@@ -45,25 +48,34 @@ def read_alerts(connection: Connection, receiver: int) -> list[Remembered]:
     return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver))
 
 
-def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str], now: datetime) -> list[Remembered]:
+def lock_alerts(
+    connection: Connection, receiver: int, conditions: Sequence[str], now: datetime
+) -> list[Remembered]:
     """Read a receiver's conditions, with these added, and lock them until the transaction ends."""
     add = database_of(connection).insert_unless_there(alerts, ("receiver", "condition"))
-    # Always in the same order, to avoid deadlocks: each insert waits for another insert of the same row.
+    # Always in the same order, to avoid deadlocks: each insert waits for another insert of the same
+    # row.
     for condition in sorted(conditions):
         connection.execute(add.values(receiver=receiver, condition=condition, since=now, is_open=0))
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
     return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver).with_for_update())
 
 
-def claim(connection: Connection, receiver: int, conditions: Sequence[str], until: datetime | None) -> None:
-    """Reserve sending these until a moment; None releases them, because the receiver did not accept them."""
+def claim(
+    connection: Connection, receiver: int, conditions: Sequence[str], until: datetime | None
+) -> None:
+    """Reserve sending these until a moment; None releases them, because the receiver did not accept
+    them."""
     connection.execute(_update(receiver, conditions).values(claimed_until=until))
 
 
 def keep(connection: Connection, receiver: int, remembered: Remembered) -> None:
     """Store the new state of a condition."""
     values = asdict(remembered)
-    values |= {"is_open": int(remembered.is_open), "told_lately": [each.isoformat() for each in remembered.told_lately]}
+    values |= {
+        "is_open": int(remembered.is_open),
+        "told_lately": [each.isoformat() for each in remembered.told_lately],
+    }
     connection.execute(_update(receiver, [values.pop("condition")]).values(**values))
 
 
@@ -81,5 +93,7 @@ def _read(connection: Connection, statement: Select[Any]) -> list[Remembered]:
     found = []
     for row in connection.execute(statement):
         told_lately = tuple(datetime.fromisoformat(each) for each in row.told_lately or ())
-        found.append(Remembered(**{**row._mapping, "is_open": bool(row.is_open), "told_lately": told_lately}))
+        found.append(
+            Remembered(**{**row._mapping, "is_open": bool(row.is_open), "told_lately": told_lately})
+        )
     return found

@@ -1,7 +1,9 @@
-"""Rows on their way into `patients`: staged in a temporary table of the session, compared there, merged by key.
+"""Rows on their way into `patients`: staged in a temporary table of the session, compared there,
+merged by key.
 
-Files and sources use the same statements. A file is taken in whole, in one transaction. Rows of a source that have not
-changed are left out, and the rest is taken in by ranges of keys, each in its own transaction.
+Files and sources use the same statements. A file is taken in whole, in one transaction. Rows of a
+source that have not changed are left out, and the rest is taken in by ranges of keys, each in its
+own transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +28,17 @@ Match = Literal["id", "source_key"] | None
 VANISHED = "vanished"
 """The reason of a staged key that we have and its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_OTHERS = ("line", "id", "source", "source_key", "person_key", "outcome", "labelled_at", "reason", "field")
+_OTHERS = (
+    "line",
+    "id",
+    "source",
+    "source_key",
+    "person_key",
+    "outcome",
+    "labelled_at",
+    "reason",
+    "field",
+)
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
 
 
@@ -77,14 +89,15 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class RowsSoFar:
-    """The rows of `patients` that existed at a moment, without using a clock. A few of them may count as newer, but a
-    newer row never counts as one of them."""
+    """The rows of `patients` that existed at a moment, without using a clock. A few of them may
+    count as newer, but a newer row never counts as one of them."""
 
     version: int
-    """The row version that was drawn last: a row that is added or changed later has a higher one."""
+    """The row version that was drawn last: a row that is added or changed later has a higher
+    one."""
     writer: int
-    """The number of the oldest transaction that was then writing to `patients`: its rows may have a version already,
-    and are not committed yet."""
+    """The number of the oldest transaction that was then writing to `patients`: its rows may have a
+    version already, and are not committed yet."""
 
 
 def rows_so_far(connection: Connection) -> RowsSoFar:
@@ -105,19 +118,30 @@ class Staging:
         match: Match,
         source: str = "",
     ) -> None:
-        """`columns` are the columns of `patients` to bring in, without `id`; `source` is the source of all rows."""
+        """`columns` are the columns of `patients` to bring in, without `id`; `source` is the source
+        of all rows."""
         self._connection, self._database = connection, database_of(connection)
         # Named with its schema, so that no other table of this name is filled or dropped.
-        self._table = f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
+        self._table = (
+            f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
+        )
         self._session: object = None
         self._source, self._match = source, match
         # The key that matches rows is never updated.
         named = {"source", "source_key"} if match == "source_key" else set()
-        self._new_columns = tuple(dict.fromkeys(("source", "source_key", *columns))) if source else tuple(columns)
-        self._columns = tuple(name for name in columns if name not in named and name != "labelled_at")
+        self._new_columns = (
+            tuple(dict.fromkeys(("source", "source_key", *columns))) if source else tuple(columns)
+        )
+        self._columns = tuple(
+            name for name in columns if name not in named and name != "labelled_at"
+        )
         self._has_moment = "labelled_at" in columns
         self._features = [name for name in columns if name not in _OTHERS]
-        same = {"id": "p.id = s.id", "source_key": "p.source = s.source AND p.source_key = s.source_key", None: "false"}
+        same = {
+            "id": "p.id = s.id",
+            "source_key": "p.source = s.source AND p.source_key = s.source_key",
+            None: "false",
+        }
         self._same = same[match]
 
     @property
@@ -127,10 +151,18 @@ class Staging:
 
     def make(self) -> None:
         """Make an empty table; it lasts until the session ends or `drop` is called."""
-        number, real, key = (kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key()))
+        number, real, key = (
+            kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key())
+        )
         kinds = dict.fromkeys(("line", "id", "known", "outcome", "labelled_at"), number)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
-        kinds |= {"source": named, "source_key": key, "person_key": key, "reason": "TEXT", "field": "TEXT"}
+        kinds |= {
+            "source": named,
+            "source_key": key,
+            "person_key": key,
+            "reason": "TEXT",
+            "field": "TEXT",
+        }
         kinds |= {column(name): real for name in self._features}
         self.drop()
         # No constraints: the queries below find what would break them, with the line number.
@@ -140,20 +172,26 @@ class Staging:
         self._session = self._database.session_id(self._connection)
 
     def require_session(self) -> None:
-        """Raises DatabaseUnusable if this transaction belongs to another session, which lacks the table: some pools
-        give each transaction any free session, as PgBouncer does with pool_mode = transaction."""
+        """Raises DatabaseUnusable if this transaction belongs to another session, which lacks the
+        table: some pools give each transaction any free session, as PgBouncer does with pool_mode =
+        transaction."""
         if self._database.session_id(self._connection) != self._session:
             raise self._shared("two transactions of a pull came to two sessions of the server")
 
     def require_unshared(self, other: Connection) -> None:
-        """Raises DatabaseUnusable if another connection came to the table's session. Such a pool is told before rows
-        are staged, since they would stay in that session, where this one may never come again."""
+        """Raises DatabaseUnusable if another connection came to the table's session. Such a pool is
+        told before rows are staged, since they would stay in that session, where this one may never
+        come again."""
         if self._session is not None and self._database.session_id(other) == self._session:
             raise self._shared("two connections of a pull came to one session of the server")
 
     def _shared(self, what: str) -> DatabaseUnusable:
-        expected = "one session for as long as it works: the server's own port, or a pool by session"
-        return DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
+        expected = (
+            "one session for as long as it works: the server's own port, or a pool by session"
+        )
+        return DatabaseUnusable(
+            what=what, expected=expected, url=redacted(self._connection.engine.url)
+        )
 
     def drop(self) -> None:
         """Drop what was made: a connection pool gives this session to other users."""
@@ -173,8 +211,8 @@ class Staging:
     def take(self, within: KeyRange | None = None, so_far: RowsSoFar | None = None) -> Taken:
         """Take rows in, and delete the vanished ones among the rows `so_far`.
 
-        Unchanged rows are not touched. A row that was deleted and comes again under its key gets its old id. Raises
-        RowsContested if another transaction holds one.
+        Unchanged rows are not touched. A row that was deleted and comes again under its key gets
+        its old id. Raises RowsContested if another transaction holds one.
         """
         if within is not None:
             self._database.join_by_index(self._connection)
@@ -184,10 +222,15 @@ class Staging:
         else:
             total, outcomes = within.rows, within.outcomes
         known = self._mark_known(within) if self._may_be_in("patients", within) else 0
-        changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
+        changed = (
+            self._outcomes_changed(within)
+            if known and within is not None
+            else OutcomesChanged(outcomes)
+        )
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
-        # First, while no row that others may want is locked: it may wait for others that insert the same keys.
+        # First, while no row that others may want is locked: it may wait for others that insert the
+        # same keys.
         inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
@@ -197,16 +240,18 @@ class Staging:
         return Taken(inserted, updated, total - inserted - updated, len(gone) - kept, changed, kept)
 
     def _mark_known(self, within: KeyRange | None, which: str = IS_SOUND) -> int:
-        """Record which of our rows each staged row is: a clinic's trigger may round values as they are inserted."""
+        """Record which of our rows each staged row is: a clinic's trigger may round values as they
+        are inserted."""
         return self._execute(
-            f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND {self._same} AND "
+            f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND "
+            f"{self._same} AND "
             f"{of_range(within)}",
             range_parameters(within),
         )
 
     def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
-        """Whether a table has keys of the source in a range: that is faster than looking up each key, and before the
-        first pull there are none."""
+        """Whether a table has keys of the source in a range: that is faster than looking up each
+        key, and before the first pull there are none."""
         if within is None:
             return self._match is not None
         keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
@@ -225,27 +270,41 @@ class Staging:
         listed_ = listed(name for name in names if name != "labelled_at")
         if self._has_moment:
             listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
-        old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
+        old_id = (
+            "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = "
+            "s.source_key)"
+        )
         next_id = self._database.next_id
         is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
-        new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
+        new_id = (
+            "s.id"
+            if self._match == "id"
+            else f"coalesce({old_id}, {next_id})"
+            if is_old
+            else next_id
+        )
         # Ids follow the file's order, or the order of the keys.
         order = "s.line" if within is None else "s.source_key"
         with self._database.inserting(self._connection):
             return self._execute(
                 f"""
                 INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
-                FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)} ORDER BY {order}""",
+                FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)}
+                    ORDER BY {order}""",
                 range_parameters(within),
             )
 
     def _update(self, within: KeyRange | None) -> int:
         these = f"{IS_SOUND} AND {of_range(within)}"
-        differ_here = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {these} AND ({self._differs('p')})"
+        differ_here = (
+            f"{self._table} s JOIN patients p ON p.id = s.known WHERE {these} AND "
+            f"({self._differs('p')})"
+        )
         hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
         assigned_ = assigned(self._columns, "s")
         if self._has_moment:
-            # If the source gives no time, an unchanged outcome keeps its time, and the triggers stamp any other.
+            # If the source gives no time, an unchanged outcome keeps its time, and the triggers
+            # stamp any other.
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
         update = f"""
@@ -254,14 +313,17 @@ class Staging:
         # Unchanged rows are not updated, so that their `updated_at` stays true.
         updated = self._execute(update, range_parameters(within))
         if self._has_moment and updated:
-            # A changed outcome with the old outcome's time was stamped with the time of the write: set its time again.
+            # A changed outcome with the old outcome's time was stamped with the time of the write:
+            # set its time again.
             self._execute(update, range_parameters(within))
         return updated
 
     def _differs(self, ours: str) -> str:
         differs = any_differs(self._columns, ours, self._database.differs, "s") or "false"
         if self._has_moment:
-            at = self._database.labelled_at_milliseconds.replace("labelled_at", f"{ours}.labelled_at")
+            at = self._database.labelled_at_milliseconds.replace(
+                "labelled_at", f"{ours}.labelled_at"
+            )
             differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
         return differs
 
@@ -270,12 +332,16 @@ class Staging:
         return self._database.moment_of_milliseconds.format("s.labelled_at")
 
     def _gone(self, within: KeyRange, so_far: RowsSoFar) -> list[int]:
-        """Lock the vanished rows, and return the ids of those that were here before the source was read."""
+        """Lock the vanished rows, and return the ids of those that were here before the source was
+        read."""
         if not within.vanished:
             return []
         which = f"s.reason = '{VANISHED}'"
         self._mark_known(within, which)
-        found = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {which} AND {of_range(within)}"
+        found = (
+            f"{self._table} s JOIN patients p ON p.id = s.known WHERE {which} AND "
+            f"{of_range(within)}"
+        )
         hold(self._connection, found, "UPDATE", range_parameters(within))
         # A row that was added to the source and here since the source was read has not vanished.
         came_since = f"""
@@ -287,10 +353,14 @@ class Staging:
         )
 
     def _execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
-        return self._connection.execute(text(statement), {"source": self._source, **parameters}).rowcount
+        return self._connection.execute(
+            text(statement), {"source": self._source, **parameters}
+        ).rowcount
 
     def _one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...]:
-        return tuple(self._connection.execute(text(statement), {"source": self._source, **parameters}).one())
+        return tuple(
+            self._connection.execute(text(statement), {"source": self._source, **parameters}).one()
+        )
 
     def _count(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
         return int(self._one(statement, parameters)[0])
@@ -306,21 +376,27 @@ class StagedFile(Staging):
         """Lines whose id, or source and key, an earlier line of the file has already."""
         called = "source, source_key" if self._match == "source_key" else "id"
         return self._numbers(f"""
-            SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY {called} ORDER BY line) AS nth
+            SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY {called}
+                ORDER BY line) AS nth
                               FROM {self._table}) AS numbered
             WHERE nth > 1 ORDER BY line""")
 
     def lines_unknown(self) -> list[int]:
         """Lines whose patient is not in the database."""
         ours = f"SELECT p.id FROM patients p WHERE {self._same}"
-        return self._numbers(f"SELECT line FROM {self._table} s WHERE ({ours}) IS NULL ORDER BY line")
+        return self._numbers(
+            f"SELECT line FROM {self._table} s WHERE ({ours}) IS NULL ORDER BY line"
+        )
 
     def persons_of_sources(self, sources: Sequence[str]) -> list[tuple[int, str, str]]:
-        """Line, source and person of the lines with a person whose row has, or had, a key in one of these sources."""
+        """Line, source and person of the lines with a person whose row has, or had, a key in one of
+        these sources."""
         statement = text(f"""
             SELECT s.line, coalesce(p.source, k.source) AS source, s.person_key
-            FROM {self._table} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k ON k.patient_id = s.id
-            WHERE s.person_key IS NOT NULL AND coalesce(p.source, k.source) IN :sources ORDER BY s.line""")
+            FROM {self._table} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k
+                ON k.patient_id = s.id
+            WHERE s.person_key IS NOT NULL AND coalesce(p.source, k.source) IN :sources
+                ORDER BY s.line""")
         statement = statement.bindparams(bindparam("sources", expanding=True))
         found = self._connection.execute(statement, {"sources": list(sources)})
         return [(row.line, row.source, row.person_key) for row in found]
@@ -328,20 +404,24 @@ class StagedFile(Staging):
     def drop_lines(self, lines: Sequence[int]) -> None:
         """Delete lines from the staging table, some of which may never have been staged."""
         if lines:
-            # The table has no index: a DELETE of its own for each of 40,000 lines would read all of it as often.
+            # The table has no index: a DELETE of its own for each of 40,000 lines would read all of
+            # it as often.
             self.append(pd.DataFrame({"reason": "bad", "field": ""}, index=lines), "line")
             bad = f"SELECT line FROM {self._table} WHERE reason IS NOT NULL"
             self._execute(f"DELETE FROM {self._table} WHERE line IN ({bad})")
 
     def give_keys_back(self) -> int:
-        """Give rows that came again by id alone the key they had, if the file has it; return how many."""
+        """Give rows that came again by id alone the key they had, if the file has it; return how
+        many."""
         return self._execute(f"""
             UPDATE patients SET source = k.source, source_key = k.source_key
-            FROM row_keys k JOIN {self._table} s ON s.source = k.source AND s.source_key = k.source_key
+            FROM row_keys k JOIN {self._table} s ON s.source = k.source
+                AND s.source_key = k.source_key
             WHERE patients.id = k.patient_id AND patients.source IS NULL""")
 
     def keep_known(self) -> None:
-        """Keep the file's known patients from being deleted until the transaction ends. Raises RowsContested."""
+        """Keep the file's known patients from being deleted until the transaction ends. Raises
+        RowsContested."""
         hold(self._connection, f"{self._table} s JOIN patients p ON {self._same}", "KEY SHARE")
 
 
@@ -352,7 +432,8 @@ OUTCOMES = """count(*) FILTER (WHERE p.id IS NULL AND s.outcome IS NOT NULL),
 
 
 def of_range(within: KeyRange | None, of: str = "s") -> str:
-    """The condition that a row of this alias is in a range of keys; true for every row if there is no range."""
+    """The condition that a row of this alias is in a range of keys; true for every row if there is
+    no range."""
     return "TRUE" if within is None else f"{of}.source_key > :after AND {of}.source_key <= :last"
 
 

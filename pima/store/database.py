@@ -1,5 +1,5 @@
-"""The differences between the two databases: the protocol `Database` lists them, and each database has a class for it.
-The rest of the store names neither."""
+"""The differences between the two databases: the protocol `Database` lists them, and each database
+has a class for it. The rest of the store names neither."""
 
 import json
 from collections.abc import Generator, Mapping, Sequence
@@ -40,43 +40,56 @@ if TYPE_CHECKING:
 class Scoring(Protocol):
     """Taking rows off the queue and writing their results: each database has a module for it."""
 
-    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /) -> "Batch":
-        """Take at most `rows` rows with a patient id above `after` off the queue, and read these features of them.
-        `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once the transaction commits."""
+    def claim(
+        self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /
+    ) -> "Batch":
+        """Take at most `rows` rows with a patient id above `after` off the queue, and read these
+        features of them. `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once
+        the transaction commits."""
 
     def write_predictions(
-        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float, /
+        self,
+        connection: Connection,
+        made: "Predictions",
+        model_version: int,
+        run_id: int,
+        threshold: float,
+        /,
     ) -> int:
         """Append predictions; return how many were new. This model made the others before."""
 
-    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int, /) -> None:
+    def write_rejections(
+        self, connection: Connection, rejected: "Rejections", run_id: int, /
+    ) -> None:
         """Record a run's rejections."""
 
 
 class Database(Protocol):
-    """The behaviour and the pieces of SQL that are particular to a database. A method with a body here does what a file
-    with one writer needs."""
+    """The behaviour and the pieces of SQL that are particular to a database. A method with a body
+    here does what a file with one writer needs."""
 
     # ---- connections and transactions
 
     is_a_file: bool
-    """Whether its URL names a file, which connecting creates if it does not exist. A file has no roles, and one writer
-    at a time."""
+    """Whether its URL names a file, which connecting creates if it does not exist. A file has no
+    roles, and one writer at a time."""
     snapshot: Mapping[str, Any] = {}
     """The execution options that make all reads of a transaction see one state."""
 
     def require_sound_url(self, url: URL, text: str, /) -> None:
-        """Raises WrongConfiguration if a URL, or the text that it was parsed from, can't be used."""
+        """Raises WrongConfiguration if a URL, or the text that it was parsed from, can't be
+        used."""
 
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
-        """Make an engine whose transactions set the options they rely on and whether they write, without connecting."""
+        """Make an engine whose transactions set the options they rely on and whether they write,
+        without connecting."""
 
     def translated(self, error: BaseException | None, url: URL, /) -> PimaError:
         """Translate a driver's error into one of pima's."""
 
     def contested(self, error: BaseException | None, /) -> str | None:
-        """Say what another transaction does to patient rows that a statement also writes; None for any other error of
-        the driver."""
+        """Say what another transaction does to patient rows that a statement also writes; None for
+        any other error of the driver."""
         return None
 
     def without_time_limit(self, connection: Connection, /) -> None:
@@ -84,13 +97,13 @@ class Database(Protocol):
         return
 
     def join_by_index(self, connection: Connection, /) -> None:
-        """Let the statements of this transaction join by index: the planner has no statistics of a table that was just
-        filled, and would read all patients."""
+        """Let the statements of this transaction join by index: the planner has no statistics of a
+        table that was just filled, and would read all patients."""
         return
 
     def join_by_merge(self, connection: Connection, /) -> None:
-        """Let the statements of this transaction join by merging rows in order, which costs the same for any number of
-        rows that match."""
+        """Let the statements of this transaction join by merging rows in order, which costs the
+        same for any number of rows that match."""
         return
 
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
@@ -119,8 +132,8 @@ class Database(Protocol):
     now: str
     """The clock at this statement, as a timestamp."""
     labelled_at_milliseconds: str
-    """When a row was labelled, as an integer: a million datetimes would cost more than all the measurements. `EARLIEST`
-    where it was before."""
+    """When a row was labelled, as an integer: a million datetimes would cost more than all the
+    measurements. `EARLIEST` where it was before."""
     moment_of_milliseconds: str
     """A timestamp from such an integer; {} stands for the integer."""
     differs: str
@@ -132,18 +145,18 @@ class Database(Protocol):
     last_version: str
     """The query for the row version that was drawn last; NULL if none was."""
     first_writer: str
-    """The query for the number of the oldest uncommitted transaction that has written to patients, or else of the next
-    transaction."""
+    """The query for the number of the oldest uncommitted transaction that has written to patients,
+    or else of the next transaction."""
     came_before_writer: str
     """The condition that the row `k` of row_keys was written before transaction :writer."""
     share_unless_held: str
-    """The end of a SELECT that locks the rows of `p` until the transaction ends, and leaves out those that others hold;
-    empty on a file, where nobody else can."""
+    """The end of a SELECT that locks the rows of `p` until the transaction ends, and leaves out
+    those that others hold; empty on a file, where nobody else can."""
     revision_table: str
     """The query for Alembic's table; NULL or no row if it does not exist."""
     sources_of_run: str
-    """The result of each source in a pull, from the counts of `runs`: a table to join, whose column `value` holds the
-    document of one source."""
+    """The result of each source in a pull, from the counts of `runs`: a table to join, whose column
+    `value` holds the document of one source."""
     keeps_deleted: str
     """A sentence for people on where deleted rows may still be found."""
 
@@ -151,12 +164,13 @@ class Database(Protocol):
 
     @property
     def scoring(self) -> "Scoring":
-        """The database's module; it imports numpy, which a run with an empty queue does not need."""
+        """The database's module; it imports numpy, which a run with an empty queue does not
+        need."""
 
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
-        """Find the ids of the patients `p` that meet a condition faster than a writing statement would; None if there
-        are many, or if there is no faster way. {within} marks the place of a further condition on the ids of the
-        predictions `d`."""
+        """Find the ids of the patients `p` that meet a condition faster than a writing statement
+        would; None if there are many, or if there is no faster way. {within} marks the place of a
+        further condition on the ids of the predictions `d`."""
         return None
 
     # ---- rows of patients, in and out
@@ -173,13 +187,16 @@ class Database(Protocol):
     def read_columns(
         self, connection: Connection, statement: str, rows: int, exact: int = 0, /
     ) -> Generator[list["pd.Series"]]:
-        """Read the result of a SELECT column by column, at most `rows` rows at a time. Decimals of the first `exact`
-        columns never become floats."""
+        """Read the result of a SELECT column by column, at most `rows` rows at a time. Decimals of
+        the first `exact` columns never become floats."""
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
-        """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is NULL)."""
+        """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is
+        NULL)."""
 
-    def append_texts(self, connection: Connection, table: str, column: str, texts: Sequence[str], /) -> None:
+    def append_texts(
+        self, connection: Connection, table: str, column: str, texts: Sequence[str], /
+    ) -> None:
         """Add rows with a text in one column."""
 
     def session_id(self, connection: Connection, /) -> object:
@@ -190,26 +207,29 @@ class Database(Protocol):
         """Give a staging table an index on its keys."""
 
     def wait_for_other_loads(self, connection: Connection, /) -> None:
-        """Wait until no other transaction loads files, and keep others from starting before this one ends."""
+        """Wait until no other transaction loads files, and keep others from starting before this
+        one ends."""
         return
 
     def inserting(self, connection: Connection, /) -> AbstractContextManager[None]:
-        """Insert rows under their ids in the block, whose statements fail almost at once instead of waiting for another
-        transaction: an insert would wait for another insert of the same key."""
+        """Insert rows under their ids in the block, whose statements fail almost at once instead of
+        waiting for another transaction: an insert would wait for another insert of the same key."""
         return nullcontext()
 
-    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> None:
-        """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if others hold some, the
-        error is one that `contested` knows."""
+    def lock_unless_held(
+        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /
+    ) -> None:
+        """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if
+        others hold some, the error is one that `contested` knows."""
         return
 
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str, /) -> str:
-        """Delete the rows with these ids, other than those that a foreign key keeps, be it deferred or not; return what
-        one that keeps a row is called, or an empty text."""
+        """Delete the rows with these ids, other than those that a foreign key keeps, be it deferred
+        or not; return what one that keeps a row is called, or an empty text."""
 
     def draw_ids_above_given(self, connection: Connection, /) -> None:
-        """Move the counter of ids above all ids of rows, and above those kept for deleted rows. Called before ids are
-        drawn, and after rows came with ids of their own."""
+        """Move the counter of ids above all ids of rows, and above those kept for deleted rows.
+        Called before ids are drawn, and after rows came with ids of their own."""
 
     # ---- the schema: reading, checking and making it
 
@@ -217,25 +237,28 @@ class Database(Protocol):
         """Translate schema.sql from PostgreSQL's SQL into this database's."""
 
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
-        """The columns of these tables, and maybe of others, from the catalogue: table.column -> type."""
+        """The columns of these tables, and maybe of others, from the catalogue: table.column ->
+        type."""
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
-        """Say why one of these tables is not a plain table, such as a rule or row security on it; None if all are."""
+        """Say why one of these tables is not a plain table, such as a rule or row security on it;
+        None if all are."""
 
     def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
-        """Say which trigger on patients differs from what `make_triggers` makes for these features; None if all is
-        well."""
+        """Say which trigger on patients differs from what `make_triggers` makes for these features;
+        None if all is well."""
 
     def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
         """Make the triggers on patients for these features, replacing any of the same names."""
 
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
-        """Wait until no other process migrates, and keep others from starting before this transaction ends."""
+        """Wait until no other process migrates, and keep others from starting before this
+        transaction ends."""
         return
 
     def keep_rows(self, connection: Connection, /) -> None:
-        """Wait until no other transaction uses patients or scores a batch, and keep others from starting before this
-        one ends."""
+        """Wait until no other transaction uses patients or scores a batch, and keep others from
+        starting before this one ends."""
         return
 
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
@@ -255,7 +278,8 @@ _DRIVERS = {
 
 
 def with_driver(url: URL) -> URL | None:
-    """The URL with the driver that pima uses; None if it names another driver, or a database that pima doesn't know."""
+    """The URL with the driver that pima uses; None if it names another driver, or a database that
+    pima doesn't know."""
     name = _DRIVERS.get(url.drivername, url.drivername)
     return url.set(drivername=name) if name in _DRIVERS.values() else None
 
@@ -272,7 +296,8 @@ def database_of(bound: Connection | Engine) -> Database:
 
 @cache
 def _named(name: str) -> Database:
-    """Choose the class. Importing the other database's part of SQLAlchemy would cost every start of a job 15 ms."""
+    """Choose the class. Importing the other database's part of SQLAlchemy would cost every start of
+    a job 15 ms."""
     if name == "sqlite":
         from pima.store.sqlite.database import SQLite
 
@@ -315,7 +340,9 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_moment(value)
 
-    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self, value: datetime | str | None, dialect: Dialect
+    ) -> datetime | None:
         if value is None:
             return None
         if isinstance(value, datetime):
@@ -354,7 +381,13 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 @compiles(Key)
 def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
     database = _named(compiler.dialect.name)
-    return database.id if isinstance(kind, Id) else database.real if isinstance(kind, Real) else database.key
+    return (
+        database.id
+        if isinstance(kind, Id)
+        else database.real
+        if isinstance(kind, Real)
+        else database.key
+    )
 
 
 @compiles(database_now)

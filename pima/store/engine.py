@@ -1,9 +1,10 @@
 """The connection to the database: one engine, short transactions, time limits on everything.
 
-There are two kinds of transaction. `reading` never takes a write lock. `writing` takes SQLite's at once by BEGIN
-IMMEDIATE: two deferred transactions that read first and write later would claim the same rows, or fail half-way. On
-PostgreSQL each sets its isolation level and whether it writes, whatever the defaults of database and role. The level is
-READ COMMITTED even if several statements read: a decision based on them is checked again, under a lock, before writing.
+There are two kinds of transaction. `reading` never takes a write lock. `writing` takes SQLite's at
+once by BEGIN IMMEDIATE: two deferred transactions that read first and write later would claim the
+same rows, or fail half-way. On PostgreSQL each sets its isolation level and whether it writes,
+whatever the defaults of database and role. The level is READ COMMITTED even if several statements
+read: a decision based on them is checked again, under a lock, before writing.
 """
 
 import os
@@ -27,11 +28,13 @@ EXPECTED_OPTIONS = "for PostgreSQL options that libpq knows, for SQLite none"
 
 
 def parse_url(text: str) -> URL:
-    """Parse and check a URL, and add its driver. Raises WrongConfiguration, which never repeats the text."""
+    """Parse and check a URL, and add its driver. Raises WrongConfiguration, which never repeats the
+    text."""
     url = _read(text)
     database_at(url).require_sound_url(url, text)
     try:
-        # As the driver will be asked: it refuses a server for a file, and several ports for one server.
+        # As the driver will be asked: it refuses a server for a file, and several ports for one
+        # server.
         url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
         raise _unreadable() from None
@@ -53,20 +56,23 @@ def _read(text: str) -> URL:
         raise WrongConfiguration(what=what, expected=EXPECTED_URL)
     known = with_driver(url)
     if known is None:
-        raise WrongConfiguration(what="the database URL names no database that is known here", expected=EXPECTED_URL)
+        raise WrongConfiguration(
+            what="the database URL names no database that is known here", expected=EXPECTED_URL
+        )
     return known
 
 
 def any_url(text: str) -> URL:
-    """Read a URL of any dialect. Raises ArgumentError or ValueError, also for what no driver takes: bytes that are not
-    UTF-8, and a NUL, at which libpq would end the name."""
+    """Read a URL of any dialect. Raises ArgumentError or ValueError, also for what no driver takes:
+    bytes that are not UTF-8, and a NUL, at which libpq would end the name."""
     if "\0" in unquote(text.encode()):
         raise ValueError
     return make_url(text.strip())
 
 
 def redacted(url: URL) -> str:
-    """The URL to show: without the password, and with only the options that say where the database is."""
+    """The URL to show: without the password, and with only the options that say where the database
+    is."""
     shown = {name: value for name, value in url.query.items() if name in ("host", "port", "user")}
     return url.set(query=shown).render_as_string(hide_password=True)
 
@@ -104,27 +110,35 @@ def clock(connection: Connection) -> datetime:
 
 
 def without_time_limit(connection: Connection) -> None:
-    """Let the statements of this transaction take as long as they need: a large file, a walk over all patients."""
+    """Let the statements of this transaction take as long as they need: a large file, a walk over
+    all patients."""
     database_of(connection).without_time_limit(connection)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads."""
-    with translated_errors(engine), engine.execution_options(pima_writes=False).begin() as connection:
+    with (
+        translated_errors(engine),
+        engine.execution_options(pima_writes=False).begin() as connection,
+    ):
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that may write; commits at its end, rolls back on any exception."""
-    with translated_errors(engine), engine.execution_options(pima_writes=True).begin() as connection:
+    with (
+        translated_errors(engine),
+        engine.execution_options(pima_writes=True).begin() as connection,
+    ):
         yield connection
 
 
 @contextmanager
 def session(engine: Engine) -> Iterator[Connection]:
-    """One session for several transactions, each begun by `transaction`; temporary tables last between them."""
+    """One session for several transactions, each begun by `transaction`; temporary tables last
+    between them."""
     with translated_errors(engine), engine.connect() as connection:
         yield connection
 
@@ -151,9 +165,11 @@ def translated_errors(engine: Engine) -> Iterator[None]:
         raise database_of(engine).translated(error, engine.url) from None
 
 
-def first_row(connection: Connection, statement: Select[*tuple[Any, ...]], table: str) -> Row[*tuple[Any, ...]]:
-    """Return the first row; raises SchemaDiffers for this table if there is none, because it was emptied or left out of
-    a restore."""
+def first_row(
+    connection: Connection, statement: Select[*tuple[Any, ...]], table: str
+) -> Row[*tuple[Any, ...]]:
+    """Return the first row; raises SchemaDiffers for this table if there is none, because it was
+    emptied or left out of a restore."""
     row = connection.execute(statement).first()
     if row is None:
         raise SchemaDiffers(what=f"{table} has no row, which every database of pima has")
@@ -166,7 +182,8 @@ def listed(names: Iterable[str], of: str = "") -> str:
 
 
 def column(name: str, of: str = "") -> str:
-    """One column. Quoted, since a declared name may be one of SQL's words; a declared name holds no quote."""
+    """One column. Quoted, since a declared name may be one of SQL's words; a declared name holds no
+    quote."""
     return f'{of}."{name}"' if of else f'"{name}"'
 
 
@@ -176,5 +193,6 @@ def assigned(names: Iterable[str], source: str) -> str:
 
 
 def any_differs(names: Iterable[str], one: str, differs: str, other: str) -> str:
-    """The condition that two rows differ in at least one column; `differs` is the NULL-safe operator."""
+    """The condition that two rows differ in at least one column; `differs` is the NULL-safe
+    operator."""
     return " OR ".join(f"{column(name, one)} {differs} {column(name, other)}" for name in names)

@@ -1,7 +1,8 @@
 """Rows to delete: all rows of one person, and old rows that are no longer needed.
 
-A prediction or a rejection is needed as long as its version is current: the row exists, has that version, and has no
-outcome. A version never becomes current again, so a row found to be old may be deleted later, without a lock.
+A prediction or a rejection is needed as long as its version is current: the row exists, has that
+version, and has no outcome. A version never becomes current again, so a row found to be old may be
+deleted later, without a lock.
 """
 
 import re
@@ -36,7 +37,16 @@ from pima.store.database import database_of
 from pima.store.engine import first_row
 from pima.store.queue import id_lists
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import forgotten, installation, monitoring, patients, predictions, rejections, runs, tallies
+from pima.store.tables import (
+    forgotten,
+    installation,
+    monitoring,
+    patients,
+    predictions,
+    rejections,
+    runs,
+    tallies,
+)
 
 # ---- Forgotten persons: the marks that are kept of them, and looking them up.
 
@@ -64,8 +74,9 @@ _TABLES_BY_ID = {
 }
 """Other tables with rows of a patient, by `patient_id`; the keys name their counts."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
-"""Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run with any
-error code may hold the text: that of a child that its parent closed, or of a job that was given up."""
+"""Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken).
+A run with any error code may hold the text: that of a child that its parent closed, or of a job
+that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +111,20 @@ def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
     """All rows of these persons; scans all rows that have keys."""
     ids = {person: _ids(connection, _PERSON, {"person": person}) for person in persons}
     found = _called(connection, sorted({each for rows in ids.values() for each in rows}))
-    # A row that was corrected to another person is no longer this person's, whatever person it had before. But a person
-    # with no row left is still known by the sides that such rows keep.
-    known = frozenset(person for person in persons if ids[person] or sides_by_person(connection, person))
+    # A row that was corrected to another person is no longer this person's, whatever person it had
+    # before. But a person with no row left is still known by the sides that such rows keep.
+    known = frozenset(
+        person for person in persons if ids[person] or sides_by_person(connection, person)
+    )
     return Found(found.ids, found.keys, known)
 
 
 def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> list[int]:
     # A row that was written while the triggers were disabled is only in patients.
-    statement = f"SELECT id FROM patients WHERE {condition} UNION SELECT patient_id FROM row_keys WHERE {condition}"
+    statement = (
+        f"SELECT id FROM patients WHERE {condition} UNION SELECT patient_id FROM row_keys WHERE "
+        f"{condition}"
+    )
     return list(connection.execute(text(f"{statement} ORDER BY 1"), parameters).scalars())
 
 
@@ -118,11 +134,18 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
         row
         for listed in id_lists(ids)
         for row in connection.execute(
-            text(f"{called} patients WHERE id IN ({listed}) UNION {called} row_keys WHERE patient_id IN ({listed})")
+            text(
+                f"{called} patients WHERE id IN ({listed}) UNION {called} row_keys WHERE "
+                f"patient_id IN ({listed})"
+            )
         )
     ]
-    keys = frozenset((source, source_key) for source, source_key, _ in found if source_key is not None)
-    return Found(frozenset(ids), keys, frozenset(person for _, _, person in found if person is not None))
+    keys = frozenset(
+        (source, source_key) for source, source_key, _ in found if source_key is not None
+    )
+    return Found(
+        frozenset(ids), keys, frozenset(person for _, _, person in found if person is not None)
+    )
 
 
 _NAMES = text("""
@@ -130,17 +153,21 @@ _NAMES = text("""
         SELECT id, source, source_key, person_key FROM patients
         UNION ALL SELECT patient_id, source, source_key, person_key FROM row_keys
         UNION ALL SELECT 0, source, source_key, NULL FROM source_rejections
-        UNION ALL SELECT 0, NULL, NULL, substr(side_key, 8) FROM row_keys WHERE side_key LIKE 'person %')
-    SELECT id, source, source_key, '' AS person_key, 'source ' || source || ' ' || source_key AS name
+        UNION ALL SELECT 0, NULL, NULL, substr(side_key, 8) FROM row_keys
+            WHERE side_key LIKE 'person %')
+    SELECT id, source, source_key, '' AS person_key,
+        'source ' || source || ' ' || source_key AS name
     FROM called WHERE source_key IS NOT NULL
-    UNION ALL SELECT id, '', '', person_key, 'person ' || person_key FROM called WHERE person_key IS NOT NULL
+    UNION ALL SELECT id, '', '', person_key, 'person ' || person_key FROM called
+        WHERE person_key IS NOT NULL
     """).execution_options(yield_per=20_000)
-"""Each key and each person that a row has or had, by its name; 0 and empty texts stand for nothing."""
+"""Each key and each person that a row has or had, by its name; 0 and empty texts stand for
+nothing."""
 
 
 def find_marked(connection: Connection, listed: Forgotten) -> Found:
-    """All rows, keys and persons that have one of these marks; reads all names. What else such a row is called may be
-    another's by now."""
+    """All rows, keys and persons that have one of these marks; reads all names. What else such a
+    row is called may be another's by now."""
     rows = [row for row in connection.execute(_NAMES) if listed.has(row.name)]
     ids = frozenset(row.id for row in rows) - {0}
     keys = frozenset((row.source, row.source_key) for row in rows) - {("", "")}
@@ -150,14 +177,20 @@ def find_marked(connection: Connection, listed: Forgotten) -> Found:
 def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     """Delete all rows and count them, by the names of `ForgetResult`.
 
-    `patients` come first: a batch that is being scored locks its queue entries, so deleting waits for it, and its
-    predictions exist when predictions are deleted. A requeue locks the rows that it queues, so deleting waits for it,
-    too. Raises RowsKept if a clinic's foreign key or trigger keeps rows.
+    `patients` come first: a batch that is being scored locks its queue entries, so deleting waits
+    for it, and its predictions exist when predictions are deleted. A requeue locks the rows that it
+    queues, so deleting waits for it, too. Raises RowsKept if a clinic's foreign key or trigger
+    keeps rows.
     """
     ids = sorted(found.ids)
-    waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
+    waiting = _count(
+        connection, "scoring_queue", "patient_id", ids
+    )  # its entries go with the rows, by the triggers
     erased = {"rows": _take_out(connection, "patients", "id", ids)}
-    erased |= {name: _take_out(connection, table, "patient_id", ids) for name, table in _TABLES_BY_ID.items()}
+    erased |= {
+        name: _take_out(connection, table, "patient_id", ids)
+        for name, table in _TABLES_BY_ID.items()
+    }
     erased["queue_entries"] = max(waiting, erased["queue_entries"])
     return erased | {"error_lines": _hide_in_errors(connection, ids)}
 
@@ -179,12 +212,16 @@ def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int
 
 def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
     counted = f"SELECT count(*) FROM {table} WHERE {column} IN"
-    return sum(connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids))
+    return sum(
+        connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids)
+    )
 
 
-def delete_by_ids(connection: Connection, table: str, column: str, ids: Sequence[int]) -> tuple[int, str]:
-    """Delete rows, other than those that a clinic's foreign key or trigger keeps; return how many these are, and what
-    keeps them."""
+def delete_by_ids(
+    connection: Connection, table: str, column: str, ids: Sequence[int]
+) -> tuple[int, str]:
+    """Delete rows, other than those that a clinic's foreign key or trigger keeps; return how many
+    these are, and what keeps them."""
     keeper = "a trigger or constraint that is not pima's"
     for listed in id_lists(ids):
         keeper = database_of(connection).delete_by_ids(connection, table, column, listed) or keeper
@@ -200,7 +237,9 @@ def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
         hidden = one_of_them.sub("(forgotten)", line) if one_of_them else line
         if hidden != line:
             values = {"line": hidden, "id": run_id}
-            changed += connection.execute(text("UPDATE runs SET error_line = :line WHERE id = :id"), values).rowcount
+            changed += connection.execute(
+                text("UPDATE runs SET error_line = :line WHERE id = :id"), values
+            ).rowcount
     return changed
 
 
@@ -220,8 +259,8 @@ def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
 # ---- Old rows, found and deleted by ranges of the key.
 
 JOBS = ("score", "pull", "retain")
-"""The jobs whose runs may be deleted. Runs of retraining stay, about one a week: they count how often the holdout was
-used, and versions and verdicts refer to them."""
+"""The jobs whose runs may be deleted. Runs of retraining stay, about one a week: they count how
+often the holdout was used, and versions and verdicts refer to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +286,8 @@ class Old:
 
 
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
-    """List the tables that old rows are deleted from. Predictions come before rejections, because a rejection marks a
-    deleted row's older prediction as superseded."""
+    """List the tables that old rows are deleted from. Predictions come before rejections, because a
+    rejection marks a deleted row's older prediction as superseded."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
@@ -262,28 +301,38 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
-    """The condition of a run that health, scheduler and metrics don't need: a later run of its job has succeeded, and a
-    later tick has come. Only a pull that a scheduler started covers all sources."""
+    """The condition of a run that health, scheduler and metrics don't need: a later run of its job
+    has succeeded, and a later tick has come. Only a pull that a scheduler started covers all
+    sources."""
     newest = text(f"""
         SELECT job, max(id) FROM runs
         WHERE job IN {JOBS} AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
             AND (job <> 'pull' OR scheduled_for IS NOT NULL)
         GROUP BY job""")
     over = [
-        f"job = '{job}' AND id < {last} AND (scheduled_for IS NULL OR scheduled_for < ({_LAST_TICK.format(job)}))"
+        f"job = '{job}' AND id < {last} AND (scheduled_for IS NULL OR scheduled_for < "
+        f"({_LAST_TICK.format(job)}))"
         for job, last in connection.execute(newest)
     ]
-    return and_(runs.c.status != Status.RUNNING, or_(false(), *(literal_column(f"({each})", Boolean) for each in over)))
+    return and_(
+        runs.c.status != Status.RUNNING,
+        or_(false(), *(literal_column(f"({each})", Boolean) for each in over)),
+    )
 
 
 _LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}'"
 
 
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:
-    """The highest key of the next `rows` rows above `after`, or of all that are left; None if there are none."""
+    """The highest key of the next `rows` rows above `after`, or of all that are left; None if there
+    are none."""
     behind = select(old.key).where(old.key > after).order_by(old.key)
     found = connection.scalar(behind.offset(rows - 1).limit(1))
-    return connection.scalar(select(func.max(old.key)).where(old.key > after)) if found is None else found
+    return (
+        connection.scalar(select(func.max(old.key)).where(old.key > after))
+        if found is None
+        else found
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +356,11 @@ class OldRows:
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
         """Read the rows to delete, in the order of the key."""
         database_of(connection).join_by_index(connection)
-        ordered = select(self.old.table).where(self._condition).order_by(*self.old.table.primary_key.columns)
+        ordered = (
+            select(self.old.table)
+            .where(self._condition)
+            .order_by(*self.old.table.primary_key.columns)
+        )
         return [tuple(row) for row in connection.execute(ordered)]
 
     def delete(self, connection: Connection) -> int:
@@ -325,16 +378,20 @@ class Moved:
 
 
 def delete_rows(connection: Connection, old: Old, moved: Moved) -> int:
-    """Delete these rows, which were old when the file was made, whatever the cutoff is now; return how many."""
+    """Delete these rows, which were old when the file was made, whatever the cutoff is now; return
+    how many."""
     columns = tuple_(*old.table.primary_key.columns)
     # A restored database may give keys that are in a file to newer rows, which are in no file.
-    return _delete_old(connection, old, and_(columns.in_(moved.keys), old.time <= moved.newest, old.is_over))
+    return _delete_old(
+        connection, old, and_(columns.in_(moved.keys), old.time <= moved.newest, old.is_over)
+    )
 
 
 def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
     if old.table is runs:
         _keep_sums(connection, condition)
-        # Nights are compared only with the week before, and the report shows no night whose run is gone.
+        # Nights are compared only with the week before, and the report shows no night whose run is
+        # gone.
         gone = select(runs.c.id).where(condition)
         for table in (tallies, monitoring):
             connection.execute(delete(table).where(table.c.run_id.in_(gone)))
@@ -345,9 +402,12 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
     """Keep the sums over deleted runs, so that the metrics' counters never decrease."""
     sums: list[ColumnElement[int]] = [
-        literal_column(each).label(name) for name, each in zip(ROW_RESULTS, SUMS_OF_ROWS, strict=True)
+        literal_column(each).label(name)
+        for name, each in zip(ROW_RESULTS, SUMS_OF_ROWS, strict=True)
     ]
-    gone = select(runs.c.job, runs.c.status, func.count().label("runs"), *sums).where(condition, IS_REAL)
+    gone = select(runs.c.job, runs.c.status, func.count().label("runs"), *sums).where(
+        condition, IS_REAL
+    )
     for row in connection.execute(gone.group_by(runs.c.job, runs.c.status)).mappings().all():
         connection.execute(_ADD_SUMS, dict(row))
 
@@ -356,4 +416,6 @@ _ADD_SUMS = text(f"""
     INSERT INTO removed_runs (job, status, runs, {", ".join(ROW_RESULTS)})
     VALUES (:job, :status, :runs, {", ".join(f":{name}" for name in ROW_RESULTS)})
     ON CONFLICT (job, status) DO UPDATE
-    SET {", ".join(f"{name} = removed_runs.{name} + EXCLUDED.{name}" for name in ("runs", *ROW_RESULTS))}""")
+    SET {
+    ", ".join(f"{name} = removed_runs.{name} + EXCLUDED.{name}" for name in ("runs", *ROW_RESULTS))
+}""")

@@ -1,11 +1,22 @@
-"""Exports: the rows of a table since a moment, to be written to files; blocks keep memory bounded."""
+"""Exports: the rows of a table since a moment, to be written to files; blocks keep memory
+bounded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, FromClause, Select, column, or_, select, table
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    column,
+    or_,
+    select,
+    table,
+)
 
 from pima.core.features import KEYS
 from pima.store.database import Key
@@ -19,7 +30,8 @@ class Export:
     """The columns and rows of an export."""
 
     columns: tuple[ColumnElement[Any], ...]
-    """Cells are None or, by the column's type, float, int, bool, str, a datetime in UTC, or a dict."""
+    """Cells are None or, by the column's type, float, int, bool, str, a datetime in UTC, or a
+    dict."""
     tables: FromClause
     moment: ColumnElement[Any]
     """The column that gives a row's time."""
@@ -38,17 +50,31 @@ def _of_all_predictions() -> Export:
     every, newest = predictions.c, _CURRENT.c
     joined = predictions.join(_CURRENT, newest.patient_id == every.patient_id)
     # The current prediction is that of the newest version with a prediction.
-    is_superseded = or_(newest.superseded, every.patient_version != newest.patient_version).label("superseded")
-    return Export(_told_of(every, is_superseded), joined, every.scored_at, tuple(predictions.primary_key.columns))
+    is_superseded = or_(newest.superseded, every.patient_version != newest.patient_version).label(
+        "superseded"
+    )
+    return Export(
+        _told_of(every, is_superseded),
+        joined,
+        every.scored_at,
+        tuple(predictions.primary_key.columns),
+    )
 
 
 def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnElement[Any], ...]:
     names = [each.name for each in predictions.c if each.name != "patient_id"]
     whose = (_CURRENT.c[name] for name in KEYS)
-    return (predicted.patient_id, *whose, *(predicted[name] for name in names), superseded, _CURRENT.c.deleted)
+    return (
+        predicted.patient_id,
+        *whose,
+        *(predicted[name] for name in names),
+        superseded,
+        _CURRENT.c.deleted,
+    )
 
 
-# A role that reads predictions may read this view, with everything it may know about whose each one is.
+# A role that reads predictions may read this view, with everything it may know about whose each one
+# is.
 _CURRENT = table(
     "current_predictions",
     *(column(each.name, each.type) for each in predictions.c),
@@ -82,8 +108,11 @@ EXPORTS = {
 """The exports by name."""
 
 
-def exported_rows(connection: Connection, export: Export, since: datetime | None) -> Iterator[Sequence[Any]]:
-    """Read blocks of rows, each a tuple of cells in the columns' order, from one state of the database."""
+def exported_rows(
+    connection: Connection, export: Export, since: datetime | None
+) -> Iterator[Sequence[Any]]:
+    """Read blocks of rows, each a tuple of cells in the columns' order, from one state of the
+    database."""
     # A server keeps the result and sends it block by block.
     streamed = connection.execution_options(yield_per=BLOCK_ROWS)
     yield from streamed.execute(statement_of(export, since)).partitions()
@@ -91,5 +120,7 @@ def exported_rows(connection: Connection, export: Export, since: datetime | None
 
 def statement_of(export: Export, since: datetime | None) -> Select[Any]:
     """The SELECT of an export."""
-    statement: Select[Any] = select(*export.columns).select_from(export.tables).order_by(*export.order)
+    statement: Select[Any] = (
+        select(*export.columns).select_from(export.tables).order_by(*export.order)
+    )
     return statement if since is None else statement.where(export.moment >= since)

@@ -18,29 +18,36 @@ from pima.store.registry import HoldoutRule
 from pima.store.tables import IS_LABELLED
 
 _SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
-    WHEN patients.source_key IS NOT NULL THEN 'source ' || patients.source || ' ' || patients.source_key
+    WHEN patients.source_key IS NOT NULL
+        THEN 'source ' || patients.source || ' ' || patients.source_key
     ELSE CAST(patients.id AS TEXT) END"""
-"""The key by which the triggers decide a row's side of the holdout when it first comes. The three kinds can't collide:
-an id is digits only, and a source's name contains no space."""
+"""The key by which the triggers decide a row's side of the holdout when it first comes. The three
+kinds can't collide: an id is digits only, and a source's name contains no space."""
 
 
-def labelled_history(connection: Connection, names: Sequence[str], rule: HoldoutRule) -> pd.DataFrame:
-    """Read all labelled rows with these features and the side of each, in the form of `pima.core.history`.
+def labelled_history(
+    connection: Connection, names: Sequence[str], rule: HoldoutRule
+) -> pd.DataFrame:
+    """Read all labelled rows with these features and the side of each, in the form of
+    `pima.core.history`.
 
     One statement reads them, and so from one state of the database.
     """
     labelled_at = database_of(connection).labelled_at_milliseconds
-    # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the same rows give the
-    # same arrays and the same fingerprint.
+    # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the
+    # same rows give the same arrays and the same fingerprint.
     statement = f"""
-        SELECT id, {listed(names, "patients")}, outcome, {labelled_at}, coalesce(k.side_key, {_SIDE_KEY}),
+        SELECT id, {listed(names, "patients")}, outcome, {labelled_at},
+            coalesce(k.side_key, {_SIDE_KEY}),
             coalesce(patients.person_key, k.person_key)
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
     rows = pd.concat([_labelled([], names, rule.salt), *blocks])
-    # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are few, since a row that
-    # comes with a person takes its first name from it.
-    renamed = _ranked(_plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt)
+    # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
+    # few, since a row that comes with a person takes its first name from it.
+    renamed = _ranked(
+        _plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt
+    )
     return with_sides(rows, renamed, rule.share)
 
 
@@ -73,7 +80,9 @@ def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) 
         [
             pd.DataFrame(values, index, names, copy=False),
             pd.Series(outcomes, index, dtype="int8", name="outcome"),
-            pd.Series(np.array(labelled, "M8[ms]"), index, name="labelled_at").dt.tz_localize("UTC"),
+            pd.Series(np.array(labelled, "M8[ms]"), index, name="labelled_at").dt.tz_localize(
+                "UTC"
+            ),
             ranked(first, persons, salt).set_index(index),
         ],
         axis=1,
@@ -84,7 +93,8 @@ _BLOCK_ROWS = 20_000
 
 
 def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Read blocks of the driver's own tuples: SQLAlchemy's row objects would cost more than reading a million rows.
+    """Read blocks of the driver's own tuples: SQLAlchemy's row objects would cost more than reading
+    a million rows.
 
     Each block becomes arrays, so the tuples of the whole history are never in memory at once.
     """
@@ -129,7 +139,9 @@ def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, mo
     return _rows_where(connection, names, condition, {"after": after, "most": most})
 
 
-def _rows_where(connection: Connection, names: Sequence[str], condition: str, parameters: dict[str, Any]) -> Rows:
+def _rows_where(
+    connection: Connection, names: Sequence[str], condition: str, parameters: dict[str, Any]
+) -> Rows:
     found = connection.execute(text(f"{_select_rows(names)} WHERE {condition}"), parameters)
     return _as_rows([tuple(row) for row in found], names)
 
@@ -140,7 +152,9 @@ def _select_rows(names: Sequence[str]) -> str:
 
 def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
     ids, unlabelled, *measured = zip(*rows, strict=True) if rows else ((),) * (2 + len(names))
-    return Rows(np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows)))
+    return Rows(
+        np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows))
+    )
 
 
 def _as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurements:

@@ -1,4 +1,5 @@
-"""Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes are kept."""
+"""Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes
+are kept."""
 
 from collections.abc import Collection, Sequence, Set
 from dataclasses import asdict, dataclass
@@ -13,11 +14,23 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, text, u
 
 from pima.core.arrays import Int64Array
 from pima.core.features import names_of
-from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted, TrainingIdsDamaged
+from pima.errors import (
+    NoSuchVersion,
+    SnapshotDamaged,
+    SnapshotNotKept,
+    SnapshotRedacted,
+    TrainingIdsDamaged,
+)
 from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
-from pima.store.registry import VersionSummary, as_features, read_champion, sha256_of, version_before
+from pima.store.registry import (
+    VersionSummary,
+    as_features,
+    read_champion,
+    sha256_of,
+    version_before,
+)
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import fields_of, model_versions, reports, test_sets, training_snapshots
 
@@ -62,7 +75,9 @@ def consultations(connection: Connection) -> int:
     # JSON text is the same in every database.
     asked = f"CAST(counts -> '{JUDGED_BEFORE}' AS TEXT) = 'false'"
     # Runs that reached a verdict of their own, about one a week.
-    statement = text(f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}")
+    statement = text(
+        f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}"
+    )
     return int(connection.execute(statement).scalar_one())
 
 
@@ -73,30 +88,43 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
-    """The rows that version `number` was fitted on, their hash checked; None if they are no longer kept. Raises
-    SnapshotDamaged."""
-    row = connection.execute(select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)).first()
+    """The rows that version `number` was fitted on, their hash checked; None if they are no longer
+    kept. Raises SnapshotDamaged."""
+    row = connection.execute(
+        select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)
+    ).first()
     if row is not None and sha256_of(row.content) != row.sha256:
         raise SnapshotDamaged(number=number)
     return None if row is None else Snapshot(*row)
 
 
-def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
+def redact_snapshot(
+    connection: Connection, number: int, before: Snapshot, content: bytes, rows: int
+) -> None:
     """Replace a snapshot by the rows that are left; its first hash is kept."""
     values = {"content": content, "sha256": sha256_of(content), "rows": rows}
     values["first_sha256"] = before.first_sha256 or before.sha256
-    connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
+    connection.execute(
+        update(training_snapshots)
+        .where(training_snapshots.c.model_version == number)
+        .values(**values)
+    )
 
 
 def drop_snapshot(connection: Connection, number: int) -> None:
     """Delete the snapshot of one version."""
-    connection.execute(delete(training_snapshots).where(training_snapshots.c.model_version == number))
+    connection.execute(
+        delete(training_snapshots).where(training_snapshots.c.model_version == number)
+    )
 
 
 def training_ids(connection: Connection, number: int) -> bytes:
-    """The ids of the rows that a version learned from, as Parquet, their hash checked. Raises TrainingIdsDamaged."""
+    """The ids of the rows that a version learned from, as Parquet, their hash checked. Raises
+    TrainingIdsDamaged."""
     version = model_versions.c
-    statement = select(version.training_ids, version.training_ids_sha256).where(version.number == number)
+    statement = select(version.training_ids, version.training_ids_sha256).where(
+        version.number == number
+    )
     content, sha256 = connection.execute(statement).one()
     if not content or sha256_of(content) != sha256:
         raise TrainingIdsDamaged(number=number)
@@ -104,15 +132,21 @@ def training_ids(connection: Connection, number: int) -> bytes:
 
 
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
-    """Replace the ids that a version learned from by those that are left; no bytes at all stand for a damaged list."""
+    """Replace the ids that a version learned from by those that are left; no bytes at all stand for
+    a damaged list."""
     values = {"training_ids": content, "training_ids_sha256": sha256_of(content)}
-    connection.execute(update(model_versions).where(model_versions.c.number == number).values(**values))
+    connection.execute(
+        update(model_versions).where(model_versions.c.number == number).values(**values)
+    )
 
 
 def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
-    """Take ids out of every test set; return how many sets changed. The fingerprints stay: verdicts refer to them."""
+    """Take ids out of every test set; return how many sets changed. The fingerprints stay: verdicts
+    refer to them."""
     redacted = 0
-    for fingerprint, listed in connection.execute(select(test_sets.c.fingerprint, test_sets.c.patient_ids)).all():
+    for fingerprint, listed in connection.execute(
+        select(test_sets.c.fingerprint, test_sets.c.patient_ids)
+    ).all():
         left = [each for each in listed if each not in ids]
         if len(left) < len(listed):
             of_it = update(test_sets).where(test_sets.c.fingerprint == fingerprint)
@@ -130,14 +164,17 @@ def kept_snapshots(connection: Connection) -> list[int]:
 def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -> None:
     """Delete snapshots and model bytes except those of the last versions; the versions' rows stay.
 
-    The champion, the version before it, and the newest, which may wait for approval, always keep theirs. `last_bytes`
-    None keeps all bytes. The caller holds the champion's lock.
+    The champion, the version before it, and the newest, which may wait for approval, always keep
+    theirs. `last_bytes` None keeps all bytes. The caller holds the champion's lock.
     """
     newest = connection.execute(select(func.max(model_versions.c.number))).scalar() or 0
     champion = read_champion(connection).model_version
     ours = (newest, champion, None if champion is None else version_before(connection, champion))
     kept = ", ".join(str(each) for each in ours if each is not None)
-    of_snapshots = f"DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN ({kept})"
+    of_snapshots = (
+        "DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN "
+        f"({kept})"
+    )
     connection.execute(text(of_snapshots), {"last": newest - last_snapshots})
     if last_bytes is not None:
         of_bytes = f"""
@@ -164,21 +201,26 @@ def keep_report(connection: Connection, html: str, kept: int) -> None:
 
 def newest_report(connection: Connection) -> str | None:
     """The newest page; None if none was ever kept."""
-    html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
+    html: str | None = connection.scalar(
+        select(reports.c.html).order_by(reports.c.id.desc()).limit(1)
+    )
     return html
 
 
 # ---- The rows of a snapshot, as a Parquet file: enough to fit the version again.
 #
-# Features are stored as the fit saw them: float32, missing as null. The file is small (zstd), and any tool reads it.
-# The ids alone are smaller still, and are kept for ever: the version can't be judged on those rows.
+# Features are stored as the fit saw them: float32, missing as null. The file is small (zstd), and
+# any tool reads it. The ids alone are smaller still, and are kept for ever: the version can't be
+# judged on those rows.
 
 OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
-def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, pd.DataFrame]:
-    """Read a version and its training rows, without those of people forgotten since; `all_of_them` makes missing rows
-    an error.
+def version_with_rows(
+    engine: Engine, number: int, all_of_them: bool = False
+) -> tuple[VersionSummary, pd.DataFrame]:
+    """Read a version and its training rows, without those of people forgotten since; `all_of_them`
+    makes missing rows an error.
 
     Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted.
     """
@@ -189,9 +231,11 @@ def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) ->
         return version, kept_rows(connection, version, all_of_them)
 
 
-def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool = False) -> pd.DataFrame:
-    """Read a version's training rows, with their hash checked. Raises SnapshotNotKept, SnapshotDamaged or
-    SnapshotRedacted."""
+def kept_rows(
+    connection: Connection, version: VersionSummary, all_of_them: bool = False
+) -> pd.DataFrame:
+    """Read a version's training rows, with their hash checked. Raises SnapshotNotKept,
+    SnapshotDamaged or SnapshotRedacted."""
     snapshot = read_snapshot(connection, version.number)
     if snapshot is None:
         kept = ", ".join(map(str, kept_snapshots(connection))) or "none"
@@ -202,14 +246,16 @@ def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool
 
 
 def to_parquet(rows: pd.DataFrame) -> bytes:
-    """Write columns patient_id, the features, outcome, labelled_at; the same rows give the same bytes."""
+    """Write columns patient_id, the features, outcome, labelled_at; the same rows give the same
+    bytes."""
     features = rows.select_dtypes("float32").columns
     kept = rows[[*features, "outcome", "labelled_at"]].rename_axis("patient_id").reset_index()
     return _written(pa.Table.from_pandas(kept, preserve_index=False).replace_schema_metadata())
 
 
 def from_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
-    """Read the exact rows, with the features of their version. The caller has checked the bytes' hash."""
+    """Read the exact rows, with the features of their version. The caller has checked the bytes'
+    hash."""
     columns = ["patient_id", *names, "outcome", "labelled_at"]
     return _read(content).select(columns).to_pandas().set_index("patient_id").rename_axis("id")
 
@@ -226,8 +272,8 @@ def ids_from_parquet(content: bytes) -> Int64Array:
 
 
 def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
-    """Remove the rows with these ids from a snapshot or, with `OF_IDS`, from a list of ids; return the content that is
-    left and its number of rows, None if no row has such an id."""
+    """Remove the rows with these ids from a snapshot or, with `OF_IDS`, from a list of ids; return
+    the content that is left and its number of rows, None if no row has such an id."""
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():

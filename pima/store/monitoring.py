@@ -1,5 +1,5 @@
-"""Figures for monitoring: those that the tables hold of runs and verdicts, correct after any restart, and those that
-each night counted over its rows."""
+"""Figures for monitoring: those that the tables hold of runs and verdicts, correct after any
+restart, and those that each night counted over its rows."""
 
 import secrets
 from collections import Counter
@@ -43,16 +43,21 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
     statement = text(f"""
         SELECT status, error_code, heartbeat_at, error_line FROM runs
         WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status IN ({FINAL})
-            OR scheduled_for IS NOT NULL AND status = '{Status.TRY_AGAIN_LATER}' AND attempt > :retries)
+            OR scheduled_for IS NOT NULL AND status = '{Status.TRY_AGAIN_LATER}'
+                AND attempt > :retries)
         ORDER BY heartbeat_at DESC, id DESC LIMIT 1""")
-    row = connection.execute(statement.columns(heartbeat_at=Timestamp()), {"job": job, "retries": retries}).first()
+    row = connection.execute(
+        statement.columns(heartbeat_at=Timestamp()), {"job": job, "retries": retries}
+    ).first()
     return None if row is None else LastEnd(*row)
 
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
     # Scans all runs, a few more each day.
-    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
+    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(
+        runs.c.status == Status.SUCCEEDED, IS_REAL
+    )
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
@@ -83,12 +88,18 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
-    """Count the results of all rows that scoring has ever taken, from its runs' counts, removed runs included."""
-    there = f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    """Count the results of all rows that scoring has ever taken, from its runs' counts, removed
+    runs included."""
+    there = (
+        f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    )
     removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
     gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
     rows = connection.execute(text(f"{there} UNION ALL {gone}")).all()
-    return {name: sum(map(int, numbers)) for name, numbers in zip(ROW_RESULTS, zip(*rows, strict=True), strict=True)}
+    return {
+        name: sum(map(int, numbers))
+        for name, numbers in zip(ROW_RESULTS, zip(*rows, strict=True), strict=True)
+    }
 
 
 REPORT_ERROR = "report_error"
@@ -98,16 +109,29 @@ REPORT_ERROR = "report_error"
 def newest_retraining(connection: Connection) -> dict[str, Any]:
     """The counts of the newest retraining that reached a verdict; empty before the first."""
     # There is about one run a week; dry runs decide nothing.
-    newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
+    newest = select(runs.c.counts).where(
+        runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL
+    )
     return connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar() or {}
 
 
 def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
     """The gate's newest verdicts in brief, newest first."""
     moves = promotions.c
-    columns = (moves.challenger, moves.from_version.label("against"), moves.decided_at, moves.verdict, moves.reason)
+    columns = (
+        moves.challenger,
+        moves.from_version.label("against"),
+        moves.decided_at,
+        moves.verdict,
+        moves.reason,
+    )
     # A person's moves have no challenger.
-    statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
+    statement = (
+        select(*columns)
+        .where(moves.challenger.is_not(None))
+        .order_by(moves.id.desc())
+        .limit(newest)
+    )
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
@@ -131,13 +155,20 @@ _MOVE = fields_of(MoveLine, promotions)
 
 def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
     """Decisions of the gate and of people since a moment, oldest first."""
-    rows = connection.execute(select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id))
+    rows = connection.execute(
+        select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id)
+    )
     return [MoveLine(*row) for row in rows]
 
 
 def newest_verdict(connection: Connection) -> MoveLine | None:
     """The gate's last verdict; a person's moves have no challenger."""
-    statement = select(*_MOVE).where(promotions.c.challenger.is_not(None)).order_by(promotions.c.id.desc()).limit(1)
+    statement = (
+        select(*_MOVE)
+        .where(promotions.c.challenger.is_not(None))
+        .order_by(promotions.c.id.desc())
+        .limit(1)
+    )
     row = connection.execute(statement).first()
     return None if row is None else MoveLine(*row)
 
@@ -153,10 +184,12 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in rows}
 
 
-# ---- Tallies: the counts of each run of scoring, and which of its figures were beyond their limits.
+# ---- Tallies: the counts of each run of scoring, and which of its figures were beyond their
+# limits.
 
 _TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
-"""A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs many."""
+"""A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs
+many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +198,8 @@ class KeptTally:
 
     tally: "Tally"
     beyond: tuple[str, ...] | None
-    """The figures that were beyond their limits in the night as that run saw it; None if it had too few rows."""
+    """The figures that were beyond their limits in the night as that run saw it; None if it had too
+    few rows."""
     recorded_at: datetime
 
 
@@ -177,33 +211,50 @@ def keep_tally(
     beyond: Sequence[str] | None = None,
     is_part: bool = False,
 ) -> None:
-    """Store the tally of a run at its end, or, as a part, that of one of several processes that share the run."""
+    """Store the tally of a run at its end, or, as a part, that of one of several processes that
+    share the run."""
     # The processes may be on several machines, so a part's number is random.
     part = 1 + secrets.randbits(62) if is_part else 0
     document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
-    connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
+    connection.execute(
+        insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document)
+    )
 
 
 def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
     """Read the tallies of the processes that share a run."""
-    found = connection.execute(select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id))
+    found = connection.execute(
+        select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id)
+    )
     return [_kept(document, moment).tally for document, moment in found]
 
 
 def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
-    """Read the tallies of a version's runs except one, newest first; the caller stops when it has enough."""
-    newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
+    """Read the tallies of a version's runs except one, newest first; the caller stops when it has
+    enough."""
+    newest = select(tallies.c.tally, tallies.c.recorded_at).where(
+        tallies.c.model_version == version
+    )
     # If several processes shared a run, their parts come after the tally of the whole run.
-    newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
-    with connection.execute(newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}) as found:
+    newest = newest.where(tallies.c.run_id != but_of).order_by(
+        tallies.c.run_id.desc(), tallies.c.part
+    )
+    with connection.execute(
+        newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}
+    ) as found:
         for document, moment in found:
             yield _kept(document, moment)
 
 
-def tallies_since(connection: Connection, moment: datetime) -> "Iterator[tuple[int, datetime, Tally]]":
-    """Read the tallies of runs that began at a moment or later, each with its version and that time, in no order."""
+def tallies_since(
+    connection: Connection, moment: datetime
+) -> "Iterator[tuple[int, datetime, Tally]]":
+    """Read the tallies of runs that began at a moment or later, each with its version and that
+    time, in no order."""
     found = select(tallies.c.model_version, runs.c.started_at, tallies.c.tally)
-    found = found.join_from(tallies, runs, tallies.c.run_id == runs.c.id).where(runs.c.started_at >= moment)
+    found = found.join_from(tallies, runs, tallies.c.run_id == runs.c.id).where(
+        runs.c.started_at >= moment
+    )
     for version, began, document in connection.execute(found):
         yield version, began, _kept(document, began).tally
 
@@ -212,7 +263,9 @@ def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
     from pima.core.drift import Tally  # imports numpy, which an empty night does not need
 
     beyond = document.pop("beyond")
-    return KeptTally(msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment)
+    return KeptTally(
+        msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment
+    )
 
 
 # ---- The figures of the runs: a row for each run, feature and figure.
@@ -220,7 +273,9 @@ def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
 _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
 
 
-def keep_figures(connection: Connection, run_id: int, version: int, figures: Iterable[Watched]) -> None:
+def keep_figures(
+    connection: Connection, run_id: int, version: int, figures: Iterable[Watched]
+) -> None:
     """Store the figures of a run at its end, with the version that they are about."""
     of_run = {"run_id": run_id, "model_version": version}
     rows = [of_run | {name: getattr(each, name) for name in _FIELDS} for each in figures]
@@ -235,15 +290,22 @@ _DAYS = 7 * (WEEKS + LAST_NIGHTS)
 
 
 def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
-    """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is the 24 hours until an
-    hour after this time of day. A night without a successful run is left out, since rows may have kept waiting."""
+    """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is
+    the 24 hours until an hour after this time of day. A night without a successful run is left out,
+    since rows may have kept waiting."""
     end = now + _SLACK
-    # The rows of a failed run count if another run of the night succeeded, since that one took only the rest.
+    # The rows of a failed run count if another run of the night succeeded, since that one took only
+    # the rest.
     statement = text(f"""
         SELECT started_at, status, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
-        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since AND started_at <= :until""")
-    # The upper bound leaves out runs from a time when the clock was ahead; they would count as tonight's.
-    since, until = bindparam("since", end - _DAYS * _DAY, Timestamp()), bindparam("until", end, Timestamp())
+        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since
+            AND started_at <= :until""")
+    # The upper bound leaves out runs from a time when the clock was ahead; they would count as
+    # tonight's.
+    since, until = (
+        bindparam("since", end - _DAYS * _DAY, Timestamp()),
+        bindparam("until", end, Timestamp()),
+    )
     bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
     taken: Counter[int] = Counter()
     complete: set[int] = set()
@@ -274,26 +336,36 @@ class KeptFigure:
 
 
 def newest_figures(connection: Connection) -> list[KeptFigure]:
-    """The newest volumes, the newest figures of a night that had rows, and the newest realised figures."""
-    # One figure that every run of scoring leaves, one of every run that took rows, one of every retraining. Read
-    # backwards by the key: the next such row is a night or a week away.
+    """The newest volumes, the newest figures of a night that had rows, and the newest realised
+    figures."""
+    # One figure that every run of scoring leaves, one of every run that took rows, one of every
+    # retraining. Read backwards by the key: the next such row is a night or a week away.
     newest = select(monitoring.c.run_id).order_by(monitoring.c.run_id.desc()).limit(1)
     each_run, *others = (
         connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
         for figure in (NIGHT, "predicted_positive", "realised_accuracy")
     )
-    statement = select(*fields_of(KeptFigure, monitoring)).where(monitoring.c.run_id.in_([each_run, *others]))
-    order = (monitoring.c.run_id, monitoring.c.model_version, monitoring.c.feature, monitoring.c.figure)
+    statement = select(*fields_of(KeptFigure, monitoring)).where(
+        monitoring.c.run_id.in_([each_run, *others])
+    )
+    order = (
+        monitoring.c.run_id,
+        monitoring.c.model_version,
+        monitoring.c.feature,
+        monitoring.c.figure,
+    )
     found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
     return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]
 
 
-# ---- Rows without a prediction, from the tables, and the figures of them that each run of scoring leaves.
+# ---- Rows without a prediction, from the tables, and the figures of them that each run of scoring
+# leaves.
 
 UNPREDICTED = "unpredicted"
 """The key of a run's counts that holds these figures."""
 _RUNS_AT_ONCE = 20
-"""How many runs are expected at once: the figures of a run that ended later may belong to a lower id."""
+"""How many runs are expected at once: the figures of a run that ended later may belong to a lower
+id."""
 
 
 def newest_unpredicted(connection: Connection) -> Unpredicted | None:
@@ -303,7 +375,8 @@ def newest_unpredicted(connection: Connection) -> Unpredicted | None:
 
 
 def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures of the last run, with its row locked until the transaction ends: other runs wait to leave theirs."""
+    """The figures of the last run, with its row locked until the transaction ends: other runs wait
+    to leave theirs."""
     locked = None
     while (found := _newest_of_runs(connection)) is not None and found[0] != locked:
         locked = connection.scalar(select(runs.c.id).where(runs.c.id == found[0]).with_for_update())
@@ -311,10 +384,12 @@ def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
 
 
 def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
-    """The newest figures with their run's id: of the last runs that left some, those with the highest number."""
+    """The newest figures with their run's id: of the last runs that left some, those with the
+    highest number."""
     statement = text(f"""
         SELECT id, counts ->> '{UNPREDICTED}' FROM (
-            SELECT id, counts FROM runs WHERE job = 'score' AND counts ->> '{UNPREDICTED}' IS NOT NULL
+            SELECT id, counts FROM runs WHERE job = 'score'
+                AND counts ->> '{UNPREDICTED}' IS NOT NULL
             ORDER BY id DESC LIMIT {_RUNS_AT_ONCE}) AS newest
         ORDER BY CAST(counts -> '{UNPREDICTED}' ->> 'number' AS BIGINT) DESC, id DESC LIMIT 1""")
     row = connection.execute(statement).first()
@@ -328,8 +403,8 @@ def rejected_by_pulls(counts: Mapping[str, Any]) -> int:
 
 
 def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[int, int]:
-    """Count the new row versions that were predicted by this run and the runs with ids above `after` that have ended;
-    also return the highest id among these runs."""
+    """Count the new row versions that were predicted by this run and the runs with ids above
+    `after` that have ended; also return the highest id among these runs."""
     row = connection.execute(
         text(f"""
             SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0), max(id)
@@ -342,7 +417,10 @@ def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[in
 
 def versions_drawn(connection: Connection) -> int:
     """The counter of row versions."""
-    return int(connection.scalar(text(f"SELECT coalesce(({database_of(connection).last_version}), 0)")) or 0)
+    return int(
+        connection.scalar(text(f"SELECT coalesce(({database_of(connection).last_version}), 0)"))
+        or 0
+    )
 
 
 def highest_id(connection: Connection) -> int:
@@ -350,14 +428,18 @@ def highest_id(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT max(patient_id) FROM patient_versions")) or 0)
 
 
-def rejected_by_scoring(connection: Connection, after: int, run_id: int, version: int) -> Counter[Why]:
-    """Count the rejections by this run and the runs with ids above `after` of row versions above `version` that are
-    still current and have no outcome."""
+def rejected_by_scoring(
+    connection: Connection, after: int, run_id: int, version: int
+) -> Counter[Why]:
+    """Count the rejections by this run and the runs with ids above `after` of row versions above
+    `version` that are still current and have no outcome."""
     rows = connection.execute(
         text("""
             SELECT r.reason, r.field, count(*) FROM rejections r
-            JOIN patient_versions v ON v.patient_id = r.patient_id AND v.patient_version = r.patient_version
-            WHERE (r.run_id > :after OR r.run_id = :run_id) AND r.patient_version > :version AND NOT v.is_labelled
+            JOIN patient_versions v ON v.patient_id = r.patient_id
+                AND v.patient_version = r.patient_version
+            WHERE (r.run_id > :after OR r.run_id = :run_id) AND r.patient_version > :version
+                AND NOT v.is_labelled
             GROUP BY r.reason, r.field"""),
         {"after": after, "run_id": run_id, "version": version},
     )
@@ -367,8 +449,8 @@ def rejected_by_scoring(connection: Connection, after: int, run_id: int, version
 def rejected_in_sources(
     connection: Connection, sources: Sequence[str], since: Mapping[str, int]
 ) -> tuple[Counter[Why], dict[str, int]]:
-    """Count the rows without an outcome that pulls of these sources have rejected after the run in `since`, and not
-    taken in since then; also return the newest of these runs by source."""
+    """Count the rows without an outcome that pulls of these sources have rejected after the run in
+    `since`, and not taken in since then; also return the newest of these runs by source."""
     found: Counter[Why] = Counter()
     newest = dict(since)
     statement = text("""
@@ -389,24 +471,31 @@ _UNKNOWN_TO_ALL = " AND ".join(
 )
 
 
-_UNLABELLED_ABOVE = "SELECT count(*) FROM patient_versions v WHERE v.patient_id > :above AND NOT v.is_labelled"
+_UNLABELLED_ABOVE = (
+    "SELECT count(*) FROM patient_versions v WHERE v.patient_id > :above AND NOT v.is_labelled"
+)
 _WAITING_ABOVE = "SELECT count(*) FROM scoring_queue WHERE patient_id > :above"
 
 
 def never_queued(connection: Connection, above: int, highest: int, claimed: int | None) -> int:
-    """Count the rows with an id above `above` and no outcome that have no prediction, rejection or queue entry.
-    `claimed` is how many such ids the calling run has taken; None if other runs took some, too.
+    """Count the rows with an id above `above` and no outcome that have no prediction, rejection or
+    queue entry. `claimed` is how many such ids the calling run has taken; None if other runs took
+    some, too.
 
-    Looking at each of a million rows takes a third of the time that it takes to score them. So it is done only if
-    there may be such rows: not if the run's rows and the waiting ones are all there are.
+    Looking at each of a million rows takes a third of the time that it takes to score them. So it
+    is done only if there may be such rows: not if the run's rows and the waiting ones are all there
+    are.
     """
     if highest <= above or highest - above == claimed:
         return 0
     without_time_limit(connection)
     if claimed is not None:
         unlabelled, waiting = (
-            connection.scalar(text(each), {"above": above}) for each in (_UNLABELLED_ABOVE, _WAITING_ABOVE)
+            connection.scalar(text(each), {"above": above})
+            for each in (_UNLABELLED_ABOVE, _WAITING_ABOVE)
         )
         if unlabelled <= claimed + waiting:
             return 0
-    return int(connection.scalar(text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0)
+    return int(
+        connection.scalar(text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0
+    )

@@ -10,10 +10,17 @@ from sqlalchemy import Boolean, ColumnElement
 
 from pima.store.database import Json, Real, Timestamp
 
-_TYPES = {Real: pa.float64(), Boolean: pa.bool_(), Timestamp: pa.timestamp("us", tz="UTC"), Json: pa.string()}
+_TYPES = {
+    Real: pa.float64(),
+    Boolean: pa.bool_(),
+    Timestamp: pa.timestamp("us", tz="UTC"),
+    Json: pa.string(),
+}
 
 
-def write_parquet(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]) -> None:
+def write_parquet(
+    file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]
+) -> None:
     """Write each block as a row group."""
     with pq.ParquetWriter(file, _schema(columns), compression="zstd") as writer:
         for block in blocks:
@@ -34,7 +41,9 @@ def _cells(column: ColumnElement[Any], values: Sequence[Any]) -> pa.Array:
 
 def _type(column: ColumnElement[Any]) -> pa.DataType:
     whole_or_text = pa.int64() if column.type.python_type is int else pa.string()
-    return next((made for kind, made in _TYPES.items() if isinstance(column.type, kind)), whole_or_text)
+    return next(
+        (made for kind, made in _TYPES.items() if isinstance(column.type, kind)), whole_or_text
+    )
 
 
 def _schema(columns: Sequence[ColumnElement[Any]]) -> pa.Schema:

@@ -1,9 +1,10 @@
-"""The scoring queue: a batch, the waiting rows, putting lost rows back, and the counter of row versions.
+"""The scoring queue: a batch, the waiting rows, putting lost rows back, and the counter of row
+versions.
 
 Each database claims a batch in its own way, in its own `scoring.py`.
 
-A claim reads rows and deletes them; the caller writes their results in the same transaction. If the process dies at
-any point, the transaction rolls back and the rows wait again.
+A claim reads rows and deletes them; the caller writes their results in the same transaction. If the
+process dies at any point, the transaction rolls back and the rows wait again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,8 @@ _LARGEST_VALUE_BYTES = 900_000_000
 
 
 def largest_batch(features: int) -> int:
-    """The most rows of a batch: PostgreSQL returns it as one value of at most 1 GB, with 8 bytes for each number."""
+    """The most rows of a batch: PostgreSQL returns it as one value of at most 1 GB, with 8 bytes
+    for each number."""
     return _LARGEST_VALUE_BYTES // (8 * (2 + features))
 
 
@@ -69,7 +71,9 @@ def is_empty(connection: Connection) -> bool:
 def waiting(connection: Connection) -> Waiting:
     """How many rows wait, and since when the oldest has waited."""
     # Reads the whole queue: for reports, not for the scoring loop.
-    rows, oldest = connection.execute(select(func.count(), func.min(scoring_queue.c.enqueued_at))).one()
+    rows, oldest = connection.execute(
+        select(func.count(), func.min(scoring_queue.c.enqueued_at))
+    ).one()
     return Waiting(rows, oldest)
 
 
@@ -79,7 +83,8 @@ _NOT_QUEUED = """NOT EXISTS (
 _NOT_REJECTED = """NOT EXISTS (
     SELECT 1 FROM rejections r WHERE r.patient_id = p.id AND r.patient_version = p.version)"""
 _NOT_PREDICTED = """NOT EXISTS (
-    SELECT 1 FROM predictions d WHERE d.patient_id = p.id AND d.patient_version = p.version {within})"""
+    SELECT 1 FROM predictions d WHERE d.patient_id = p.id
+        AND d.patient_version = p.version {within})"""
 _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
     SELECT 1 FROM predictions d JOIN champion c ON c.model_version = d.model_version
     WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
@@ -107,14 +112,21 @@ def requeue_lost(connection: Connection) -> Requeued:
 
 def requeue_stale(connection: Connection) -> Requeued:
     """Queue the unlabelled versions that today's champion has not predicted."""
-    return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
+    return _enqueue(
+        connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}"
+    )
 
 
 def rejected(connection: Connection) -> list[int]:
     """The ids of the unlabelled rows whose current version was rejected, under any champion."""
     of_the_version = "p.id = r.patient_id AND p.version = r.patient_version"
     return list(
-        connection.scalars(text(f"SELECT p.id FROM rejections r JOIN patients p ON {of_the_version} WHERE {_CURRENT}"))
+        connection.scalars(
+            text(
+                f"SELECT p.id FROM rejections r JOIN patients p ON {of_the_version} WHERE "
+                f"{_CURRENT}"
+            )
+        )
     )
 
 
@@ -122,29 +134,33 @@ _REJECTED = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
 
 
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> Requeued:
-    """Queue the current versions that were rejected, only for `ids` if given, and delete their rejections."""
+    """Queue the current versions that were rejected, only for `ids` if given, and delete their
+    rejections."""
     requeued = _enqueue(connection, _REJECTED, ids)
-    # A version ends as a prediction or as a rejection, never both, so the old rejection goes before the new attempt.
+    # A version ends as a prediction or as a rejection, never both, so the old rejection goes before
+    # the new attempt.
     connection.execute(
         text("""
             DELETE FROM rejections WHERE EXISTS (
                 SELECT 1 FROM scoring_queue q
-                WHERE q.patient_id = rejections.patient_id AND q.patient_version = rejections.patient_version)""")
+                WHERE q.patient_id = rejections.patient_id
+                    AND q.patient_version = rejections.patient_version)""")
     )
     return requeued
 
 
 def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None = None) -> Requeued:
-    """Queue rows in key order, only of `ids` if given. An entry replaces an older version that still waits, but not a
-    newer one."""
+    """Queue rows in key order, only of `ids` if given. An entry replaces an older version that
+    still waits, but not a newer one."""
     columns = newest_declaration(connection).columns
     parts = ["TRUE"] if ids is None else [f"p.id IN ({listed_ids})" for listed_ids in id_lists(ids)]
     requeued = skipped = 0
     for part in parts:
         found = f"FROM patients p WHERE {_CURRENT} AND {condition} AND {part}"
-        # Each row is locked until the commit: whoever labels, deletes or forgets it could not take off an entry that
-        # they don't see yet. Nobody who is at it already is waited for, which could end in a deadlock. What changed
-        # between being found and being locked has an outcome or another version, and is left to its triggers.
+        # Each row is locked until the commit: whoever labels, deletes or forgets it could not take
+        # off an entry that they don't see yet. Nobody who is at it already is waited for, which
+        # could end in a deadlock. What changed between being found and being locked has an outcome
+        # or another version, and is left to its triggers.
         statement = f"""
             INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
             WITH found AS MATERIALIZED (SELECT p.id, p.version {found})
@@ -164,17 +180,18 @@ _IDS_A_STATEMENT = 5_000
 
 
 def id_lists(ids: Sequence[int]) -> Iterator[str]:
-    """Split ids into lists for SQL's IN (...): a single statement with all of them could be too long to parse."""
+    """Split ids into lists for SQL's IN (...): a single statement with all of them could be too
+    long to parse."""
     for start in range(0, len(ids), _IDS_A_STATEMENT):
         yield ", ".join(map(str, ids[start : start + _IDS_A_STATEMENT]))
 
 
 # ---- The counter of row versions.
 
-# A pair (id, version) identifies one state of a patient's row, and a prediction belongs to that state. If the counter
-# was set back, by hand or by a restore without it, a row that is deleted and inserted again may get a version that it
-# had before.
-# No index is by version alone, and this check runs before each scoring: it looks only at the last rows of each key.
+# A pair (id, version) identifies one state of a patient's row, and a prediction belongs to that
+# state. If the counter was set back, by hand or by a restore without it, a row that is deleted and
+# inserted again may get a version that it had before. No index is by version alone, and this check
+# runs before each scoring: it looks only at the last rows of each key.
 _NEWEST = 100
 _KEYS = {
     "scoring_queue": "patient_id",
@@ -190,7 +207,8 @@ _HIGHEST = " UNION ALL ".join(
 
 def require_counter_above_them(connection: Connection) -> None:
     """Raises VersionCounterBehind if the counter is below versions that were drawn from it."""
-    # In one statement: on PostgreSQL its visible rows drew their versions before it reads the sequence.
+    # In one statement: on PostgreSQL its visible rows drew their versions before it reads the
+    # sequence.
     drawn, highest = connection.execute(
         text(f"""
             SELECT coalesce(({database_of(connection).last_version}), 0), coalesce(max(version), 0)

@@ -1,6 +1,8 @@
-"""The registry: what is declared, who is held out, model versions, the champion's pointer, and the ledger of decisions.
+"""The registry: what is declared, who is held out, model versions, the champion's pointer, and the
+ledger of decisions.
 
-To move the pointer, lock its row first and compare the sequence number that the decision was made against.
+To move the pointer, lock its row first and compare the sequence number that the decision was made
+against.
 """
 
 import hashlib
@@ -25,8 +27,9 @@ from pima.store.tables import (
     promotions,
 )
 
-# ---- Declarations. The first one makes the tables, and a command changes them. A configuration that differs is an
-# error, since its rows would be judged by rules that the database's models never saw.
+# ---- Declarations. The first one makes the tables, and a command changes them. A configuration
+# that differs is an error, since its rows would be judged by rules that the database's models never
+# saw.
 
 
 def newest_declaration(connection: Connection) -> Declaration:
@@ -37,7 +40,12 @@ def newest_declaration(connection: Connection) -> Declaration:
 
 def newest_number(connection: Connection) -> int:
     """The number of the declaration in force; 0 in a schema that is being made."""
-    return connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
+    return (
+        connection.scalar(
+            select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)
+        )
+        or 0
+    )
 
 
 def as_declaration(stored: Any) -> Declaration:
@@ -53,7 +61,9 @@ def as_features(stored: Any) -> Features:
 def as_stored(declared: Declaration | Features) -> Any:
     """Convert to the stored form."""
     stored = msgspec.to_builtins(declared, str_keys=True)
-    features = stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
+    features = (
+        stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
+    )
     for feature in features:
         # A key that earlier releases don't know is stored only if it has a value.
         if not feature["bands"]:
@@ -69,16 +79,21 @@ def require_declared(configured: Declaration, stored: Declaration) -> None:
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged if the features in force are no longer those that a command reads its rows by.
+    """Raises DeclarationChanged if the features in force are no longer those that a command reads
+    its rows by.
 
-    Call it after `wait_for_other_loads`: a change of features waits for running loads, and later loads see it.
+    Call it after `wait_for_other_loads`: a change of features waits for running loads, and later
+    loads see it.
     """
     if newest_declaration(connection).features != known:
         raise DeclarationChanged()
 
 
-def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
-    """Add a declaration that is in force from now on; the caller keeps other migrations out, so numbers don't race."""
+def record_declaration(
+    connection: Connection, declaration: Declaration, decided_by: str, reason: str
+) -> None:
+    """Add a declaration that is in force from now on; the caller keeps other migrations out, so
+    numbers don't race."""
     values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
 
@@ -106,7 +121,8 @@ class StoredArtifact:
     sha256: str
     threshold: float
     features: Any
-    """The features of a row in the model's order, as declared when it was fitted; `as_features` reads them."""
+    """The features of a row in the model's order, as declared when it was fitted; `as_features`
+    reads them."""
     reference: Any
     """The distribution of the rows that it learned from, as JSON."""
     scorer_sha256: str
@@ -170,35 +186,45 @@ _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinn
 
 
 def read_champion(connection: Connection) -> Champion:
-    """Read the champion's pointer without a lock. Raises SchemaDiffers if its version does not exist."""
+    """Read the champion's pointer without a lock. Raises SchemaDiffers if its version does not
+    exist."""
     return _champion(connection, _POINTER)
 
 
 def lock_champion(connection: Connection) -> Champion:
-    """Read the pointer and lock it until the transaction ends. Raises SchemaDiffers if its version does not exist."""
+    """Read the pointer and lock it until the transaction ends. Raises SchemaDiffers if its version
+    does not exist."""
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
     return _champion(connection, _POINTER.with_for_update())
 
 
 def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Champion:
     row = first_row(connection, statement, "champion")
-    # A restore with triggers disabled, or by SQLite's own tool, checks no constraint. This is a second statement, since
-    # the one that waited for the lock does not see a version that was added meanwhile.
+    # A restore with triggers disabled, or by SQLite's own tool, checks no constraint. This is a
+    # second statement, since the one that waited for the lock does not see a version that was added
+    # meanwhile.
     there = select(func.count()).where(model_versions.c.number == row.model_version)
     if row.model_version is not None and not connection.scalar(there):
-        raise SchemaDiffers(what=f"champion names version {row.model_version}, which model_versions does not have")
+        raise SchemaDiffers(
+            what=f"champion names version {row.model_version}, which model_versions does not have"
+        )
     return Champion(row.model_version, row.sequence, bool(row.pinned))
 
 
 def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
     """Move the pointer or its pin; the caller holds the lock."""
     # Every change adds one, so that a decision made against an older state is recognised.
-    values = {"model_version": model_version, "pinned": int(pinned), "sequence": champion.c.sequence + 1}
+    values = {
+        "model_version": model_version,
+        "pinned": int(pinned),
+        "sequence": champion.c.sequence + 1,
+    }
     connection.execute(update(champion).values(**values))
 
 
 def add_version(connection: Connection, version: NewVersion) -> int:
-    """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
+    """Store a model version under the next number; the caller holds the champion's lock, so numbers
+    don't race."""
     number = (connection.scalar(select(func.max(model_versions.c.number))) or 0) + 1
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     columns["scorer_sha256"] = scorer_sha256(number, version.compiled_artifact, version)
@@ -214,8 +240,11 @@ def sha256_of(content: bytes) -> str:
 
 def scorer_sha256(number: int, compiled: bytes, version: NewVersion | StoredArtifact) -> str:
     """Hash what makes a version's predictions, and what its nights are compared with."""
-    hashed = json.dumps([number, sha256_of(compiled), version.threshold, version.features, version.reference])
-    # PostgreSQL gives 1e22 back as an integer and -0.0 as 0.0, and each database has its own order of keys.
+    hashed = json.dumps(
+        [number, sha256_of(compiled), version.threshold, version.features, version.reference]
+    )
+    # PostgreSQL gives 1e22 back as an integer and -0.0 as 0.0, and each database has its own order
+    # of keys.
     plain = json.loads(hashed, parse_int=_plain_number, parse_float=_plain_number)
     return sha256_of(json.dumps(plain, sort_keys=True).encode())
 
@@ -226,28 +255,49 @@ def _plain_number(digits: str) -> float:
 
 def record_move(connection: Connection, move: Move) -> None:
     """Append a decision to the ledger."""
-    connection.execute(insert(promotions).values(**{name: getattr(move, name) for name in Move.__dataclass_fields__}))
+    connection.execute(
+        insert(promotions).values(
+            **{name: getattr(move, name) for name in Move.__dataclass_fields__}
+        )
+    )
 
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The compiled form of a version, its hash not checked; None if there is no such version."""
     # Only these columns: a scorer's role may read no others.
-    return _artifact(connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256)
+    return _artifact(
+        connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256
+    )
 
 
 def features_of(connection: Connection, number: int) -> Features:
     """The features that a version was fitted on, in the model's order, as declared then."""
-    return as_features(connection.scalar(select(model_versions.c.features).where(model_versions.c.number == number)))
+    return as_features(
+        connection.scalar(
+            select(model_versions.c.features).where(model_versions.c.number == number)
+        )
+    )
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The Keras form of a version, its hash not checked; None if there is no such version."""
-    return _artifact(connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256)
+    return _artifact(
+        connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256
+    )
 
 
-def _artifact(connection: Connection, number: int, content: Column[Any], sha256: Column[Any]) -> StoredArtifact | None:
+def _artifact(
+    connection: Connection, number: int, content: Column[Any], sha256: Column[Any]
+) -> StoredArtifact | None:
     version = model_versions.c
-    columns = (content, sha256, version.threshold, version.features, version.reference, version.scorer_sha256)
+    columns = (
+        content,
+        sha256,
+        version.threshold,
+        version.features,
+        version.reference,
+        version.scorer_sha256,
+    )
     row = connection.execute(select(*columns).where(version.number == number)).first()
     return None if row is None else StoredArtifact(*row)
 
@@ -255,14 +305,16 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 def version_before(connection: Connection, number: int) -> int | None:
     """The version that the champion `number` replaced; None if it was the first.
 
-    The ledger is replayed: each rollback undoes one promotion, so two in a row go back two versions, and the last one
-    ends at the first champion.
+    The ledger is replayed: each rollback undoes one promotion, so two in a row go back two
+    versions, and the last one ends at the first champion.
     """
     moves = ("promoted", "promoted_by_hand", "rolled_back")
     # The whole ledger: at most about a row a week.
     statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
     standing: list[Any] = []
-    for move in connection.execute(statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)):
+    for move in connection.execute(
+        statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)
+    ):
         if move.from_version == move.to_version:
             continue
         if move.verdict != "rolled_back":
@@ -277,7 +329,8 @@ def version_before(connection: Connection, number: int) -> int | None:
 def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
 ) -> Row[Any] | None:
-    """The verdict on these data and settings against this champion; None if they were never judged."""
+    """The verdict on these data and settings against this champion; None if they were never
+    judged."""
     # A person's moves carry no fingerprints.
     statement = (
         select(*_LEDGER)
@@ -292,14 +345,19 @@ def recorded_verdict(
     return connection.execute(statement).first()
 
 
-def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fingerprint: str) -> bool:
-    """Whether a person moved the champion away from a version fitted from exactly these data and settings."""
+def was_rolled_back(
+    connection: Connection, data_fingerprint: str, settings_fingerprint: str
+) -> bool:
+    """Whether a person moved the champion away from a version fitted from exactly these data and
+    settings."""
     statement = text("""
         SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
         WHERE p.verdict IN ('rolled_back', 'promoted_by_hand') AND p.from_version <> p.to_version
           AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
         LIMIT 1""")
-    found = connection.execute(statement, {"data": data_fingerprint, "settings": settings_fingerprint})
+    found = connection.execute(
+        statement, {"data": data_fingerprint, "settings": settings_fingerprint}
+    )
     return found.first() is not None
 
 
@@ -333,7 +391,11 @@ _SUMMARY = fields_of(VersionSummary, model_versions)
 
 def numbers(connection: Connection) -> list[int]:
     """The numbers of all versions, oldest first."""
-    return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
+    return list(
+        connection.execute(
+            select(model_versions.c.number).order_by(model_versions.c.number)
+        ).scalars()
+    )
 
 
 def list_versions(connection: Connection) -> list[VersionSummary]:
@@ -354,14 +416,18 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
     statement = select(*_LEDGER).order_by(promotions.c.id.desc())
     if version is not None:
         moves = promotions.c
-        statement = statement.where(literal(version).in_([moves.challenger, moves.from_version, moves.to_version]))
+        statement = statement.where(
+            literal(version).in_([moves.challenger, moves.from_version, moves.to_version])
+        )
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
     """The evidence beside the verdict on a version; None if there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
-    found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
+    found: dict[str, Any] | None = connection.scalar(
+        statement.order_by(promotions.c.id.desc()).limit(1)
+    )
     return found
 
 
@@ -383,15 +449,22 @@ def holdout_rule(connection: Connection) -> HoldoutRule:
 
 
 def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
-    """Raises WrongConfiguration if the settings have another salt or share than the database was made with."""
+    """Raises WrongConfiguration if the settings have another salt or share than the database was
+    made with."""
     if settings.salt and settings.salt != kept.salt:
         what = "holdout.salt differs from the salt that this database was made with"
-        expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"
+        expected = (
+            "an empty holdout.salt, or the same one: another would move training rows into the "
+            "test set"
+        )
         raise WrongConfiguration(what=what, expected=expected)
     if settings.share != kept.share:
-        what = f"holdout.share is {settings.share} in the settings and {kept.share} in this database"
+        what = (
+            f"holdout.share is {settings.share} in the settings and {kept.share} in this database"
+        )
         expected = (
-            f"holdout.share = {kept.share}, which the database keeps for ever: under another, models would be judged on"
+            f"holdout.share = {kept.share}, which the database keeps for ever: under another, "
+            "models would be judged on"
             " rows that they learned from. Another share takes a new database"
         )
         raise WrongConfiguration(what=what, expected=expected)

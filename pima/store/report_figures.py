@@ -1,4 +1,5 @@
-"""Figures of a report that status does not show: predictions with outcomes, nights, and rejections by reason."""
+"""Figures of a report that status does not show: predictions with outcomes, nights, and rejections
+by reason."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,8 @@ class CameTrue:
     threshold: float
     scored_at: datetime
     run_began: datetime | None
-    """When the run that made the prediction began; None if it is no longer on record, with its counts."""
+    """When the run that made the prediction began; None if it is no longer on record, with its
+    counts."""
     has_tally: bool
     """Whether that run ended and left its tally."""
 
@@ -34,15 +36,18 @@ _LAST_BEFORE = """(SELECT d.{column} FROM predictions d
 _CAME_TRUE = text(f"""
     WITH compared AS MATERIALIZED (
         SELECT n.id, n.labelled_at, n.outcome,
-            {_LAST_BEFORE.format(column="patient_version")}, {_LAST_BEFORE.format(column="model_version")}
+            {_LAST_BEFORE.format(column="patient_version")},
+                {_LAST_BEFORE.format(column="model_version")}
         FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE {IS_LABELLED}
               ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n)
-    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at,
+    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
+        d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally
     FROM compared c JOIN predictions d
-        ON d.patient_id = c.id AND d.patient_version = c.patient_version AND d.model_version = c.model_version
+        ON d.patient_id = c.id AND d.patient_version = c.patient_version
+            AND d.model_version = c.model_version
     ORDER BY c.labelled_at DESC, c.id DESC""").columns(
     labelled_at=Timestamp(), scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean()
 )
@@ -54,10 +59,14 @@ def came_true(connection: Connection, newest: int) -> list[CameTrue]:
 
 
 def none_is_left_out_since(connection: Connection, newest: int) -> datetime | None:
-    """The moment after which all outcomes are among the `newest`; None if there are no other outcomes."""
+    """The moment after which all outcomes are among the `newest`; None if there are no other
+    outcomes."""
     statement = text(f"""
-        SELECT labelled_at FROM patients WHERE {IS_LABELLED} ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
-    found: datetime | None = connection.scalar(statement.columns(labelled_at=Timestamp()), {"newest": newest})
+        SELECT labelled_at FROM patients WHERE {IS_LABELLED}
+            ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
+    found: datetime | None = connection.scalar(
+        statement.columns(labelled_at=Timestamp()), {"newest": newest}
+    )
     return found
 
 
@@ -69,9 +78,11 @@ def count_before_1900(connection: Connection) -> int:
 
 
 def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datetime]]:
-    """How many predictions scoring has made with each version, and when the first such run began."""
+    """How many predictions scoring has made with each version, and when the first such run
+    began."""
     statement = text(f"""
-        SELECT model_version, coalesce(sum(CAST(counts ->> 'predicted' AS BIGINT)), 0), min(started_at) AS began
+        SELECT model_version, coalesce(sum(CAST(counts ->> 'predicted' AS BIGINT)), 0),
+            min(started_at) AS began
         FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL
         GROUP BY model_version""")
     found = connection.execute(statement.columns(began=Timestamp()))
@@ -79,10 +90,18 @@ def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datet
 
 
 def last_nights(connection: Connection, newest: int) -> list[Run]:
-    """The newest runs of scoring that have ended in any way, newest first, without missed and skipped ticks."""
-    ran = (runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
+    """The newest runs of scoring that have ended in any way, newest first, without missed and
+    skipped ticks."""
+    ran = (
+        runs.c.finished_at.is_not(None),
+        runs.c.status.not_in([Status.MISSED, Status.SKIPPED]),
+        IS_REAL,
+    )
     statement = (
-        select(*fields_of(Run, runs)).where(runs.c.job == "score", *ran).order_by(runs.c.id.desc()).limit(newest)
+        select(*fields_of(Run, runs))
+        .where(runs.c.job == "score", *ran)
+        .order_by(runs.c.id.desc())
+        .limit(newest)
     )
     return [Run(**row._mapping) for row in connection.execute(statement)]
 
@@ -107,4 +126,7 @@ def verdicts_with_evidence(connection: Connection) -> list[VerdictWithEvidence]:
     statement = text("""
         SELECT challenger, from_version, decided_at FROM promotions
         WHERE challenger IS NOT NULL AND evidence IS NOT NULL ORDER BY id DESC""")
-    return [VerdictWithEvidence(*row) for row in connection.execute(statement.columns(decided_at=Timestamp()))]
+    return [
+        VerdictWithEvidence(*row)
+        for row in connection.execute(statement.columns(decided_at=Timestamp()))
+    ]

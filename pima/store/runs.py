@@ -1,7 +1,9 @@
-"""Runs, leases and ticks: a row for each execution of a job, the exclusive right to do a job, and a scheduler's ticks.
+"""Runs, leases and ticks: a row for each execution of a job, the exclusive right to do a job, and a
+scheduler's ticks.
 
-A lease is a row, not an advisory lock: those leak through connection pools and don't exist on SQLite. Its fence grows
-with every owner, which tells an owner that lost its lease without noticing from its successor.
+A lease is a row, not an advisory lock: those leak through connection pools and don't exist on
+SQLite. Its fence grows with every owner, which tells an owner that lost its lease without noticing
+from its successor.
 """
 
 from dataclasses import dataclass
@@ -23,19 +25,28 @@ from sqlalchemy import (
     update,
 )
 
-from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
+from pima.errors import (
+    DONE,
+    INTERRUPTED_BY_CTRL_C,
+    INTERRUPTED_BY_SIGTERM,
+    REFUSED,
+    TRY_AGAIN_LATER,
+)
 from pima.store.database import Timestamp, database_now, database_of
 from pima.store.engine import clock
 from pima.store.tables import fields_of, leases, runs, schedules
 
 DRY_RUN = "dry_run"
-"""The trigger of a dry run: it writes only its own row, and counts in none of the service's figures."""
+"""The trigger of a dry run: it writes only its own row, and counts in none of the service's
+figures."""
 
 IS_REAL = runs.c.trigger != DRY_RUN
 
 ROW_RESULTS = ("predicted", "rejected", "already_scored")
 """The keys of scoring's `counts` that SQL sums."""
-SUMS_OF_ROWS = tuple(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
+SUMS_OF_ROWS = tuple(
+    f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS
+)
 """The SQL sums, one for each key."""
 
 JUDGED_BEFORE = "judged_before"
@@ -67,25 +78,50 @@ FINAL = f"'{Status.SUCCEEDED}', '{Status.FAILED}', '{Status.REFUSED}', '{Status.
 """The endings, for SQL, of runs that succeeded or failed: not stopped, nor to be tried again."""
 
 ENDINGS = {
-    "killed_by_": "Something killed the job with this signal. SIGKILL often comes from the kernel, out of memory: look "
+    "killed_by_": "Something killed the job with this signal. SIGKILL often "
+    "comes from the kernel, out of "
+    "memory: look "
     "at its log and at the container's limit. A smaller `score.batch_rows` needs less.",
-    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its process went "
-    "away. Its rows wait again. A scheduler catches its tick up; under cron run it again, or wait for the next night.",
-    "timed_out": "The job took longer than `schedule.time_limit_minutes` and was stopped. Find out what it waited "
+    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: "
+    "its machine or its process went "
+    "away. Its rows wait again. A scheduler catches its tick up; under cron run it again, or wait "
+    "for the next night.",
+    "timed_out": "The job took longer than `schedule.time_limit_minutes` and "
+    "was stopped. Find out what it "
+    "waited "
     "for. A first load of millions of rows may need a higher limit.",
-    "not_started": "The child process could not be started. Look at the machine's limits of memory and processes.",
-    "end_not_told": "The scheduler failed while it recorded how the job ended. That is a defect of pima: report it. "
+    "not_started": (
+        "The child process could not be started. Look at the machine's limits of memory and "
+        "processes."
+    ),
+    "end_not_told": "The scheduler failed while it recorded how the job "
+    "ended. That is a defect of pima: "
+    "report it. "
     "What the job committed stays.",
-    "exit_code_": "The job ended with this exit code before it could record why. Read `error_line` in `runs`.",
-    "killed_at_stop": "The scheduler was stopped, and the job did not end within `schedule.grace_seconds`. Its last "
+    "exit_code_": (
+        "The job ended with this exit code before it could record why. Read `error_line` in `runs`."
+    ),
+    "killed_at_stop": "The scheduler was stopped, and the job did not end within "
+    "`schedule.grace_seconds`. Its "
+    "last "
     "batch waits again.",
-    "stopped_before_it_began": "The scheduler was stopped as the job was about to start. There is nothing to do.",
-    "still_running": "When the job was due, its previous run was still going, or was waiting for its pull. If that "
+    "stopped_before_it_began": (
+        "The scheduler was stopped as the job was about to start. There is nothing to do."
+    ),
+    "still_running": "When the job was due, its previous run was still going, "
+    "or was waiting for its pull. If "
+    "that "
     "happens often, let it run less often.",
-    "nobody_was_there": "No scheduler was running when the job was due. Only the latest of such ticks is caught up.",
-    "too_late": "The job was due several times between two looks at the clock, as when the machine slept. It ran once.",
+    "nobody_was_there": (
+        "No scheduler was running when the job was due. Only the latest of such ticks is caught up."
+    ),
+    "too_late": (
+        "The job was due several times between two looks at the clock, as when the machine slept. "
+        "It ran once."
+    ),
 }
-"""Endings that are no error of the job: the `runs.error_code`, or its beginning, and what to do about it."""
+"""Endings that are no error of the job: the `runs.error_code`, or its beginning, and what to do
+about it."""
 
 _STATUS_OF_EXIT_CODE = {
     DONE: Status.SUCCEEDED,
@@ -117,30 +153,53 @@ class Run:
 
 
 def start_run(
-    connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str, attempt: int = 1
+    connection: Connection,
+    job: str,
+    trigger: str,
+    scheduled_for: datetime | None,
+    host: str,
+    attempt: int = 1,
 ) -> int | None:
-    """Open a run and return its id; None if the tick has this attempt already, by the unique constraint."""
-    row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
-    # The row exists before any work, so that a run that dies is seen. Of two for one tick, the second gets no row.
-    statement = insert_unless_tick_is_taken(connection).values(status=Status.RUNNING, counts={}, **row)
+    """Open a run and return its id; None if the tick has this attempt already, by the unique
+    constraint."""
+    row = {
+        "job": job,
+        "trigger": trigger,
+        "scheduled_for": scheduled_for,
+        "attempt": attempt,
+        "host": host,
+    }
+    # The row exists before any work, so that a run that dies is seen. Of two for one tick, the
+    # second gets no row.
+    statement = insert_unless_tick_is_taken(connection).values(
+        status=Status.RUNNING, counts={}, **row
+    )
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
 
 def insert_unless_tick_is_taken(connection: Connection) -> Insert:
-    """Build the INSERT that does nothing if the tick has this attempt; an id in use is still an error."""
+    """Build the INSERT that does nothing if the tick has this attempt; an id in use is still an
+    error."""
     return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
 
 
-def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:
+def record_progress(
+    connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None
+) -> None:
     """Write the counts so far and a heartbeat, in the transaction of the work that they count."""
     beat(connection, run_id, counts=counts, model_version=model_version)
 
 
 def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
-    """Lock the row of a run that several processes share until the transaction ends, and return its counts; None if the
-    run is over."""
-    # Every batch of a shared run calls this at its end, so a wait lasts no longer than another process's commit.
-    statement = select(runs.c.counts).where(runs.c.id == run_id, runs.c.status == Status.RUNNING).with_for_update()
+    """Lock the row of a run that several processes share until the transaction ends, and return its
+    counts; None if the run is over."""
+    # Every batch of a shared run calls this at its end, so a wait lasts no longer than another
+    # process's commit.
+    statement = (
+        select(runs.c.counts)
+        .where(runs.c.id == run_id, runs.c.status == Status.RUNNING)
+        .with_for_update()
+    )
     return connection.execute(statement).scalar()
 
 
@@ -160,8 +219,14 @@ def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
 
 def beat(connection: Connection, run_id: int, **values: Any) -> None:
     """Write a heartbeat, with the values of these columns."""
-    # Only this run's own process does so: one that was closed as crashed, since its machine slept, is running again.
-    alive = {"status": Status.RUNNING, "error_code": None, "finished_at": None, "heartbeat_at": database_now()}
+    # Only this run's own process does so: one that was closed as crashed, since its machine slept,
+    # is running again.
+    alive = {
+        "status": Status.RUNNING,
+        "error_code": None,
+        "finished_at": None,
+        "heartbeat_at": database_now(),
+    }
     connection.execute(update(runs).where(runs.c.id == run_id).values(**alive, **values))
 
 
@@ -174,22 +239,32 @@ def finish_run(
     error_line: str | None = None,
 ) -> None:
     """Close the run; None keeps the counts that its work recorded."""
-    values: dict[str, Any] = {"status": status, "error_code": error_code, "heartbeat_at": database_now()}
+    values: dict[str, Any] = {
+        "status": status,
+        "error_code": error_code,
+        "heartbeat_at": database_now(),
+    }
     if counts is not None:
         values["counts"] = counts
     statement = update(runs).where(runs.c.id == run_id)
-    connection.execute(statement.values(finished_at=database_now(), error_line=_storable(error_line), **values))
+    connection.execute(
+        statement.values(finished_at=database_now(), error_line=_storable(error_line), **values)
+    )
 
 
 def _storable(line: str | None) -> str | None:
     # Native code may write anything as it dies, including bytes that no database stores as text.
-    return line and line.replace("\0", "").encode("utf-8", errors="replace").decode()[:_LONGEST_LINE]
+    return (
+        line and line.replace("\0", "").encode("utf-8", errors="replace").decode()[:_LONGEST_LINE]
+    )
 
 
 def last_runs(connection: Connection, newest: int) -> list[Run]:
     """The newest runs, newest first."""
     # By id, which grows with time.
-    rows = connection.execute(select(*fields_of(Run, runs)).order_by(runs.c.id.desc()).limit(newest))
+    rows = connection.execute(
+        select(*fields_of(Run, runs)).order_by(runs.c.id.desc()).limit(newest)
+    )
     return [Run(**row._mapping) for row in rows]
 
 
@@ -202,23 +277,29 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """Take a lease that is free or has expired, or whose run is over; return its fence, None if another holds it."""
+    """Take a lease that is free or has expired, or whose run is over; return its fence, None if
+    another holds it."""
     now = clock(connection)
-    # A run that was killed left its lease, and a long one if the clock was set back since. By a statement of its own:
-    # the INSERT, where it had to wait for another taker, does not see that taker's run.
+    # A run that was killed left its lease, and a long one if the clock was set back since. By a
+    # statement of its own: the INSERT, where it had to wait for another taker, does not see that
+    # taker's run.
     over = f"""
         UPDATE leases SET expires_at = '{_OVER.isoformat()}'
-        WHERE name = :name AND owner IN (SELECT 'run ' || id FROM runs WHERE status <> '{Status.RUNNING}')"""
+        WHERE name = :name AND owner IN (SELECT 'run ' || id FROM runs
+            WHERE status <> '{Status.RUNNING}')"""
     connection.execute(text(over), {"name": name})
     values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
-    # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row back.
+    # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row
+    # back.
     statement = text("""
         INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
         WHERE leases.expires_at <= :now
         RETURNING fence""")
-    return connection.execute(statement.bindparams(_moment("now"), _moment("until")), values).scalar()
+    return connection.execute(
+        statement.bindparams(_moment("now"), _moment("until")), values
+    ).scalar()
 
 
 def _moment(name: str) -> BindParameter[datetime]:
@@ -251,7 +332,9 @@ def owner_of(run_id: int) -> str:
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to a process that did not get it."""
-    row = connection.execute(select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)).first()
+    row = connection.execute(
+        select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)
+    ).first()
     return ("someone", "soon") if row is None else (row.owner, row.expires_at.isoformat())
 
 
@@ -277,7 +360,8 @@ class ChildEnd:
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
-    """Its error line, or the last line that it wrote to stderr, if it failed; kept if it wrote none into `runs`."""
+    """Its error line, or the last line that it wrote to stderr, if it failed; kept if it wrote none
+    into `runs`."""
     timed_out: bool = False
     """Whether its time was up: then the status that it wrote does not stand."""
 
@@ -292,7 +376,8 @@ class Crashed:
 
 
 def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str | None:
-    """Take over the run that a scheduler opened for this process; return its trigger, None if no such run is open."""
+    """Take over the run that a scheduler opened for this process; return its trigger, None if no
+    such run is open."""
     statement = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.job == job, runs.c.status == Status.RUNNING)
@@ -316,7 +401,9 @@ def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attemp
 def newest_tick(connection: Connection, job: str) -> datetime | None:
     """The newest tick of a job that has any row."""
     # By the unique index on job and tick.
-    return connection.execute(select(func.max(runs.c.scheduled_for)).where(runs.c.job == job)).scalar()
+    return connection.execute(
+        select(func.max(runs.c.scheduled_for)).where(runs.c.job == job)
+    ).scalar()
 
 
 def has_run(connection: Connection, job: str) -> bool:
@@ -330,12 +417,24 @@ def is_running(connection: Connection, job: str) -> bool:
 
 
 def note_ticks(
-    connection: Connection, job: str, ticks: list[datetime], status: Status, error_code: str, host: str
+    connection: Connection,
+    job: str,
+    ticks: list[datetime],
+    status: Status,
+    error_code: str,
+    host: str,
 ) -> int:
     """Record ticks that are not run in `runs`; return how many had no row yet."""
     noted = 0
     for tick in ticks:
-        row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
+        row = {
+            "job": job,
+            "trigger": "schedule",
+            "scheduled_for": tick,
+            "attempt": 1,
+            "host": host,
+            "counts": {},
+        }
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # The first row of a tick stays: another scheduler's note, or the run itself.
         statement = insert_unless_tick_is_taken(connection).values(**values).returning(runs.c.id)
@@ -343,18 +442,31 @@ def note_ticks(
     return noted
 
 
-def close_attempt(connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd) -> str:
-    """Record how the child ended; return the final status. The status that the child wrote stands, unless its time was
-    up. If the row was deleted, nothing is recorded.
+def close_attempt(
+    connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd
+) -> str:
+    """Record how the child ended; return the final status. The status that the child wrote stands,
+    unless its time was up. If the row was deleted, nothing is recorded.
     """
     # A child that was stopped at its time limit writes `interrupted` itself.
     statement = text("""
-        UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = coalesce(error_line, :error_line),
-            error_code = CASE WHEN status = 'running' OR :overrule = 1 THEN :error_code ELSE error_code END,
+        UPDATE runs SET exit_code = :exit_code, signal = :signal,
+            error_line = coalesce(error_line, :error_line),
+            error_code = CASE WHEN status = 'running' OR :overrule = 1 THEN :error_code
+                ELSE error_code END,
             status = CASE WHEN status = 'running' OR :overrule = 1 THEN :status ELSE status END
         WHERE id = :id RETURNING status""")
-    values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
-    values |= {"signal": ended.signal, "error_line": _storable(ended.error_line), "overrule": int(ended.timed_out)}
+    values = {
+        "id": run_id,
+        "status": str(status),
+        "error_code": error_code,
+        "exit_code": ended.exit_code,
+    }
+    values |= {
+        "signal": ended.signal,
+        "error_line": _storable(ended.error_line),
+        "overrule": int(ended.timed_out),
+    }
     final = connection.execute(statement, values).scalar()
     # The time of the end, if the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
@@ -362,19 +474,26 @@ def close_attempt(connection: Connection, run_id: int, status: Status, error_cod
     return str(final or status)
 
 
-def mark_crashed(connection: Connection, stale_seconds: int, of_ticks: bool = True) -> list[Crashed]:
-    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of it; those of ticks
-    only where a scheduler asks, since it catches them up.
+def mark_crashed(
+    connection: Connection, stale_seconds: int, of_ticks: bool = True
+) -> list[Crashed]:
+    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of
+    it; those of ticks only where a scheduler asks, since it catches them up.
 
-    A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its next heartbeat, with
-    which it is running again, and at its end its own status.
+    A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its
+    next heartbeat, with which it is running again, and at its end its own status.
     """
     # A time to come would be the job's last end until then, whatever succeeds.
     last = case((runs.c.heartbeat_at > database_now(), database_now()), else_=runs.c.heartbeat_at)
     statement = (
         update(runs)
         .where(*_silent(connection, stale_seconds, of_ticks))
-        .values(status=Status.CRASHED, error_code="heartbeat_lost", finished_at=database_now(), heartbeat_at=last)
+        .values(
+            status=Status.CRASHED,
+            error_code="heartbeat_lost",
+            finished_at=database_now(),
+            heartbeat_at=last,
+        )
         .returning(runs.c.id, runs.c.job, runs.c.scheduled_for)
     )
     # Of two who look at once, one gets the row.
@@ -386,28 +505,46 @@ def any_silent(connection: Connection, stale_seconds: int) -> bool:
     return _any(connection, *_silent(connection, stale_seconds, of_ticks=False))
 
 
-def _silent(connection: Connection, stale_seconds: int, of_ticks: bool) -> list[ColumnElement[bool]]:
+def _silent(
+    connection: Connection, stale_seconds: int, of_ticks: bool
+) -> list[ColumnElement[bool]]:
     now = clock(connection)
     long_ = timedelta(seconds=stale_seconds)
-    found = [runs.c.status == Status.RUNNING, not_(runs.c.heartbeat_at.between(now - long_, now + long_))]
+    found = [
+        runs.c.status == Status.RUNNING,
+        not_(runs.c.heartbeat_at.between(now - long_, now + long_)),
+    ]
     if not of_ticks:
         found.append(runs.c.scheduled_for.is_(None))
     return found
 
 
-def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:
-    """Record a job's schedule; return since when it has been in force. A changed schedule counts from now."""
-    # Of two schedulers that start at once, the first one's time counts. Ticks of an earlier schedule no longer count.
+def see_schedule(
+    connection: Connection, job: str, expression: str, time_zone: str, now: datetime
+) -> datetime:
+    """Record a job's schedule; return since when it has been in force. A changed schedule counts
+    from now."""
+    # Of two schedulers that start at once, the first one's time counts. Ticks of an earlier
+    # schedule no longer count.
     statement = text("""
         INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)
         VALUES (:job, :expression, :time_zone, :now, :clock)
         ON CONFLICT (job) DO UPDATE
         SET expression = EXCLUDED.expression, time_zone = EXCLUDED.time_zone,
             first_seen_at = EXCLUDED.first_seen_at, heartbeat_at = EXCLUDED.heartbeat_at
-        WHERE (schedules.expression, schedules.time_zone) <> (EXCLUDED.expression, EXCLUDED.time_zone)""")
-    values = {"job": job, "expression": expression, "time_zone": time_zone, "now": now, "clock": clock(connection)}
+        WHERE (schedules.expression, schedules.time_zone) <> (EXCLUDED.expression,
+            EXCLUDED.time_zone)""")
+    values = {
+        "job": job,
+        "expression": expression,
+        "time_zone": time_zone,
+        "now": now,
+        "clock": clock(connection),
+    }
     connection.execute(statement.bindparams(_moment("now"), _moment("clock")), values)
-    seen: datetime = connection.execute(select(schedules.c.first_seen_at).where(schedules.c.job == job)).scalar_one()
+    seen: datetime = connection.execute(
+        select(schedules.c.first_seen_at).where(schedules.c.job == job)
+    ).scalar_one()
     return seen
 
 

@@ -1,6 +1,7 @@
 """The schema: checking that the database has the one this code expects, and bringing it there.
 
-The check at the start of every command uses plain catalogue queries, since importing Alembic takes a third of a second.
+The check at the start of every command uses plain catalogue queries, since importing Alembic takes
+a third of a second.
 """
 
 import re
@@ -51,8 +52,8 @@ _MIGRATIONS = _IN_A_WHEEL if _IN_A_WHEEL.exists() else _PIMA.parent / "migration
 
 
 def require_schema(engine: Engine) -> Declaration:
-    """Check the schema before the first write, and return its declaration. Raises SchemaMissing, SchemaBehind,
-    SchemaAhead, or SchemaDiffers if it was changed by hand."""
+    """Check the schema before the first write, and return its declaration. Raises SchemaMissing,
+    SchemaBehind, SchemaAhead, or SchemaDiffers if it was changed by hand."""
     with reading(engine) as connection:
         database, tables = database_of(connection), [table.name for table in TABLES]
         require_revision(connection, engine.url)
@@ -93,11 +94,16 @@ def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
     """Require each column that the code reads or writes, with its type."""
     for table in TABLES:
         for each in table.columns:
-            _require_column(found, f"{table.name}.{each.name}", each.type.compile(connection.dialect).lower())
+            _require_column(
+                found, f"{table.name}.{each.name}", each.type.compile(connection.dialect).lower()
+            )
 
 
-def _require_feature_columns(connection: Connection, found: Mapping[str, str], declaration: Declaration) -> None:
-    """Require the columns of all features, retired ones too: triggers copy them, and old versions may need them."""
+def _require_feature_columns(
+    connection: Connection, found: Mapping[str, str], declaration: Declaration
+) -> None:
+    """Require the columns of all features, retired ones too: triggers copy them, and old versions
+    may need them."""
     number = Real().compile(connection.dialect).lower()
     for table in WITH_FEATURES:
         for name in declaration.columns:
@@ -108,7 +114,9 @@ def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
     if name not in found:
         raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
     if found[name] != expected:
-        raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
+        raise SchemaDiffers(
+            what=f"the column {name} is {found[name]} where {expected} was expected"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +126,19 @@ class Migrated:
     before: str | None
     """The revision that the database had; None if it had no schema."""
     made_anew: str | None
-    """The fault of the triggers, if the schema was already at the newest revision; None if there was none."""
+    """The fault of the triggers, if the schema was already at the newest revision; None if there
+    was none."""
 
 
-def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED) -> Migrated:
+def migrate(
+    engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED
+) -> Migrated:
     """Bring the schema to the newest revision.
 
-    It is one transaction under a lock on both databases: of two at once, the second finds the work done. A new database
-    stores the holdout's salt and share and the declaration. An existing one keeps its own, and different settings are
-    an error. `declared` None takes the database's declaration; raises SchemaMissing if it has none.
+    It is one transaction under a lock on both databases: of two at once, the second finds the work
+    done. A new database stores the holdout's salt and share and the declaration. An existing one
+    keeps its own, and different settings are an error. `declared` None takes the database's
+    declaration; raises SchemaMissing if it has none.
     """
     with writing(engine) as connection:
         database = database_of(connection)
@@ -142,7 +154,9 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
             _make_tables(connection, declared.names)
             _run_alembic(connection, "stamp")
             begin_installation(connection, holdout)
-            record_declaration(connection, declared, "migrate", "the settings when the schema was made")
+            record_declaration(
+                connection, declared, "migrate", "the settings when the schema was made"
+            )
         made_anew = make_triggers(connection)
         if declared is not None:
             require_declared(declared, newest_declaration(connection))
@@ -163,12 +177,16 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
 
 def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
     """Make all tables, views and indexes, with these columns for the features."""
-    for statement in statements(database_of(connection).translated_schema(read_script(SCRIPT, columns))):
-        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # % is no parameter
+    for statement in statements(
+        database_of(connection).translated_schema(read_script(SCRIPT, columns))
+    ):
+        connection.exec_driver_sql(
+            statement, execution_options={"no_parameters": True}
+        )  # % is no parameter
 
 
-# ---- The triggers on `patients` keep versions, times and the queue correct whoever writes. A wrong trigger would leave
-# rows unscored silently.
+# ---- The triggers on `patients` keep versions, times and the queue correct whoever writes. A wrong
+# trigger would leave rows unscored silently.
 
 
 def make_triggers(connection: Connection) -> str | None:
@@ -190,7 +208,8 @@ _FIRST = "pregnancies"
 def read_script(path: Path, features: Sequence[str]) -> str:
     """Return the file's text with these features in place of the shipped ones.
 
-    A list between `/* features */` and `/* end */` has one expression for each feature, separated by commas or ORs.
+    A list between `/* features */` and `/* end */` has one expression for each feature, separated
+    by commas or ORs.
     """
 
     def listed(found: re.Match[str]) -> str:
@@ -205,7 +224,10 @@ def read_script(path: Path, features: Sequence[str]) -> str:
 def queries(path: Path) -> dict[str, TextClause]:
     """Read the queries of a file by the names in the lines before them: `-- name: ...`."""
     _, *parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
-    return {name: text(query.strip().rstrip(";")) for name, query in zip(parts[::2], parts[1::2], strict=True)}
+    return {
+        name: text(query.strip().rstrip(";"))
+        for name, query in zip(parts[::2], parts[1::2], strict=True)
+    }
 
 
 def statements(script: str) -> Iterator[str]:
@@ -228,15 +250,18 @@ def statements(script: str) -> Iterator[str]:
 
 
 def require_room(connection: Connection, names: Iterable[str]) -> None:
-    """Raises WrongConfiguration if a column that pima did not make has one of these names, ignoring case as SQLite
-    does."""
+    """Raises WrongConfiguration if a column that pima did not make has one of these names, ignoring
+    case as SQLite does."""
     found = database_of(connection).columns(connection, WITH_FEATURES)
     theirs = {each.lower(): each for each in found}
     for table in WITH_FEATURES:
         for name in names:
             if (there := theirs.get(f"{table}.{name}")) is not None:
                 taken = there.partition(".")[2]
-                what = f"the feature {name} can't be added: {table} has a column {taken} already, not made by pima"
+                what = (
+                    f"the feature {name} can't be added: {table} has a column {taken} already, "
+                    "not made by pima"
+                )
                 rename = f"ALTER TABLE {table} RENAME COLUMN {column(taken)} TO another name"
                 expected = f"another name for the feature, or for the column: {rename}"
                 raise WrongConfiguration(what=what, expected=expected)
@@ -250,28 +275,42 @@ def add_columns(connection: Connection, names: Iterable[str]) -> None:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 
 
-# ---- Decided once, when a database is made: who is held out of training, and how the keys of the forgotten are hashed.
+# ---- Decided once, when a database is made: who is held out of training, and how the keys of the
+# forgotten are hashed.
 
 
 def begin_installation(connection: Connection, settings: HoldoutSettings) -> None:
-    """Store the salts and the share of a new database. If the settings have no salt, 256 random bits are drawn."""
-    values = {"holdout_salt": settings.salt or secrets.token_hex(32), "holdout_share": settings.share}
-    connection.execute(insert(installation).values(id=1, **values, forgetting_salt=secrets.token_hex(32)))
+    """Store the salts and the share of a new database. If the settings have no salt, 256 random
+    bits are drawn."""
+    values = {
+        "holdout_salt": settings.salt or secrets.token_hex(32),
+        "holdout_share": settings.share,
+    }
+    connection.execute(
+        insert(installation).values(id=1, **values, forgetting_salt=secrets.token_hex(32))
+    )
 
 
 # ---- Roles with only the rights that their work needs, if the database has roles.
 
 
 def require_roles(engine: Engine) -> None:
-    """Raises WrongUsage if the database has no roles, or if the current user may not create the missing ones."""
+    """Raises WrongUsage if the database has no roles, or if the current user may not create the
+    missing ones."""
     if database_of(engine).is_a_file:
-        raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
+        raise WrongUsage(
+            what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead."
+        )
     with reading(engine) as connection:
         lacking = database_of(engine).roles_out_of_reach(connection)
     if lacking:
-        what = f"--roles: this user may not make the roles that are not there yet ({', '.join(lacking)})"
+        what = (
+            "--roles: this user may not make the roles that are not there yet "
+            f"({', '.join(lacking)})"
+        )
         raise WrongUsage(
-            what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f deploy/roles.sql"
+            what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f "
+            "deploy/roles.sql"
             " (docs/do/give-roles.md). Nothing was migrated."
         )
 

@@ -1,6 +1,8 @@
-"""The connection to a source: any database that SQLAlchemy supports, read in one transaction and never written.
+"""The connection to a source: any database that SQLAlchemy supports, read in one transaction and
+never written.
 
-As for pima's own database, errors report the driver's class, code and names, never its text, which can hold a row.
+As for pima's own database, errors report the driver's class, code and names, never its text, which
+can hold a row.
 """
 
 import os
@@ -31,7 +33,8 @@ _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host
 
 
 def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> Engine:
-    """Make an engine for a source's URL, without connecting. Raises WrongConfiguration, which never repeats the URL."""
+    """Make an engine for a source's URL, without connecting. Raises WrongConfiguration, which never
+    repeats the URL."""
     try:
         url = any_url(url_text)
     except (ArgumentError, ValueError):
@@ -54,24 +57,37 @@ def _of_another_kind(name: str, url: URL) -> Engine:
     try:
         return create_engine(url, hide_parameters=True, **options)
     except NoSuchModuleError:
-        what = f"the source {name} is in a database for which no dialect is installed: {url.drivername}"
-        raise WrongConfiguration(what=what, expected="the Python package that has it, or another URL") from None
+        what = (
+            f"the source {name} is in a database for which no dialect is installed: "
+            f"{url.drivername}"
+        )
+        raise WrongConfiguration(
+            what=what, expected="the Python package that has it, or another URL"
+        ) from None
     except ImportError as error:
-        what = f"the source {name} needs a driver that is not installed: {error.name or url.drivername}"
-        raise WrongConfiguration(what=what, expected=f"the Python package {error.name or 'of it'}") from None
+        what = (
+            f"the source {name} needs a driver that is not installed: "
+            f"{error.name or url.drivername}"
+        )
+        raise WrongConfiguration(
+            what=what, expected=f"the Python package {error.name or 'of it'}"
+        ) from None
     except (ArgumentError, TypeError, ValueError):
         what = f"the URL of the source {name} has options that its dialect does not know"
         raise WrongConfiguration(what=what, expected=_A_URL) from None
 
 
 def _file_of_another_kind(url: URL) -> Path | None:
-    """The file that a URL names if it is a local DuckDB file; None for other databases and for DuckDB's services."""
+    """The file that a URL names if it is a local DuckDB file; None for other databases and for
+    DuckDB's services."""
     if url.get_backend_name() != "duckdb" or not url.database or ":" in url.database:
         return None
     return Path(url.database)
 
 
-_SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private|client|ssl)_?key)\w*)")
+_SECRET = re.compile(
+    r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private|client|ssl)_?key)\w*)"
+)
 # For an ODBC connection string, in which a value may be in braces.
 _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
 
@@ -83,13 +99,18 @@ def place_of(url: URL) -> str:
         return str(Path(known.database or "").resolve())
     url = known or url
     secret = {name for name in url.query if _SECRET.fullmatch(name)}
-    said = {name: _SECRETS_VALUE.sub("", str(value)) for name, value in url.query.items() if name not in secret}
+    said = {
+        name: _SECRETS_VALUE.sub("", str(value))
+        for name, value in url.query.items()
+        if name not in secret
+    }
     return str(url.set(query=said)._replace(password=None))
 
 
 @contextmanager
 def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
-    """A transaction that only reads, and sees the state at its beginning if the database supports that.
+    """A transaction that only reads, and sees the state at its beginning if the database supports
+    that.
 
     Raises SourceAway or SourceUnusable.
     """
@@ -125,7 +146,9 @@ def _require_file(engine: Engine, name: str) -> None:
         raise SourceUnusable(source=name, what="there is no such file", expected=expected)
 
 
-def _translated(name: str, error: Exception, cause: BaseException | None, engine: Engine) -> PimaError:
+def _translated(
+    name: str, error: Exception, cause: BaseException | None, engine: Engine
+) -> PimaError:
     database = known_database(engine)
     if database is None:
         return _of_unknown(name, error, cause, engine.dialect.name)
@@ -144,13 +167,32 @@ def _translated(name: str, error: Exception, cause: BaseException | None, engine
 _READABLE = "a table, view or SELECT that is there, with the right to read it"
 
 
-# MySQL's errors that may pass: too many connections, a shutdown, a lock timeout, a deadlock, a query or connection that
-# was killed or took too long, a changed table, lost packets.
-_PASSING = {1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1927, 1969, 3024}
+# MySQL's errors that may pass: too many connections, a shutdown, a lock timeout, a deadlock, a
+# query or connection that was killed or took too long, a changed table, lost packets.
+_PASSING = {
+    1040,
+    1053,
+    1129,
+    1158,
+    1159,
+    1160,
+    1161,
+    1203,
+    1205,
+    1213,
+    1226,
+    1317,
+    1412,
+    1927,
+    1969,
+    3024,
+}
 _OF_THE_CLIENT = range(2000, 3000)
 
 
-def _of_unknown(name: str, error: Exception, cause: BaseException | None, dialect: str) -> PimaError:
+def _of_unknown(
+    name: str, error: Exception, cause: BaseException | None, dialect: str
+) -> PimaError:
     what = type(cause or error).__name__
     is_away = isinstance(error, OperationalError)
     if dialect in ("mysql", "mariadb"):
@@ -161,4 +203,6 @@ def _of_unknown(name: str, error: Exception, cause: BaseException | None, dialec
             is_away = number in _PASSING or number in _OF_THE_CLIENT
     if is_away or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return SourceAway(source=name, what=what)
-    return SourceUnusable(source=name, what=what, expected=f"{_READABLE}, at the URL in {url_variable(name)}")
+    return SourceUnusable(
+        source=name, what=what, expected=f"{_READABLE}, at the URL in {url_variable(name)}"
+    )

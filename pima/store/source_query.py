@@ -14,13 +14,19 @@ from pima.store.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
 _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
-"""The default that a column of times may have in a dialect for a time that is not known; it is below every time."""
+"""The default that a column of times may have in a dialect for a time that is not known; it is
+below every time."""
 
 
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     """The source's own columns: keys, persons, outcome, features."""
     outcome = (source.outcome,) if source.outcome else ()
-    return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
+    return (
+        *source.keys,
+        *source.persons,
+        *outcome,
+        *(source.mapped_columns[name].column for name in features),
+    )
 
 
 def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "") -> str:
@@ -29,7 +35,8 @@ def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: 
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
-    """The condition that a row's time of change is at or after `bound`, or is missing or no date."""
+    """The condition that a row's time of change is at or after `bound`, or is missing or no
+    date."""
     column = _column(dialect, source.changed_since)
     is_from_here_on = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
     if isinstance(bound, str):  # an empty text is below every day, and so is a number in SQLite
@@ -42,7 +49,9 @@ def _moment(dialect: Dialect, bound: date | str) -> str:
     if isinstance(bound, str):  # a day in digits
         return f"'{bound}'"
     kind = DateTime(timezone=bound.tzinfo is not None) if isinstance(bound, datetime) else Date()
-    return str(literal(bound, kind).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    return str(
+        literal(bound, kind).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    )
 
 
 def latest_change(engine: Engine, source: Source) -> object:
@@ -56,7 +65,9 @@ def latest_change(engine: Engine, source: Source) -> object:
 
 def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
     """The names of all the source's columns, in their order, without reading a row."""
-    with closing(ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")) as result:
+    with closing(
+        ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")
+    ) as result:
         return tuple(column[0] for column in result.cursor.description)
 
 
@@ -66,7 +77,8 @@ def everything(dialect: Dialect, source: Source) -> str:
 
 
 def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
-    """The columns that can't be read, found by selecting each alone without reading a row. Raises SourceAway."""
+    """The columns that can't be read, found by selecting each alone without reading a row. Raises
+    SourceAway."""
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
 
 
@@ -80,15 +92,21 @@ def _is_readable(engine: Engine, source: Source, column: str) -> bool:
 
 
 def ask(connection: Connection, statement: str, rows: int = 1) -> CursorResult[Any]:
-    """Send a statement unchanged: a colon or a percent sign is no parameter. Keep at most `rows` rows in memory."""
+    """Send a statement unchanged: a colon or a percent sign is no parameter. Keep at most `rows`
+    rows in memory."""
     options = {"no_parameters": True, "stream_results": True, "max_row_buffer": rows}
     return connection.exec_driver_sql(statement, execution_options=options)
 
 
-def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Sequence[tuple[Any, ...]]]:
-    """Read a statement's result, `rows` rows at a time, by the driver's own cursor if pima knows the database."""
+def blocks_of(
+    connection: Connection, statement: str, rows: int
+) -> Generator[Sequence[tuple[Any, ...]]]:
+    """Read a statement's result, `rows` rows at a time, by the driver's own cursor if pima knows
+    the database."""
     database = known_database(connection.engine)
-    cursor: Any = ask(connection, statement, rows) if database is None else database.stream(connection)
+    cursor: Any = (
+        ask(connection, statement, rows) if database is None else database.stream(connection)
+    )
     with closing(cursor):
         if database is not None:
             cursor.execute(statement)
@@ -99,7 +117,8 @@ def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Se
 def columns_of_blocks(
     connection: Connection, statement: str, rows: int, exact: int = 0
 ) -> Generator[Sequence[pd.Series]]:
-    """Read a statement's result column by column; decimals of the first `exact` columns never become floats."""
+    """Read a statement's result column by column; decimals of the first `exact` columns never
+    become floats."""
     database = known_database(connection.engine)
     if database is not None:
         yield from database.read_columns(connection, statement, rows, exact)
@@ -111,8 +130,13 @@ def columns_of_blocks(
 
 def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
     listed = [_column(dialect, column) for column in columns]
-    if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
-        # The server writes a UUID as text faster than Python makes an object of it; a NULL stays NULL.
+    if (
+        dialect.name == "postgresql"
+        and source.key_types == ("uuid",)
+        and columns[0] == source.keys[0]
+    ):
+        # The server writes a UUID as text faster than Python makes an object of it; a NULL stays
+        # NULL.
         listed[0] = f"CAST({listed[0]} AS TEXT)"
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
 
@@ -120,7 +144,11 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
 def _rows(dialect: Dialect, source: Source) -> str:
     # The line breaks end a comment at the query's end.
     query = source.query.strip().rstrip(";")
-    rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
+    rows = (
+        f"(\n{query}\n)"
+        if query
+        else ".".join(_quoted(dialect, part) for part in source.table_parts)
+    )
     return f"{rows} {_ALIAS}"
 
 
@@ -130,6 +158,7 @@ def _column(dialect: Dialect, name: str) -> str:
 
 
 def _quoted(dialect: Dialect, name: str) -> str:
-    """Quote a name. SQLAlchemy's own function would double percent signs for drivers that read parameters."""
+    """Quote a name. SQLAlchemy's own function would double percent signs for drivers that read
+    parameters."""
     first, last = dialect.identifier_preparer.initial_quote, dialect.identifier_preparer.final_quote
     return f"{first}{name.replace(last, last * 2)}{last}"

@@ -1,4 +1,5 @@
-"""The state of sources: how far their last pulls got, how they ended, and which rows can't be taken in."""
+"""The state of sources: how far their last pulls got, how they ended, and which rows can't be taken
+in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +18,21 @@ class LastPull:
     """A row of the table; each field is the column of its name."""
 
     fingerprint: str
-    """The fingerprint of the settings and the declaration that the whole source was last compared by."""
+    """The fingerprint of the settings and the declaration that the whole source was last compared
+    by."""
     changed_up_to: str | None
-    """The highest time of change in the source at the last completed pull; None if none is known."""
+    """The highest time of change in the source at the last completed pull; None if none is
+    known."""
     compared_whole_at: datetime | None
-    """When the last completed pull of the whole source began; None once another such pull has begun."""
+    """When the last completed pull of the whole source began; None once another such pull has
+    begun."""
 
 
 def last_pull(connection: Connection, source: str) -> LastPull | None:
     """The state that a source's last pull left; None if it was never pulled."""
-    row = connection.execute(select(*fields_of(LastPull, source_pulls)).where(source_pulls.c.source == source)).first()
+    row = connection.execute(
+        select(*fields_of(LastPull, source_pulls)).where(source_pulls.c.source == source)
+    ).first()
     return None if row is None else LastPull(**row._mapping)
 
 
@@ -36,18 +42,22 @@ def pulled_names(connection: Connection) -> list[str]:
 
 
 def begin_whole(connection: Connection, source: str, fingerprint: str) -> None:
-    """Record that a pull of the whole source begins; the earlier state is void until it is completed."""
+    """Record that a pull of the whole source begins; the earlier state is void until it is
+    completed."""
     values = {"source": source, "fingerprint": fingerprint}
     connection.execute(
         text("""
             INSERT INTO source_pulls (source, fingerprint) VALUES (:source, :fingerprint)
             ON CONFLICT (source) DO UPDATE
-            SET fingerprint = EXCLUDED.fingerprint, changed_up_to = NULL, compared_whole_at = NULL"""),
+            SET fingerprint = EXCLUDED.fingerprint, changed_up_to = NULL,
+                compared_whole_at = NULL"""),
         values,
     )
 
 
-def complete(connection: Connection, source: str, changed_up_to: str | None, whole_since: datetime | None) -> None:
+def complete(
+    connection: Connection, source: str, changed_up_to: str | None, whole_since: datetime | None
+) -> None:
     """Record that a pull is completed; `whole_since` is None if it compared only a part."""
     values: dict[str, Any] = {"completed_at": database_now(), "changed_up_to": changed_up_to}
     if whole_since is not None:
@@ -71,24 +81,34 @@ class SourcePull:
 
 
 def last_pulls(connection: Connection) -> dict[str, SourcePull]:
-    """The newest pull of each source, however it ended; runs that ended before they reached a source don't count."""
+    """The newest pull of each source, however it ended; runs that ended before they reached a
+    source don't count."""
     found = _newest(connection, "TRUE")
     return {source: pull for source, pull in found.items() if source is not None}
 
 
 def last_successes(connection: Connection) -> dict[str, SourcePull]:
     """The newest successful pull of each source."""
-    return {source: pull for source, pull in _newest(connection, _SUCCEEDED).items() if source is not None}
+    return {
+        source: pull
+        for source, pull in _newest(connection, _SUCCEEDED).items()
+        if source is not None
+    }
 
 
-def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> dict[str, SourcePull]:
-    """How the last pull of each source ended that succeeded or failed, by the rules of `monitoring.last_end`.
+def last_ends(
+    connection: Connection, sources: Sequence[str], retries: int
+) -> dict[str, SourcePull]:
+    """How the last pull of each source ended that succeeded or failed, by the rules of
+    `monitoring.last_end`.
 
     A run that names no source, such as one with wrong settings, counts for all of them.
     """
     found = _newest(connection, f"status IN ({FINAL}) OR {_GAVE_UP}", retries=retries)
     ends = {source: [found[key] for key in (source, None) if key in found] for source in sources}
-    return {source: max(candidates, key=_moment) for source, candidates in ends.items() if candidates}
+    return {
+        source: max(candidates, key=_moment) for source, candidates in ends.items() if candidates
+    }
 
 
 def _moment(end: SourcePull) -> tuple[datetime, int]:
@@ -97,40 +117,51 @@ def _moment(end: SourcePull) -> tuple[datetime, int]:
 
 
 _SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
-# The run's status matters for earlier releases: with one source away and another at fault, a run failed for good.
+# The run's status matters for earlier releases: with one source away and another at fault, a run
+# failed for good.
 _GAVE_UP = (
     f"is_scheduled AND status = '{Status.TRY_AGAIN_LATER}'"
     f" AND (attempt > :retries OR status_of_run IN ('{Status.FAILED}', '{Status.REFUSED}'))"
 )
 
 
-def _newest(connection: Connection, condition: str, **parameters: object) -> dict[str | None, SourcePull]:
+def _newest(
+    connection: Connection, condition: str, **parameters: object
+) -> dict[str | None, SourcePull]:
     """The newest pulls by source; None stands for the runs that name no source."""
     # Scans all pulls, a few more each day. Ordered by the last heartbeat, as for all jobs.
     # A run has one error line: what names "the source x" is not told of another one.
     statement = text(f"""
         WITH of_runs AS (
-            SELECT runs.id, runs.attempt, runs.scheduled_for IS NOT NULL AS is_scheduled, runs.heartbeat_at AS moment,
+            SELECT runs.id, runs.attempt, runs.scheduled_for IS NOT NULL AS is_scheduled,
+                runs.heartbeat_at AS moment,
                 runs.status AS status_of_run, runs.error_code AS error_code_of_run,
                 CASE WHEN item.value IS NULL OR error_line NOT LIKE '%he source %'
-                    OR error_line LIKE '%he source ' || (item.value ->> 'source') || ' %' THEN error_line END AS said,
-                item.value ->> 'source' AS source, coalesce(item.value ->> 'status', '{Status.RUNNING}') AS status_here,
+                    OR error_line LIKE '%he source ' || (item.value ->> 'source') || ' %'
+                    THEN error_line END AS said,
+                item.value ->> 'source' AS source,
+                    coalesce(item.value ->> 'status', '{Status.RUNNING}') AS status_here,
                 item.value ->> 'error_code' AS error_code_here, item.value AS counts
             FROM runs LEFT JOIN {database_of(connection).sources_of_run} ON TRUE
             WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}'
         ), pulls AS (
             SELECT of_runs.*,
-                CASE WHEN status_here = '{Status.RUNNING}' THEN status_of_run ELSE status_here END AS status,
-                CASE WHEN status_here = '{Status.RUNNING}' THEN error_code_of_run ELSE error_code_here END AS error_code
+                CASE WHEN status_here = '{Status.RUNNING}' THEN status_of_run ELSE status_here
+                    END AS status,
+                CASE WHEN status_here = '{Status.RUNNING}' THEN error_code_of_run
+                    ELSE error_code_here END AS error_code
             FROM of_runs
         ), ranked AS (
-            SELECT pulls.*, row_number() OVER (PARTITION BY source ORDER BY moment DESC, id DESC) AS place
+            SELECT pulls.*, row_number() OVER (PARTITION BY source
+                ORDER BY moment DESC, id DESC) AS place
             FROM pulls WHERE {condition}
         )
         SELECT source, status, error_code, moment, counts, id, said FROM ranked WHERE place = 1""")
     rows = connection.execute(statement.columns(moment=Timestamp(), counts=Json()), parameters)
     return {
-        row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}, row.id, row.said)
+        row.source: SourcePull(
+            row.status, row.error_code, row.moment, row.counts or {}, row.id, row.said
+        )
         for row in rows
     }
 
@@ -148,7 +179,8 @@ class RejectedRows:
 def rejected_rows(connection: Connection) -> list[RejectedRows]:
     """Count the rows of all sources that can't be taken in, the most frequent reason first."""
     statement = text("""
-        SELECT source, reason, field, count(*) AS rows FROM source_rejections GROUP BY source, reason, field
+        SELECT source, reason, field, count(*) AS rows FROM source_rejections
+            GROUP BY source, reason, field
         ORDER BY 4 DESC, 1, 2, 3""")
     return [RejectedRows(*row) for row in connection.execute(statement)]
 
@@ -166,6 +198,8 @@ def rejected_row(connection: Connection, source: str, source_key: str) -> Reject
     """Find one rejected row by its key; None if the row can be taken in, or was never seen."""
     table = source_rejections.c
     row = connection.execute(
-        select(table.reason, table.field, table.since).where(table.source == source, table.source_key == source_key)
+        select(table.reason, table.field, table.since).where(
+            table.source == source, table.source_key == source_key
+        )
     ).first()
     return None if row is None else RejectedRow(*row)

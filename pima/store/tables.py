@@ -1,7 +1,7 @@
 """The tables, their columns and the views, read from schema.sql, which says what each is for.
 
-`patients` and `scoring_queue` also have a column for each declared feature. Those are made from the declaration, so no
-list here has them.
+`patients` and `scoring_queue` also have a column for each declared feature. Those are made from the
+declaration, so no list here has them.
 """
 
 import re
@@ -32,14 +32,21 @@ _COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*?)(?: -- (.*))?$"
 
 
 def _read(script: str) -> MetaData:
-    """The script's tables with their keys; `info` says what each holds and has its CHECKs by name."""
+    """The script's tables with their keys; `info` says what each holds and has its CHECKs by
+    name."""
     made = MetaData()
     for said, name, body in _TABLE.findall(script):
         bare = re.sub(" *--.*", "", body)
-        keys = [key for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare) for key in listed.split(", ")]
+        keys = [
+            key
+            for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare)
+            for key in listed.split(", ")
+        ]
         columns = [_column(keys, *found) for found in _COLUMN.findall(body)]
         others = re.findall(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+) \((\w+)\)", bare)
-        foreign = [ForeignKeyConstraint([ours], [f"{table}.{theirs}"]) for ours, table, theirs in others]
+        foreign = [
+            ForeignKeyConstraint([ours], [f"{table}.{theirs}"]) for ours, table, theirs in others
+        ]
         checks = dict(re.findall(r"(\w+) CHECK \((.*?)\),?\n", bare, re.DOTALL))
         Table(name, made, *columns, *foreign, info={"meaning": _sentences(said), "checks": checks})
     return made
@@ -49,7 +56,15 @@ def _column(keys: Sequence[str], name: str, kind: str, rest: str, doc: str) -> C
     drawn = [Identity(always=False)] if "IDENTITY" in rest else []
     is_key = name in keys or "PRIMARY KEY" in rest
     nullable = not is_key and "NOT NULL" not in rest
-    return Column(name, _KINDS[kind], *drawn, primary_key=is_key, nullable=nullable, autoincrement=bool(drawn), doc=doc)
+    return Column(
+        name,
+        _KINDS[kind],
+        *drawn,
+        primary_key=is_key,
+        nullable=nullable,
+        autoincrement=bool(drawn),
+        doc=doc,
+    )
 
 
 def _sentences(said: str) -> str:
@@ -90,9 +105,10 @@ VIEWS = {view: _sentences(said) for said, view in _VIEW.findall(_script)}
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
 """The condition of a labelled row, in the index's terms."""
 NEWEST_FIRST = "labelled_at DESC, id DESC"
-"""The order of outcomes, newest first. Among outcomes of one moment, such as those of a file, the highest id is the
-newest. SQLite reads this order from the index. PostgreSQL sorts the rows of each moment that it needs: that takes 0.3 s
-if 200,000 rows share a moment, and under a millisecond if 500 do."""
+"""The order of outcomes, newest first. Among outcomes of one moment, such as those of a file, the
+highest id is the newest. SQLite reads this order from the index. PostgreSQL sorts the rows of each
+moment that it needs: that takes 0.3 s if 200,000 rows share a moment, and under a millisecond if
+500 do."""
 
 WITH_FEATURES = ("patients", "scoring_queue")
 """The tables that have a column of type Real for each feature, declared or retired."""

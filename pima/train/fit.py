@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 LARGEST_DIFFERENCE = 1e-6
-"""A second fit that differs by no more, in probability, counts as equal: libraries and processors differ slightly."""
+"""A second fit that differs by no more, in probability, counts as equal: libraries and processors
+differ slightly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,11 @@ class Challenger:
     seed: int
 
 
-def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
-    """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises ExtraMissing, and whatever
-    `boundary` raises."""
+def fit_challenger(
+    history: Split, settings: Settings, features: Features, boundary: CancelCheck
+) -> Challenger:
+    """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises
+    ExtraMissing, and whatever `boundary` raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
@@ -69,12 +72,14 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     checked = parity(artifacts, features_of(history.holdout), features, threshold)
-    return Challenger(artifacts, checked, Scorer(threshold, features, CompiledModel(artifacts.compiled)), seed)
+    return Challenger(
+        artifacts, checked, Scorer(threshold, features, CompiledModel(artifacts.compiled)), seed
+    )
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
-    """Derive the fit's seed from the data and the network's name: no one picks it, and the same data give the same
-    model."""
+    """Derive the fit's seed from the data and the network's name: no one picks it, and the same
+    data give the same model."""
     digest = hashlib.sha256(f"{history.fingerprint} {settings.network}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -87,8 +92,9 @@ def threshold_of(
     seed: int,
     boundary: CancelCheck = never,
 ) -> float:
-    """Return a number as it is; for a text like "sensitivity >= 0.85", find the threshold that reaches it on the
-    training rows, each judged by a fit of the same recipe that did not see it. Rows and seed determine it."""
+    """Return a number as it is; for a text like "sensitivity >= 0.85", find the threshold that
+    reaches it on the training rows, each judged by a fit of the same recipe that did not see it.
+    Rows and seed determine it."""
     if not isinstance(asked, str):
         return asked
     from pima.model.network import TrainingData, fit
@@ -113,7 +119,8 @@ class Reproduction:
     reproduced: bool
     """No probability differs by more than `LARGEST_DIFFERENCE`."""
     largest_difference: float
-    """The largest over the training and probe rows, in probability; 0 on the same machine and libraries."""
+    """The largest over the training and probe rows, in probability; 0 on the same machine and
+    libraries."""
     training_rows: int
     libraries: dict[str, str]
     """Their versions today."""
@@ -121,10 +128,11 @@ class Reproduction:
 
 
 def reproduce(engine: Engine, number: int) -> Reproduction:
-    """Fit version `number` again from its training snapshot, and compare its predictions with those of its stored
-    bytes.
+    """Fit version `number` again from its training snapshot, and compare its predictions with those
+    of its stored bytes.
 
-    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged, ExtraMissing.
+    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged,
+    ExtraMissing.
     """
     version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
@@ -132,12 +140,18 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
         from pima.model.network import TrainingData, export, fit, probe_rows
     from pima.model.compiled import CompiledModel
 
-    get_logger().info("fit started", model_version=number, seed=version.seed, training_rows=len(rows))
+    get_logger().info(
+        "fit started", model_version=number, seed=version.seed, training_rows=len(rows)
+    )
     features = as_features(version.features)
     data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
-    refitted = CompiledModel(export(fit(recipe_of(version.settings), features, data, version.seed)).compiled)
+    refitted = CompiledModel(
+        export(fit(recipe_of(version.settings), features, data, version.seed)).compiled
+    )
     compared = np.concatenate([data.features, probe_rows(features)])
-    difference = float(np.abs(refitted.probabilities(compared) - stored.model.probabilities(compared)).max())
+    difference = float(
+        np.abs(refitted.probabilities(compared) - stored.model.probabilities(compared)).max()
+    )
     return Reproduction(
         number=number,
         reproduced=difference <= LARGEST_DIFFERENCE,
@@ -149,10 +163,12 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
 
 def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int8Array) -> float:
-    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for specificity, the smallest.
+    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for
+    specificity, the smallest.
 
-    Both classes must be present. The probabilities must come from models that did not learn from these rows: on its own
-    training rows a model looks surer than it is. A NaN counts as a probability of 0.
+    Both classes must be present. The probabilities must come from models that did not learn from
+    these rows: on its own training rows a model looks surer than it is. A NaN counts as a
+    probability of 0.
     """
     what, _, share = to_reach.split()
     known = np.where(np.isnan(probabilities), 0.0, probabilities)
@@ -164,7 +180,8 @@ def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int
 
 
 def _needed(share: str, rows: int) -> int:
-    """The smallest number of rows that is at least this share of them, computed from the decimal text without error."""
+    """The smallest number of rows that is at least this share of them, computed from the decimal
+    text without error."""
     return math.ceil(Fraction(share) * rows)
 
 
@@ -177,7 +194,11 @@ def training_extra() -> Iterator[None]:
     # The recipe alone decides what a fit is: no keras.json may set its precision or its backend.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
     try:
-        with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
+        with (
+            quiet_native_code(),
+            _as_if_not_installed("matplotlib", "sklearn"),
+            _not_looked_through(),
+        ):
             yield
     except ImportError:
         raise extra_missing("train") from None
@@ -185,8 +206,9 @@ def training_extra() -> Iterator[None]:
 
 @contextmanager
 def _not_looked_through() -> Iterator[None]:
-    """Switch the garbage collector off: nearly all objects of the first import live until the end. Scanning them takes
-    a third of the import's time, and later 0.3 s in each collection, which every export runs."""
+    """Switch the garbage collector off: nearly all objects of the first import live until the end.
+    Scanning them takes a third of the import's time, and later 0.3 s in each collection, which
+    every export runs."""
     is_first = "keras" not in sys.modules
     gc.disable()
     try:
@@ -199,8 +221,9 @@ def _not_looked_through() -> Iterator[None]:
 
 @contextmanager
 def _as_if_not_installed(*packages: str) -> Iterator[None]:
-    """Hide packages that were not imported before; afterwards they can be imported again. Keras imports these for its
-    own plots and wrappers, which no fit uses and which take over a second of each start."""
+    """Hide packages that were not imported before; afterwards they can be imported again. Keras
+    imports these for its own plots and wrappers, which no fit uses and which take over a second of
+    each start."""
     hidden = [name for name in packages if name not in sys.modules]
     modules: dict[str, Any] = sys.modules  # an entry of None makes the import fail
     modules |= dict.fromkeys(hidden)

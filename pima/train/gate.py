@@ -1,8 +1,9 @@
-"""The verdict on a challenger: both models scored on the same rows, now; or the verdict that was given before.
+"""The verdict on a challenger: both models scored on the same rows, now; or the verdict that was
+given before.
 
-Models are judged on recent holdout rows that the champion can't have learned from. The champion's own training rows
-show which these are: by id, by person and, if a snapshot is kept, by features. The times of rows and versions play no
-part.
+Models are judged on recent holdout rows that the champion can't have learned from. The champion's
+own training rows show which these are: by id, by person and, if a snapshot is kept, by features.
+The times of rows and versions play no part.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ from pima.train.fit import Challenger
 
 @dataclass(frozen=True, slots=True)
 class EarlierVerdict:
-    """The gate's decision in an earlier run on the same data, settings and champion, which still stands."""
+    """The gate's decision in an earlier run on the same data, settings and champion, which still
+    stands."""
 
     verdict: str
     reason: str
@@ -45,22 +47,32 @@ class EarlierVerdict:
     """The version that was judged then."""
 
 
-def earlier_verdict(engine: Engine, data_fingerprint: str, settings_fingerprint: str) -> EarlierVerdict | None:
-    """Find the verdict that still stands: the same data, settings and champion get one look, so that running the job
-    again cannot fish for luck.
+def earlier_verdict(
+    engine: Engine, data_fingerprint: str, settings_fingerprint: str
+) -> EarlierVerdict | None:
+    """Find the verdict that still stands: the same data, settings and champion get one look, so
+    that running the job again cannot fish for luck.
 
-    None if the champion's bytes can't be loaded, since the verdict compared with a model that is gone; after `pinned`
-    and `too_few_unseen`, which said nothing about the challenger; and after `promoted`, since a person must have moved
-    the champion back meanwhile.
+    None if the champion's bytes can't be loaded, since the verdict compared with a model that is
+    gone; after `pinned` and `too_few_unseen`, which said nothing about the challenger; and after
+    `promoted`, since a person must have moved the champion back meanwhile.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        row = registry.recorded_verdict(connection, data_fingerprint, settings_fingerprint, champion.model_version)
-    if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
+        row = registry.recorded_verdict(
+            connection, data_fingerprint, settings_fingerprint, champion.model_version
+        )
+    if (
+        row is None
+        or row.verdict == Decision.PROMOTED
+        or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN)
+    ):
         return None
     if _load_champion(engine, champion)[1]:
         return None
-    get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
+    get_logger().info(
+        "judged before on the same data, settings and champion", explanation=row.explanation
+    )
     return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
 
 
@@ -98,7 +110,11 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
-    holdout, training, challenger = asked.history.holdout, asked.history.training, asked.challenger.scorer
+    holdout, training, challenger = (
+        asked.history.holdout,
+        asked.history.training,
+        asked.challenger.scorer,
+    )
     rows = groupings(asked.declared.features, holdout, training).assign(
         outcome=holdout["outcome"], Unseen=True, Scorable=True
     )
@@ -126,22 +142,27 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
 
 
 def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
-    """Load the champion's model, and say whether there is a champion whose bytes can't be loaded."""
+    """Load the champion's model, and say whether there is a champion whose bytes can't be
+    loaded."""
     if champion.model_version is None:
         return None, False
     try:
         return load_scorer(engine, champion.model_version), False
     except ArtifactDamaged as error:
-        get_logger().error("the champion can't be loaded", model_version=champion.model_version, error_code=error.code)
+        get_logger().error(
+            "the champion can't be loaded",
+            model_version=champion.model_version,
+            error_code=error.code,
+        )
         return None, True
 
 
 def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray:
     """Find the holdout rows that version `number` can't have learned from, (n,).
 
-    `taken` are the rows as that version takes them. The hash kept holdout rows out of its training, but a patient may
-    have been entered again since, under an id that is in the holdout. If there are so many twins that they stay in
-    training, equal features count for nothing here either.
+    `taken` are the rows as that version takes them. The hash kept holdout rows out of its training,
+    but a patient may have been entered again since, under an id that is in the holdout. If there
+    are so many twins that they stay in training, equal features count for nothing here either.
     """
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
@@ -153,7 +174,9 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
         except SnapshotNotKept:
             pass
         except SnapshotDamaged:
-            get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
+            get_logger().warning(
+                "a training snapshot is damaged and was not used", model_version=number
+            )
         if learned is None:
             learned = pd.DataFrame(index=ids_from_parquet(training_ids(connection, number)))
         keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
@@ -166,25 +189,32 @@ def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
     gate, times = asked.settings.gate, asked.history.holdout["labelled_at"]
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
     test_set = eligible.copy()
-    test_set[eligible] = in_window(times[eligible], None if gate.window == "all" else recent, asked.read_at)
+    test_set[eligible] = in_window(
+        times[eligible], None if gate.window == "all" else recent, asked.read_at
+    )
     return test_set
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
     """Translate the settings into the gate's demands beyond its rule."""
     margin = None if gate.subgroup_margin == "off" else gate.subgroup_margin
-    return GateOptions(_asks_for_log_loss(gate), gate.minimum_gain, gate.approve, Measure(gate.measure), margin)
+    return GateOptions(
+        _asks_for_log_loss(gate), gate.minimum_gain, gate.approve, Measure(gate.measure), margin
+    )
 
 
 def _asks_for_log_loss(gate: GateSettings) -> bool:
-    """Whether a challenger that is better by the measure must also have a clearly lower log loss."""
+    """Whether a challenger that is better by the measure must also have a clearly lower log
+    loss."""
     return gate.measure != "log_loss" if gate.log_loss_veto == "auto" else gate.log_loss_veto
 
 
 def gate_fingerprint(settings: Settings, features: Features) -> str:
-    """Return the sha256 over the settings of a fit and of the gate: under other settings the same data may be judged
-    again."""
-    gate = msgspec.structs.asdict(settings.gate) | {"log_loss_veto": _asks_for_log_loss(settings.gate)}
+    """Return the sha256 over the settings of a fit and of the gate: under other settings the same
+    data may be judged again."""
+    gate = msgspec.structs.asdict(settings.gate) | {
+        "log_loss_veto": _asks_for_log_loss(settings.gate)
+    }
     if settings.gate.subgroup_margin != "off":
         # Other bands make other subgroups, and so another question.
         gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}

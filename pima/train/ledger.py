@@ -1,6 +1,8 @@
-"""The ledger: verdicts and people's decisions, each written once with all that it rests on, and the champion moved.
+"""The ledger: verdicts and people's decisions, each written once with all that it rests on, and the
+champion moved.
 
-Each decision by a person (to promote, roll back, pin or unpin) is one transaction and one row, with who and why.
+Each decision by a person (to promote, roll back, pin or unpin) is one transaction and one row, with
+who and why.
 """
 
 from collections.abc import Callable
@@ -31,12 +33,18 @@ from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 
 def record(
-    engine: Engine, asked: GateInput, judgement: Judgement, run_id: int, still_ours: Callable[[Connection], None]
+    engine: Engine,
+    asked: GateInput,
+    judgement: Judgement,
+    run_id: int,
+    still_ours: Callable[[Connection], None],
 ) -> int | None:
-    """Write version, verdict and, if it won, the champion's pointer in one transaction; return the version's number.
+    """Write version, verdict and, if it won, the champion's pointer in one transaction; return the
+    version's number.
 
-    Returns None and writes nothing if the champion has moved since it was judged against (a person's rollback).
-    `still_ours` is called within the transaction and raises if another retraining has taken over.
+    Returns None and writes nothing if the champion has moved since it was judged against (a
+    person's rollback). `still_ours` is called within the transaction and raises if another
+    retraining has taken over.
     """
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
@@ -60,7 +68,8 @@ def record(
             to_version=number if promoted else champion.model_version,
             challenger=number,
             champion_sequence=champion.sequence,
-            figures=figures | {"window": asked.settings.gate.window, "test_set_rows": test_set.rows},
+            figures=figures
+            | {"window": asked.settings.gate.window, "test_set_rows": test_set.rows},
             run_id=run_id,
             decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
@@ -103,13 +112,17 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
         features=as_stored(asked.declared.features),
         training_ids=ids_to_parquet(history.training.index.to_numpy()),
-        reference=msgspec.to_builtins(reference_of(scorer.features, rows, probabilities, scorer.threshold, *left)),
+        reference=msgspec.to_builtins(
+            reference_of(scorer.features, rows, probabilities, scorer.threshold, *left)
+        ),
     )
 
 
 def _test_set(rows: pd.DataFrame) -> TestSet:
     labelled_at = rows["labelled_at"]
-    return TestSet(fingerprint_of(rows), rows.index.tolist(), len(rows), labelled_at.min(), labelled_at.max())
+    return TestSet(
+        fingerprint_of(rows), rows.index.tolist(), len(rows), labelled_at.min(), labelled_at.max()
+    )
 
 
 def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None:
@@ -122,7 +135,9 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
         snapshot = Snapshot(content, sha256_of(content), len(rows))
         lineage.keep_snapshot(connection, number, snapshot)
     last_snapshots = kept.snapshots if isinstance(kept.snapshots, int) else 0
-    lineage.prune(connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes)
+    lineage.prune(
+        connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +154,28 @@ class NewVerdict:
     judged_before: bool = field(default=False, init=False)
     figures: VerdictFigures = field(metadata=INLINED)
     auroc: float | None
-    """How well the challenger tells cases from others: 0.5 is chance, 1 is best; None if there is no evidence."""
+    """How well the challenger tells cases from others: 0.5 is chance, 1 is best; None if there is
+    no evidence."""
     calibration_slope: float | None
-    """1 is best; below it the challenger's probabilities are too extreme; None if there is no evidence."""
+    """1 is best; below it the challenger's probabilities are too extreme; None if there is no
+    evidence."""
 
 
 def announce(judgement: Judgement, number: int | None) -> NewVerdict:
-    """Log the verdict, and return it as the run's result with two rounded figures of its evidence. `number` is None in
-    a dry run."""
+    """Log the verdict, and return it as the run's result with two rounded figures of its evidence.
+    `number` is None in a dry run."""
     verdict, found = judgement.verdict, judgement.evidence.challenger
-    auroc, slope = (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
+    auroc, slope = (
+        (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
+    )
     log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
-    log("verdict", explanation=verdict.sentence, challenger=number, auroc=auroc, calibration_slope=slope)
+    log(
+        "verdict",
+        explanation=verdict.sentence,
+        challenger=number,
+        auroc=auroc,
+        calibration_slope=slope,
+    )
     said = (verdict.decision, verdict.reason, verdict.sentence, judgement.champion.model_version)
     return NewVerdict(*said, number, verdict.figures, auroc, slope)
 
@@ -162,7 +187,8 @@ def _rounded(figure: Figure) -> float | None:
 def make_champion(connection: Connection, before: Champion, number: int) -> None:
     """Make a version champion; the caller holds the lock and has read `before` under it.
 
-    If the new champion judges rows by other rules, rejected rows wait again, so that the new rules decide about each.
+    If the new champion judges rows by other rules, rejected rows wait again, so that the new rules
+    decide about each.
     """
     registry.set_champion(connection, number, before.pinned)
     if before.model_version is None:
@@ -172,7 +198,8 @@ def make_champion(connection: Connection, before: Champion, number: int) -> None
     try:
         old = declared.rules_for(registry.features_of(connection, before.model_version))
     except (ValueError, DBAPIError, msgspec.ValidationError, KeyError):
-        # Damaged: no JSON, no UTF-8 (a lost connection fails again below), no features, or such as nobody declared.
+        # Damaged: no JSON, no UTF-8 (a lost connection fails again below), no features, or such as
+        # nobody declared.
         old = ()
     # The order of the rules does not matter.
     if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
@@ -180,7 +207,9 @@ def make_champion(connection: Connection, before: Champion, number: int) -> None
         skipped = queue.requeue_rejected(connection).skipped
         if skipped:
             get_logger().warning(
-                "rejected rows that others are changing wait for `python -m jobs.requeue --rejected`", rows=skipped
+                "rejected rows that others are changing wait for `python -m jobs.requeue "
+                "--rejected`",
+                rows=skipped,
             )
 
 
@@ -193,40 +222,56 @@ class Decider:
 
 
 def promote(engine: Engine, number: int, decider: Decider) -> Champion:
-    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, with the pointer left as it is."""
+    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, with the pointer
+    left as it is."""
     _require_loadable(engine, number)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         if before.model_version == number:
-            raise WrongUsage(what=f"Model version {number} is the champion already; nothing was changed.")
+            raise WrongUsage(
+                what=f"Model version {number} is the champion already; nothing was changed."
+            )
         make_champion(connection, before, number)
         return _record_move(connection, "promoted_by_hand", before, number, decider)
 
 
 def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) -> dict[str, Any]:
-    """Go back to the version that the champion replaced; with `only_from` nothing is done unless that is the champion.
+    """Go back to the version that the champion replaced; with `only_from` nothing is done unless
+    that is the champion.
 
-    Returns the pointer. If it was moved, also the champion before and the time of the move before, by which a person
-    sees that this rollback was one too many. Raises NothingToRollBackTo or ArtifactDamaged.
+    Returns the pointer. If it was moved, also the champion before and the time of the move before,
+    by which a person sees that this rollback was one too many. Raises NothingToRollBackTo or
+    ArtifactDamaged.
     """
     with reading(engine) as connection:
         seen = registry.read_champion(connection)
         if only_from not in (None, seen.model_version):
-            get_logger().info("nothing was done, since another version is champion", champion=seen.model_version)
+            get_logger().info(
+                "nothing was done, since another version is champion", champion=seen.model_version
+            )
             return asdict(seen)
         moves = registry.list_moves(connection)
-        target = None if seen.model_version is None else registry.version_before(connection, seen.model_version)
+        target = (
+            None
+            if seen.model_version is None
+            else registry.version_before(connection, seen.model_version)
+        )
     if target is None:
         raise NothingToRollBackTo()
     _require_loadable(engine, target)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         if before.sequence != seen.sequence:
-            what = f"The champion changed to version {before.model_version} meanwhile. Look again, then decide."
+            what = (
+                f"The champion changed to version {before.model_version} meanwhile. Look again, "
+                "then decide."
+            )
             raise WrongUsage(what=what)
         make_champion(connection, before, target)
         after = _record_move(connection, "rolled_back", before, target, decider)
-    moved_at = next(each["decided_at"] for each in moves if each["from_version"] != each["to_version"])
+    moved_at = next(
+        each["decided_at"] for each in moves if each["from_version"] != each["to_version"]
+    )
     return asdict(after) | {"from_version": before.model_version, "last_moved_at": moved_at}
 
 
@@ -235,7 +280,9 @@ def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         registry.set_champion(connection, before.model_version, pinned)
-        return _record_move(connection, "pinned" if pinned else "unpinned", before, before.model_version, decider)
+        return _record_move(
+            connection, "pinned" if pinned else "unpinned", before, before.model_version, decider
+        )
 
 
 def _require_loadable(engine: Engine, number: int) -> None:
@@ -245,7 +292,9 @@ def _require_loadable(engine: Engine, number: int) -> None:
     load_scorer(engine, number)
 
 
-def _record_move(connection: Connection, verdict: str, before: Champion, to: int | None, decider: Decider) -> Champion:
+def _record_move(
+    connection: Connection, verdict: str, before: Champion, to: int | None, decider: Decider
+) -> Champion:
     move = Move(
         verdict=verdict,
         reason="by_hand",

@@ -1,7 +1,7 @@
 """The weekly job, as a table of contents: from the labelled history to a verdict.
 
-Read once, split, fit, export, reload what was exported, judge both models on the same rows now, and write version,
-verdict and (only if it won) the champion's pointer in one transaction.
+Read once, split, fit, export, reload what was exported, judge both models on the same rows now, and
+write version, verdict and (only if it won) the champion's pointer in one transaction.
 """
 
 import math
@@ -39,12 +39,14 @@ class HistoryRows:
     """Rows that models are judged on, all of them or the recent ones."""
     left_out: Mapping[str, int]
     twins_kept: int = 0
-    """Training rows that equal a holdout row, kept since there are so many that equality says nothing."""
+    """Training rows that equal a holdout row, kept since there are so many that equality says
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult:
-    """The result of a retraining so far; the fields of its two parts are the keys of the run's JSON."""
+    """The result of a retraining so far; the fields of its two parts are the keys of the run's
+    JSON."""
 
     rows: HistoryRows = field(metadata=INLINED)
     verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
@@ -52,26 +54,40 @@ class RetrainResult:
 
 
 def retrain(
-    engine: Engine, settings: Settings, declared: Declaration, run: OpenRun, stop: StopRequest, dry_run: bool
+    engine: Engine,
+    settings: Settings,
+    declared: Declaration,
+    run: OpenRun,
+    stop: StopRequest,
+    dry_run: bool,
 ) -> None:
-    """Retrain once; report the rows and then the verdict. A dry run decides, but writes nothing except its run.
+    """Retrain once; report the rows and then the verdict. A dry run decides, but writes nothing
+    except its run.
 
-    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted, before anything is written.
+    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted, before anything
+    is written.
     """
     # A dry run changes nothing and needs no lease.
     lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
     with nullcontext() if dry_run else lease_of_its_own as lease:
         with stop.at_once():
             history, holdout, read_at = read_history(engine, settings, declared)
-            rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
+            rows = HistoryRows(
+                len(history.training), len(history.holdout), history.left_out, history.twins_kept
+            )
             run.report(RetrainResult(rows))
-            if lacking := shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class):
+            if lacking := shortage(
+                history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class
+            ):
                 raise TooFewLabels(what=lacking)
-            earlier = earlier_verdict(engine, history.fingerprint, gate_fingerprint(settings, declared.features))
+            earlier = earlier_verdict(
+                engine, history.fingerprint, gate_fingerprint(settings, declared.features)
+            )
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-        # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's native code.
+        # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's
+        # native code.
         challenger = fit_challenger(history, settings, declared.features, stop.check)
         stop.check()
         asked = GateInput(history, holdout, read_at, declared, challenger, settings)
@@ -79,9 +95,11 @@ def retrain(
         run.report(RetrainResult(rows, verdict))
 
 
-def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, HoldoutRule, datetime]:
-    """Read the labelled rows, validated and split into training and holdout; also return the rule that split them and
-    the time of the reading, by the database's clock.
+def read_history(
+    engine: Engine, settings: Settings, declared: Declaration
+) -> tuple[Split, HoldoutRule, datetime]:
+    """Read the labelled rows, validated and split into training and holdout; also return the rule
+    that split them and the time of the reading, by the database's clock.
 
     Raises WrongConfiguration if the settings name another holdout than the database was made with.
     """
@@ -90,7 +108,8 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
         require_same_holdout(holdout, settings.holdout)
         read_at = clock(connection)
         labelled = labelled_history(connection, declared.columns, holdout)
-    # The shipped measurements are so fine that equal ones mean the same person, however many there are.
+    # The shipped measurements are so fine that equal ones mean the same person, however many there
+    # are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
     history = split(labelled, declared.features, most_twins)
     return history, holdout, read_at
@@ -99,10 +118,11 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
 def decide_and_record(
     engine: Engine, asked: GateInput, run_id: int, still_ours: Callable[[Connection], None] | None
 ) -> NewVerdict:
-    """Judge against the current champion and record the verdict; judge again if the champion has moved meanwhile.
+    """Judge against the current champion and record the verdict; judge again if the champion has
+    moved meanwhile.
 
-    `still_ours` raises if another retraining has taken over; it is None in a dry run, which records nothing. Raises
-    ChampionKeepsMoving.
+    `still_ours` raises if another retraining has taken over; it is None in a dry run, which records
+    nothing. Raises ChampionKeepsMoving.
     """
     for _ in range(ATTEMPTS_TO_DECIDE):
         judgement = judge(engine, asked)

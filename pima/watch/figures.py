@@ -1,5 +1,6 @@
-"""The figures of the service: the record that status, report, metrics, health and alerts use, and the output of
-`status` and `models list`. It needs no numpy until an outcome has come after a prediction."""
+"""The figures of the service: the record that status, report, metrics, health and alerts use, and
+the output of `status` and `models list`. It needs no numpy until an outcome has come after a
+prediction."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,13 @@ from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rejected_by_pulls, rows_of_nights
+from pima.store.monitoring import (
+    KeptFigure,
+    keep_figures,
+    newest_figures,
+    rejected_by_pulls,
+    rows_of_nights,
+)
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
 from pima.store.sources import SourcePull
@@ -29,7 +36,8 @@ REALISED = "realised_"
 
 @dataclass(frozen=True, slots=True)
 class ServiceFigures:
-    """The state of the service at one moment, read from the database, so it is correct after any restart."""
+    """The state of the service at one moment, read from the database, so it is correct after any
+    restart."""
 
     now: datetime
     """The time by the database's clock."""
@@ -40,7 +48,8 @@ class ServiceFigures:
     """The explanation of the newest retraining; None before the first."""
     waiting: Waiting
     new_rows: dict[str, Any] | None
-    """How many rows have no prediction, and why; None until a run of scoring has left its figures."""
+    """How many rows have no prediction, and why; None until a run of scoring has left its
+    figures."""
     succeeded: dict[str, datetime]
     pulled: dict[str, SourcePull]
     """The last successful pull of each declared source."""
@@ -59,7 +68,8 @@ class ServiceFigures:
 
 
 def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
-    """Read the record. `sources` names the declared sources; `limits` says how many rows may have no prediction."""
+    """Read the record. `sources` names the declared sources; `limits` says how many rows may have
+    no prediction."""
     champion = registry.read_champion(connection)
     number = champion.model_version
     successes = source_store.last_successes(connection) if sources else {}
@@ -77,19 +87,24 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
 
 
 def alarming(figures: Sequence[KeptFigure]) -> list[KeptFigure]:
-    """Pick the figures in the state of alert: three of five nights were beyond the limit, a week brought too few rows,
-    or the realised figure is below its limit."""
+    """Pick the figures in the state of alert: three of five nights were beyond the limit, a week
+    brought too few rows, or the realised figure is below its limit."""
     return [each for each in figures if each.state == State.ALERT]
 
 
 def leave_volumes(run_id: int, connection: Connection) -> None:
-    """Store how many rows came tonight and in a week, for a run with nothing to do; does nothing without a champion."""
+    """Store how many rows came tonight and in a week, for a run with nothing to do; does nothing
+    without a champion."""
     champion = registry.read_champion(connection).model_version
     if champion is not None:
-        keep_figures(connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection))))
+        keep_figures(
+            connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection)))
+        )
 
 
-def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN) -> dict[str, Any]:
+def overview(
+    engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN
+) -> dict[str, Any]:
     """Read everything that `status` shows, in one transaction."""
     sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
@@ -140,7 +155,9 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
         "monitoring": [asdict(figure) for figure in found.monitoring],
         "rejections": [
             {"reason": reason, "field": field, "rows": rows}
-            for (reason, field), rows in sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+            for (reason, field), rows in sorted(
+                rejected.items(), key=lambda item: (-item[1], item[0])
+            )
         ],
     }
 
@@ -174,8 +191,8 @@ def _night(run: runs.Run) -> dict[str, Any]:
 
 
 def versions(engine: Engine) -> dict[str, Any]:
-    """Read everything that `models list` shows, newest first: each version with its result and the then champion's on
-    the same rows."""
+    """Read everything that `models list` shows, newest first: each version with its result and the
+    then champion's on the same rows."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
@@ -185,7 +202,9 @@ def versions(engine: Engine) -> dict[str, Any]:
     return {
         "champion": champion.model_version,
         "pinned": champion.pinned,
-        "versions": [asdict(version) | {"judged": judged.get(version.number)} for version in listed],
+        "versions": [
+            asdict(version) | {"judged": judged.get(version.number)} for version in listed
+        ],
     }
 
 

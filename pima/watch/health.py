@@ -1,4 +1,5 @@
-"""Health of the service, for a container's HEALTHCHECK and for people: the reasons why it is not healthy, or none."""
+"""Health of the service, for a container's HEALTHCHECK and for people: the reasons why it is not
+healthy, or none."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,54 +42,76 @@ class Explained(NamedTuple):
 
 
 _FAILED = (
-    "The last run of `{job}` failed, was refused or crashed, or a scheduler gave it up after its last try. The code in "
-    "brackets says why. It does not matter who started the run; dry runs and runs that were stopped or ended with 75 "
+    "The last run of `{job}` failed, was refused or crashed, or a scheduler gave it up after its "
+    "last try. The code in "
+    "brackets says why. It does not matter who started the run; dry runs and runs that were "
+    "stopped or ended with 75 "
     "don't count. The reason is gone when a run succeeds."
 )
 _OLD = (
-    "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
-    "`skipped` that it never ends in time, `interrupted` that someone stops it each time, `try_again_later` that what "
+    "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that "
+    "nothing starts it, "
+    "`skipped` that it never ends in time, `interrupted` that someone stops it each time, "
+    "`try_again_later` that what "
     "it needs is away each time."
 )
 _MEND_FIRST = (
-    "Put the cause right first, since another run alone may end the same; `python -m jobs.health --why {{code}}` "
+    "Put the cause right first, since another run alone may end the same; `python -m jobs.health "
+    "--why {{code}}` "
     "explains the code. Then `python -m jobs.{job}`"
 )
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
 REASONS = {
     "declaration_differs": Explained(
-        "The settings declare other features, or another outcome, than the database. Jobs refuse such settings, so "
+        "The settings declare other features, or another outcome, than the database. Jobs refuse "
+        "such settings, so "
         "nothing is scored.",
-        "Do all machines have the same settings? Set the declaration back, or see what carrying it over would do: "
+        "Do all machines have the same settings? Set the declaration back, or see what carrying "
+        "it over would do: "
         "`python -m jobs.migrate --features --dry-run`",
     ),
     "scheduler_silent": Explained(
-        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none ever has. Under cron "
+        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none "
+        "ever has. Under cron "
         "ignore this.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
-    **{f"{job}_failed": Explained(_FAILED.format(job=job), _MEND_FIRST.format(job=job)) for job in (*JOBS, PULL)},
-    **{f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
+    **{
+        f"{job}_failed": Explained(_FAILED.format(job=job), _MEND_FIRST.format(job=job))
+        for job in (*JOBS, PULL)
+    },
+    **{
+        f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job))
+        for job in (*JOBS, PULL)
+    },
     "queue_old": Explained(
-        "A row has waited for more than two scoring periods. A row that another transaction holds is skipped each "
+        "A row has waited for more than two scoring periods. A row that another transaction holds "
+        "is skipped each "
         "night.",
-        "Is the job running, and is there a champion? `python -m jobs.status`. On PostgreSQL `pg_stat_activity` shows "
+        "Is the job running, and is there a champion? `python -m jobs.status`. On PostgreSQL "
+        "`pg_stat_activity` shows "
         "sessions that hold rows",
     ),
     "no_champion": Explained(
-        "Retraining works, but no verdict has made a champion yet, so nothing can be scored. With few labels that may "
+        "Retraining works, but no verdict has made a champion yet, so nothing can be scored. With "
+        "few labels that may "
         "be bad luck.",
-        "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
+        "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote "
+        "one: "
         "`python -m jobs.models list`",
     ),
     "rows_without_prediction": Explained(
-        "Too many rows that were new or changed since the last good night have no prediction: a pull or scoring "
+        "Too many rows that were new or changed since the last good night have no prediction: a "
+        "pull or scoring "
         "rejected them, or they were never queued.",
-        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` each row that a pull "
+        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` "
+        "each row that a pull "
         "rejected, `rejections` each row that scoring rejected. "
-        "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
+        "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, "
+        "then "
         "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
-        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one night "
+        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, "
+        "let one night "
         "pass with a higher `health.most_without_prediction`",
     ),
 }
@@ -104,7 +127,8 @@ class Complaint:
     what: str
     source: str = ""
     cause: str = ""
-    """A code for the cause, if the reason may have several; unlike the sentence it has no age and no count."""
+    """A code for the cause, if the reason may have several; unlike the sentence it has no age and
+    no count."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.what}"
@@ -136,18 +160,27 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
 
 
 def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Complaint]:
-    """Settings that jobs refuse, except the holdout's salt and share: roles that check health may not read those."""
+    """Settings that jobs refuse, except the holdout's salt and share: roles that check health may
+    not read those."""
     if (what := first_difference(declared, kept)) is not None:
-        mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
+        mend = (
+            "jobs refuse such settings: set them back, or carry the change over by python -m "
+            "jobs.migrate --features"
+        )
         yield Complaint("declaration_differs", f"{what}; {mend}")
 
 
-def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
+def _scheduler_is_silent(
+    connection: Connection, schedule: ScheduleSettings, now: datetime
+) -> Iterator[Complaint]:
     heartbeat = monitoring.scheduler_heartbeat(connection)
     if heartbeat is None:
         yield Complaint("scheduler_silent", "no scheduler has run on this database yet")
     elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
-        yield Complaint("scheduler_silent", f"the scheduler's last heartbeat is {_in_words(now - heartbeat)} old")
+        yield Complaint(
+            "scheduler_silent",
+            f"the scheduler's last heartbeat is {_in_words(now - heartbeat)} old",
+        )
 
 
 def _last_run_failed(
@@ -166,12 +199,17 @@ def _ended_badly(
 ) -> Iterator[Complaint]:
     if last.status in _ENDED_BADLY:
         line = (last.error_line or "(not kept)").removeprefix("error: ")
-        ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; it said: {line}"
+        ended = (
+            f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; it said: {line}"
+        )
         yield Complaint(reason, f"the last {what} {ended}", source, last.error_code or last.status)
 
 
 def _success_is_old(
-    found: ServiceFigures, scheduled: dict[str, Schedule], first_seen: dict[str, datetime], sources: Sequence[str]
+    found: ServiceFigures,
+    scheduled: dict[str, Schedule],
+    first_seen: dict[str, datetime],
+    sources: Sequence[str],
 ) -> Iterator[Complaint]:
     periods = {job: period(schedule, found.now) for job, schedule in scheduled.items()}
     for job, each in periods.items():
@@ -179,11 +217,15 @@ def _success_is_old(
             yield Complaint(f"{job}_not_succeeding", f"{job} has not succeeded for {late}")
     for name in sources:
         last = found.pulled[name].at if name in found.pulled else None
-        if late := _without_success(found.now, last, first_seen.get(pull_of(name)), min(periods.values())):
+        if late := _without_success(
+            found.now, last, first_seen.get(pull_of(name)), min(periods.values())
+        ):
             yield Complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
 
 
-def _without_success(now: datetime, last: datetime | None, first_seen: datetime | None, each: timedelta) -> str:
+def _without_success(
+    now: datetime, last: datetime | None, first_seen: datetime | None, each: timedelta
+) -> str:
     age = now - max(filter(None, (last, first_seen)), default=now)
     return f"{_in_words(age)}, more than {_PERIODS} of its periods" if age > _PERIODS * each else ""
 
@@ -192,11 +234,18 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
     oldest = found.waiting.oldest
     if oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
         age = _in_words(found.now - oldest)
-        what = f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"
+        what = (
+            f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring "
+            "periods"
+        )
         yield Complaint("queue_old", what)
-    # Retraining works, but nothing can be scored: rows wait until a verdict or a person makes a champion.
+    # Retraining works, but nothing can be scored: rows wait until a verdict or a person makes a
+    # champion.
     if found.last_verdict is not None and found.champion.model_version is None:
-        what = f"there is none yet, so no row can be scored; the last retraining said {found.last_verdict}"
+        what = (
+            "there is none yet, so no row can be scored; the last retraining said "
+            f"{found.last_verdict}"
+        )
         yield Complaint("no_champion", what)
     # This can happen even if every job succeeded.
     if found.new_rows and found.new_rows["too_many"]:
@@ -204,8 +253,9 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:
-    """Measure how far apart the schedule's ticks are: the longest gap between the last two and the next two, so that a
-    weekend or a long night is not too long. At least a minute; ten years if there are fewer than two ticks."""
+    """Measure how far apart the schedule's ticks are: the longest gap between the last two and the
+    next two, so that a weekend or a long night is not too long. At least a minute; ten years if
+    there are fewer than two ticks."""
     first = schedule.next(now)
     second = first and schedule.next(first)
     ticks = [*schedule.newest(now - _TEN_YEARS, now, 2), *filter(None, (first, second))]

@@ -1,4 +1,5 @@
-"""The Prometheus endpoint: each scrape reads every figure from the database, so restarts lose nothing."""
+"""The Prometheus endpoint: each scrape reads every figure from the database, so restarts lose
+nothing."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +20,11 @@ from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
-_COUNTED = [(job, str(status)) for job in (*JOBS, PULL) for status in Status if status is not Status.RUNNING]
-"""Series that exist from the first scrape on, since an increase only shows on a series that existed before."""
+_COUNTED = [
+    (job, str(status)) for job in (*JOBS, PULL) for status in Status if status is not Status.RUNNING
+]
+"""Series that exist from the first scrape on, since an increase only shows on a series that existed
+before."""
 _PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
 
 
@@ -36,28 +40,46 @@ class Described(NamedTuple):
 _BY_FIGURE, _BY_VERSION = ("figure", "feature"), ("figure", "version")
 METRICS = {
     "pima_database_up": Described("1 if the figures could be read from the database"),
-    "pima_job_last_success_timestamp_seconds": Described("When the job last succeeded, seconds since 1970", ("job",)),
+    "pima_job_last_success_timestamp_seconds": Described(
+        "When the job last succeeded, seconds since 1970", ("job",)
+    ),
     "pima_job_runs": Described("Runs by how they ended", ("job", "status"), is_counter=True),
     "pima_job_duration_seconds": Described("How long the job's last finished run took", ("job",)),
     "pima_source_last_success_timestamp_seconds": Described(
         "When the source was last pulled, seconds since 1970", ("source",)
     ),
-    "pima_source_rows": Described("Rows by their result when the source was last pulled", ("source", "result")),
+    "pima_source_rows": Described(
+        "Rows by their result when the source was last pulled", ("source", "result")
+    ),
     "pima_rows": Described("Rows by the result of scoring", ("result",), is_counter=True),
     "pima_queue_rows": Described("Rows that wait to be scored"),
     "pima_queue_oldest_seconds": Described("How long the oldest row has waited"),
-    "pima_new_rows": Described("Rows that were new or changed since the last good night, as of the last scoring"),
+    "pima_new_rows": Described(
+        "Rows that were new or changed since the last good night, as of the last scoring"
+    ),
     "pima_new_rows_without_prediction": Described("How many of them have no prediction"),
     "pima_new_rows_alert": Described("1 if these are too many"),
     "pima_champion_version": Described("The model version that scores; 0 for none"),
-    "pima_champion_holdout_accuracy": Described("The champion's accuracy on its test set when it was promoted"),
-    "pima_monitoring": Described("The last night's figures, by feature if they are about one", _BY_FIGURE),
-    "pima_monitoring_reference": Described("The figure in the training rows, or what is usual", _BY_FIGURE),
-    "pima_monitoring_allowed": Described("How far from the reference the figure may lie", _BY_FIGURE),
-    "pima_monitoring_alert": Described(
-        "1 if three of the last five nights were beyond their limit, or a week brought too few rows", _BY_FIGURE
+    "pima_champion_holdout_accuracy": Described(
+        "The champion's accuracy on its test set when it was promoted"
     ),
-    "pima_realised": Described("Realised figures of each version, as of the last retraining", _BY_VERSION),
+    "pima_monitoring": Described(
+        "The last night's figures, by feature if they are about one", _BY_FIGURE
+    ),
+    "pima_monitoring_reference": Described(
+        "The figure in the training rows, or what is usual", _BY_FIGURE
+    ),
+    "pima_monitoring_allowed": Described(
+        "How far from the reference the figure may lie", _BY_FIGURE
+    ),
+    "pima_monitoring_alert": Described(
+        "1 if three of the last five nights were beyond their limit, or a week brought too few "
+        "rows",
+        _BY_FIGURE,
+    ),
+    "pima_realised": Described(
+        "Realised figures of each version, as of the last retraining", _BY_VERSION
+    ),
     "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_VERSION),
     "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_VERSION),
     "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_VERSION),
@@ -67,10 +89,13 @@ METRICS = {
 
 
 def serve_metrics(
-    engine: Engine, settings: MetricsSettings, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
+    engine: Engine,
+    settings: MetricsSettings,
+    sources: Sequence[str] = (),
+    limits: Limits = USUAL_LIMITS,
 ) -> None:
-    """Serve metrics in a thread if a port is set. `sources` names the sources to report, `limits` says how many rows
-    may have no prediction.
+    """Serve metrics in a thread if a port is set. `sources` names the sources to report, `limits`
+    says how many rows may have no prediction.
 
     Raises WrongConfiguration if the port can't be used.
     """
@@ -81,16 +106,23 @@ def serve_metrics(
     try:
         start_http_server(settings.port, settings.address, registered)
     except OSError as error:
-        what = f"metrics.address {settings.address} and metrics.port {settings.port} ({error.strerror})"
-        raise WrongConfiguration(what=what, expected="an address of this machine and a free port") from None
+        what = (
+            f"metrics.address {settings.address} and metrics.port {settings.port} "
+            f"({error.strerror})"
+        )
+        raise WrongConfiguration(
+            what=what, expected="an address of this machine and a free port"
+        ) from None
     get_logger().info("metrics are served", address=settings.address, port=settings.port)
 
 
 class DatabaseFigures(Collector):
-    """Collects all metrics in one read of the database. Requests take turns: however many come while it is slow, the
-    scheduler gets a connection."""
+    """Collects all metrics in one read of the database. Requests take turns: however many come
+    while it is slow, the scheduler gets a connection."""
 
-    def __init__(self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS) -> None:
+    def __init__(
+        self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
+    ) -> None:
         self._engine, self._sources, self._limits = engine, sources, limits
         self._turn = threading.Lock()
 
@@ -138,7 +170,9 @@ def _labelled(name: str, values: Mapping[Any, float | None]) -> Metric:
 def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
     yield _labelled("pima_job_last_success_timestamp_seconds", success)
-    yield _labelled("pima_job_runs", dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection))
+    yield _labelled(
+        "pima_job_runs", dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection)
+    )
     durations = {(job,): seconds for job, seconds in monitoring.last_durations(connection).items()}
     yield _labelled("pima_job_duration_seconds", durations)
 
@@ -146,12 +180,18 @@ def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
 def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
     success = {(source,): pull.at.timestamp() for source, pull in found.pulled.items()}
     yield _labelled("pima_source_last_success_timestamp_seconds", success)
-    rows = {(source, what): pull.counts[what] for source, pull in found.pulled.items() for what in _PULLED}
+    rows = {
+        (source, what): pull.counts[what]
+        for source, pull in found.pulled.items()
+        for what in _PULLED
+    }
     yield _labelled("pima_source_rows", rows)
 
 
 def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
-    results = {(result,): float(rows) for result, rows in monitoring.rows_by_result(connection).items()}
+    results = {
+        (result,): float(rows) for result, rows in monitoring.rows_by_result(connection).items()
+    }
     yield _labelled("pima_rows", results)
     waiting = found.waiting
     yield _single("pima_queue_rows", waiting.rows)
@@ -166,7 +206,9 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_champion_version", found.champion.model_version or 0)
     if found.version is not None and found.version.metrics["holdout"]:
-        yield _single("pima_champion_holdout_accuracy", found.version.metrics["holdout"]["accuracy"])
+        yield _single(
+            "pima_champion_holdout_accuracy", found.version.metrics["holdout"]["accuracy"]
+        )
 
 
 def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
@@ -175,13 +217,20 @@ def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
         ("pima_monitoring_reference", "reference"),
         ("pima_monitoring_allowed", "allowed"),
     ):
-        yield _labelled(name, {(each.figure, each.feature): getattr(each, column) for each in found.of_nights})
-    alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights}
+        yield _labelled(
+            name, {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
+        )
+    alerts = {
+        (each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights
+    }
     yield _labelled("pima_monitoring_alert", alerts)
 
 
 def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
-    by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in found.of_outcomes}
+    by_labels = {
+        (each.figure.removeprefix(REALISED), str(each.model_version)): each
+        for each in found.of_outcomes
+    }
     for name, column in (
         ("pima_realised", "value"),
         ("pima_realised_low", "low"),

@@ -1,4 +1,5 @@
-"""A night compared with the rows that its version learned from: a run's counts, and the figures made from them."""
+"""A night compared with the rows that its version learned from: a run's counts, and the figures
+made from them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,14 @@ from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store.engine import clock, writing
-from pima.store.monitoring import KeptTally, keep_figures, keep_tally, newest_tallies, parts_of, rows_of_nights
+from pima.store.monitoring import (
+    KeptTally,
+    keep_figures,
+    keep_tally,
+    newest_tallies,
+    parts_of,
+    rows_of_nights,
+)
 
 POOLED_FOR = timedelta(days=7)
 """How far back rows are pooled if a night has too few."""
@@ -43,22 +51,29 @@ class NightTally:
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
     def leave_figures(self, run_id: int, connection: Connection) -> None:
-        """Store the figures of the night so far, with the parts of workers that share the run; none if the run took no
-        row."""
-        counted = added([each for each in (*parts_of(connection, run_id), self._counted) if each.rows])
+        """Store the figures of the night so far, with the parts of workers that share the run; none
+        if the run took no row."""
+        counted = added(
+            [each for each in (*parts_of(connection, run_id), self._counted) if each.rows]
+        )
         if not counted.rows:
             return
         kept = newest_tallies(connection, self._version, but_of=run_id)
         now = clock(connection)
         night, before = night_so_far(counted, kept, now)
         found = list(night_figures(names_of(self._scorer.features), night, self._reference, before))
-        beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
+        beyond = (
+            [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
+        )
         keep_tally(connection, run_id, self._version, self._counted, beyond)
-        keep_figures(connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found))
+        keep_figures(
+            connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found)
+        )
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
-        """Store such a worker's counts at the end of the block, also if it is stopped, but not if it fails."""
+        """Store such a worker's counts at the end of the block, also if it is stopped, but not if
+        it fails."""
         try:
             yield
         except Interrupted:
@@ -72,15 +87,19 @@ class NightTally:
                 keep_tally(connection, run_id, self._version, self._counted, is_part=True)
 
 
-def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:
-    """Add the counts of other runs to a run's counts: those of the same day, and of the days before if they are too
-    few. Also return the figures beyond their limits in each earlier night that had enough rows, newest first.
+def night_so_far(
+    counted: Tally, kept: Iterable[KeptTally], now: datetime
+) -> tuple[Tally, list[tuple[str, ...]]]:
+    """Add the counts of other runs to a run's counts: those of the same day, and of the days before
+    if they are too few. Also return the figures beyond their limits in each earlier night that had
+    enough rows, newest first.
 
     `kept` is newest first, and read no further than needed.
     """
     pooled, rows = [counted], counted.rows
     before: list[tuple[str, ...]] = []
-    # Days pooled into a night are not nights of their own; otherwise a single odd day would be in several nights.
+    # Days pooled into a night are not nights of their own; otherwise a single odd day would be in
+    # several nights.
     day, rows_of_night = now.date(), counted.rows
     for each in kept:
         recorded = each.recorded_at.date()
@@ -92,7 +111,8 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
         is_known = rows < MINIMUM_ROWS or len(before) == LAST_NIGHTS - 1
         if is_known and not is_tonight and not is_short:
             break
-        # A run without a right to read the reference counts no features, so its tally can't be added.
+        # A run without a right to read the reference counts no features, so its tally can't be
+        # added.
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
             rows += each.tally.rows

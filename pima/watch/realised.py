@@ -1,5 +1,5 @@
-"""Predictions compared with outcomes: by the week of the outcome, by version and week of the prediction, and as stored
-figures of each version."""
+"""Predictions compared with outcomes: by the week of the outcome, by version and week of the
+prediction, and as stored figures of each version."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,9 +41,13 @@ class Week:
 def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
     """Group outcomes, newest first, by week, from Monday to Sunday in UTC.
 
-    The share of all outcomes is known, so a small week could be derived from the others; it is not shown.
+    The share of all outcomes is known, so a small week could be derived from the others; it is not
+    shown.
     """
-    weeks = [(monday, list(each)) for monday, each in groupby(found, lambda one: monday_of(one.labelled_at))]
+    weeks = [
+        (monday, list(each))
+        for monday, each in groupby(found, lambda one: monday_of(one.labelled_at))
+    ]
     # The rule hides the first of two equally large weeks. Reversed, that is the older one.
     are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
     for (monday, came), is_shown in zip(weeks, are_shown, strict=True):
@@ -54,7 +58,9 @@ def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
         correct = sum(each.predicted_class == each.outcome for each in came)
         predicted = sum(each.probability for each in came) / outcomes
         observed = sum(each.outcome for each in came) / outcomes
-        yield Week(monday, outcomes, correct, share(correct, outcomes, NO_CASES), predicted, observed)
+        yield Week(
+            monday, outcomes, correct, share(correct, outcomes, NO_CASES), predicted, observed
+        )
 
 
 def monday_of(moment: datetime) -> date:
@@ -73,14 +79,18 @@ class VersionWeek:
     predictions: int
     outcomes: int
     followed_up: Figure
-    """The share of predictions with an outcome. If it is small, the choice of whom to follow up biases the result."""
+    """The share of predictions with an outcome. If it is small, the choice of whom to follow up
+    biases the result."""
     estimated_accuracy: Figure
     """The accuracy of all the predictions, if the probabilities hold."""
     realised: Realised | None
-    """The figures of those with an outcome; None if these are too few to show, or could be derived from other weeks."""
+    """The figures of those with an outcome; None if these are too few to show, or could be derived
+    from other weeks."""
 
 
-def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES) -> list[VersionWeek]:
+def version_weeks(
+    connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES
+) -> list[VersionWeek]:
     """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
     came = defaultdict(list)
     for each in report_figures.came_true(connection, newest):
@@ -88,7 +98,9 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
     since = report_figures.none_is_left_out_since(connection, newest)
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
-    for (monday, version), (predictions, expected) in sorted(_predicted(connection, weeks).items(), reverse=True):
+    for (monday, version), (predictions, expected) in sorted(
+        _predicted(connection, weeks).items(), reverse=True
+    ):
         outcomes = came.get((monday, version), [])
         is_whole = since is None or monday > since.date()
         found.append(
@@ -97,7 +109,9 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
                 version=version,
                 predictions=predictions,
                 outcomes=len(outcomes),
-                followed_up=followed_up(sum(each.has_tally for each in outcomes), predictions if is_whole else None),
+                followed_up=followed_up(
+                    sum(each.has_tally for each in outcomes), predictions if is_whole else None
+                ),
                 estimated_accuracy=expected_accuracy(expected, predictions)
                 if predictions >= FEWEST_ROWS
                 else Figure(None),
@@ -108,8 +122,8 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
 
 
 def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]]:
-    """Pick the weeks that may be shown, by the number of outcomes for each week and version. A version's weeks add up
-    to its figures, so a small week could be derived from the others."""
+    """Pick the weeks that may be shown, by the number of outcomes for each week and version. A
+    version's weeks add up to its figures, so a small week could be derived from the others."""
     told: set[tuple[date, int]] = set()
     for version in {version for _, version in outcomes}:
         weeks = [key for key in sorted(outcomes) if key[1] == version]
@@ -119,10 +133,13 @@ def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]
 
 
 def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
-    """Count predictions by week and version, and how many of them are correct if the probabilities hold."""
+    """Count predictions by week and version, and how many of them are correct if the probabilities
+    hold."""
     this_monday = datetime.combine(monday_of(clock(connection)), time(), UTC)
     found: dict[tuple[date, int], tuple[int, float]] = {}
-    for version, began, tally in tallies_since(connection, this_monday - timedelta(weeks=weeks - 1)):
+    for version, began, tally in tallies_since(
+        connection, this_monday - timedelta(weeks=weeks - 1)
+    ):
         key = (monday_of(began), version)
         rows, expected = found.get(key, (0, 0.0))
         found[key] = (rows + tally.accepted, expected + tally.expected)
@@ -153,8 +170,18 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
     made = report_figures.predictions_by_version(connection)
     for version, came in sorted(by_version.items()):
         rows, began = made.get(version, (None, None))
-        # The share followed up is known only if all outcomes of the version's predictions are among the newest.
+        # The share followed up is known only if all outcomes of the version's predictions are among
+        # the newest.
         is_whole = since is None or (began is not None and began > since)
-        followed = followed_up(sum(each.run_began is not None for each in came), rows if is_whole else None)
+        followed = followed_up(
+            sum(each.run_began is not None for each in came), rows if is_whole else None
+        )
         found = registry.read_version(connection, version)
-        yield version, list(realised_figures(_realised(came), followed, found.metrics["holdout"] if found else None))
+        yield (
+            version,
+            list(
+                realised_figures(
+                    _realised(came), followed, found.metrics["holdout"] if found else None
+                )
+            ),
+        )

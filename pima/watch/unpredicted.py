@@ -1,5 +1,5 @@
-"""Rows without a prediction: counting them at the end of each run of scoring, and reporting in words whether they are
-too many. It runs on empty nights too, so it needs no numpy."""
+"""Rows without a prediction: counting them at the end of each run of scoring, and reporting in
+words whether they are too many. It runs on empty nights too, so it needs no numpy."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -51,7 +51,8 @@ def rows_before(engine: Engine, run_id: int) -> RowsBefore:
 
 @dataclass(frozen=True, slots=True)
 class NightEnd:
-    """Stores a run's figures when it closes; the figures of rows without a prediction go into its counts."""
+    """Stores a run's figures when it closes; the figures of rows without a prediction go into its
+    counts."""
 
     run_id: int
     rule: Rule
@@ -71,19 +72,27 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
     before = begun_after(last)
     if before.marks.known_version <= drawn:
         return before
-    return replace(before, marks=replace(before.marks, known_version=0))  # the counter was set back since
+    return replace(
+        before, marks=replace(before.marks, known_version=0)
+    )  # the counter was set back since
 
 
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
-    database_of(connection).join_by_index(connection)  # last night's statistics don't cover tonight's rows
+    database_of(connection).join_by_index(
+        connection
+    )  # last night's statistics don't cover tonight's rows
     last = store.lock_newest_unpredicted(connection)
-    drawn = store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn
+    drawn = (
+        store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn
+    )
     before = _before(last, night.run_id, drawn)
     marks = before.marks
     highest = store.highest_id(connection)
     predicted, last_counted = store.predicted_since(connection, marks.counted_run_id, night.run_id)
     by_pulls, pulls = store.rejected_in_sources(connection, night.rule.sources, marks.pulls)
-    by_scoring = store.rejected_by_scoring(connection, marks.run_id, night.run_id, marks.known_version)
+    by_scoring = store.rejected_by_scoring(
+        connection, marks.run_id, night.run_id, marks.known_version
+    )
     # The first night does not look for earlier rows: that could be a whole long history.
     lost = 0 if last is None else _never_queued(connection, night, marks, highest)
     causes = by_pulls + by_scoring + Counter({("", NEVER_QUEUED, ""): lost})
@@ -97,15 +106,25 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
         left = replace(left, pulls=pulls)
     at = clock(connection).isoformat(timespec="seconds")
     by_pulls_tonight = (by_pulls - as_counter(before.causes)).total()
-    return replace(found, number=before.number + 1, at=at, rejected_by_pulls=by_pulls_tonight, is_good=good, marks=left)
+    return replace(
+        found,
+        number=before.number + 1,
+        at=at,
+        rejected_by_pulls=by_pulls_tonight,
+        is_good=good,
+        marks=left,
+    )
 
 
 def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
-    """Count never-queued rows among the rows that came since the last night, or since the last night without any."""
+    """Count never-queued rows among the rows that came since the last night, or since the last
+    night without any."""
     claimed: int | None = 0
     if night.rows_before is not None:
         is_the_same = night.rows_before.highest_id == marks.highest_id
-        claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
+        claimed = (
+            int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
+        )
     return store.never_queued(connection, marks.highest_id, highest, claimed)
 
 
@@ -131,18 +150,31 @@ def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
 
 def in_words(found: Unpredicted) -> str:
     """Describe the figures in a sentence, without its full stop."""
-    since = f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC" if found.since else ""
+    since = (
+        f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC"
+        if found.since
+        else ""
+    )
     if not found.rows:
         return f"no row was {since}" if since else "no new row has come yet"
     rows = counted(found.rows, "row" if since else "new row")
-    all_of_them = f"the {rows} that {'was' if found.rows == 1 else 'were'} {since}" if since else f"the {rows}"
+    all_of_them = (
+        f"the {rows} that {'was' if found.rows == 1 else 'were'} {since}"
+        if since
+        else f"the {rows}"
+    )
     if not found.without:
         return f"none of {all_of_them} lacks a prediction"
     by_whom: dict[str, list[Cause]] = {}
     for cause in found.causes:
         by_whom.setdefault(_by_whom(cause), []).append(cause)
-    causes = ", ".join(f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items())
-    return f"{found.without:,} of {all_of_them} {'has' if found.without == 1 else 'have'} no prediction: {causes}"
+    causes = ", ".join(
+        f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items()
+    )
+    return (
+        f"{found.without:,} of {all_of_them} {'has' if found.without == 1 else 'have'} no "
+        f"prediction: {causes}"
+    )
 
 
 def _by_whom(cause: Cause) -> str:
@@ -154,7 +186,10 @@ def _by_whom(cause: Cause) -> str:
 def _why(causes: list[Cause]) -> str:
     """The reasons and columns with the most rows, in brackets; empty if none is known."""
     known = [each for each in causes if each.reason not in (NEVER_QUEUED, "")]
-    whys = [": ".join(filter(None, (each.reason, each.column))).replace("_", " ") for each in known[:_CAUSES_SHOWN]]
+    whys = [
+        ": ".join(filter(None, (each.reason, each.column))).replace("_", " ")
+        for each in known[:_CAUSES_SHOWN]
+    ]
     if len(causes) > 1:
         whys = [f"{each.rows:,} {why}" for each, why in zip(known, whys, strict=False)]
     others = sum(each.rows for each in causes) - sum(each.rows for each in known[:_CAUSES_SHOWN])

@@ -1,4 +1,5 @@
-"""Ended at any moment, a benchmark leaves no server and no folder behind: a signal becomes an exception, once."""
+"""Ended at any moment, a benchmark leaves no server and no folder behind: a signal becomes an
+exception, once."""
 
 import os
 import signal
@@ -21,7 +22,8 @@ class _Ending:
 
 
 def end_in_order() -> None:
-    """From here on whatever the process has opened is closed when a signal ends it. Further signals change nothing."""
+    """From here on whatever the process has opened is closed when a signal ends it. Further signals
+    change nothing."""
     for number in _SIGNALS:
         signal.signal(number, _on_signal)
 
@@ -51,8 +53,8 @@ def to_its_end() -> Iterator[None]:
 
 @contextmanager
 def child_of(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A child that has ended when the block is left, however that happens. A signal that comes while it is being
-    started waits until it can be told to end too."""
+    """A child that has ended when the block is left, however that happens. A signal that comes
+    while it is being started waits until it can be told to end too."""
     child = None
     try:
         with to_its_end():
@@ -65,7 +67,8 @@ def child_of(command: Sequence[str], **options: Any) -> Iterator[subprocess.Pope
 
 
 def end_with_parent() -> None:
-    """Be asked to end once whoever holds the other end of stdin, a pipe, is gone, however it ended."""
+    """Be asked to end once whoever holds the other end of stdin, a pipe, is gone, however it
+    ended."""
     if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         threading.Thread(target=_wait_for_parent, daemon=True).start()
 

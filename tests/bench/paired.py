@@ -1,7 +1,9 @@
-"""python -m tests.bench.paired CHECKOUT: what a night costs here beside another checkout of this repository.
+"""python -m tests.bench.paired CHECKOUT: what a night costs here beside another checkout of this
+repository.
 
-Both score the same rows by their own code on databases of their own, in turn, as whole processes; what is told is the
-ratio of each pair, its mean on the logarithmic scale, and the 95 % interval of that by Student's t.
+Both score the same rows by their own code on databases of their own, in turn, as whole processes;
+what is told is the ratio of each pair, its mean on the logarithmic scale, and the 95 % interval of
+that by Student's t.
 """
 
 import argparse
@@ -29,7 +31,10 @@ from tests.bench.speed.databases import postgresql_database, sqlite_database, tr
 uri, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 trained = train(folder)
 print(postgresql_database(uri, name, trained) if uri else sqlite_database(folder, name, trained))"""
-_FILL = "import sys; from tests.bench.speed.databases import fill_queue; fill_queue(sys.argv[1], int(sys.argv[2]))"
+_FILL = (
+    "import sys; from tests.bench.speed.databases import fill_queue; fill_queue(sys.argv[1], "
+    "int(sys.argv[2]))"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Side:
     url: str
 
     def score(self, rows: int) -> tuple[float, float]:
-        """Seconds of the clock and of the processor that a night of so many rows takes; nothing is empty before."""
+        """Seconds of the clock and of the processor that a night of so many rows takes; nothing is
+        empty before."""
         _python(self.checkout, self.url, "-c", _FILL, self.url, str(rows))
         before, began = _processor_seconds(), time.perf_counter()
         _python(self.checkout, self.url, "-m", "jobs.score")
@@ -57,17 +63,22 @@ def _python(checkout: Path, url: str, *arguments: str) -> str:
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     variables.pop("PYTHONPATH", None)
     command = [sys.executable, *arguments]
-    ended = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, cwd=checkout, env=variables, capture_output=True, text=True, check=False
+    )
     if ended.returncode:
         raise RuntimeError(
-            f"{' '.join(arguments[:2])} in {checkout} ended with {ended.returncode}: {ended.stderr[-999:]}"
+            f"{' '.join(arguments[:2])} in {checkout} ended with {ended.returncode}: "
+            f"{ended.stderr[-999:]}"
         )
     return ended.stdout
 
 
 def _side(checkout: Path, uri: str, folder: Path, name: str) -> Side:
     folder.mkdir()
-    return Side(checkout, _python(checkout, "", "-c", _MAKE, uri, str(folder), name).splitlines()[-1])
+    return Side(
+        checkout, _python(checkout, "", "-c", _MAKE, uri, str(folder), name).splitlines()[-1]
+    )
 
 
 def _told(ratios: list[float]) -> str:
@@ -89,7 +100,8 @@ def _compare(kind: str, here: Side, other: Side, rows: int, rounds: int) -> None
         processor.append(took[here][1] / took[other][1])
     seconds = f"{took[here][0]:.2f} s beside {took[other][0]:.2f} s in the last round"
     print(
-        f"{kind}, {rows:,} rows, {rounds} pairs: clock {_told(clock)}, processor {_told(processor)}; {seconds}",
+        f"{kind}, {rows:,} rows, {rounds} pairs: clock {_told(clock)}, processor "
+        f"{_told(processor)}; {seconds}",
         flush=True,
     )
 
@@ -114,8 +126,12 @@ def main(checkout: Path, kinds: list[str], sizes: list[int], rounds: int) -> Non
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = argparse.ArgumentParser(prog="python -m tests.bench.paired", description=__doc__)
-    options.add_argument("checkout", type=Path, help="a folder with another commit (git worktree add FOLDER COMMIT)")
-    options.add_argument("--kinds", nargs="+", default=["postgresql", "sqlite"], choices=["postgresql", "sqlite"])
+    options.add_argument(
+        "checkout", type=Path, help="a folder with another commit (git worktree add FOLDER COMMIT)"
+    )
+    options.add_argument(
+        "--kinds", nargs="+", default=["postgresql", "sqlite"], choices=["postgresql", "sqlite"]
+    )
     options.add_argument("--rows", nargs="+", type=int, default=[20_000, 1_000_000])
     options.add_argument("--rounds", type=int, default=15)
     given = options.parse_args()

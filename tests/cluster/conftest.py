@@ -1,5 +1,5 @@
-"""Dask's workers as real processes of this machine: of a cluster that is there, whose workers know the database from
-their own environment, or of the job's own (`--dask local`)."""
+"""Dask's workers as real processes of this machine: of a cluster that is there, whose workers know
+the database from their own environment, or of the job's own (`--dask local`)."""
 
 import json
 import subprocess
@@ -32,8 +32,16 @@ class Cluster:
         return found
 
     def add_workers(self, count: int, *options: str, **environ: str) -> None:
-        """With a nanny each, which starts another worker where one dies. Returns once all are there."""
-        line = ["distributed.cli.dask_worker", self.address, "--no-dashboard", "--nthreads", "1", *options]
+        """With a nanny each, which starts another worker where one dies. Returns once all are
+        there."""
+        line = [
+            "distributed.cli.dask_worker",
+            self.address,
+            "--no-dashboard",
+            "--nthreads",
+            "1",
+            *options,
+        ]
         line += ["--nworkers", str(count), "--local-directory", str(self.folder)]
         self.nannies.append(_start(line, self.folder, environ))
         self.wait_for_workers(count)
@@ -65,7 +73,8 @@ class Dask:
         return _workers_below(job) if job.poll() is None else []
 
     def kill_one(self, job: subprocess.Popen[str], number: int) -> None:
-        """Of those that have begun to score: none of Dask's takes the place of one that dies while it starts."""
+        """Of those that have begun to score: none of Dask's takes the place of one that dies while
+        it starts."""
         begun: list[psutil.Process] = []
         wait_for(lambda: begun.extend(filter(_has_a_model, self.workers(job))) or begun, job)
         begun[number % len(begun)].kill()
@@ -81,7 +90,9 @@ def _has_a_model(worker: psutil.Process) -> bool:
 
 def _workers_below(parent: subprocess.Popen[str]) -> list[psutil.Process]:
     """Those of a nanny's children that are connected with a scheduler."""
-    return [each for each in psutil.Process(parent.pid).children(recursive=True) if _is_connected(each)]
+    return [
+        each for each in psutil.Process(parent.pid).children(recursive=True) if _is_connected(each)
+    ]
 
 
 def _is_connected(process: psutil.Process) -> bool:
@@ -116,7 +127,14 @@ def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
         folder = tmp_path / f"cluster-{len(made)}"
         folder.mkdir()
         file = folder / "scheduler.json"
-        line = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        line = [
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+        ]
         made.append(Cluster(folder, _start([*line, "--scheduler-file", str(file)], folder, {})))
         until = time.monotonic() + PATIENCE_SECONDS
         while not (file.exists() and file.read_text()):
@@ -127,7 +145,11 @@ def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
     yield start
     for cluster in made:
         for process in (*cluster.nannies, cluster.scheduler):
-            for each in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else ():
+            for each in (
+                psutil.Process(process.pid).children(recursive=True)
+                if process.poll() is None
+                else ()
+            ):
                 each.kill()
             process.kill()
             process.wait()

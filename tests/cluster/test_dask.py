@@ -50,29 +50,45 @@ class _Listener(SchedulerPlugin):
             file.write(cloudpickle.dumps(specifications) + repr(specifications).encode())
 
 
-def test_the_workers_score_every_row_once_and_one_run_sums_them(full_queue: Database, dask: Dask) -> None:
+def test_the_workers_score_every_row_once_and_one_run_sums_them(
+    full_queue: Database, dask: Dask
+) -> None:
     call(full_queue, "migrate", "--roles")
     ended = under_role(full_queue, "pima_scorer").run("score", "--json", *dask.option, *BATCHES)
     assert ended.exit_code == 0, ended.stderr
     counts = the_json(ended)
-    assert (counts["claimed"], counts["rejected"], counts["model_version"]) == (QUEUED, QUEUED // 1000, 1)
+    assert (counts["claimed"], counts["rejected"], counts["model_version"]) == (
+        QUEUED,
+        QUEUED // 1000,
+        1,
+    )
     assert counts["rejected_by_reason"] == {"out_of_range": QUEUED // 1000}
     assert_each_once(full_queue)
-    ((status, version, recorded),) = full_queue.execute("SELECT status, model_version, counts FROM runs")
+    ((status, version, recorded),) = full_queue.execute(
+        "SELECT status, model_version, counts FROM runs"
+    )
     assert (status, version) == ("succeeded", 1)
     assert recorded == {name: counts[name] for name in recorded}
     # As many as the job was told to make of them.
-    assert counts["batches"] == full_queue.value("SELECT count(DISTINCT xmin::text) FROM predictions") >= QUEUED // 20
+    assert (
+        counts["batches"]
+        == full_queue.value("SELECT count(DISTINCT xmin::text) FROM predictions")
+        >= QUEUED // 20
+    )
     assert full_queue.value("SELECT sum((tally ->> 'rows')::bigint) FROM tallies") == QUEUED
     positive = full_queue.value("SELECT avg(predicted_class) FROM predictions")
     figures = "SELECT value, rows FROM monitoring WHERE figure = 'predicted_positive'"
-    assert full_queue.execute(figures) == [(pytest.approx(float(positive)), QUEUED - QUEUED // 1000)]
+    assert full_queue.execute(figures) == [
+        (pytest.approx(float(positive)), QUEUED - QUEUED // 1000)
+    ]
     # For an empty queue nothing is started.
     empty = the_json(call(full_queue, "score", "--json", *dask.option))
     assert (empty["claimed"], empty["model_version"]) == (0, None)
 
 
-def test_no_row_no_secret_and_no_tensorflow(cluster: Cluster, full_queue: Database, tmp_path: Path) -> None:
+def test_no_row_no_secret_and_no_tensorflow(
+    cluster: Cluster, full_queue: Database, tmp_path: Path
+) -> None:
     told = tmp_path / "told"
     with Client(cluster.address, set_as_default=False) as client:
         client.register_plugin(_Listener(str(told)))
@@ -117,7 +133,10 @@ def dies(_told: object, _stop: StopRequest) -> None:
 def test_work_that_kills_each_worker_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_MOST_GIVEN_UP", 0)
     asked = ("local", Settings(), clean_environ(), StopRequest())
-    with reached(*asked) as found, pytest.raises(WorkersFailed, match="died again and again during the work"):
+    with (
+        reached(*asked) as found,
+        pytest.raises(WorkersFailed, match="died again and again during the work"),
+    ):
         list(found.results(dies, ["anything"]))
 
 
@@ -140,7 +159,9 @@ def test_a_cluster_that_has_lost_all_workers_is_for_later(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("attempt", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in range(1, 10))])
+@pytest.mark.parametrize(
+    "attempt", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in range(1, 10))]
+)
 def test_a_scheduler_that_is_killed_ends_the_run_and_its_workers_with_it(
     cluster: Cluster, full_queue: Database, attempt: int
 ) -> None:
@@ -181,7 +202,9 @@ def test_a_job_that_is_killed_leaves_none_of_its_own_workers(full_queue: Databas
     assert_each_once(full_queue, waiting=full_queue.value("SELECT count(*) FROM scoring_queue"))
 
 
-def test_asked_to_stop_the_workers_commit_the_batches_that_they_are_at(full_queue: Database, dask: Dask) -> None:
+def test_asked_to_stop_the_workers_commit_the_batches_that_they_are_at(
+    full_queue: Database, dask: Dask
+) -> None:
     process = full_queue.start("score", "--json", *dask.option, *BATCHES)
     with held_in_the_middle(full_queue, process, range(100, QUEUED // 2)):
         before = full_queue.value("SELECT count(*) FROM predictions")
@@ -193,7 +216,9 @@ def test_asked_to_stop_the_workers_commit_the_batches_that_they_are_at(full_queu
     assert before < counts["predicted"]
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
+)
 def test_a_signal_to_the_job_and_its_own_workers_stops_all(
     full_queue: Database, number: signal.Signals, exit_code: int
 ) -> None:
@@ -225,14 +250,20 @@ def _stopped(database: Database, process: subprocess.Popen[str], exit_code: int)
     return counts
 
 
-def test_an_error_of_one_worker_ends_the_run_and_keeps_what_was_committed(full_queue: Database, dask: Dask) -> None:
-    full_queue.execute("ALTER TABLE predictions ADD CONSTRAINT someone_elses CHECK (patient_id <> 5050)")
+def test_an_error_of_one_worker_ends_the_run_and_keeps_what_was_committed(
+    full_queue: Database, dask: Dask
+) -> None:
+    full_queue.execute(
+        "ALTER TABLE predictions ADD CONSTRAINT someone_elses CHECK (patient_id <> 5050)"
+    )
     ended = full_queue.run("score", "--json", *dask.option, "--batch-size", "100")
     counts = the_json(ended)
     assert (ended.exit_code, counts["error"]) == (1, "database_failed")
     assert "someone_elses" in str(counts["message"])
     assert_each_once(full_queue, waiting=QUEUED - counts["claimed"])
-    assert full_queue.value("SELECT status || ' ' || error_code FROM runs") == "failed database_failed"
+    assert (
+        full_queue.value("SELECT status || ' ' || error_code FROM runs") == "failed database_failed"
+    )
 
 
 def _refused(database: Database, address: str, exit_code: int) -> str:
@@ -264,7 +295,11 @@ def test_workers_that_can_not_do_it_are_told_before_any_row_is_touched(
         (("--preload", str(without)), {"DATABASE_URL": full_queue.url}, "ai_edge_litert"),
         (
             (),
-            {"DATABASE_URL": full_queue.url.replace(str(full_queue.engine.url.database), "postgres")},
+            {
+                "DATABASE_URL": full_queue.url.replace(
+                    str(full_queue.engine.url.database), "postgres"
+                )
+            },
             "schema_missing",
         ),
         ((), {"DATABASE_URL": "nonsense"}, "wrong_configuration"),
@@ -277,7 +312,9 @@ def test_workers_that_can_not_do_it_are_told_before_any_row_is_touched(
 
 
 def test_at_most_so_many_workers_take_part(cluster: Cluster, full_queue: Database) -> None:
-    process = full_queue.start("score", "--json", "--dask", cluster.address, *BATCHES, PIMA_SCORE__MOST_WORKERS="1")
+    process = full_queue.start(
+        "score", "--json", "--dask", cluster.address, *BATCHES, PIMA_SCORE__MOST_WORKERS="1"
+    )
     with held_in_the_middle(full_queue, process, range(20, QUEUED // 2)):
         assert full_queue.value(_OTHERS_AT_WORK) - 1 == 1  # one more holds it
     process.communicate(timeout=PATIENCE_SECONDS)

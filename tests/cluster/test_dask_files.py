@@ -45,11 +45,16 @@ def test_workers_write_what_one_process_writes(
     assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
     # What is missing is completed, by a version or a model file.
     (tmp_path / "many" / "predictions" / "day=3" / "a-00000.parquet").unlink()
-    assert scored_files(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"] == FILES - 1
+    assert (
+        scored_files(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"]
+        == FILES - 1
+    )
     assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
 
 
-def test_an_error_of_a_worker_is_told(champion: Database, dask: Dask, source: Path, tmp_path: Path) -> None:
+def test_an_error_of_a_worker_is_told(
+    champion: Database, dask: Dask, source: Path, tmp_path: Path
+) -> None:
     damaged = source / "day=7" / "a.parquet"
     rows = damaged.read_bytes()
     damaged.unlink()
@@ -60,13 +65,27 @@ def test_an_error_of_a_worker_is_told(champion: Database, dask: Dask, source: Pa
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_workers_that_see_other_places_are_refused(champion: Database, dask: Dask, source: Path) -> None:
+def test_workers_that_see_other_places_are_refused(
+    champion: Database, dask: Dask, source: Path
+) -> None:
     found = scored_files(champion, source, "memory://out", *dask.option, exit_code=2)
-    assert (found["error"], "what --to names is not there" in str(found["message"])) == ("cluster_unfit", True)
+    assert (found["error"], "what --to names is not there" in str(found["message"])) == (
+        "cluster_unfit",
+        True,
+    )
 
 
 def _start(database: Database, source: Path, into: Path, dask: Dask) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "jobs.score", "--from", str(source), "--to", str(into), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.score",
+        "--from",
+        str(source),
+        "--to",
+        str(into),
+        "--json",
+    ]
     return subprocess.Popen(
         [*command, *dask.option],
         cwd=ROOT,

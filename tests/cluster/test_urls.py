@@ -25,5 +25,11 @@ def test_a_store_of_objects_gets_what_a_disk_gets(champion: Database, tmp_path: 
     assert scored_files(champion, "memory://in", "memory://out/scored")["parts_before"] == 2
     store.get("/out/scored", str(tmp_path / "fetched"), recursive=True)
     assert read_parts(tmp_path / "fetched") == read_parts(tmp_path / "out")
-    assert scored_files(champion, "nonsense://in", "memory://out", exit_code=2)["error"] == "wrong_usage"
-    assert scored_files(champion, "memory://nowhere", "memory://out", exit_code=2)["error"] == "dataset_refused"
+    assert (
+        scored_files(champion, "nonsense://in", "memory://out", exit_code=2)["error"]
+        == "wrong_usage"
+    )
+    assert (
+        scored_files(champion, "memory://nowhere", "memory://out", exit_code=2)["error"]
+        == "dataset_refused"
+    )

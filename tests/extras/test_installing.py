@@ -1,5 +1,5 @@
-"""Each extra, installed by the very line that a command prints where it is missing: in an environment of its own, which
-has only what a scorer needs."""
+"""Each extra, installed by the very line that a command prints where it is missing: in an
+environment of its own, which has only what a scorer needs."""
 
 import re
 import subprocess
@@ -17,7 +17,15 @@ from tests.support.databases import clean_environ
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 
 _FOR_URLS = ("score", "--from", "memory://rows.parquet", "--to", "memory://scored")
-_ON_DASK = ("score", "--from", "{folder}/rows.parquet", "--to", "{folder}/scored", "--dask", "tcp://127.0.0.1:1")
+_ON_DASK = (
+    "score",
+    "--from",
+    "{folder}/rows.parquet",
+    "--to",
+    "{folder}/scored",
+    "--dask",
+    "tcp://127.0.0.1:1",
+)
 ASKED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "report": (("report", "--out", "{folder}/report.html"), {}),
     "files": (_FOR_URLS, {}),
@@ -28,23 +36,32 @@ ASKED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }
 """Extra -> a command that needs it, with the settings by which it comes to need it."""
 _DRY_RUN = {"train"}
-"""Of which it is only seen that everything is to be had: TensorFlow is larger than all others together."""
+"""Of which it is only seen that everything is to be had: TensorFlow is larger than all others
+together."""
 
 
 class Scorer:
-    """A folder with an environment, a database with a champion that was trained elsewhere, and a file of rows."""
+    """A folder with an environment, a database with a champion that was trained elsewhere, and a
+    file of rows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
         for job in (("migrate",), ("load", str(SHIPPED)), ("retrain",)):
             assert self._ended(sys.executable, *job).returncode == 0
-        pq.write_table(pa.table({"id": [1]} | {name: [1.0] for name in FEATURE_NAMES}), folder / "rows.parquet")
+        pq.write_table(
+            pa.table({"id": [1]} | {name: [1.0] for name in FEATURE_NAMES}), folder / "rows.parquet"
+        )
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        self.shell(f"{self.python} -m pip install --quiet --require-hashes --only-binary :all: -r locks/score.txt")
+        self.shell(
+            f"{self.python} -m pip install --quiet --require-hashes --only-binary :all: -r "
+            "locks/score.txt"
+        )
 
     def shell(self, line: str) -> None:
-        ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
+        ended = subprocess.run(
+            ["sh", "-c", line], cwd=ROOT, env=clean_environ(), capture_output=True, text=True
+        )
         assert ended.returncode == 0, ended.stderr
 
     def said(self, *command: str, **settings: str) -> str:
@@ -53,8 +70,13 @@ class Scorer:
         command = tuple(each.format(folder=self.folder) for each in command)
         return self._ended(self.python, *command, **settings).stderr
 
-    def _ended(self, python: Path | str, job: str, *more: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        given = {"DATABASE_URL": f"sqlite:///{self.folder}/pima.db", "PIMA_LOGS__FORMAT": "text"} | settings
+    def _ended(
+        self, python: Path | str, job: str, *more: str, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        given = {
+            "DATABASE_URL": f"sqlite:///{self.folder}/pima.db",
+            "PIMA_LOGS__FORMAT": "text",
+        } | settings
         environ = clean_environ() | given
         asked = [python, "-m", f"jobs.{job}", *more]
         return subprocess.run(asked, cwd=ROOT, env=environ, capture_output=True, text=True)

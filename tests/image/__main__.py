@@ -1,8 +1,9 @@
-"""make image-test: builds both images for real and runs the service in them against a PostgreSQL on 127.0.0.1.
+"""make image-test: builds both images for real and runs the service in them against a PostgreSQL on
+127.0.0.1.
 
-Needs root, Debian's buildah, netavark and debootstrap, and an index from which pip installs. The base is made here, or
-is the image that the variable BASE names. Every step prints what it took; the first thing that is not as promised ends
-it.
+Needs root, Debian's buildah, netavark and debootstrap, and an index from which pip installs. The
+base is made here, or is the image that the variable BASE names. Every step prints what it took; the
+first thing that is not as promised ends it.
 """
 
 import json
@@ -35,7 +36,8 @@ SCHEDULER = {
     "PIMA_RETRAIN__DATABASE_URL_FILE": "/mnt/pima_trainer_url",
 }
 _UNWRITABLE = (
-    "find / -xdev -writable -not -type l -not -path '/tmp' -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null"
+    "find / -xdev -writable -not -type l -not -path '/tmp' -not -path '/proc/*' -not -path "
+    "'/dev/*' 2>/dev/null"
 )
 
 
@@ -43,7 +45,10 @@ def main() -> int:
     """All steps; 0, or an AssertionError that shows what was not as promised."""
     missing = [tool for tool in ("buildah", "debootstrap", "unshare") if shutil.which(tool) is None]
     if os.geteuid() != 0 or missing:
-        print(f"make image-test needs root, and these programs are missing: {missing}", file=sys.stderr)
+        print(
+            f"make image-test needs root, and these programs are missing: {missing}",
+            file=sys.stderr,
+        )
         return 2
     images = Images(Path(tempfile.mkdtemp(prefix="pima-images-")))
     try:
@@ -104,7 +109,10 @@ def _check(score: Container, train: Container, server: Server, shared: Path) -> 
         for _ in range(2):
             _job(train, "migrate", "--roles", shared=shared, **OWNER)
     with step("load the history"):
-        assert _job(train, "load", "/mnt/history.csv", shared=shared, **LOADER)["inserted"] == HISTORY_ROWS
+        assert (
+            _job(train, "load", "/mnt/history.csv", shared=shared, **LOADER)["inserted"]
+            == HISTORY_ROWS
+        )
     with step("retrain in the image without TensorFlow: says what to do"):
         refused = score.run_hardened(*_line(score, "retrain"), shared=shared, **SCHEDULER)
         assert refused.returncode == 1, refused
@@ -115,7 +123,10 @@ def _check(score: Container, train: Container, server: Server, shared: Path) -> 
     with step("load new patients, and score them in the image without TensorFlow"):
         _job(score, "load", "/mnt/new.csv", shared=shared, **LOADER)
         assert _job(score, "score", shared=shared, **SCHEDULER)["predicted"] == 200
-    assert server.psql("-c", "SELECT count(*) FROM current_predictions", database="pima").strip() == "200"
+    assert (
+        server.psql("-c", "SELECT count(*) FROM current_predictions", database="pima").strip()
+        == "200"
+    )
     with step("status, as the operator"):
         status = _job(score, "status", shared=shared, **OPERATOR)
         assert status["queue"] == {"rows": 0, "oldest": None}, status
@@ -129,7 +140,8 @@ def _check(score: Container, train: Container, server: Server, shared: Path) -> 
 
 
 def _write_secrets_and_files(server: Server, shared: Path) -> None:
-    """The passwords and roles as compose.yaml makes them; the shipped rows as history and as new patients."""
+    """The passwords and roles as compose.yaml makes them; the shipped rows as history and as new
+    patients."""
     shared.rmdir()
     script = [str(ROOT / "deploy" / "secrets.sh"), str(shared), f"127.0.0.1:{server.port}"]
     subprocess.run(["sh", *script], check=True)
@@ -146,8 +158,11 @@ def _line(image: Container, job: str, *arguments: str) -> list[str]:
     return [*image.config["Entrypoint"], f"jobs.{job}", "--json", *arguments]
 
 
-def _job(image: Container, job: str, *arguments: str, shared: Path, **environ: str) -> dict[str, object]:
-    """Run a job on a read-only root; its counts. It must end with 0, with nothing on stderr but JSON lines."""
+def _job(
+    image: Container, job: str, *arguments: str, shared: Path, **environ: str
+) -> dict[str, object]:
+    """Run a job on a read-only root; its counts. It must end with 0, with nothing on stderr but
+    JSON lines."""
     ended = image.run_hardened(*_line(image, job, *arguments), shared=shared, **environ)
     assert ended.returncode == 0, ended
     _check_json_lines(ended.stderr)
@@ -168,13 +183,22 @@ def _check_user_and_files(image: Container, shared: Path, *, has_tensorflow: boo
         assert writable <= {"/var/tmp", "/run/lock"}, writable  # noqa: S108
     refused = image.run_hardened("sh", "-c", "touch /tmp/a && ! touch /var/tmp/a", shared=shared)
     assert (refused.returncode, "Read-only file system" in refused.stderr) == (0, True), refused
-    assert sorted(path.name for path in (image.root / "app").iterdir()) == ["config", "jobs", "migrations", "pima"]
+    assert sorted(path.name for path in (image.root / "app").iterdir()) == [
+        "config",
+        "jobs",
+        "migrations",
+        "pima",
+    ]
     packages = {path.name for path in image.root.glob("opt/venv/lib/python3*/site-packages/*")}
-    assert {"tensorflow", "keras"} & packages == ({"tensorflow", "keras"} if has_tensorflow else set())
+    assert {"tensorflow", "keras"} & packages == (
+        {"tensorflow", "keras"} if has_tensorflow else set()
+    )
     assert "pip" not in packages
 
 
-def _check_without_schema(run: Callable[..., subprocess.CompletedProcess[str]], shared: Path) -> None:
+def _check_without_schema(
+    run: Callable[..., subprocess.CompletedProcess[str]], shared: Path
+) -> None:
     ended = run("python", "-m", "jobs.scheduler", shared=shared, **SCHEDULER)
     assert ended.returncode == 2, ended
     assert "python -m jobs.migrate" in ended.stderr, ended
@@ -182,16 +206,23 @@ def _check_without_schema(run: Callable[..., subprocess.CompletedProcess[str]], 
 
 def _check_scheduler(image: Container, server: Server, shared: Path) -> None:
     server.psql("-c", f"{CORRECTION} WHERE id > 668", database="pima")
-    every_second = {"PIMA_SCHEDULE__SCORE": "* * * * * *", "PIMA_SCHEDULE__RETRAIN": "*/20 * * * * *"}
+    every_second = {
+        "PIMA_SCHEDULE__SCORE": "* * * * * *",
+        "PIMA_SCHEDULE__RETRAIN": "*/20 * * * * *",
+    }
     command = [*image.config["Entrypoint"], *image.config["Cmd"]]
     process = image.start_hardened(command, shared, **SCHEDULER, **every_second)
-    succeeded = "SELECT count(DISTINCT job) FROM runs WHERE trigger <> 'manual' AND status = 'succeeded'"
+    succeeded = (
+        "SELECT count(DISTINCT job) FROM runs WHERE trigger <> 'manual' AND status = 'succeeded'"
+    )
     until = time.monotonic() + 180
     while server.psql("-c", succeeded, database="pima").strip() != "2":
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.5)
-    health = image.run_hardened(*image.config["Healthcheck"]["Test"][1:], shared=shared, **SCHEDULER)
+    health = image.run_hardened(
+        *image.config["Healthcheck"]["Test"][1:], shared=shared, **SCHEDULER
+    )
     assert (health.returncode, health.stdout) == (0, "healthy\n"), health
     _stop(process)
     waiting = "SELECT count(*) FROM scoring_queue"

@@ -27,9 +27,27 @@ class Server:
     binaries: Path
 
     def psql(self, *arguments: str, database: str = "postgres", **environ: str) -> str:
-        """Run psql as the superuser; what it prints, without decoration. Raises where a statement fails."""
-        command = [str(self.binaries / "psql"), "-h", str(self.folder), "-p", str(self.port), "-U", "postgres"]
-        command += ["-d", database, "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+        """Run psql as the superuser; what it prints, without decoration. Raises where a statement
+        fails."""
+        command = [
+            str(self.binaries / "psql"),
+            "-h",
+            str(self.folder),
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+        ]
+        command += [
+            "-d",
+            database,
+            "-v",
+            "ON_ERROR_STOP=1",
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+        ]
         return subprocess.check_output([*command, *arguments], text=True, env=os.environ | environ)
 
 
@@ -42,7 +60,11 @@ def postgresql_on_loopback() -> Iterator[Server]:
     (folder / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
     options = f"-h 127.0.0.1 -p {port} -k {folder}"
     as_whom = {"bin_path": server.bin_path, "user": server.system_user}
-    pgexec("pg_ctl", ("-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start"), **as_whom)
+    pgexec(
+        "pg_ctl",
+        ("-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start"),
+        **as_whom,
+    )
     try:
         yield Server(port, folder, server.bin_path)
     finally:

@@ -1,4 +1,5 @@
-"""People are told of each condition when it comes, once a day and once when it is over, whatever their receivers do."""
+"""People are told of each condition when it comes, once a day and once when it is over, whatever
+their receivers do."""
 
 import json
 import os
@@ -17,7 +18,15 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
 from pima.store.engine import make_engine
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
-from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    clean_environ,
+    free_port,
+    the_json,
+)
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.trained import install_models
 
@@ -27,11 +36,18 @@ MESSAGES = [Message(f"message {number}", "its body", "info") for number in range
 def _run(database: Database, job: str, status: str, error_code: str = "a_code") -> None:
     """A scheduled run that has ended so just now."""
     runs = database.value("SELECT count(*) FROM runs")
-    of_tick = {"trigger": "schedule", "scheduled_for": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=runs)}
-    insert_run(database, job, status, **of_tick, error_code=error_code, finished_at=datetime.now(UTC))
+    of_tick = {
+        "trigger": "schedule",
+        "scheduled_for": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=runs),
+    }
+    insert_run(
+        database, job, status, **of_tick, error_code=error_code, finished_at=datetime.now(UTC)
+    )
 
 
-def _alert(database: Database, *receivers: str, exit_code: int = 0, options: tuple[str, ...] = ()) -> Ended:
+def _alert(
+    database: Database, *receivers: str, exit_code: int = 0, options: tuple[str, ...] = ()
+) -> Ended:
     ended = call(database, "alert", *options, PIMA_ALERTS__URLS="\n".join(receivers))
     assert ended.exit_code == exit_code, ended.stderr
     return ended
@@ -44,7 +60,9 @@ def _teller(database: Database, *receivers: str, seconds: int = 30) -> Teller:
 
 def _time_goes_by(database: Database, **since: int) -> None:
     then = {"then": database.stored(datetime.now(UTC) - timedelta(**since))}
-    database.execute("UPDATE alerts SET told_at = :then, told_lately = NULL WHERE told_at IS NOT NULL", then)
+    database.execute(
+        "UPDATE alerts SET told_at = :then, told_lately = NULL WHERE told_at IS NOT NULL", then
+    )
     database.execute("UPDATE alerts SET flapped_at = :then WHERE flapped_at IS NOT NULL", then)
 
 
@@ -52,7 +70,9 @@ def _a_day_goes_by(database: Database) -> None:
     _time_goes_by(database, days=1)
 
 
-def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(sqlite: Database, listener: AlertReceiver) -> None:
+def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
     _alert(sqlite, listener.url)
     assert listener.got == []  # all is well
     _run(sqlite, "retrain", "failed")
@@ -95,7 +115,8 @@ def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
     over, flaps = listener.got[-1]["message"].splitlines()
     assert over.endswith(" UTC, and is over now.")
     assert flaps == (
-        "It comes and goes: you hear of it again when it has been over for an hour (for a day, after six messages in a "
+        "It comes and goes: you hear of it again when it has been over for an hour (for a day, "
+        "after six messages in a "
         "day), or in a day."
     )
     for status in ("failed", "succeeded"):
@@ -118,9 +139,14 @@ def test_a_receiver_that_refuses_or_is_away_gets_it_later_and_the_others_at_once
         ended = _alert(sqlite, listener.url, away, other.url, exit_code=75)
         assert "number 2 (not_taken), number 3 (not_taken)" in ended.stderr
         assert "scheme=jsons" in ended.stderr
-        assert "CANARY" not in ended.stderr + ended.stdout + str(sqlite.execute("SELECT * FROM alerts"))
+        assert "CANARY" not in ended.stderr + ended.stdout + str(
+            sqlite.execute("SELECT * FROM alerts")
+        )
         other.status = 200
-        assert "number 2 (not_taken)" in _alert(sqlite, listener.url, away, other.url, exit_code=75).stderr
+        assert (
+            "number 2 (not_taken)"
+            in _alert(sqlite, listener.url, away, other.url, exit_code=75).stderr
+        )
         assert (listener.titles, other.titles) == (["score_failed"], ["score_failed"])
 
 
@@ -143,9 +169,15 @@ def test_a_receiver_that_hangs_is_left_when_its_time_is_up_and_what_it_took_is_k
 
 def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> None:
     listener.hangs_after = 0
-    given = {"url": f"{listener.url}?rto=600", "seconds": 1, "messages": [{"title": "a", "body": "b", "kind": "info"}]}
+    given = {
+        "url": f"{listener.url}?rto=600",
+        "seconds": 1,
+        "messages": [{"title": "a", "body": "b", "kind": "info"}],
+    }
     command = [sys.executable, "-m", "pima.extras.alert_sending"]
-    ended = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, timeout=60)
+    ended = subprocess.run(
+        command, input=json.dumps(given).encode(), capture_output=True, timeout=60
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
 
 
@@ -189,7 +221,9 @@ def test_what_somebody_claimed_and_died_over_is_told_when_the_claim_is_over(
         assert listener.titles == told
 
 
-def test_the_champion_s_changes_are_told_once(sqlite: Database, trained: Path, listener: AlertReceiver) -> None:
+def test_the_champion_s_changes_are_told_once(
+    sqlite: Database, trained: Path, listener: AlertReceiver
+) -> None:
     install_models(sqlite, trained)
     sqlite.execute("DELETE FROM promotions")
     for version in ("2", "3"):
@@ -217,32 +251,47 @@ def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
     install_models(sqlite, trained)
     sqlite.execute("DELETE FROM promotions")
     verdict = (
-        "INSERT INTO promotions (verdict, reason, explanation, from_version, to_version, challenger,"
-        " champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, :challenger, sequence, '{}',"
+        "INSERT INTO promotions (verdict, reason, explanation, from_version, to_version, "
+        "challenger,"
+        " champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, "
+        ":challenger, sequence, '{}',"
         " 'retrain' FROM champion"
     )
     sqlite.execute(verdict, {"reason": "subgroup_worse", "challenger": 2})
     sqlite.execute(verdict, {"reason": "awaits_approval", "challenger": 3})
     _alert(sqlite, listener.url)
     waits, blocked = listener.got
-    assert waits["message"].startswith("Version 3 is better than the champion, and waits for a person's approval.")
+    assert waits["message"].startswith(
+        "Version 3 is better than the champion, and waits for a person's approval."
+    )
     assert "`python -m jobs.models promote 3 --reason TEXT`" in waits["message"]
-    assert "Version 2 was kept from becoming champion by a guard (subgroup_worse)." in blocked["message"]
+    assert (
+        "Version 2 was kept from becoming champion by a guard (subgroup_worse)."
+        in blocked["message"]
+    )
     assert call(sqlite, "models", "promote", "3", "--reason", "a test").exit_code == 0
     _alert(sqlite, listener.url)
-    assert [title.partition(":")[0] for title in listener.titles[2:]] == ["champion_changed", "awaits_approval"]
+    assert [title.partition(":")[0] for title in listener.titles[2:]] == [
+        "champion_changed",
+        "awaits_approval",
+    ]
     assert listener.titles[3] == "awaits_approval:3 is over"
 
 
-def _figure(database: Database, run: int, feature: str, figure: str, state: str, value: float) -> None:
+def _figure(
+    database: Database, run: int, feature: str, figure: str, state: str, value: float
+) -> None:
     database.execute(
-        "INSERT INTO monitoring (run_id, model_version, feature, figure, value, rows, reference, allowed, state)"
+        "INSERT INTO monitoring (run_id, model_version, feature, figure, value, rows, reference, "
+        "allowed, state)"
         " VALUES (:run, 2, :feature, :figure, :value, 900, 0.7, 0.1, :state)",
         {"run": run, "feature": feature, "figure": figure, "value": value, "state": state},
     )
 
 
-def test_drift_and_what_came_true_are_told_by_feature_and_figure(sqlite: Database, listener: AlertReceiver) -> None:
+def test_drift_and_what_came_true_are_told_by_feature_and_figure(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
     for night, state in enumerate(("alert", "usual"), 1):
         _figure(sqlite, night, "", "rows", "usual", 900)
         _figure(sqlite, night, "", "predicted_positive", "usual", 0.3)
@@ -262,7 +311,9 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(sqlite: Databas
     assert "docs/do/watch-it.md" in advice
 
 
-def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listener: AlertReceiver) -> None:
+def test_a_scheduler_is_missed_only_where_there_was_one(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
     assert "scheduler_silent" in call(sqlite, "health").stderr
     _alert(sqlite, listener.url)
     assert listener.got == []
@@ -271,18 +322,26 @@ def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listen
     assert listener.titles == ["scheduler_silent"]
 
 
-def test_the_message_names_the_service_without_user_and_secret(database: Database, listener: AlertReceiver) -> None:
+def test_the_message_names_the_service_without_user_and_secret(
+    database: Database, listener: AlertReceiver
+) -> None:
     _alert(database, listener.url, options=("--test",))
     assert listener.got[0]["title"].startswith(f"pima on {socket.gethostname()} (outcome in /")
     assert Path(str(database.engine.url.database)).name in listener.got[0]["title"]
     away = Teller(
-        make_engine("postgresql://CANARY:CANARY@db.example.org:5433/pima?sslmode=verify-full", DatabaseSettings()),
+        make_engine(
+            "postgresql://CANARY:CANARY@db.example.org:5433/pima?sslmode=verify-full",
+            DatabaseSettings(),
+        ),
         Settings(alerts=AlertsSettings(listener.url)),
         SHIPPED,
         clean_environ(),
     )
     assert away.test() == {}
-    assert listener.got[1]["title"] == f"pima on {socket.gethostname()} (outcome in db.example.org:5433/pima): a test"
+    assert (
+        listener.got[1]["title"]
+        == f"pima on {socket.gethostname()} (outcome in db.example.org:5433/pima): a test"
+    )
 
 
 def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(
@@ -293,9 +352,15 @@ def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(
     sqlite.execute("DROP TRIGGER patients_deleted")
     for _ in range(2):
         _alert(sqlite, listener.url)
-    assert listener.titles == ["score_failed", "schema_differs"]  # of the failure nothing is known: it is not over
+    assert listener.titles == [
+        "score_failed",
+        "schema_differs",
+    ]  # of the failure nothing is known: it is not over
     sqlite.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert the_json(_alert(sqlite, listener.url, exit_code=2, options=("--json",)))["error"] == "schema_ahead"
+    assert (
+        the_json(_alert(sqlite, listener.url, exit_code=2, options=("--json",)))["error"]
+        == "schema_ahead"
+    )
 
 
 def test_a_test_and_a_dry_run_change_nothing(sqlite: Database, listener: AlertReceiver) -> None:
@@ -308,12 +373,14 @@ def test_a_test_and_a_dry_run_change_nothing(sqlite: Database, listener: AlertRe
     assert _alert(sqlite, listener.url, options=("--test",)).stdout == "1 receiver took the test\n"
     assert (listener.titles, sqlite.value("SELECT count(*) FROM alerts")) == (["a test"], 0)
     listener.status = 500
-    assert the_json(_alert(sqlite, listener.url, exit_code=75, options=("--test", "--json")))["error"] == (
-        "alerts_not_delivered"
-    )
+    assert the_json(_alert(sqlite, listener.url, exit_code=75, options=("--test", "--json")))[
+        "error"
+    ] == ("alerts_not_delivered")
 
 
-def test_nobody_to_tell_and_addresses_that_are_none_are_wrong_configuration(sqlite: Database) -> None:
+def test_nobody_to_tell_and_addresses_that_are_none_are_wrong_configuration(
+    sqlite: Database,
+) -> None:
     assert "alerts.urls has no address" in _alert(sqlite, exit_code=2).stderr
     _run(sqlite, "score", "failed")
     ended = _alert(sqlite, "CANARY://nobody", exit_code=2)
@@ -342,10 +409,14 @@ def _senders() -> list[Path]:
     """The processes of this one's that send."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     found = [Path("/proc", child) for each in children for child in each.read_text().split()]
-    return [each for each in found if b"pima.extras.alert_sending" in (each / "cmdline").read_bytes()]
+    return [
+        each for each in found if b"pima.extras.alert_sending" in (each / "cmdline").read_bytes()
+    ]
 
 
-def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(listener: AlertReceiver) -> None:
+def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(
+    listener: AlertReceiver,
+) -> None:
     listener.hangs_after = 0
     environ = clean_environ() | {"PIMA_ALERTS__URLS": "CANARY", "DATABASE_URL_FILE": "CANARY"}
     told = (f"{listener.url}/CANARY?rto=600", MESSAGES, environ, PATIENCE_SECONDS)

@@ -37,7 +37,10 @@ def test_rows_that_a_pull_rejects_and_a_source_that_is_refused_are_told_in_words
 
     def told(condition: str) -> str:
         """The message about it, once it has come, without its times."""
-        title = f"pima on {socket.gethostname()} (outcome in {database.engine.url.database}): {condition}"
+        title = (
+            f"pima on {socket.gethostname()} (outcome in {database.engine.url.database}): "
+            f"{condition}"
+        )
         wait_for(lambda: title in [each["title"] for each in listener.got], process)
         (message,) = [each["message"] for each in listener.got if each["title"] == title]
         aged = re.sub(r"\b\d+ seconds", "N seconds", message)
@@ -48,8 +51,14 @@ def test_rows_that_a_pull_rejects_and_a_source_that_is_refused_are_told_in_words
     clinic.pulled(database)
     assert call(database, "score").exit_code == 0  # a good night
     clinic.insert(60, seed=2, glucose_mmol=90)  # milligrams
-    environ = {URL: clinic.url, "PIMA_ALERTS__URLS": listener.url, "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon"}
-    process = database.start("scheduler", "--config", clinic.config, **environ, PIMA_SCHEDULE__SCORE=EVERY_SECOND)
+    environ = {
+        URL: clinic.url,
+        "PIMA_ALERTS__URLS": listener.url,
+        "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon",
+    }
+    process = database.start(
+        "scheduler", "--config", clinic.config, **environ, PIMA_SCHEDULE__SCORE=EVERY_SECOND
+    )
     assert told("rows_without_prediction") == WRONG_UNIT
     clinic.settings["minimum_rows"] = 400
     assert clinic.config

@@ -1,4 +1,5 @@
-"""Backups of both databases by what docs/do/back-up-and-restore.md names: what was there comes back, and works on."""
+"""Backups of both databases by what docs/do/back-up-and-restore.md names: what was there comes
+back, and works on."""
 
 import os
 import re
@@ -62,7 +63,8 @@ def _empty_database(server: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def source(roles: Database, trained: Path) -> Iterator[Database]:
-    """A database in the middle of its life: scored, corrected, labelled, rejected, deleted and waiting rows."""
+    """A database in the middle of its life: scored, corrected, labelled, rejected, deleted and
+    waiting rows."""
     with _empty_database(roles) as database:
         assert call(database, "migrate", "--roles").exit_code == 0
         install_models(database, trained)
@@ -86,11 +88,16 @@ def _started(script: str, database: Database, path: Path, **environ: str) -> sub
     command = ["sh", str(ROOT / "deploy" / script), str(path)]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
-        command, env=os.environ | for_programs(database.url) | environ, start_new_session=True, **pipes
+        command,
+        env=os.environ | for_programs(database.url) | environ,
+        start_new_session=True,
+        **pipes,
     )
 
 
-def _ended(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def _ended(
+    script: str, database: Database, path: Path, **environ: str
+) -> subprocess.CompletedProcess[str]:
     process = _started(script, database, path, **environ)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
@@ -102,20 +109,26 @@ def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
     assert (ended.returncode, ended.stderr) == (0, ""), ended
     made, listed = sorted(folder.iterdir())
     assert ended.stdout == f"{made}\n{listed}\n"
-    assert [(path.suffix, path.stat().st_mode & 0o077) for path in (made, listed)] == [(".dump", 0), (".forgotten", 0)]
+    assert [(path.suffix, path.stat().st_mode & 0o077) for path in (made, listed)] == [
+        (".dump", 0),
+        (".forgotten", 0),
+    ]
     return made
 
 
 _BESIDE_THE_ROWS = {
     "sequences": "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1",
-    "triggers": "SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+    "triggers": (
+        "SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
+    ),
     "functions": """
         SELECT pg_get_functiondef(oid), proacl::text FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace ORDER BY 1""",
     "rights on tables": """
         SELECT c.relname, acl.grantee::regrole::text, acl.privilege_type
         FROM pg_class c, aclexplode(c.relacl) acl
-        WHERE c.relnamespace = current_schema()::regnamespace AND acl.grantee <> c.relowner ORDER BY 1, 2, 3""",
+        WHERE c.relnamespace = current_schema()::regnamespace AND acl.grantee <> c.relowner
+            ORDER BY 1, 2, 3""",
     "rights on columns": """
         SELECT attrelid::regclass::text, attname, acl.grantee::regrole::text, acl.privilege_type
         FROM pg_attribute, aclexplode(attacl) acl WHERE attrelid > 16383 ORDER BY 1, 2, 3, 4""",
@@ -131,7 +144,10 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     roles: Database, source: Database, target: Database, tmp_path: Path
 ) -> None:
     before = _everything(source)
-    assert all(before[name] for name in ("patients", "scoring_queue", "predictions", "rejections", "model_versions"))
+    assert all(
+        before[name]
+        for name in ("patients", "scoring_queue", "predictions", "rejections", "model_versions")
+    )
     assert all(before[name] for name in _BESIDE_THE_ROWS)
     dump = _backed_up(source, tmp_path)
     source.execute("TRUNCATE patients")
@@ -148,19 +164,26 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     target.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 1")
     scorer = make_url(target.url).set(username="pima_scorer").render_as_string(hide_password=False)
     scored = the_json(call(Database("postgresql", scorer, target.engine), "score", "--json"))
-    assert (scored["predicted"], scored["rejected"], scored["already_scored"]) == (waiting + 1, 0, 0)
+    assert (scored["predicted"], scored["rejected"], scored["already_scored"]) == (
+        waiting + 1,
+        0,
+        0,
+    )
     assert call(target, "migrate", "--roles").exit_code == 0
 
 
 def _typed(heading: str, database: str, folder: Path, environ: dict[str, str], **files: str) -> str:
-    """Run the page's commands for a database of the server that the variables name, and these files; what they say."""
+    """Run the page's commands for a database of the server that the variables name, and these
+    files; what they say."""
     commands = _commands(heading)
     told = {"PGHOST=db.example.org": "PGHOST=$PGHOST", "PGDATABASE=pima": f"PGDATABASE={database}"}
     for words, instead in (told | files).items():
         assert words in commands
         commands = commands.replace(words, instead)
     command = ["sh", "-e", "-c", commands]
-    ended = subprocess.run(command, cwd=folder, env=os.environ | environ, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, cwd=folder, env=os.environ | environ, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended
     return ended.stdout
 
@@ -188,15 +211,25 @@ def test_who_was_forgotten_since_is_gone_when_the_page_s_commands_have_run(
         assert "\n  row: 2\n" in told
         engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
         restored = Database("postgresql", eraser, engine)
-        assert restored.value("SELECT count(*) FROM patients") == source.value("SELECT count(*) FROM patients") > 30
-        for table, column in (("patients", "id"), ("predictions", "patient_id"), ("row_keys", "patient_id")):
+        assert (
+            restored.value("SELECT count(*) FROM patients")
+            == source.value("SELECT count(*) FROM patients")
+            > 30
+        )
+        for table, column in (
+            ("patients", "id"),
+            ("predictions", "patient_id"),
+            ("row_keys", "patient_id"),
+        ):
             assert restored.execute(f"SELECT 1 FROM {table} WHERE {column} IN (1, 25)") == []
         engine.dispose()
     finally:
         on_server(roles.url, f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
 
-def test_a_database_that_has_tables_is_not_restored_into(source: Database, target: Database, tmp_path: Path) -> None:
+def test_a_database_that_has_tables_is_not_restored_into(
+    source: Database, target: Database, tmp_path: Path
+) -> None:
     """Its triggers would stamp every row anew."""
     dump = _backed_up(source, tmp_path)
     assert call(target, "migrate").exit_code == 0
@@ -217,7 +250,11 @@ def test_a_torn_backup_restores_nothing(source: Database, target: Database, tmp_
 
 
 def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) -> None:
-    absent = Database("postgresql", make_url(source.url).set(database="absent").render_as_string(False), source.engine)
+    absent = Database(
+        "postgresql",
+        make_url(source.url).set(database="absent").render_as_string(False),
+        source.engine,
+    )
     for database, folder in ((absent, tmp_path), (source, tmp_path / "absent")):
         ended = _ended("backup.sh", database, folder)
         assert (ended.returncode, ended.stdout) == (1, ""), ended
@@ -225,7 +262,9 @@ def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_backup_that_is_stopped_leaves_no_file_and_no_process(source: Database, tmp_path: Path) -> None:
+def test_a_backup_that_is_stopped_leaves_no_file_and_no_process(
+    source: Database, tmp_path: Path
+) -> None:
     with source.engine.begin() as holder:
         holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
         process = _started("backup.sh", source, tmp_path)
@@ -245,7 +284,9 @@ WAITING = 800
 def _commands(heading: str) -> str:
     """The first block of commands below a heading of the page, for this Python."""
     page = (ROOT / "docs" / "do" / "back-up-and-restore.md").read_text()
-    found = re.search(rf"^#+ {heading}\n.*?^```bash[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^#+ {heading}\n.*?^```bash[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    )
     assert found is not None, heading
     return re.sub(r"\bpython\b", sys.executable, found[1])
 
@@ -276,7 +317,9 @@ def _predicted(database: Database) -> int:
     return int(database.value("SELECT count(*) FROM predictions"))
 
 
-def test_what_was_backed_up_while_a_scorer_ran_is_whole_and_scored_to_the_end(waiting: Database) -> None:
+def test_what_was_backed_up_while_a_scorer_ran_is_whole_and_scored_to_the_end(
+    waiting: Database,
+) -> None:
     folder = Path(waiting.engine.url.database or "").parent
     backups = folder / "backups"
     scorer = waiting.start("score", "--batch-size", "1")
@@ -306,8 +349,16 @@ def test_what_was_backed_up_while_a_scorer_ran_is_whole_and_scored_to_the_end(wa
     assert restored.value("SELECT count(*) FROM scoring_queue") == missing
     assert insert_patients(restored, 1) == [WAITING + 1]
     scored = the_json(call(restored, "score", "--json"))
-    assert (scored["predicted"], scored["already_scored"], scored["rejected"]) == (missing + 1, 0, 0)
-    assert restored.value("SELECT count(DISTINCT patient_id) FROM predictions") == _predicted(restored) == WAITING + 1
+    assert (scored["predicted"], scored["already_scored"], scored["rejected"]) == (
+        missing + 1,
+        0,
+        0,
+    )
+    assert (
+        restored.value("SELECT count(DISTINCT patient_id) FROM predictions")
+        == _predicted(restored)
+        == WAITING + 1
+    )
     restored.engine.dispose()
 
 

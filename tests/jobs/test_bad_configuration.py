@@ -1,4 +1,5 @@
-"""Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret shown."""
+"""Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret
+shown."""
 
 import shutil
 import sqlite3
@@ -13,12 +14,19 @@ from tests.support.every_command import EVERY_COMMAND, SECRET, every_command, wr
 from tests.support.patient_files import GOOD
 from tests.support.shipped import ROOT
 
-# ---- the URL ----------------------------------------------------------------------------------------------------
+# ---- the URL
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", [f"postgresql://doctor:{SECRET}@host:port/db", f"host=localhost password={SECRET}", ""])
+@pytest.mark.parametrize(
+    "url", [f"postgresql://doctor:{SECRET}@host:port/db", f"host=localhost password={SECRET}", ""]
+)
 def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
-    wrong(call(None, "status", DATABASE_URL=url), "URL", "Expected: sqlite:///path/to/file.db or postgresql+psycopg://")
+    wrong(
+        call(None, "status", DATABASE_URL=url),
+        "URL",
+        "Expected: sqlite:///path/to/file.db or postgresql+psycopg://",
+    )
     ended = call(None, "score", "--json", DATABASE_URL=url)
     wrong(ended)
     assert the_json(ended)["error"] == "wrong_configuration"
@@ -39,7 +47,11 @@ def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
 )
 def test_what_no_driver_takes_is_refused_of_our_database_and_of_a_source(url: str) -> None:
     wrong(call(None, "status", DATABASE_URL=url), "Expected: ")
-    wrong(call(None, "suggest", "--source", "a", "--table", "b", PIMA_SOURCE__A__URL=url), "source a", "Expected: ")
+    wrong(
+        call(None, "suggest", "--source", "a", "--table", "b", PIMA_SOURCE__A__URL=url),
+        "source a",
+        "Expected: ",
+    )
 
 
 @every_command
@@ -48,15 +60,21 @@ def test_every_command_refuses_a_malformed_url(command: tuple[str, ...]) -> None
 
 
 def test_a_database_that_does_not_exist_is_named_without_the_password(server: str) -> None:
-    there = make_url(server).set(drivername="postgresql+psycopg", password=SECRET, database="no_such_database")
+    there = make_url(server).set(
+        drivername="postgresql+psycopg", password=SECRET, database="no_such_database"
+    )
     url = there.render_as_string(hide_password=False)
     assert SECRET in url
     wrong(call(None, "score", DATABASE_URL=url), "DATABASE_URL", "no_such_database", "***")
     wrong(call(None, "score", "--json", DATABASE_URL=url), "database_unusable")
 
 
-@pytest.mark.parametrize("content", [f"{SECRET} is no database, but long enough to be read".encode() * 99, b"short"])
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [f"{SECRET} is no database, but long enough to be read".encode() * 99, b"short"]
+)
+def test_a_file_that_is_no_database_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
     for command in ("score", "migrate"):
@@ -65,7 +83,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, co
 
 
 def test_a_folder_that_does_not_exist_and_a_folder_as_database_are_refused(tmp_path: Path) -> None:
-    wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}/absent/pima.db"), "absent/pima.db")
+    wrong(
+        call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}/absent/pima.db"), "absent/pima.db"
+    )
     assert not (tmp_path / "absent").exists()
     wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}"), "CANTOPEN")
 
@@ -76,10 +96,14 @@ def test_a_jobs_own_url_wins_for_that_job_only(sqlite: Database, tmp_path: Path)
     assert call(sqlite, "score", **own).exit_code == 0
     assert sqlite.execute("SELECT DISTINCT job FROM runs") == [("score",)]
     # It is enough where the general one is wrong.
-    assert call(None, "score", DATABASE_URL="nonsense", PIMA_SCORE__DATABASE_URL=sqlite.url).exit_code == 0
+    assert (
+        call(None, "score", DATABASE_URL="nonsense", PIMA_SCORE__DATABASE_URL=sqlite.url).exit_code
+        == 0
+    )
 
 
-# ---- config and variables -----------------------------------------------------------------------------------------
+# ---- config and variables
+# -----------------------------------------------------------------------------------------
 
 
 def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path) -> None:
@@ -93,15 +117,28 @@ def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path) -> N
         (b'[report]\nfolder = "\\u0000"\n', "report.folder"),
     ):
         path.write_bytes(content)
-        wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
-    wrong(call(None, "status", "--config", str(tmp_path / "absent.toml"), DATABASE_URL=database), "absent", "Expected")
+        wrong(
+            call(None, "status", "--config", str(path), DATABASE_URL=database),
+            "wrong.toml",
+            named,
+            "Expected",
+        )
+    wrong(
+        call(None, "status", "--config", str(tmp_path / "absent.toml"), DATABASE_URL=database),
+        "absent",
+        "Expected",
+    )
     assert not (tmp_path / "untouched.db").exists()
 
 
 def test_a_wrong_variable_is_refused_and_named_with_what_was_expected(sqlite: Database) -> None:
     for variable, value, expected in (
         ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
-        ("PIMA_PING__SCORE_URL", SECRET, "an address that begins with http:// or https://, or nothing"),
+        (
+            "PIMA_PING__SCORE_URL",
+            SECRET,
+            "an address that begins with http:// or https://, or nothing",
+        ),
     ):
         ended = call(sqlite, "score", "--json", **{variable: value})
         wrong(ended, variable)
@@ -111,7 +148,9 @@ def test_a_wrong_variable_is_refused_and_named_with_what_was_expected(sqlite: Da
 
 
 @every_command
-def test_every_command_refuses_a_variable_that_it_does_not_know(sqlite: Database, command: tuple[str, ...]) -> None:
+def test_every_command_refuses_a_variable_that_it_does_not_know(
+    sqlite: Database, command: tuple[str, ...]
+) -> None:
     wrong(call(sqlite, *command, PIMA_TYPO__X="1"), "PIMA_TYPO__X")
 
 
@@ -121,7 +160,8 @@ def test_a_schedule_that_can_not_be_read_is_refused(sqlite: Database, job: str) 
         wrong(call(sqlite, job, **{f"PIMA_SCHEDULE__{key}": value}), value, "Expected")
 
 
-# ---- usage --------------------------------------------------------------------------------------------------------
+# ---- usage
+# --------------------------------------------------------------------------------------------------
 
 WRONG_USAGE: list[tuple[str, ...]] = [
     ("score", "--no-such-option"),
@@ -152,7 +192,10 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("score", "--limit", SECRET), "argument --limit: expected a whole number from 1 to 1000000000"),
+        (
+            ("score", "--limit", SECRET),
+            "argument --limit: expected a whole number from 1 to 1000000000",
+        ),
         (("score", "--limt", SECRET), "unrecognized arguments, among them --limt"),
         (("score", f"--limt={SECRET}", "-7177.0625"), "unrecognized arguments, among them --limt"),
         (("score", SECRET, "7177.0625"), "unrecognized arguments"),
@@ -162,7 +205,9 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
         (("models", "show", SECRET), "argument N: expected a whole number from 1 to 1000000000"),
     ],
 )
-def test_wrong_usage_is_told_without_what_was_typed_as_a_value(arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_told_without_what_was_typed_as_a_value(
+    arguments: tuple[str, ...], message: str
+) -> None:
     ended = call(None, *arguments, "--json")
     assert the_json(ended)["message"].startswith(message)
     assert f"error: {message}" in ended.stderr
@@ -171,9 +216,12 @@ def test_wrong_usage_is_told_without_what_was_typed_as_a_value(arguments: tuple[
 
 
 @pytest.mark.parametrize(
-    "arguments", [("show", "99"), ("promote", "99", "--reason", "a try"), ("export", "99", "absent.keras")]
+    "arguments",
+    [("show", "99"), ("promote", "99", "--reason", "a try"), ("export", "99", "absent.keras")],
 )
-def test_a_version_that_does_not_exist_is_refused(sqlite: Database, arguments: tuple[str, ...]) -> None:
+def test_a_version_that_does_not_exist_is_refused(
+    sqlite: Database, arguments: tuple[str, ...]
+) -> None:
     ended = call(sqlite, "models", *arguments, "--json")
     wrong(ended, "99")
     assert the_json(ended)["error"] == "no_such_version"
@@ -184,10 +232,13 @@ def test_there_is_nothing_to_roll_back_to_without_a_champion(sqlite: Database) -
     assert (ended.exit_code, the_json(ended)["error"]) == (3, "nothing_to_roll_back_to")
 
 
-# ---- the default database -------------------------------------------------------------------------------------------
+# ---- the default database
+# -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("command", "exists"), [(("status",), False), (("load", "patients.csv"), True)])
+@pytest.mark.parametrize(
+    ("command", "exists"), [(("status",), False), (("load", "patients.csv"), True)]
+)
 def test_the_first_command_makes_the_default_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], exists: bool
 ) -> None:
@@ -203,7 +254,9 @@ def test_the_first_command_makes_the_default_database(
         assert ended.exit_code == 0, ended.stderr
         the_json(ended)
         with closing(sqlite3.connect("pima.db")) as made:
-            assert made.execute("SELECT count(*) FROM patients").fetchone() == (int(command[0] == "load"),)
+            assert made.execute("SELECT count(*) FROM patients").fetchone() == (
+                int(command[0] == "load"),
+            )
             salts |= set(made.execute("SELECT holdout_salt FROM installation"))
     assert len(salts) == 1
 
@@ -215,7 +268,11 @@ def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None
             wrong(call(None, *command, DATABASE_URL=url), "named.db", "python -m jobs.migrate")
             assert list(tmp_path.iterdir()) == []
     ill = call(None, "health", DATABASE_URL=url)
-    assert (ill.exit_code, "database_unusable" in ill.stderr, list(tmp_path.iterdir())) == (1, True, [])
+    assert (ill.exit_code, "database_unusable" in ill.stderr, list(tmp_path.iterdir())) == (
+        1,
+        True,
+        [],
+    )
     assert call(None, "migrate", DATABASE_URL=url).exit_code == 0
 
 

@@ -34,33 +34,48 @@ def _state(database: Database) -> dict[str, int]:
     with writing(database.engine) as connection:
         there = "SELECT name FROM sqlite_master WHERE type = 'table'"
         if database.kind == "postgresql":
-            there = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            there = (
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+                "'public'::regnamespace"
+            )
         names = set(connection.execute(text(there)).scalars())
-        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in sorted(names)}
+        return {
+            name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
+            for name in sorted(names)
+        }
 
 
 def _given_file(command: Command, folder: Path) -> Command:
     """The command with its file, where it takes one."""
-    return tuple(write(folder, HEADER, GOOD) if part == "patients.csv" else part for part in command)
+    return tuple(
+        write(folder, HEADER, GOOD) if part == "patients.csv" else part for part in command
+    )
 
 
-def _refused_before_any_write(database: Database, command: Command, folder: Path, *named: str) -> None:
+def _refused_before_any_write(
+    database: Database, command: Command, folder: Path, *named: str
+) -> None:
     before = _state(database)
     command = _given_file(command, folder)
     wrong(call(database, *command), *named)
     assert _state(database) == before
 
 
-# ---- the schema ---------------------------------------------------------------------------------------------------
+# ---- the schema
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
-def test_a_renamed_column_stops_every_command_and_is_named(sqlite: Database, tmp_path: Path, command: Command) -> None:
+def test_a_renamed_column_stops_every_command_and_is_named(
+    sqlite: Database, tmp_path: Path, command: Command
+) -> None:
     sqlite.execute("ALTER TABLE patients RENAME COLUMN glucose TO sugar")
     _refused_before_any_write(sqlite, command, tmp_path, "patients.glucose")
 
 
-def test_a_missing_schema_is_told_without_the_database_s_password(database: Database, tmp_path: Path) -> None:
+def test_a_missing_schema_is_told_without_the_database_s_password(
+    database: Database, tmp_path: Path
+) -> None:
     database.remove_schema()
     _refused_before_any_write(database, ("score",), tmp_path, schema.HEAD, "python -m jobs.migrate")
     url = make_url(database.url)
@@ -87,15 +102,21 @@ def test_a_column_that_is_missing_from_any_table_is_named(database: Database) ->
 def test_migrate_mends_a_missing_schema_and_the_command_works(database: Database) -> None:
     database.remove_schema()
     ended = call(database, "migrate", "--json")
-    assert (ended.exit_code, the_json(ended)) == (0, {"revision_before": None, "revision": schema.HEAD})
+    assert (ended.exit_code, the_json(ended)) == (
+        0,
+        {"revision_before": None, "revision": schema.HEAD},
+    )
     assert call(database, "score").exit_code == 0
     assert the_json(call(database, "migrate", "--json"))["revision_before"] == schema.HEAD
 
 
-# ---- away -----------------------------------------------------------------------------------------------------------
+# ---- away
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [*WORKING, ("status",), ("scheduler",)], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [*WORKING, ("status",), ("scheduler",)], ids=lambda command: command[0]
+)
 def test_a_server_that_is_not_there_is_to_be_tried_again(tmp_path: Path, command: Command) -> None:
     url = f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:{free_port()}/clinic"
     ended = call(None, *_given_file(command, tmp_path), "--json", DATABASE_URL=url)
@@ -112,7 +133,9 @@ def test_a_file_that_someone_else_holds_is_to_be_tried_again(
     sqlite.engine.dispose()
     holder = sqlite3.connect(make_url(sqlite.url).database or "", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    ended = call(sqlite, *_given_file(command, tmp_path), "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+    ended = call(
+        sqlite, *_given_file(command, tmp_path), "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1"
+    )
     holder.execute("ROLLBACK")
     holder.close()
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
@@ -120,12 +143,16 @@ def test_a_file_that_someone_else_holds_is_to_be_tried_again(
 
 
 @pytest.mark.time_limit
-def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(postgresql: Database, tmp_path: Path) -> None:
+def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(
+    postgresql: Database, tmp_path: Path
+) -> None:
     insert_patients(postgresql, 1)
     file = write(tmp_path, HEADER, GOOD)
     with postgresql.engine.begin() as holder:
         holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
         for command in (("load", file), ("requeue",)):
             ended = call(postgresql, *command, "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
-            assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
+            assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), (
+                ended.stderr
+            )
     assert postgresql.value("SELECT count(*) FROM loads") == 0

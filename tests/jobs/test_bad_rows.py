@@ -1,4 +1,5 @@
-"""Rows of the table that can't be scored or learned from: left out by themselves, counted, and never in the way."""
+"""Rows of the table that can't be scored or learned from: left out by themselves, counted, and
+never in the way."""
 
 import json
 import struct
@@ -32,16 +33,20 @@ ON_BOTH: list[Bad] = [
     ({"age": 0}, "out_of_range", "age"),
     ({"insulin": float("inf")}, "not_finite", "insulin"),
     ({"insulin": float("-inf")}, "not_finite", "insulin"),
-    ({"age": float("inf"), "glucose": 700}, "out_of_range", "glucose"),  # the first field in column order counts
+    (
+        {"age": float("inf"), "glucose": 700},
+        "out_of_range",
+        "glucose",
+    ),  # the first field in column order counts
 ]
 ON_POSTGRESQL: list[Bad] = [
     ({"bmi": float("nan")}, "not_finite", "bmi"),
     ({"glucose": float("nan")}, "not_finite", "glucose"),
     ({"age": float("nan")}, "not_finite", "age"),
 ]
-MISSING_BUT_FINE: list[dict[str, Any]] = [{name: value} for name in FEATURE_NAMES[1:6] for value in (None, 0)] + [
-    dict.fromkeys(FEATURE_NAMES[1:6], None)
-]
+MISSING_BUT_FINE: list[dict[str, Any]] = [
+    {name: value} for name in FEATURE_NAMES[1:6] for value in (None, 0)
+] + [dict.fromkeys(FEATURE_NAMES[1:6], None)]
 
 
 def _bad(database: Database) -> list[Bad]:
@@ -53,7 +58,9 @@ def _by_reason(bad: list[Bad]) -> dict[str, int]:
     return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 
-def test_bad_rows_are_rejected_with_reason_and_field_and_the_others_are_predicted(scored_database: Database) -> None:
+def test_bad_rows_are_rejected_with_reason_and_field_and_the_others_are_predicted(
+    scored_database: Database,
+) -> None:
     bad = _bad(scored_database)
     sound, expected = insert_patients(scored_database, 2), {}
     for values, reason, field in bad:
@@ -63,22 +70,33 @@ def test_bad_rows_are_rejected_with_reason_and_field_and_the_others_are_predicte
     assert ended.exit_code == 0, ended.stderr
     rejections = scored_database.execute("SELECT patient_id, reason, field FROM rejections")
     assert {row[0]: row[1:] for row in rejections} == expected
-    assert scored_database.execute("SELECT patient_id FROM predictions ORDER BY patient_id") == [(i,) for i in sound]
+    assert scored_database.execute("SELECT patient_id FROM predictions ORDER BY patient_id") == [
+        (i,) for i in sound
+    ]
     assert scored_database.value("SELECT count(*) FROM scoring_queue") == 0
     result = the_json(ended)
-    assert (result["claimed"], result["predicted"], result["rejected"]) == (len(sound) + len(bad), len(sound), len(bad))
+    assert (result["claimed"], result["predicted"], result["rejected"]) == (
+        len(sound) + len(bad),
+        len(sound),
+        len(bad),
+    )
     assert result["rejected_by_reason"] == _by_reason(bad)
     ((status, run_id),) = scored_database.execute("SELECT status, id FROM runs")
     assert status == "succeeded"
-    assert document(scored_database, "SELECT counts FROM runs")["rejected_by_reason"] == _by_reason(bad)
+    assert document(scored_database, "SELECT counts FROM runs")["rejected_by_reason"] == _by_reason(
+        bad
+    )
     assert scored_database.execute("SELECT DISTINCT run_id FROM rejections") == [(run_id,)]
     versions = (
-        "SELECT count(*) FROM rejections r JOIN patients p ON p.id = r.patient_id AND p.version = r.patient_version"
+        "SELECT count(*) FROM rejections r JOIN patients p ON p.id = r.patient_id AND p.version = "
+        "r.patient_version"
     )
     assert scored_database.value(versions) == len(bad)
 
 
-def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(scored_database: Database) -> None:
+def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(
+    scored_database: Database,
+) -> None:
     for values in MISSING_BUT_FINE:
         insert_patients(scored_database, 1, **values)
     result = the_json(call(scored_database, "score", "--json"))
@@ -89,7 +107,8 @@ def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(scor
         assert pairs[n] == pairs[n + 1]
 
 
-# ---- the history --------------------------------------------------------------------------------------------------
+# ---- the history
+# --------------------------------------------------------------------------------------------------
 
 
 def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Database) -> None:
@@ -112,7 +131,9 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
 def _refused_retraining(database: Database, because: str) -> dict[str, Any]:
     """Retrain what must be refused: 3, the champion untouched, the reason in the ledger."""
     before = database.execute("SELECT model_version, sequence, pinned FROM champion")
-    versions, moves = (database.value(f"SELECT count(*) FROM {name}") for name in ("model_versions", "promotions"))
+    versions, moves = (
+        database.value(f"SELECT count(*) FROM {name}") for name in ("model_versions", "promotions")
+    )
     ended = call(database, "retrain", "--json")
     assert ended.exit_code == 3, ended.stderr
     result = the_json(ended)
@@ -121,7 +142,9 @@ def _refused_retraining(database: Database, because: str) -> dict[str, Any]:
     assert database.execute("SELECT model_version, sequence, pinned FROM champion") == before
     assert database.value("SELECT count(*) FROM model_versions") == versions
     assert database.value("SELECT count(*) FROM promotions") == moves
-    assert database.execute("SELECT job, status, error_code FROM runs") == [("retrain", "refused", "too_few_labels")]
+    assert database.execute("SELECT job, status, error_code FROM runs") == [
+        ("retrain", "refused", "too_few_labels")
+    ]
     # The lease is free again: a second try is refused for the same reason, not with 75.
     assert call(database, "retrain").exit_code == 3
     counts: dict[str, Any] = document(database, "SELECT counts FROM runs ORDER BY id LIMIT 1")
@@ -161,7 +184,8 @@ def test_bad_rows_do_not_count_as_history(scored_database: Database) -> None:
     assert counts["left_out"] == {"out_of_range": 90}
 
 
-# ---- no champion, and doing only some of the work -----------------------------------------------------------------
+# ---- no champion, and doing only some of the work
+# -----------------------------------------------------------------
 
 
 def test_without_a_champion_an_empty_queue_is_fine_and_a_full_one_stays(database: Database) -> None:
@@ -181,14 +205,21 @@ def test_without_a_champion_an_empty_queue_is_fine_and_a_full_one_stays(database
     ]
 
 
-def test_a_dry_run_counts_everything_and_writes_nothing_but_its_run(scored_database: Database) -> None:
+def test_a_dry_run_counts_everything_and_writes_nothing_but_its_run(
+    scored_database: Database,
+) -> None:
     insert_patients(scored_database, 5)
     insert_patients(scored_database, 2, age=None)
     queue = scored_database.execute("SELECT * FROM scoring_queue ORDER BY patient_id")
     ended = call(scored_database, "score", "--dry-run", "--batch-size", "2", "--json")
     assert ended.exit_code == 0, ended.stderr
     result = the_json(ended)
-    assert (result["claimed"], result["predicted"], result["rejected"], result["dry_run"]) == (7, 5, 2, True)
+    assert (result["claimed"], result["predicted"], result["rejected"], result["dry_run"]) == (
+        7,
+        5,
+        2,
+        True,
+    )
     assert scored_database.execute("SELECT * FROM scoring_queue ORDER BY patient_id") == queue
     assert scored_database.value("SELECT count(*) FROM predictions") == 0
     assert scored_database.value("SELECT count(*) FROM rejections") == 0
@@ -196,26 +227,39 @@ def test_a_dry_run_counts_everything_and_writes_nothing_but_its_run(scored_datab
     assert document(scored_database, "SELECT counts FROM runs")["predicted"] == 5
 
 
-@pytest.mark.parametrize(("limit", "batch_size", "batches"), [("3", "2", 2), ("4", "4", 1), ("99", "3", 2)])
+@pytest.mark.parametrize(
+    ("limit", "batch_size", "batches"), [("3", "2", 2), ("4", "4", 1), ("99", "3", 2)]
+)
 def test_a_limit_is_kept_whatever_the_batch_size(
     scored_database: Database, limit: str, batch_size: str, batches: int
 ) -> None:
     ids = insert_patients(scored_database, 5)
     done = min(int(limit), 5)
-    result = the_json(call(scored_database, "score", "--limit", limit, "--batch-size", batch_size, "--json"))
+    result = the_json(
+        call(scored_database, "score", "--limit", limit, "--batch-size", batch_size, "--json")
+    )
     assert (result["claimed"], result["predicted"], result["batches"]) == (done, done, batches)
-    assert scored_database.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(i,) for i in ids[done:]]
+    assert scored_database.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [
+        (i,) for i in ids[done:]
+    ]
 
 
-# ---- a champion whose bytes are damaged ---------------------------------------------------------------------------
+# ---- a champion whose bytes are damaged
+# ---------------------------------------------------------------------------
 
 
 PROMOTE, ROLLBACK = ("promote", "1"), ("rollback",)
 
 
 def _corrupt(database: Database, damage: str, number: int) -> None:
-    content = bytes(database.value(f"SELECT compiled_artifact FROM model_versions WHERE number = {number}"))
-    other = bytes(database.value(f"SELECT compiled_artifact FROM model_versions WHERE number <> {number} LIMIT 1"))
+    content = bytes(
+        database.value(f"SELECT compiled_artifact FROM model_versions WHERE number = {number}")
+    )
+    other = bytes(
+        database.value(
+            f"SELECT compiled_artifact FROM model_versions WHERE number <> {number} LIMIT 1"
+        )
+    )
     assert other != content
     middle = len(content) // 2
     damaged = {
@@ -234,14 +278,18 @@ def _corrupt(database: Database, damage: str, number: int) -> None:
     [
         pytest.param("truncated", PROMOTE, id="truncated"),
         pytest.param("a bit flipped", ROLLBACK, id="a bit flipped"),
-        pytest.param("swapped with another version's", ROLLBACK, id="swapped with another version's"),
+        pytest.param(
+            "swapped with another version's", ROLLBACK, id="swapped with another version's"
+        ),
         pytest.param("gone", PROMOTE, id="gone"),
     ],
 )
 def test_a_damaged_champion_touches_no_row_until_a_person_mends_it(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch, damage: str, mend: tuple[str, ...]
 ) -> None:
-    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    assert (
+        call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    )
     insert_patients(scored_database, 3)
     insert_patients(scored_database, 1, age=None)
     _corrupt(scored_database, damage, 2)
@@ -253,16 +301,26 @@ def test_a_damaged_champion_touches_no_row_until_a_person_mends_it(
     assert "models rollback" in ended.stderr
     assert scored_database.value("SELECT count(*) FROM scoring_queue") == 4
     assert scored_database.value("SELECT count(*) FROM rejections") == 0
-    assert scored_database.execute("SELECT status, error_code FROM runs") == [("failed", "artifact_damaged")]
-    assert call(scored_database, "models", *mend, "--reason", "its bytes are damaged").exit_code == 0
+    assert scored_database.execute("SELECT status, error_code FROM runs") == [
+        ("failed", "artifact_damaged")
+    ]
+    assert (
+        call(scored_database, "models", *mend, "--reason", "its bytes are damaged").exit_code == 0
+    )
     ended = call(scored_database, "score", "--json")
     assert ended.exit_code == 0, ended.stderr
-    assert (the_json(ended)["predicted"], the_json(ended)["rejected"], the_json(ended)["model_version"]) == (3, 1, 1)
+    assert (
+        the_json(ended)["predicted"],
+        the_json(ended)["rejected"],
+        the_json(ended)["model_version"],
+    ) == (3, 1, 1)
 
 
 @on_sqlite
 def test_a_damaged_version_can_not_be_made_champion(scored_database: Database) -> None:
-    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    assert (
+        call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    )
     before = scored_database.execute("SELECT model_version, sequence FROM champion")
     for number, move in ((3, ("promote", "3")), (1, ROLLBACK)):
         _corrupt(scored_database, "truncated", number)
@@ -277,7 +335,8 @@ def test_a_damaged_champion_matters_only_where_rows_wait(scored_database: Databa
 
 
 def _damages(stored: StoredArtifact) -> dict[str, dict[str, Any]]:
-    """What a flipped bit or a person may make of the other columns that decide a version's predictions."""
+    """What a flipped bit or a person may make of the other columns that decide a version's
+    predictions."""
     bits = struct.unpack(">q", struct.pack(">d", stored.threshold))[0] ^ 1
     reference = json.dumps(stored.reference)
     last = max(at for at, character in enumerate(reference) if character.isdigit())
@@ -286,23 +345,35 @@ def _damages(stored: StoredArtifact) -> dict[str, dict[str, Any]]:
         "a bit of the threshold": {"threshold": struct.unpack(">d", struct.pack(">q", bits))[0]},
         "a bit of the reference": {"reference": json.loads(flipped)},
         "the order of the features": {"features": stored.features[::-1]},
-        "the name of a feature": {"features": [stored.features[0] | {"name": "Pregnancies"}, *stored.features[1:]]},
+        "the name of a feature": {
+            "features": [stored.features[0] | {"name": "Pregnancies"}, *stored.features[1:]]
+        },
     }
 
 
 @pytest.mark.parametrize(
-    "damage", ["a bit of the threshold", "a bit of the reference", "the order of the features", "the name of a feature"]
+    "damage",
+    [
+        "a bit of the threshold",
+        "a bit of the reference",
+        "the order of the features",
+        "the name of a feature",
+    ],
 )
 def test_a_champion_is_damaged_if_anything_is_that_decides_its_predictions(
     scored_database: Database, tmp_path: Path, damage: str
 ) -> None:
-    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    assert (
+        call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    )
     insert_patients(scored_database, 3)
     with writing(scored_database.engine) as connection:
         stored = compiled_artifact(connection, 2)
         assert stored is not None
         connection.execute(
-            update(model_versions).where(model_versions.c.number == 2).values(**_damages(stored)[damage])
+            update(model_versions)
+            .where(model_versions.c.number == 2)
+            .values(**_damages(stored)[damage])
         )
     for command in (("score",), ("models", "export", "2", "--out", str(tmp_path / "model"))):
         ended = call(scored_database, *command, "--json")
@@ -318,13 +389,16 @@ def test_a_champion_is_damaged_if_anything_is_that_decides_its_predictions(
 
 @on_sqlite
 @pytest.mark.parametrize(
-    ("features", "error"), [("substr(features, 2)", "artifact_damaged"), ("CAST(x'5bff5d' AS TEXT)", "database_failed")]
+    ("features", "error"),
+    [("substr(features, 2)", "artifact_damaged"), ("CAST(x'5bff5d' AS TEXT)", "database_failed")],
 )
 def test_nor_does_one_whose_features_can_not_be_read_keep_from_going_back(
     scored_database: Database, features: str, error: str
 ) -> None:
     """SQLite stores what is no JSON, or no text."""
-    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    assert (
+        call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    )
     insert_patients(scored_database, 3)
     scored_database.execute(f"UPDATE model_versions SET features = {features} WHERE number = 2")
     ended = call(scored_database, "score", "--json")

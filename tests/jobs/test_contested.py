@@ -1,4 +1,5 @@
-"""Rows that a clinic writes while a pull or a load takes them in: nobody is ended for waiting in a circle."""
+"""Rows that a clinic writes while a pull or a load takes them in: nobody is ended for waiting in a
+circle."""
 
 import json
 import sqlite3
@@ -30,7 +31,8 @@ from tests.support.pulls import counts
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
 
 SOMEONE_WAITS = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND wait_event_type = 'Lock'"""
 IDS_DRAWN = "SELECT last_value FROM pg_sequences WHERE sequencename = 'patients_id_seq'"
 
 
@@ -39,12 +41,18 @@ def _start(clinic: Clinic, database: Database) -> subprocess.Popen[str]:
 
 
 def _has_met(database: Database, process: subprocess.Popen[str], drawn: int) -> None:
-    """Return once the pull has met what another holds: it waits for that, or has given back the ids that it drew."""
+    """Return once the pull has met what another holds: it waits for that, or has given back the ids
+    that it drew."""
     wait_for(lambda: database.value(SOMEONE_WAITS) or database.value(IDS_DRAWN) > drawn, process)
 
 
 def _write(writer: Connection, key: str, change: str = "outcome = 1") -> None:
-    assert writer.execute(text(f"UPDATE patients SET {change} WHERE source_key = :key"), {"key": key}).rowcount == 1
+    assert (
+        writer.execute(
+            text(f"UPDATE patients SET {change} WHERE source_key = :key"), {"key": key}
+        ).rowcount
+        == 1
+    )
 
 
 @pytest.mark.parametrize("vanished", ["keep", "delete"])
@@ -66,7 +74,8 @@ def test_a_writer_that_goes_through_the_rows_in_another_order_is_not_ended(
         _write(writer, last)
         process = _start(clinic, postgresql)
         _has_met(postgresql, process, drawn)
-        # Longer than the server lets somebody wait before it looks for a circle, so that this side would be ended.
+        # Longer than the server lets somebody wait before it looks for a circle, so that this side
+        # would be ended.
         time.sleep(1.5)
         _write(writer, first)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
@@ -74,7 +83,9 @@ def test_a_writer_that_goes_through_the_rows_in_another_order_is_not_ended(
     assert "others write the same rows; tried again" in stderr
     assert "50 deleted" in stdout if vanished == "delete" else "50 updated" in stdout
     assert counts(clinic.pulled(postgresql)).keys() == {"unchanged"}
-    assert postgresql.value("SELECT count(outcome) FROM patients") == (0 if vanished == "delete" else 2)
+    assert postgresql.value("SELECT count(outcome) FROM patients") == (
+        0 if vanished == "delete" else 2
+    )
 
 
 def test_rows_that_are_not_given_back_are_for_later(
@@ -100,11 +111,14 @@ def test_rows_that_are_not_given_back_are_for_later(
 
 
 @pytest.mark.time_limit
-def test_whoever_inserts_the_same_key_is_not_waited_for(postgresql: Database, sqlite_clinic: Clinic) -> None:
+def test_whoever_inserts_the_same_key_is_not_waited_for(
+    postgresql: Database, sqlite_clinic: Clinic
+) -> None:
     clinic = sqlite_clinic
     first, *_, last = sorted(clinic.insert(20))
     insert = text(f"""
-        INSERT INTO patients ({COLUMNS}, source, source_key, person_key) VALUES ({VALUES}, 'clinic', :key, 'p')""")
+        INSERT INTO patients ({COLUMNS}, source, source_key, person_key)
+            VALUES ({VALUES}, 'clinic', :key, 'p')""")
     with postgresql.engine.begin() as writer:
         writer.execute(insert, {"key": last})
         process = _start(clinic, postgresql)
@@ -117,18 +131,25 @@ def test_whoever_inserts_the_same_key_is_not_waited_for(postgresql: Database, sq
     assert counts(clinic.pulled(postgresql)) == {"unchanged": 20}
 
 
-def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Database, sqlite_clinic: Clinic) -> None:
+def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(
+    postgresql: Database, sqlite_clinic: Clinic
+) -> None:
     sqlite_clinic.insert(2, age=44)
     postgresql.execute("CREATE UNIQUE INDEX one_of_an_age ON patients (age)")
     ended = sqlite_clinic.pull(postgresql)
-    assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (1, True, False)
+    assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (
+        1,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
     database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waits to commit lets nobody else begin to read: a pull that read ours meanwhile would wait for itself."""
+    """Who waits to commit lets nobody else begin to read: a pull that read ours meanwhile would
+    wait for itself."""
     clinic, append = own_clinic, Staging.append
     clinic.execute("ALTER TABLE visits ADD COLUMN updated_at TEXT DEFAULT '2026-03-10'")
     clinic.insert(50)
@@ -179,12 +200,18 @@ def test_rows_that_a_load_is_not_given_are_for_later(
         assert ended.stderr.count("tried again") == 2
         # What it does not have to change is not in its way.
         assert call(postgresql, "load", write(tmp_path, "id,age", "1,90", "2,50")).exit_code == 0
-    assert postgresql.execute("SELECT id, age FROM patients ORDER BY id") == [(1, 90), (2, 50), (3, 50)]
+    assert postgresql.execute("SELECT id, age FROM patients ORDER BY id") == [
+        (1, 90),
+        (2, 50),
+        (3, 50),
+    ]
     assert call(postgresql, "load", file).exit_code == 0
 
 
 @pytest.mark.time_limit
-def test_whoever_inserts_the_same_rows_is_not_waited_for(postgresql: Database, tmp_path: Path) -> None:
+def test_whoever_inserts_the_same_rows_is_not_waited_for(
+    postgresql: Database, tmp_path: Path
+) -> None:
     file = write(tmp_path, ID_HEADER, f"7,{GOOD}", f"8,{UNKNOWN}")
     with postgresql.engine.begin() as writer:
         writer.execute(text(f"INSERT INTO patients (id, {COLUMNS}) VALUES (7, {VALUES})"))

@@ -1,4 +1,5 @@
-"""Jobs that no scheduler starts: what went wrong is told at the next look, and what a person ended is not."""
+"""Jobs that no scheduler starts: what went wrong is told at the next look, and what a person ended
+is not."""
 
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def _told(database: Database, listener: AlertReceiver) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, sqlite_clinic: Clinic) -> Path:
-    """A folder like the one of the page's crontab, whose settings have the clinic as their source."""
+    """A folder like the one of the page's crontab, whose settings have the clinic as their
+    source."""
     made = tmp_path / "srv"
     (made / "config").mkdir(parents=True)
     (made / "config" / "pima.toml").write_text(Path(sqlite_clinic.config).read_text())
@@ -40,12 +42,20 @@ def test_the_page_s_lines_mail_each_exit_code_and_tell_of_what_failed(
 ) -> None:
     page = PAGES["docs/do/run-under-cron.md"].read_text()
     (crontab,) = [block.text for block in blocks(page) if "MAILTO" in block.text]
-    night, _, look = [line.split(maxsplit=5)[5] for line in crontab.splitlines() if "/srv/pima" in line]
-    environ = {"DATABASE_URL": sqlite.url, URL: sqlite_clinic.url, "PIMA_ALERTS__URLS": listener.url}
+    night, _, look = [
+        line.split(maxsplit=5)[5] for line in crontab.splitlines() if "/srv/pima" in line
+    ]
+    environ = {
+        "DATABASE_URL": sqlite.url,
+        URL: sqlite_clinic.url,
+        "PIMA_ALERTS__URLS": listener.url,
+    }
 
     def mailed(line: str) -> str:
         command = ["sh", "-c", line.replace("/srv/pima", str(folder))]
-        ended = subprocess.run(command, env=clean_environ() | environ, capture_output=True, text=True)
+        ended = subprocess.run(
+            command, env=clean_environ() | environ, capture_output=True, text=True
+        )
         return ended.stdout + ended.stderr
 
     install_models(sqlite, trained)
@@ -57,13 +67,17 @@ def test_the_page_s_lines_mail_each_exit_code_and_tell_of_what_failed(
     assert (mailed(night), mailed(look)) == ("pull: exit code 2\n", "")
     assert sqlite.value("SELECT count(*) FROM predictions") == 3
     assert listener.titles == ["pull_failed:clinic"]
-    assert listener.got[0]["message"].startswith("The last pull of clinic failed (source_unusable) ")
+    assert listener.got[0]["message"].startswith(
+        "The last pull of clinic failed (source_unusable) "
+    )
     gone.rename(source)
     sqlite_clinic.pulled(sqlite)
     assert _told(sqlite, listener) == ["pull_failed:clinic is over"]
 
 
-def test_a_run_that_failed_is_told_and_a_dry_run_is_not(scored_database: Database, listener: AlertReceiver) -> None:
+def test_a_run_that_failed_is_told_and_a_dry_run_is_not(
+    scored_database: Database, listener: AlertReceiver
+) -> None:
     insert_patients(scored_database, 2)
     _told(scored_database, listener)  # who became champion
     damage = "UPDATE model_versions SET scorer_sha256 = {} WHERE number = 1"
@@ -89,11 +103,19 @@ def test_a_retraining_that_was_killed_is_told_and_keeps_no_other_out(
     process.communicate()
     assert _told(history, listener) == []  # a person's try met another, which may be alive
     in_a_month = {"then": history.stored(datetime.now(UTC) + timedelta(days=30))}
-    history.execute("UPDATE runs SET started_at = :then, heartbeat_at = :then WHERE status = 'running'", in_a_month)
+    history.execute(
+        "UPDATE runs SET started_at = :then, heartbeat_at = :then WHERE status = 'running'",
+        in_a_month,
+    )
     history.execute("UPDATE leases SET expires_at = :then", in_a_month)
     assert _told(history, listener) == ["retrain_failed"]
-    assert listener.got[-1]["message"].startswith("The last run of retrain crashed (heartbeat_lost) ")
-    assert history.execute("SELECT status FROM runs ORDER BY id") == [("crashed",), ("try_again_later",)]
+    assert listener.got[-1]["message"].startswith(
+        "The last run of retrain crashed (heartbeat_lost) "
+    )
+    assert history.execute("SELECT status FROM runs ORDER BY id") == [
+        ("crashed",),
+        ("try_again_later",),
+    ]
     ended = call(history, "retrain")
     assert ended.exit_code == 0, ended.stderr
     assert "retrain_failed is over" in _told(history, listener)

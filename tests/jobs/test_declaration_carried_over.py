@@ -1,4 +1,5 @@
-"""What `migrate --features` may meet: writers at work, a column of the clinic's own, a database without tables."""
+"""What `migrate --features` may meet: writers at work, a column of the clinic's own, a database
+without tables."""
 
 from pathlib import Path
 
@@ -15,7 +16,9 @@ WIDER = ADDED.replace("high = 20\n", "high = 30\n")
 IMPATIENT = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "1"}
 
 
-def test_a_dry_run_waits_for_no_writer_and_reads_alone(declared_database: Database, tmp_path: Path) -> None:
+def test_a_dry_run_waits_for_no_writer_and_reads_alone(
+    declared_database: Database, tmp_path: Path
+) -> None:
     database, config = declared_database, configuration(tmp_path)
     database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 26), (50, 1)')
     assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
@@ -30,12 +33,15 @@ def test_a_dry_run_waits_for_no_writer_and_reads_alone(declared_database: Databa
     found = the_json(told)
     assert (found["added"], found["changed"]) == (["glucose"], {"creatinine": ["high"]})
     assert (found["scored_again"], found["rejected_from_now"], found["dry_run"]) == (2, {}, True)
-    done = the_json(call(database, "migrate", "--config", config, "--features", "--reason", "x", "--json"))
+    done = the_json(
+        call(database, "migrate", "--config", config, "--features", "--reason", "x", "--json")
+    )
     assert done | {"dry_run": True} == found
 
 
 def test_a_dry_run_keeps_no_writer_waiting(declared_database: Database, tmp_path: Path) -> None:
-    """Nor by its reading, in many short transactions: a reader of SQLite's keeps others from their commit."""
+    """Nor by its reading, in many short transactions: a reader of SQLite's keeps others from their
+    commit."""
     database = declared_database
     database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25)')
     asking = make_engine(database.url, DatabaseSettings())
@@ -46,10 +52,16 @@ def test_a_dry_run_keeps_no_writer_waiting(declared_database: Database, tmp_path
         with writing(clinic) as other:
             other.execute(text('UPDATE patients SET "order" = "order" + 1'))
 
-    event.listen(asking, "begin", lambda connection: begun.append(connection.get_execution_options()["pima_writes"]))
+    event.listen(
+        asking,
+        "begin",
+        lambda connection: begun.append(connection.get_execution_options()["pima_writes"]),
+    )
     event.listen(asking, "checkin", write)
     configuration(tmp_path, WIDER)
-    assert would_redeclare(asking, read_declaration(tmp_path / "features.toml")).added == ("glucose",)
+    assert would_redeclare(asking, read_declaration(tmp_path / "features.toml")).added == (
+        "glucose",
+    )
     assert len(begun) > 2
     assert not any(begun)
     for engine in (asking, clinic):
@@ -61,23 +73,34 @@ def test_a_column_of_somebody_else_s_under_a_new_feature_s_name_is_told(
 ) -> None:
     database, config = declared_database, configuration(tmp_path, ADDED)
     database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 1)')
-    for table, its in (("patients", "glucose TEXT"), ("patients", '"Glucose" REAL'), ("scoring_queue", "glucose REAL")):
+    for table, its in (
+        ("patients", "glucose TEXT"),
+        ("patients", '"Glucose" REAL'),
+        ("scoring_queue", "glucose REAL"),
+    ):
         database.execute(f"ALTER TABLE {table} ADD COLUMN {its}")
         name = its.split()[0].strip('"')
         before = database.value("SELECT count(*) FROM declarations")
         for asked in (("--dry-run",), ("--reason", "x")):
             refused = call(database, "migrate", "--config", config, "--features", *asked)
             assert refused.exit_code == 2, refused.stderr
-            told = f"the feature glucose can't be added: {table} has a column {name} already, not made by pima"
+            told = (
+                f"the feature glucose can't be added: {table} has a column {name} already, not "
+                "made by pima"
+            )
             assert told in refused.stderr
             assert f'ALTER TABLE {table} RENAME COLUMN "{name}" TO another name' in refused.stderr
         assert database.value("SELECT count(*) FROM declarations") == before
-        database.execute(f'ALTER TABLE {table} RENAME COLUMN "{name}" TO {name}_of_the_clinic_in_{len(its)}')
+        database.execute(
+            f'ALTER TABLE {table} RENAME COLUMN "{name}" TO {name}_of_the_clinic_in_{len(its)}'
+        )
     done = call(database, "migrate", "--config", config, "--features", "--reason", "x")
     assert done.exit_code == 0, done.stderr
 
 
-def test_without_a_schema_there_is_nothing_to_carry_over(empty_database: Database, tmp_path: Path) -> None:
+def test_without_a_schema_there_is_nothing_to_carry_over(
+    empty_database: Database, tmp_path: Path
+) -> None:
     database, config = empty_database, configuration(tmp_path, DECLARED)
     for asked in (("--dry-run",), ("--reason", "x")):
         refused = call(database, "migrate", "--config", config, "--features", *asked, "--json")
@@ -91,18 +114,31 @@ def test_without_a_schema_there_is_nothing_to_carry_over(empty_database: Databas
     assert database.value(tables[database.kind]) == 0
     # What it names makes all of the declaration.
     assert call(database, "migrate", "--config", config).exit_code == 0
-    told = the_json(call(database, "migrate", "--config", config, "--features", "--dry-run", "--json"))
+    told = the_json(
+        call(database, "migrate", "--config", config, "--features", "--dry-run", "--json")
+    )
     assert (told["added"], told["retired"], told["changed"]) == ([], [], {})
     assert database.value("SELECT count(*) FROM declarations") == 1
 
 
-def test_that_models_go_on_with_the_numbers_of_another_unit_is_told(sqlite: Database, tmp_path: Path) -> None:
+def test_that_models_go_on_with_the_numbers_of_another_unit_is_told(
+    sqlite: Database, tmp_path: Path
+) -> None:
     database, config = sqlite, configuration(tmp_path)
-    assert call(database, "migrate", "--config", config, "--features", "--reason", "x").exit_code == 0
-    other = DECLARED.replace('unit = "mg/dL"\nlow = 0.1\nhigh = 20\n', 'unit = "umol/L"\nlow = 10\nhigh = 1800\n')
-    for declared, is_told in ((DECLARED.replace("high = 20\n", "high = 30\n"), False), (other, True)):
+    assert (
+        call(database, "migrate", "--config", config, "--features", "--reason", "x").exit_code == 0
+    )
+    other = DECLARED.replace(
+        'unit = "mg/dL"\nlow = 0.1\nhigh = 20\n', 'unit = "umol/L"\nlow = 10\nhigh = 1800\n'
+    )
+    for declared, is_told in (
+        (DECLARED.replace("high = 20\n", "high = 30\n"), False),
+        (other, True),
+    ):
         configuration(tmp_path, declared)
         for asked in (("--dry-run",), ("--reason", "x")):
             told = call(database, "migrate", "--config", config, "--features", *asked)
-            assert (told.exit_code, "changed: creatinine (" in told.stdout) == (0, True), told.stderr
+            assert (told.exit_code, "changed: creatinine (" in told.stdout) == (0, True), (
+                told.stderr
+            )
             assert ("go on with creatinine as it is written" in told.stdout) is is_told

@@ -1,4 +1,5 @@
-"""A declaration that is changed while rows are scored or brought in: none is taken by rules that no longer hold."""
+"""A declaration that is changed while rows are scored or brought in: none is taken by rules that no
+longer hold."""
 
 import os
 import threading
@@ -29,8 +30,11 @@ BATCHES_OF_TWO = ScoreOptions(batch_rows=2)
 
 
 @contextmanager
-def _with_the_first_batch(database: Database, action: threading.Thread, behind_it: bool) -> Iterator[None]:
-    """Begin the action where the first batch is about to be committed, or behind it; go on once it ended or waits."""
+def _with_the_first_batch(
+    database: Database, action: threading.Thread, behind_it: bool
+) -> Iterator[None]:
+    """Begin the action where the first batch is about to be committed, or behind it; go on once it
+    ended or waits."""
     committing: list[Connection] = []
 
     def act() -> None:
@@ -60,7 +64,10 @@ def _until_it_ended_or_waits(database: Database, action: threading.Thread) -> No
     if database.kind == "sqlite":
         action.join()  # nobody holds the write lock yet
         return
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+        "wait_event_type = 'Lock'"
+    )
     until = time.monotonic() + PATIENCE_SECONDS
     while action.is_alive() and not database.value(waiting):
         assert time.monotonic() < until
@@ -73,7 +80,9 @@ def _score(database: Database) -> None:
 
 def _ended_as(database: Database) -> tuple[int, int, int]:
     tables = ("predictions", "rejections", "scoring_queue")
-    predicted, rejected, waiting = (database.value(f"SELECT count(*) FROM {table}") for table in tables)
+    predicted, rejected, waiting = (
+        database.value(f"SELECT count(*) FROM {table}") for table in tables
+    )
     return predicted, rejected, waiting
 
 
@@ -104,7 +113,9 @@ def test_a_run_takes_other_rules_from_its_next_batch_on(
 def test_a_change_waits_for_the_batch_that_is_judged_by_the_old_rules(
     declared_database: Database, tmp_path: Path
 ) -> None:
-    declared_database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 25), (3, 25)')
+    declared_database.execute(
+        'INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 25), (3, 25)'
+    )
     change = threading.Thread(target=redeclared, args=(declared_database, tmp_path, WIDER))
     if declared_database.kind == "sqlite":
         _score(declared_database)  # its writers come one after the other
@@ -156,12 +167,16 @@ LINES = "order,creatinine,temperature,smoking\n3,1,37,former\n"
 
 
 @pytest.mark.judge
-def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(database: Database, tmp_path: Path) -> None:
+def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(
+    database: Database, tmp_path: Path
+) -> None:
     redeclared(database, tmp_path, DECLARED)
     config, pipe = configuration(tmp_path), tmp_path / "pipe.csv"
     os.mkfifo(pipe)
     process = database.start("load", "--config", config, "--json", str(pipe))
-    with pipe.open("w") as writer:  # which waits for the load to open it, behind its look at the settings
+    with pipe.open(
+        "w"
+    ) as writer:  # which waits for the load to open it, behind its look at the settings
         redeclared(database, tmp_path, SWAPPED)
         writer.write(LINES)
     stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
@@ -169,16 +184,27 @@ def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(database
     assert database.value("SELECT count(*) FROM patients") == 0
     file = tmp_path / "file.csv"
     file.write_text(LINES)
-    again = call(database, "load", "--config", configuration(tmp_path, SWAPPED), "--json", str(file))
+    again = call(
+        database, "load", "--config", configuration(tmp_path, SWAPPED), "--json", str(file)
+    )
     assert the_json(again)["inserted"] == 1
     assert database.value("SELECT smoking FROM patients") == 0
 
 
 @pytest.mark.judge
-def test_a_pull_that_has_begun_takes_none_either(database: Database, sqlite_clinic: Clinic, tmp_path: Path) -> None:
-    sqlite_clinic.execute("CREATE TABLE stays (id INTEGER, stays REAL, creatinine REAL, smoking TEXT)")
+def test_a_pull_that_has_begun_takes_none_either(
+    database: Database, sqlite_clinic: Clinic, tmp_path: Path
+) -> None:
+    sqlite_clinic.execute(
+        "CREATE TABLE stays (id INTEGER, stays REAL, creatinine REAL, smoking TEXT)"
+    )
     sqlite_clinic.execute("INSERT INTO stays VALUES (1, 3, 1, 'former')")
-    sqlite_clinic.settings = {"name": "clinic", "table": "stays", "key": "id", "key_type": "integer"}
+    sqlite_clinic.settings = {
+        "name": "clinic",
+        "table": "stays",
+        "key": "id",
+        "key_type": "integer",
+    }
     sqlite_clinic.columns = {"order": "stays", "creatinine": "creatinine", "smoking": "smoking"}
     before = redeclared(database, tmp_path, DECLARED)
     with pytest.raises(DeclarationChanged):
@@ -188,14 +214,18 @@ def test_a_pull_that_has_begun_takes_none_either(database: Database, sqlite_clin
     assert database.value("SELECT smoking FROM patients") == 0
 
 
-def _pull(database: Database, clinic: Clinic, declared: Declaration, meanwhile: Callable[[], object]) -> None:
+def _pull(
+    database: Database, clinic: Clinic, declared: Declaration, meanwhile: Callable[[], object]
+) -> None:
     """Pull by this declaration; `meanwhile` is called where the source is first read."""
     (source,) = read_settings(Path(clinic.config), {}).sources
     engine = make_source_engine("clinic", clinic.url, DatabaseSettings())
     event.listen(engine, "connect", lambda *_: meanwhile(), once=True)
     try:
         with recorded_run(database.engine, "pull", None, dry_run=False) as run:
-            pull = Pull(database.engine, run, StopRequest(), dry_run=False, whole=False, declared=["clinic"])
+            pull = Pull(
+                database.engine, run, StopRequest(), dry_run=False, whole=False, declared=["clinic"]
+            )
             pull_sources(pull, [open_source(source, declared.features, engine)])
     finally:
         engine.dispose()

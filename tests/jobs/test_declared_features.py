@@ -1,4 +1,5 @@
-"""Features of a clinic's own, from a CSV file to a promoted champion and its predictions, on both databases."""
+"""Features of a clinic's own, from a CSV file to a promoted champion and its predictions, on both
+databases."""
 
 import random
 from pathlib import Path
@@ -50,11 +51,19 @@ def test_from_a_csv_file_to_a_champion_and_predictions(
 ) -> None:
     database, config = clinic
     monkeypatch.setenv("COLUMNS", "200")
-    assert call(database, "load", "--config", config, csv_file(tmp_path, 500, labelled=True)).exit_code == 0
+    assert (
+        call(database, "load", "--config", config, csv_file(tmp_path, 500, labelled=True)).exit_code
+        == 0
+    )
     retrained = call(database, "retrain", "--config", config, "--json")
     assert retrained.exit_code == 0, retrained.stderr
     assert the_json(retrained)["verdict"] == "promoted"
-    assert call(database, "load", "--config", config, csv_file(tmp_path, 100, labelled=False, seed=1)).exit_code == 0
+    assert (
+        call(
+            database, "load", "--config", config, csv_file(tmp_path, 100, labelled=False, seed=1)
+        ).exit_code
+        == 0
+    )
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (100, 0)
     assert database.value("SELECT count(DISTINCT probability) FROM predictions") > 50
@@ -68,7 +77,9 @@ def test_from_a_csv_file_to_a_champion_and_predictions(
 
 
 @on_sqlite
-def test_a_file_without_a_header_has_codes_and_no_labels(clinic: tuple[Database, str], tmp_path: Path) -> None:
+def test_a_file_without_a_header_has_codes_and_no_labels(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
     database, config = clinic
     file = tmp_path / "rows.csv"
     file.write_text("1,1,37,2,0\n2,1,37,never,1\n")
@@ -76,14 +87,21 @@ def test_a_file_without_a_header_has_codes_and_no_labels(clinic: tuple[Database,
     assert database.execute("SELECT smoking, outcome FROM patients ORDER BY id") == [(2, 0), (0, 1)]
     file.write_text("1,1,37,CANARY,0\n2,1,37,2,1\n")
     refused = call(database, "load", "--config", config, str(file))
-    assert (refused.exit_code, "Line 1 is no header of known columns" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "Line 1 is no header of known columns" in refused.stderr) == (
+        2,
+        True,
+    )
     assert "CANARY" not in refused.stderr
 
 
 @on_sqlite
 def test_a_parquet_file_may_have_labels(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
-    columns = {"order": [1, 2, 3], "creatinine": [1.0, 1.0, None], "temperature": [37.0, 37.0, 37.0]}
+    columns = {
+        "order": [1, 2, 3],
+        "creatinine": [1.0, 1.0, None],
+        "temperature": [37.0, 37.0, 37.0],
+    }
     file = tmp_path / "rows.parquet"
     labels = pa.array(["never", "Current", None])
     for smoking in (labels, labels.dictionary_encode()):
@@ -92,7 +110,9 @@ def test_a_parquet_file_may_have_labels(clinic: tuple[Database, str], tmp_path: 
     assert database.execute("SELECT smoking FROM patients ORDER BY id") == [(0,), (2,), (None,)] * 2
     pq.write_table(pa.table(columns | {"smoking": ["never", "CANARY", "1"]}), file)
     refused = call(database, "load", "--config", config, str(file))
-    assert (refused.exit_code, "line 2: unknown_code (smoking)" in refused.stderr) == (2, True), refused.stderr
+    assert (refused.exit_code, "line 2: unknown_code (smoking)" in refused.stderr) == (2, True), (
+        refused.stderr
+    )
     assert "CANARY" not in refused.stderr
 
 
@@ -103,15 +123,22 @@ def test_two_hundred_features_and_five_hundred_inputs(
     sqlite.remove_schema()
     draw = random.Random(1)  # noqa: S311
     codes = ", ".join(f'{code} = "label {code}"' for code in range(39))
-    numbers = [f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 9\nmay_be_missing = true\n' for n in range(192)]
-    coded = [f'[[feature]]\nname = "c{n}"\nkind = "category"\ncodes = {{ {codes} }}\n' for n in range(8)]
+    numbers = [
+        f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 9\nmay_be_missing = true\n'
+        for n in range(192)
+    ]
+    coded = [
+        f'[[feature]]\nname = "c{n}"\nkind = "category"\ncodes = {{ {codes} }}\n' for n in range(8)
+    ]
     config = configuration(tmp_path, '[outcome]\nname = "ill"\n' + "".join(numbers + coded))
     file = tmp_path / "wide.csv"
 
     def write(rows: int, labelled: bool) -> None:
         lines = []
         for _ in range(rows):
-            cells = [draw.randrange(10) for _ in range(192)] + [draw.randrange(39) for _ in range(8)]
+            cells = [draw.randrange(10) for _ in range(192)] + [
+                draw.randrange(39) for _ in range(8)
+            ]
             lines.append(",".join([*map(str, cells), str(int(cells[0] > 4)) if labelled else ""]))
         file.write_text("\n".join(lines) + "\n")
 
@@ -143,7 +170,10 @@ def test_another_declaration_than_the_databases_is_refused_with_the_first_differ
 
 
 RETIRED = ADDED.replace(
-    ADDED[ADDED.index('[[feature]]\nname = "creatinine"') : ADDED.index('[[feature]]\nname = "temp')], ""
+    ADDED[
+        ADDED.index('[[feature]]\nname = "creatinine"') : ADDED.index('[[feature]]\nname = "temp')
+    ],
+    "",
 )
 WITH_CODE = RETIRED.replace('2 = "current"', '2 = "current", 3 = "unknown"')
 
@@ -153,9 +183,16 @@ def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
     fitted: tuple[Database, str], tmp_path: Path
 ) -> None:
     database, config = fitted
-    assert call(database, "load", "--config", config, csv_file(tmp_path, 50, labelled=False, seed=1)).exit_code == 0
+    assert (
+        call(
+            database, "load", "--config", config, csv_file(tmp_path, 50, labelled=False, seed=1)
+        ).exit_code
+        == 0
+    )
     assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 50
-    before = database.execute("SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1")
+    before = database.execute(
+        "SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1"
+    )
 
     for text, what in (
         (ADDED, "added: glucose"),
@@ -166,16 +203,25 @@ def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
         dry = call(database, "migrate", "--config", config, "--features", "--dry-run")
         assert (dry.exit_code, what in dry.stdout) == (0, True), dry.stdout + dry.stderr
         assert call(database, "score", "--config", config).exit_code == 2
-        done = call(database, "migrate", "--config", config, "--features", "--reason", "a new laboratory")
+        done = call(
+            database, "migrate", "--config", config, "--features", "--reason", "a new laboratory"
+        )
         assert (done.exit_code, what in done.stdout) == (0, True), done.stdout + done.stderr
         assert call(database, "score", "--config", config).exit_code == 0
-    assert database.execute("SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1") == before
+    assert (
+        database.execute(
+            "SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1"
+        )
+        == before
+    )
     reasons = database.execute("SELECT number, reason FROM declarations ORDER BY number")
     assert [reason for _, reason in reasons[1:]] == ["a new laboratory"] * 3
 
-    # The champion still takes creatinine, whose column stands; a code that it never saw counts as missing.
+    # The champion still takes creatinine, whose column stands; a code that it never saw counts as
+    # missing.
     database.execute(
-        'INSERT INTO patients ("order", creatinine, smoking) VALUES (3, 1.0, 3), (3, 99, 1), (3, NULL, NULL)'
+        'INSERT INTO patients ("order", creatinine, smoking) VALUES (3, 1.0, 3), (3, 99, 1), (3, '
+        "NULL, NULL)"
     )
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected_by_reason"]) == (2, {"out_of_range": 1})
@@ -183,8 +229,15 @@ def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
 
     file = tmp_path / "again.csv"
     lines = Path(csv_file(tmp_path, 400, labelled=True, seed=2)).read_text().splitlines()
-    file.write_text("\n".join([lines[0] + ",glucose", *(f"{line},{90 + n % 60}" for n, line in enumerate(lines[1:]))]))
-    assert call(database, "load", "--config", config, "--ignore", "creatinine", str(file)).exit_code == 0
+    file.write_text(
+        "\n".join(
+            [lines[0] + ",glucose", *(f"{line},{90 + n % 60}" for n, line in enumerate(lines[1:]))]
+        )
+    )
+    assert (
+        call(database, "load", "--config", config, "--ignore", "creatinine", str(file)).exit_code
+        == 0
+    )
     second = call(database, "retrain", "--config", config, "--json")
     assert second.exit_code == 0, second.stderr
     features = document(database, "SELECT features FROM model_versions WHERE number = 2")
@@ -201,15 +254,31 @@ def test_a_wider_range_scores_again_what_it_lets_in_and_a_narrower_one_says_what
     fitted: tuple[Database, str], tmp_path: Path
 ) -> None:
     database, config = fitted
-    database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 50), (3, 1), (39, 1)')
+    database.execute(
+        'INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 50), (3, 1), (39, 1)'
+    )
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (2, 2)
-    configuration(tmp_path, DECLARED.replace("high = 20\n", "high = 30\n").replace("high = 40\n", "high = 20\n"))
+    configuration(
+        tmp_path,
+        DECLARED.replace("high = 20\n", "high = 30\n").replace("high = 40\n", "high = 20\n"),
+    )
     told = call(database, "migrate", "--config", config, "--features", "--dry-run").stdout
     assert "unlabelled rows rejected from now on: 1 (out_of_range order)" in told
     assert "rows that were rejected before and are to be scored now: 1" in told
     assert database.value("SELECT count(*) FROM scoring_queue") == 0
-    done = the_json(call(database, "migrate", "--config", config, "--features", "--reason", "other units", "--json"))
+    done = the_json(
+        call(
+            database,
+            "migrate",
+            "--config",
+            config,
+            "--features",
+            "--reason",
+            "other units",
+            "--json",
+        )
+    )
     assert (done["scored_again"], done["rejected_from_now"]) == (1, {"out_of_range order": 1})
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (1, 0)
@@ -222,14 +291,26 @@ def test_what_stands_in_another_order_hides_no_change_of_a_feature_of_that_name(
     clinic: tuple[Database, str], tmp_path: Path
 ) -> None:
     database, config = clinic
-    start, end = DECLARED.index('[[feature]]\nname = "order"'), DECLARED.index('[[feature]]\nname = "creatinine"')
+    start, end = (
+        DECLARED.index('[[feature]]\nname = "order"'),
+        DECLARED.index('[[feature]]\nname = "creatinine"'),
+    )
     order = DECLARED[start:end].replace("high = 40", "high = 50")
     configuration(tmp_path, DECLARED[:start] + DECLARED[end:] + "\n" + order)
     done = call(database, "migrate", "--config", config, "--features", "--dry-run")
     assert done.exit_code == 0, done.stderr
     assert "changed: order (high)\n" in done.stdout
     assert "the features are in another order\n" in done.stdout
-    done = call(database, "migrate", "--config", config, "--features", "--reason", "as on the form", "--json")
+    done = call(
+        database,
+        "migrate",
+        "--config",
+        config,
+        "--features",
+        "--reason",
+        "as on the form",
+        "--json",
+    )
     told = the_json(done)
     assert (told["changed"], told["reordered"]) == ({"order": ["high"]}, True)
     assert call(database, "status", "--config", config).exit_code == 0
@@ -256,8 +337,13 @@ def test_roles_are_mentioned_where_the_loader_s_columns_have_changed_and_there_a
 @on_sqlite
 def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
-    other = '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'
-    start, end = DECLARED.index('[[feature]]\nname = "creatinine"'), DECLARED.index('[[feature]]\nname = "temp')
+    other = (
+        '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'
+    )
+    start, end = (
+        DECLARED.index('[[feature]]\nname = "creatinine"'),
+        DECLARED.index('[[feature]]\nname = "temp'),
+    )
     configuration(tmp_path, DECLARED[:start] + other + DECLARED[end:])
     refused = call(database, "migrate", "--config", config, "--features", "--reason", "x")
     assert refused.exit_code == 2
@@ -270,9 +356,17 @@ def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
 ) -> None:
     """The champion needs a feature that was retired since: new rows have no value there."""
     database, config = fitted
-    start, end = DECLARED.index('[[feature]]\nname = "order"'), DECLARED.index('[[feature]]\nname = "creatinine"')
+    start, end = (
+        DECLARED.index('[[feature]]\nname = "order"'),
+        DECLARED.index('[[feature]]\nname = "creatinine"'),
+    )
     configuration(tmp_path, DECLARED[:start] + DECLARED[end:])
-    assert call(database, "migrate", "--config", config, "--features", "--reason", "not asked any more").exit_code == 0
+    assert (
+        call(
+            database, "migrate", "--config", config, "--features", "--reason", "not asked any more"
+        ).exit_code
+        == 0
+    )
     new = csv_file(tmp_path, 200, labelled=True, seed=3)
     assert call(database, "load", "--config", config, "--ignore", "order", new).exit_code == 0
     told = the_json(call(database, "retrain", "--config", config, "--json"))
@@ -280,7 +374,8 @@ def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
     assert told["unscorable_rows"] == in_holdout > 30
     assert f"left out {in_holdout} that the champion can't score" in told["explanation"]
     assert told["challenger_scores"]["rows"] == told["champion_scores"]["rows"] > 80
-    # What the champion can't score is rejected by it, and scored by a version that does not ask for it.
+    # What the champion can't score is rejected by it, and scored by a version that does not ask for
+    # it.
     database.execute("INSERT INTO patients (creatinine, smoking) VALUES (1.0, 1)")
     scored = the_json(call(database, "score", "--config", config, "--json"))
     by_champion = {"rejected": 1} if told["verdict"] != "promoted" else {"predicted": 1}

@@ -24,9 +24,12 @@ def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) ->
     # 200 random salts: lowest 152 of 200; a coin would give 100, the majority class 122.
     assert correct >= 145
     with sqlite3.connect(tmp_path / "pima-demo" / "pima.db") as connection:
-        rows = connection.execute("SELECT patient_id, model_version FROM current_predictions ORDER BY 1").fetchall()
+        rows = connection.execute(
+            "SELECT patient_id, model_version FROM current_predictions ORDER BY 1"
+        ).fetchall()
         came_true = connection.execute(
-            "SELECT count(*) FROM patients JOIN current_predictions ON id = patient_id WHERE outcome = predicted_class"
+            "SELECT count(*) FROM patients JOIN current_predictions ON id = patient_id WHERE "
+            "outcome = predicted_class"
         ).fetchone()
     connection.close()
     assert rows == [(n, 1) for n in range(569, 769)]
@@ -41,19 +44,26 @@ def _check_what_it_says_to_paste(stdout: str, folder: Path) -> None:
     environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     pasted = stdout.partition("this folder:\n")[2]
-    shown = subprocess.run(["sh", "-e"], input=pasted, cwd=folder, env=environ, capture_output=True, text=True)
+    shown = subprocess.run(
+        ["sh", "-e"], input=pasted, cwd=folder, env=environ, capture_output=True, text=True
+    )
     assert shown.returncode == 0, shown.stderr
     assert ("version 1" in shown.stdout, "patient_id" in shown.stdout) == (True, True)
 
 
-def test_a_folder_that_is_a_link_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_a_link_is_not_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").touch()
     (tmp_path / "pima-demo").symlink_to(elsewhere)
     ended = call(None, "demo")
-    assert (ended.exit_code, "pima-demo is there and is no folder of its own" in ended.stdout) == (2, True), ended
+    assert (ended.exit_code, "pima-demo is there and is no folder of its own" in ended.stdout) == (
+        2,
+        True,
+    ), ended
     assert (elsewhere / "kept").exists()
 
 

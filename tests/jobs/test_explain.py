@@ -38,7 +38,14 @@ def _retrained(database: Database) -> None:
 def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Database) -> None:
     (patient_id,) = insert_patients(explained, 1, pregnancies=3)
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
-    row = np.array([[np.nan if name == "insulin" else (SOUND | {"pregnancies": 3})[name] for name in FEATURE_NAMES]])
+    row = np.array(
+        [
+            [
+                np.nan if name == "insulin" else (SOUND | {"pregnancies": 3})[name]
+                for name in FEATURE_NAMES
+            ]
+        ]
+    )
     probability = load_scorer(explained.engine, 1).model.probabilities(row.astype(np.float32))[0]
     assert found["probability"] == pytest.approx(probability, abs=1e-6)
     moved = {each["feature"]: each for each in found["contributions"]}
@@ -47,14 +54,22 @@ def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Datab
     assert gained == pytest.approx(found["probability"] - found["mean_probability"], abs=1e-5)
     sizes = [abs(each["contribution"]) for each in found["contributions"]]
     assert sizes == sorted(sizes, reverse=True)
-    assert (found["exact"], found["background_rows"], moved["glucose"]["error"]) == (True, 100, None)
-    assert moved["glucose"]["words"] == f"glucose 148 mg/dL: {moved['glucose']['contribution']:+.2f}"
+    assert (found["exact"], found["background_rows"], moved["glucose"]["error"]) == (
+        True,
+        100,
+        None,
+    )
+    assert (
+        moved["glucose"]["words"] == f"glucose 148 mg/dL: {moved['glucose']['contribution']:+.2f}"
+    )
     assert (moved["bmi"]["value"], moved["insulin"]["value"]) == (33.6, None)
     assert moved["insulin"]["words"].startswith("insulin missing: ")
     assert moved["pregnancies"]["words"].startswith("pregnancies 3: ")
     ended = call(explained, "explain", str(patient_id))
     told = ended.stdout.splitlines()
-    assert told[1].startswith(f"Of 100 such patients about {100 * probability:.0f} will have outcome 1: diabetes ")
+    assert told[1].startswith(
+        f"Of 100 such patients about {100 * probability:.0f} will have outcome 1: diabetes "
+    )
     assert [line.strip() for line in told if line.startswith("  ")][:3] == [
         each["words"] for each in found["contributions"][:3]
     ]
@@ -92,11 +107,18 @@ def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored
 def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path: Path) -> None:
     mapped = "\n".join(f'{name} = "{name}"' for name in FEATURE_NAMES)
     config = tmp_path / "pima.toml"
-    config.write_text(f'[[source]]\nname = "ward"\ntable = "visits"\nkey = "id"\n[source.columns]\n{mapped}\n')
+    config.write_text(
+        f'[[source]]\nname = "ward"\ntable = "visits"\nkey = "id"\n[source.columns]\n{mapped}\n'
+    )
     (patient_id,) = insert_patients(explained, 1, source="ward", source_key=NAME)
-    found = the_json(call(explained, "explain", "ward", f"{NAME} ", "--json", "--config", str(config)))
+    found = the_json(
+        call(explained, "explain", "ward", f"{NAME} ", "--json", "--config", str(config))
+    )
     assert found["patient_id"] == patient_id
-    for called, code in ((("ward", f"{NAME}-Jones"), "no_such_row"), (("elsewhere", NAME), "wrong_usage")):
+    for called, code in (
+        (("ward", f"{NAME}-Jones"), "no_such_row"),
+        (("elsewhere", NAME), "wrong_usage"),
+    ):
         ended = call(explained, "explain", *called, "--json", "--config", str(config))
         assert (ended.exit_code, the_json(ended)["error"]) == (2, code)
         assert NAME not in ended.stdout + ended.stderr
@@ -123,7 +145,9 @@ def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path:
     ],
     ids=lambda arguments: " ".join(arguments) or "nothing",
 )
-def test_a_call_that_names_no_row_is_wrong_usage(scored_database: Database, arguments: tuple[str, ...]) -> None:
+def test_a_call_that_names_no_row_is_wrong_usage(
+    scored_database: Database, arguments: tuple[str, ...]
+) -> None:
     ended = call(scored_database, "explain", *arguments, "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
     assert NAME not in ended.stdout + ended.stderr
@@ -148,14 +172,19 @@ def test_what_can_not_be_explained_is_told(explained: Database) -> None:
     assert not Path("nowhere.parquet").exists()
 
 
-def test_categories_are_told_by_their_labels(declared_database: Database, trained_on_declared: Path) -> None:
+def test_categories_are_told_by_their_labels(
+    declared_database: Database, trained_on_declared: Path
+) -> None:
     declared_database.execute('INSERT INTO patients (id, "order", smoking) VALUES (7, 3, 1)')
     config = configuration(trained_on_declared.parent)
-    newest = "SELECT content, sha256, rows FROM training_snapshots ORDER BY model_version DESC LIMIT 1"
+    newest = (
+        "SELECT content, sha256, rows FROM training_snapshots ORDER BY model_version DESC LIMIT 1"
+    )
     with closing(sqlite3.connect(trained_on_declared)) as connection:
         content, sha256, rows = connection.execute(newest).fetchone()
     declared_database.execute(
-        "INSERT INTO training_snapshots (model_version, content, sha256, rows) VALUES (1, :content, :sha256, :rows)",
+        "INSERT INTO training_snapshots (model_version, content, sha256, rows) VALUES (1, "
+        ":content, :sha256, :rows)",
         {"content": content, "sha256": sha256, "rows": rows},
     )
     found = the_json(call(declared_database, "explain", "7", "--json", "--config", config))

@@ -21,43 +21,67 @@ from pima.runs.recorded_run import StopRequest
 from pima.store import exported
 from pima.store.engine import reading
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS, exported_rows, statement_of
-from tests.support.databases import Database, Ended, call, insert_patients, the_json, under_role, wait_for
+from tests.support.databases import (
+    Database,
+    Ended,
+    call,
+    insert_patients,
+    the_json,
+    under_role,
+    wait_for,
+)
 
-OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
+OLD, NEW = (
+    datetime(2026, 1, 5, 2, 15, tzinfo=UTC),
+    datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC),
+)
 FORMULA = "=1+2"
 RUN = ("=", "+", "-", "@", "＝")
 
 
 @pytest.fixture
 def told(database: Database) -> Database:
-    """Two patients, one from a source, with a prediction and a rejection each; a run and a decision."""
+    """Two patients, one from a source, with a prediction and a rejection each; a run and a
+    decision."""
     insert_patients(database, 1, first_id=1)
     insert_patients(database, 1, first_id=2, source="ward", source_key=FORMULA)
     for patient, run, probability, moment in ((1, 7, 0.676, OLD), (2, 8, 0.25, NEW)):
         _predict(database, patient, probability, moment, run)
         # Of a version before, since which its row was corrected.
         at = {"at": database.stored(moment)}
-        database.execute(f"INSERT INTO rejections VALUES ({patient}, 0, {run}, 'missing', 'bmi', :at)", at)
+        database.execute(
+            f"INSERT INTO rejections VALUES ({patient}, 0, {run}, 'missing', 'bmi', :at)", at
+        )
     columns = "job, trigger, attempt, status, counts, host, error_line, started_at"
     run = "'score', 'manual', 1, 'failed', '{\"predicted\": 1}', 'here', '-x', :at"
     database.execute(f"INSERT INTO runs ({columns}) VALUES ({run})", {"at": database.stored(NEW)})
-    columns = "verdict, reason, explanation, challenger, champion_sequence, figures, evidence, decided_by, decided_at"
+    columns = (
+        "verdict, reason, explanation, challenger, champion_sequence, figures, evidence, "
+        "decided_by, decided_at"
+    )
     decision = "'promoted', 'first', 'The first.', 3, 1, '{\"a\": 1}', '{\"b\": 2}', 'retrain', :at"
-    database.execute(f"INSERT INTO promotions ({columns}) VALUES ({decision})", {"at": database.stored(NEW)})
+    database.execute(
+        f"INSERT INTO promotions ({columns}) VALUES ({decision})", {"at": database.stored(NEW)}
+    )
     return database
 
 
-def _predict(database: Database, patient: int, probability: float, moment: datetime, run: int, model: int = 3) -> None:
+def _predict(
+    database: Database, patient: int, probability: float, moment: datetime, run: int, model: int = 3
+) -> None:
     """The prediction of the row as it stands."""
     values = f"id, version, {model}, {run}, {probability}, {int(probability >= 0.5)}, 0.5, :at"
     at = {"at": database.stored(moment)}
-    database.execute(f"INSERT INTO predictions SELECT {values} FROM patients WHERE id = {patient}", at)
+    database.execute(
+        f"INSERT INTO predictions SELECT {values} FROM patients WHERE id = {patient}", at
+    )
 
 
 @pytest.fixture
 def visits(database: Database) -> Database:
-    """Six rows, each with a prediction: visits of two people, and rows of which no person is known. Two are corrected,
-    one of them scored again; one is deleted; one has been scored by two models."""
+    """Six rows, each with a prediction: visits of two people, and rows of which no person is known.
+    Two are corrected, one of them scored again; one is deleted; one has been scored by two
+    models."""
     insert_patients(database, 1, first_id=1, source="ward", source_key="v1", person_key="ann")
     insert_patients(database, 1, first_id=2, source="ward", source_key="v2", person_key="ann")
     insert_patients(database, 1, first_id=3, source="ward", source_key="v3")
@@ -77,7 +101,9 @@ def _lines(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spreadsheet_runs(told: Database) -> None:
+def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spreadsheet_runs(
+    told: Database,
+) -> None:
     ended = call(told, "export", "predictions")
     assert ended.exit_code == 0, ended.stderr
     header, *rows = ended.stdout.splitlines()
@@ -91,14 +117,27 @@ def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spread
     ]
 
 
-SHOWN = ("patient_id", "source_key", "person_key", "patient_version", "model_version", "superseded", "deleted")
+SHOWN = (
+    "patient_id",
+    "source_key",
+    "person_key",
+    "patient_version",
+    "model_version",
+    "superseded",
+    "deleted",
+)
 
 
 def _shown(visits: Database, *more: str) -> list[tuple[str, ...]]:
-    return [tuple(line[name] for name in SHOWN) for line in _lines(call(visits, "export", "predictions", *more).stdout)]
+    return [
+        tuple(line[name] for name in SHOWN)
+        for line in _lines(call(visits, "export", "predictions", *more).stdout)
+    ]
 
 
-def test_one_prediction_a_row_says_whose_it_is_and_whether_the_row_is_still_as_it_was_scored(visits: Database) -> None:
+def test_one_prediction_a_row_says_whose_it_is_and_whether_the_row_is_still_as_it_was_scored(
+    visits: Database,
+) -> None:
     as_they_stand = _shown(visits)
     assert as_they_stand == [
         ("1", "v1", "ann", "1", "3", "false", "false"),
@@ -109,7 +148,10 @@ def test_one_prediction_a_row_says_whose_it_is_and_whether_the_row_is_still_as_i
         ("6", "", "", "6", "4", "false", "false"),
     ]
     # Of all of them, one was made before a correction, and one by an earlier model.
-    before = [("4", "", "bob", "4", "3", "true", "false"), ("6", "", "", "6", "3", "false", "false")]
+    before = [
+        ("4", "", "bob", "4", "3", "true", "false"),
+        ("6", "", "", "6", "3", "false", "false"),
+    ]
     assert _shown(visits, "--all") == sorted([*as_they_stand, *before])
 
 
@@ -139,7 +181,11 @@ def test_only_what_is_of_that_day_or_later_is_exported(visits: Database) -> None
 
 def test_the_other_tables_are_exported_too(told: Database) -> None:
     for what, more, expected in (
-        ("rejections", ("--since", "2026-02-01"), ("patient_id=2", "source_key='=1+2", "reason=missing", "field=bmi")),
+        (
+            "rejections",
+            ("--since", "2026-02-01"),
+            ("patient_id=2", "source_key='=1+2", "reason=missing", "field=bmi"),
+        ),
         ("runs", (), ("job=score", "status=failed", "error_line='-x", 'counts={"predicted": 1}')),
         ("verdicts", (), ("challenger=3", "explanation=The first.", 'figures={"a": 1}')),
     ):
@@ -150,14 +196,39 @@ def test_the_other_tables_are_exported_too(told: Database) -> None:
 
 def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Path) -> None:
     path = tmp_path / "new.parquet"
-    found = the_json(call(told, "export", "predictions", "--format", "parquet", "--out", str(path), "--json"))
-    assert found == {"exported": "predictions", "format": "parquet", "since": None, "rows": 2, "path": str(path)}
+    found = the_json(
+        call(told, "export", "predictions", "--format", "parquet", "--out", str(path), "--json")
+    )
+    assert found == {
+        "exported": "predictions",
+        "format": "parquet",
+        "since": None,
+        "rows": 2,
+        "path": str(path),
+    }
     path = tmp_path / "all.parquet"
-    found = the_json(call(told, "export", "predictions", "--all", "--format", "parquet", "--out", str(path), "--json"))
+    found = the_json(
+        call(
+            told,
+            "export",
+            "predictions",
+            "--all",
+            "--format",
+            "parquet",
+            "--out",
+            str(path),
+            "--json",
+        )
+    )
     assert (found["exported"], found["rows"]) == ("all predictions", 2)
     table = pq.read_table(path)
     assert table.schema.field("scored_at").type == pa.timestamp("us", tz="UTC")
-    types = {"patient_id": pa.int64(), "probability": pa.float64(), "source_key": pa.string(), "deleted": pa.bool_()}
+    types = {
+        "patient_id": pa.int64(),
+        "probability": pa.float64(),
+        "source_key": pa.string(),
+        "deleted": pa.bool_(),
+    }
     assert {name: table.schema.field(name).type for name in types} == types
     # A file of columns is no spreadsheet's: its texts are as they are.
     assert tuple(table.to_pylist()[1].values()) == (
@@ -183,11 +254,19 @@ def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> N
         "id": "1-1-3",
         "status": "final",
         "method": {"text": "pima, model version 3; class 1 from a probability of 50 % on"},
-        "subject": {"type": "Patient", "identifier": NO_PERSON | {"system": "urn:pima:row", "value": "1"}},
+        "subject": {
+            "type": "Patient",
+            "identifier": NO_PERSON | {"system": "urn:pima:row", "value": "1"},
+        },
         "occurrenceDateTime": "2026-01-05T02:15:00Z",
         "prediction": [
             {
-                "outcome": {"text": "diabetes within five years, by the criteria of the World Health Organization"},
+                "outcome": {
+                    "text": (
+                        "diabetes within five years, by the criteria of the World Health "
+                        "Organization"
+                    )
+                },
                 "probabilityDecimal": 67.6,
                 "qualitativeRisk": {"text": "predicted class 1"},
             }
@@ -205,13 +284,19 @@ def _assessments(ended: Ended) -> dict[str, RiskAssessment]:
     return {each.id: each for each in found}
 
 
-def test_an_assessment_is_of_the_person_in_a_visit_and_withdrawn_once_that_is_corrected(visits: Database) -> None:
+def test_an_assessment_is_of_the_person_in_a_visit_and_withdrawn_once_that_is_corrected(
+    visits: Database,
+) -> None:
     current = _assessments(call(visits, "export", "predictions", "--format", "fhir"))
     for each, key in ((current["1-1-3"], "v1"), (current["2-2-3"], "v2")):
         assert (each.subject.type, each.encounter.type) == ("Patient", "Encounter")
         subject, encounter = each.subject.identifier, each.encounter.identifier
         assert (subject.system, subject.value, subject.type) == ("urn:pima:person", "ann", None)
-        assert (encounter.system, encounter.value, encounter.type) == ("urn:pima:source:ward", key, None)
+        assert (encounter.system, encounter.value, encounter.type) == (
+            "urn:pima:source:ward",
+            key,
+            None,
+        )
     of_own_row = current["4-8-3"]
     assert (of_own_row.subject.identifier.value, of_own_row.encounter) == ("bob", None)
     whole = _assessments(call(visits, "export", "predictions", "--format", "fhir", "--all"))
@@ -226,7 +311,9 @@ def test_an_assessment_is_of_the_person_in_a_visit_and_withdrawn_once_that_is_co
     }
 
 
-def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(told: Database, tmp_path: Path) -> None:
+def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(
+    told: Database, tmp_path: Path
+) -> None:
     path = tmp_path / "out.csv"
     told.execute("ALTER TABLE rejections RENAME TO gone")
     ended = call(told, "export", "rejections", "--out", str(path))
@@ -272,9 +359,17 @@ def test_the_memory_of_an_export_is_no_matter_of_its_rows(
 def _peak(database: Database, what: str, blocks: int) -> int:
     """Bytes that Python held at most while so many blocks were exported."""
     database.execute("DELETE FROM predictions")
-    series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {blocks * BLOCK_ROWS})"
-    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
-    database.execute(f"INSERT INTO predictions ({columns}) {series} SELECT n, n, 1, 1, 0.5, 1, 0.5 FROM s")
+    series = (
+        "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < "
+        f"{blocks * BLOCK_ROWS})"
+    )
+    columns = (
+        "patient_id, patient_version, model_version, run_id, probability, predicted_class, "
+        "threshold"
+    )
+    database.execute(
+        f"INSERT INTO predictions ({columns}) {series} SELECT n, n, 1, 1, 0.5, 1, 0.5 FROM s"
+    )
     with Path("/dev/null").open("wb") as file:
         tracemalloc.start()
         found = export(database.engine, what, "csv", None, file, StopRequest())
@@ -295,16 +390,23 @@ def test_sqlite_sorts_no_rows_for_an_export(sqlite: Database, what: str) -> None
 
 def test_a_server_keeps_the_rows_that_are_not_asked_for_yet(postgresql: Database) -> None:
     columns = "job, trigger, attempt, status, counts, host"
-    postgresql.execute(f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'failed', '{{}}', 'here')")
+    postgresql.execute(
+        f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'failed', '{{}}', 'here')"
+    )
     with reading(postgresql.engine) as connection:
         next(exported_rows(connection, EXPORTS["runs"], None))
         assert connection.exec_driver_sql("SELECT count(*) FROM pg_cursors").scalar() == 1
 
 
-def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(postgresql: Database, tmp_path: Path) -> None:
+def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(
+    postgresql: Database, tmp_path: Path
+) -> None:
     assert call(postgresql, "migrate", "--roles").exit_code == 0
     insert_patients(postgresql, 1)
-    reader, operator = under_role(postgresql, "pima_reader"), under_role(postgresql, "pima_operator")
+    reader, operator = (
+        under_role(postgresql, "pima_reader"),
+        under_role(postgresql, "pima_operator"),
+    )
     for what in (("predictions",), ("predictions", "--all"), ("rejections",)):
         for allowed in (reader, operator):
             ended = call(allowed, "export", *what)
@@ -313,11 +415,16 @@ def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(postgre
     for what in ("runs", "verdicts"):
         assert call(operator, "export", what).exit_code == 0
         assert (
-            the_json(call(reader, "export", what, "--out", str(tmp_path / "out"), "--json"))["error"] == "right_missing"
+            the_json(call(reader, "export", what, "--out", str(tmp_path / "out"), "--json"))[
+                "error"
+            ]
+            == "right_missing"
         )
 
 
-def test_what_a_killed_export_had_written_goes_with_the_next(postgresql: Database, tmp_path: Path) -> None:
+def test_what_a_killed_export_had_written_goes_with_the_next(
+    postgresql: Database, tmp_path: Path
+) -> None:
     arguments = ("predictions", "--out", str(tmp_path / "rows.csv"))
     with postgresql.engine.begin() as other:
         other.exec_driver_sql("LOCK TABLE predictions")

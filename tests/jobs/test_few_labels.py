@@ -10,7 +10,8 @@ from tests.support.shipped import SHIPPED
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
 
-# 200 labels hold out about 60 rows; of these outcomes a third is 1, whatever was measured, so nothing can be learned.
+# 200 labels hold out about 60 rows; of these outcomes a third is 1, whatever was measured, so
+# nothing can be learned.
 NOTHING_TO_LEARN = "UPDATE patients SET outcome = CASE WHEN id % 3 = 0 THEN 1 ELSE 0 END"
 TOLD = "it does not beat always guessing the majority class"
 

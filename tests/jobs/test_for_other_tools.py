@@ -1,4 +1,5 @@
-"""Rules for Prometheus, a dashboard for Grafana and the view for monitoring tools, on what the service serves."""
+"""Rules for Prometheus, a dashboard for Grafana and the view for monitoring tools, on what the
+service serves."""
 
 import json
 import re
@@ -14,7 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pima.settings.sections import MetricsSettings
 from pima.watch.metrics import serve_metrics
-from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    free_port,
+    insert_patients,
+    the_json,
+)
 from tests.support.ledger import insert_run
 from tests.support.pulls import COUNTED
 from tests.support.shipped import ROOT
@@ -26,10 +34,13 @@ TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["
 
 
 def _scraped(database: Database) -> dict[str, list[dict[str, str]]]:
-    """The real endpoint's answer, of a database with a source that was pulled: name -> the labels of its series."""
+    """The real endpoint's answer, of a database with a source that was pulled: name -> the labels
+    of its series."""
     port = free_port()
     serve_metrics(database.engine, MetricsSettings(port=port), ["clinic"])
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
+    ) as answer:
         text = answer.read().decode()
     found: dict[str, list[dict[str, str]]] = {}
     for family in text_string_to_metric_families(text):
@@ -53,7 +64,9 @@ def _selectors(query: str) -> list[Any]:
 def _is_served(selector: Any, scrape: dict[str, list[dict[str, str]]]) -> bool:
     def matches(matcher: Any, value: str) -> bool:
         is_equal = matcher.op == promql_parser.MatchOp.Equal
-        return value == matcher.value if is_equal else re.fullmatch(matcher.value, value) is not None
+        return (
+            value == matcher.value if is_equal else re.fullmatch(matcher.value, value) is not None
+        )
 
     series, wanted = scrape.get(selector.name, []), selector.matchers.matchers
     return any(all(matches(m, labels.get(m.name, "")) for m in wanted) for labels in series)
@@ -61,13 +74,20 @@ def _is_served(selector: Any, scrape: dict[str, list[dict[str, str]]]) -> bool:
 
 def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database) -> None:
     database, now = scored_database, datetime.now(UTC)
-    ended = dict.fromkeys(COUNTED, 1) | {"source": "clinic", "status": "succeeded", "error_code": None}
+    ended = dict.fromkeys(COUNTED, 1) | {
+        "source": "clinic",
+        "status": "succeeded",
+        "error_code": None,
+    }
     for job, counts in (("score", {}), ("retrain", {}), ("pull", {"sources": [ended]})):
-        insert_run(database, job, "succeeded", counts=json.dumps(counts), started_at=now, finished_at=now)
+        insert_run(
+            database, job, "succeeded", counts=json.dumps(counts), started_at=now, finished_at=now
+        )
     for run, figure in enumerate(("rows", "predicted_positive", "realised_accuracy"), 1):
         database.execute(
             "INSERT INTO monitoring"
-            " (run_id, model_version, feature, figure, value, low, high, rows, reference, allowed, state)"
+            " (run_id, model_version, feature, figure, value, low, high, rows, reference, "
+            "allowed, state)"
             f" VALUES ({run}, 1, '', '{figure}', 0.5, 0.4, 0.6, 300, 0.4, 0.05, 'usual')"
         )
     scrape = _scraped(database)
@@ -78,21 +98,26 @@ def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database)
     assert {name for name in scrape if not name.endswith("_created")} == shown
 
 
-def test_the_view_has_each_prediction_with_the_outcome_that_came_after_it(scored_database: Database) -> None:
+def test_the_view_has_each_prediction_with_the_outcome_that_came_after_it(
+    scored_database: Database,
+) -> None:
     database = scored_database
     first, second, third, _ = insert_patients(database, 4)
     assert call(database, "score").exit_code == 0
     database.execute("UPDATE patients SET outcome = 1 WHERE id = :id", {"id": first})
     database.execute("UPDATE patients SET outcome = 0 WHERE id = :id", {"id": second})
     database.execute("DELETE FROM patients WHERE id = :id", {"id": third})
-    found = database.execute("SELECT model_id, timestamp, prediction, label FROM monitored_predictions")
+    found = database.execute(
+        "SELECT model_id, timestamp, prediction, label FROM monitored_predictions"
+    )
     assert sorted(row[3] for row in found if row[3] is not None) == [0, 1]
     assert len(found) == 4
     stored = database.execute("SELECT model_version, scored_at, probability FROM predictions")
     assert sorted(row[:3] for row in found) == sorted(stored)
     # An outcome that was known before is none that the prediction could be wrong about.
     database.execute(
-        "UPDATE predictions SET scored_at = :later", {"later": database.stored(datetime.now(UTC) + timedelta(days=1))}
+        "UPDATE predictions SET scored_at = :later",
+        {"later": database.stored(datetime.now(UTC) + timedelta(days=1))},
     )
     assert {row[0] for row in database.execute("SELECT label FROM monitored_predictions")} == {None}
 
@@ -103,5 +128,8 @@ def test_without_its_extra_nothing_is_mirrored_and_nothing_is_where_pima_is(
     monkeypatch.setitem(sys.modules, "mlflow", None)
     ended = call(sqlite, "mirror", "--json", PIMA_MLFLOW__TRACKING_URI="sqlite:///mlflow.db")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "extra_missing")
-    assert "names pima's own database" in call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=sqlite.url).stderr
+    assert (
+        "names pima's own database"
+        in call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=sqlite.url).stderr
+    )
     assert "mlflow.tracking_uri is not set" in call(sqlite, "mirror").stderr

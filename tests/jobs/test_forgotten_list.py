@@ -19,27 +19,43 @@ FIRST = 1_001
 def config(tmp_path: Path) -> str:
     path = tmp_path / "forget.toml"
     columns = "".join(f'{name} = "{name}"\n' for name in FEATURE_NAMES)
-    source = '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "visit"\nperson = "no"\n[source.columns]\n'
+    source = (
+        '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "visit"\nperson = '
+        '"no"\n[source.columns]\n'
+    )
     path.write_text(f'{source}{columns}[holdout]\nsalt = "{SALT}"\n')
     return str(path)
 
 
 def _as_backed_up(database: Database, person_of_key: str) -> None:
-    """Rows with a prediction each: two of a person, one with a key, one with neither, and another's; and one that its
-    source could never give."""
+    """Rows with a prediction each: two of a person, one with a key, one with neither, and
+    another's; and one that its source could never give."""
     ids = range(FIRST, FIRST + 5)
     insert_patients(database, 5, first_id=FIRST)
-    for n, (source_key, person) in enumerate([("'v1'", PERSON), ("'v2'", PERSON), (f"'{KEY}'", person_of_key)]):
+    for n, (source_key, person) in enumerate(
+        [("'v1'", PERSON), ("'v2'", PERSON), (f"'{KEY}'", person_of_key)]
+    ):
         called = f"source = 'clinic', source_key = {source_key}, person_key = '{person}'"
         database.execute(f"UPDATE patients SET {called} WHERE id = {ids[n]}")
     database.execute(f"UPDATE patients SET person_key = 'before' WHERE id = {ids[4]}")
-    rejected = "INSERT INTO source_rejections (source, source_key, reason, field) VALUES ('clinic', :key, 'x', 'y')"
+    rejected = (
+        "INSERT INTO source_rejections (source, source_key, reason, field) VALUES ('clinic', "
+        ":key, 'x', 'y')"
+    )
     database.execute(rejected, {"key": REJECTED})
     assert call(database, "score").exit_code == 0
 
 
 def _everything(database: Database) -> list[Any]:
-    names = ("patients", "row_keys", "scoring_queue", "predictions", "source_rejections", "forgotten", "installation")
+    names = (
+        "patients",
+        "row_keys",
+        "scoring_queue",
+        "predictions",
+        "source_rejections",
+        "forgotten",
+        "installation",
+    )
     return [database.execute(f"SELECT * FROM {name} t ORDER BY 1, 2") for name in names]
 
 
@@ -50,7 +66,12 @@ def test_a_restored_database_forgets_them_again_and_nobody_else(
     asked = ("--config", config, "--reason", "asked by letter")
     _as_backed_up(database, "p")
     ids = database.execute("SELECT id FROM patients ORDER BY id")
-    for who in (("--person", PERSON), (str(FIRST + 2),), (str(FIRST + 3),), ("clinic", REJECTED, "--without-rows")):
+    for who in (
+        ("--person", PERSON),
+        (str(FIRST + 2),),
+        (str(FIRST + 3),),
+        ("clinic", REJECTED, "--without-rows"),
+    ):
         assert call(database, "forget", *who, *asked).exit_code == 0
     assert call(database, "forget", "--export", str(path)).stdout == f"{path}\n"
     # Two persons and four keys: what stands by an id alone is left out.
@@ -76,7 +97,11 @@ def test_a_restored_database_forgets_them_again_and_nobody_else(
 
     files = {
         f"person_key,{HEADER}": (f"{PERSON},{SOUND}", f"before,{SOUND}", f"p,{SOUND}"),
-        f"source,source_key,{HEADER}": (f"clinic,{KEY},{SOUND}", f"clinic,{REJECTED},{SOUND}", f"clinic,v9,{SOUND}"),
+        f"source,source_key,{HEADER}": (
+            f"clinic,{KEY},{SOUND}",
+            f"clinic,{REJECTED},{SOUND}",
+            f"clinic,v9,{SOUND}",
+        ),
         # The ids that the backup had are theirs. Whoever had nothing but an id is not in the list.
         f"id,{HEADER}": (f"{FIRST},{SOUND}", f"{FIRST + 2},{SOUND}", f"{FIRST + 3},{SOUND}"),
     }

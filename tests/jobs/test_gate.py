@@ -1,4 +1,5 @@
-"""A verdict, with real fits: its test set, its lineage, its evidence and card, a person's approval, fitting again."""
+"""A verdict, with real fits: its test set, its lineage, its evidence and card, a person's approval,
+fitting again."""
 
 import hashlib
 import json
@@ -52,14 +53,22 @@ def _label_times(database: Database, statement: str) -> None:
 
 def test_the_test_set_is_the_recent_window_and_its_members_are_stored(history: Database) -> None:
     # All but the last hundred patients' outcomes are a year old.
-    year_ago = {"postgresql": "now() - interval '365 days'", "sqlite": "'2020-01-01T00:00:00.000Z'"}[history.kind]
+    year_ago = {
+        "postgresql": "now() - interval '365 days'",
+        "sqlite": "'2020-01-01T00:00:00.000Z'",
+    }[history.kind]
     _label_times(history, f"UPDATE patients SET labelled_at = {year_ago} WHERE id <= 668")
     narrow = {"PIMA_GATE__WINDOW_MINIMUM_ROWS": "20"}
     result = _json(history, "retrain", **narrow)
     assert result["exit_code"] == 0
     members = document(history, "SELECT patient_ids FROM test_sets")
     assert min(members) > 668
-    assert len(members) == result["challenger_scores"]["rows"] < result["whole_rows"] == result["holdout_rows"]
+    assert (
+        len(members)
+        == result["challenger_scores"]["rows"]
+        < result["whole_rows"]
+        == result["holdout_rows"]
+    )
     stored = history.execute("SELECT test_set_fingerprint FROM promotions ORDER BY id DESC LIMIT 1")
     assert stored == history.execute("SELECT fingerprint FROM test_sets")
     # Another question to the same data is another look, on all rows this time.
@@ -78,21 +87,34 @@ def test_a_dry_run_has_asked_the_holdout_too(history: Database) -> None:
 @on_sqlite
 def test_a_winner_waits_for_approval_and_a_person_gives_it(history: Database) -> None:
     waiting = _json(history, "retrain", PIMA_GATE__APPROVE="true")
-    assert (waiting["exit_code"], waiting["verdict"], waiting["reason"]) == (0, "blocked", "awaits_approval")
+    assert (waiting["exit_code"], waiting["verdict"], waiting["reason"]) == (
+        0,
+        "blocked",
+        "awaits_approval",
+    )
     assert history.value("SELECT model_version FROM champion") == 1
     assert _json(history, "retrain", PIMA_GATE__APPROVE="true")["judged_before"] is True
-    assert call(history, "models", "promote", str(waiting["challenger"]), "--reason", "the board agreed").exit_code == 0
+    assert (
+        call(
+            history, "models", "promote", str(waiting["challenger"]), "--reason", "the board agreed"
+        ).exit_code
+        == 0
+    )
     assert history.value("SELECT model_version FROM champion") == waiting["challenger"]
 
 
 @on_sqlite
 def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     first = _json(history, "retrain")["challenger"]
-    content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[0]
+    content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[
+        0
+    ]
     assert hashlib.sha256(content).hexdigest() == digest
     settings = Settings()
     divided, *_ = read_history(history.engine, settings, SHIPPED)
-    assert fingerprint_of(from_parquet(bytes(content), FEATURE_NAMES)) == fingerprint_of(divided.training)
+    assert fingerprint_of(from_parquet(bytes(content), FEATURE_NAMES)) == fingerprint_of(
+        divided.training
+    )
     assert len(divided.training) == rows
     # The history goes on; the version stays reproducible.
     history.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 300")
@@ -103,7 +125,8 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     assert (missing["exit_code"], missing["error"]) == (1, "snapshot_not_kept")
     assert str(first) in missing["message"]
     assert _json(history, "models", "reproduce", "99")["error"] == "no_such_version"
-    # Another fit is not passed off as it, and a snapshot that is not what was written is not parsed.
+    # Another fit is not passed off as it, and a snapshot that is not what was written is not
+    # parsed.
     history.execute(f"UPDATE model_versions SET seed = seed + 1 WHERE number = {first}")
     assert _json(history, "models", "reproduce", str(first))["error"] == "not_reproduced"
     history.execute("UPDATE training_snapshots SET content = x'00'")
@@ -112,7 +135,9 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
 
 @on_sqlite
 def test_no_champion_is_judged_whose_training_rows_are_not_known(history: Database) -> None:
-    history.execute("UPDATE model_versions SET training_ids = substr(training_ids, 2) WHERE number = 1")
+    history.execute(
+        "UPDATE model_versions SET training_ids = substr(training_ids, 2) WHERE number = 1"
+    )
     ended = _json(history, "retrain")
     assert (ended["exit_code"], ended["error"]) == (1, "training_ids_damaged")
     assert "model version 1 " in ended["message"]
@@ -124,7 +149,9 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
     off = _json(history, "retrain", PIMA_LINEAGE__SNAPSHOTS="off", PIMA_LINEAGE__MODEL_BYTES="1")
     assert off["verdict"] == "promoted"
     assert history.value("SELECT count(*) FROM training_snapshots") == 0
-    left = history.execute("SELECT number FROM model_versions WHERE compiled_artifact IS NOT NULL ORDER BY number")
+    left = history.execute(
+        "SELECT number FROM model_versions WHERE compiled_artifact IS NOT NULL ORDER BY number"
+    )
     assert left == [(1,), (4,)]  # the new champion and the one before it
     assert call(history, "models", "rollback", "--reason", "a test").exit_code == 0
     pruned = _json(history, "models", "promote", "2", "--reason", "its bytes are gone")
@@ -132,7 +159,8 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
     assert call(history, "models", "show", "2").exit_code == 0
 
 
-# ---- races ----------------------------------------------------------------------------------------------------------
+# ---- races
+# --------------------------------------------------------------------------------------------------
 
 
 def _case(database: Database, number: int) -> GateInput:
@@ -153,7 +181,9 @@ def _case(database: Database, number: int) -> GateInput:
 
 @pytest.mark.judge
 @pytest.mark.campaign
-def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_length: bool) -> None:
+def test_of_two_promotions_at_once_one_wins_in_each_race(
+    history: Database, at_length: bool
+) -> None:
     """The second one judges again, against the first one, and ties."""
     races = 250 if at_length else 10
     cases = [_case(history, 3), _case(history, 3)]
@@ -168,11 +198,16 @@ def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_l
             verdicts = sorted(threads.map(decide, cases))
             assert verdicts == ["not_better", "promoted"], race
             assert history.value("SELECT sequence FROM champion") == before + 1
-            winner = history.execute("SELECT to_version FROM promotions WHERE verdict = 'promoted' ORDER BY id DESC")
+            winner = history.execute(
+                "SELECT to_version FROM promotions WHERE verdict = 'promoted' ORDER BY id DESC"
+            )
             assert history.value("SELECT model_version FROM champion") == winner[0][0]
             history.execute("UPDATE champion SET model_version = 1, sequence = sequence + 1")
     assert (
-        history.value(f"SELECT count(*) FROM promotions WHERE reason = 'more_correct' AND run_id = {run_id}") == races
+        history.value(
+            f"SELECT count(*) FROM promotions WHERE reason = 'more_correct' AND run_id = {run_id}"
+        )
+        == races
     )
 
 
@@ -183,7 +218,9 @@ def _stored(database: Database, challenger: int) -> dict[str, Any] | None:
     return found
 
 
-def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(history: Database) -> None:
+def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(
+    history: Database,
+) -> None:
     ended = call(history, "retrain", "--json", PIMA_LOGS__FORMAT="json")
     result = the_json(ended)
     found = _stored(history, result["challenger"])
@@ -195,9 +232,13 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     assert (found["rows"], found["positive"]) == (len(rows), rows["outcome"].sum())
     for name, number in (("challenger", result["challenger"]), ("champion", 1)):
         probabilities = load_scorer(history.engine, number).model.probabilities(features_of(rows))
-        assert found[name]["auroc"]["value"] == pytest.approx(roc_auc_score(rows["outcome"], probabilities), rel=1e-4)
+        assert found[name]["auroc"]["value"] == pytest.approx(
+            roc_auc_score(rows["outcome"], probabilities), rel=1e-4
+        )
     # Two bits of it for whoever reads the log.
-    (said,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "verdict"]
+    (said,) = [
+        line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "verdict"
+    ]
     slope = found["challenger"]["calibration_slope"]["value"]
     for told in (said, result):
         assert told["auroc"] == pytest.approx(result["challenger_scores"]["auc"], abs=5e-4)
@@ -205,7 +246,9 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
 
 
 @on_sqlite
-def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_asked(history: Database) -> None:
+def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_asked(
+    history: Database,
+) -> None:
     result = the_json(call(history, "retrain", "--json", PIMA_GATE__SUBGROUP_MARGIN="0"))
     assert (result["verdict"], result["reason"]) == ("blocked", "subgroup_worse")
     worst = result["worst_subgroup"]
@@ -224,7 +267,10 @@ def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: D
     assert all("evidence" not in decision for decision in shown["decisions"])
     assert (card["version"], card["champion"], card["judged"]["against"]) == (2, False, 1)
     assert card["data"]["holdout_rows"] == version["holdout_rows"]
-    assert (card["evidence"]["rows"], card["evidence"]["positive"]) == (document["rows"], document["positive"])
+    assert (card["evidence"]["rows"], card["evidence"]["positive"]) == (
+        document["rows"],
+        document["positive"],
+    )
     for name, found in zip(FIGURES, card["evidence"]["figures"], strict=True):
         for role, key in (("challenger", "figure"), ("champion", "before")):
             assert found[key] == {"reason": None} | document[role][name]
@@ -232,17 +278,25 @@ def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: D
     told = call(scored_database, "models", "card", "2").stdout
     assert told.startswith("# Model card: version 2\n\nNot the champion on ")
     auroc = document["challenger"]["auroc"]
-    assert f"| area under ROC | {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) |" in told
+    assert (
+        f"| area under ROC | {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) |"
+        in told
+    )
 
 
 @on_sqlite
-def test_a_first_version_changed_nothing_and_a_version_without_evidence_has_a_card(scored_database: Database) -> None:
+def test_a_first_version_changed_nothing_and_a_version_without_evidence_has_a_card(
+    scored_database: Database,
+) -> None:
     assert "It is the first" in call(scored_database, "models", "card", "1").stdout
     scored_database.execute("UPDATE promotions SET evidence = NULL")
     card = the_json(call(scored_database, "models", "card", "1", "--json"))
     assert (card["champion"], card["evidence"], card["changes"]) == (True, None, [])
     assert "None are kept for this version." in call(scored_database, "models", "card", "1").stdout
-    assert the_json(call(scored_database, "models", "card", "9", "--json"))["error"] == "no_such_version"
+    assert (
+        the_json(call(scored_database, "models", "card", "9", "--json"))["error"]
+        == "no_such_version"
+    )
 
 
 def test_why_a_person_decided_is_kept_whatever_bytes_were_typed(
@@ -250,7 +304,13 @@ def test_why_a_person_decided_is_kept_whatever_bytes_were_typed(
 ) -> None:
     monkeypatch.setenv("LOGNAME", os.fsdecode(b"m\xfcller"))
     typed = os.fsdecode(b"a \xff\n\tb \x1b[31m gr\xc3\xb6\xc3\x9fer ")
-    for decision, verdict in ((("pin",), "pinned"), (("unpin",), "unpinned"), (("promote", "2"), "promoted_by_hand")):
+    for decision, verdict in (
+        (("pin",), "pinned"),
+        (("unpin",), "unpinned"),
+        (("promote", "2"), "promoted_by_hand"),
+    ):
         assert call(scored_database, "models", *decision, "--reason", typed).exit_code == 0
-        kept = scored_database.execute(f"SELECT decided_by, explanation FROM promotions WHERE verdict = '{verdict}'")
+        kept = scored_database.execute(
+            f"SELECT decided_by, explanation FROM promotions WHERE verdict = '{verdict}'"
+        )
         assert kept == [("m\ufffdller", "a \ufffd b \ufffd[31m größer")]

@@ -1,5 +1,5 @@
-"""A night on which every job succeeds while most of the new rows get no prediction: health, alerts, status, metrics and
-the report say so alike, until the rows are mended."""
+"""A night on which every job succeeds while most of the new rows get no prediction: health, alerts,
+status, metrics and the report say so alike, until the rows are mended."""
 
 import json
 import re
@@ -13,7 +13,14 @@ import pytest
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.clinic import COLUMNS, URL, Clinic, toml
-from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    insert_patients,
+    the_json,
+)
 from tests.support.trained import install_models
 
 # What is asked of the database, the tests without it show on both.
@@ -33,7 +40,12 @@ class Service:
 
     def call(self, job: str, *arguments: str, **environ: str) -> Ended:
         return call(
-            self.database, job, "--config", self.clinic.config, *arguments, **({URL: self.clinic.url} | environ)
+            self.database,
+            job,
+            "--config",
+            self.clinic.config,
+            *arguments,
+            **({URL: self.clinic.url} | environ),
         )
 
     def score(self, *arguments: str, **environ: str) -> None:
@@ -64,7 +76,11 @@ class Service:
 
     def metrics(self) -> dict[str, float]:
         families = list(DatabaseFigures(self.database.engine).collect())
-        return {each.name: each.samples[0].value for each in families if each.name.startswith("pima_new_rows")}
+        return {
+            each.name: each.samples[0].value
+            for each in families
+            if each.name.startswith("pima_new_rows")
+        }
 
     def correct(self) -> None:
         """The clinic mends the rows that have the wrong unit."""
@@ -109,11 +125,16 @@ def _all_are_quiet(service: Service, listener: AlertReceiver) -> None:
     assert "ALERT" not in service.call("status").stdout
     assert service.metrics()["pima_new_rows_alert"] == 0
     assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
-    assert [title for title in listener.titles if CONDITION in title] == [CONDITION, f"{CONDITION} is over"]
+    assert [title for title in listener.titles if CONDITION in title] == [
+        CONDITION,
+        f"{CONDITION} is over",
+    ]
 
 
 @on_postgresql
-def test_a_night_whose_pull_rejects_every_new_row(service: Service, listener: AlertReceiver) -> None:
+def test_a_night_whose_pull_rejects_every_new_row(
+    service: Service, listener: AlertReceiver
+) -> None:
     service.clinic.insert(60, seed=2, **WRONG_UNIT)
     assert service.night()["rejected"] == 60
     what = (
@@ -138,8 +159,12 @@ def test_a_night_whose_pull_rejects_every_new_row(service: Service, listener: Al
 
 
 @on_sqlite
-def test_a_night_whose_scoring_rejects_every_new_row(service: Service, listener: AlertReceiver, tmp_path: Path) -> None:
-    bad = insert_patients(service.database, 40, age=None) + insert_patients(service.database, 20, glucose=700)
+def test_a_night_whose_scoring_rejects_every_new_row(
+    service: Service, listener: AlertReceiver, tmp_path: Path
+) -> None:
+    bad = insert_patients(service.database, 40, age=None) + insert_patients(
+        service.database, 20, glucose=700
+    )
     service.score()
     what = (
         "60 of the 60 rows that were new or changed since {since} have no prediction: "
@@ -166,7 +191,9 @@ def test_rows_that_have_their_version_and_no_entry_on_the_queue(service: Service
         lost += insert_patients(service.database, 1)
         if n < 30:
             insert_patients(service.database, 1, outcome=1)
-    service.database.execute(f"DELETE FROM scoring_queue WHERE patient_id IN ({', '.join(map(str, lost))})")
+    service.database.execute(
+        f"DELETE FROM scoring_queue WHERE patient_id IN ({', '.join(map(str, lost))})"
+    )
     service.score()
     assert "60 of the 120 rows" in service.told()
     insert_patients(service.database, 20)
@@ -200,7 +227,10 @@ def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(servic
         assert service.night()["rejected"] == 15
         assert (service.told(), service.figures()) == ("", (12, 0))
         # However many runs fail in between.
-        failed = "INSERT INTO runs (job, trigger, attempt, status, counts, host) VALUES ('score', 'manual', 1, 'failed'"
+        failed = (
+            "INSERT INTO runs (job, trigger, attempt, status, counts, host) VALUES ('score', "
+            "'manual', 1, 'failed'"
+        )
         for _ in range(21):
             service.database.execute(f"{failed}, '{{}}', 'here')")
     service.clinic.insert(12, seed=6, **WRONG_UNIT)
@@ -217,7 +247,9 @@ def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(servic
 
 
 @on_sqlite
-def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_is_compared(service: Service) -> None:
+def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_is_compared(
+    service: Service,
+) -> None:
     clinic = service.clinic
     clinic.execute("ALTER TABLE visits ADD COLUMN changed TEXT")
     clinic.settings["changed_since"] = "changed"
@@ -238,7 +270,12 @@ def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_i
 
 @pytest.mark.parametrize(
     ("database", "column"),
-    [("sqlite", "TEXT"), ("postgresql", "date"), ("postgresql", "timestamp"), ("postgresql", "timestamptz")],
+    [
+        ("sqlite", "TEXT"),
+        ("postgresql", "date"),
+        ("postgresql", "timestamp"),
+        ("postgresql", "timestamptz"),
+    ],
     indirect=["database"],
 )
 def test_however_a_source_tells_what_has_changed_its_rows_count_once_as_they_stand(
@@ -273,7 +310,9 @@ def test_mended_rows_hide_none_that_break_in_the_same_night(service: Service) ->
 
 
 @on_sqlite
-def test_rejections_that_are_committed_after_those_of_a_newer_pull_are_seen(service: Service) -> None:
+def test_rejections_that_are_committed_after_those_of_a_newer_pull_are_seen(
+    service: Service,
+) -> None:
     columns = "".join(f"{name} = {toml(how)}\n" for name, how in COLUMNS.items())
     ward = '[[source]]\nname = "ward"\ntable = "visits"\nkey = "visit_id"\n[source.columns]\n'
     service.clinic.extra = ward + columns
@@ -288,7 +327,9 @@ def test_rejections_that_are_committed_after_those_of_a_newer_pull_are_seen(serv
 
 
 @on_sqlite
-def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_count(service: Service) -> None:
+def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_count(
+    service: Service,
+) -> None:
     service.clinic.insert(1, seed=2, patient_no=7)
     service.night()
     assert service.call("forget", "--person", "7", "--reason", "a test").exit_code == 0
@@ -347,7 +388,8 @@ def test_what_a_run_did_that_died_is_counted_by_the_next(service: Service) -> No
     last = service.database.value("SELECT max(id) FROM runs")
     counts = json.dumps({"claimed": 50, "rejected": 10, "new_predicted": 40})
     service.database.execute(
-        "UPDATE runs SET status = 'crashed', counts = :counts WHERE id = :id", {"counts": counts, "id": last}
+        "UPDATE runs SET status = 'crashed', counts = :counts WHERE id = :id",
+        {"counts": counts, "id": last},
     )
     service.score()
     assert service.told().startswith("20 of the 60 rows")
@@ -377,7 +419,9 @@ def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
     assert service.told().startswith("10 of the 20 rows")
     assert service.told(PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5") == ""
     assert service.told(PIMA_HEALTH__FEWEST_WITHOUT_PREDICTION="11") == ""
-    service.score(PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5")  # by which this night is good, and the next begins anew
+    service.score(
+        PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5"
+    )  # by which this night is good, and the next begins anew
     service.score()
     assert (service.told(), service.figures()) == ("", (0, 0))
 

@@ -1,4 +1,5 @@
-"""What goes wrong around jobs: nobody reads what they say, two do the same at once, they are stopped as they begin."""
+"""What goes wrong around jobs: nobody reads what they say, two do the same at once, they are
+stopped as they begin."""
 
 import fcntl
 import json
@@ -30,7 +31,9 @@ from tests.support.trained import install_models
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", ">&- 2>&-", "| true"])
-def test_a_job_whose_output_nobody_reads_does_its_work(sqlite: Database, trained: Path, closing: str) -> None:
+def test_a_job_whose_output_nobody_reads_does_its_work(
+    sqlite: Database, trained: Path, closing: str
+) -> None:
     install_models(sqlite, trained)
     insert_patients(sqlite, 2)
     ended = in_a_shell(sqlite, "score", "--json", end=closing)
@@ -60,9 +63,15 @@ def test_a_retraining_without_any_output_keeps_its_connection(postgresql: Databa
     assert (ended.returncode, status, code) == (0, "succeeded", None)
 
 
-def in_a_shell(database: Database, *arguments: str, end: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a line of bash that ends so; the exit code is the command's, whatever it is piped into."""
-    line = f"set -o pipefail; {shlex.join([sys.executable, '-m', 'jobs.' + arguments[0], *arguments[1:]])} {end}"
+def in_a_shell(
+    database: Database, *arguments: str, end: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a line of bash that ends so; the exit code is the command's, whatever it is
+    piped into."""
+    line = (
+        "set -o pipefail; "
+        f"{shlex.join([sys.executable, '-m', 'jobs.' + arguments[0], *arguments[1:]])} {end}"
+    )
     given = clean_environ() | {"DATABASE_URL": database.url} | environ
     return subprocess.run(["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True)
 
@@ -88,11 +97,15 @@ def test_a_result_that_could_not_be_written_is_no_success(
     assert "Traceback" not in ended.stderr
     assert "Exception ignored" not in ended.stderr
     # What the command had to do is done all the same.
-    assert sqlite.value("SELECT count(*) FROM patients") == (768 if command == ("load", str(SHIPPED)) else 0)
+    assert sqlite.value("SELECT count(*) FROM patients") == (
+        768 if command == ("load", str(SHIPPED)) else 0
+    )
     assert sqlite.value("SELECT count(*) FROM runs WHERE status <> 'succeeded'") == 0
 
 
-def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_s_json_has_a_message_without_the_error_s_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def work(_command: Command) -> Result:
         raise ZeroDivisionError("Canary-Smith")
 
@@ -100,11 +113,16 @@ def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.C
     shown = capsys.readouterr()
     told = json.loads(shown.out)
     assert (exit_code, told["error"]) == (1, "unexpected_ZeroDivisionError")
-    assert re.fullmatch(r"ZeroDivisionError at test_hardships\.py:\d+; this is a defect of pima, .*", told["message"])
+    assert re.fullmatch(
+        r"ZeroDivisionError at test_hardships\.py:\d+; this is a defect of pima, .*",
+        told["message"],
+    )
     assert "Canary" not in shown.out + shown.err
 
 
-def test_a_database_without_room_says_so_and_keeps_what_was_committed(sqlite: Database, tmp_path: Path) -> None:
+def test_a_database_without_room_says_so_and_keeps_what_was_committed(
+    sqlite: Database, tmp_path: Path
+) -> None:
     file = tmp_path / "many.csv"
     file.write_text(SHIPPED.read_text() * 10)
     size = Path(make_url(sqlite.url).database or "").stat().st_size
@@ -117,19 +135,28 @@ def test_a_database_without_room_says_so_and_keeps_what_was_committed(sqlite: Da
 
 
 @pytest.mark.parametrize(
-    ("command", "exit_code"), [(("status",), 0), (("load", "--help"), 0), (("models", "show", "99", "--json"), 2)]
+    ("command", "exit_code"),
+    [(("status",), 0), (("load", "--help"), 0), (("models", "show", "99", "--json"), 2)],
 )
-def test_a_closed_pipe_is_no_failure_and_hides_none(sqlite: Database, command: tuple[str, ...], exit_code: int) -> None:
+def test_a_closed_pipe_is_no_failure_and_hides_none(
+    sqlite: Database, command: tuple[str, ...], exit_code: int
+) -> None:
     ended = in_a_shell(sqlite, *command, end="| true", PYTHONUNBUFFERED="")
     assert (ended.returncode, ended.stderr.count("Traceback")) == (exit_code, 0), ended.stderr
 
 
 def test_a_failure_keeps_its_exit_code_where_it_can_not_be_written(sqlite: Database) -> None:
     ended = in_a_shell(sqlite, "models", "shew", "99", "--json", end=">/dev/full")
-    assert (ended.returncode, "done" in ended.stderr, "Traceback" in ended.stderr) == (2, False, False)
+    assert (ended.returncode, "done" in ended.stderr, "Traceback" in ended.stderr) == (
+        2,
+        False,
+        False,
+    )
 
 
-def test_letters_that_the_terminal_does_not_know_are_written_as_escapes(sqlite: Database, trained: Path) -> None:
+def test_letters_that_the_terminal_does_not_know_are_written_as_escapes(
+    sqlite: Database, trained: Path
+) -> None:
     install_models(sqlite, trained)
     assert call(sqlite, "models", "promote", "2", "--reason", "größer").exit_code == 0
     ended = in_a_shell(sqlite, "models", "show", "2", end="", PYTHONIOENCODING="ascii")
@@ -137,7 +164,9 @@ def test_letters_that_the_terminal_does_not_know_are_written_as_escapes(sqlite: 
     assert r"gr\xf6\xdfer" in ended.stdout
 
 
-def test_of_two_loads_of_one_file_at_once_the_second_is_refused(database: Database, tmp_path: Path) -> None:
+def test_of_two_loads_of_one_file_at_once_the_second_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
     file = tmp_path / "many.csv"
     file.write_text(SHIPPED.read_text() * 4)
     processes = [database.start("load", "--json", str(file)) for _ in range(2)]
@@ -149,7 +178,9 @@ def test_of_two_loads_of_one_file_at_once_the_second_is_refused(database: Databa
 _WHOLE = f"id,{','.join(SOUND)}\n7,{','.join(map(str, SOUND.values()))}\n"
 
 
-@pytest.mark.parametrize(("lines", "exit_code", "patients"), [("id,outcome\n7,1\n", 2, 0), (_WHOLE, 0, 1)])
+@pytest.mark.parametrize(
+    ("lines", "exit_code", "patients"), [("id,outcome\n7,1\n", 2, 0), (_WHOLE, 0, 1)]
+)
 def test_a_patient_whose_deletion_is_under_way_comes_back_as_a_whole_row_alone(
     postgresql: Database, tmp_path: Path, lines: str, exit_code: int, patients: int
 ) -> None:
@@ -162,7 +193,10 @@ def test_a_patient_whose_deletion_is_under_way_comes_back_as_a_whole_row_alone(
         until_it_tries_again(process)
         deletion.commit()
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, "new_patient_without_measurements" in stderr) == (exit_code, exit_code == 2)
+    assert (process.returncode, "new_patient_without_measurements" in stderr) == (
+        exit_code,
+        exit_code == 2,
+    )
     assert postgresql.value("SELECT count(*) FROM patients") == patients
 
 
@@ -171,7 +205,9 @@ def test_parquet_ids_may_be_whole_floats_and_no_decimals(sqlite: Database, tmp_p
     floats, decimals = tmp_path / "floats.parquet", tmp_path / "decimals.parquet"
     outcome = pa.array([1, 0])
     pq.write_table(pa.table({"id": pa.array([1.0, 2.0]), "outcome": outcome}), floats)
-    pq.write_table(pa.table({"id": pa.array([1, 2]).cast(pa.decimal128(20, 0)), "outcome": outcome}), decimals)
+    pq.write_table(
+        pa.table({"id": pa.array([1, 2]).cast(pa.decimal128(20, 0)), "outcome": outcome}), decimals
+    )
     assert the_json(call(sqlite, "load", "--json", str(floats)))["updated"] == 2
     refused = call(sqlite, "load", str(decimals))
     assert (refused.exit_code, "The column id holds" in refused.stderr) == (2, True)
@@ -185,9 +221,12 @@ def test_roles_on_sqlite_are_refused_before_anything_is_migrated(tmp_path: Path)
 
 @pytest.mark.parametrize("module", ["jobs.load", "jobs.demo"])
 def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(module: str) -> None:
-    """Held among them: it tells each through a pipe that nobody empties, so it can't get to the end of them."""
+    """Held among them: it tells each through a pipe that nobody empties, so it can't get to the end
+    of them."""
     command = [sys.executable, "-X", "importtime", "-m", module, "--help"]
-    process = subprocess.Popen(command, cwd=ROOT, env=clean_environ(), stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=clean_environ(), stderr=subprocess.PIPE, bufsize=0
+    )
     assert process.stderr is not None
     fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
     while not process.stderr.readline().rstrip().endswith(b" jobs"):

@@ -1,4 +1,5 @@
-"""jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
+"""jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the
+database says."""
 
 import threading
 import urllib.request
@@ -52,8 +53,18 @@ def _complaint(database: Database) -> str:
     ("code", "change", "breaks", "mends"),
     [
         ("scheduler_silent", "UPDATE schedules SET heartbeat_at = :then", "in 2020", "now"),
-        ("score_not_succeeding", "UPDATE runs SET finished_at = :then WHERE job = 'score'", "in 2020", "now"),
-        ("retrain_not_succeeding", "UPDATE runs SET status = :then WHERE job = 'retrain'", "failed", "succeeded"),
+        (
+            "score_not_succeeding",
+            "UPDATE runs SET finished_at = :then WHERE job = 'score'",
+            "in 2020",
+            "now",
+        ),
+        (
+            "retrain_not_succeeding",
+            "UPDATE runs SET status = :then WHERE job = 'retrain'",
+            "failed",
+            "succeeded",
+        ),
         ("queue_old", "UPDATE scoring_queue SET enqueued_at = :then", "in 2020", "now"),
         ("schema_ahead", "UPDATE alembic_version SET version_num = :then", "9999", HEAD),
     ],
@@ -70,11 +81,19 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
     assert _complaint(well) == ""
 
 
-def _ended(database: Database, status: str, attempt: int = 1, *, ago: int = 0, trigger: str = "schedule") -> None:
-    """A run of scoring whose last sign of life was so many seconds ago; each at a tick of its own."""
+def _ended(
+    database: Database, status: str, attempt: int = 1, *, ago: int = 0, trigger: str = "schedule"
+) -> None:
+    """A run of scoring whose last sign of life was so many seconds ago; each at a tick of its
+    own."""
     tick = LONG_AGO + timedelta(days=database.value("SELECT max(id) FROM runs"))
     moment = datetime.now(UTC) - timedelta(seconds=ago)
-    of_tick = {"trigger": trigger, "scheduled_for": tick, "attempt": attempt, "error_code": "a_code"}
+    of_tick = {
+        "trigger": trigger,
+        "scheduled_for": tick,
+        "attempt": attempt,
+        "error_code": "a_code",
+    }
     insert_run(database, "score", status, **of_tick, heartbeat_at=moment)
 
 
@@ -100,7 +119,9 @@ def test_the_last_runs_failure_is_told_at_once_until_one_succeeds(
     _ended(well, status, attempt)
     for later in ("interrupted", "try_again_later", "running"):  # none of them has done the work
         complaint = _complaint(well)
-        assert f"score_failed: the last run of score {told}" in complaint if told else complaint == ""
+        assert (
+            f"score_failed: the last run of score {told}" in complaint if told else complaint == ""
+        )
         _ended(well, later)
     _ended(well, "succeeded")
     assert _complaint(well) == ""
@@ -120,7 +141,9 @@ def test_the_retries_of_the_settings_say_which_try_was_the_last(well: Database) 
 
 
 @on_sqlite
-def test_a_run_that_no_scheduler_started_counts_but_to_be_stopped_or_tried_again_is_no_failure(well: Database) -> None:
+def test_a_run_that_no_scheduler_started_counts_but_to_be_stopped_or_tried_again_is_no_failure(
+    well: Database,
+) -> None:
     _ended(well, "failed", trigger="dry_run")
     for status in ("try_again_later", "interrupted"):
         _run(well, "score", status, datetime.now(UTC))
@@ -163,7 +186,9 @@ def test_a_period_is_the_longest_gap_near_by(expression: str, hours: float) -> N
     assert period(Schedule(expression, "UTC"), NOON_ON_SUNDAY) == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("change", [datetime(2025, 10, 26, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "change", [datetime(2025, 10, 26, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)]
+)
 def test_a_period_is_the_same_on_the_days_of_a_clock_change(change: datetime) -> None:
     for minutes in range(-120, 121, 5):
         now = change + timedelta(minutes=minutes)
@@ -178,15 +203,25 @@ def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
     after = _scrape(well)
     assert "(dry run)" in call(well, "status").stdout
     age = "pima_queue_oldest_seconds"
-    assert {k: v for k, v in before.items() if k != (age,)} == {k: v for k, v in after.items() if k != (age,)}
-    assert well.value("SELECT count(*) FROM runs WHERE trigger = 'dry_run' AND status = 'succeeded'") == 1
-    well.execute("UPDATE runs SET finished_at = :old WHERE trigger = 'manual'", {"old": well.stored(LONG_AGO)})
+    assert {k: v for k, v in before.items() if k != (age,)} == {
+        k: v for k, v in after.items() if k != (age,)
+    }
+    assert (
+        well.value("SELECT count(*) FROM runs WHERE trigger = 'dry_run' AND status = 'succeeded'")
+        == 1
+    )
+    well.execute(
+        "UPDATE runs SET finished_at = :old WHERE trigger = 'manual'",
+        {"old": well.stored(LONG_AGO)},
+    )
     assert "score_not_succeeding" in _complaint(well)
 
 
 def test_without_any_scheduler_or_database_it_says_so(database: Database) -> None:
     assert "no scheduler has run" in _complaint(database)
-    gone = Database("postgresql", "postgresql+psycopg://nobody@127.0.0.1:1/nothing", database.engine)
+    gone = Database(
+        "postgresql", "postgresql+psycopg://nobody@127.0.0.1:1/nothing", database.engine
+    )
     assert "database_away" in _complaint(gone)
 
 
@@ -194,7 +229,13 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     insert_patients(well, 3)
     finished = datetime(2026, 11, 1, tzinfo=UTC)
     for _ in range(2):
-        _run(well, "score", "succeeded", finished, '{"predicted": 40, "rejected": 2, "already_scored": 1}')
+        _run(
+            well,
+            "score",
+            "succeeded",
+            finished,
+            '{"predicted": 40, "rejected": 2, "already_scored": 1}',
+        )
     _run(well, "score", "failed", finished)
     insert_run(well, "score", "running", trigger="schedule")
     found = _scrape(well)
@@ -209,29 +250,43 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     assert 0 <= found["pima_queue_oldest_seconds",] < 600
     assert found["pima_champion_version",] == 1
     assert 0.5 < found["pima_champion_holdout_accuracy",] < 1
-    assert abs(found["pima_job_last_success_timestamp_seconds", "retrain"] - datetime.now(UTC).timestamp()) < 600
+    assert (
+        abs(
+            found["pima_job_last_success_timestamp_seconds", "retrain"]
+            - datetime.now(UTC).timestamp()
+        )
+        < 600
+    )
     assert found["pima_database_up",] == 1
 
 
 def _scrape(database: Database) -> dict[tuple[str, ...], float]:
-    samples = (each for family in DatabaseFigures(database.engine).collect() for each in family.samples)
+    samples = (
+        each for family in DatabaseFigures(database.engine).collect() for each in family.samples
+    )
     return {(each.name, *each.labels.values()): each.value for each in samples}
 
 
 def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: Database) -> None:
     port = free_port()
     serve_metrics(postgresql.engine, MetricsSettings(port=port))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
+    ) as answer:
         assert b"pima_database_up 1.0" in answer.read()
     postgresql.execute("ALTER TABLE runs RENAME TO runs_away")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
+    ) as answer:
         assert b"pima_database_up 0.0" in answer.read()
     with pytest.raises(WrongConfiguration, match=r"metrics\.port"):
         serve_metrics(postgresql.engine, MetricsSettings(port=port))
 
 
 @pytest.mark.time_limit
-def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(postgresql: Database) -> None:
+def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(
+    postgresql: Database,
+) -> None:
     engine = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
     figures, most = DatabaseFigures(engine), list[int]()
     event.listen(engine, "checkout", lambda *_: most.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
@@ -254,10 +309,17 @@ def test_without_a_port_nothing_listens(sqlite: Database) -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str, list[str]]) -> None:
+def test_a_success_and_a_failure_are_told_and_a_stop_is_not(
+    receiver: tuple[str, list[str]],
+) -> None:
     address, asked = receiver
     settings = PingSettings(score_url=f"{address}/uuid-1/", retrain_url=f"{address}/uuid-2")
-    for job, status in (("score", "succeeded"), ("retrain", "refused"), ("score", "crashed"), ("score", "interrupted")):
+    for job, status in (
+        ("score", "succeeded"),
+        ("retrain", "refused"),
+        ("score", "crashed"),
+        ("score", "interrupted"),
+    ):
         thread = ping(settings, job, status)
         if thread is not None:
             thread.join(PATIENCE_SECONDS)
@@ -292,11 +354,15 @@ def test_a_job_that_a_scheduler_started_leaves_the_ping_to_it(
 ) -> None:
     address, asked = receiver
     insert_run(scored_database, "score", "running", trigger="schedule", id=77)
-    ended = call(scored_database, "score", "--run-id", "77", PIMA_PING__SCORE_URL=f"{address}/score")
+    ended = call(
+        scored_database, "score", "--run-id", "77", PIMA_PING__SCORE_URL=f"{address}/score"
+    )
     assert (ended.exit_code, asked) == (0, [])
 
 
-def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     uuid = "0b9d7a52-unmistakable"
     settings = PingSettings(score_url=f"http://127.0.0.1:{free_port()}/{uuid}")
     thread = ping(settings, "score", "succeeded")

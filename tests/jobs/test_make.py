@@ -22,12 +22,18 @@ def clone(tmp_path: Path) -> Path:
 
 def _make(clone: Path, target: str) -> subprocess.CompletedProcess[str]:
     """With a Python that makes nothing, and without what an outer make says to its own."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", target, "PYTHON=true"], cwd=clone, env=environ, capture_output=True, text=True)
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        ["make", target, "PYTHON=true"], cwd=clone, env=environ, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("target", ["demo", ".venv/.complete"])
-def test_an_environment_that_is_a_link_is_not_emptied(clone: Path, tmp_path: Path, target: str) -> None:
+def test_an_environment_that_is_a_link_is_not_emptied(
+    clone: Path, tmp_path: Path, target: str
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "kept").touch()
     for there in ("absent", "elsewhere"):
@@ -53,7 +59,9 @@ def test_an_environment_that_make_left_unfinished_is_made_anew(clone: Path) -> N
     (clone / ".venv").mkdir()
     (clone / ".venv" / ".begun").touch()
     ended = _make(clone, ".venv/.complete")
-    assert ended.returncode == 2  # there is no Python to install with; that it had begun stays on record
+    assert (
+        ended.returncode == 2
+    )  # there is no Python to install with; that it had begun stays on record
     assert "true -m venv --clear .venv" in ended.stdout
     assert (clone / ".venv" / ".begun").exists()
 

@@ -1,4 +1,5 @@
-"""What `models` and `retrain` show: on a terminal tables that a person reads, in JSON every digit."""
+"""What `models` and `retrain` show: on a terminal tables that a person reads, in JSON every
+digit."""
 
 import json
 import os
@@ -31,12 +32,22 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _verdicts(database: Database) -> dict[int, dict[str, Any]]:
-    rows = database.execute("SELECT challenger, verdict, from_version, figures FROM promotions ORDER BY id")
-    read = [(*rest, json.loads(figures) if isinstance(figures, str) else figures) for *rest, figures in rows]
-    return {number: {"verdict": verdict, "against": against, **figures} for number, verdict, against, figures in read}
+    rows = database.execute(
+        "SELECT challenger, verdict, from_version, figures FROM promotions ORDER BY id"
+    )
+    read = [
+        (*rest, json.loads(figures) if isinstance(figures, str) else figures)
+        for *rest, figures in rows
+    ]
+    return {
+        number: {"verdict": verdict, "against": against, **figures}
+        for number, verdict, against, figures in read
+    }
 
 
-def test_a_version_is_listed_with_what_was_judged_on_the_same_rows(scored_database: Database) -> None:
+def test_a_version_is_listed_with_what_was_judged_on_the_same_rows(
+    scored_database: Database,
+) -> None:
     lines = call(scored_database, "models", "list").stdout.splitlines()
     listed = the_json(call(scored_database, "models", "list", "--json"))["versions"]
     verdicts = _verdicts(scored_database)
@@ -51,19 +62,27 @@ def test_a_version_is_listed_with_what_was_judged_on_the_same_rows(scored_databa
         assert line.split()[0] == str(number)
         assert f" {found['verdict']} " in line
         assert line.rstrip().endswith(f"{scores['correct']} of {scores['rows']}, {beside}"), line
-        told = {name: found[name] for name in ("verdict", "against", "majority_correct", "measured")}
+        told = {
+            name: found[name] for name in ("verdict", "against", "majority_correct", "measured")
+        }
         told |= {"rows": scores["rows"], "correct": scores["correct"]}
-        told |= {"champion_correct": champion and champion["correct"], "reason": version["judged"]["reason"]}
+        told |= {
+            "champion_correct": champion and champion["correct"],
+            "reason": version["judged"]["reason"],
+        }
         assert (version["number"], version["judged"]) == (number, told)
         assert version["metrics"]["holdout"]["accuracy"] == scores["accuracy"]
 
 
 @on_sqlite
-def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(scored_database: Database) -> None:
+def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(
+    scored_database: Database,
+) -> None:
     scored_database.execute("DELETE FROM promotions WHERE challenger = 1")
     figures = json.dumps({"challenger": None, "champion": None, "majority_correct": 7})
     scored_database.execute(
-        "UPDATE promotions SET verdict = 'blocked', reason = 'not_finite', figures = :figures WHERE challenger = 2",
+        "UPDATE promotions SET verdict = 'blocked', reason = 'not_finite', figures = :figures "
+        "WHERE challenger = 2",
         {"figures": figures},
     )
     ended = call(scored_database, "models", "list")
@@ -78,7 +97,9 @@ def test_on_eighty_columns_nothing_of_the_list_is_cut_off(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    scored_database.execute("UPDATE promotions SET verdict = 'blocked', reason = 'below_minimum_gain'")
+    scored_database.execute(
+        "UPDATE promotions SET verdict = 'blocked', reason = 'below_minimum_gain'"
+    )
     assert call(scored_database, "models", "pin", "--reason", "a person's word").exit_code == 0
     lines = call(scored_database, "models", "list").stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
@@ -93,7 +114,9 @@ def test_on_eighty_columns_nothing_of_the_list_is_cut_off(
 
 
 @on_sqlite
-def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_database: Database) -> None:
+def test_a_version_is_shown_without_dictionaries_and_long_numbers(
+    scored_database: Database,
+) -> None:
     call(scored_database, "models", "promote", "2", "--reason", "a person's word")
     shown = call(scored_database, "models", "show", "2").stdout
     assert not set("{}[]'") & set(shown.replace("a person's word", ""))
@@ -101,7 +124,9 @@ def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_databas
     found = _verdicts(scored_database)[2]
     for part in ("challenger", "champion"):
         assert f"{found[part]['accuracy']:.1%}".replace("%", " %") in shown
-    assert re.search(rf"correct of {found['champion']['rows']} +{found['challenger']['correct']} +", shown)
+    assert re.search(
+        rf"correct of {found['champion']['rows']} +{found['challenger']['correct']} +", shown
+    )
     assert "promoted_by_hand by" in shown
     assert "pregnancies, glucose, " in shown
     exact = the_json(call(scored_database, "models", "show", "2", "--json"))
@@ -110,10 +135,16 @@ def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_databas
 
 
 @on_sqlite
-def test_a_rollback_that_is_run_again_goes_back_once_if_it_names_the_version(scored_database: Database) -> None:
+def test_a_rollback_that_is_run_again_goes_back_once_if_it_names_the_version(
+    scored_database: Database,
+) -> None:
     for number in ("2", "3"):
-        assert call(scored_database, "models", "promote", number, "--reason", "a test").exit_code == 0
-    moved_at = the_json(call(scored_database, "models", "show", "3", "--json"))["decisions"][0]["decided_at"]
+        assert (
+            call(scored_database, "models", "promote", number, "--reason", "a test").exit_code == 0
+        )
+    moved_at = the_json(call(scored_database, "models", "show", "3", "--json"))["decisions"][0][
+        "decided_at"
+    ]
     asked = ("models", "rollback", "--reason", "worse", "--from", "3")
     ended = call(scored_database, *asked)
     assert ended.exit_code == 0
@@ -138,8 +169,13 @@ def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
     path = tmp_path / "version.keras"
     line = f"ulimit -f 2; exec {sys.executable} -m jobs.models export 1 {path}"
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
-    ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert (ended.returncode, "could not be written: File too large" in ended.stderr) == (1, True), ended
+    ended = subprocess.run(
+        ["sh", "-c", line], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    assert (ended.returncode, "could not be written: File too large" in ended.stderr) == (
+        1,
+        True,
+    ), ended
     assert not path.exists()
     assert call(sqlite, "models", "export", "1", str(path)).exit_code == 0
     assert call(sqlite, "models", "export", "2", str(path)).exit_code == 2
@@ -165,7 +201,9 @@ def _on_a_terminal(database: Database) -> str:
     return seen.decode().replace("\r\n", "\n")
 
 
-def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retraining_on_a_terminal_ends_in_a_short_table(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("NO_COLOR", "1")
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
@@ -186,7 +224,11 @@ def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, monkey
 def test_in_json_lines_a_finished_run_keeps_all_its_counts(sqlite: Database) -> None:
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     ended = call(sqlite, "retrain", "--json", PIMA_LOGS__FORMAT="json")
-    (finished,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "run finished"]
+    (finished,) = [
+        line
+        for line in map(json.loads, ended.stderr.splitlines())
+        if line["event"] == "run finished"
+    ]
     counts = the_json(ended)
     assert {name: finished[name] for name in counts if name != "dry_run"} == {
         k: v for k, v in counts.items() if k != "dry_run"

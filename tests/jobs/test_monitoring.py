@@ -35,22 +35,30 @@ on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 @cache
 def _shipped() -> list[dict[str, float]]:
     with SHIPPED.open() as file:
-        return [dict(zip(FEATURE_NAMES, map(float, line), strict=False)) for line in csv.reader(file)]
+        return [
+            dict(zip(FEATURE_NAMES, map(float, line), strict=False)) for line in csv.reader(file)
+        ]
 
 
 def _insert(database: Database, rows: list[dict[str, float]]) -> None:
     values = ", ".join(f":{name}" for name in FEATURE_NAMES)
     with writing(database.engine) as connection:
-        connection.execute(text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})"), rows)
+        connection.execute(
+            text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})"), rows
+        )
 
 
 def _night(database: Database, rows: int = 400, **moved: float) -> dict[str, object]:
-    """Patients as the version has learned from, some measurements moved, are scored; then a day goes by."""
+    """Patients as the version has learned from, some measurements moved, are scored; then a day
+    goes by."""
     shipped = _shipped()[:: 768 // rows][:rows]
     _insert(database, [{name: row[name] + moved.get(name, 0) for name in row} for row in shipped])
     found = the_json(call(database, "score", "--json"))
     with writing(database.engine) as connection:
-        for moment, key in ((tallies.c.recorded_at, tallies.c.run_id), (runs.c.started_at, runs.c.id)):
+        for moment, key in (
+            (tallies.c.recorded_at, tallies.c.run_id),
+            (runs.c.started_at, runs.c.id),
+        ):
             for number, at in connection.execute(select(key, moment)).all():
                 earlier = {moment.name: at - timedelta(days=1)}
                 connection.execute(update(moment.table).where(key == number).values(**earlier))
@@ -68,7 +76,9 @@ def _figures(database: Database, run: object) -> dict[str, tuple[object, ...]]:
     return {name.strip(): tuple(rest) for name, *rest in found}
 
 
-def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(scored_database: Database) -> None:
+def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(
+    scored_database: Database,
+) -> None:
     shifts = [0, 0, 25, 25, 25]
     alarms = []
     for shift in shifts:
@@ -94,13 +104,16 @@ def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: 
     positive = database.value("SELECT count(*) FROM predictions WHERE predicted_class = 1")
     assert last["predicted_positive"][0] == pytest.approx(positive / 384)
     expected = database.value(
-        "SELECT avg(CASE WHEN predicted_class = 1 THEN probability ELSE 1 - probability END) FROM predictions"
+        "SELECT avg(CASE WHEN predicted_class = 1 THEN probability ELSE 1 - probability END) FROM "
+        "predictions"
     )
     assert last["estimated_accuracy"][0] == pytest.approx(float(expected))
 
 
 @on_sqlite
-def test_an_empty_night_tells_of_its_volumes_alone_and_a_dry_run_of_nothing(scored_database: Database) -> None:
+def test_an_empty_night_tells_of_its_volumes_alone_and_a_dry_run_of_nothing(
+    scored_database: Database,
+) -> None:
     assert the_json(call(scored_database, "score", "--dry-run", "--json"))["claimed"] == 0
     insert_patients(scored_database, 1)
     call(scored_database, "score", "--dry-run")
@@ -118,24 +131,38 @@ def _nights_before(database: Database, nights: Mapping[int, Sequence[tuple[str, 
         now = clock(connection)
         for night, ended in nights.items():
             for attempt, (status, claimed) in enumerate(ended, 1):
-                row = {"job": "score", "trigger": "manual", "attempt": attempt, "status": status, "host": "here"}
+                row = {
+                    "job": "score",
+                    "trigger": "manual",
+                    "attempt": attempt,
+                    "status": status,
+                    "host": "here",
+                }
                 started_at = now - timedelta(days=night)
-                connection.execute(insert(runs).values(**row, counts={"claimed": claimed}, started_at=started_at))
+                connection.execute(
+                    insert(runs).values(**row, counts={"claimed": claimed}, started_at=started_at)
+                )
 
 
 def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database) -> None:
-    _nights_before(scored_database, {night: [("succeeded", 0 if night == 1 else 96)] for night in range(1, 64)})
+    _nights_before(
+        scored_database, {night: [("succeeded", 0 if night == 1 else 96)] for night in range(1, 64)}
+    )
     assert call(scored_database, "score").exit_code == 0
     assert _alerts(scored_database) == []
     with writing(scored_database.engine) as connection:
-        two_nights_ago = runs.c.started_at.between(*(clock(connection) - timedelta(hours=each) for each in (54, 42)))
+        two_nights_ago = runs.c.started_at.between(
+            *(clock(connection) - timedelta(hours=each) for each in (54, 42))
+        )
         connection.execute(update(runs).where(two_nights_ago).values(counts={"claimed": 0}))
     assert call(scored_database, "score").exit_code == 0
     (alert,) = _alerts(scored_database)
     assert (alert.figure, alert.value, alert.reference, alert.allowed) == ("rows", 0, 96, 48)
 
 
-def test_a_night_is_what_all_its_runs_took_once_one_of_them_has_succeeded(scored_database: Database) -> None:
+def test_a_night_is_what_all_its_runs_took_once_one_of_them_has_succeeded(
+    scored_database: Database,
+) -> None:
     usual = [("succeeded", 100)]
     half = {7: [("interrupted", 50)], 14: [("failed", 60), ("succeeded", 40)], 15: [("crashed", 0)]}
     _nights_before(scored_database, {night: half.get(night, usual) for night in range(1, 91)})
@@ -145,11 +172,18 @@ def test_a_night_is_what_all_its_runs_took_once_one_of_them_has_succeeded(scored
 
 
 @on_sqlite
-def test_a_night_that_is_stopped_says_nothing_of_its_volume_until_it_is_done(scored_database: Database) -> None:
-    _nights_before(scored_database, {night: [("succeeded", 0 if night < 3 else 100)] for night in range(1, 64)})
+def test_a_night_that_is_stopped_says_nothing_of_its_volume_until_it_is_done(
+    scored_database: Database,
+) -> None:
+    _nights_before(
+        scored_database, {night: [("succeeded", 0 if night < 3 else 100)] for night in range(1, 64)}
+    )
 
     def night(*, is_stopped: bool) -> dict[str, tuple[object, ...]]:
-        with suppress(Interrupted), recorded_run(scored_database.engine, "score", None, dry_run=False) as run:
+        with (
+            suppress(Interrupted),
+            recorded_run(scored_database.engine, "score", None, dry_run=False) as run,
+        ):
             run.report(ScoreResult(claimed=3))
             run.leave_at_the_end(partial(leave_volumes, run.id))
             if is_stopped:
@@ -169,12 +203,16 @@ def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, traine
     ended = call(postgresql, "score", PIMA_LOGS__FORMAT="json")
     assert ended.exit_code == 0
     told = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert [line["error_code"] for line in told if "monitoring" in line["event"]] == ["database_failed"]
+    assert [line["error_code"] for line in told if "monitoring" in line["event"]] == [
+        "database_failed"
+    ]
     assert postgresql.value("SELECT count(*) FROM predictions") == 2
 
 
 @on_sqlite
-def test_a_night_leaves_its_figures_in_the_transaction_that_closes_its_run(scored_database: Database) -> None:
+def test_a_night_leaves_its_figures_in_the_transaction_that_closes_its_run(
+    scored_database: Database,
+) -> None:
     begun = []
 
     def note(connection: Connection) -> None:
@@ -196,7 +234,8 @@ def _predicted_and_known(database: Database) -> dict[str, float]:
     database.execute("UPDATE patients SET outcome = CASE WHEN glucose > 125 THEN 1 ELSE 0 END")
     insert_patients(database, 3, outcome=1)
     found = database.execute(
-        "SELECT probability, predicted_class, outcome FROM patients JOIN predictions ON patient_id = id"
+        "SELECT probability, predicted_class, outcome FROM patients JOIN predictions ON "
+        "patient_id = id"
     )
     probabilities, classes, outcomes = map(np.array, zip(*found, strict=True))
     threshold = database.value("SELECT max(threshold) FROM predictions")
@@ -204,20 +243,27 @@ def _predicted_and_known(database: Database) -> dict[str, float]:
     return {
         "accuracy": (classes == outcomes).mean(),
         "auroc": roc_auc_score(outcomes, probabilities),
-        "net_benefit": (found_cases.sum() - false_alarms.sum() * threshold / (1 - threshold)) / len(found),
+        "net_benefit": (found_cases.sum() - false_alarms.sum() * threshold / (1 - threshold))
+        / len(found),
         "expected_accuracy": np.where(classes == 1, probabilities, 1 - probabilities).mean(),
         "followed_up": 1.0,
     }
 
 
-def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(scored_database: Database) -> None:
+def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
+    scored_database: Database,
+) -> None:
     expected = _predicted_and_known(scored_database)
     leave_realised(scored_database.engine, 77)
     kept = _figures(scored_database, 77)
     for name, value in expected.items():
         assert kept[f"realised_{name}"][:2] == (pytest.approx(value), 400)
     assert kept["realised_calibration_slope"][0] is not None
-    samples = [each for family in DatabaseFigures(scored_database.engine).collect() for each in family.samples]
+    samples = [
+        each
+        for family in DatabaseFigures(scored_database.engine).collect()
+        for each in family.samples
+    ]
     served = {(each.name, *each.labels.values()): each.value for each in samples}
     assert served["pima_realised", "accuracy", "1"] == pytest.approx(expected["accuracy"])
     assert served["pima_realised_low", "accuracy", "1"] < expected["accuracy"]
@@ -225,7 +271,10 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
     assert served["pima_realised_alert", "accuracy", "1"] == 0
     assert served["pima_monitoring", "rows", ""] == 400
     assert served["pima_monitoring_alert", "psi", "glucose"] == 0
-    assert served["pima_monitoring", "psi", "glucose"] < served["pima_monitoring_allowed", "psi", "glucose"]
+    assert (
+        served["pima_monitoring", "psi", "glucose"]
+        < served["pima_monitoring_allowed", "psi", "glucose"]
+    )
     with reading(scored_database.engine) as connection:
         (week,) = version_weeks(connection, 26)
     assert (week.version, week.predictions) == (1, 400)
@@ -233,7 +282,9 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
 
 
 @on_sqlite
-def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(scored_database: Database) -> None:
+def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(
+    scored_database: Database,
+) -> None:
     _night(scored_database)
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
     followed_up = {}
@@ -247,46 +298,68 @@ def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(sco
     assert followed_up == {299: (None, 299, None), 300: (0.75, 300, 0.75)}
 
 
-def test_a_night_across_two_weeks_is_of_the_one_in_which_it_began(scored_database: Database) -> None:
+def test_a_night_across_two_weeks_is_of_the_one_in_which_it_began(
+    scored_database: Database,
+) -> None:
     _night(scored_database)
     with writing(scored_database.engine) as connection:
         monday = datetime.combine(monday_of(clock(connection) - timedelta(weeks=1)), time(), UTC)
         is_late = predictions.c.patient_id % 2 == 0
         connection.execute(update(runs).values(started_at=monday - timedelta(seconds=2)))
         connection.execute(update(predictions).values(scored_at=monday - timedelta(seconds=1)))
-        connection.execute(update(predictions).where(is_late).values(scored_at=monday + timedelta(seconds=1)))
+        connection.execute(
+            update(predictions).where(is_late).values(scored_at=monday + timedelta(seconds=1))
+        )
         connection.execute(update(tallies).values(recorded_at=monday + timedelta(seconds=2)))
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
     with reading(scored_database.engine) as connection:
         (week,) = version_weeks(connection, 26)
-    assert (week.monday, week.predictions, week.outcomes) == (monday.date() - timedelta(weeks=1), 400, 300)
+    assert (week.monday, week.predictions, week.outcomes) == (
+        monday.date() - timedelta(weeks=1),
+        400,
+        300,
+    )
     assert week.followed_up.value == 0.75
 
 
 @on_sqlite
-def test_no_outcomes_of_a_run_that_was_killed_or_is_not_on_record_are_counted(scored_database: Database) -> None:
+def test_no_outcomes_of_a_run_that_was_killed_or_is_not_on_record_are_counted(
+    scored_database: Database,
+) -> None:
     _night(scored_database)
     insert_patients(scored_database, 80, first_id=1_001)
     assert call(scored_database, "score").exit_code == 0
-    scored_database.execute("UPDATE runs SET started_at = (SELECT min(started_at) FROM runs)")  # in one week
+    scored_database.execute(
+        "UPDATE runs SET started_at = (SELECT min(started_at) FROM runs)"
+    )  # in one week
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id < 1000 OR id % 8 = 0")
     # What a killed run leaves: predictions, and no tally.
-    scored_database.execute("DELETE FROM tallies WHERE run_id = (SELECT min(run_id) FROM predictions)")
+    scored_database.execute(
+        "DELETE FROM tallies WHERE run_id = (SELECT min(run_id) FROM predictions)"
+    )
     with reading(scored_database.engine) as connection:
         (week,) = version_weeks(connection, 26)
-    assert (week.predictions, week.outcomes, week.followed_up.value) == (80, 410, pytest.approx(10 / 80))
+    assert (week.predictions, week.outcomes, week.followed_up.value) == (
+        80,
+        410,
+        pytest.approx(10 / 80),
+    )
     # Of a run that was removed for its age it is not known any more how many rows it had.
     scored_database.execute("DELETE FROM monitoring")
     scored_database.execute("DELETE FROM runs WHERE id = (SELECT min(run_id) FROM predictions)")
     leave_realised(scored_database.engine, 77)
-    assert _figures(scored_database, 77)["realised_followed_up"][:2] == (pytest.approx(10 / 80), 410)
+    assert _figures(scored_database, 77)["realised_followed_up"][:2] == (
+        pytest.approx(10 / 80),
+        410,
+    )
 
 
 @on_sqlite
 def test_a_version_that_has_become_worse_is_below_its_limit(scored_database: Database) -> None:
     _night(scored_database, rows=96)
     scored_database.execute(
-        "UPDATE patients SET outcome = (SELECT 1 - predicted_class FROM predictions WHERE patient_id = id)"
+        "UPDATE patients SET outcome = (SELECT 1 - predicted_class FROM predictions WHERE "
+        "patient_id = id)"
     )
     leave_realised(scored_database.engine, 77)
     with reading(scored_database.engine) as connection:

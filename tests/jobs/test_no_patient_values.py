@@ -1,9 +1,10 @@
-"""Invariant 9: whatever happens to a row, its values stand in no output, no log, no message and no ledger.
+"""Invariant 9: whatever happens to a row, its values stand in no output, no log, no message and no
+ledger.
 
-The values are canaries: numbers and a name that nothing else could write, each looked for in everything that the
-commands show (Python's output in this process, and all of a child's), and in every table but those that must hold
-measurements. The test of a trigger of the clinic's own leans on its being allowed on `patients`: the text of that
-trigger is what the driver says.
+The values are canaries: numbers and a name that nothing else could write, each looked for in
+everything that the commands show (Python's output in this process, and all of a child's), and in
+every table but those that must hold measurements. The test of a trigger of the clinic's own leans
+on its being allowed on `patients`: the text of that trigger is what the driver says.
 """
 
 import urllib.request
@@ -24,7 +25,15 @@ from pima.store.tables import TABLES
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.canaries import BAD, CANARIES, GOOD, NAME
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    free_port,
+    insert_patients,
+    wait_for,
+)
 from tests.support.patient_files import HEADER, ID_HEADER, write
 from tests.support.schedulers import EVERY_SECOND, stop
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
@@ -50,9 +59,12 @@ class Watched:
     shown: list[str] = field(default_factory=list)
 
     def call(self, job: str, *arguments: str, exit_code: int = 0) -> None:
-        """Run a command with everything as text, then with everything as JSON; both must end alike."""
+        """Run a command with everything as text, then with everything as JSON; both must end
+        alike."""
         self._keep(call(self.database, job, *arguments, PIMA_LOGS__FORMAT="text"), exit_code)
-        self._keep(call(self.database, job, *arguments, "--json", PIMA_LOGS__FORMAT="json"), exit_code)
+        self._keep(
+            call(self.database, job, *arguments, "--json", PIMA_LOGS__FORMAT="json"), exit_code
+        )
 
     def run(self, job: str, *arguments: str, exit_code: int = 0) -> None:
         """Run a command as a child: whatever native code writes is seen as well."""
@@ -95,7 +107,12 @@ def watched(scored_database: Database, tmp_path: Path) -> Iterator[Watched]:
 
 
 def _cells(outcome: str = "", **changed: Any) -> str:
-    sound = dict.fromkeys(FEATURE_NAMES, 30) | {"pregnancies": 3, "diabetes_pedigree": 0.5} | GOOD | changed
+    sound = (
+        dict.fromkeys(FEATURE_NAMES, 30)
+        | {"pregnancies": 3, "diabetes_pedigree": 0.5}
+        | GOOD
+        | changed
+    )
     return ",".join([*(str(sound[name]) for name in FEATURE_NAMES), outcome])
 
 
@@ -126,7 +143,9 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.report()
 
 
-def test_a_retraining_and_the_reports_on_it_show_no_value(each_fit_once: None, watched: Watched) -> None:
+def test_a_retraining_and_the_reports_on_it_show_no_value(
+    each_fit_once: None, watched: Watched
+) -> None:
     assert call(watched.database, "load", str(SHIPPED)).exit_code == 0
     for outcome in (0, 1):
         insert_patients(watched.database, 12, outcome=outcome, **GOOD)
@@ -151,13 +170,21 @@ def test_a_pull_shows_no_value_nor_what_a_row_is_called(
 ) -> None:
     watched, clinic = Watched(scored_database, tmp_path), postgresql_clinic
     clinic.execute(
-        "ALTER TABLE visits ALTER visit_id TYPE text, ALTER glucose_mmol TYPE text, ALTER patient_no TYPE text"
+        "ALTER TABLE visits ALTER visit_id TYPE text, ALTER glucose_mmol TYPE text, ALTER "
+        "patient_no TYPE text"
     )
     clinic.settings |= {"key_type": "text", "person_type": "text"}
-    sound = {"glucose_mmol": "5.5", "bmi": GOOD["bmi"], "pedigree": GOOD["diabetes_pedigree"], "diabetic": "yes"}
+    sound = {
+        "glucose_mmol": "5.5",
+        "bmi": GOOD["bmi"],
+        "pedigree": GOOD["diabetes_pedigree"],
+        "diabetic": "yes",
+    }
 
     def visits(seed: int, **changed: Any) -> None:
-        clinic.insert(1, seed, **(sound | {"visit_id": f"{seed} {NAME}", "patient_no": NAME} | changed))
+        clinic.insert(
+            1, seed, **(sound | {"visit_id": f"{seed} {NAME}", "patient_no": NAME} | changed)
+        )
 
     def pull(*arguments: str, exit_code: int = 0) -> None:
         watched.call("pull", "--config", clinic.config, *arguments, exit_code=exit_code)
@@ -181,7 +208,9 @@ def test_a_pull_shows_no_value_nor_what_a_row_is_called(
     clinic.execute("UPDATE visits SET glucose_mmol = :name", {"name": NAME})
     pull(exit_code=3)
     # What an error of the server's tells holds the value; what it is called here does not.
-    clinic.execute("CREATE VIEW broken AS SELECT *, glucose_mmol::double precision AS glucose FROM visits")
+    clinic.execute(
+        "CREATE VIEW broken AS SELECT *, glucose_mmol::double precision AS glucose FROM visits"
+    )
     clinic.settings["table"] = "broken"
     clinic.columns["glucose"] = "glucose"
     pull(exit_code=2)
@@ -217,28 +246,44 @@ def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_
     wait_for(lambda: {"/SCORE", "/RETRAIN/fail"} <= set(asked), scheduler)
     watched.call("health", exit_code=1)  # there is nothing to train on
     newest = database.value("SELECT max(id) FROM patients")
-    database.execute(f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}")
+    database.execute(
+        f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}"
+    )
     insert_patients(database, 2, **(GOOD | {"age": BAD["age"]}))
     wait_for(lambda: "/SCORE/fail" in asked, scheduler)
     wait_for(lambda: {"score_failed", "retrain_failed"} <= set(listener.titles), scheduler)
     watched.shown.append(str(listener.got))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
+    ) as answer:
         watched.shown += [answer.read().decode(), *asked]
     watched.shown.append(stop(scheduler))
-    database.execute("UPDATE scoring_queue SET enqueued_at = :long_ago", {"long_ago": database.stored(LONG_AGO)})
+    database.execute(
+        "UPDATE scoring_queue SET enqueued_at = :long_ago", {"long_ago": database.stored(LONG_AGO)}
+    )
     watched.call("health", exit_code=1)
     watched.call("alert", "--dry-run")
     watched.call("status")
     assert any('pima_rows_total{result="rejected"} 5.0' in text for text in watched.shown)
-    assert any('pima_monitoring{feature="age",figure="wasserstein"}' in text for text in watched.shown)
-    assert database.value("SELECT count(*) FROM runs WHERE error_line IS NOT NULL AND job = 'score'") >= 1
+    assert any(
+        'pima_monitoring{feature="age",figure="wasserstein"}' in text for text in watched.shown
+    )
+    assert (
+        database.value("SELECT count(*) FROM runs WHERE error_line IS NOT NULL AND job = 'score'")
+        >= 1
+    )
 
 
 def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:
     watched.call("load", "--again", watched.file(HEADER, _cells(), _cells("1")))
     watched.call("load", watched.file(ID_HEADER, f"900,{_cells()}", f"901,{_cells('0')}"))
     watched.call("load", watched.file("id,glucose,outcome", f"900,{GOOD['glucose'] + 100},1"))
-    lines = [_cells("1"), *(_cells(**{column: value}) for column, value in BAD.items()), _cells(age=NAME), f"{NAME},1"]
+    lines = [
+        _cells("1"),
+        *(_cells(**{column: value}) for column, value in BAD.items()),
+        _cells(age=NAME),
+        f"{NAME},1",
+    ]
     watched.call("load", "--partial", "--again", watched.file(HEADER, *lines))
     ignored = watched.file(f"{HEADER},name", f"{_cells()},{NAME}", f"{_cells(**BAD)},{NAME}")
     watched.call("load", "--ignore", "name", ignored, exit_code=2)
@@ -251,7 +296,13 @@ def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:
 
 REFUSED: dict[str, list[str | bytes]] = {
     "out of range": [HEADER, *(_cells(**{column: value}) for column, value in BAD.items())],
-    "no number": [HEADER, _cells(age=NAME), _cells(NAME), _cells(bmi="4.40625e999"), _cells(bmi=NAME + "\0")],
+    "no number": [
+        HEADER,
+        _cells(age=NAME),
+        _cells(NAME),
+        _cells(bmi="4.40625e999"),
+        _cells(bmi=NAME + "\0"),
+    ],
     "ragged": [HEADER, _cells() + f",{NAME}", "77.0625"],
     "an open quote": [HEADER, _cells(age=f'"{NAME}')],
     "a long field": [HEADER, _cells(age="77.0625" * 200_000)],
@@ -284,7 +335,9 @@ def test_files_that_are_refused_show_no_value(watched: Watched) -> None:
     assert watched.database.value("SELECT count(*) FROM patients") == 0
 
 
-def test_a_constraint_of_the_clinics_own_that_a_file_breaks_is_named_without_the_row(watched: Watched) -> None:
+def test_a_constraint_of_the_clinics_own_that_a_file_breaks_is_named_without_the_row(
+    watched: Watched,
+) -> None:
     watched.database.execute("CREATE UNIQUE INDEX one_glucose_each ON patients (glucose)")
     insert_patients(watched.database, 1, first_id=900, **GOOD)
     insert_patients(watched.database, 1, first_id=901)
@@ -295,7 +348,9 @@ def test_a_constraint_of_the_clinics_own_that_a_file_breaks_is_named_without_the
         assert "one_glucose_each" in watched.shown[-1]
         assert "23505" in watched.shown[-1]
         watched.database.execute("DROP INDEX one_glucose_each")
-        watched.database.execute("ALTER TABLE patients ADD CONSTRAINT low CHECK (bmi < 44) NOT VALID")
+        watched.database.execute(
+            "ALTER TABLE patients ADD CONSTRAINT low CHECK (bmi < 44) NOT VALID"
+        )
         watched.call("load", file, exit_code=1)
         assert "low" in watched.shown[-1]
 
@@ -305,13 +360,16 @@ def test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated(watched
         watched.database.execute("""
             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'bad row: %', NEW; END $$""")
-        watched.database.execute("CREATE TRIGGER tells BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION tell()")
+        watched.database.execute(
+            "CREATE TRIGGER tells BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION tell()"
+        )
         watched.call("load", watched.file(HEADER, _cells()), exit_code=1)
         return
     # A job would refuse the trigger at its start.
     watched.call("status", exit_code=0)
     watched.database.execute(f"""
-        CREATE TRIGGER tells BEFORE INSERT ON patients BEGIN SELECT RAISE(ABORT, 'bad row: {NAME}'); END""")
+        CREATE TRIGGER tells BEFORE INSERT ON patients BEGIN SELECT RAISE(ABORT, 'bad row: {NAME}');
+            END""")
     with pytest.raises(PimaError) as caught:
         insert_patients(watched.database, 1)
     assert all(NAME not in text for text in _chain(caught.value))

@@ -1,4 +1,5 @@
-"""Each block of commands on the pages runs as it stands there, in a folder whose database a service has used."""
+"""Each block of commands on the pages runs as it stands there, in a folder whose database a service
+has used."""
 
 import os
 import re
@@ -16,7 +17,11 @@ from tests.support.pages import PAGES, blocks
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import trained_once
 
-FOLLOWED = {"docs/start/tutorial.md", "docs/start/my-database.md", "docs/do/compare-with-your-score.md"}
+FOLLOWED = {
+    "docs/start/tutorial.md",
+    "docs/start/my-database.md",
+    "docs/do/compare-with-your-score.md",
+}
 """Pages that test_tutorial.py types from top to bottom, and compares with what they print."""
 MAY_NOT_RUN = {
     "docker",
@@ -35,14 +40,17 @@ def runnable(page: Path) -> list[str]:
 
 @pytest.fixture
 def used(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file whose champion, version 1, follows another; 568 labelled patients, and 200 that are predicted."""
+    """A SQLite file whose champion, version 1, follows another; 568 labelled patients, and 200 that
+    are predicted."""
 
     def make(path: Path) -> None:
         shutil.copy(trained, path)
         new = path.with_name("new.csv")
         lines = SHIPPED.read_text().splitlines()[568:]
         new.write_text("".join(f"{line.rpartition(',')[0]},\n" for line in lines))
-        database = Database("sqlite", f"sqlite:///{path}", make_engine(f"sqlite:///{path}", DatabaseSettings()))
+        database = Database(
+            "sqlite", f"sqlite:///{path}", make_engine(f"sqlite:///{path}", DatabaseSettings())
+        )
         promote = ("models", "promote", "--reason", "tried")
         for command in ((*promote, "3"), (*promote, "1"), ("load", str(new)), ("score",)):
             ended = call(database, *command)
@@ -52,7 +60,9 @@ def used(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_once(tmp_path_factory, "used", make)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in PAGES.keys() - FOLLOWED if runnable(PAGES[name])))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in PAGES.keys() - FOLLOWED if runnable(PAGES[name]))
+)
 def test_each_command_of_a_page_runs(name: str, used: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     for linked in ("deploy", "docs", "jobs", "pima"):
@@ -69,7 +79,9 @@ def test_each_command_of_a_page_runs(name: str, used: Path, tmp_path: Path) -> N
     environ = clean_environ() | {"PATH": path, "PIMA_RETRAIN__NETWORK": "article"}
     typed = "\n".join(runnable(PAGES[name]))
     command = ["bash", "-e", "-o", "pipefail", "-x"]
-    ended = subprocess.run(command, input=typed, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, input=typed, cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -86,5 +98,7 @@ def test_what_does_not_run_says_why() -> None:
 def test_each_block_says_what_it_is() -> None:
     """Else commands could hide in it."""
     known = re.compile(r"(bash|console)( not-run: .+)?|csv|ini|mermaid|python|sql|text|toml|yaml")
-    found = {(name, block.info) for name, page in PAGES.items() for block in blocks(page.read_text())}
+    found = {
+        (name, block.info) for name, page in PAGES.items() for block in blocks(page.read_text())
+    }
     assert sorted(each for each in found if not known.fullmatch(each[1])) == []

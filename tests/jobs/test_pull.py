@@ -1,4 +1,5 @@
-"""Patients from a clinic's own table: what is pulled, what of it is scored, and what a second pull leaves alone."""
+"""Patients from a clinic's own table: what is pulled, what of it is scored, and what a second pull
+leaves alone."""
 
 import re
 from collections.abc import Iterator
@@ -15,16 +16,27 @@ from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
 
 
-def test_visits_of_another_database_are_pulled_and_scored(database: Database, clinic: Clinic, trained: Path) -> None:
+def test_visits_of_another_database_are_pulled_and_scored(
+    database: Database, clinic: Clinic, trained: Path
+) -> None:
     install_models(database, trained)
     keys = clinic.insert(300)
     found = clinic.pulled(database)
-    assert (found["source"], found["compared"], found["rows"], found["status"]) == ("clinic", "all", 300, "succeeded")
+    assert (found["source"], found["compared"], found["rows"], found["status"]) == (
+        "clinic",
+        "all",
+        300,
+        "succeeded",
+    )
     assert counts(found) == {"inserted": 300}
     ours = database.execute(
-        f"SELECT source_key, person_key, {', '.join(FEATURE_NAMES)} FROM patients ORDER BY source_key"
+        f"SELECT source_key, person_key, {', '.join(FEATURE_NAMES)} FROM patients ORDER BY "
+        "source_key"
     )
-    columns = "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"
+    columns = (
+        "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, "
+        "pedigree, age"
+    )
     theirs = {str(row[0]): row for row in clinic.execute(f"SELECT {columns} FROM visits")}
     assert [row[0] for row in ours] == sorted(keys)
     for key, person, *measured in ours:
@@ -34,7 +46,9 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
         assert (person, measured) == (str(row[1]), expected)
     assert database.value("SELECT count(*) FROM patients WHERE source = 'clinic'") == 300
     assert call(database, "score").exit_code == 0
-    scored = database.execute("SELECT source, source_key FROM current_predictions ORDER BY source_key")
+    scored = database.execute(
+        "SELECT source, source_key FROM current_predictions ORDER BY source_key"
+    )
     assert scored == [("clinic", key) for key in sorted(keys)]
     # What has not changed is not touched, and so not scored again.
     assert counts(clinic.pulled(database)) == {"unchanged": 300}
@@ -48,21 +62,30 @@ def test_only_what_has_changed_is_touched(database: Database, clinic: Clinic) ->
     before = dict(database.execute("SELECT source_key, updated_at FROM patients"))
     clinic.execute("UPDATE visits SET glucose_mmol = 9.9 WHERE visit_id = :key", {"key": first})
     clinic.execute("UPDATE visits SET insulin = 33 WHERE visit_id = :key", {"key": second})
-    clinic.execute("UPDATE visits SET sex = 'F', patient_no = 17 WHERE visit_id = :key", {"key": third})
+    clinic.execute(
+        "UPDATE visits SET sex = 'F', patient_no = 17 WHERE visit_id = :key", {"key": third}
+    )
     (new,) = clinic.insert(1, seed=2)
     assert counts(clinic.pulled(database)) == {"inserted": 1, "updated": 3, "unchanged": 47}
     after = dict(database.execute("SELECT source_key, updated_at FROM patients"))
     assert {key for key in after if after[key] != before.get(key)} - {third} == {first, second, new}
-    assert database.value("SELECT person_key FROM patients WHERE source_key = :key", {"key": third}) == "17"
+    assert (
+        database.value("SELECT person_key FROM patients WHERE source_key = :key", {"key": third})
+        == "17"
+    )
     glucose = database.value("SELECT glucose FROM patients WHERE source_key = :key", {"key": first})
     assert glucose == 9.9 * MMOL
     # A person that changes is no other measurement.
-    queued = "SELECT p.source_key FROM scoring_queue q JOIN patients p ON p.id = q.patient_id ORDER BY 1"
+    queued = (
+        "SELECT p.source_key FROM scoring_queue q JOIN patients p ON p.id = q.patient_id ORDER BY 1"
+    )
     assert [key for (key,) in database.execute(queued)] == sorted([first, second, new])
     assert counts(clinic.pulled(database)) == {"unchanged": 51}
 
 
-def test_without_an_outcome_of_its_own_a_source_leaves_outcomes_alone(database: Database, clinic: Clinic) -> None:
+def test_without_an_outcome_of_its_own_a_source_leaves_outcomes_alone(
+    database: Database, clinic: Clinic
+) -> None:
     clinic.insert(5)
     del clinic.settings["outcome"], clinic.settings["outcome_words"]
     clinic.pulled(database)
@@ -89,7 +112,9 @@ def test_what_has_vanished_is_kept_or_deleted_and_comes_back_under_its_old_id(
     assert database.value("SELECT count(*) FROM patients WHERE source = 'other'") == 1
     assert counts(clinic.pulled(database)) == {"unchanged": 9}
     marks = ", ".join(f":c{n}" for n in range(len(rows[0])))
-    clinic.execute(f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(rows[0])})
+    clinic.execute(
+        f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(rows[0])}
+    )
     clinic.insert(1, seed=5)
     assert counts(clinic.pulled(database)) == {"inserted": 2, "unchanged": 9}
     known = dict(database.execute("SELECT source_key, id FROM patients WHERE source = 'clinic'"))
@@ -130,15 +155,26 @@ def test_a_vanished_row_that_a_foreign_key_keeps_stays_and_the_rest_comes_in(
     clinic.execute("DELETE FROM visits WHERE visit_id < :key", {"key": keys[40]})
     clinic.execute("UPDATE visits SET age = 90")
     clinic.insert(1, seed=2)
-    expected = {"inserted": 1, "updated": 20, "vanished": 40, "deleted": 40 - kept, "undeletable": kept}
+    expected = {
+        "inserted": 1,
+        "updated": 20,
+        "vanished": 40,
+        "deleted": 40 - kept,
+        "undeletable": kept,
+    }
     assert counts(clinic.pulled(loader)) == expected
     assert database.value("SELECT count(*) FROM patients") == 21 + kept
     database.execute("DELETE FROM letters")
     told = clinic.pull(loader).stdout
-    assert ("1 deleted" in told, f"{kept - 1} vanished rows kept by a foreign key" in told) == (True, True)
+    assert ("1 deleted" in told, f"{kept - 1} vanished rows kept by a foreign key" in told) == (
+        True,
+        True,
+    )
 
 
-def test_a_dry_run_says_what_would_become_and_writes_its_run_alone(database: Database, clinic: Clinic) -> None:
+def test_a_dry_run_says_what_would_become_and_writes_its_run_alone(
+    database: Database, clinic: Clinic
+) -> None:
     first, *_ = clinic.insert(20)
     clinic.settings["vanished"] = "delete"
     assert counts(clinic.pulled(database, "--dry-run")) == {"inserted": 20}
@@ -165,7 +201,12 @@ def plans() -> Iterator[list[str]]:
     found: list[str] = []
 
     def explain(
-        connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _executemany: bool
+        connection: Any,
+        _cursor: Any,
+        statement: str,
+        parameters: Any,
+        _context: Any,
+        _executemany: bool,
     ) -> None:
         if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b.*pima_staging", statement, re.DOTALL):
             with connection.connection.cursor() as cursor:
@@ -180,7 +221,8 @@ def plans() -> Iterator[list[str]]:
 def test_rows_are_looked_up_by_key_where_statistics_know_of_no_source(
     postgresql: Database, sqlite_clinic: Clinic, plans: list[str]
 ) -> None:
-    """As after files, before autovacuum has come by: compared each with each, 30,000 rows took 29 s and not 1."""
+    """As after files, before autovacuum has come by: compared each with each, 30,000 rows took 29 s
+    and not 1."""
     clinic = sqlite_clinic
     insert_patients(postgresql, 3_000)
     postgresql.execute("ANALYZE patients")
@@ -189,12 +231,19 @@ def test_rows_are_looked_up_by_key_where_statistics_know_of_no_source(
     clinic.execute("UPDATE visits SET age = age + 1")
     assert clinic.pulled(postgresql, "--full")["updated"] == 500
     clinic.settings["vanished"] = "delete"
-    clinic.execute("DELETE FROM visits WHERE visit_id IN (SELECT visit_id FROM visits ORDER BY visit_id LIMIT 20)")
+    clinic.execute(
+        "DELETE FROM visits WHERE visit_id IN (SELECT visit_id FROM visits ORDER BY visit_id "
+        "LIMIT 20)"
+    )
     assert clinic.pulled(postgresql, "--full")["deleted"] == 20
     met = [line.strip() for plan in plans for line in plan.splitlines() if "source_key = " in line]
     assert len(met) >= 5
     # Each with each would be a nested loop with the keys in its filter.
-    filters = [line for line in met if line.startswith(("Join Filter: ", "Filter: ")) and "hashed SubPlan" not in line]
+    filters = [
+        line
+        for line in met
+        if line.startswith(("Join Filter: ", "Filter: ")) and "hashed SubPlan" not in line
+    ]
     assert filters == []
     writing = [plan for plan in plans if re.match(r"(Insert|Update) on patients", plan)]
     assert len(writing) >= 2

@@ -1,4 +1,5 @@
-"""The pull that comes before each tick, against a clock that the test sets, with real child processes."""
+"""The pull that comes before each tick, against a clock that the test sets, with real child
+processes."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +22,9 @@ from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for
 # What a scheduler asks of a database, test_scheduler_clock.py shows on both.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
-NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retries=2, retry_seconds=60)
+NIGHTLY = ScheduleSettings(
+    score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retries=2, retry_seconds=60
+)
 AT_ONCE = msgspec.structs.replace(NIGHTLY, retrain="15 2 * * *")
 A_DAY, A_MINUTE = timedelta(days=1), timedelta(minutes=1)
 
@@ -47,7 +50,9 @@ def _scheduler(
     return scheduler
 
 
-def _at_a_tick(database: Database, pull: list[str], *given: Any, **named: Any) -> tuple[Clock, Scheduler]:
+def _at_a_tick(
+    database: Database, pull: list[str], *given: Any, **named: Any
+) -> tuple[Clock, Scheduler]:
     """A scheduler whose next tick has come by its clock."""
     clock = Clock()
     scheduler = _scheduler(database, clock, pull, *given, **named)
@@ -81,7 +86,10 @@ def test_each_tick_pulls_and_then_scores(ran_before: Database) -> None:
         clock.now += A_DAY
         _settled(scheduler)
     found = _scheduled(ran_before, "job, trigger, attempt, status, exit_code")
-    assert found == [("pull", "schedule", 1, "succeeded", 0), ("score", "schedule", 1, "succeeded", 0)] * 2
+    assert (
+        found
+        == [("pull", "schedule", 1, "succeeded", 0), ("score", "schedule", 1, "succeeded", 0)] * 2
+    )
     ticks = _scheduled(ran_before, "scheduled_for")
     assert ticks[0] == ticks[1] < ticks[2] == ticks[3]
 
@@ -90,7 +98,10 @@ def test_without_a_source_nothing_is_pulled(ran_before: Database) -> None:
     _, scheduler = _at_a_tick(ran_before, TRUE, sources=())
     _settled(scheduler)
     assert _scheduled(ran_before) == [SCORED]
-    assert ran_before.execute("SELECT job FROM schedules ORDER BY job") == [("retrain",), ("score",)]
+    assert ran_before.execute("SELECT job FROM schedules ORDER BY job") == [
+        ("retrain",),
+        ("score",),
+    ]
 
 
 def test_two_jobs_of_one_tick_share_its_pull(ran_before: Database, tmp_path: Path) -> None:
@@ -138,7 +149,9 @@ def test_a_pull_that_somebody_runs_by_hand_is_waited_for(ran_before: Database) -
 
 
 @pytest.mark.parametrize(("exit_code", "status"), [(1, "failed"), (3, "refused")])
-def test_after_a_pull_that_failed_scoring_goes_on(ran_before: Database, exit_code: int, status: str) -> None:
+def test_after_a_pull_that_failed_scoring_goes_on(
+    ran_before: Database, exit_code: int, status: str
+) -> None:
     _, scheduler = _at_a_tick(ran_before, _ends_with(exit_code))
     _settled(scheduler)
     assert _scheduled(ran_before) == [("pull", status), SCORED]
@@ -157,7 +170,9 @@ def test_scoring_waits_for_a_pull_that_is_tried_again(ran_before: Database) -> N
     assert len(_scheduled(ran_before)) == 4
 
 
-def test_scoring_waits_no_longer_than_an_hour_for_a_pull_that_hangs(ran_before: Database, tmp_path: Path) -> None:
+def test_scoring_waits_no_longer_than_an_hour_for_a_pull_that_hangs(
+    ran_before: Database, tmp_path: Path
+) -> None:
     over = tmp_path / "over"
     clock, scheduler = _at_a_tick(ran_before, until(over))
     scheduler.step()
@@ -182,7 +197,10 @@ def test_a_tick_that_comes_while_the_one_before_waits_for_its_pull_is_skipped(
         clock.now += A_MINUTE
         scheduler.step()
     skipped = ("score", "skipped", "still_running")
-    assert _scheduled(ran_before, "job, status, error_code") == [("pull", "running", None), *[skipped] * 3]
+    assert _scheduled(ran_before, "job, status, error_code") == [
+        ("pull", "running", None),
+        *[skipped] * 3,
+    ]
     over.touch()
     _settled(scheduler)
     assert _scheduled(ran_before)[-1] == SCORED
@@ -197,12 +215,21 @@ def test_a_missed_tick_is_caught_up_after_a_pull(ran_before: Database) -> None:
     clock.now += 3 * A_DAY
     for _ in range(2):  # a second restart owes nothing
         _settled(_scheduler(ran_before, clock, TRUE))
-    runs = [row for row in _scheduled(ran_before, "job, status, trigger, scheduled_for") if row[1] != "missed"]
-    assert [row[:3] for row in runs] == [("pull", "succeeded", "catch_up"), ("score", "succeeded", "catch_up")]
+    runs = [
+        row
+        for row in _scheduled(ran_before, "job, status, trigger, scheduled_for")
+        if row[1] != "missed"
+    ]
+    assert [row[:3] for row in runs] == [
+        ("pull", "succeeded", "catch_up"),
+        ("score", "succeeded", "catch_up"),
+    ]
     assert runs[0][3] == runs[1][3]
 
 
-def test_for_a_tick_that_another_scheduler_has_let_go_nothing_is_pulled(ran_before: Database) -> None:
+def test_for_a_tick_that_another_scheduler_has_let_go_nothing_is_pulled(
+    ran_before: Database,
+) -> None:
     clock, scheduler = _at_a_tick(ran_before, TRUE)
     with writing(ran_before.engine) as connection:
         tick = clock.now.replace(hour=2, minute=15)
@@ -225,7 +252,9 @@ def test_a_tick_whose_pull_was_stopped_is_pulled_again_by_the_next_scheduler(
     assert _scheduled(ran_before, "job, status, attempt")[-2:] == [(*PULLED, 2), (*SCORED, 1)]
 
 
-def test_a_tick_whose_scheduler_died_during_its_pull_waits_until_that_is_known(ran_before: Database) -> None:
+def test_a_tick_whose_scheduler_died_during_its_pull_waits_until_that_is_known(
+    ran_before: Database,
+) -> None:
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)
     clock.now += A_DAY
@@ -235,13 +264,20 @@ def test_a_tick_whose_scheduler_died_during_its_pull_waits_until_that_is_known(r
     _settled(next_one)
     assert _scheduled(ran_before) == [("pull", "running")]
     ran_before.execute(
-        "UPDATE runs SET heartbeat_at = :beat WHERE job = 'pull'", {"beat": ran_before.stored(START - 400 * A_DAY)}
+        "UPDATE runs SET heartbeat_at = :beat WHERE job = 'pull'",
+        {"beat": ran_before.stored(START - 400 * A_DAY)},
     )
     _settled(next_one)
-    assert _scheduled(ran_before, "job, status, attempt") == [("pull", "crashed", 1), (*PULLED, 2), (*SCORED, 1)]
+    assert _scheduled(ran_before, "job, status, attempt") == [
+        ("pull", "crashed", 1),
+        (*PULLED, 2),
+        (*SCORED, 1),
+    ]
 
 
-def test_of_two_schedulers_one_pulls_and_neither_scores_before(ran_before: Database, tmp_path: Path) -> None:
+def test_of_two_schedulers_one_pulls_and_neither_scores_before(
+    ran_before: Database, tmp_path: Path
+) -> None:
     clock, over = Clock(), tmp_path / "over"
     first, second = (_scheduler(ran_before, clock, until(over)) for _ in range(2))
     clock.now += A_DAY
@@ -272,4 +308,8 @@ pathlib.Path({str(folder)!r}, str(time.time_ns())).write_text(" ".join(names))
     _settled(scheduler)
     told = [path.read_text().split() for path in sorted(folder.iterdir())]
     assert [job for job, _ in _scheduled(ran_before)] == ["pull", "retrain", "score"]
-    assert told == [["PIMA_PULL__DATABASE_URL_FILE", *of_sources], ["DATABASE_URL"], ["PIMA_SCORE__DATABASE_URL"]]
+    assert told == [
+        ["PIMA_PULL__DATABASE_URL_FILE", *of_sources],
+        ["DATABASE_URL"],
+        ["PIMA_SCORE__DATABASE_URL"],
+    ]

@@ -1,5 +1,5 @@
-"""Sources as they are: odd names and keys, wrong types, lacking rights. Each ends as it is meant to, and no value of a
-patient's is shown."""
+"""Sources as they are: odd names and keys, wrong types, lacking rights. Each ends as it is meant
+to, and no value of a patient's is shown."""
 
 import json
 
@@ -10,7 +10,8 @@ from tests.support.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
 from tests.support.databases import Database, call
 from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
 
-# ---- measurements and outcomes ------------------------------------------------------------------------------------
+# ---- measurements and outcomes
+# ------------------------------------------------------------------------------------
 
 
 def test_text_where_a_number_is_declared_and_decimals_with_a_comma_are_counted(
@@ -43,7 +44,8 @@ def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: 
     refused(sqlite, clinic, 2, "diabetic (outcome)", "date")
 
 
-# ---- keys ---------------------------------------------------------------------------------------------------------
+# ---- keys
+# --------------------------------------------------------------------------------------------------
 
 
 def _key_is(clinic: Clinic, kind: str, key_type: str) -> None:
@@ -56,7 +58,11 @@ def _key_is(clinic: Clinic, kind: str, key_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("key_type", "respelled"),
-    [("text", "visit_id || ' '"), ("uuid", "upper(visit_id)"), ("uuid", "replace(visit_id, '-', '')")],
+    [
+        ("text", "visit_id || ' '"),
+        ("uuid", "upper(visit_id)"),
+        ("uuid", "replace(visit_id, '-', '')"),
+    ],
 )
 def test_two_spellings_of_a_key_are_one_row(
     sqlite: Database, sqlite_clinic: Clinic, key_type: str, respelled: str
@@ -65,7 +71,9 @@ def test_two_spellings_of_a_key_are_one_row(
     _key_is(clinic, "TEXT", key_type)
     first, second, *_ = clinic.insert(30)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 30}
-    clinic.execute(f"UPDATE visits SET visit_id = {respelled} WHERE visit_id <> :key", {"key": first})
+    clinic.execute(
+        f"UPDATE visits SET visit_id = {respelled} WHERE visit_id <> :key", {"key": first}
+    )
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 30}
     clinic.insert(1, seed=2, visit_id=f"{first} ")
     refused(sqlite, clinic, 2, "in 1 row the key (visit_id) is that of another row")
@@ -75,7 +83,10 @@ def test_two_spellings_of_a_key_are_one_row(
 def test_several_columns_are_a_key_together(sqlite: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
     _key_is(clinic, "TEXT", "text")
-    clinic.settings |= {"key": ["sex", "visit_id", "patient_no"], "key_type": ["text", "text", "integer"]}
+    clinic.settings |= {
+        "key": ["sex", "visit_id", "patient_no"],
+        "key_type": ["text", "text", "integer"],
+    }
     for n, name in enumerate(["a", 'a"b', "a\\b", "a!", "a,b", "Zu\u0308rich", "\t", "None"]):
         for sex in "MF":
             clinic.insert(1, seed=n, visit_id=name, sex=sex, patient_no=n)
@@ -89,23 +100,45 @@ def test_several_columns_are_a_key_together(sqlite: Database, sqlite_clinic: Cli
 def test_keys_of_every_sign_come_in_and_stay(postgresql: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
     _key_is(clinic, "TEXT", "text")
-    keys = ["None", "\\N", "a\tb", "a\nb", "a\rb", "a\\nb", "\\", "'", '"', "%s", ":x", "ü", "\U0001f600", " a", "NULL"]
+    keys = [
+        "None",
+        "\\N",
+        "a\tb",
+        "a\nb",
+        "a\rb",
+        "a\\nb",
+        "\\",
+        "'",
+        '"',
+        "%s",
+        ":x",
+        "ü",
+        "\U0001f600",
+        " a",
+        "NULL",
+    ]
     for n, key in enumerate(keys):
         clinic.insert(1, seed=n, visit_id=key)
     assert counts(clinic.pulled(postgresql)) == {"inserted": len(keys)}
     assert counts(clinic.pulled(postgresql)) == {"unchanged": len(keys)}
-    found = [key for (key,) in postgresql.execute("SELECT source_key FROM patients ORDER BY source_key")]
+    found = [
+        key for (key,) in postgresql.execute("SELECT source_key FROM patients ORDER BY source_key")
+    ]
     assert found == sorted(keys, key=str.encode)
 
 
-# ---- names --------------------------------------------------------------------------------------------------------
+# ---- names
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(4)
     quoted = '"' + ODD.replace('"', '""') + '"'
     with clinic.engine.begin() as connection:
-        for statement in (f"ALTER TABLE visits RENAME TO {quoted}", f"ALTER TABLE {quoted} RENAME age TO {quoted}"):
+        for statement in (
+            f"ALTER TABLE visits RENAME TO {quoted}",
+            f"ALTER TABLE {quoted} RENAME age TO {quoted}",
+        ):
             connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
     clinic.settings |= {"table": ODD, "schema": ""}
     clinic.columns |= {"age": ODD}
@@ -127,7 +160,9 @@ def test_a_table_of_another_schema_is_found(sqlite: Database, postgresql_clinic:
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
 
 
-def test_sql_in_any_configured_name_is_the_name_of_nothing(sqlite: Database, clinic: Clinic) -> None:
+def test_sql_in_any_configured_name_is_the_name_of_nothing(
+    sqlite: Database, clinic: Clinic
+) -> None:
     clinic.insert(3)
     sql = 'visits"; DROP TABLE visits; --'
     settings = dict(clinic.settings)
@@ -145,7 +180,10 @@ def test_a_query_is_a_source(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10, age=50)
     clinic.insert(5, seed=2, age=30)
     del clinic.settings["table"]
-    query = "SELECT v.*, ':x' AS \"100 %\" FROM visits v WHERE age > 40 AND sex LIKE '%' -- the grown-up; "
+    query = (
+        "SELECT v.*, ':x' AS \"100 %\" FROM visits v WHERE age > 40 AND sex LIKE '%' -- the "
+        "grown-up; "
+    )
     clinic.settings["query"] = query.rstrip("; ") + "\n;"
     assert counts(clinic.pulled(sqlite)) == {"inserted": 10}
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
@@ -164,7 +202,8 @@ def test_a_query_that_only_reads_is_asked_for(sqlite: Database, clinic: Clinic) 
     assert clinic.execute("SELECT count(*) FROM visits") == [(3,)]
 
 
-# ---- what is not there --------------------------------------------------------------------------------------------
+# ---- what is not there
+# --------------------------------------------------------------------------------------------
 
 
 def test_a_table_that_is_not_there_is_named(sqlite: Database, clinic: Clinic) -> None:
@@ -210,10 +249,13 @@ def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
         refused(sqlite, clinic, 2, "clinic_reader lacks a right on the table visits", **{URL: url})
         clinic.settings["table"] = "visits"
         clinic.execute(
-            "GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits TO clinic_reader"
+            "GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits "
+            "TO clinic_reader"
         )
         lacking = "it has no column diastolic, skin, insulin, bmi, pedigree, age"
-        refused(sqlite, clinic, 2, lacking, "lacks a right", "and the right to read each", **{URL: url})
+        refused(
+            sqlite, clinic, 2, lacking, "lacks a right", "and the right to read each", **{URL: url}
+        )
         clinic.execute("GRANT SELECT ON visits TO clinic_reader")
         assert clinic.pull(sqlite, **{URL: url}).exit_code == 0
         assert sqlite.value("SELECT count(*) FROM patients") == 3
@@ -229,7 +271,10 @@ def test_a_url_that_leads_nowhere_is_told(sqlite: Database, sqlite_clinic: Clini
         (f"postgresql://u:{CANARY}@@h/d", "source clinic"),
         ("nosuchdatabase://h/d", "nosuchdatabase"),
         ("mssql+pymssql://h/d", "pymssql"),
-        ("sqlite:///absent/file.db", f"no such file). Nothing was changed. Expected: in {URL} the path"),
+        (
+            "sqlite:///absent/file.db",
+            f"no such file). Nothing was changed. Expected: in {URL} the path",
+        ),
         ("sqlite:///README.md", "SQLITE_NOTADB"),
         ("sqlite:///a.db?mode=ro", "options"),
         ("postgresql://u@db.example.org/d", "prove who it is"),
@@ -237,18 +282,24 @@ def test_a_url_that_leads_nowhere_is_told(sqlite: Database, sqlite_clinic: Clini
         refused(sqlite, sqlite_clinic, 2, named, **{URL: url})
 
 
-def test_a_source_without_a_url_and_one_that_is_not_declared_are_told(sqlite: Database, sqlite_clinic: Clinic) -> None:
+def test_a_source_without_a_url_and_one_that_is_not_declared_are_told(
+    sqlite: Database, sqlite_clinic: Clinic
+) -> None:
     clinic = sqlite_clinic
     ended = call(sqlite, "pull", "--config", clinic.config)
     assert (ended.exit_code, f"{URL}, or {URL}_FILE" in ended.stderr) == (2, True)
     ended = clinic.pull(sqlite, CANARY)
     assert (ended.exit_code, "they declare: clinic" in ended.stderr) == (2, True)
     no_value(ended)
-    assert "declare no [[source]], so there is nothing to pull; `python -m jobs.suggest`" in call(sqlite, "pull").stderr
+    assert (
+        "declare no [[source]], so there is nothing to pull; `python -m jobs.suggest`"
+        in call(sqlite, "pull").stderr
+    )
     assert clinic.pull(sqlite, "clinic").exit_code == 3  # it is empty
 
 
-# ---- pima's own tables ----------------------------------------------------------------------------------------------
+# ---- pima's own tables
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_table_of_pimas_own_is_no_source_for_it(database: Database, own_clinic: Clinic) -> None:
@@ -258,7 +309,9 @@ def test_a_table_of_pimas_own_is_no_source_for_it(database: Database, own_clinic
         refused(database, own_clinic, 2, "is pima's own", "need no [[source]]")
 
 
-def test_a_table_of_a_clinics_may_be_called_as_one_of_pimas(database: Database, clinic: Clinic) -> None:
+def test_a_table_of_a_clinics_may_be_called_as_one_of_pimas(
+    database: Database, clinic: Clinic
+) -> None:
     clinic.insert(3)
     clinic.execute("ALTER TABLE visits RENAME TO patients")
     clinic.settings["table"] = "patients"

@@ -1,4 +1,5 @@
-"""A source that tells when a row was changed or its outcome became known: what is read, and how it is labelled."""
+"""A source that tells when a row was changed or its outcome became known: what is read, and how it
+is labelled."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -38,14 +39,19 @@ def telling(clinic: Clinic, column: str = "without a zone") -> list[str]:
     return keys
 
 
-def changed(clinic: Clinic, key: str, moment: datetime | None, column: str = "without a zone", **values: Any) -> None:
+def changed(
+    clinic: Clinic, key: str, moment: datetime | None, column: str = "without a zone", **values: Any
+) -> None:
     """A visit is changed, at that time."""
     stored = None if moment is None else COLUMNS[column][1](moment)
     if clinic.kind == "sqlite" and isinstance(stored, date):
         stored = str(stored)
     values |= {"updated_at": stored}
     assigned = ", ".join(f"{name} = :{name}" for name in values)
-    assert clinic.execute(f"UPDATE visits SET {assigned} WHERE visit_id = :key", values | {"key": key}) == 1
+    assert (
+        clinic.execute(f"UPDATE visits SET {assigned} WHERE visit_id = :key", values | {"key": key})
+        == 1
+    )
 
 
 def _read_again(clinic: Clinic, column: str) -> int:
@@ -87,17 +93,24 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, colum
         "unchanged": found["rows"] - 3,
         "outcomes_arrived": 1,
     }
-    assert database.value("SELECT age FROM patients WHERE source_key = :key", {"key": keys[20]}) == 90
+    assert (
+        database.value("SELECT age FROM patients WHERE source_key = :key", {"key": keys[20]}) == 90
+    )
     assert part(clinic.pulled(database)) == ("changed", _read_again(clinic, column))
 
 
-@pytest.mark.parametrize(("database", "clinic"), [("postgresql", "sqlite"), ("sqlite", "sqlite")], indirect=True)
+@pytest.mark.parametrize(
+    ("database", "clinic"), [("postgresql", "sqlite"), ("sqlite", "sqlite")], indirect=True
+)
 def test_no_character_of_a_key_makes_a_row_vanish(database: Database, clinic: Clinic) -> None:
     clinic.settings["key_type"] = "text"
     keys = telling(clinic)
     odd = ["\\N", "\\.", "back\\slash", "a\ttab", "two\nlines", "a\rreturn", "\u00e9"]
     for key, other in zip(keys, odd, strict=False):
-        clinic.execute("UPDATE visits SET visit_id = :other WHERE visit_id = :key", {"key": key, "other": other})
+        clinic.execute(
+            "UPDATE visits SET visit_id = :other WHERE visit_id = :key",
+            {"key": key, "other": other},
+        )
     clinic.pulled(database)
     changed(clinic, keys[-1], DAY + timedelta(days=2), age=90)
     clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": odd[0]})
@@ -121,14 +134,17 @@ def test_rows_whose_time_is_none_are_read_each_time(
     keys = telling(clinic, column)
     if kind == "sqlite":
         clinic.execute("ALTER TABLE visits DROP COLUMN updated_at")
-        clinic.execute("ALTER TABLE visits ADD COLUMN updated_at")  # which takes values of every type
+        clinic.execute(
+            "ALTER TABLE visits ADD COLUMN updated_at"
+        )  # which takes values of every type
         clinic.execute("UPDATE visits SET updated_at = '2026-03-10 12:00'")
     clinic.pulled(sqlite)
     values = NO_TIMES[kind][column]
     said = {"sqlite": ":value", "postgresql": f"CAST(:value AS {COLUMNS[column][0]})"}[kind]
     for value, key in zip(values, keys[5:], strict=False):
         assert clinic.execute(
-            f"UPDATE visits SET age = 90, updated_at = {said} WHERE visit_id = :key", {"value": value, "key": key}
+            f"UPDATE visits SET age = 90, updated_at = {said} WHERE visit_id = :key",
+            {"value": value, "key": key},
         )
     found = clinic.pulled(sqlite)
     assert (found["compared"], found["updated"]) == ("changed", len(values))
@@ -159,11 +175,16 @@ def test_what_has_vanished_is_found_each_time_and_what_its_times_do_not_tell_onc
 
 def _last_whole(database: Database, ago: timedelta) -> None:
     moment = database.stored(datetime.now(UTC) - ago)
-    assert database.execute("UPDATE source_pulls SET compared_whole_at = :moment", {"moment": moment}) == 1
+    assert (
+        database.execute("UPDATE source_pulls SET compared_whole_at = :moment", {"moment": moment})
+        == 1
+    )
 
 
 @once
-def test_other_settings_or_another_declaration_compare_all(database: Database, clinic: Clinic) -> None:
+def test_other_settings_or_another_declaration_compare_all(
+    database: Database, clinic: Clinic
+) -> None:
     telling(clinic)
     clinic.pulled(database)
     assert clinic.pulled(database)["compared"] == "changed"
@@ -172,7 +193,9 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
     assert "30 rows read, 0 inserted, 30 updated" in ended.stdout
     assert "its settings or the declaration" in ended.stderr
     assert clinic.pulled(database)["compared"] == "changed"
-    clinic.extra = SHIPPED_FILE.read_text().replace("low = 18\nhigh = 120\n", "low = 18\nhigh = 100\n")
+    clinic.extra = SHIPPED_FILE.read_text().replace(
+        "low = 18\nhigh = 120\n", "low = 18\nhigh = 100\n"
+    )
     told = call(database, "migrate", "--features", "--reason", "a test", "--config", clinic.config)
     assert told.exit_code == 0, told.stderr
     assert clinic.pulled(database)["compared"] == "all"
@@ -180,7 +203,9 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
 
 
 @once
-def test_after_a_full_compare_that_was_not_completed_all_is_compared(database: Database, clinic: Clinic) -> None:
+def test_after_a_full_compare_that_was_not_completed_all_is_compared(
+    database: Database, clinic: Clinic
+) -> None:
     keys = telling(clinic)
     clinic.pulled(database)
     clinic.execute("UPDATE visits SET insulin = 44 WHERE visit_id = :key", {"key": keys[20]})
@@ -241,7 +266,9 @@ NO_TYPES_OF_TIMES = (
 
 
 @pytest.mark.parametrize("setting", ["changed_since", "outcome_at"])
-def test_what_is_no_time_is_refused(sqlite: Database, postgresql_clinic: Clinic, setting: str) -> None:
+def test_what_is_no_time_is_refused(
+    sqlite: Database, postgresql_clinic: Clinic, setting: str
+) -> None:
     clinic = postgresql_clinic
     clinic.insert(3, diabetic="yes")
     clinic.settings[setting] = "told_at"
@@ -249,7 +276,10 @@ def test_what_is_no_time_is_refused(sqlite: Database, postgresql_clinic: Clinic,
         clinic.execute(f"ALTER TABLE visits ADD COLUMN told_at {kind}")
         clinic.execute(f"UPDATE visits SET told_at = {value}")
         ended = clinic.pull(sqlite)
-        assert (ended.exit_code, f"told_at ({setting}) holds values of the {named}" in ended.stderr) == (2, True)
+        assert (
+            ended.exit_code,
+            f"told_at ({setting}) holds values of the {named}" in ended.stderr,
+        ) == (2, True)
         assert "1.3.2026" not in ended.stderr + ended.stdout
         clinic.execute("ALTER TABLE visits DROP COLUMN told_at")
     assert "it has no column told_at that can be read" in clinic.pull(sqlite).stderr
@@ -277,8 +307,12 @@ def test_people_read_that_only_a_part_was_read_and_what_is_put_down_of_it_is_a_t
     mark = "2026-03-10T12:00:00" if clinic.kind == "postgresql" else "2026-03-10"
     assert sqlite.execute("SELECT source, changed_up_to FROM source_pulls") == [("clinic", mark)]
     assert document(sqlite, "SELECT counts FROM runs")["sources"][0]["compared"] == "all"
-    assert "row read (of what has changed), 0 inserted" in clinic.pull(sqlite).stdout.replace("rows", "row")
-    clinic.execute("DELETE FROM visits WHERE visit_id = (SELECT visit_id FROM visits ORDER BY 1 LIMIT 1)")
+    assert "row read (of what has changed), 0 inserted" in clinic.pull(sqlite).stdout.replace(
+        "rows", "row"
+    )
+    clinic.execute(
+        "DELETE FROM visits WHERE visit_id = (SELECT visit_id FROM visits ORDER BY 1 LIMIT 1)"
+    )
     assert "1 vanished, 0 deleted" in clinic.pull(sqlite).stdout
 
 
@@ -290,7 +324,10 @@ LATER = "2026-02-05T08:30:00.000"
 @pytest.fixture
 def dated(clinic: Clinic) -> Clinic:
     """With a column for the time of an outcome."""
-    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {'timestamp' if clinic.kind == 'postgresql' else 'TEXT'}")
+    clinic.execute(
+        "ALTER TABLE visits ADD COLUMN known_at "
+        f"{'timestamp' if clinic.kind == 'postgresql' else 'TEXT'}"
+    )
     clinic.settings["outcome_at"] = "known_at"
     return clinic
 
@@ -312,7 +349,9 @@ def labelled(database: Database, key: str) -> str | None:
 
 
 def is_now(moment: str | None) -> bool:
-    return moment is not None and datetime.fromisoformat(f"{moment}+00:00") > datetime.now(UTC) - timedelta(minutes=30)
+    return moment is not None and datetime.fromisoformat(f"{moment}+00:00") > datetime.now(
+        UTC
+    ) - timedelta(minutes=30)
 
 
 def test_an_outcome_is_known_since_the_source_says(database: Database, dated: Clinic) -> None:
@@ -333,7 +372,9 @@ def test_an_outcome_is_known_since_the_source_says(database: Database, dated: Cl
     assert counts(clinic.pulled(database)) == {"unchanged": 4}
 
 
-def test_a_time_that_is_corrected_alone_changes_nothing_else(database: Database, dated: Clinic) -> None:
+def test_a_time_that_is_corrected_alone_changes_nothing_else(
+    database: Database, dated: Clinic
+) -> None:
     first, second, third = dated.insert(3)
     for key in (first, second):
         say(dated, key, "yes", T)
@@ -376,18 +417,26 @@ def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_th
     assert counts(dated.pulled(database)) == {"unchanged": 4}
 
 
-def test_a_known_outcome_stays_as_it_is_until_its_new_time_has_come(database: Database, dated: Clinic) -> None:
+def test_a_known_outcome_stays_as_it_is_until_its_new_time_has_come(
+    database: Database, dated: Clinic
+) -> None:
     first, second, third = dated.insert(3)
     for key in (first, second):
         say(dated, key, "yes", T)
     dated.pulled(database)
     known = "SELECT outcome, labelled_at FROM patients ORDER BY id"
-    before, versions = database.execute(known), database.execute("SELECT version FROM patients ORDER BY id")
+    before, versions = (
+        database.execute(known),
+        database.execute("SELECT version FROM patients ORDER BY id"),
+    )
     for key, outcome in ((first, "yes"), (second, "no"), (third, "no")):
         say(dated, key, outcome, datetime.now() + timedelta(days=2))  # noqa: DTZ005
     found = dated.pulled(database)
     assert (counts(found), found["outcomes_held_back"]) == ({"unchanged": 3}, 3)
-    assert (database.execute(known), database.execute("SELECT version FROM patients ORDER BY id")) == (before, versions)
+    assert (
+        database.execute(known),
+        database.execute("SELECT version FROM patients ORDER BY id"),
+    ) == (before, versions)
     dated.execute("UPDATE visits SET age = 90")
     assert counts(dated.pulled(database)) == {"updated": 3}
     assert database.execute(known) == before
@@ -406,7 +455,9 @@ def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_
         dated.execute("ALTER TABLE visits ALTER known_at TYPE text")
     keys = dated.insert(6)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    for key, outcome, moment in zip(keys, ["yes", "no", "yes", None, None], [T, "Canary", tomorrow] * 2, strict=False):
+    for key, outcome, moment in zip(
+        keys, ["yes", "no", "yes", None, None], [T, "Canary", tomorrow] * 2, strict=False
+    ):
         say(dated, key, outcome, moment)
     found = dated.pulled(database)
     # Where there is no outcome, its time says nothing.
@@ -417,6 +468,11 @@ def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_
     # Until its time has come the row waits for a prediction, like any without an outcome.
     assert database.value("SELECT count(*) FROM scoring_queue") == 4
     say(dated, keys[2], "yes", T)
-    assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 4, "rejected": 1, "outcomes_arrived": 1}
+    assert counts(dated.pulled(database)) == {
+        "updated": 1,
+        "unchanged": 4,
+        "rejected": 1,
+        "outcomes_arrived": 1,
+    }
     ended = dated.pull(database)
     assert "Canary" not in ended.stdout + ended.stderr

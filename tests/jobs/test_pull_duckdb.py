@@ -1,4 +1,5 @@
-"""A DuckDB file as a source: its types, what it reads beside its tables, and that it is only read."""
+"""A DuckDB file as a source: its types, what it reads beside its tables, and that it is only
+read."""
 
 import os
 import subprocess
@@ -63,7 +64,9 @@ def test_a_parquet_file_is_a_source_by_a_query(sqlite: Database, clinic: Clinic)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 20}
 
 
-def test_a_csv_file_is_a_source_by_a_query_that_names_the_type_of_words(sqlite: Database, clinic: Clinic) -> None:
+def test_a_csv_file_is_a_source_by_a_query_that_names_the_type_of_words(
+    sqlite: Database, clinic: Clinic
+) -> None:
     """DuckDB takes yes and no for truth values."""
     clinic.insert(10, diabetic="yes")
     clinic.insert(10, seed=2, diabetic="no")
@@ -73,11 +76,15 @@ def test_a_csv_file_is_a_source_by_a_query_that_names_the_type_of_words(sqlite: 
     del clinic.settings["table"]
     clinic.settings["query"] = f"SELECT * FROM read_csv('{path}')"
     refused(sqlite, clinic, 3, "bad_outcome")
-    clinic.settings["query"] = f"SELECT * FROM read_csv('{path}', types = {{'diabetic': 'VARCHAR'}})"
+    clinic.settings["query"] = (
+        f"SELECT * FROM read_csv('{path}', types = {{'diabetic': 'VARCHAR'}})"
+    )
     assert counts(clinic.pulled(sqlite)) == {"inserted": 20}
 
 
-def test_a_file_that_is_not_there_is_told_and_not_made(sqlite: Database, clinic: Clinic, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_told_and_not_made(
+    sqlite: Database, clinic: Clinic, tmp_path: Path
+) -> None:
     absent = tmp_path / "absent.duckdb"
     refused(sqlite, clinic, 2, "there is no such file", **{URL: f"duckdb:///{absent}"})
     assert not absent.exists()
@@ -89,9 +96,14 @@ def test_a_file_that_is_not_there_is_told_and_not_made(sqlite: Database, clinic:
 def test_a_file_that_another_process_writes_is_for_later(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(3)
     path = clinic.folder / "clinic.duckdb"
-    holds = f"import duckdb, sys; held = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+    holds = (
+        f"import duckdb, sys; held = duckdb.connect({str(path)!r}); print('held', flush=True); "
+        "sys.stdin.read()"
+    )
     command = [sys.executable, "-c", holds]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "held\n"
         refused(sqlite, clinic, 75, "can't be reached")

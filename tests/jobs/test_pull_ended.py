@@ -1,4 +1,5 @@
-"""What ends a pull in between, and what goes on meanwhile: the next pull completes it, and every row is scored once."""
+"""What ends a pull in between, and what goes on meanwhile: the next pull completes it, and every
+row is scored once."""
 
 import signal
 import subprocess
@@ -25,8 +26,10 @@ def _many(clinic: Clinic, rows: int, first: int = 1) -> None:
     """Sound visits, numbered; every thousandth can't be scored."""
     clinic.execute(f"""
         INSERT INTO visits
-            (visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age)
-        WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {first + rows - 1})
+            (visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi,
+            pedigree, age)
+        WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s
+            WHERE n < {first + rows - 1})
         SELECT 'visit ' || n, n / 2, 3, 5.5 + n % 5, 70, 20, NULL, 30, 0.5,
                CASE WHEN n % 1000 = 0 THEN NULL ELSE 50 END FROM s""")
 
@@ -55,14 +58,17 @@ def _hold_after_a_block(postgresql: Database) -> None:
             IF (SELECT count(*) FROM patients) > {BLOCK_KEYS} THEN PERFORM pg_sleep(600); END IF;
             RETURN NULL;
         END $$""")
-    postgresql.execute("CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
+    postgresql.execute(
+        "CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()"
+    )
 
 
 @pytest.mark.judge
 def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql: Database, by_text: Clinic, trained: Path
 ) -> None:
-    """It leans on a trigger of somebody else's on `patients`, which holds the pull within a block."""
+    """It leans on a trigger of somebody else's on `patients`, which holds the pull within a
+    block."""
     install_models(postgresql, trained)
     _many(by_text, ROWS)
     _hold_after_a_block(postgresql)
@@ -94,13 +100,17 @@ def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
 def test_a_heartbeat_and_a_block_do_not_wait_for_each_other(
     postgresql: Database, by_text: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A block takes longer than the server waits before it looks for those that wait in a circle."""
+    """A block takes longer than the server waits before it looks for those that wait in a
+    circle."""
     _many(by_text, ROWS)
     postgresql.execute("""
         CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             PERFORM pg_sleep(1.5); RETURN NULL;
         END $$""")
-    postgresql.execute("CREATE TRIGGER slowly AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION slowly()")
+    postgresql.execute(
+        "CREATE TRIGGER slowly AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION "
+        "slowly()"
+    )
     monkeypatch.setattr(pulling, "LEASE_SECONDS", 1)
     ended = by_text.pull(postgresql)
     assert (ended.exit_code, "heartbeat failed" in ended.stderr) == (0, False), ended.stderr
@@ -137,13 +147,19 @@ def test_wherever_a_pull_is_ended_the_next_one_completes_it(
 
 
 @contextmanager
-def _waiting_for_its_source(database: Database, clinic: Clinic) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A pull whose source gives no row as long as the block goes on, and the process of its session there."""
+def _waiting_for_its_source(
+    database: Database, clinic: Clinic
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A pull whose source gives no row as long as the block goes on, and the process of its session
+    there."""
     clinic.execute("""
         CREATE FUNCTION held() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN
             PERFORM pg_advisory_xact_lock_shared(7); RETURN true;
         END $$""")
-    clinic.execute("CREATE VIEW slow AS SELECT v.* FROM (SELECT held() AS is_there) h, visits v WHERE h.is_there")
+    clinic.execute(
+        "CREATE VIEW slow AS SELECT v.* FROM (SELECT held() AS is_there) h, visits v WHERE "
+        "h.is_there"
+    )
     clinic.settings["table"] = "slow"
     waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with clinic.engine.connect() as holder:
@@ -182,9 +198,15 @@ def test_a_row_that_comes_here_and_there_while_the_source_is_read_has_not_vanish
     clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": gone})
     with _waiting_for_its_source(database, clinic) as (process, _):
         row = "patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"
-        copied = f"INSERT INTO visits (visit_id, {row}) SELECT '{new}', {row} FROM visits WHERE visit_id = :key"
+        copied = (
+            f"INSERT INTO visits (visit_id, {row}) SELECT '{new}', {row} FROM visits WHERE "
+            "visit_id = :key"
+        )
         clinic.execute(copied, {"key": other})
-        database.execute("INSERT INTO patients (age, source, source_key) VALUES (50, 'clinic', :key)", {"key": new})
+        database.execute(
+            "INSERT INTO patients (age, source, source_key) VALUES (50, 'clinic', :key)",
+            {"key": new},
+        )
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
     assert "1 deleted" in stdout
@@ -193,17 +215,23 @@ def test_a_row_that_comes_here_and_there_while_the_source_is_read_has_not_vanish
     assert counts(clinic.pulled(database)) == {"updated": 1, "unchanged": 19}
 
 
-def test_a_source_that_answers_slowly_is_waited_for(postgresql: Database, postgresql_clinic: Clinic) -> None:
+def test_a_source_that_answers_slowly_is_waited_for(
+    postgresql: Database, postgresql_clinic: Clinic
+) -> None:
     clinic = postgresql_clinic
     clinic.insert(3)
-    clinic.execute("CREATE VIEW slow AS SELECT * FROM visits WHERE pg_sleep(0.6 + age * 0)::text = ''")
+    clinic.execute(
+        "CREATE VIEW slow AS SELECT * FROM visits WHERE pg_sleep(0.6 + age * 0)::text = ''"
+    )
     clinic.settings["table"] = "slow"
     named = ("STATEMENT_TIMEOUT", "IDLE_IN_TRANSACTION_TIMEOUT")
     ended = clinic.pull(postgresql, **{f"PIMA_DATABASE__{limit}_SECONDS": "1" for limit in named})
     assert ended.exit_code == 0, ended.stderr
 
 
-def test_a_stop_is_obeyed_while_a_source_does_not_answer(postgresql: Database, postgresql_clinic: Clinic) -> None:
+def test_a_stop_is_obeyed_while_a_source_does_not_answer(
+    postgresql: Database, postgresql_clinic: Clinic
+) -> None:
     clinic = postgresql_clinic
     clinic.insert(3)
     with _waiting_for_its_source(postgresql, clinic) as (process, _):
@@ -219,8 +247,16 @@ def test_a_pull_that_is_killed_while_it_reads_is_told_of_its_source_alone(
     sqlite: Database, postgresql_clinic: Clinic
 ) -> None:
     database, clinic = sqlite, postgresql_clinic
-    ward = {"name": "ward", "table": "visits", "key": "visit_id", "key_type": "uuid", "columns": clinic.columns}
-    clinic.extra = "\n".join(["[[source]]", *(f"{key} = {toml(value)}" for key, value in ward.items())])
+    ward = {
+        "name": "ward",
+        "table": "visits",
+        "key": "visit_id",
+        "key_type": "uuid",
+        "columns": clinic.columns,
+    }
+    clinic.extra = "\n".join(
+        ["[[source]]", *(f"{key} = {toml(value)}" for key, value in ward.items())]
+    )
     database.environ["PIMA_SOURCE__WARD__URL"] = clinic.url
     clinic.insert(3)
     with _waiting_for_its_source(database, clinic) as (process, _):
@@ -232,12 +268,19 @@ def test_a_pull_that_is_killed_while_it_reads_is_told_of_its_source_alone(
     assert "the last pull of clinic crashed (heartbeat_lost)" in failed
 
 
-def test_a_source_that_goes_away_while_it_is_read_is_for_later(sqlite: Database, postgresql_clinic: Clinic) -> None:
+def test_a_source_that_goes_away_while_it_is_read_is_for_later(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
     database, clinic = sqlite, postgresql_clinic
     clinic.insert(3)
     with _waiting_for_its_source(database, clinic) as (process, pid):
         clinic.execute(f"SELECT pg_terminate_backend({pid})")
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, "source clinic can't be reached or stopped answering" in stderr) == (75, True), stderr
+    assert (
+        process.returncode,
+        "source clinic can't be reached or stopped answering" in stderr,
+    ) == (75, True), stderr
     assert database.value("SELECT count(*) FROM patients") == 0
-    assert database.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
+    assert database.execute("SELECT status, error_code FROM runs") == [
+        ("try_again_later", "source_away")
+    ]

@@ -1,8 +1,8 @@
-"""Invariant 1 over a pulled source with text keys, under any order of events: ours is what the source has, ids stay,
-and every version ends once, wherever pulls and batches are killed.
+"""Invariant 1 over a pulled source with text keys, under any order of events: ours is what the
+source has, ids stay, and every version ends once, wherever pulls and batches are killed.
 
-A pull dies for real, by SIGKILL, and at a commit: its transaction is whole and not yet committed, and those before it
-are. Blocks are of two rows.
+A pull dies for real, by SIGKILL, and at a commit: its transaction is whole and not yet committed,
+and those before it are. Blocks are of two rows.
 """
 
 import os
@@ -28,7 +28,13 @@ from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from tests.support.clinic import COLUMNS, MMOL, Clinic
 from tests.support.databases import Database
-from tests.support.state_machine import Jobs, die, in_a_child, run_machine, wait_until_the_server_knows
+from tests.support.state_machine import (
+    Jobs,
+    die,
+    in_a_child,
+    run_machine,
+    wait_until_the_server_knows,
+)
 
 pytestmark = pytest.mark.judge
 
@@ -39,7 +45,11 @@ STAYS = "a row that is always there"
 KEYS = st.sampled_from(["a", "A", "e\u0301", "b "])
 OUTCOMES = st.sampled_from([None, None, "yes", "no"])
 VANISHED = st.sampled_from(["keep", "delete"])
-MEASURED = [{"glucose_mmol": 5.5, "age": 50}, {"glucose_mmol": 8.25, "age": 50}, {"glucose_mmol": 8.25, "age": None}]
+MEASURED = [
+    {"glucose_mmol": 5.5, "age": 50},
+    {"glucose_mmol": 8.25, "age": 50},
+    {"glucose_mmol": 8.25, "age": None},
+]
 """What changes; the last one can be pulled, and not scored."""
 OTHERS = {"pregnancies": 3, "diastolic": 70, "skin": 20, "insulin": 0, "bmi": 30.5, "pedigree": 0.5}
 SETTINGS = {
@@ -109,7 +119,9 @@ def _killed(database: Database, clinic: Clinic, vanished: str, commit: int) -> b
     return True
 
 
-def _insert(clinic: Clinic, key: str, measured: Mapping[str, Any], outcome: str | None = None) -> None:
+def _insert(
+    clinic: Clinic, key: str, measured: Mapping[str, Any], outcome: str | None = None
+) -> None:
     row = {"visit_id": key, "diabetic": outcome} | OTHERS | measured
     clinic.execute(f"INSERT INTO visits ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
 
@@ -118,11 +130,16 @@ def _theirs(clinic: Clinic) -> dict[str | None, tuple[Any, ...]]:
     """What the source has by key, as ours should have it."""
     rows = clinic.execute("SELECT visit_id, glucose_mmol, age, diabetic FROM visits")
     outcomes = {None: None, "yes": 1, "no": 0}
-    return {canonical_text(key): (glucose * MMOL, age, outcomes[said]) for key, glucose, age, said in rows}
+    return {
+        canonical_text(key): (glucose * MMOL, age, outcomes[said])
+        for key, glucose, age, said in rows
+    }
 
 
 def _ours(database: Database) -> dict[str, tuple[Any, ...]]:
-    rows = database.execute("SELECT source_key, glucose, age, outcome FROM patients WHERE source = 'clinic'")
+    rows = database.execute(
+        "SELECT source_key, glucose, age, outcome FROM patients WHERE source = 'clinic'"
+    )
     return {row[0]: row[1:] for row in rows}
 
 
@@ -147,12 +164,16 @@ class PulledClinic(Jobs):
 
     @rule(key=KEYS, measured=st.sampled_from(MEASURED))
     def correct(self, key: str, measured: Mapping[str, Any]) -> None:
-        statement = "UPDATE visits SET glucose_mmol = :glucose_mmol, age = :age WHERE visit_id = :key"
+        statement = (
+            "UPDATE visits SET glucose_mmol = :glucose_mmol, age = :age WHERE visit_id = :key"
+        )
         self.clinic.execute(statement, {**measured, "key": key})
 
     @rule(key=KEYS, outcome=OUTCOMES)
     def label(self, key: str, outcome: str | None) -> None:
-        self.clinic.execute("UPDATE visits SET diabetic = :o WHERE visit_id = :key", {"o": outcome, "key": key})
+        self.clinic.execute(
+            "UPDATE visits SET diabetic = :o WHERE visit_id = :key", {"o": outcome, "key": key}
+        )
 
     @rule(key=KEYS)
     def delete(self, key: str) -> None:
@@ -163,7 +184,9 @@ class PulledClinic(Jobs):
         before = _ours(self.database)
         _pull(self.database, self.clinic, vanished)
         kept = before if vanished == "keep" else {}
-        assert _ours(self.database) == kept | _theirs(self.clinic), "ours is not what the source has"
+        assert _ours(self.database) == kept | _theirs(self.clinic), (
+            "ours is not what the source has"
+        )
 
     @rule(key=KEYS, measured=st.sampled_from(MEASURED))
     def go_and_come_back(self, key: str, measured: Mapping[str, Any]) -> None:
@@ -179,7 +202,9 @@ class PulledClinic(Jobs):
         before, theirs = _ours(self.database), _theirs(self.clinic)
         _killed(self.database, self.clinic, vanished, commit)
         for key, row in _ours(self.database).items():
-            assert row in (before.get(key), theirs.get(key)), "a row is neither as it was nor as it should be"
+            assert row in (before.get(key), theirs.get(key)), (
+                "a row is neither as it was nor as it should be"
+            )
 
     @invariant()
     def a_key_keeps_its_id(self) -> None:
@@ -194,7 +219,9 @@ class PulledClinic(Jobs):
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("clinic", ["sqlite", pytest.param("postgresql", marks=pytest.mark.at_length)], indirect=True)
+@pytest.mark.parametrize(
+    "clinic", ["sqlite", pytest.param("postgresql", marks=pytest.mark.at_length)], indirect=True
+)
 def test_no_order_of_events_loses_or_doubles_what_is_pulled(
     scored_database: Database, visits: Clinic, at_length: bool
 ) -> None:
@@ -245,8 +272,17 @@ def _killed_and_completed(commit: int, states: list[dict[str, tuple[Any, ...]]])
     ended = database.execute("""
         SELECT k.source_key, count(*) FROM row_keys k LEFT JOIN (
             SELECT patient_id FROM predictions UNION ALL SELECT patient_id FROM rejections) e
-        ON e.patient_id = k.patient_id WHERE k.source_key NOT LIKE 'labelled%' GROUP BY k.source_key""")
-    assert dict(ended) == {STAYS: 1, "key 0": 1, "key 1": 1, "key 2": 2, "key 3": 2, "key 4": 1, "key 5": 1} | {
+        ON e.patient_id = k.patient_id WHERE k.source_key NOT LIKE 'labelled%'
+            GROUP BY k.source_key""")
+    assert dict(ended) == {
+        STAYS: 1,
+        "key 0": 1,
+        "key 1": 1,
+        "key 2": 2,
+        "key 3": 2,
+        "key 4": 1,
+        "key 5": 1,
+    } | {
         "new 0": 1,
         "new 1": 1,
         "comes back": 1,

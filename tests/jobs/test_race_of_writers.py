@@ -1,8 +1,8 @@
-"""Invariant 1 beside others: whoever writes to `patients`, in whatever isolation level, each row's last version ends
-once, with the values that it had.
+"""Invariant 1 beside others: whoever writes to `patients`, in whatever isolation level, each row's
+last version ends once, with the values that it had.
 
-Writers of a clinic with triggers of its own, and scorers, all at once: no version may be lost at any moment, and what
-they have left is judged at the end.
+Writers of a clinic with triggers of its own, and scorers, all at once: no version may be lost at
+any moment, and what they have left is judged at the end.
 """
 
 import random
@@ -18,7 +18,13 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import IsolationLevel
-from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
+from psycopg.errors import (
+    DeadlockDetected,
+    LockNotAvailable,
+    QueryCanceled,
+    SerializationFailure,
+    UniqueViolation,
+)
 
 from pima.core.validation import Validated, by_feature, validate
 from pima.scorer import load_scorer
@@ -28,7 +34,11 @@ from tests.support.trained import install_models
 
 IDS = range(1, 41)
 """So few that writers meet; the counter of ids goes on behind them."""
-LEVELS = (IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
+LEVELS = (
+    IsolationLevel.READ_COMMITTED,
+    IsolationLevel.REPEATABLE_READ,
+    IsolationLevel.SERIALIZABLE,
+)
 # The last where the lock comes in the moment in which its time limit is over.
 AGAIN = (SerializationFailure, DeadlockDetected, LockNotAvailable, QueryCanceled)
 COLUMNS = ", ".join(FEATURE_NAMES)
@@ -38,7 +48,10 @@ CLINIC = (
     "CREATE TABLE audit (LIKE patients)",
     """CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS '
     BEGIN INSERT INTO audit SELECT NEW.*; RETURN NULL; END'""",
-    "CREATE TRIGGER audited AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION audit()",
+    (
+        "CREATE TRIGGER audited AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION "
+        "audit()"
+    ),
     """CREATE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS '
     BEGIN NEW.updated_at = now(); RETURN NEW; END'""",
     """CREATE TRIGGER a_set_updated_at BEFORE INSERT OR UPDATE ON patients
@@ -49,7 +62,8 @@ Session = psycopg.Connection[Any]
 Row = tuple[float | None, ...]
 
 
-# ---- what writers do ------------------------------------------------------------------------------------------------
+# ---- what writers do
+# ------------------------------------------------------------------------------------------------
 
 
 def measured(drawn: random.Random) -> Row:
@@ -83,7 +97,11 @@ def insert_or_update(session: Session, drawn: random.Random) -> None:
 
 
 def merge(session: Session, drawn: random.Random) -> None:
-    first, glucose, goes = an_id(drawn), measured(drawn)[FEATURE_NAMES.index("glucose")], drawn.choice((0, 1))
+    first, glucose, goes = (
+        an_id(drawn),
+        measured(drawn)[FEATURE_NAMES.index("glucose")],
+        drawn.choice((0, 1)),
+    )
     session.execute(
         f"""MERGE INTO patients p USING generate_series(%s::bigint, %s) AS s (id) ON p.id = s.id
         WHEN MATCHED AND p.id %% 2 = %s AND p.outcome IS NULL THEN DELETE
@@ -106,7 +124,9 @@ def correct_many(session: Session, drawn: random.Random) -> None:
 
 def tell_the_outcome(session: Session, drawn: random.Random) -> None:
     """Or take it back."""
-    session.execute("UPDATE patients SET outcome = %s WHERE id = %s", (drawn.choice((None, 0, 1)), an_id(drawn)))
+    session.execute(
+        "UPDATE patients SET outcome = %s WHERE id = %s", (drawn.choice((None, 0, 1)), an_id(drawn))
+    )
 
 
 def correct_and_tell(session: Session, drawn: random.Random) -> None:
@@ -128,7 +148,8 @@ def replace(session: Session, drawn: random.Random) -> None:
 
 
 def come_and_go(session: Session, drawn: random.Random) -> None:
-    """Gone in the end: whoever inserts this id meanwhile waits, with a version from before the last one of these."""
+    """Gone in the end: whoever inserts this id meanwhile waits, with a version from before the last
+    one of these."""
     patient_id = an_id(drawn)
     for _ in range(2):
         session.execute("DELETE FROM patients WHERE id = %s", (patient_id,))
@@ -169,18 +190,23 @@ OFTEN: dict[Callable[[Session, random.Random], None], float] = {
 
 
 def transact(session: Session, drawn: random.Random) -> None:
-    """One transaction of a few statements, some of them within savepoints, of which some are rolled back."""
+    """One transaction of a few statements, some of them within savepoints, of which some are rolled
+    back."""
     session.isolation_level = drawn.choice(LEVELS)
     with session.transaction():
         for write in drawn.choices(list(OFTEN), list(OFTEN.values()), k=drawn.randint(1, 4)):
             if drawn.random() < 0.5:
                 write(session, drawn)
                 continue
-            with suppress(UniqueViolation), session.transaction(force_rollback=drawn.random() < 0.3):
+            with (
+                suppress(UniqueViolation),
+                session.transaction(force_rollback=drawn.random() < 0.3),
+            ):
                 write(session, drawn)
 
 
-# ---- the race -------------------------------------------------------------------------------------------------------
+# ---- the race
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -201,7 +227,10 @@ class Race:
     def write(self, writer: int) -> None:
         url = self.database.url.replace("+psycopg", "")
         # Sooner than the server would find a deadlock.
-        with self.for_all(), psycopg.connect(url, autocommit=True, options="-c lock_timeout=500ms") as session:
+        with (
+            self.for_all(),
+            psycopg.connect(url, autocommit=True, options="-c lock_timeout=500ms") as session,
+        ):
             transaction = 0
             while not self.is_over():
                 try:
@@ -257,7 +286,12 @@ def test_whoever_writes_meanwhile_each_row_ends_once_with_its_own_values(
     assert set(race.committed) == set(LEVELS)
     assert_none_is_lost(postgresql)
     assert_by_their_own_values(postgresql)
-    assert postgresql.execute("SELECT status, count(*) FROM runs WHERE status <> 'succeeded' GROUP BY status") == []
+    assert (
+        postgresql.execute(
+            "SELECT status, count(*) FROM runs WHERE status <> 'succeeded' GROUP BY status"
+        )
+        == []
+    )
     assert sum(run["already_scored"] for run in race.scored) == 0
 
 
@@ -269,14 +303,17 @@ def assert_none_is_lost(database: Database) -> None:
         UNION ALL SELECT patient_id, patient_version FROM scoring_queue"""
     lost = f"""
         SELECT id, version FROM patients p WHERE outcome IS NULL AND NOT EXISTS (
-            SELECT 1 FROM ({ended_or_waits}) AS e WHERE e.patient_id = p.id AND e.patient_version = p.version)"""
+            SELECT 1 FROM ({ended_or_waits}) AS e WHERE e.patient_id = p.id
+                AND e.patient_version = p.version)"""
     assert database.execute(lost) == []
 
 
 def assert_by_their_own_values(database: Database) -> None:
     """Those that somebody has committed under that version."""
     versions = f"SELECT DISTINCT id AS patient_id, version AS patient_version, {COLUMNS} FROM audit"
-    twice = f"SELECT 1 FROM ({versions}) AS v GROUP BY patient_id, patient_version HAVING count(*) > 1"
+    twice = (
+        f"SELECT 1 FROM ({versions}) AS v GROUP BY patient_id, patient_version HAVING count(*) > 1"
+    )
     assert database.execute(twice) == []
     scorer = load_scorer(database.engine, 1)
 
@@ -285,12 +322,16 @@ def assert_by_their_own_values(database: Database) -> None:
             f"SELECT {column}, v.patient_id, {COLUMNS} FROM {table} LEFT JOIN ({versions}) AS v "
             "USING (patient_id, patient_version)"
         )
-        assert all(patient_id is not None for _, patient_id, *_ in rows), "a version that nobody has committed"
+        assert all(patient_id is not None for _, patient_id, *_ in rows), (
+            "a version that nobody has committed"
+        )
         values = np.array([row[2:] for row in rows], dtype=np.float64)
         return [row[0] for row in rows], validate(by_feature(values), scorer.features)
 
     probabilities, sound = judged("predictions", "probability")
     assert len(sound.accepted) == len(probabilities) > 0
-    np.testing.assert_allclose(scorer.model.probabilities(sound.features), probabilities, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        scorer.model.probabilities(sound.features), probabilities, rtol=0, atol=1e-6
+    )
     reasons, bad = judged("rejections", "reason")
     assert list(bad.reasons) == reasons

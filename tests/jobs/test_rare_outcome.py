@@ -15,7 +15,9 @@ from tests.support.declared import configuration
 
 pytestmark = [
     pytest.mark.usefixtures("each_fit_once", "without_reports"),
-    pytest.mark.parametrize("copied", ["sqlite"], indirect=True),  # a verdict is no matter of the database
+    pytest.mark.parametrize(
+        "copied", ["sqlite"], indirect=True
+    ),  # a verdict is no matter of the database
 ]
 
 ROWS = 2_000
@@ -24,14 +26,23 @@ KNOWN_POWERS = """
 name = "readmitted"
 """ + "".join(
     f'[[feature]]\nname = "{name}"\nlow = {low}\nhigh = {high}\npower = 1\n'
-    for name, low, high in (("order", 0, 40), ("creatinine", 0.1, 20), ("temperature", 30, 45), ("smoking", 0, 2))
+    for name, low, high in (
+        ("order", 0, 40),
+        ("creatinine", 0.1, 20),
+        ("temperature", 30, 45),
+        ("smoking", 0, 2),
+    )
 )
 LOG_LOSS = {"PIMA_GATE__MEASURE": "log_loss"}
-NET_BENEFIT = {"PIMA_GATE__MEASURE": "net_benefit", "PIMA_RETRAIN__THRESHOLD": "sensitivity >= 0.85"}
+NET_BENEFIT = {
+    "PIMA_GATE__MEASURE": "net_benefit",
+    "PIMA_RETRAIN__THRESHOLD": "sensitivity >= 0.85",
+}
 
 
 def _rare(folder: Path) -> str:
-    """Rows whose risk grows with creatinine and temperature and seldom passes a half; the file's path."""
+    """Rows whose risk grows with creatinine and temperature and seldom passes a half; the file's
+    path."""
     draw = random.Random(4)  # noqa: S311
     path = folder / "rare.csv"
     with path.open("w") as file:
@@ -40,7 +51,11 @@ def _rare(folder: Path) -> str:
         for _ in range(ROWS):
             kidney, fever = draw.gauss(0, 1), draw.gauss(0, 1)
             risk = 1 / (1 + math.exp(4.2 - 1.1 * kidney - 0.7 * fever))
-            measured = [draw.randrange(12), round(math.exp(kidney / 2), 2), round(37 + 0.7 * fever, 1)]
+            measured = [
+                draw.randrange(12),
+                round(math.exp(kidney / 2), 2),
+                round(37 + 0.7 * fever, 1),
+            ]
             rows.writerow([*measured, draw.randrange(3), int(draw.random() < risk)])
     return str(path)
 
@@ -59,7 +74,9 @@ def _load(database: Database, declared: str) -> None:
     assert 0.035 < database.value("SELECT avg(outcome) FROM patients") < 0.045
 
 
-def _json(clinic: tuple[Database, str], job: str, *arguments: str, **environ: str) -> dict[str, Any]:
+def _json(
+    clinic: tuple[Database, str], job: str, *arguments: str, **environ: str
+) -> dict[str, Any]:
     database, config = clinic
     ended = call(database, job, *arguments, "--config", config, "--json", **environ)
     assert ended.exit_code == 0, ended.stderr
@@ -92,15 +109,20 @@ def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Datab
     assert database.value("SELECT model_version FROM champion") == 2
 
 
-def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic: tuple[Database, str]) -> None:
+def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(
+    clinic: tuple[Database, str],
+) -> None:
     database, _ = clinic
     first = _json(clinic, "retrain", **NET_BENEFIT)
     assert (first["verdict"], first["measured"]["measure"]) == ("promoted", "net_benefit")
-    threshold, settings = database.execute("SELECT threshold, settings FROM model_versions WHERE number = 1")[0]
+    threshold, settings = database.execute(
+        "SELECT threshold, settings FROM model_versions WHERE number = 1"
+    )[0]
     assert 0 < threshold < 0.1
     stored = json.loads(settings) if isinstance(settings, str) else settings
     assert stored["threshold"] == "sensitivity >= 0.85"
-    # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of 27 cases.
+    # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of
+    # 27 cases.
     assert first["challenger_scores"]["sensitivity"] > 0.71
     assert first["challenger_scores"]["specificity"] > 0.4
 
@@ -111,8 +133,11 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic
     assert thresholds == [(threshold,), (threshold,)]
 
     database.execute(
-        'INSERT INTO patients ("order", creatinine, temperature, smoking) VALUES (1, 3, 39, 1), (1, 0.5, 36, 1)'
+        'INSERT INTO patients ("order", creatinine, temperature, smoking) VALUES (1, 3, 39, 1), '
+        "(1, 0.5, 36, 1)"
     )
     assert _json(clinic, "score")["predicted"] == 2
-    classes = database.execute("SELECT predicted_class, threshold FROM predictions ORDER BY patient_id")
+    classes = database.execute(
+        "SELECT predicted_class, threshold FROM predictions ORDER BY patient_id"
+    )
     assert classes == [(1, threshold), (0, threshold)]

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
-def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_ranges_are(sqlite: Database) -> None:
+def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_ranges_are(
+    sqlite: Database,
+) -> None:
     insert_many(sqlite, 300)  # of fifty kinds
     sqlite.execute("UPDATE patients SET outcome = id % 2")
     age = next(feature for feature in SHIPPED.features if feature.name == "age")
@@ -32,7 +34,9 @@ def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_range
     for changed in ({}, {"low": 17.0}, {"power": None, "high": 99.0}):
         other = msgspec.structs.replace(age, **changed)
         features = tuple(other if each is age else each for each in SHIPPED.features)
-        history, *_ = read_history(sqlite.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
+        history, *_ = read_history(
+            sqlite.engine, settings, msgspec.structs.replace(SHIPPED, features=features)
+        )
         assert (history.twins_kept, history.left_out["twin_of_holdout"] > 100) == (0, True)
 
 
@@ -62,7 +66,9 @@ def _skewed(folder: Path, rows: int, seed: int, below: int = 0) -> str:
     for row in range(rows):
         reciprocal, b = draw.uniform(0.1, 1), max(-9, min(9, draw.gauss(0, 2)))
         a = -(row % 3) if row < below else reciprocal**-2
-        lines.append(f"{a:.4f},{b:.4f},{int(draw.random() < 1 / (1 + 2.718 ** (-b - 4 * reciprocal + 2)))}")
+        lines.append(
+            f"{a:.4f},{b:.4f},{int(draw.random() < 1 / (1 + 2.718 ** (-b - 4 * reciprocal + 2)))}"
+        )
     path = folder / f"rows-{seed}.csv"
     path.write_text("\n".join(lines) + "\n")
     return str(path)
@@ -83,24 +89,44 @@ def _widen(database: Database) -> None:
             assert ended.exit_code == 0, ended.stderr
         assert database.value("SELECT model_version FROM champion") == 1
         configuration(folder, WIDE)
-        told = call(database, "migrate", "--config", config, "--features", "--reason", "other units", "--json")
+        told = call(
+            database,
+            "migrate",
+            "--config",
+            config,
+            "--features",
+            "--reason",
+            "other units",
+            "--json",
+        )
         assert told.exit_code == 0, told.stderr
 
 
 @on_sqlite
-def test_a_version_takes_no_value_below_the_range_of_its_fit(powered: tuple[Database, str], tmp_path: Path) -> None:
+def test_a_version_takes_no_value_below_the_range_of_its_fit(
+    powered: tuple[Database, str], tmp_path: Path
+) -> None:
     """The reciprocal of 0 is none, and such a row must neither end the job nor be guessed at."""
     database, config = powered
     database.execute(UNSCORED)
     scored = call(database, "score", "--config", config, "--json")
     assert scored.exit_code == 0, scored.stderr
     assert the_json(scored)["predicted"] == 2
-    assert database.execute("SELECT DISTINCT reason, field FROM rejections") == [("out_of_range", "a")]
+    assert database.execute("SELECT DISTINCT reason, field FROM rejections") == [
+        ("out_of_range", "a")
+    ]
 
     # Nor in the gate, where it would make the champion one that gives no numbers.
-    assert call(database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)).exit_code == 0
+    assert (
+        call(
+            database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)
+        ).exit_code
+        == 0
+    )
     judged = the_json(call(database, "retrain", "--config", config, "--dry-run", "--json"))
-    assert judged["champion_scores"]["rows"] == judged["holdout_rows"] - judged["unscorable_rows"], judged
+    assert (
+        judged["champion_scores"]["rows"] == judged["holdout_rows"] - judged["unscorable_rows"]
+    ), judged
     assert judged["unscorable_rows"] > 20
 
     # A range that is wider yet queues nothing again that the champion can't take.
@@ -109,7 +135,9 @@ def test_a_version_takes_no_value_below_the_range_of_its_fit(powered: tuple[Data
     assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
     configuration(tmp_path, WIDE.replace("low = -5", "low = -9").replace("1000", "9000"))
     for asked in (("--dry-run",), ("--reason", "other units")):
-        told = the_json(call(database, "migrate", "--config", config, "--features", *asked, "--json"))
+        told = the_json(
+            call(database, "migrate", "--config", config, "--features", *asked, "--json")
+        )
         assert (told["scored_again"], told["rejected_from_now"]) == (1, {})
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (1, 0)
@@ -123,13 +151,20 @@ def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
     database, config = powered
     database.execute(UNSCORED)
     assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
-    assert call(database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)).exit_code == 0
+    assert (
+        call(
+            database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)
+        ).exit_code
+        == 0
+    )
     # It loses for certain.
     database.execute("UPDATE model_versions SET compiled_artifact = NULL")
     assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
     scorer, trainer = under_role(database, "pima_scorer"), under_role(database, "pima_trainer")
     with database.engine.connect() as clinic:
-        clinic.execute(text("DELETE FROM patients WHERE id = (SELECT min(patient_id) FROM rejections)"))
+        clinic.execute(
+            text("DELETE FROM patients WHERE id = (SELECT min(patient_id) FROM rejections)")
+        )
         ended = call(trainer, "retrain", "--config", config, "--json")
         clinic.commit()
     judged = the_json(ended)
@@ -151,7 +186,8 @@ WIDER = DECLARED.replace("low = 0.1\n", "low = -5\n")
 
 @pytest.fixture
 def widened(declared_database: Database, tmp_path: Path) -> tuple[Database, str]:
-    """Under the wider range, version 1 is champion and can't take what version 2 can, which was fitted on it."""
+    """Under the wider range, version 1 is champion and can't take what version 2 can, which was
+    fitted on it."""
     config = configuration(tmp_path, WIDER)
     reason = ("--features", "--reason", "other units")
     assert call(declared_database, "migrate", "--config", config, *reason).exit_code == 0
@@ -159,10 +195,14 @@ def widened(declared_database: Database, tmp_path: Path) -> tuple[Database, str]
         features: list[dict[str, Any]] = as_stored(features_of(connection, 2))
         [creatinine] = [feature for feature in features if feature["name"] == "creatinine"]
         creatinine["low"] = -5
-        fitted_on_it = model_versions.update().where(model_versions.c.number == 2).values(features=features)
+        fitted_on_it = (
+            model_versions.update().where(model_versions.c.number == 2).values(features=features)
+        )
         connection.execute(fitted_on_it)
     hash_again(declared_database)
-    declared_database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, -3), (3, 99), (3, 1)')
+    declared_database.execute(
+        'INSERT INTO patients ("order", creatinine) VALUES (3, -3), (3, 99), (3, 1)'
+    )
     scored = the_json(call(declared_database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (1, 2)
     return declared_database, config
@@ -177,7 +217,9 @@ def _waiting(database: Database) -> int:
     return found
 
 
-def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: tuple[Database, str]) -> None:
+def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(
+    widened: tuple[Database, str],
+) -> None:
     database, config = widened
     _move(database, config, "promote", "3")  # by the same rules
     assert _waiting(database) == 0
@@ -185,7 +227,10 @@ def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: 
     assert (_waiting(database), database.value("SELECT count(*) FROM rejections")) == (2, 0)
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 1, 1)
-    assert database.execute("SELECT DISTINCT model_version FROM predictions ORDER BY 1") == [(1,), (2,)]
+    assert database.execute("SELECT DISTINCT model_version FROM predictions ORDER BY 1") == [
+        (1,),
+        (2,),
+    ]
     _move(database, config, "rollback")
     assert _waiting(database) == 1  # the one that neither can take; what was predicted stays
     call(database, "score", "--config", config)
@@ -193,7 +238,9 @@ def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: 
 
 
 @pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
-def test_of_the_rejected_rows_those_that_a_clinic_is_changing_are_left_to_it(widened: tuple[Database, str]) -> None:
+def test_of_the_rejected_rows_those_that_a_clinic_is_changing_are_left_to_it(
+    widened: tuple[Database, str],
+) -> None:
     database, config = widened
     assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
     operator = under_role(database, "pima_operator")

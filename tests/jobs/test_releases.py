@@ -1,4 +1,5 @@
-"""Databases as earlier releases made them are migrated, pulled into, scored and retrained, and keep what was there."""
+"""Databases as earlier releases made them are migrated, pulled into, scored and retrained, and keep
+what was there."""
 
 import gzip
 from pathlib import Path
@@ -10,9 +11,14 @@ from tests.support.databases import Database, call, insert_patients, the_json
 
 RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
 KEPT = {
-    "predictions": "SELECT patient_id, patient_version, model_version, probability, predicted_class FROM predictions",
+    "predictions": (
+        "SELECT patient_id, patient_version, model_version, probability, predicted_class FROM "
+        "predictions"
+    ),
     "rejections": "SELECT patient_id, patient_version, reason, field FROM rejections",
-    "model_versions": "SELECT number, compiled_sha256, threshold, data_fingerprint FROM model_versions",
+    "model_versions": (
+        "SELECT number, compiled_sha256, threshold, data_fingerprint FROM model_versions"
+    ),
     "promotions": "SELECT id, verdict, reason FROM promotions",
     "row_keys": "SELECT patient_id, source, source_key, person_key FROM row_keys",
     "outcomes": "SELECT id, outcome FROM patients WHERE outcome IS NOT NULL",
@@ -28,7 +34,13 @@ def earlier(request: pytest.FixtureRequest, empty_database: Database) -> Databas
         path.write_bytes(gzip.decompress((dumped / "sqlite.db.gz").read_bytes()))
     else:
         name = str(empty_database.engine.url.database)
-        run_program("pg_restore", empty_database, "--no-owner", f"--dbname={name}", dumped / "postgresql.dump")
+        run_program(
+            "pg_restore",
+            empty_database,
+            "--no-owner",
+            f"--dbname={name}",
+            dumped / "postgresql.dump",
+        )
     return empty_database
 
 
@@ -45,7 +57,11 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)
     assert the_json(call(earlier, "retrain", "--json"))["challenger"] == 2
     # The upgrade has hashed what version 1 scores by, and the list of its training rows.
-    assert earlier.execute("SELECT number FROM model_versions WHERE hashed_at IS NOT NULL") == [(1,)]
+    assert earlier.execute("SELECT number FROM model_versions WHERE hashed_at IS NOT NULL") == [
+        (1,)
+    ]
     assert "damaged" not in call(earlier, "forget", "1", "--dry-run").stdout
     after = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
-    assert {name: rows - after[name] for name, rows in before.items()} == {name: set() for name in before}
+    assert {name: rows - after[name] for name, rows in before.items()} == {
+        name: set() for name in before
+    }

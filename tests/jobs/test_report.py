@@ -15,7 +15,15 @@ from pima.core.figures import FIGURES
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
 from tests.support.alert_receiver import AlertReceiver
-from tests.support.databases import Copied, Database, call, clean_environ, insert_many, insert_patients, the_json
+from tests.support.databases import (
+    Copied,
+    Database,
+    call,
+    clean_environ,
+    insert_many,
+    insert_patients,
+    the_json,
+)
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import ROOT
 from tests.support.trained import load_shipped
@@ -29,7 +37,9 @@ class Page:
 
     def __init__(self, html: str) -> None:
         self.html = html
-        plain = html.replace("&shy;", "").replace("&nbsp;", " ").replace("<details open>", "<details>")
+        plain = (
+            html.replace("&shy;", "").replace("&nbsp;", " ").replace("<details open>", "<details>")
+        )
         closed = re.sub(r"<((?:meta|link|br|wbr)\b[^>]*)>", r"<\1/>", plain)
         self.root = ElementTree.fromstring(closed.removeprefix("<!DOCTYPE html>"))  # noqa: S314 (our own)
 
@@ -56,7 +66,9 @@ def _report(database: Database, folder: Path, *arguments: str, **environ: str) -
     linked = [each["href"] for each in page.of("a")]
     assert {f"#{each}" for each in ids} >= set(linked)
     assert all({"role", "viewBox"} <= each.keys() for each in page.of("svg"))
-    assert len(re.findall(r"<svg[^>]*><title>[^<]+</title><desc>[^<]+</desc>", page.html)) == len(page.of("svg"))
+    assert len(re.findall(r"<svg[^>]*><title>[^<]+</title><desc>[^<]+</desc>", page.html)) == len(
+        page.of("svg")
+    )
     assert all("scope" in each for each in page.of("th"))
     # Each picture has its figures in the page.
     assert len(page.of("table")) >= len(page.of("svg"))
@@ -64,14 +76,18 @@ def _report(database: Database, folder: Path, *arguments: str, **environ: str) -
 
 
 def _lived_in(database: Database) -> None:
-    """A history with a first champion, nights with rejections, outcomes that came, and a second verdict."""
+    """A history with a first champion, nights with rejections, outcomes that came, and a second
+    verdict."""
     load_shipped(database)
     assert call(database, "retrain").exit_code == 0
     insert_many(database, 60, glucose="80 + n * 2")
     insert_patients(database, 4, bmi=5_000)
     insert_patients(database, 2, age=3_000)
     assert call(database, "score").exit_code == 0
-    database.execute("UPDATE patients SET outcome = CASE WHEN glucose > 140 THEN 1 ELSE 0 END WHERE outcome IS NULL")
+    database.execute(
+        "UPDATE patients SET outcome = CASE WHEN glucose > 140 THEN 1 ELSE 0 END WHERE outcome IS "
+        "NULL"
+    )
     insert_patients(database, 5)
     assert call(database, "retrain").exit_code == 0
 
@@ -96,7 +112,9 @@ def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path
     assert f"version {champion}" in page.text
     assert len(page.of("svg")) == 9
     assert "5 rows waiting" in page.text
-    (rejections,) = re.findall(r"Rows that can't be scored as they are.*?</table>", page.html, re.DOTALL)
+    (rejections,) = re.findall(
+        r"Rows that can't be scored as they are.*?</table>", page.html, re.DOTALL
+    )
     assert re.findall(r"<tr>.*?</tr>", rejections, re.DOTALL)[1:] == [
         '<tr><th scope="row">out of range</th><td>bmi</td><td class="number">4</td></tr>',
         '<tr><th scope="row">out of range</th><td>age</td><td class="number">2</td></tr>',
@@ -104,10 +122,13 @@ def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path
     assert "No sources are declared" in page.text
     # What came true is what a plain query says.
     ((outcomes, correct, predicted, observed),) = lived_in.execute("""
-        SELECT count(*), sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), avg(probability), avg(outcome)
+        SELECT count(*), sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0
+            END), avg(probability), avg(outcome)
         FROM patients JOIN predictions ON patient_id = id WHERE scored_at <= labelled_at""")
     (section,) = re.findall(r'<section id="realised".*?</section>', page.html, re.DOTALL)
-    rows = re.findall(r'<td class="number">(\d+)</td><td class="number">(\d+) \((\d+) %\)</td>', section)
+    rows = re.findall(
+        r'<td class="number">(\d+)</td><td class="number">(\d+) \((\d+) %\)</td>', section
+    )
     # A Monday may begin while this runs.
     assert [sum(int(row[n]) for row in rows) for n in (0, 1)] == [outcomes, correct]
     if len(rows) == 1:
@@ -133,7 +154,9 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert (folder / "pima-report.html").read_text() == kept[3]
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
     # That none could be left there fails no retraining.
-    ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
+    ended = call(
+        lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json"
+    )
     assert (ended.exit_code, "file_not_written" in ended.stderr) == (0, True)
     assert not (tmp_path / "nowhere").exists()
 
@@ -149,14 +172,20 @@ def test_people_are_told_of_a_report_that_could_not_be_left_until_one_is(
     assert told() == []
     assert call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere")).exit_code == 0
     assert told() == ["report_not_left"]
-    (message,) = [each["message"] for each in listener.got if each["title"].endswith("report_not_left")]
-    assert message.startswith("The last retraining left no report, or not everywhere (file_not_written).")
+    (message,) = [
+        each["message"] for each in listener.got if each["title"].endswith("report_not_left")
+    ]
+    assert message.startswith(
+        "The last retraining left no report, or not everywhere (file_not_written)."
+    )
     assert "`python -m jobs.retrain`" in message
     assert call(lived_in, "retrain").exit_code == 0
     assert told() == ["report_not_left", "report_not_left is over"]
 
 
-def test_without_the_report_extra_the_last_report_can_be_had(sqlite: Database, tmp_path: Path) -> None:
+def test_without_the_report_extra_the_last_report_can_be_had(
+    sqlite: Database, tmp_path: Path
+) -> None:
     sqlite.execute("INSERT INTO reports (html) VALUES ('the last one')")
     path = tmp_path / "report.html"
     program = """
@@ -186,7 +215,9 @@ def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_
 
 
 def test_what_is_no_report_is_not_replaced(sqlite: Database, tmp_path: Path) -> None:
-    lost, page, link, pipe = (tmp_path / name for name in ("lost.db", "page.html", "link.html", "pipe"))
+    lost, page, link, pipe = (
+        tmp_path / name for name in ("lost.db", "page.html", "link.html", "pipe")
+    )
     lost.write_bytes(b"SQLite format 3\0 and all patients")
     page.write_text("<!DOCTYPE html>\n<title>the ward's own</title>")
     link.symlink_to(lost)
@@ -196,11 +227,17 @@ def test_what_is_no_report_is_not_replaced(sqlite: Database, tmp_path: Path) -> 
         ended = call(sqlite, "report", "--out", str(path), "--json")
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
         assert str(path) in ended.stderr
-    assert ((lost.read_bytes(), page.read_text()), link.is_symlink(), pipe.is_fifo()) == (before, True, True)
+    assert ((lost.read_bytes(), page.read_text()), link.is_symlink(), pipe.is_fifo()) == (
+        before,
+        True,
+        True,
+    )
     assert sorted(tmp_path.glob(".*")) == []
 
 
-def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(sqlite: Database, tmp_path: Path) -> None:
+def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(
+    sqlite: Database, tmp_path: Path
+) -> None:
     place, link = tmp_path / "shown.html", tmp_path / "report.html"
     link.symlink_to(place)
     for _ in range(2):  # the link's file is not there at first, and is a report then
@@ -216,7 +253,9 @@ def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(sqlit
 def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
     scored_database: Database, tmp_path: Path
 ) -> None:
-    last, met = scored_database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    last, met = scored_database.execute(
+        "SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1"
+    )[0]
     (other,) = {1, 2, 3} - {last, met}
     assert _report(scored_database, tmp_path).text.count("The verdict of ") == 1 + (other == 1)
     scored_database.execute(f"UPDATE champion SET model_version = {other}")
@@ -233,12 +272,18 @@ def test_words_of_the_clinic_s_own_are_no_markup(copied: Copied, tmp_path: Path)
     declared = DECLARED.replace("back in hospital", "<script>alert(1)</script> & back in hospital")
     database = copied(_declared, declared)
     page = _report(database, tmp_path, "--config", configuration(tmp_path, declared))
-    assert "What is predicted: <script>alert(1)</script> & back in hospital within thirty days." in page.text
+    assert (
+        "What is predicted: <script>alert(1)</script> & back in hospital within thirty days."
+        in page.text
+    )
 
 
 def _declared(database: Database, declared: str) -> None:
     with TemporaryDirectory() as folder:
-        assert call(database, "migrate", "--config", configuration(Path(folder), declared)).exit_code == 0
+        assert (
+            call(database, "migrate", "--config", configuration(Path(folder), declared)).exit_code
+            == 0
+        )
 
 
 Table = list[list[str]]
@@ -246,14 +291,21 @@ _PARTS = ("value", "low", "high")
 
 
 def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]]:
-    """The last verdict's evidence, and the tables of the report's section about it: challenger first."""
-    last, met = database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    """The last verdict's evidence, and the tables of the report's section about it: challenger
+    first."""
+    last, met = database.execute(
+        "SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1"
+    )[0]
     database.execute(f"UPDATE champion SET model_version = {last}")
     path = folder / "report.html"
     assert call(database, "report", "--out", str(path)).exit_code == 0
     found = Page(path.read_text()).root.findall(".//section[@id='evidence']//table")
-    tables = [[["".join(cell.itertext()) for cell in row] for row in table.iter("tr")] for table in found]
-    evidence: dict[str, Any] = the_json(call(database, "models", "show", str(last), "--json"))["evidence"]
+    tables = [
+        [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")] for table in found
+    ]
+    evidence: dict[str, Any] = the_json(call(database, "models", "show", str(last), "--json"))[
+        "evidence"
+    ]
     assert tables[-2][0] == ["figure", f"version {last}, challenger", f"version {met}, champion"]
     return evidence, tables
 
@@ -261,23 +313,31 @@ def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]
 def _with_interval(figure: dict[str, Any], digits: int = 3, to: str = " to ") -> str:
     if figure["value"] is None:
         return f"none: {figure['reason']}"
-    value, low, high = (f"{figure[each]:.{digits}f}" if figure[each] is not None else "" for each in _PARTS)
+    value, low, high = (
+        f"{figure[each]:.{digits}f}" if figure[each] is not None else "" for each in _PARTS
+    )
     return f"{value} ({low}{to}{high})" if low else value
 
 
 @on_sqlite
-def test_each_figure_subgroup_and_curve_is_that_of_its_model(scored_database: Database, tmp_path: Path) -> None:
+def test_each_figure_subgroup_and_curve_is_that_of_its_model(
+    scored_database: Database, tmp_path: Path
+) -> None:
     evidence, tables = _told(scored_database, tmp_path)
     roc, of_challenger, of_champion, decision, distribution, *_, figures, subgroups = tables
     assert [row[1:] for row in figures[1:]] == [
-        [_with_interval(evidence[role][name]) for role in ("challenger", "champion")] for name in FIGURES
+        [_with_interval(evidence[role][name]) for role in ("challenger", "champion")]
+        for name in FIGURES
     ]
     shown = [each for each in evidence["subgroups"] if each["rows"]]
     assert [row for row in subgroups[1:] if len(row) == 4 and row[1] != "-"] == [
         [
             each["group"],
             f"{each['rows']}{'*' if each['few'] else ''} ({each['positive']})",
-            *(_with_interval(each[role]["auroc"], 2, "\N{EN DASH}") for role in ("challenger", "champion")),
+            *(
+                _with_interval(each[role]["auroc"], 2, "\N{EN DASH}")
+                for role in ("challenger", "champion")
+            ),
         ]
         for each in shown
     ]
@@ -286,16 +346,26 @@ def test_each_figure_subgroup_and_curve_is_that_of_its_model(scored_database: Da
         n = evidence["thresholds"].index(int(row[0].removesuffix(" %")) / 100)
         for place, role in enumerate(("challenger", "champion")):
             called = evidence[role]["called"]
-            sensitivity, specificity = called["cases"][n] / positive, 1 - called["others"][n] / negative
+            sensitivity, specificity = (
+                called["cases"][n] / positive,
+                1 - called["others"][n] / negative,
+            )
             assert row[1 + 2 * place : 3 + 2 * place] in (
                 ["-", "-"],
                 [f"{100 * sensitivity:.0f} %", f"{100 * specificity:.0f} %"],
             )
-            assert benefit[1 + place] in ("-", f"{100 * evidence[role]['net_benefit']['net_benefit'][n]:z.1f}")
+            assert benefit[1 + place] in (
+                "-",
+                f"{100 * evidence[role]['net_benefit']['net_benefit'][n]:z.1f}",
+            )
         assert benefit[3] == f"{100 * evidence['treat_all']['net_benefit'][n]:z.1f}"
     for role, table in (("challenger", of_challenger), ("champion", of_champion)):
         assert [[row[0], row[1], row[2].partition(" (")[0]] for row in table[1:]] == [
-            [f"{each.rows}", f"{100 * each.predicted:.1f} %", f"{100 * (each.observed.value or 0):.0f} %"]
+            [
+                f"{each.rows}",
+                f"{100 * each.predicted:.1f} %",
+                f"{100 * (each.observed.value or 0):.0f} %",
+            ]
             for each in calibration(evidence, role)
         ]
     assert [sum(int(row[n]) for row in distribution[1:]) for n in (1, 2)] == [positive, negative]

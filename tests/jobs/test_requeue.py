@@ -1,4 +1,5 @@
-"""Putting rows on the queue again beside a clinic that changes them and whoever is forgotten, under the roles."""
+"""Putting rows on the queue again beside a clinic that changes them and whoever is forgotten, under
+the roles."""
 
 import json
 import subprocess
@@ -42,12 +43,16 @@ def guarded(postgresql: Database) -> Database:
 
 
 def _queued(database: Database) -> list[tuple[int, float]]:
-    found: list[tuple[int, float]] = database.execute("SELECT patient_id, glucose FROM scoring_queue ORDER BY 1")
+    found: list[tuple[int, float]] = database.execute(
+        "SELECT patient_id, glucose FROM scoring_queue ORDER BY 1"
+    )
     return found
 
 
 @pytest.mark.parametrize("option", [(), ("--stale",), ("--rejected",)])
-def test_rows_that_a_clinic_is_changing_are_left_to_it_and_told(guarded: Database, option: tuple[str, ...]) -> None:
+def test_rows_that_a_clinic_is_changing_are_left_to_it_and_told(
+    guarded: Database, option: tuple[str, ...]
+) -> None:
     if option == ("--rejected",):
         guarded.execute(REJECTED)
     operator = under_role(guarded, "pima_operator")
@@ -61,7 +66,11 @@ def test_rows_that_a_clinic_is_changing_are_left_to_it_and_told(guarded: Databas
         # It goes on to a row that was queued meanwhile.
         clinic.execute(text("UPDATE patients SET outcome = 1 WHERE id = 5"))
         shown = call(operator, "requeue", *option)
-        assert (shown.exit_code, "4 left out" in shown.stdout, "run this again" in shown.stdout) == (0, True, True)
+        assert (
+            shown.exit_code,
+            "4 left out" in shown.stdout,
+            "run this again" in shown.stdout,
+        ) == (0, True, True)
         clinic.commit()
         undecided.rollback()
     assert _queued(guarded) == [(3, 90), (6, SOUND["glucose"])]
@@ -73,7 +82,9 @@ def test_rows_that_a_clinic_is_changing_are_left_to_it_and_told(guarded: Databas
 def _stopped_at_the_first(database: Database, ends_with: dict[str, int]) -> Iterator[None]:
     """A requeue that has found its rows and has locked the first of them, until the block ends."""
     with database.engine.connect() as someone:
-        someone.execute(text("INSERT INTO scoring_queue (patient_id, patient_version) VALUES (1, 0)"))
+        someone.execute(
+            text("INSERT INTO scoring_queue (patient_id, patient_version) VALUES (1, 0)")
+        )
         process = under_role(database, "pima_operator").start("requeue", "--json")
         until_someone_waits_for_a_lock(database)
         yield
@@ -83,7 +94,9 @@ def _stopped_at_the_first(database: Database, ends_with: dict[str, int]) -> Iter
 
 
 @pytest.mark.judge
-def test_what_changes_between_being_found_and_being_locked_is_left_to_its_triggers(guarded: Database) -> None:
+def test_what_changes_between_being_found_and_being_locked_is_left_to_its_triggers(
+    guarded: Database,
+) -> None:
     with _stopped_at_the_first(guarded, {"requeued": 3, "skipped": 0}):
         guarded.execute("UPDATE patients SET outcome = 1 WHERE id = 2")
         guarded.execute("DELETE FROM patients WHERE id = 3")
@@ -94,7 +107,9 @@ def test_what_changes_between_being_found_and_being_locked_is_left_to_its_trigge
     assert [patient_id for patient_id, _ in _queued(guarded)] == [1, 5, 6]
 
 
-def test_a_clinic_that_goes_through_the_rows_in_another_order_is_not_ended(guarded: Database) -> None:
+def test_a_clinic_that_goes_through_the_rows_in_another_order_is_not_ended(
+    guarded: Database,
+) -> None:
     with ThreadPoolExecutor(1) as threads, guarded.engine.connect() as clinic:
         with _stopped_at_the_first(guarded, {"requeued": 5, "skipped": 1}):
             clinic.execute(text("UPDATE patients SET glucose = 90 WHERE id = 3"))

@@ -1,4 +1,5 @@
-"""Removing what is old: what nobody needs any more goes, in small transactions, and nothing else."""
+"""Removing what is old: what nobody needs any more goes, in small transactions, and nothing
+else."""
 
 import shutil
 from collections.abc import Callable
@@ -25,15 +26,22 @@ ASKED = ("--older-than", "200")
 
 @pytest.fixture
 def lived_in(scored_database: Database) -> Database:
-    """Rows of each fate: of each a version that was predicted or rejected 300 days ago, and some of 20 days ago."""
+    """Rows of each fate: of each a version that was predicted or rejected 300 days ago, and some of
+    20 days ago."""
     found = scored_database
     insert_patients(found, 12)
     insert_patients(found, 3, bmi=5_000)
     assert call(found, "score").exit_code == 0
-    found.execute("UPDATE predictions SET scored_at = :old WHERE patient_id <= 10", {"old": found.stored(OLD)})
-    found.execute("UPDATE predictions SET scored_at = :young WHERE patient_id > 10", {"young": found.stored(YOUNG)})
+    found.execute(
+        "UPDATE predictions SET scored_at = :old WHERE patient_id <= 10", {"old": found.stored(OLD)}
+    )
+    found.execute(
+        "UPDATE predictions SET scored_at = :young WHERE patient_id > 10",
+        {"young": found.stored(YOUNG)},
+    )
     found.execute("UPDATE rejections SET rejected_at = :old", {"old": found.stored(OLD)})
-    # 1 to 3, 11 and 13 are corrected and scored again, 4 to 6 labelled, 7 and 14 deleted; 15 is rejected still.
+    # 1 to 3, 11 and 13 are corrected and scored again, 4 to 6 labelled, 7 and 14 deleted; 15 is
+    # rejected still.
     found.execute("UPDATE patients SET age = age + 1 WHERE id IN (1, 2, 3, 11)")
     found.execute("UPDATE patients SET bmi = 30 WHERE id = 13")
     assert call(found, "score").exit_code == 0
@@ -50,7 +58,10 @@ def test_what_lives_or_is_young_stays_and_the_rest_goes(lived_in: Database) -> N
     ended = call(lived_in, "retain", "--older-than", "182", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (3, "too_young_to_remove")
     assert lived_in.value("SELECT count(*) FROM runs WHERE job = 'retain'") == 0
-    before, current = _kept(lived_in), lived_in.execute("SELECT * FROM current_predictions WHERE NOT superseded")
+    before, current = (
+        _kept(lived_in),
+        lived_in.execute("SELECT * FROM current_predictions WHERE NOT superseded"),
+    )
     assert len(before) == 17
     # A dry run counts, and so does the real one.
     would = the_json(call(lived_in, "retain", *ASKED, "--dry-run", "--json"))
@@ -66,7 +77,10 @@ def test_what_lives_or_is_young_stays_and_the_rest_goes(lived_in: Database) -> N
     assert the_json(call(lived_in, "requeue", "--json")) == {"requeued": 0, "skipped": 0}
     assert the_json(call(lived_in, "retain", *ASKED, "--json"))["predictions"] == 0
     # The settings may allow what is younger.
-    assert call(lived_in, "retain", "--older-than", "10", PIMA_RETAIN__MINIMUM_DAYS="10").exit_code == 0
+    assert (
+        call(lived_in, "retain", "--older-than", "10", PIMA_RETAIN__MINIMUM_DAYS="10").exit_code
+        == 0
+    )
     assert [row[0] for row in _kept(lived_in)] == [1, 2, 3, 8, 9, 10, 11, 12, 13]
 
 
@@ -79,15 +93,28 @@ def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
             }
 
     old = {"started_at": OLD, "heartbeat_at": OLD}
-    counted = {"trigger": "schedule", "counts": '{"predicted": 5, "rejected": 2, "already_scored": 1}'}
+    counted = {
+        "trigger": "schedule",
+        "counts": '{"predicted": 5, "rejected": 2, "already_scored": 1}',
+    }
     for tick, status in enumerate(("succeeded", "missed", "failed", "succeeded")):
-        insert_run(lived_in, "score", status, **old, **counted, scheduled_for=OLD + timedelta(days=tick))
-    by_hand = [("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")]
+        insert_run(
+            lived_in, "score", status, **old, **counted, scheduled_for=OLD + timedelta(days=tick)
+        )
+    by_hand = [
+        ("retrain", "succeeded"),
+        ("score", "running"),
+        ("pull", "succeeded"),
+        ("pull", "failed"),
+    ]
     for job, status in (*by_hand, ("score", "succeeded")):
         # A tick's, since whoever looks closes the others that give no sign of life.
         of_tick = {"scheduled_for": OLD, "attempt": 2} if status == "running" else {}
         insert_run(lived_in, job, status, **old, **of_tick)
-    lived_in.execute("UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'", {"moment": lived_in.stored(OLD)})
+    lived_in.execute(
+        "UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'",
+        {"moment": lived_in.stored(OLD)},
+    )
 
     def of_runs(table: str, column: str = "run_id") -> set[int]:
         return {row[0] for row in lived_in.execute(f"SELECT DISTINCT {column} FROM {table}")}
@@ -116,12 +143,18 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     files = sorted(path.name for path in folder.iterdir())
     assert sorted(found["files"]) == files
     assert files[:2] == ["predictions-000001.parquet", "predictions-000002.parquet"]
-    moved = [row for name in files if name.startswith("predictions") for row in _rows(folder / name)]
+    moved = [
+        row for name in files if name.startswith("predictions") for row in _rows(folder / name)
+    ]
     columns = [column.name for column in predictions.c]
-    assert [tuple(row) for row in moved[0].items()] == list(zip(columns, moved[0].values(), strict=True))
+    assert [tuple(row) for row in moved[0].items()] == list(
+        zip(columns, moved[0].values(), strict=True)
+    )
     keys = [tuple(row[name] for name in columns[:3]) for row in moved]
     assert sorted(keys) == [
-        tuple(row[:3]) for row in everything if row[0] < 8 and (row[0], row[1]) not in _kept(lived_in)
+        tuple(row[:3])
+        for row in everything
+        if row[0] < 8 and (row[0], row[1]) not in _kept(lived_in)
     ]
     assert {row["scored_at"] for row in moved} == {OLD}
     assert len(keys) == len(set(keys)) == found["predictions"] == 7
@@ -159,16 +192,21 @@ def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(
     assert _kept(lived_in) == before
 
 
-def test_a_restored_database_gives_keys_out_again_that_a_file_has(lived_in: Database, tmp_path: Path) -> None:
+def test_a_restored_database_gives_keys_out_again_that_a_file_has(
+    lived_in: Database, tmp_path: Path
+) -> None:
     folder = str(tmp_path / "old")
     assert call(lived_in, "retain", *ASKED, "--to", folder).exit_code == 0
-    # As after a backup from before these rows: others have their ids and versions by now, and are over already.
+    # As after a backup from before these rows: others have their ids and versions by now, and are
+    # over already.
     (file,) = (tmp_path / "old").glob("predictions-*")
     made = [{**row, "scored_at": lived_in.stored(YOUNG)} for row in _rows(file)]
     columns = [column.name for column in predictions.c]
     for row in made:
         lived_in.execute(
-            f"INSERT INTO predictions ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})", row
+            f"INSERT INTO predictions ({', '.join(columns)}) VALUES "
+            f"({', '.join(f':{name}' for name in columns)})",
+            row,
         )
     before = _kept(lived_in)
     again = the_json(call(lived_in, "retain", *ASKED, "--to", folder, "--json"))
@@ -198,11 +236,17 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda file: file.write_bytes(b"PAR1 no more"), lambda file: pq.write_table(pq.read_table(file).slice(1), file)],
+    [
+        lambda file: file.write_bytes(b"PAR1 no more"),
+        lambda file: pq.write_table(pq.read_table(file).slice(1), file),
+    ],
     ids=["unreadable", "lacking a row"],
 )
 def test_a_file_that_is_not_read_as_written_costs_no_row(
-    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+    lived_in: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], None],
 ) -> None:
     before = _kept(lived_in)
     monkeypatch.setattr(retaining, "_sync", lambda folder: damage(next(folder.iterdir())))
@@ -211,7 +255,9 @@ def test_a_file_that_is_not_read_as_written_costs_no_row(
     assert _kept(lived_in) == before
 
 
-def test_a_stop_ends_it_between_two_windows(lived_in: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_it_between_two_windows(
+    lived_in: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
     import signal
 
@@ -237,8 +283,8 @@ DAYS_A_NIGHT = 30
 
 
 def _night(database: Database, rows: int) -> tuple[int, int]:
-    """New rows come and are scored, outcomes of the night before arrive, and what is old is removed; the predictions
-    that there are then, and their bytes."""
+    """New rows come and are scored, outcomes of the night before arrive, and what is old is
+    removed; the predictions that there are then, and their bytes."""
     older = f"- interval '{DAYS_A_NIGHT} days'"
     database.execute(f"UPDATE predictions SET scored_at = scored_at {older}")
     database.execute("UPDATE patients SET outcome = id % 2 WHERE outcome IS NULL")
@@ -247,16 +293,24 @@ def _night(database: Database, rows: int) -> tuple[int, int]:
     assert scored["predicted"] == rows
     assert call(database, "retain", "--older-than", "183").exit_code == 0
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM predictions"))  # as autovacuum does by itself, in its own time
-    return database.execute("SELECT count(*), pg_total_relation_size('predictions') FROM predictions")[0]
+        connection.execute(
+            text("VACUUM predictions")
+        )  # as autovacuum does by itself, in its own time
+    return database.execute(
+        "SELECT count(*), pg_total_relation_size('predictions') FROM predictions"
+    )[0]
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize(
-    ("nights", "rows"), [(9, 300), pytest.param(365, 20_000, marks=pytest.mark.at_length)], ids=["short", "year"]
+    ("nights", "rows"),
+    [(9, 300), pytest.param(365, 20_000, marks=pytest.mark.at_length)],
+    ids=["short", "year"],
 )
-def test_the_table_does_not_grow_with_the_history(postgresql: Database, trained: Path, nights: int, rows: int) -> None:
+def test_the_table_does_not_grow_with_the_history(
+    postgresql: Database, trained: Path, nights: int, rows: int
+) -> None:
     install_models(postgresql, trained)
     left = [_night(postgresql, rows) for _ in range(nights)]
     # Seven nights reach back 180 days.

@@ -16,7 +16,14 @@ from pima.settings.sections import Settings
 from pima.train import retraining
 from pima.train.ledger import Decider, roll_back
 from pima.train.retraining import read_history
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    insert_patients,
+    the_json,
+)
 from tests.support.shipped import FEATURES, ROOT, SHIPPED
 from tests.support.trained import install_models
 
@@ -40,16 +47,29 @@ def _row_counts(database: Database) -> dict[str, int]:
     return {table: database.value(f"SELECT count(*) FROM {table}") for table in tables}
 
 
-def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(history: Database) -> None:
+def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
+    history: Database,
+) -> None:
     first = _retrain(history)
-    assert (first["exit_code"], first["verdict"], first["reason"]) == (0, "promoted", "first_champion")
+    assert (first["exit_code"], first["verdict"], first["reason"]) == (
+        0,
+        "promoted",
+        "first_champion",
+    )
     assert first["training_rows"] + first["holdout_rows"] == 768
     assert first["challenger_scores"]["accuracy"] > 0.70
     assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
     second = _retrain(history)
-    assert (second["exit_code"], second["verdict"], second["judged_before"]) == (0, "not_better", False)
-    # The second challenger is the first model again: equal in every stored figure, so the tie keeps the champion.
-    seeds = history.execute("SELECT seed, data_fingerprint, compiled_sha256 FROM model_versions ORDER BY number")
+    assert (second["exit_code"], second["verdict"], second["judged_before"]) == (
+        0,
+        "not_better",
+        False,
+    )
+    # The second challenger is the first model again: equal in every stored figure, so the tie keeps
+    # the champion.
+    seeds = history.execute(
+        "SELECT seed, data_fingerprint, compiled_sha256 FROM model_versions ORDER BY number"
+    )
     assert seeds[0][:2] == seeds[1][:2]
     assert second["challenger_scores"] == second["champion_scores"] == first["challenger_scores"]
 
@@ -73,16 +93,26 @@ def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_la
     pinned = _retrain(history)
     assert (pinned["exit_code"], pinned["verdict"], pinned["reason"]) == (0, "blocked", "pinned")
     assert history.execute("SELECT model_version, pinned FROM champion") == [(1, 1)]
-    settings = history.execute(f"SELECT settings FROM model_versions WHERE number IN (1, {pinned['challenger']})")
+    settings = history.execute(
+        f"SELECT settings FROM model_versions WHERE number IN (1, {pinned['challenger']})"
+    )
     assert [json.loads(each)["network"] for (each,) in settings] == ["article", "five_seeds"]
     assert _models(history, "unpin") == 0
     won = _retrain(history)
-    assert (won["verdict"], won["reason"], won["champion_before"]) == ("promoted", "more_correct", 1)
+    assert (won["verdict"], won["reason"], won["champion_before"]) == (
+        "promoted",
+        "more_correct",
+        1,
+    )
     assert won["challenger_scores"]["correct"] > won["champion_scores"]["correct"]
     assert history.value("SELECT model_version FROM champion") == won["challenger"]
     assert _models(history, "rollback", "--reason", "the ward disagrees") == 0
     again = _retrain(history)
-    assert (again["exit_code"], again["verdict"], again["reason"]) == (0, "blocked", "rolled_back_before")
+    assert (again["exit_code"], again["verdict"], again["reason"]) == (
+        0,
+        "blocked",
+        "rolled_back_before",
+    )
     assert history.value("SELECT model_version FROM champion") == 1
     assert _retrain(history)["judged_before"] is True
     # Other data may win again.
@@ -120,7 +150,9 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
     result = _retrain(history)
     assert judged_against == [2, 1]
     assert result["champion_before"] == 1
-    last = history.execute("SELECT verdict, from_version, champion_sequence FROM promotions ORDER BY id DESC LIMIT 1")
+    last = history.execute(
+        "SELECT verdict, from_version, champion_sequence FROM promotions ORDER BY id DESC LIMIT 1"
+    )
     assert last == [(result["verdict"], 1, 3)]
 
 
@@ -161,7 +193,9 @@ def test_a_retraining_that_outlived_its_lease_writes_nothing(
 
 
 @on_sqlite
-def test_exported_keras_bytes_say_what_the_database_says(history: Database, trained: Path, tmp_path: Path) -> None:
+def test_exported_keras_bytes_say_what_the_database_says(
+    history: Database, trained: Path, tmp_path: Path
+) -> None:
     import numpy as np
 
     from pima.core.validation import as_features, by_feature
@@ -180,7 +214,8 @@ def test_exported_keras_bytes_say_what_the_database_says(history: Database, trai
     assert _models(history, "export", "9", str(tmp_path / "other.keras")) == 2
 
 
-# ---- as child processes ---------------------------------------------------------------------------------------------
+# ---- as child processes
+# ---------------------------------------------------------------------------------------------
 
 
 def _wait_for_fit(process: subprocess.Popen[str]) -> None:
@@ -205,7 +240,9 @@ def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Databas
     assert json.loads(stdout)["error"] == "interrupted"
     assert "Traceback" not in stderr
     assert _row_counts(history) == before | {"runs": before["runs"] + 1}
-    assert history.execute("SELECT status, error_code FROM runs") == [("interrupted", "interrupted")]
+    assert history.execute("SELECT status, error_code FROM runs") == [
+        ("interrupted", "interrupted")
+    ]
     # The lease is free again at once.
     assert call(history, "retrain").exit_code == 0
 
@@ -215,7 +252,9 @@ def test_of_two_at_once_one_comes_back_later_and_a_killed_one_keeps_its_lease_fo
     history: Database,
 ) -> None:
     # Longer than the others may take to start; below it is let run out.
-    process = history.start("retrain", PIMA_RETRAIN__NETWORK="article", PIMA_RETRAIN__LEASE_SECONDS="3600")
+    process = history.start(
+        "retrain", PIMA_RETRAIN__NETWORK="article", PIMA_RETRAIN__LEASE_SECONDS="3600"
+    )
     _wait_for_fit(process)
     for is_alive in (True, False):
         if not is_alive:
@@ -223,7 +262,10 @@ def test_of_two_at_once_one_comes_back_later_and_a_killed_one_keeps_its_lease_fo
             process.communicate(timeout=PATIENCE_SECONDS)
         held = call(history, "retrain", "--json")
         assert (held.exit_code, the_json(held)["error"]) == (75, "lease_held")
-    history.execute("UPDATE leases SET expires_at = recorded FROM (SELECT min(started_at) AS recorded FROM runs) AS r")
+    history.execute(
+        "UPDATE leases SET expires_at = recorded FROM (SELECT min(started_at) AS recorded FROM "
+        "runs) AS r"
+    )
     assert call(history, "retrain").exit_code == 0
     assert history.value("SELECT count(*) FROM model_versions") == 1
     assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
@@ -234,7 +276,9 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     without = "import os, sys; sys.modules['tensorflow'] = None"
     program = f"{without}; from jobs.retrain import main; sys.exit(main([], os.environ))"
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
     assert ended.returncode == 1
     assert install_line("train") in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "extra_missing")]
@@ -243,13 +287,21 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
 def test_a_fit_depends_neither_on_what_somebody_has_told_keras_nor_on_other_libraries(
     sqlite: Database, tmp_path: Path
 ) -> None:
-    """Keras would take in matplotlib and scikit-learn, where they are, for other uses. The report would draw with
-    matplotlib, so the child has no report extra; a retraining goes on without."""
+    """Keras would take in matplotlib and scikit-learn, where they are, for other uses. The report
+    would draw with matplotlib, so the child has no report extra; a retraining goes on without."""
     (tmp_path / ".keras").mkdir()
-    told = {"floatx": "float16", "epsilon": 0.01, "backend": "tensorflow", "image_data_format": "channels_first"}
+    told = {
+        "floatx": "float16",
+        "epsilon": 0.01,
+        "backend": "tensorflow",
+        "image_data_format": "channels_first",
+    }
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(told))
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
-    threads = {"TF_NUM_INTRAOP_THREADS": "4", "TF_NUM_INTEROP_THREADS": "2"}  # this process has one of each
+    threads = {
+        "TF_NUM_INTRAOP_THREADS": "4",
+        "TF_NUM_INTEROP_THREADS": "2",
+    }  # this process has one of each
     program = """
 import os, sys
 sys.modules["jinja2"] = None
@@ -257,9 +309,16 @@ from jobs.retrain import main
 code = main(["--json"], os.environ)
 print(code, sorted({"matplotlib", "sklearn"} & set(sys.modules)))
 """
-    environ = {"DATABASE_URL": sqlite.url, "HOME": str(tmp_path), "KERAS_BACKEND": "torch", **threads}
+    environ = {
+        "DATABASE_URL": sqlite.url,
+        "HOME": str(tmp_path),
+        "KERAS_BACKEND": "torch",
+        **threads,
+    }
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, cwd=ROOT, env=clean_environ() | environ, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=clean_environ() | environ, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "0 []"
     assert "extra_missing" in ended.stderr

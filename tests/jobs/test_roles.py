@@ -17,7 +17,15 @@ from pima.store.schema import make_roles
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    insert_patients,
+    the_json,
+    under_role,
+    wait_for,
+)
 from tests.support.every_command import EVERY_COMMAND, ROLES_OF_COMMANDS
 from tests.support.ledger import insert_run
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
@@ -79,7 +87,9 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
     assert guarded.value("SELECT count(*) FROM predictions") == 3
     assert guarded.value("SELECT count(*) FROM rejections") == 1
     assert "monitoring is incomplete" not in ended.stderr
-    assert guarded.value("SELECT count(*) FROM monitoring WHERE figure = 'psi'") == len(FEATURE_NAMES)
+    assert guarded.value("SELECT count(*) FROM monitoring WHERE figure = 'psi'") == len(
+        FEATURE_NAMES
+    )
     counted = guarded.value("SELECT counts -> 'unpredicted' FROM runs")
     assert (counted["predicted"], counted["causes"][0]["rows"], counted["is_good"]) == (3, 1, False)
     # The same versions again meet their own predictions, and rejections are written over.
@@ -99,7 +109,14 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     loader, trainer = under_role(guarded, "pima_loader"), under_role(guarded, "pima_trainer")
     assert call(loader, "load", str(SHIPPED)).exit_code == 0
     # The second looks at another window, so that it judges anew.
-    for environ in ({}, {"PIMA_GATE__WINDOW": "all", "PIMA_GATE__APPROVE": "true", "PIMA_LINEAGE__MODEL_BYTES": "1"}):
+    for environ in (
+        {},
+        {
+            "PIMA_GATE__WINDOW": "all",
+            "PIMA_GATE__APPROVE": "true",
+            "PIMA_LINEAGE__MODEL_BYTES": "1",
+        },
+    ):
         ended = call(trainer, "retrain", **environ)
         assert ended.exit_code == 0, ended.stderr
         assert "monitoring is incomplete" not in ended.stderr
@@ -111,7 +128,10 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     for role in ("pima_operator", "pima_trainer"):
         ended = call(under_role(guarded, role), "explain", "1")
         assert ended.exit_code == 0, ended.stderr
-    assert the_json(call(under_role(guarded, "pima_scorer"), "explain", "1", "--json"))["error"] == "right_missing"
+    assert (
+        the_json(call(under_role(guarded, "pima_scorer"), "explain", "1", "--json"))["error"]
+        == "right_missing"
+    )
     corrected = tmp_path / "corrected.csv"
     corrected.write_text("id,glucose\n1,99\n")
     assert call(loader, "load", str(corrected)).exit_code == 0
@@ -130,11 +150,18 @@ def test_the_clinic_s_own_software_writes_patients_under_its_role(guarded: Datab
     writer = under_role(guarded, "pima_writer")
     writer.engine = make_engine(writer.url, DatabaseSettings())
     (drawn,) = insert_patients(writer, 1)
-    (given,) = insert_patients(writer, 1, first_id=100, source="s", source_key="k", person_key="p", outcome=1)
-    writer.execute("UPDATE patients SET outcome = 0, labelled_at = '2026-01-05' WHERE id = :id", {"id": drawn})
+    (given,) = insert_patients(
+        writer, 1, first_id=100, source="s", source_key="k", person_key="p", outcome=1
+    )
+    writer.execute(
+        "UPDATE patients SET outcome = 0, labelled_at = '2026-01-05' WHERE id = :id", {"id": drawn}
+    )
     writer.execute("UPDATE patients SET outcome = NULL, glucose = 99 WHERE id = :id", {"id": given})
     assert guarded.execute("SELECT patient_id, glucose FROM scoring_queue") == [(given, 99)]
-    writer.execute("INSERT INTO patients (id, glucose) VALUES (100, 98) ON CONFLICT (id) DO UPDATE SET glucose = 98")
+    writer.execute(
+        "INSERT INTO patients (id, glucose) VALUES (100, 98) ON CONFLICT (id) DO UPDATE SET "
+        "glucose = 98"
+    )
     writer.execute("DELETE FROM patients WHERE id = :id", {"id": drawn})
     writer.engine.dispose()
     assert guarded.execute("SELECT patient_id, glucose FROM scoring_queue") == [(given, 98)]
@@ -144,7 +171,9 @@ def test_who_may_plant_functions_in_the_schema_is_named(guarded: Database) -> No
     guarded.execute("GRANT CREATE ON SCHEMA public TO PUBLIC, pima_reader")
     told = call(guarded, "migrate", "--roles").stderr
     statement = "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
-    assert re.findall("REVOKE.*", told) == [statement]  # the role's own right is gone with its others
+    assert re.findall("REVOKE.*", told) == [
+        statement
+    ]  # the role's own right is gone with its others
     guarded.execute(statement)
     assert call(guarded, "migrate", "--roles").stderr == ""
 
@@ -173,16 +202,27 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
 ) -> None:
     install_models(guarded, trained)
     sqlite_clinic.insert(5)
-    scheduler, configured = under_role(guarded, "pima_scheduler"), ("--config", sqlite_clinic.config)
+    scheduler, configured = (
+        under_role(guarded, "pima_scheduler"),
+        ("--config", sqlite_clinic.config),
+    )
     of_jobs = {"PULL": "pima_loader", "SCORE": "pima_scorer", "RETRAIN": "pima_trainer"}
-    scheduler.environ = {f"PIMA_{job}__DATABASE_URL": under_role(guarded, role).url for job, role in of_jobs.items()}
+    scheduler.environ = {
+        f"PIMA_{job}__DATABASE_URL": under_role(guarded, role).url for job, role in of_jobs.items()
+    }
     process = scheduler.start("scheduler", *configured, **{URL: sqlite_clinic.url})
     # At start it runs what never ran, retraining first: there is nothing to train on here.
-    wait_for(lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"), process)
+    wait_for(
+        lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"),
+        process,
+    )
     assert guarded.value("SELECT count(*) FROM predictions") == 5
     for role in (scheduler, under_role(guarded, "pima_operator")):
         told = call(role, "health", *configured).stderr
-        assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in told
+        assert (
+            "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)"
+            in told
+        )
         assert "pull" not in told
     status = call(under_role(guarded, "pima_operator"), "status", *configured)
     assert (status.exit_code, "5 rows read" in " ".join(status.stdout.split())) == (0, True)
@@ -192,7 +232,9 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
         assert listener.titles[0] == "retrain_failed"
         assert "; it said: Too little labelled history" in listener.got[0]["message"]
     engine = make_engine(scheduler.url, DatabaseSettings())
-    assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
+    assert {family.name: family for family in DatabaseFigures(engine).collect()}[
+        "pima_champion_version"
+    ]
     engine.dispose()
     process.terminate()
     _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
@@ -201,7 +243,9 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == ended
 
 
-def test_looking_after_the_service_works_under_its_role(guarded: Database, trained: Path, tmp_path: Path) -> None:
+def test_looking_after_the_service_works_under_its_role(
+    guarded: Database, trained: Path, tmp_path: Path
+) -> None:
     install_models(guarded, trained)
     waiting, rejected = insert_patients(guarded, 1)[0], insert_patients(guarded, 1, bmi=5_000)[0]
     assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
@@ -227,7 +271,11 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     assert guarded.execute("SELECT model_version, pinned FROM champion") == [(3, 0)]
     assert (tmp_path / "champion.keras").stat().st_size > 0
     queued = "SELECT patient_id FROM scoring_queue ORDER BY patient_id"
-    for option, found in ((), []), (("--stale",), [waiting]), (("--rejected",), [waiting, rejected]):
+    for option, found in (
+        ((), []),
+        (("--stale",), [waiting]),
+        (("--rejected",), [waiting, rejected]),
+    ):
         ended = call(operator, "requeue", *option)
         assert ended.exit_code == 0, (option, ended.stderr)
         assert [row[0] for row in guarded.execute(queued)] == found
@@ -247,17 +295,28 @@ def test_a_run_that_died_is_closed_by_those_who_may_and_holds_no_lease(guarded: 
         guarded.execute("UPDATE runs SET status = 'running'")
         call(under_role(guarded, role), *command)
         assert guarded.value("SELECT status FROM runs") == status
-    assert the_json(call(under_role(guarded, "pima_trainer"), "retrain", "--json"))["error"] == "too_few_labels"
+    assert (
+        the_json(call(under_role(guarded, "pima_trainer"), "retrain", "--json"))["error"]
+        == "too_few_labels"
+    )
 
 
-def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: Database, tmp_path: Path) -> None:
+def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(
+    guarded: Database, tmp_path: Path
+) -> None:
     (patient_id,) = insert_patients(guarded, 1)
     guarded.execute("UPDATE patients SET source = 's', source_key = 'k', person_key = 'p'")
-    guarded.execute("INSERT INTO predictions VALUES (:id, 1, 1, 1, 0.5, 1, 0.5)", {"id": patient_id})
+    guarded.execute(
+        "INSERT INTO predictions VALUES (:id, 1, 1, 1, 0.5, 1, 0.5)", {"id": patient_id}
+    )
     for asked in ("--dry-run", "--reason=a test"):
         ended = call(under_role(guarded, "pima_eraser"), "forget", "--person", "p", asked)
         assert ended.exit_code == 0, ended.stderr
-    assert guarded.value("SELECT count(*) FROM predictions") == guarded.value("SELECT count(*) FROM row_keys") == 0
+    assert (
+        guarded.value("SELECT count(*) FROM predictions")
+        == guarded.value("SELECT count(*) FROM row_keys")
+        == 0
+    )
     file = tmp_path / "again.csv"
     file.write_text(f"id,glucose,bmi\n{patient_id},99,30\n")
     again = the_json(call(under_role(guarded, "pima_loader"), "load", "--json", str(file)))
@@ -279,12 +338,17 @@ def test_every_command_works_under_its_role_where_a_source_is_declared(
                 given = [str(SHIPPED) if each == "patients.csv" else each for each in arguments]
                 given += ["--config", sqlite_clinic.config, *more.get(name, ())]
                 ended = call(under_role(guarded, role), name, *given, **environ)
-                assert (ended.exit_code, "warning" in ended.stderr) == (0, False), (name, ended.stderr)
+                assert (ended.exit_code, "warning" in ended.stderr) == (0, False), (
+                    name,
+                    ended.stderr,
+                )
     assert guarded.value("SELECT count(*) FROM reports") == 1
     unpredicted = guarded.value("SELECT counts -> 'unpredicted' FROM runs WHERE job = 'score'")
     assert [(each["source"], each["rows"]) for each in unpredicted["causes"]] == [("clinic", 4)]
     for role in ("pima_operator", "pima_scheduler"):
-        ended = call(under_role(guarded, role), "alert", "--config", sqlite_clinic.config, **environ)
+        ended = call(
+            under_role(guarded, role), "alert", "--config", sqlite_clinic.config, **environ
+        )
         assert ended.exit_code == 0, ended.stderr
     assert [title for title in listener.titles if not title.startswith("champion_changed")] == []
 
@@ -300,7 +364,8 @@ FORBIDDEN = {
     },
     "pima_scheduler": {
         "SELECT": (
-            "tallies.tally patients scoring_queue.glucose predictions model_versions.keras_artifact "
+            "tallies.tally patients scoring_queue.glucose predictions "
+            "model_versions.keras_artifact "
             "promotions.explanation monitored_predictions"
         ),
         "DELETE": "runs",
@@ -308,7 +373,8 @@ FORBIDDEN = {
     },
     "pima_reader": {
         "SELECT": (
-            "monitoring.value patient_versions monitored_predictions patients row_keys.side_key scoring_queue "
+            "monitoring.value patient_versions monitored_predictions patients row_keys.side_key "
+            "scoring_queue "
             "model_versions champion"
         ),
         "DELETE": "rejections predictions",
@@ -318,14 +384,18 @@ FORBIDDEN = {
     },
     "pima_trainer": {
         "UPDATE": (
-            "patients.outcome rejections.reason patients.version promotions.verdict model_versions.seed "
+            "patients.outcome rejections.reason patients.version promotions.verdict "
+            "model_versions.seed "
             "model_versions.scorer_sha256 installation.holdout_salt reports.html"
         ),
         "INSERT": "predictions",
         "DELETE": "promotions scoring_queue model_versions row_keys alerts predictions",
     },
     "pima_loader": {
-        "SELECT": "predictions champion scoring_queue model_versions.compiled_artifact installation.holdout_salt",
+        "SELECT": (
+            "predictions champion scoring_queue model_versions.compiled_artifact "
+            "installation.holdout_salt"
+        ),
         "DELETE": "runs leases forgotten",
         "UPDATE": "patients.version row_keys.side_key",
         "INSERT": "row_keys",
@@ -338,7 +408,8 @@ FORBIDDEN = {
     },
     "pima_operator": {
         "UPDATE": (
-            "patients.glucose patients.outcome patients.version predictions.probability rejections.reason "
+            "patients.glucose patients.outcome patients.version predictions.probability "
+            "rejections.reason "
             "model_versions.seed promotions.decided_by training_snapshots.rows runs.status "
             "schedules.expression"
         ),
@@ -348,7 +419,8 @@ FORBIDDEN = {
     },
     "pima_eraser": {
         "UPDATE": (
-            "patients.glucose predictions.probability champion.model_version champion.sequence champion.pinned "
+            "patients.glucose predictions.probability champion.model_version champion.sequence "
+            "champion.pinned "
             "model_versions.scorer_sha256 model_versions.threshold"
         ),
         "DELETE": "promotions model_versions forgotten champion",
@@ -366,7 +438,9 @@ def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
         for name in names.split()
     ]
     assert [each for each in asked if _may(guarded, *each)] == []
-    assert [role for role in ROLES if not _refused(guarded, role, "CREATE TABLE mine (id INTEGER)")] == []
+    assert [
+        role for role in ROLES if not _refused(guarded, role, "CREATE TABLE mine (id INTEGER)")
+    ] == []
     for view in ("predictions", "current_predictions", "rejections"):
         assert not _refused(guarded, "pima_reader", f"SELECT * FROM {view}")
     assert not _refused(guarded, "pima_monitor", "SELECT * FROM monitored_predictions")
@@ -374,13 +448,19 @@ def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
 
 def _may(database: Database, role: str, right: str, table: str, column: str | None = None) -> bool:
     if column is not None:
-        return bool(database.value(f"SELECT has_column_privilege('{role}', '{table}', '{column}', '{right}')"))
+        return bool(
+            database.value(
+                f"SELECT has_column_privilege('{role}', '{table}', '{column}', '{right}')"
+            )
+        )
     of = "table" if right == "DELETE" else "any_column"
     return bool(database.value(f"SELECT has_{of}_privilege('{role}', '{table}', '{right}')"))
 
 
 @pytest.mark.parametrize("role", ["pima_operator", "pima_trainer"])
-def test_the_right_to_lock_patients_changes_no_value_of_theirs(guarded: Database, role: str) -> None:
+def test_the_right_to_lock_patients_changes_no_value_of_theirs(
+    guarded: Database, role: str
+) -> None:
     insert_patients(guarded, 1)
     values = "SELECT to_jsonb(p) - 'updated_at' FROM patients p"
     before = guarded.execute(values)
@@ -407,7 +487,9 @@ def test_they_may_be_made_by_two_containers_at_once(guarded: Database) -> None:
 
 
 def test_the_container_s_database_is_made_with_the_same_roles() -> None:
-    made = re.findall(r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE)
+    made = re.findall(
+        r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE
+    )
     assert set(made) == {"pima_owner", *ROLES}
     drawn = re.search(r"for role in (.*); do", (ROOT / "deploy" / "secrets.sh").read_text())
     assert drawn is not None

@@ -1,4 +1,5 @@
-"""The same cells are taken alike, row by row, whether `load` reads them from CSV or Parquet or files are scored."""
+"""The same cells are taken alike, row by row, whether `load` reads them from CSV or Parquet or
+files are scored."""
 
 import math
 from decimal import Decimal
@@ -16,10 +17,27 @@ from tests.support.shipped import SOUND
 from tests.support.trained import install_declared, install_shipped
 
 DECLARED_SOUND = {"order": 3.0, "creatinine": 1.0, "temperature": 37.0, "smoking": "never"}
-OTHER_RULES = DECLARED.replace('2 = "current" }\nmay_be_missing = true', '2 = "current", 3 = "pipe" }\nunknown = 1')
+OTHER_RULES = DECLARED.replace(
+    '2 = "current" }\nmay_be_missing = true', '2 = "current", 3 = "pipe" }\nunknown = 1'
+)
 """With a code that no version was fitted on, and a code for what is unknown or missing."""
 NUMBERS = [0.0, 1.0, 37.5, 1e9, -1.0, math.nan, math.inf, None]
-WORDS = ["never", "Former", " CURRENT ", "1", "1.0", " 2e0", "3", "pipe", "-1", "0.5", "1_0", "nan", "true", "FALSE"]
+WORDS = [
+    "never",
+    "Former",
+    " CURRENT ",
+    "1",
+    "1.0",
+    " 2e0",
+    "3",
+    "pipe",
+    "-1",
+    "0.5",
+    "1_0",
+    "nan",
+    "true",
+    "FALSE",
+]
 WORDS += ["unknown", "", " ", "N\u00e9ver", "x\0", "x" * 1_001, None]
 
 
@@ -46,8 +64,14 @@ def _by_load(database: Database, config: list[str], path: Path) -> Found:
     found = {line["line"]: (line["reason"], line["field"]) for line in loaded["bad_lines"]}
     if path.suffix == ".csv":
         found = {line - 1: told for line, told in found.items()}
-    found |= {row[0]: row[1:] for row in database.execute("SELECT patient_id, reason, field FROM rejections")}
-    found |= {row[0]: row[1:] for row in database.execute("SELECT patient_id, probability FROM predictions")}
+    found |= {
+        row[0]: row[1:]
+        for row in database.execute("SELECT patient_id, reason, field FROM rejections")
+    }
+    found |= {
+        row[0]: row[1:]
+        for row in database.execute("SELECT patient_id, probability FROM predictions")
+    }
     database.execute("DELETE FROM patients")
     for table in ("predictions", "rejections"):
         database.execute(f"DELETE FROM {table}")
@@ -63,7 +87,10 @@ def _by_files(database: Database, config: list[str], path: Path, into: Path) -> 
 
 
 def _csv(path: Path, table: pa.Table) -> Path:
-    lines = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in table.to_pylist()]
+    lines = [
+        ",".join("" if cell is None else str(cell) for cell in row.values())
+        for row in table.to_pylist()
+    ]
     path.write_text("\n".join([",".join(table.column_names), *lines]) + "\n")
     return path
 
@@ -87,11 +114,16 @@ def all_bad_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("declared", [DECLARED, OTHER_RULES])
-def test_cells_of_declared_features(copied: Copied, trained_on_declared: Path, tmp_path: Path, declared: str) -> None:
+def test_cells_of_declared_features(
+    copied: Copied, trained_on_declared: Path, tmp_path: Path, declared: str
+) -> None:
     database = copied(install_declared, trained_on_declared)
     config = ["--config", configuration(tmp_path, declared)]
     assert call(database, "migrate", *config, "--features", "--reason", "a test").exit_code == 0
-    odd = _odd_rows(DECLARED_SOUND, {"order": NUMBERS, "creatinine": NUMBERS, "temperature": NUMBERS, "smoking": WORDS})
+    odd = _odd_rows(
+        DECLARED_SOUND,
+        {"order": NUMBERS, "creatinine": NUMBERS, "temperature": NUMBERS, "smoking": WORDS},
+    )
     reasons = _all_alike(database, config, odd, tmp_path / "words")
     assert reasons >= {"missing", "not_finite", "out_of_range", "unknown_code", "nul_byte"}
     codes = [0, 1, 3, 7, None]
@@ -115,5 +147,7 @@ def test_cells_of_declared_features(copied: Copied, trained_on_declared: Path, t
 def test_cells_of_the_shipped_features(copied: Copied, trained: Path, tmp_path: Path) -> None:
     database = copied(install_shipped, trained)
     sound = {name: float(value) for name, value in SOUND.items()}
-    reasons = _all_alike(database, [], _odd_rows(sound, dict.fromkeys(sound, NUMBERS)), tmp_path / "numbers")
+    reasons = _all_alike(
+        database, [], _odd_rows(sound, dict.fromkeys(sound, NUMBERS)), tmp_path / "numbers"
+    )
     assert reasons == {"missing", "not_finite", "out_of_range"}

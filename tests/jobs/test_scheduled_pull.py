@@ -1,4 +1,5 @@
-"""A real scheduler that pulls from a clinic's own table before each job, and what health and status say of it."""
+"""A real scheduler that pulls from a clinic's own table before each job, and what health and status
+say of it."""
 
 import json
 import subprocess
@@ -36,7 +37,9 @@ def _health(clinic: Clinic, database: Database) -> Ended:
 
 
 @on_sqlite
-def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Database, sqlite_clinic: Clinic) -> None:
+def test_each_night_s_new_rows_are_pulled_and_then_scored(
+    scored_database: Database, sqlite_clinic: Clinic
+) -> None:
     database, clinic = scored_database, sqlite_clinic
     clinic.insert(20)
     process = _start(clinic, database, PIMA_SCHEDULE__SCORE=EVERY_SECOND)
@@ -47,14 +50,18 @@ def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Datab
     ended = {job: {} for job in ("pull", "score")}
     for job, tick, began, end in _ledger(database, "job, scheduled_for, started_at, finished_at"):
         ended.get(str(job), {})[tick] = (began, end)
-    begun = database.execute("SELECT scheduled_for FROM runs WHERE job = 'score' AND status = 'succeeded'")
+    begun = database.execute(
+        "SELECT scheduled_for FROM runs WHERE job = 'score' AND status = 'succeeded'"
+    )
     assert begun
     for (tick,) in begun:
         assert ended["pull"][tick][1] <= ended["score"][tick][0]
 
 
 @on_sqlite
-def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: Database, sqlite_clinic: Clinic) -> None:
+def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(
+    scored_database: Database, sqlite_clinic: Clinic
+) -> None:
     database, clinic = scored_database, sqlite_clinic
     insert_patients(database, 3)
     file = Path(clinic.folder, "clinic.db")
@@ -93,7 +100,11 @@ def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_i
     clinic.insert(4)
     process = _start(clinic, database, **{variable: clinic.url})
     wait_for(lambda: _has_scored(database), process)
-    warned = [line for line in stop(process).splitlines() if "no source is pulled until this is corrected" in line]
+    warned = [
+        line
+        for line in stop(process).splitlines()
+        if "no source is pulled until this is corrected" in line
+    ]
     assert (len(warned), variable in warned[0]) == (1, True)
     assert database.value("SELECT count(*) FROM predictions") == 3
     assert _ledger(database)[1:] == [("pull", "failed"), ("score", "succeeded")]
@@ -117,9 +128,15 @@ def test_status_tells_of_each_source(postgresql: Database, sqlite_clinic: Clinic
     clinic.settings["minimum_rows"] = 40
     assert clinic.pull(database).exit_code == 3
     # A run that no scheduler watches keeps its error, too.
-    assert database.value("SELECT error_line FROM runs WHERE status = 'refused'").startswith("error: The source clinic")
+    assert database.value("SELECT error_line FROM runs WHERE status = 'refused'").startswith(
+        "error: The source clinic"
+    )
     assert "source clinic pull refused (source_refused), 20" in shown()
     assert "30 rows read; the last that succeeded: 20" in shown()
-    found = json.loads(call(database, "status", "--json", "--config", clinic.config).stdout)["sources"]
-    assert [(each["source"], each["last_pull"]["status"]) for each in found] == [("clinic", "refused")]
+    found = json.loads(call(database, "status", "--json", "--config", clinic.config).stdout)[
+        "sources"
+    ]
+    assert [(each["source"], each["last_pull"]["status"]) for each in found] == [
+        ("clinic", "refused")
+    ]
     assert found[0]["last_success"] < found[0]["last_pull"]["at"]

@@ -1,4 +1,5 @@
-"""The scheduler as a real process, which starts real jobs, passes signals on and leaves whole batches; its threads."""
+"""The scheduler as a real process, which starts real jobs, passes signals on and leaves whole
+batches; its threads."""
 
 import os
 import shutil
@@ -41,18 +42,27 @@ on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: Database) -> None:
     database = scored_database
     insert_patients(database, 3)
-    process = database.start("scheduler", PIMA_SCHEDULE__SCORE=EVERY_SECOND, PIMA_SCHEDULE__RETRAIN=NEVER)
+    process = database.start(
+        "scheduler", PIMA_SCHEDULE__SCORE=EVERY_SECOND, PIMA_SCHEDULE__RETRAIN=NEVER
+    )
     wait_for(lambda: database.value("SELECT count(*) = 3 FROM predictions"), process)
     # A machine that is busy with other things skips and misses ticks of a schedule like this one.
     ended = "SELECT count(*) FROM runs WHERE job = 'score' AND exit_code IS NOT NULL"
     wait_for(lambda: database.value(ended) >= 2, process)
     stop(process)
-    runs = database.execute("SELECT job, trigger, status, scheduled_for, exit_code, error_line FROM runs")
+    runs = database.execute(
+        "SELECT job, trigger, status, scheduled_for, exit_code, error_line FROM runs"
+    )
     assert {run[1] for run in runs} == {"first_run", "schedule"}
     assert all(run[3] is not None for run in runs)
     # There is no history to train on here: refused, and the scheduler goes on.
     assert [run[2] for run in runs if run[0] == "retrain"] == ["refused"]
-    assert {run[2] for run in runs if run[0] == "score"} <= {"succeeded", "interrupted", "skipped", "missed"}
+    assert {run[2] for run in runs if run[0] == "score"} <= {
+        "succeeded",
+        "interrupted",
+        "skipped",
+        "missed",
+    }
     refused = next(run for run in runs if run[2] == "refused")
     assert refused[4] == 3
     assert "Too little labelled history" in refused[5]
@@ -64,7 +74,11 @@ def test_a_ping_that_hangs_delays_no_run(scored_database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE_SECONDS)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        environ = {"PIMA_SCHEDULE__SCORE": EVERY_SECOND, "PIMA_SCHEDULE__RETRAIN": NEVER, "PIMA_PING__SCORE_URL": url}
+        environ = {
+            "PIMA_SCHEDULE__SCORE": EVERY_SECOND,
+            "PIMA_SCHEDULE__RETRAIN": NEVER,
+            "PIMA_PING__SCORE_URL": url,
+        }
         process = database.start("scheduler", **environ, PIMA_SCHEDULE__CATCH_UP="none")
         with server.accept()[0] as first_ping:
             answering = threading.Thread(target=_answer_without_end, args=(first_ping, over))
@@ -87,14 +101,21 @@ def _answer_without_end(ping: socket.socket, over: threading.Event) -> None:
 
 
 def test_a_child_that_could_never_work_ends_the_scheduler(sqlite: Database) -> None:
-    nowhere = {"PIMA_SCORE__DATABASE_URL": sqlite.url, "PIMA_SCORE__DATABASE_URL_FILE": "/no/such/file"}
+    nowhere = {
+        "PIMA_SCORE__DATABASE_URL": sqlite.url,
+        "PIMA_SCORE__DATABASE_URL_FILE": "/no/such/file",
+    }
     ended = call(sqlite, "scheduler", **nowhere)
     assert (ended.exit_code, "both PIMA_SCORE__DATABASE_URL" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
-@pytest.mark.skipif(os.geteuid() != 0, reason="unshare --pid needs root where user namespaces are off")
-def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_database: Database) -> None:
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="unshare --pid needs root where user namespaces are off"
+)
+def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(
+    scored_database: Database,
+) -> None:
     database, rows, batch = scored_database, 20_000, 20
     insert_many(database, rows)
     environ = clean_environ() | {"DATABASE_URL": database.url, "PIMA_SCORE__BATCH_ROWS": str(batch)}
@@ -106,7 +127,9 @@ def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_da
     command = [unshare, "--pid", "--fork", "--mount-proc", sys.executable, "-m", "jobs.scheduler"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
     with held_in_the_middle(database, process, range(1, rows // 5)):
-        (inside,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+        (inside,) = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+        ).stdout.split()
         os.kill(int(inside), signal.SIGTERM)
     _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
@@ -114,15 +137,21 @@ def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_da
     assert 0 < predicted < rows
     assert predicted % batch == 0
     assert predicted + database.value("SELECT count(*) FROM scoring_queue") == rows
-    ends = database.execute("SELECT status, error_code, exit_code, signal FROM runs WHERE job = 'score'")
+    ends = database.execute(
+        "SELECT status, error_code, exit_code, signal FROM runs WHERE job = 'score'"
+    )
     assert ends == [("interrupted", "interrupted", 143, None)]
     assert predicted == database.value("SELECT count(DISTINCT patient_id) FROM predictions")
 
 
 @on_sqlite
-def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(scored_database: Database) -> None:
+def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(
+    scored_database: Database,
+) -> None:
     database = scored_database
-    insert_run(database, "retrain", "running", trigger="schedule", scheduled_for="2026-01-01T00:00:00.000Z")
+    insert_run(
+        database, "retrain", "running", trigger="schedule", scheduled_for="2026-01-01T00:00:00.000Z"
+    )
     for run_id in ("1", "7"):
         ended = call(database, "score", "--json", "--run-id", run_id)
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "run_not_open")
@@ -130,7 +159,9 @@ def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(scored_d
 
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-SETTINGS = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retry_seconds=60)
+SETTINGS = ScheduleSettings(
+    score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retry_seconds=60
+)
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -141,7 +172,8 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 
 def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(sqlite: Database) -> None:
-    """The retraining's end is in `runs`, and its waiter is held before it has worked out when the next try is."""
+    """The retraining's end is in `runs`, and its waiter is held before it has worked out when the
+    next try is."""
     stepping, go_on = threading.current_thread(), threading.Event()
 
     def clock() -> datetime:
@@ -153,7 +185,9 @@ def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(sqlite
     scheduler = Scheduler(sqlite.engine, SETTINGS, lambda _job, _run: try_later, os.environ, clock)
     scheduler.begin()
     scheduler.step()
-    _wait_until(lambda: sqlite.execute("SELECT job, status FROM runs") == [("retrain", "try_again_later")])
+    _wait_until(
+        lambda: sqlite.execute("SELECT job, status FROM runs") == [("retrain", "try_again_later")]
+    )
     scheduler.step()
     go_on.set()
     wait_for_children()
@@ -161,7 +195,9 @@ def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(sqlite
     assert sqlite.execute("SELECT job FROM runs") == [("retrain",)]
 
 
-def test_a_stop_ends_the_children_while_a_step_hangs_on_a_silent_database(postgresql: Database, tmp_path: Path) -> None:
+def test_a_stop_ends_the_children_while_a_step_hangs_on_a_silent_database(
+    postgresql: Database, tmp_path: Path
+) -> None:
     listens = tmp_path / "listens"
     until_asked = f"""
 import pathlib, signal, sys, time
@@ -171,12 +207,19 @@ pathlib.Path({str(listens)!r}).touch()
 time.sleep(120)
 """
     engine = make_engine(postgresql.url, DatabaseSettings())
-    scheduler = Scheduler(engine, SETTINGS, lambda _job, _run: python(until_asked), os.environ, lambda: NOW)
+    scheduler = Scheduler(
+        engine, SETTINGS, lambda _job, _run: python(until_asked), os.environ, lambda: NOW
+    )
     scheduler.begin()
     scheduler.step()
     _wait_until(listens.exists)
-    others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    silent = [row[0] for row in postgresql.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}")]
+    others = (
+        "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client "
+        "backend'"
+    )
+    silent = [
+        row[0] for row in postgresql.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}")
+    ]
     hanging = threading.Thread(target=scheduler.step, daemon=True)
     try:
         for backend in silent:

@@ -1,4 +1,5 @@
-"""The scheduler against a clock that the test sets, with real child processes and both databases."""
+"""The scheduler against a clock that the test sets, with real child processes and both
+databases."""
 
 import json
 import os
@@ -45,7 +46,9 @@ def _scheduler(
     told: Told | None = None,
 ) -> Scheduler:
     on_end = Told() if told is None else told
-    scheduler = Scheduler(database.engine, settings, lambda _job, _run: command, os.environ, clock, on_end)
+    scheduler = Scheduler(
+        database.engine, settings, lambda _job, _run: command, os.environ, clock, on_end
+    )
     scheduler.begin()
     return scheduler
 
@@ -61,7 +64,10 @@ def _settled(scheduler: Scheduler) -> None:
 
 
 def _after_a_night(
-    database: Database, command: list[str], settings: ScheduleSettings = NIGHTLY, told: Told | None = None
+    database: Database,
+    command: list[str],
+    settings: ScheduleSettings = NIGHTLY,
+    told: Told | None = None,
 ) -> tuple[Clock, Scheduler]:
     """A clock and a scheduler whose tick has come and whose children have ended."""
     clock = Clock()
@@ -73,7 +79,9 @@ def _after_a_night(
 
 def _scheduled(database: Database, columns: str = "status") -> list[tuple[object, ...]]:
     statement = f"SELECT {columns} FROM runs WHERE scheduled_for IS NOT NULL AND job = 'score'"
-    found: list[tuple[object, ...]] = database.execute(f"{statement} ORDER BY scheduled_for, attempt")
+    found: list[tuple[object, ...]] = database.execute(
+        f"{statement} ORDER BY scheduled_for, attempt"
+    )
     return found
 
 
@@ -86,7 +94,10 @@ def test_a_tick_is_run_when_it_comes_and_once(ran_before: Database) -> None:
         clock.now += timedelta(hours=15)
         _settled(scheduler)
         _settled(scheduler)
-    assert _scheduled(ran_before, "status, trigger, attempt, exit_code") == [("succeeded", "schedule", 1, 0)] * 2
+    assert (
+        _scheduled(ran_before, "status, trigger, attempt, exit_code")
+        == [("succeeded", "schedule", 1, 0)] * 2
+    )
 
 
 @on_sqlite
@@ -147,7 +158,9 @@ def test_jobs_that_never_ran_are_run_once_retraining_first(database: Database) -
 def test_two_schedulers_make_one_run_a_tick(ran_before: Database, at_length: bool) -> None:
     """Each tick is met by both at the same moment."""
     clock, ticks = Clock(), 200 if at_length else 40
-    both = [_scheduler(ran_before, clock, TRUE, _with(NIGHTLY, score="* * * * *")) for _ in range(2)]
+    both = [
+        _scheduler(ran_before, clock, TRUE, _with(NIGHTLY, score="* * * * *")) for _ in range(2)
+    ]
     with ThreadPoolExecutor(2) as threads:
         for _ in range(ticks):
             clock.now += timedelta(minutes=1)
@@ -157,7 +170,9 @@ def test_two_schedulers_make_one_run_a_tick(ran_before: Database, at_length: boo
 
 
 @on_sqlite
-def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: Database, tmp_path: Path) -> None:
+def test_of_two_schedulers_none_scores_before_the_other_has_retrained(
+    database: Database, tmp_path: Path
+) -> None:
     clock, over = Clock(), tmp_path / "over"
     first, second = (_scheduler(database, clock, until(over)) for _ in range(2))
     first.step()
@@ -175,7 +190,9 @@ def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: 
 
 @on_sqlite
 @pytest.mark.parametrize("status", ["crashed", "interrupted"])
-def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(database: Database, status: str) -> None:
+def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(
+    database: Database, status: str
+) -> None:
     clock = Clock()
     dying = _scheduler(database, clock, python("import time; time.sleep(8)"))
     dying.step()
@@ -199,14 +216,20 @@ def test_a_deaf_child_is_killed_at_the_stop_and_its_run_marked(ran_before: Datab
     clock.now += timedelta(days=1)
     scheduler.step()
     scheduler.end()
-    assert _scheduled(ran_before, "status, error_code, signal") == [("interrupted", "killed_at_stop", "SIGKILL")]
+    assert _scheduled(ran_before, "status, error_code, signal") == [
+        ("interrupted", "killed_at_stop", "SIGKILL")
+    ]
     clock.now += timedelta(days=1)
     _settled(scheduler)
-    assert _scheduled(ran_before, "status, error_code")[1:] == [("interrupted", "stopped_before_it_began")]
+    assert _scheduled(ran_before, "status, error_code")[1:] == [
+        ("interrupted", "stopped_before_it_began")
+    ]
 
 
 @pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
-def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(scored_database: Database) -> None:
+def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(
+    scored_database: Database,
+) -> None:
     database, clock = scored_database, Clock()
     insert_many(database, 20_000)
     environ = clean_environ() | {"DATABASE_URL": database.url, "PIMA_SCORE__BATCH_ROWS": "1"}
@@ -217,7 +240,9 @@ def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(sc
     wait_for_children()
     scheduler.step()
     scheduler.end()  # Python takes longer to start than this
-    assert _scheduled(database, "status, error_code, exit_code, signal") == [("interrupted", "interrupted", 143, None)]
+    assert _scheduled(database, "status, error_code, exit_code, signal") == [
+        ("interrupted", "interrupted", 143, None)
+    ]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
@@ -237,7 +262,10 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed_and_the_next_tick_is_s
     scheduler.step()
     over.touch()
     wait_for_children()
-    assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
+    assert _scheduled(ran_before, "status, error_code") == [
+        ("succeeded", None),
+        ("skipped", "still_running"),
+    ]
 
 
 @on_sqlite
@@ -252,10 +280,17 @@ def test_a_childs_plain_words_become_lines_like_the_others(
     assert _scheduled(ran_before, "error_line") == [("native: assertion failed",)]
 
 
-@pytest.mark.parametrize("words", ["\\0", "\\ud800", "[" * 3000], ids=["NUL", "half a character", "brackets"])
+@pytest.mark.parametrize(
+    "words", ["\\0", "\\ud800", "[" * 3000], ids=["NUL", "half a character", "brackets"]
+)
 def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, words: str) -> None:
-    as_json = json.dumps({"event": "error: WORDS"}).replace("WORDS", words.replace("\\0", "\\u0000"))
-    program = f"import os; os.write(2, {as_json.encode()!r} + b'\\n' + {words.encode()!r} + b'\\0\\n'); os._exit(1)"
+    as_json = json.dumps({"event": "error: WORDS"}).replace(
+        "WORDS", words.replace("\\0", "\\u0000")
+    )
+    program = (
+        f"import os; os.write(2, {as_json.encode()!r} + b'\\n' + {words.encode()!r} + b'\\0\\n'); "
+        "os._exit(1)"
+    )
     _after_a_night(ran_before, python(program))
     assert _scheduled(ran_before, "status, error_code") == [("failed", "exit_code_1")]
     assert _scheduled(ran_before, "error_line")[0][0].startswith("error:")
@@ -271,7 +306,9 @@ def test_it_looks_at_the_clock_soon_though_the_next_tick_is_far_away(ran_before:
 def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -> None:
     deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
     _after_a_night(ran_before, deaf, _with(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5))
-    assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [("failed", "timed_out", None, "SIGKILL")]
+    assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [
+        ("failed", "timed_out", None, "SIGKILL")
+    ]
 
 
 KILLED = "import os; os.kill(os.getpid(), 9)"
@@ -293,7 +330,9 @@ def test_a_job_that_was_ended_and_exit_code_75_are_tried_again_with_growing_wait
     ran_before: Database, program: str, expected: tuple[object, ...]
 ) -> None:
     told = Told()
-    clock, scheduler = _after_a_night(ran_before, python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
+    clock, scheduler = _after_a_night(
+        ran_before, python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told
+    )
     for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (3_600, 3)):
         assert told == ([("score", expected[0])] if attempts == 3 and wait == 3_600 else []), wait
         clock.now += timedelta(seconds=wait)
@@ -327,13 +366,18 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt_and_is_tol
         return [sys.executable, "-c", textwrap.dedent(holds), str(run_id)]
 
     environ = clean_environ() | {"DATABASE_URL": ran_before.url, "PYTHONPATH": str(ROOT)}
-    scheduler = Scheduler(ran_before.engine, _with(NIGHTLY, retry_seconds=1), command, environ, clock, on_end=told)
+    scheduler = Scheduler(
+        ran_before.engine, _with(NIGHTLY, retry_seconds=1), command, environ, clock, on_end=told
+    )
     scheduler.begin()
     clock.now += timedelta(days=1)
     _settled(scheduler)
     clock.now += timedelta(seconds=2)
     _settled(scheduler)
-    assert _scheduled(ran_before, "status, trigger") == [("crashed", "schedule"), ("succeeded", "schedule")]
+    assert _scheduled(ran_before, "status, trigger") == [
+        ("crashed", "schedule"),
+        ("succeeded", "schedule"),
+    ]
     assert told == [("score", "succeeded")]
 
 
@@ -342,7 +386,9 @@ def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> 
         run_id = start_run(connection, "retrain", "manual", None, "elsewhere") or 0
         assert runs.take_lease(connection, "retrain", runs.owner_of(run_id), 86_400) == 1
         long_ago = {"long_ago": database.stored(datetime(2020, 1, 1, tzinfo=UTC)), "id": run_id}
-        connection.execute(text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago)
+        connection.execute(
+            text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago
+        )
         assert [run.id for run in mark_crashed(connection, 120)] == [run_id]
         assert runs.take_lease(connection, "retrain", "the next", 60) == 2
 
@@ -370,12 +416,19 @@ def test_other_ends_are_not_tried_again_and_told_at_once(
 
 
 @on_sqlite
-def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_starts_it(ran_before: Database) -> None:
+def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_starts_it(
+    ran_before: Database,
+) -> None:
     clock, told = Clock(), Told()
     settings = _with(NIGHTLY, retries=3, retry_seconds=1)
     _scheduler(ran_before, clock, TRUE, settings)
     clock.now += timedelta(days=1)
-    for attempts in (4, 8, 10, 10):  # each scheduler tries four times, as long as there are attempts left
+    for attempts in (
+        4,
+        8,
+        10,
+        10,
+    ):  # each scheduler tries four times, as long as there are attempts left
         scheduler = _scheduler(ran_before, clock, python(KILLED), settings, told)
         for _ in range(6):
             _settled(scheduler)

@@ -32,11 +32,17 @@ BY_HAND = {
         {"child": "patients_elsewhere", "table": "patients"},
     ),
     "fires after": (
-        f"{FUNCTION}; CREATE TRIGGER zzzz BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION other()",
+        (
+            f"{FUNCTION}; CREATE TRIGGER zzzz BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION "
+            "other()"
+        ),
         {"trigger": "zzzz"},
     ),
     "could change or drop": (
-        f"{FUNCTION}; CREATE TRIGGER drops BEFORE INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION other()",
+        (
+            f"{FUNCTION}; CREATE TRIGGER drops BEFORE INSERT ON predictions FOR EACH ROW EXECUTE "
+            "FUNCTION other()"
+        ),
         {"trigger": "drops", "table": "predictions"},
     ),
 }
@@ -46,7 +52,9 @@ def _undone_by(what: str) -> list[str]:
     """The statements of the page's row for a message."""
     page = (ROOT / "docs" / "do" / "symptoms.md").read_text()
     (row,) = re.findall(
-        rf"^\|[^|]*{what}[^|]*\|(.*)\|$", page.partition("## What was changed by hand")[2], re.MULTILINE
+        rf"^\|[^|]*{what}[^|]*\|(.*)\|$",
+        page.partition("## What was changed by hand")[2],
+        re.MULTILINE,
     )
     return re.findall(r"`([A-Z]{4,} [^`]+)`", row)
 
@@ -72,7 +80,8 @@ EMPTIED = {
 
 @pytest.mark.parametrize("table", EMPTIED)
 def test_a_table_that_lacks_its_row_is_told(database: Database, table: str) -> None:
-    """As after a restore without it, or TRUNCATE model_versions CASCADE, which empties the champion."""
+    """As after a restore without it, or TRUNCATE model_versions CASCADE, which empties the
+    champion."""
     kept = database.execute(f"SELECT * FROM {table}")
     database.execute(f"DELETE FROM {table}")
     for command in EMPTIED[table]:
@@ -86,20 +95,34 @@ def test_a_table_that_lacks_its_row_is_told(database: Database, table: str) -> N
         assert call(database, "status").exit_code == 0
 
 
-def test_a_champion_that_is_gone_is_told_and_another_can_be_named(scored_database: Database) -> None:
-    """As where model_versions was restored alone, with triggers disabled or by SQLite's own tool."""
+def test_a_champion_that_is_gone_is_told_and_another_can_be_named(
+    scored_database: Database,
+) -> None:
+    """As where model_versions was restored alone, with triggers disabled or by SQLite's own
+    tool."""
     insert_patients(scored_database, 1)
     point = "UPDATE champion SET model_version = 99"
     if scored_database.kind == "sqlite":
-        with closing(sqlite3.connect(scored_database.engine.url.database or "")) as connection, connection:
+        with (
+            closing(sqlite3.connect(scored_database.engine.url.database or "")) as connection,
+            connection,
+        ):
             connection.execute(point)
     else:
         with scored_database.engine.begin() as server:
             server.exec_driver_sql("SET LOCAL session_replication_role = replica")
             server.exec_driver_sql(point)
-    for command in (["status"], ["score"], ["report"], ["models", "promote", "1", "--reason", "a test"]):
+    for command in (
+        ["status"],
+        ["score"],
+        ["report"],
+        ["models", "promote", "1", "--reason", "a test"],
+    ):
         told = call(scored_database, *command)
-        assert (told.exit_code, "champion names version 99" in told.stderr) == (2, True), (command, told.stderr)
+        assert (told.exit_code, "champion names version 99" in told.stderr) == (2, True), (
+            command,
+            told.stderr,
+        )
     (undone,) = _undone_by("names a version that is not there")
     scored_database.execute(undone)
     assert call(scored_database, "models", "promote", "1", "--reason", "a test").exit_code == 0

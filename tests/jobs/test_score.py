@@ -36,7 +36,9 @@ on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
     patient = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": str(PATIENCE_SECONDS)}
-    processes = [scored_database.start("score", "--json", "--batch-size", "100", **patient) for _ in range(2)]
+    processes = [
+        scored_database.start("score", "--json", "--batch-size", "100", **patient) for _ in range(2)
+    ]
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     claimed = [json.loads(stdout)["claimed"] for stdout, _ in ended]
@@ -56,7 +58,10 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     assert call(scored_database, "score").exit_code == 0
     assert_each_once(scored_database)
     # The killed one's row stays as it left it.
-    assert scored_database.execute("SELECT status FROM runs ORDER BY id") == [("running",), ("succeeded",)]
+    assert scored_database.execute("SELECT status FROM runs ORDER BY id") == [
+        ("running",),
+        ("succeeded",),
+    ]
     of_the_killed = "SELECT count(*) FROM tallies JOIN runs ON id = run_id WHERE status = 'running'"
     assert scored_database.value(of_the_killed) == 0
 
@@ -66,7 +71,9 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     [("sqlite", signal.SIGINT, 130), ("postgresql", signal.SIGTERM, 143)],
     indirect=["copied"],
 )
-def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
+def test_asked_to_stop_it_ends_at_a_batch_boundary(
+    scored_database: Database, number: int, exit_code: int
+) -> None:
     insert_mostly_sound(scored_database)
     process = scored_database.start("score", "--json", "--batch-size", "10")
     with held_in_the_middle(scored_database, process, range(200, QUEUED // 2)):
@@ -93,7 +100,11 @@ def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committ
     ended = call(postgresql, "score", "--json", "--batch-size", "140", **environ)
     assert ended.exit_code == 0, ended.stderr
     counts = the_json(ended)
-    assert (counts["claimed"], counts["rejected"], counts["batches"]) == (QUEUED, QUEUED // 1000, 72)
+    assert (counts["claimed"], counts["rejected"], counts["batches"]) == (
+        QUEUED,
+        QUEUED // 1000,
+        72,
+    )
     assert_each_once(postgresql)
     recorded = document(postgresql, "SELECT counts FROM runs")
     assert recorded == {name: counts[name] for name in recorded}
@@ -101,7 +112,9 @@ def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committ
     assert {line.get("run_id") for line in lines} == {counts["run_id"]}
 
 
-def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Database, trained: Path) -> None:
+def test_scoring_and_a_clinics_own_transactions_never_deadlock(
+    postgresql: Database, trained: Path
+) -> None:
     install_models(postgresql, trained)
     insert_mostly_sound(postgresql, 8_000)
     processes = [postgresql.start("score", "--batch-size", "80", "--json") for _ in range(2)]
@@ -109,13 +122,24 @@ def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Datab
     # Each transaction corrects rows in falling order of id, against the scorers' rising one.
     while any(process.poll() is None for process in processes):
         with postgresql.engine.begin() as clinic:
-            for patient_id in (7_600 - corrected % 3_600, 3_600 - corrected % 3_600, 1 + corrected % 50):
-                clinic.execute(text("UPDATE patients SET age = 51 WHERE id = :id"), {"id": patient_id})
+            for patient_id in (
+                7_600 - corrected % 3_600,
+                3_600 - corrected % 3_600,
+                1 + corrected % 50,
+            ):
+                clinic.execute(
+                    text("UPDATE patients SET age = 51 WHERE id = :id"), {"id": patient_id}
+                )
         corrected += 37
     ended = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     assert call(postgresql, "score").exit_code == 0
-    assert postgresql.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+    assert (
+        postgresql.value(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+        == 0
+    )
     assert postgresql.value("SELECT count(*) FROM scoring_queue") == 0
 
 
@@ -130,7 +154,9 @@ def test_the_documented_way_back_to_an_earlier_model_shows_its_predictions_for_e
         return int(requeued)
 
     def shown() -> list[tuple[int, int, bool]]:
-        rows = scored_database.execute("SELECT patient_id, model_version, superseded FROM current_predictions")
+        rows = scored_database.execute(
+            "SELECT patient_id, model_version, superseded FROM current_predictions"
+        )
         return sorted((patient, model, bool(superseded)) for patient, model, superseded in rows)
 
     insert_patients(scored_database, 2, first_id=1)
@@ -158,7 +184,8 @@ def test_the_memory_of_a_run_is_no_matter_of_its_rows(scored_database: Database)
 
 
 def _peak_of_a_run(database: Database, rows: int) -> int:
-    """Bytes that Python and numpy held at most, while so many new rows were scored in batches of 250."""
+    """Bytes that Python and numpy held at most, while so many new rows were scored in batches of
+    250."""
     insert_mostly_sound(database, rows)
     with writing(database.engine) as connection:
         run = OpenRun(start_run(connection, "score", "manual", None, "test") or 0)
@@ -170,11 +197,17 @@ def _peak_of_a_run(database: Database, rows: int) -> int:
     return peak
 
 
-def test_scoring_imports_what_it_needs_and_nothing_of_the_other_database(scored_database: Database) -> None:
-    """On an empty queue no numpy. SQLAlchemy's part for the other database would cost every start 15 ms and more.
-    Nor does what runs day and night import pandas or TensorFlow."""
-    other, driver = {"sqlite": ("postgresql", "psycopg"), "postgresql": ("sqlite", "sqlite3")}[scored_database.kind]
-    insert = f"INSERT INTO patients ({', '.join(SOUND)}) VALUES ({', '.join(map(str, SOUND.values()))})"
+def test_scoring_imports_what_it_needs_and_nothing_of_the_other_database(
+    scored_database: Database,
+) -> None:
+    """On an empty queue no numpy. SQLAlchemy's part for the other database would cost every start
+    15 ms and more. Nor does what runs day and night import pandas or TensorFlow."""
+    other, driver = {"sqlite": ("postgresql", "psycopg"), "postgresql": ("sqlite", "sqlite3")}[
+        scored_database.kind
+    ]
+    insert = (
+        f"INSERT INTO patients ({', '.join(SOUND)}) VALUES ({', '.join(map(str, SOUND.values()))})"
+    )
     program = f"""
 import os, sys
 from jobs.score import main
@@ -197,7 +230,11 @@ for job, arguments in ((health, "--json"), (status, "--json"), (alert, "--dry-ru
 print("day and night", sorted({{"keras", "pandas", "tensorflow"}} & set(sys.modules)))
 """
     environ = clean_environ() | {"DATABASE_URL": scored_database.url}
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
-    told = [line for line in ended.stdout.splitlines() if line.startswith(("scored", "day and night"))]
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    told = [
+        line for line in ended.stdout.splitlines() if line.startswith(("scored", "day and night"))
+    ]
     expected = ["scored 0 [] []", "scored 0 [] ['ai_edge_litert', 'numpy']", "day and night []"]
     assert told == expected, ended.stderr

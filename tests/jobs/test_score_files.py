@@ -19,7 +19,14 @@ from pima.extras.files import parts
 from pima.extras.files.model_file import content_of, model_file, read_model
 from pima.extras.files.scoring import Dataset, open_dataset, score_files, score_missing
 from pima.runs.recorded_run import StopRequest
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    the_json,
+    wait_for,
+)
 from tests.support.declared import configuration
 from tests.support.parquet_rows import bytes_below, drawn_rows, read_parts, scored_files, write_rows
 from tests.support.shipped import FEATURE_NAMES, ROOT
@@ -47,7 +54,9 @@ def test_files_get_bit_for_bit_the_predictions_that_rows_of_the_database_get(
     champion: Database, model: str, tmp_path: Path
 ) -> None:
     table = drawn_rows(ROWS)
-    source = write_rows(tmp_path / "patients.parquet", table.select([*reversed(FEATURE_NAMES), "id"]))
+    source = write_rows(
+        tmp_path / "patients.parquet", table.select([*reversed(FEATURE_NAMES), "id"])
+    )
     names = ", ".join(("id", *FEATURE_NAMES))
     marks = ", ".join(f":{name}" for name in ("id", *FEATURE_NAMES))
     champion.execute(f"INSERT INTO patients ({names}) VALUES ({marks})", table.to_pylist())
@@ -62,7 +71,11 @@ def test_files_get_bit_for_bit_the_predictions_that_rows_of_the_database_get(
         ("c", champion, ("--model", "2")),
     ):
         counted = scored_files(database, source, tmp_path / into, *more)
-        assert (counted["rows"], counted["predicted"], counted["rejected"]) == (ROWS, len(there), len(reasons))
+        assert (counted["rows"], counted["predicted"], counted["rejected"]) == (
+            ROWS,
+            len(there),
+            len(reasons),
+        )
         found = read_parts(tmp_path / into).to_pydict()
         assert list(zip(*found.values(), strict=True)) == there
         refused = read_parts(tmp_path / into, "rejections").to_pydict()
@@ -84,7 +97,9 @@ def test_with_a_model_file_no_database_is_asked_for_or_made(
     scored_files(None, source, tmp_path / "out", "--model", model)
     assert [path.name for path in elsewhere.iterdir()] == ["config"]
     away = ("--from", str(source), "--to", str(tmp_path / "other"), "--model", model)
-    ended = call(None, "score", *away, DATABASE_URL="postgresql+psycopg://nobody@/away?host=/nowhere")
+    ended = call(
+        None, "score", *away, DATABASE_URL="postgresql+psycopg://nobody@/away?host=/nowhere"
+    )
     assert ended.exit_code == 0, ended.stderr
 
 
@@ -106,7 +121,12 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-PARTS = ["day=1/a-00000.parquet", "day=1/a-00001.parquet", "day=1/a-00002.parquet", "day=2/a-00000.parquet"]
+PARTS = [
+    "day=1/a-00000.parquet",
+    "day=1/a-00001.parquet",
+    "day=1/a-00002.parquet",
+    "day=2/a-00000.parquet",
+]
 
 
 def test_a_run_completes_what_is_missing_and_writes_the_same(
@@ -114,11 +134,20 @@ def test_a_run_completes_what_is_missing_and_writes_the_same(
 ) -> None:
     into = tmp_path / "out"
     counted = scored_files(None, source, into, "--model", model)
-    assert (counted["rows"], counted["files"], counted["parts"], counted["parts_before"]) == (6_500, 3, 5, 0)
-    assert read_parts(into).column("id").to_pylist() == sorted(read_parts(into).column("id").to_pylist())
+    assert (counted["rows"], counted["files"], counted["parts"], counted["parts_before"]) == (
+        6_500,
+        3,
+        5,
+        0,
+    )
+    assert read_parts(into).column("id").to_pylist() == sorted(
+        read_parts(into).column("id").to_pylist()
+    )
     written = bytes_below(into)
     assert [name for name in written if name.startswith("predictions/")]
-    assert {f"predictions/{name}" for name in (*PARTS, "day=3/none-00000.parquet")} <= written.keys()
+    assert {
+        f"predictions/{name}" for name in (*PARTS, "day=3/none-00000.parquet")
+    } <= written.keys()
     # As a kill between two renames, and one amid a part, leave it.
     (into / "manifest.json").unlink()
     (into / "predictions" / PARTS[1]).unlink()
@@ -136,7 +165,11 @@ def test_the_manifest_tells_the_model_the_inputs_and_the_counts(
     counted = scored_files(champion, source, tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     stored = champion.value("SELECT compiled_sha256 FROM model_versions WHERE number = 2")
-    assert (manifest["model_version"], manifest["compiled_sha256"], manifest["threshold"]) == (2, stored, 0.5)
+    assert (manifest["model_version"], manifest["compiled_sha256"], manifest["threshold"]) == (
+        2,
+        stored,
+        0.5,
+    )
     assert [(told["name"], told["rows"], told["keys"]) for told in manifest["inputs"]] == [
         ("day=1/a.parquet", 5_000, ["id"]),
         ("day=2/a.parquet", 1_500, ["id"]),
@@ -182,7 +215,9 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 ) -> None:
     into, never = tmp_path / "out", StopRequest()
     first, second = (
-        open_dataset(str(source), str(into), read_model(into, model_file(champion.engine, number)), [])
+        open_dataset(
+            str(source), str(into), read_model(into, model_file(champion.engine, number)), []
+        )
         for number in (1, 2)
     )
     list(score_missing(first, never))
@@ -195,11 +230,18 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 
 
 def _opened(source: Path, into: Path, model: str) -> Dataset:
-    return open_dataset(str(source), str(into), read_model(Path(model), content_of(Path(model))), [])
+    return open_dataset(
+        str(source), str(into), read_model(Path(model), content_of(Path(model))), []
+    )
 
 
-def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(model: str, tmp_path: Path) -> None:
-    source, into = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10)), tmp_path / "out"
+def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(
+    model: str, tmp_path: Path
+) -> None:
+    source, into = (
+        write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10)),
+        tmp_path / "out",
+    )
     scored_files(None, source, into, "--model", model)
     written = bytes_below(into)
     (into / "predictions" / "patients-00000.parquet").unlink()
@@ -227,14 +269,18 @@ def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path:
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_file_with_the_same_footer_and_another_value_is_another_file(model: str, tmp_path: Path) -> None:
+def test_a_file_with_the_same_footer_and_another_value_is_another_file(
+    model: str, tmp_path: Path
+) -> None:
     source, into = tmp_path / "in" / "patients.parquet", tmp_path / "out"
     source.parent.mkdir()
     table = drawn_rows(5_000)
 
     def write(first_glucose: float) -> bytes:
         glucose = [first_glucose, 50.0, 150.0, *table.column("glucose").to_pylist()[3:]]
-        corrected = table.set_column(table.column_names.index("glucose"), "glucose", pa.array(glucose))
+        corrected = table.set_column(
+            table.column_names.index("glucose"), "glucose", pa.array(glucose)
+        )
         pq.write_table(corrected, source, use_dictionary=False, compression="none")
         return source.read_bytes()
 
@@ -259,7 +305,9 @@ def test_keys_are_kept_as_they_are(model: str, tmp_path: Path) -> None:
     table = drawn_rows(3).drop_columns("id")
     table = table.set_column(table.column_names.index("age"), "age", pa.array([40, 4_000, 50]))
     keys = {
-        "visit no": pa.array(["a", None, "c"], pa.string_view()),  # of this type pyarrow can't pick rows
+        "visit no": pa.array(
+            ["a", None, "c"], pa.string_view()
+        ),  # of this type pyarrow can't pick rows
         "raw": pa.array([b"1", b"2", b"3"], pa.binary_view()),
         "Source": pa.array(["w"] * 3),
         "source_key": pa.array([b"1", b"2", b"3"]),
@@ -272,12 +320,23 @@ def test_keys_are_kept_as_they_are(model: str, tmp_path: Path) -> None:
     assert read_parts(tmp_path / "a").column_names == ["Source", "source_key", *written]
     named = ("--key", "visit no", "--key", "raw", "--key", "age")
     assert scored_files(None, source, tmp_path / "b", "--model", model, *named)["rejected"] == 1
-    kept = {folder: read_parts(tmp_path / "b", folder).to_pylist() for folder in ("predictions", "rejections")}
-    told = {folder: [(row["visit no"], row["raw"], row["age"]) for row in rows] for folder, rows in kept.items()}
-    assert told == {"predictions": [("a", b"1", 40), ("c", b"3", 50)], "rejections": [(None, b"2", 4_000)]}
+    kept = {
+        folder: read_parts(tmp_path / "b", folder).to_pylist()
+        for folder in ("predictions", "rejections")
+    }
+    told = {
+        folder: [(row["visit no"], row["raw"], row["age"]) for row in rows]
+        for folder, rows in kept.items()
+    }
+    assert told == {
+        "predictions": [("a", b"1", 40), ("c", b"3", 50)],
+        "rejections": [(None, b"2", 4_000)],
+    }
 
 
-def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
+def test_what_can_not_be_scored_is_refused_before_anything_is_written(
+    model: str, tmp_path: Path
+) -> None:
     sound = drawn_rows(3)
 
     def refused(table: pa.Table, *more: str) -> str:
@@ -288,8 +347,12 @@ def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str
         assert not (tmp_path / "out").exists()
         return str(found["message"])
 
-    assert "b.parquet: can't be scored, it lacks bmi, age." in refused(sound.drop_columns(["bmi", "age"]))
-    assert "b.parquet: can't be scored, it has other keys" in refused(sound.rename_columns({"id": "source_key"}))
+    assert "b.parquet: can't be scored, it lacks bmi, age." in refused(
+        sound.drop_columns(["bmi", "age"])
+    )
+    assert "b.parquet: can't be scored, it has other keys" in refused(
+        sound.rename_columns({"id": "source_key"})
+    )
     assert "two of its columns mean age" in refused(sound.append_column("Age", sound.column("age")))
     text = sound.drop_columns("bmi").append_column("bmi", pa.array(["44.40625"] * 3))
     assert "its column bmi holds string, not numbers" in refused(text)
@@ -302,18 +365,30 @@ def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str
         scored_files(None, tmp_path / "in", tmp_path / "out", "--model", model, exit_code=2)
     )
     (tmp_path / "empty").mkdir()
-    for folder, told in (("empty", "there is no Parquet file"), ("nowhere", "No such file or directory")):
-        assert told in str(scored_files(None, tmp_path / folder, tmp_path / "out", "--model", model, exit_code=2))
+    for folder, told in (
+        ("empty", "there is no Parquet file"),
+        ("nowhere", "No such file or directory"),
+    ):
+        assert told in str(
+            scored_files(None, tmp_path / folder, tmp_path / "out", "--model", model, exit_code=2)
+        )
 
 
 def test_options_that_contradict_each_other_are_wrong_usage(
     champion: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = drawn_rows(3)
-    write_rows(tmp_path / "a" / "a.parquet", table.append_column("probability", table.column("age")))
+    write_rows(
+        tmp_path / "a" / "a.parquet", table.append_column("probability", table.column("age"))
+    )
     monkeypatch.chdir(tmp_path)
     config = str(ROOT / "config" / "pima.toml")
-    for line in ("--from a", "--model 1", "--from a --to b --limit 3", "--from a --to b --key probability"):
+    for line in (
+        "--from a",
+        "--model 1",
+        "--from a --to b --limit 3",
+        "--from a --to b --key probability",
+    ):
         ended = call(champion, "score", "--config", config, "--json", *line.split())
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage"), ended.stderr
 
@@ -321,27 +396,46 @@ def test_options_that_contradict_each_other_are_wrong_usage(
 def test_without_a_champion_files_are_not_scored(sqlite: Database, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "a.parquet", drawn_rows(3))
     assert scored_files(sqlite, source, tmp_path / "out", exit_code=3)["error"] == "no_champion"
-    assert scored_files(sqlite, source, tmp_path / "out", "--model", "7", exit_code=2)["error"] == "no_such_version"
+    assert (
+        scored_files(sqlite, source, tmp_path / "out", "--model", "7", exit_code=2)["error"]
+        == "no_such_version"
+    )
 
 
 def test_numbers_of_every_kind_are_measurements(model: str, tmp_path: Path) -> None:
     table = drawn_rows(200, seed=3)
     whole = _each_feature(table, pc.round)
-    scored_files(None, write_rows(tmp_path / "whole.parquet", whole), tmp_path / "whole", "--model", model)
+    scored_files(
+        None, write_rows(tmp_path / "whole.parquet", whole), tmp_path / "whole", "--model", model
+    )
     for kind in (pa.int16(), pa.float32(), pa.decimal128(9, 2)):
         cast = _each_feature(whole, lambda column, kind=kind: column.cast(kind))
-        scored_files(None, write_rows(tmp_path / "cast.parquet", cast), tmp_path / str(kind), "--model", model)
+        scored_files(
+            None,
+            write_rows(tmp_path / "cast.parquet", cast),
+            tmp_path / str(kind),
+            "--model",
+            model,
+        )
         assert read_parts(tmp_path / str(kind)) == read_parts(tmp_path / "whole")
 
 
-def _each_feature(table: pa.Table, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
-    return pa.table({"id": table.column("id")} | {name: change(table.column(name)) for name in FEATURE_NAMES})
+def _each_feature(
+    table: pa.Table, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]
+) -> pa.Table:
+    return pa.table(
+        {"id": table.column("id")} | {name: change(table.column(name)) for name in FEATURE_NAMES}
+    )
 
 
 def test_a_nan_is_no_missing_value_and_no_value_is_told(model: str, tmp_path: Path) -> None:
     table = drawn_rows(3)
-    odd = table.drop_columns(["glucose", "bmi"]).append_column("glucose", pa.array([float("nan"), 7177.0625, None]))
-    source = write_rows(tmp_path / "a.parquet", odd.append_column("bmi", pa.array([44.40625, 44.40625, 44.40625])))
+    odd = table.drop_columns(["glucose", "bmi"]).append_column(
+        "glucose", pa.array([float("nan"), 7177.0625, None])
+    )
+    source = write_rows(
+        tmp_path / "a.parquet", odd.append_column("bmi", pa.array([44.40625, 44.40625, 44.40625]))
+    )
     scored_files(None, source, tmp_path / "out", "--model", model)
     refused = read_parts(tmp_path / "out", "rejections")
     assert refused.select(["row_number", "reason", "field"]).to_pylist() == [
@@ -352,16 +446,34 @@ def test_a_nan_is_no_missing_value_and_no_value_is_told(model: str, tmp_path: Pa
     assert "7177" not in str(bytes_below(tmp_path / "out"))
 
 
-def test_asked_to_stop_it_leaves_whole_parts_and_is_completed_later(model: str, tmp_path: Path) -> None:
+def test_asked_to_stop_it_leaves_whole_parts_and_is_completed_later(
+    model: str, tmp_path: Path
+) -> None:
     table = drawn_rows(20_000)
     source = tmp_path / "in"
     for name in range(20):
         path = source / f"{name:02}.parquet"
         path.hardlink_to(source / "00.parquet") if name else write_rows(path, table, 20_000)
     into = tmp_path / "out"
-    command = [sys.executable, "-m", "jobs.score", "--from", str(source), "--to", str(into), "--model", model, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.score",
+        "--from",
+        str(source),
+        "--to",
+        str(into),
+        "--model",
+        model,
+        "--json",
+    ]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=clean_environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=clean_environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_for((into / "predictions" / "01-00000.parquet").exists, process)
     process.send_signal(signal.SIGTERM)
@@ -375,10 +487,17 @@ def test_asked_to_stop_it_leaves_whole_parts_and_is_completed_later(model: str, 
     assert (counted["parts"], counted["parts_before"], counted["rows"]) == (20, before, 400_000)
 
 
-def test_a_part_that_can_not_be_written_leaves_nothing_half_done(model: str, tmp_path: Path) -> None:
+def test_a_part_that_can_not_be_written_leaves_nothing_half_done(
+    model: str, tmp_path: Path
+) -> None:
     source = write_rows(tmp_path / "a.parquet", drawn_rows(20_000))
-    line = f"ulimit -f 20; exec {sys.executable} -m jobs.score --from {source} --to {tmp_path / 'out'} --model {model}"
-    ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
+    line = (
+        f"ulimit -f 20; exec {sys.executable} -m jobs.score --from {source} --to "
+        f"{tmp_path / 'out'} --model {model}"
+    )
+    ended = subprocess.run(
+        ["sh", "-c", line], cwd=ROOT, env=clean_environ(), capture_output=True, text=True
+    )
     assert ended.returncode == 1, ended.stderr
     assert "a-00000.parquet could not be written: File too large." in ended.stderr
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
@@ -386,7 +505,9 @@ def test_a_part_that_can_not_be_written_leaves_nothing_half_done(model: str, tmp
 
 def test_an_error_amid_a_file_is_told(model: str, source: Path, tmp_path: Path) -> None:
     rows = (source / "day=2" / "a.parquet").read_bytes()
-    (source / "day=2" / "a.parquet").write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
+    (source / "day=2" / "a.parquet").write_bytes(
+        rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :]
+    )
     found = scored_files(None, source, tmp_path / "out", "--model", model, exit_code=2)
     assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -397,10 +518,18 @@ def test_a_label_that_is_not_utf8_is_told(
     declared_database: Database, trained_on_declared: Path, tmp_path: Path
 ) -> None:
     labels = pa.array([b"never", b"Qu\xe9"]).view(pa.string())
-    rows = {"id": [1, 2], "order": [1, 1], "creatinine": [1, 1], "temperature": [37, 37], "smoking": labels}
+    rows = {
+        "id": [1, 2],
+        "order": [1, 1],
+        "creatinine": [1, 1],
+        "temperature": [37, 37],
+        "smoking": labels,
+    }
     source = write_rows(tmp_path / "a.parquet", pa.table(rows))
     config = configuration(trained_on_declared.parent)
-    found = scored_files(declared_database, source, tmp_path / "out", "--config", config, exit_code=2)
+    found = scored_files(
+        declared_database, source, tmp_path / "out", "--config", config, exit_code=2
+    )
     assert "a.parquet: can't be scored, it can't be read beyond row 0" in str(found["message"])
 
 

@@ -1,4 +1,5 @@
-"""`score --from --to`: which files are found, and what can't be looked at or is somebody else's is told."""
+"""`score --from --to`: which files are found, and what can't be looked at or is somebody else's is
+told."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ NOBODY = 65534
 def here(sqlite: Database, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a model file and one file of rows, which anybody may read."""
     install_models(sqlite, trained, champion=2)
-    assert call(sqlite, "models", "export", "2", "--out", str(tmp_path / "version-2.pima")).exit_code == 0
+    assert (
+        call(sqlite, "models", "export", "2", "--out", str(tmp_path / "version-2.pima")).exit_code
+        == 0
+    )
     (tmp_path / "version-2.pima").chmod(0o644)
     write_rows(tmp_path / "in" / "day=1" / "a.parquet", drawn_rows(5))
     tmp_path.chmod(0o777)
@@ -29,7 +33,9 @@ def here(sqlite: Database, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def _score(source: str = "in", into: str = "out", exit_code: int = 0) -> dict[str, object]:
     config = str(ROOT / "config" / "pima.toml")
-    return scored_files(None, source, into, "--model", "version-2.pima", "--config", config, exit_code=exit_code)
+    return scored_files(
+        None, source, into, "--model", "version-2.pima", "--config", config, exit_code=exit_code
+    )
 
 
 def _refused(source: str = "in", into: str = "out", exit_code: int = 2) -> str:
@@ -44,7 +50,9 @@ def _names(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*"))
 
 
-def test_capitals_end_a_name_too_and_what_begins_with_a_point_or_an_underscore_is_not_looked_at(here: Path) -> None:
+def test_capitals_end_a_name_too_and_what_begins_with_a_point_or_an_underscore_is_not_looked_at(
+    here: Path,
+) -> None:
     write_rows(here / "in" / "b.PARQUET", drawn_rows(3, first_id=6))
     (here / "in" / "notes.txt").touch()
     (here / "in" / "_gone.parquet").symlink_to(here / "nowhere")
@@ -89,7 +97,10 @@ def test_an_output_that_links_to_another_disk_is_completed(here: Path) -> None:
 def test_a_link_that_leads_nowhere_or_in_a_circle_is_told(here: Path) -> None:
     link = here / "in" / "day=1" / "b.parquet"
     link.symlink_to(here / "not mounted")
-    assert "in/day=1/b.parquet: can't be scored, it can't be read (No such file or directory)" in _refused()
+    assert (
+        "in/day=1/b.parquet: can't be scored, it can't be read (No such file or directory)"
+        in _refused()
+    )
     link.unlink()
     (here / "in" / "day=2").symlink_to(here / "not mounted")
     assert "in/day=2: can't be scored, it can't be read (No such file or directory)" in _refused()
@@ -112,7 +123,10 @@ def test_what_the_user_may_not_read_is_told(here: Path) -> None:
         path.chmod(mode)
         with _as_somebody_without_rights():
             message = _refused()
-        assert f"{told}: can't be scored, it can't be read (Permission denied). Correct its rights" in message
+        assert (
+            f"{told}: can't be scored, it can't be read (Permission denied). Correct its rights"
+            in message
+        )
         path.chmod(0o755)
 
 
@@ -127,7 +141,9 @@ def test_an_output_that_can_not_be_listed_is_told(here: Path, folder: str) -> No
 
 
 def test_an_output_that_is_a_file_is_told(here: Path) -> None:
-    assert "--to version-2.pima: it can't be listed (Not a directory)" in _refused(into="version-2.pima")
+    assert "--to version-2.pima: it can't be listed (Not a directory)" in _refused(
+        into="version-2.pima"
+    )
 
 
 def test_somebody_elses_manifest_is_not_overwritten(here: Path) -> None:
@@ -144,7 +160,11 @@ def test_somebody_elses_manifest_is_not_overwritten(here: Path) -> None:
 
 
 def test_somebody_elses_hidden_file_is_not_removed(here: Path) -> None:
-    for name in (".film.mkv.0123abcd.part", "predictions/day=1/.a-00000.parquet.0123ABCD.part", ".DS_Store"):
+    for name in (
+        ".film.mkv.0123abcd.part",
+        "predictions/day=1/.a-00000.parquet.0123ABCD.part",
+        ".DS_Store",
+    ):
         mine = here / "out" / name
         mine.parent.mkdir(parents=True, exist_ok=True)
         mine.write_text("mine")

@@ -1,4 +1,5 @@
-"""What a database or a role defaults to for its sessions and transactions is nothing to ours: each says its own."""
+"""What a database or a role defaults to for its sessions and transactions is nothing to ours: each
+says its own."""
 
 import sqlite3
 from contextlib import closing
@@ -16,7 +17,10 @@ from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
 from tests.support.versions import hash_again
 
-ALL_AT_ONCE = {"default_transaction_isolation": "serializable", "default_transaction_read_only": "on"}
+ALL_AT_ONCE = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+}
 
 
 def default_to(database: Database, settings: dict[str, str]) -> None:
@@ -29,13 +33,22 @@ def default_to(database: Database, settings: dict[str, str]) -> None:
     database.engine.dispose()
 
 
-def test_each_transaction_says_its_own_isolation_and_whether_it_writes(postgresql: Database) -> None:
+def test_each_transaction_says_its_own_isolation_and_whether_it_writes(
+    postgresql: Database,
+) -> None:
     default_to(postgresql, ALL_AT_ONCE)
-    shown = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    shown = (
+        "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    )
     for transaction, read_only in ((reading, "on"), (writing, "off"), (reading, "on")):
         with transaction(postgresql.engine) as connection:
             assert connection.execute(text(shown)).one() == ("read committed", read_only)
-            for name, value in ALL_AT_ONCE.items():  # the defaults stay as they are for whoever else uses the session
+            for (
+                name,
+                value,
+            ) in (
+                ALL_AT_ONCE.items()
+            ):  # the defaults stay as they are for whoever else uses the session
                 assert connection.scalar(text(f"SHOW {name}")) == value
     postgresql.execute("INSERT INTO patients (glucose) VALUES (100)")
     assert postgresql.value("SELECT count(*) FROM patients") == 1
@@ -56,7 +69,9 @@ SETTINGS = {
 """What a clinic's server has of its own: pima says each anew for its sessions."""
 
 
-HEADER = "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
+HEADER = (
+    "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
+)
 LINES = (
     "1,6.1,148.125,,35,0,33.6,0.627,50,1",
     "2,1,100.00000000000001,66.00000000000001,29,0,26.6,0.351,31,0",
@@ -65,7 +80,9 @@ LINES = (
 )
 
 
-def test_what_the_jobs_do_and_tell_is_the_same(postgresql: Database, trained: Path, tmp_path: Path) -> None:
+def test_what_the_jobs_do_and_tell_is_the_same(
+    postgresql: Database, trained: Path, tmp_path: Path
+) -> None:
     def well(*command: str) -> Ended:
         ended = call(postgresql, *command)
         assert ended.exit_code == 0, ended.stdout + ended.stderr
@@ -96,7 +113,9 @@ def test_what_the_jobs_do_and_tell_is_the_same(postgresql: Database, trained: Pa
     ]
     assert history == _history(postgresql)
     with closing(sqlite3.connect(trained)) as source:
-        (original,) = source.execute("SELECT keras_artifact FROM model_versions WHERE number = 1").fetchone()
+        (original,) = source.execute(
+            "SELECT keras_artifact FROM model_versions WHERE number = 1"
+        ).fetchone()
     assert (tmp_path / "kept.keras").read_bytes() == original
     postgresql.execute("DELETE FROM predictions")
     well("requeue", "--stale")
@@ -107,12 +126,16 @@ def test_what_the_jobs_do_and_tell_is_the_same(postgresql: Database, trained: Pa
 def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
         read = labelled_history(connection, FEATURE_NAMES, holdout_rule(connection))
-    return [column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()]
+    return [
+        column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()
+    ]
 
 
 def _predictions(database: Database) -> list[tuple[Any, ...]]:
     """Bit by bit, without a float's text."""
-    probability, threshold = (f"encode(float8send({name}), 'hex')" for name in ("probability", "threshold"))
+    probability, threshold = (
+        f"encode(float8send({name}), 'hex')" for name in ("probability", "threshold")
+    )
     found: list[tuple[Any, ...]] = database.execute(f"""
         SELECT patient_id, {probability}, predicted_class, {threshold} FROM predictions
         WHERE model_version = 1 ORDER BY patient_id""")

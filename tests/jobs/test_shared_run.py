@@ -1,4 +1,5 @@
-"""A run holds its lease as long as the work goes on; of one that several share, what they counted is the run's."""
+"""A run holds its lease as long as the work goes on; of one that several share, what they counted
+is the run's."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +38,14 @@ def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Dat
     with recorded_run(full_queue.engine, "score", None, dry_run=False) as run:
         score_queue(full_queue.engine, run, OPTIONS, StopRequest(), hand_out)
     assert_each_once(full_queue)
-    ((status, version, recorded),) = full_queue.execute("SELECT status, model_version, counts FROM runs")
+    ((status, version, recorded),) = full_queue.execute(
+        "SELECT status, model_version, counts FROM runs"
+    )
     assert (status, version, recorded["model_version"]) == ("succeeded", 1, 1)
-    assert (recorded["claimed"], recorded["rejected_by_reason"]) == (QUEUED, {"out_of_range": QUEUED // 1000})
+    assert (recorded["claimed"], recorded["rejected_by_reason"]) == (
+        QUEUED,
+        {"out_of_range": QUEUED // 1000},
+    )
     assert recorded == run.counts
     night = recorded["unpredicted"]
     assert (night["predicted"], [each["rows"] for each in night["causes"]]) == (
@@ -54,7 +60,8 @@ def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Dat
 def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Database) -> None:
     columns = "job, trigger, attempt, status, counts, host"
     (run,) = full_queue.execute(
-        f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') RETURNING id"
+        f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') "
+        "RETURNING id"
     )[0]
     drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
     assert_each_once(full_queue, waiting=QUEUED)
@@ -68,17 +75,24 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
 
 
 @pytest.mark.parametrize("more", [("--limit", "5"), ("--dry-run",)])
-def test_what_several_can_not_do_is_wrong_usage(full_queue: Database, more: tuple[str, ...]) -> None:
+def test_what_several_can_not_do_is_wrong_usage(
+    full_queue: Database, more: tuple[str, ...]
+) -> None:
     ended = call(full_queue, "score", "--json", "--dask", "local", *more)
     assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
     assert_each_once(full_queue, waiting=QUEUED)
     # One call without the workers that the settings name.
-    alone = the_json(call(full_queue, "score", "--json", "--dask", "", "--limit", "5", PIMA_SCORE__DASK="local"))
+    alone = the_json(
+        call(full_queue, "score", "--json", "--dask", "", "--limit", "5", PIMA_SCORE__DASK="local")
+    )
     assert alone["claimed"] == 5
 
 
 def test_a_database_with_one_writer_says_so(sqlite: Database) -> None:
-    for given, environ in ((("--dask", "local"), {}), ((), {"PIMA_SCORE__DASK": "tcp://127.0.0.1:1"})):
+    for given, environ in (
+        (("--dask", "local"), {}),
+        ((), {"PIMA_SCORE__DASK": "tcp://127.0.0.1:1"}),
+    ):
         ended = call(sqlite, "score", "--json", *given, **environ)
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
         assert "move to PostgreSQL" in ended.stderr

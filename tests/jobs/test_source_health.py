@@ -1,4 +1,5 @@
-"""What health and the metrics say of the sources, by what the runs of pull have left in the ledger."""
+"""What health and the metrics say of the sources, by what the runs of pull have left in the
+ledger."""
 
 import json
 import re
@@ -12,7 +13,15 @@ from tests.support.databases import Database, call
 from tests.support.ledger import insert_run, insert_schedule
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
-COUNTED = {"rows": 9, "inserted": 5, "updated": 1, "unchanged": 2, "rejected": 1, "vanished": 0, "deleted": 0}
+COUNTED = {
+    "rows": 9,
+    "inserted": 5,
+    "updated": 1,
+    "unchanged": 2,
+    "rejected": 1,
+    "vanished": 0,
+    "deleted": 0,
+}
 
 
 @pytest.fixture
@@ -37,7 +46,10 @@ def _ran(
 ) -> None:
     """A run of pull, each at a tick of its own, and the status that it has left for each source."""
     tick = FIRST + timedelta(days=database.value("SELECT count(*) FROM runs"))
-    left = [{"source": name, "status": ended, "error_code": f"code_of_{name}"} for name, ended in sources.items()]
+    left = [
+        {"source": name, "status": ended, "error_code": f"code_of_{name}"}
+        for name, ended in sources.items()
+    ]
     moment = (at or datetime.now(UTC)) - ago
     insert_run(
         database,
@@ -79,12 +91,16 @@ ENDS: list[tuple[str, str, int, str | None]] = [
 ]
 
 
-def test_a_source_whose_last_pull_failed_is_named_until_one_succeeds(database: Database, config: str) -> None:
+def test_a_source_whose_last_pull_failed_is_named_until_one_succeeds(
+    database: Database, config: str
+) -> None:
     for status, left, attempt, told in ENDS:
         _ran(database, "succeeded", BOTH)
         _ran(database, status, {"clinic": "succeeded", "ward": left}, attempt=attempt)
         found = _complaints(database, config)
-        assert [f"the last pull of ward {told}" in reason for reason in found] == ([True] if told else []), status
+        assert [f"the last pull of ward {told}" in reason for reason in found] == (
+            [True] if told else []
+        ), status
     _ran(database, "failed", {"clinic": "succeeded", "ward": "failed"})
     for later in ("interrupted", "running"):  # neither has done the work
         _ran(database, later, {"clinic": "running"})
@@ -105,10 +121,14 @@ def test_a_run_that_came_to_no_source_is_told_of_each(database: Database, config
     (ward,) = _complaints(database, config)
     assert "of ward" in ward
     (Path(config).parent / "none.toml").touch()
-    assert _complaints(database, str(Path(config).parent / "none.toml")) == []  # of a source that the settings lack
+    assert (
+        _complaints(database, str(Path(config).parent / "none.toml")) == []
+    )  # of a source that the settings lack
 
 
-def test_what_a_pull_said_last_is_told_of_the_source_that_it_was_about(database: Database, config: str) -> None:
+def test_what_a_pull_said_last_is_told_of_the_source_that_it_was_about(
+    database: Database, config: str
+) -> None:
     for line, of_clinic, of_ward in (
         ("error: The source ward looks faulty.", "(not kept)", "The source ward looks faulty."),
         ("error: The database is away.", "The database is away.", "The database is away."),
@@ -116,14 +136,21 @@ def test_what_a_pull_said_last_is_told_of_the_source_that_it_was_about(database:
     ):
         _ran(database, "failed", {"clinic": "failed", "ward": "failed"}, line=line)
         told = " ".join(call(database, "health", "--config", config).stderr.split())
-        assert re.findall(r"pull of (\w+) failed \(\w+\) \d seconds ago; it said: (.*?)(?=;|$)", told) == [
+        assert re.findall(
+            r"pull of (\w+) failed \(\w+\) \d seconds ago; it said: (.*?)(?=;|$)", told
+        ) == [
             ("clinic", of_clinic),
             ("ward", of_ward),
         ]
 
 
 def test_what_no_scheduler_pulled_counts_by_source(database: Database, config: str) -> None:
-    _ran(database, "try_again_later", {"clinic": "try_again_later", "ward": "try_again_later"}, trigger="manual")
+    _ran(
+        database,
+        "try_again_later",
+        {"clinic": "try_again_later", "ward": "try_again_later"},
+        trigger="manual",
+    )
     assert _complaints(database, config) == []
     _ran(database, "failed", {"clinic": "failed"}, trigger="manual")
     _ran(database, "succeeded", {"ward": "succeeded"}, trigger="manual")
@@ -137,14 +164,18 @@ def test_what_no_scheduler_pulled_counts_by_source(database: Database, config: s
     assert _complaints(database, config) == []
 
 
-def test_a_pull_without_the_url_of_its_source_is_told_of_each(database: Database, config: str) -> None:
+def test_a_pull_without_the_url_of_its_source_is_told_of_each(
+    database: Database, config: str
+) -> None:
     assert call(database, "pull", "--config", config).exit_code == 2
     clinic, ward = _complaints(database, config)
     assert "the last pull of clinic failed (wrong_configuration)" in clinic
     assert "of ward failed" in ward
 
 
-def test_the_retries_of_the_settings_say_which_try_was_the_last(database: Database, config: str) -> None:
+def test_the_retries_of_the_settings_say_which_try_was_the_last(
+    database: Database, config: str
+) -> None:
     _ran(database, "try_again_later", {"clinic": "try_again_later"}, attempt=2)
     assert _complaints(database, config, PIMA_SCHEDULE__RETRIES="2") == []
     assert len(_complaints(database, config, PIMA_SCHEDULE__RETRIES="1")) == 1
@@ -158,12 +189,17 @@ def _seen(database: Database, source: str, ago: timedelta) -> None:
 NIGHTLY = {"PIMA_SCHEDULE__SCORE": "15 2 * * *", "PIMA_SCHEDULE__RETRAIN": "0 3 * * sun"}
 
 
-def test_a_source_that_was_not_pulled_for_two_nights_is_told(database: Database, config: str) -> None:
+def test_a_source_that_was_not_pulled_for_two_nights_is_told(
+    database: Database, config: str
+) -> None:
     assert _complaints(database, config, **NIGHTLY) == []  # no scheduler knows them
     _seen(database, "clinic", timedelta(days=3))
     _seen(database, "ward", timedelta(hours=30))
     (told,) = _complaints(database, config, **NIGHTLY)
-    assert "pull_not_succeeding: clinic was not pulled for 3.0 days, more than 2 of its periods" in told
+    assert (
+        "pull_not_succeeding: clinic was not pulled for 3.0 days, more than 2 of its periods"
+        in told
+    )
     _ran(database, "succeeded", BOTH, ago=timedelta(hours=47))
     assert _complaints(database, config, **NIGHTLY) == []
 
@@ -172,7 +208,9 @@ def test_the_last_success_counts_whatever_came_after_it(database: Database, conf
     for name in ("clinic", "ward"):
         _seen(database, name, timedelta(days=30))
     _ran(database, "succeeded", BOTH, ago=timedelta(hours=60))
-    _ran(database, "interrupted", {"clinic": "succeeded", "ward": "running"}, ago=timedelta(hours=12))
+    _ran(
+        database, "interrupted", {"clinic": "succeeded", "ward": "running"}, ago=timedelta(hours=12)
+    )
     (told,) = _complaints(database, config, **NIGHTLY)
     assert "pull_not_succeeding: ward was not pulled for 2.5 days" in told
     # As often as the more frequent of the jobs.
@@ -180,9 +218,16 @@ def test_the_last_success_counts_whatever_came_after_it(database: Database, conf
     assert "pull_not_succeeding: clinic was not pulled for 12.0 hours" in told
 
 
-def test_the_metrics_have_each_source_s_last_success_and_what_became_of_its_rows(database: Database) -> None:
+def test_the_metrics_have_each_source_s_last_success_and_what_became_of_its_rows(
+    database: Database,
+) -> None:
     _ran(database, "succeeded", BOTH, ago=timedelta(hours=2))
-    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded", "closed": "succeeded"}, ago=timedelta(hours=1))
+    _ran(
+        database,
+        "failed",
+        {"clinic": "failed", "ward": "succeeded", "closed": "succeeded"},
+        ago=timedelta(hours=1),
+    )
     _ran(database, "succeeded", BOTH, trigger="dry_run")
     families = DatabaseFigures(database.engine, ["clinic", "ward", "new"]).collect()
     found = {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}

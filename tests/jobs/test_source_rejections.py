@@ -1,4 +1,5 @@
-"""Rows that a pull can't take in: put down by key and reason until they are corrected, whatever values they have."""
+"""Rows that a pull can't take in: put down by key and reason until they are corrected, whatever
+values they have."""
 
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,15 @@ REJECTED = "SELECT source_key, reason, field FROM source_rejections ORDER BY sou
 
 
 def _spoil(clinic: Clinic, key: str, glucose_mmol: float = 1000) -> None:
-    clinic.execute("UPDATE visits SET glucose_mmol = :value WHERE visit_id = :key", {"value": glucose_mmol, "key": key})
+    clinic.execute(
+        "UPDATE visits SET glucose_mmol = :value WHERE visit_id = :key",
+        {"value": glucose_mmol, "key": key},
+    )
 
 
-def test_a_row_is_put_down_until_it_is_corrected(database: Database, clinic: Clinic, trained: Path) -> None:
+def test_a_row_is_put_down_until_it_is_corrected(
+    database: Database, clinic: Clinic, trained: Path
+) -> None:
     install_models(database, trained)
     first, second, *_ = sorted(clinic.insert(10))
     new = clinic.insert(1, seed=2, age=500)[0]
@@ -61,13 +67,18 @@ def test_a_row_is_put_down_until_it_is_corrected(database: Database, clinic: Cli
 def test_of_a_part_what_is_not_read_stays_put_down(database: Database, clinic: Clinic) -> None:
     clinic.execute("ALTER TABLE visits ADD COLUMN touched TEXT DEFAULT '2026-03-10'")
     clinic.settings["changed_since"] = "touched"
-    bad, other, good = clinic.insert(1, age=500)[0], clinic.insert(1, seed=2, age=400)[0], clinic.insert(8, seed=3)[0]
+    bad, other, good = (
+        clinic.insert(1, age=500)[0],
+        clinic.insert(1, seed=2, age=400)[0],
+        clinic.insert(8, seed=3)[0],
+    )
     clinic.pulled(database)
     clinic.execute("UPDATE visits SET touched = '2026-03-12' WHERE visit_id = :key", {"key": good})
     clinic.pulled(database)
     for key, age in ((good, 50), (other, 44)):
         clinic.execute(
-            "UPDATE visits SET age = :age, touched = '2026-03-14' WHERE visit_id = :key", {"age": age, "key": key}
+            "UPDATE visits SET age = :age, touched = '2026-03-14' WHERE visit_id = :key",
+            {"age": age, "key": key},
         )
     found = clinic.pulled(database)
     assert (found["compared"], found["rejected"]) == ("changed", 0)
@@ -131,23 +142,33 @@ def test_a_part_of_a_source_that_was_emptied_is_refused(database: Database, clin
     refused(database, clinic, 3, "29 of our 30 rows are no longer in it")
 
 
-def test_truth_values_are_numbers_only_where_it_is_said(sqlite: Database, postgresql_clinic: Clinic) -> None:
+def test_truth_values_are_numbers_only_where_it_is_said(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
     clinic = postgresql_clinic
     clinic.insert(2, pedigree=1)
     clinic.pulled(sqlite)
     clinic.execute("ALTER TABLE visits ALTER pedigree TYPE boolean USING pedigree > 0")
     refused(sqlite, clinic, 2, "pedigree", "type bool")
-    clinic.columns["diabetes_pedigree"] = {"column": "pedigree", "words": {"True": 0.75, "false": 0.25}}
+    clinic.columns["diabetes_pedigree"] = {
+        "column": "pedigree",
+        "words": {"True": 0.75, "false": 0.25},
+    }
     assert counts(clinic.pulled(sqlite)) == {"updated": 2}
     assert sqlite.execute("SELECT DISTINCT diabetes_pedigree FROM patients") == [(0.75,)]
 
 
-def test_rows_that_a_trigger_of_the_clinic_rounds_are_counted_once(postgresql: Database, tmp_path: Path) -> None:
+def test_rows_that_a_trigger_of_the_clinic_rounds_are_counted_once(
+    postgresql: Database, tmp_path: Path
+) -> None:
     insert_patients(postgresql, 1, first_id=1)
     postgresql.execute("""
         CREATE FUNCTION rounded() RETURNS trigger LANGUAGE plpgsql AS
         $$BEGIN NEW.bmi := round(NEW.bmi::numeric); RETURN NEW; END$$""")
-    postgresql.execute("CREATE TRIGGER a BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION rounded()")
+    postgresql.execute(
+        "CREATE TRIGGER a BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION "
+        "rounded()"
+    )
     file = write(tmp_path, ID_HEADER, *(f"{n},{GOOD}" for n in range(1, 11)))
     found = the_json(call(postgresql, "load", "--json", file))
     assert (found["inserted"], found["updated"], found["unchanged"]) == (9, 1, 0)
@@ -155,7 +176,9 @@ def test_rows_that_a_trigger_of_the_clinic_rounds_are_counted_once(postgresql: D
 
 def test_a_pull_s_transactions_are_of_one_session(postgresql: Database) -> None:
     with postgresql.engine.connect() as first, postgresql.engine.connect() as second:
-        one, other = (StagedSource(each, ("age",), "source_key", "clinic") for each in (first, second))
+        one, other = (
+            StagedSource(each, ("age",), "source_key", "clinic") for each in (first, second)
+        )
         one.make()
         one.require_session()
         other._session = one._session
@@ -182,7 +205,9 @@ OTHERS = {
 }
 
 
-def test_odd_numbers_are_counted_and_other_types_named(sqlite: Database, postgresql_clinic: Clinic) -> None:
+def test_odd_numbers_are_counted_and_other_types_named(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
     clinic = postgresql_clinic
     clinic.insert(2)
     clinic.settings |= {"most_missing": 1, "most_rejected": 1}
@@ -214,9 +239,13 @@ TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
 
 
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
-def test_times_of_no_year_of_python_s_are_counted(sqlite: Database, postgresql_clinic: Clinic, kind: str) -> None:
+def test_times_of_no_year_of_python_s_are_counted(
+    sqlite: Database, postgresql_clinic: Clinic, kind: str
+) -> None:
     clinic = postgresql_clinic
-    clinic.execute(f"ALTER TABLE visits ADD known_on {kind}, ADD touched {kind} DEFAULT '2026-01-01'")
+    clinic.execute(
+        f"ALTER TABLE visits ADD known_on {kind}, ADD touched {kind} DEFAULT '2026-01-01'"
+    )
     clinic.settings |= {"outcome_at": "known_on", "changed_since": "touched", "most_rejected": 1}
     for n, moment in enumerate([*TIMES, "2026-01-05"]):
         clinic.insert(1, seed=n, diabetic="yes", known_on=moment)
@@ -235,7 +264,10 @@ def test_texts_that_are_none_are_counted_or_told(sqlite: Database, sqlite_clinic
     clinic.settings["most_rejected"] = 1
     keys = clinic.insert(4)
     for key, value in zip(keys, [f"1{chr(0)}{CANARY}", 2**63 - 1, "1" * 5000, 9e999], strict=True):
-        clinic.execute("UPDATE visits SET diabetic = :value WHERE visit_id = :key", {"value": value, "key": key})
+        clinic.execute(
+            "UPDATE visits SET diabetic = :value WHERE visit_id = :key",
+            {"value": value, "key": key},
+        )
     found = clinic.pulled(sqlite)
     assert found["rejected_by_reason"] == {"bad_outcome": 4}
     clinic.execute("UPDATE visits SET diabetic = CAST(x'ff' AS TEXT)")

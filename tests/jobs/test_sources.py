@@ -1,4 +1,5 @@
-"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings and delimiters."""
+"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings
+and delimiters."""
 
 import bz2
 import gzip
@@ -29,7 +30,9 @@ def in_a_shell(database: Database, line: str, **environ: str) -> Ended:
     """Run a line of bash; `python` in it is this one."""
     given = clean_environ() | {"DATABASE_URL": database.url, "PIMA_LOGS__FORMAT": "text"} | environ
     given["PATH"] = f"{Path(sys.executable).parent}:{given['PATH']}"
-    ended = subprocess.run(["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True, timeout=120
+    )
     assert "Traceback" not in ended.stderr
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
@@ -61,7 +64,9 @@ def test_a_stdin_that_can_not_be_opened_again_is_loaded(sqlite: Database) -> Non
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "jobs.load", "--json", "/dev/stdin"]
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdin=theirs, stdout=subprocess.PIPE, text=True
+    )
     theirs.close()
     with ours:
         ours.sendall(CONTENT)
@@ -83,7 +88,9 @@ def test_a_fifo_is_loaded_once_its_writer_comes(sqlite: Database, tmp_path: Path
     assert patients(sqlite) == 768
 
 
-def test_a_parquet_file_through_a_pipe_or_compressed_is_loaded(sqlite: Database, tmp_path: Path) -> None:
+def test_a_parquet_file_through_a_pipe_or_compressed_is_loaded(
+    sqlite: Database, tmp_path: Path
+) -> None:
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
@@ -95,11 +102,18 @@ def test_a_parquet_file_through_a_pipe_or_compressed_is_loaded(sqlite: Database,
     assert the_json(again)["inserted"] == 768, again.stderr
 
 
-def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(sqlite: Database, tmp_path: Path) -> None:
+def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(
+    sqlite: Database, tmp_path: Path
+) -> None:
     reading, writing = os.pipe()
     environ = clean_environ() | {"DATABASE_URL": sqlite.url, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "jobs.load", "--json", "/dev/stdin"]
-    pipes: Any = {"stdin": reading, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: Any = {
+        "stdin": reading,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     process = subprocess.Popen(command, cwd=ROOT, env=environ, **pipes)
     os.close(reading)
     # More than a pipe holds: it has been read in part once this is written.
@@ -109,7 +123,10 @@ def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(sqlite: Database
     os.close(writing)
     assert process.returncode == 143, stderr
     told = the_json(Ended(143, stdout, stderr))
-    assert told == {"error": "interrupted", "message": "stopped: asked by a signal; what was committed stays"}
+    assert told == {
+        "error": "interrupted",
+        "message": "stopped: asked by a signal; what was committed stays",
+    }
     assert patients(sqlite) == 0
     # What was kept of it had no name, so that nothing stays however the process ends.
     assert [path.name for path in tmp_path.iterdir() if path.name != "pima.db"] == []
@@ -127,7 +144,8 @@ def test_what_is_no_file_is_refused_at_once(sqlite: Database) -> None:
     assert (ended.exit_code, "empty_file" in ended.stderr) == (2, True)
 
 
-# ---- other formats --------------------------------------------------------------------------------------------------
+# ---- other formats
+# --------------------------------------------------------------------------------------------------
 
 
 def zipped(content: bytes) -> bytes:
@@ -165,7 +183,11 @@ def test_another_format_is_named(sqlite: Database, tmp_path: Path) -> None:
     for content, report in OTHER_KINDS:
         path.write_bytes(content)
         ended = call(sqlite, "load", str(path))
-        assert (ended.exit_code, report in ended.stderr, "Canary" in ended.stderr) == (2, True, False), ended.stderr
+        assert (ended.exit_code, report in ended.stderr, "Canary" in ended.stderr) == (
+            2,
+            True,
+            False,
+        ), ended.stderr
     assert patients(sqlite) == 0
 
 
@@ -201,7 +223,9 @@ NO_TABLES: list[tuple[bytes, str]] = [
 ]
 
 
-def test_what_is_no_table_is_told_before_all_of_it_is_unpacked(sqlite: Database, tmp_path: Path) -> None:
+def test_what_is_no_table_is_told_before_all_of_it_is_unpacked(
+    sqlite: Database, tmp_path: Path
+) -> None:
     """The end of each is lacking, which whoever unpacks all of it would find."""
     path = tmp_path / "patients.csv.gz"
     for content, report in NO_TABLES:

@@ -1,4 +1,5 @@
-"""deploy/sqlite_to_postgresql.py on real databases: all that the file held is there, and life goes on from it."""
+"""deploy/sqlite_to_postgresql.py on real databases: all that the file held is there, and life goes
+on from it."""
 
 import io
 import json
@@ -16,13 +17,22 @@ from deploy import sqlite_to_postgresql
 from pima.store.engine import reading
 from pima.store.schema import require_schema
 from pima.store.tables import with_features
-from tests.support.databases import Database, Ended, Originals, call, insert_patients, sqlite_from, the_json
+from tests.support.databases import (
+    Database,
+    Ended,
+    Originals,
+    call,
+    insert_patients,
+    sqlite_from,
+    the_json,
+)
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 
 @pytest.fixture
 def lived_in(sqlite_originals: Originals, trained: Path, tmp_path: Path) -> Iterator[Database]:
-    """A file in the middle of its life, with something in every table, and outcomes that no verdict has seen yet."""
+    """A file in the middle of its life, with something in every table, and outcomes that no verdict
+    has seen yet."""
     yield from sqlite_from(Path(sqlite_originals.name(_live, trained)), tmp_path)
 
 
@@ -37,15 +47,21 @@ def _live(sqlite: Database, trained: Path) -> None:
     assert call(sqlite, "score").exit_code == 0
     sqlite.execute("UPDATE patients SET age = age + 1 WHERE id BETWEEN 770 AND 780")
     sqlite.execute("UPDATE patients SET outcome = id % 2 WHERE id BETWEEN 781 AND 790")
-    sqlite.execute("UPDATE patients SET source = 'clinic', source_key = 'v' || id, person_key = 'p' WHERE id > 800")
+    sqlite.execute(
+        "UPDATE patients SET source = 'clinic', source_key = 'v' || id, person_key = 'p' WHERE id "
+        "> 800"
+    )
     insert_patients(sqlite, 3)
     sqlite.execute("DELETE FROM patients WHERE id > 811")  # the newest of all is among them
     now = "'2026-01-01T00:00:00.123Z'"
     sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
     sqlite.execute(f"INSERT INTO source_pulls VALUES ('clinic', 'f', '2026-01-01', {now}, {now})")
-    sqlite.execute(f"INSERT INTO source_rejections VALUES ('clinic', 'w', 'out_of_range', 'age', {now}, 7)")
     sqlite.execute(
-        f"INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, 'queue_old', {now}, {now}, 1)"
+        f"INSERT INTO source_rejections VALUES ('clinic', 'w', 'out_of_range', 'age', {now}, 7)"
+    )
+    sqlite.execute(
+        "INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, "
+        f"'queue_old', {now}, {now}, 1)"
     )
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO reports (html) VALUES ('a report')")
@@ -79,7 +95,9 @@ def moved(lived_in: Database, postgresql: Database) -> Database:
     return postgresql
 
 
-def test_every_row_is_there_as_it_was_and_life_goes_on_from_it(lived_in: Database, moved: Database) -> None:
+def test_every_row_is_there_as_it_was_and_life_goes_on_from_it(
+    lived_in: Database, moved: Database
+) -> None:
     """Ids and versions go on where the file would have gone on."""
     before, after = _rows(lived_in), _rows(moved)
     for name, rows in before.items():
@@ -91,34 +109,44 @@ def test_every_row_is_there_as_it_was_and_life_goes_on_from_it(lived_in: Databas
     for database in (lived_in, moved):
         (drawn,) = insert_patients(database, 1)
         database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 800")
-        versions = database.execute(f"SELECT id, version FROM patients WHERE id IN (800, {drawn}) ORDER BY id")
+        versions = database.execute(
+            f"SELECT id, version FROM patients WHERE id IN (800, {drawn}) ORDER BY id"
+        )
         done = the_json(call(database, "score", "--json"))
-        night = done.pop("unpredicted")  # with the time, and what each database says of its triggers
+        night = done.pop(
+            "unpredicted"
+        )  # with the time, and what each database says of its triggers
         ways.append((drawn, versions, done, night["predicted"], night["causes"]))
         assert database.value("SELECT count(*) FROM scoring_queue") == 0
     assert ways[0] == ways[1]
     assert ways[0][0] == 814
-    assert ways[0][2]["predicted"] == len(lived_in.execute("SELECT id FROM patients WHERE id BETWEEN 770 AND 780")) + 3
+    assert (
+        ways[0][2]["predicted"]
+        == len(lived_in.execute("SELECT id FROM patients WHERE id BETWEEN 770 AND 780")) + 3
+    )
     predicted = (
-        "SELECT patient_id, patient_version, model_version, run_id, probability FROM predictions ORDER BY 1, 2, 3"
+        "SELECT patient_id, patient_version, model_version, run_id, probability FROM predictions "
+        "ORDER BY 1, 2, 3"
     )
     assert lived_in.execute(predicted) == moved.execute(predicted)
 
 
 _JUDGED_ON = """
-    SELECT p.verdict, p.reason, p.explanation, p.from_version, p.to_version, p.challenger, p.data_fingerprint,
+    SELECT p.verdict, p.reason, p.explanation, p.from_version, p.to_version, p.challenger,
+        p.data_fingerprint,
         p.settings_fingerprint, t.fingerprint, t.rows, s.sha256 AS training_snapshot, v.seed,
         v.training_rows, v.holdout_rows, v.compiled_sha256
     FROM promotions p JOIN test_sets t ON t.fingerprint = p.test_set_fingerprint
-    JOIN training_snapshots s ON s.model_version = p.challenger JOIN model_versions v ON v.number = p.challenger
+    JOIN training_snapshots s ON s.model_version = p.challenger JOIN model_versions v
+        ON v.number = p.challenger
     ORDER BY p.id DESC LIMIT 1"""
 
 
 def test_the_next_verdict_is_the_one_that_the_file_would_have_given(
     each_fit_once: None, without_reports: None, lived_in: Database, moved: Database
 ) -> None:
-    """On the same sides of the holdout: the test set and the rows of the fit are named by their fingerprints, and the
-    compiled form is the same where both asked for the same fit."""
+    """On the same sides of the holdout: the test set and the rows of the fit are named by their
+    fingerprints, and the compiled form is the same where both asked for the same fit."""
     results = []
     for database in (lived_in, moved):
         results.append(the_json(call(database, "retrain", "--json")))
@@ -127,11 +155,15 @@ def test_the_next_verdict_is_the_one_that_the_file_would_have_given(
         results[-1]["test set"] = json.loads(sides) if isinstance(sides, str) else sides
     assert results[0] == results[1]
     assert results[0]["judged_before"] is False
-    assert results[0]["seen_rows"] > 0  # the share was changed: what the champion may have learned from is left out
+    assert (
+        results[0]["seen_rows"] > 0
+    )  # the share was changed: what the champion may have learned from is left out
     assert results[0]["test set"]
 
 
-def test_into_a_database_that_is_in_use_nothing_is_moved(lived_in: Database, postgresql: Database) -> None:
+def test_into_a_database_that_is_in_use_nothing_is_moved(
+    lived_in: Database, postgresql: Database
+) -> None:
     insert_patients(postgresql, 1)
     before = _rows(postgresql)
     ended = _move(lived_in.engine.url.database, postgresql)
@@ -141,7 +173,9 @@ def test_into_a_database_that_is_in_use_nothing_is_moved(lived_in: Database, pos
     require_schema(postgresql.engine)
 
 
-def test_a_row_that_does_not_fit_leaves_the_new_database_as_it_was(lived_in: Database, postgresql: Database) -> None:
+def test_a_row_that_does_not_fit_leaves_the_new_database_as_it_was(
+    lived_in: Database, postgresql: Database
+) -> None:
     """Such as an id that SQLite gives and PostgreSQL does not."""
     before = _rows(postgresql)
     lived_in.execute("UPDATE sqlite_sequence SET seq = 9000000000000000000 WHERE name = 'patients'")

@@ -1,4 +1,5 @@
-"""A physical replica, which PostgreSQL calls a hot standby: it can be read from, and takes over once it is promoted."""
+"""A physical replica, which PostgreSQL calls a hot standby: it can be read from, and takes over
+once it is promoted."""
 
 import os
 import tempfile
@@ -18,7 +19,14 @@ from sqlalchemy.engine import make_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, postgresql_server, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    insert_patients,
+    postgresql_server,
+    the_json,
+)
 from tests.support.shipped import HOLDOUT
 from tests.support.trained import install_models
 
@@ -55,7 +63,8 @@ Pair = tuple[Database, Database, Path]
 
 @contextmanager
 def _pair(trained: Path, *scored: str) -> Iterator[Pair]:
-    """A primary with a champion and twenty rows, scored as the arguments say, and a standby that has all of it."""
+    """A primary with a champion and twenty rows, scored as the arguments say, and a standby that
+    has all of it."""
     with postgresql_server("wal_level = replica") as uri:
         primary = _database(uri)
         migrate(primary.engine, HOLDOUT)
@@ -97,7 +106,10 @@ def test_what_only_reads_says_the_same_on_a_standby(pair: Pair, command: tuple[s
 
 def test_predictions_and_report_are_taken_from_a_standby(pair: Pair, tmp_path: Path) -> None:
     primary, standby, _ = pair
-    assert call(standby, "export", "predictions").stdout == call(primary, "export", "predictions").stdout
+    assert (
+        call(standby, "export", "predictions").stdout
+        == call(primary, "export", "predictions").stdout
+    )
     assert call(standby, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
     assert call(standby, "models", "export", "1", "--out", str(tmp_path / "1.pima")).exit_code == 0
 
@@ -113,8 +125,12 @@ def test_what_writes_says_that_it_needs_the_primary(pair: Pair, command: tuple[s
 def test_a_standby_that_is_promoted_takes_over(trained: Path) -> None:
     with _pair(trained, "--limit", "10") as (_, standby, folder):
         assert call(standby, "score").exit_code == 75
-        pgexec("pg_ctl", ("promote", "-w", "-D", str(folder)), bin_path=_PROGRAMS, user=_SERVERS_USER)
+        pgexec(
+            "pg_ctl", ("promote", "-w", "-D", str(folder)), bin_path=_PROGRAMS, user=_SERVERS_USER
+        )
         assert the_json(call(standby, "score", "--json"))["predicted"] == 10
         insert_patients(standby, 5, first_id=21)
         assert the_json(call(standby, "score", "--json"))["predicted"] == 5
-        assert standby.execute("SELECT count(DISTINCT patient_id), count(*) FROM predictions") == [(25, 25)]
+        assert standby.execute("SELECT count(DISTINCT patient_id), count(*) FROM predictions") == [
+            (25, 25)
+        ]

@@ -1,7 +1,8 @@
-"""Invariant 1 under any order of events: every unlabelled version ends once, never lost, never twice.
+"""Invariant 1 under any order of events: every unlabelled version ends once, never lost, never
+twice.
 
-Hypothesis draws sequences of what a clinic and the jobs do; after each step the whole database is held against what
-must be true of it (`tests.support.state_machine`).
+Hypothesis draws sequences of what a clinic and the jobs do; after each step the whole database is
+held against what must be true of it (`tests.support.state_machine`).
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class Clinic(Jobs):
 
     @rule(patient=IDS, outcome=st.sampled_from([None, 0, 1]))
     def label(self, patient: int, outcome: int | None) -> None:
-        self.database.execute("UPDATE patients SET outcome = :o WHERE id = :id", {"o": outcome, "id": patient})
+        self.database.execute(
+            "UPDATE patients SET outcome = :o WHERE id = :id", {"o": outcome, "id": patient}
+        )
 
     @rule(patient=IDS)
     def delete(self, patient: int) -> None:
@@ -81,7 +84,11 @@ def test_nor_where_a_clinic_has_declared_its_own_features(declared_database: Dat
 
 
 def _run(database: Database, declared: Declared, examples: int) -> None:
-    Clinic.database, Clinic.declared, Clinic.features = database, declared, declared.declaration.names
+    Clinic.database, Clinic.declared, Clinic.features = (
+        database,
+        declared,
+        declared.declaration.names,
+    )
     run_machine(Clinic, examples, steps=25)
 
 

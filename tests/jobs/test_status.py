@@ -17,18 +17,22 @@ MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture
 def worked(scored_database: Database) -> Database:
-    """Two weeks with twelve outcomes each, 9 and 12 of them as predicted, one with three, one with eleven; two nights;
-    rejections."""
+    """Two weeks with twelve outcomes each, 9 and 12 of them as predicted, one with three, one with
+    eleven; two nights; rejections."""
     database = scored_database
     for week, (outcomes, correct) in enumerate([(11, 5), (12, 9), (3, 3), (12, 12)], start=-1):
         _came(database, outcomes, correct, MONDAY + timedelta(weeks=week))
     for night, rows in enumerate((50, 400)):
         counts = f'{{"predicted": {rows}, "rejected": 2}}'
         moment = MONDAY + timedelta(days=night)
-        insert_run(database, "score", "succeeded", counts=counts, started_at=moment, finished_at=moment)
+        insert_run(
+            database, "score", "succeeded", counts=counts, started_at=moment, finished_at=moment
+        )
     columns = "patient_id, patient_version, run_id, reason, field"
     for patient, (reason, field) in enumerate([("out_of_range", "bmi")] * 2 + [("missing", "age")]):
-        database.execute(f"INSERT INTO rejections ({columns}) VALUES ({patient}, 1, 1, '{reason}', '{field}')")
+        database.execute(
+            f"INSERT INTO rejections ({columns}) VALUES ({patient}, 1, 1, '{reason}', '{field}')"
+        )
     return database
 
 
@@ -37,7 +41,9 @@ def _came(database: Database, outcomes: int, correct: int, moment: datetime) -> 
     ids, at = insert_patients(database, outcomes), {"at": database.stored(moment)}
     with without_triggers(database):
         for n, patient in enumerate(ids):
-            database.execute(f"INSERT INTO predictions VALUES ({patient}, 1, 1, 1, 0.9, 1, 0.5, :at)", at)
+            database.execute(
+                f"INSERT INTO predictions VALUES ({patient}, 1, 1, 1, 0.9, 1, 0.5, :at)", at
+            )
             set_to = f"outcome = {int(n < correct)}, labelled_at = :at"
             database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", at)
 
@@ -49,7 +55,9 @@ def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Data
     assert len(screen.splitlines()) <= 40
     told = " ".join(screen.split())
     assert "last night succeeded: 400 predicted, 2 rejected in 0.0 s" in told
-    assert "Rejected, and not taken back reason column rows out_of_range bmi 2 missing age 1" in told
+    assert (
+        "Rejected, and not taken back reason column rows out_of_range bmi 2 missing age 1" in told
+    )
     assert "Last verdicts decided version against verdict reason" in told
     assert "1 - promoted first_champion" in told
     assert "run job started ended" in told
@@ -64,7 +72,9 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
         # Else all outcomes less the other weeks' would tell of the three.
         {"monday": "2026-02-23", "outcomes": 11, "correct": None, "accuracy": None},
     ]
-    assert [(night["predicted"], night["rejected"], night["status"]) for night in found["nights"]] == [
+    assert [
+        (night["predicted"], night["rejected"], night["status"]) for night in found["nights"]
+    ] == [
         (400, 2, "succeeded"),
         (50, 2, "succeeded"),
     ]
@@ -79,9 +89,15 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
 @on_sqlite
 def test_a_report_holds_back_the_same_weeks(worked: Database, tmp_path: Path) -> None:
     assert call(worked, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
-    section = (tmp_path / "report.html").read_text().partition('<section id="realised"')[2].partition("</section>")[0]
+    section = (
+        (tmp_path / "report.html")
+        .read_text()
+        .partition('<section id="realised"')[2]
+        .partition("</section>")[0]
+    )
     cells = re.findall(
-        r'class="day">([^<]*)</th><td class="number">([^<]*)</td><td class="number">([^<]*)</td>', section
+        r'class="day">([^<]*)</th><td class="number">([^<]*)</td><td class="number">([^<]*)</td>',
+        section,
     )
     assert cells == [
         ("2026-03-16", "12", "12 (100 %)"),
@@ -99,9 +115,14 @@ def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(sqlite: Da
 
 
 @on_sqlite
-def test_few_outcomes_give_no_share_either_here_or_in_a_report(scored_database: Database, tmp_path: Path) -> None:
+def test_few_outcomes_give_no_share_either_here_or_in_a_report(
+    scored_database: Database, tmp_path: Path
+) -> None:
     database, came = scored_database, 0
-    for outcomes, told in ((9, "4 of 9 predictions came true"), (10, "50.0% of 10 predictions came true")):
+    for outcomes, told in (
+        (9, "4 of 9 predictions came true"),
+        (10, "50.0% of 10 predictions came true"),
+    ):
         _came(database, outcomes - came, outcomes // 2 - came // 2, MONDAY)
         came = outcomes
         screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
@@ -109,4 +130,7 @@ def test_few_outcomes_give_no_share_either_here_or_in_a_report(scored_database: 
         assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
         page = (tmp_path / "report.html").read_text()
         too_few = "fewer than 10 outcomes have come after a prediction yet"
-        assert [too_few in page, "of the newest 10 outcomes" in page] == [outcomes < 10, outcomes == 10]
+        assert [too_few in page, "of the newest 10 outcomes" in page] == [
+            outcomes < 10,
+            outcomes == 10,
+        ]

@@ -1,4 +1,5 @@
-"""Counters that were set back, by hand or by a restore without them: no version and no id is given to another row."""
+"""Counters that were set back, by hand or by a restore without them: no version and no id is given
+to another row."""
 
 import re
 
@@ -27,7 +28,9 @@ def predictions(database: Database) -> list[tuple[object, ...]]:
 
 
 def superseded(database: Database, patient_id: int) -> list[tuple[object, ...]]:
-    return database.execute("SELECT superseded FROM current_predictions WHERE patient_id = :id", {"id": patient_id})
+    return database.execute(
+        "SELECT superseded FROM current_predictions WHERE patient_id = :id", {"id": patient_id}
+    )
 
 
 def mend(database: Database, others: str = "") -> None:
@@ -81,7 +84,9 @@ def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     assert superseded(scored_database, 1) in ([(False,)], [(0,)])
 
 
-def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_database: Database) -> None:
+def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(
+    scored_database: Database,
+) -> None:
     """Whose counter has passed the old versions by the time that anybody looks."""
     insert_patients(scored_database, 3, first_id=1)
     assert call(scored_database, "score").exit_code == 0
@@ -98,9 +103,16 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     # The other five wait under versions that nobody has predicted.
     version = scored_database.value("SELECT max(version) FROM patients WHERE id > 3")
     mend(scored_database, f"({one})")
-    assert scored_database.value("SELECT version FROM patients WHERE id = :id", {"id": one}) > version
+    assert (
+        scored_database.value("SELECT version FROM patients WHERE id = :id", {"id": one}) > version
+    )
     assert scored_database.value("SELECT max(version) FROM patients WHERE id > 3") == version
-    assert scored_database.value("SELECT count(*) FROM patients WHERE glucose = 99 AND labelled_at IS NULL") == 1
+    assert (
+        scored_database.value(
+            "SELECT count(*) FROM patients WHERE glucose = 99 AND labelled_at IS NULL"
+        )
+        == 1
+    )
     assert the_json(call(scored_database, "score", "--json"))["predicted"] == 6
     assert superseded(scored_database, one) in ([(False,)], [(0,)])
 
@@ -113,7 +125,9 @@ COUNTER_OF_IDS_SET_BACK = {
 
 def ids(database: Database) -> dict[str, int]:
     """By the source's key."""
-    return dict(database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL"))
+    return dict(
+        database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL")
+    )
 
 
 def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic) -> None:
@@ -135,7 +149,9 @@ def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: C
 
 
 @pytest.mark.judge
-def test_a_kept_id_that_another_row_has_by_now_is_told(database: Database, sqlite_clinic: Clinic) -> None:
+def test_a_kept_id_that_another_row_has_by_now_is_told(
+    database: Database, sqlite_clinic: Clinic
+) -> None:
     clinic = sqlite_clinic
     keys = clinic.insert(2)
     clinic.pulled(database)
@@ -143,7 +159,9 @@ def test_a_kept_id_that_another_row_has_by_now_is_told(database: Database, sqlit
     database.execute("DELETE FROM patients")
     insert_patients(database, 1, first_id=kept[keys[0]], glucose=99)
     ended = clinic.pull(database)
-    assert (ended.exit_code, f"(1 row, by id: {kept[keys[0]]})" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.exit_code, f"(1 row, by id: {kept[keys[0]]})" in ended.stderr) == (2, True), (
+        ended.stderr
+    )
     assert database.execute("SELECT glucose, source_key FROM patients") == [(99, None)]
     database.execute("DELETE FROM patients")
     assert insert_patients(database, 1, glucose=99) == [max(kept.values()) + 1]

@@ -1,4 +1,5 @@
-"""The files that architecture.md names on a row's way and on a retraining's are those in which code runs."""
+"""The files that architecture.md names on a row's way and on a retraining's are those in which code
+runs."""
 
 import re
 import subprocess
@@ -10,10 +11,14 @@ from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
 PAGE = (ROOT / "docs" / "understand" / "architecture.md").read_text()
-NIGHT = PAGE.partition("The files that a row passes")[2].partition("`tests/jobs/test_walk_of_a_row.py`")[0]
-RETRAINING = PAGE.partition("The files that a retraining passes")[2].partition("`tests/jobs/test_walk_of_a_row.py`")[0]
-# Prints the files in which functions run, from the first of two files up to the second; what runs while a module is
-# imported is no step.
+NIGHT = PAGE.partition("The files that a row passes")[2].partition(
+    "`tests/jobs/test_walk_of_a_row.py`"
+)[0]
+RETRAINING = PAGE.partition("The files that a retraining passes")[2].partition(
+    "`tests/jobs/test_walk_of_a_row.py`"
+)[0]
+# Prints the files in which functions run, from the first of two files up to the second; what runs
+# while a module is imported is no step.
 TRACED = """
 import runpy, sys, threading
 
@@ -61,19 +66,26 @@ def passed(database: Database, job: str, first: str, last: str) -> set[str]:
         check=True,
     )
     return {
-        line.removeprefix(root) for line in ended.stdout.splitlines() if line.startswith((root + "pima", root + "jobs"))
+        line.removeprefix(root)
+        for line in ended.stdout.splitlines()
+        if line.startswith((root + "pima", root + "jobs"))
     }
 
 
 def test_the_walk_names_every_file_that_a_row_passes(database: Database, trained: Path) -> None:
     install_models(database, trained)
     insert_patients(database, 1)
-    assert passed(database, "jobs.score", "pima/scoring.py", "no last one") == named(NIGHT, database.kind)
+    assert passed(database, "jobs.score", "pima/scoring.py", "no last one") == named(
+        NIGHT, database.kind
+    )
 
 
-def test_the_walk_names_every_file_that_a_retraining_passes_until_its_verdict(history: Database, trained: Path) -> None:
+def test_the_walk_names_every_file_that_a_retraining_passes_until_its_verdict(
+    history: Database, trained: Path
+) -> None:
     install_models(history, trained)
     files = passed(history, "jobs.retrain", "pima/train/retraining.py", "pima/watch/realised.py")
-    # The command has begun before, and shows the verdict behind it; of this champion no snapshot is kept, an error.
+    # The command has begun before, and shows the verdict behind it; of this champion no snapshot is
+    # kept, an error.
     began = {"jobs/retrain.py", "jobs/command.py"}
     assert files - {"pima/errors/base.py"} | began == named(RETRAINING, history.kind)

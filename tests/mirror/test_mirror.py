@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tests.support.canaries import BAD, CANARIES, GOOD, NAME
-from tests.support.databases import Database, Ended, call, free_port, insert_patients, the_json, under_role
+from tests.support.databases import (
+    Database,
+    Ended,
+    call,
+    free_port,
+    insert_patients,
+    the_json,
+    under_role,
+)
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own, of the libraries that it uses
 
@@ -42,7 +50,11 @@ class Mlflow:
     def all_texts(self) -> Iterator[str]:
         """Everything that is in it."""
         yield (self.folder / "mlflow.db").read_bytes().decode(errors="replace")
-        yield from (path.read_text() for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".db")
+        yield from (
+            path.read_text()
+            for path in self.folder.rglob("*")
+            if path.is_file() and path.suffix != ".db"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -65,27 +77,43 @@ CONFIG = str(Path(__file__).parents[2] / "config" / "pima.toml")
 
 
 def _mirror(database: Database, mlflow: Mlflow, *options: str, exit_code: int = 0) -> Ended:
-    ended = call(database, "mirror", "--config", CONFIG, *options, PIMA_MLFLOW__TRACKING_URI=mlflow.uri)
+    ended = call(
+        database, "mirror", "--config", CONFIG, *options, PIMA_MLFLOW__TRACKING_URI=mlflow.uri
+    )
     assert ended.exit_code == exit_code, ended.stderr
     return ended
 
 
-def test_each_version_is_there_once_with_its_figures_and_its_card(scored_database: Database, mlflow: Mlflow) -> None:
+def test_each_version_is_there_once_with_its_figures_and_its_card(
+    scored_database: Database, mlflow: Mlflow
+) -> None:
     on_server = scored_database.kind == "postgresql"
     before = the_json(_mirror(scored_database, mlflow, "--dry-run", "--json"))
     assert before == {"versions": 3, "mirrored": [1, 2, 3], "champion": 1, "dry_run": True}
     assert list(mlflow.client.search_registered_models()) == []
-    assert call(scored_database, "migrate", "--roles", "--config", CONFIG).exit_code == (0 if on_server else 2)
+    assert call(scored_database, "migrate", "--roles", "--config", CONFIG).exit_code == (
+        0 if on_server else 2
+    )
     operator = under_role(scored_database, "pima_operator") if on_server else scored_database
     assert _mirror(operator, mlflow).stdout == "3 versions mirrored: 1, 2, 3; the champion is 1\n"
     assert mlflow.versions().keys() == {1, 2, 3}
     card = the_json(call(scored_database, "models", "card", "2", "--json", "--config", CONFIG))
     run = mlflow.run(2)
-    auroc = next(each["figure"] for each in card["evidence"]["figures"] if each["name"] == "area under ROC")
-    for end, name in (("value", "evidence/auroc"), ("low", "evidence/auroc/low"), ("high", "evidence/auroc/high")):
+    auroc = next(
+        each["figure"] for each in card["evidence"]["figures"] if each["name"] == "area under ROC"
+    )
+    for end, name in (
+        ("value", "evidence/auroc"),
+        ("low", "evidence/auroc/low"),
+        ("high", "evidence/auroc/high"),
+    ):
         assert run.data.metrics[name] == pytest.approx(auroc[end])
-    shown = the_json(call(scored_database, "models", "show", "2", "--json", "--config", CONFIG))["version"]
-    assert run.data.metrics["test/accuracy"] == pytest.approx(shown["metrics"]["holdout"]["accuracy"])
+    shown = the_json(call(scored_database, "models", "show", "2", "--json", "--config", CONFIG))[
+        "version"
+    ]
+    assert run.data.metrics["test/accuracy"] == pytest.approx(
+        shown["metrics"]["holdout"]["accuracy"]
+    )
     assert run.data.params["training_rows"] == str(shown["training_rows"])
     assert run.data.tags["pima.compiled_sha256"] == shown["compiled_sha256"]
     assert run.info.status == "FINISHED"
@@ -93,11 +121,18 @@ def test_each_version_is_there_once_with_its_figures_and_its_card(scored_databas
     assert mlflow.card(2, "card.md").startswith("# Model card: version 2\n")
 
 
-def test_again_nothing_is_written_twice_and_the_champion_is_followed(scored_database: Database, mlflow: Mlflow) -> None:
+def test_again_nothing_is_written_twice_and_the_champion_is_followed(
+    scored_database: Database, mlflow: Mlflow
+) -> None:
     _mirror(scored_database, mlflow)
     versions = mlflow.versions()
     assert mlflow.client.get_model_version_by_alias("pima", "champion").tags["pima.version"] == "1"
-    assert call(scored_database, "models", "promote", "3", "--reason", "a test", "--config", CONFIG).exit_code == 0
+    assert (
+        call(
+            scored_database, "models", "promote", "3", "--reason", "a test", "--config", CONFIG
+        ).exit_code
+        == 0
+    )
     assert the_json(_mirror(scored_database, mlflow, "--json"))["mirrored"] == []
     assert mlflow.client.get_model_version_by_alias("pima", "champion").tags["pima.version"] == "3"
     assert {number: each.version for number, each in mlflow.versions().items()} == {
@@ -108,7 +143,9 @@ def test_again_nothing_is_written_twice_and_the_champion_is_followed(scored_data
     assert mlflow.client.get_registered_model("pima").aliases == {}
 
 
-def test_what_a_stopped_mirroring_left_is_completed(scored_database: Database, mlflow: Mlflow) -> None:
+def test_what_a_stopped_mirroring_left_is_completed(
+    scored_database: Database, mlflow: Mlflow
+) -> None:
     _mirror(scored_database, mlflow)
     left = mlflow.versions()[2]
     mlflow.client.delete_model_version("pima", left.version)
@@ -128,7 +165,14 @@ def test_another_version_of_the_same_number_is_mirrored_beside_the_first(
     first = mlflow.versions()[1]
     theirs = "(SELECT {0} FROM model_versions WHERE number = 3)"
     columns = ("compiled_artifact", "compiled_sha256")
-    assert len(scored_database.execute("SELECT DISTINCT compiled_sha256 FROM model_versions WHERE number <> 2")) == 2
+    assert (
+        len(
+            scored_database.execute(
+                "SELECT DISTINCT compiled_sha256 FROM model_versions WHERE number <> 2"
+            )
+        )
+        == 2
+    )
     values = ", ".join(f"{column} = {theirs.format(column)}" for column in columns)
     scored_database.execute(f"UPDATE model_versions SET {values} WHERE number = 1")
     assert the_json(_mirror(scored_database, mlflow, "--json"))["mirrored"] == [1]
@@ -140,14 +184,18 @@ def test_another_version_of_the_same_number_is_mirrored_beside_the_first(
     assert the_json(_mirror(scored_database, mlflow, "--json"))["mirrored"] == []
 
 
-def test_a_server_that_is_away_is_tried_later_and_what_mlflow_does_not_take_is_not(sqlite: Database) -> None:
+def test_a_server_that_is_away_is_tried_later_and_what_mlflow_does_not_take_is_not(
+    sqlite: Database,
+) -> None:
     away = f"http://doctor:{NAME}@127.0.0.1:{free_port()}"
     for uri, exit_code in ((away, 75), (f"nothing://{NAME}", 2), ("", 2)):
         ended = call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=uri)
         assert (ended.exit_code, NAME in ended.stderr) == (exit_code, False), ended.stderr
 
 
-def test_no_patient_s_value_is_mirrored_and_nobody_hears_of_it(scored_database: Database, mlflow: Mlflow) -> None:
+def test_no_patient_s_value_is_mirrored_and_nobody_hears_of_it(
+    scored_database: Database, mlflow: Mlflow
+) -> None:
     insert_patients(scored_database, 3, **GOOD)
     for column, value in BAD.items():
         insert_patients(scored_database, 1, **(GOOD | {column: value}))

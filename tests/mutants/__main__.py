@@ -1,8 +1,9 @@
-"""`make mutants`: does the net hold? Each fault is made in a copy of the code, and the tests that must notice it run.
+"""`make mutants`: does the net hold? Each fault is made in a copy of the code, and the tests that
+must notice it run.
 
-First the same tests run on the unbroken copy, where they must pass. Numbers as arguments choose among the faults. It
-ends with 1 where a fault survives or a test fails on the unbroken copy, and with 2 where a fault no longer fits the
-code.
+First the same tests run on the unbroken copy, where they must pass. Numbers as arguments choose
+among the faults. It ends with 1 where a fault survives or a test fails on the unbroken copy, and
+with 2 where a fault no longer fits the code.
 """
 
 import os
@@ -44,7 +45,14 @@ class Copy:
     def failed(self, tests: Iterable[str]) -> dict[str, str]:
         """Those of the tests that fail, each with its reason. Raises CannotBeTried."""
         tests = list(dict.fromkeys(tests))
-        options = ["-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", f"--basetemp={self._temporary}"]
+        options = [
+            "-q",
+            "-rfE",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={self._temporary}",
+        ]
         ended = subprocess.run(
             [sys.executable, "-m", "pytest", *options, *tests],
             cwd=self.tree,
@@ -67,7 +75,8 @@ class Copy:
             yield
         finally:
             for edit in edits:
-                # With the time of the original, by which Python knows that what it has compiled since is of another.
+                # With the time of the original, by which Python knows that what it has compiled
+                # since is of another.
                 shutil.copy2(ROOT / edit.file, self.tree / edit.file)
 
 
@@ -83,7 +92,10 @@ def _failures(lines: list[str], tests: Sequence[str]) -> Iterator[tuple[str, str
 def _by_edits(fault: Fault) -> Iterator[tuple[tuple[Edit, ...], list[tuple[str, Form]]]]:
     """What is one text for both databases is broken once."""
     for edits in dict.fromkeys(form.edits for form in fault.forms.values()):
-        yield edits, [(database, form) for database, form in fault.forms.items() if form.edits == edits]
+        yield (
+            edits,
+            [(database, form) for database, form in fault.forms.items() if form.edits == edits],
+        )
 
 
 def survived(copy: Copy, fault: Fault) -> int:
@@ -104,13 +116,21 @@ def survived(copy: Copy, fault: Fault) -> int:
 def main(arguments: list[str]) -> int:
     """Try the faults of these numbers, or all; the exit code."""
     began = time.monotonic()
-    chosen = {number: fault for number, fault in enumerate(FAULTS, 1) if str(number) in arguments or not arguments}
+    chosen = {
+        number: fault
+        for number, fault in enumerate(FAULTS, 1)
+        if str(number) in arguments or not arguments
+    }
     if wrong := [what for fault in chosen.values() for what in misfits(ROOT, fault)]:
-        print("bring these up to date in tests/mutants/faults.py:", *wrong, sep="\n", file=sys.stderr)
+        print(
+            "bring these up to date in tests/mutants/faults.py:", *wrong, sep="\n", file=sys.stderr
+        )
         return 2
     pytest_configure()  # this process too writes to memory, where there is room
     with ExitStack() as until_the_end:
-        folder = Path(until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="pima-mutants-")))
+        folder = Path(
+            until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="pima-mutants-"))
+        )
         named = os.environ.get("PIMA_TEST_DATABASE_URL")
         copy = Copy(folder, named or until_the_end.enter_context(postgresql_server("fsync = off")))
         forms = [form for fault in chosen.values() for form in fault.forms.values()]

@@ -1,7 +1,8 @@
-"""The faults, each a small change of the code's text on each database, and the tests that must notice it.
+"""The faults, each a small change of the code's text on each database, and the tests that must
+notice it.
 
-Whoever moves a line that a fault changes brings the fault up to date: `tests/unit/test_mutants.py` names those that no
-longer fit.
+Whoever moves a line that a fault changes brings the fault up to date: `tests/unit/test_mutants.py`
+names those that no longer fit.
 """
 
 from collections.abc import Mapping
@@ -45,21 +46,32 @@ def misfits(tree: Path, fault: Fault) -> list[str]:
         f"{fault.name}: {count} times instead of once in {edit.file}:\n{edit.old}"
         for form in fault.forms.values()
         for edit in form.edits
-        if (count := (tree / edit.file).read_text().count(edit.old) if (tree / edit.file).exists() else 0) != 1
+        if (
+            count := (tree / edit.file).read_text().count(edit.old)
+            if (tree / edit.file).exists()
+            else 0
+        )
+        != 1
     }
     return sorted(found)
 
 
 def _on_both(name: str, *edits: Edit, caught_by: str) -> Fault:
     """A fault that is one text for both; DATABASE stands in the test's id for either."""
-    return Fault(name, {each: Form(edits, (caught_by.replace("DATABASE", each),)) for each in DATABASES})
+    return Fault(
+        name, {each: Form(edits, (caught_by.replace("DATABASE", each),)) for each in DATABASES}
+    )
 
 
 _CLAIMING = "pima/store/postgresql/scoring.py"
 _RACE = "tests/jobs/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
 _TOLD = "tests/jobs/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
-_CORRECTED = "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
-_USED_TWICE = "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
+_CORRECTED = (
+    "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
+)
+_USED_TWICE = (
+    "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
+)
 _BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
 FAULTS = (
@@ -67,16 +79,30 @@ FAULTS = (
         "a claim without its lock",
         {
             "sqlite": Form(
-                (Edit("pima/store/sqlite/database.py", '"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
-                ("tests/store/test_engine.py::test_a_file_that_another_writes_is_busy_to_writers_only",),
+                (
+                    Edit(
+                        "pima/store/sqlite/database.py",
+                        '"BEGIN IMMEDIATE" if writes else "BEGIN"',
+                        '"BEGIN"',
+                    ),
+                ),
+                (
+                    "tests/store/test_engine.py::test_a_file_that_another_writes_is_busy_to_writers_only",
+                ),
             ),
             "postgresql": Form(
                 (
                     Edit(_CLAIMING, " LIMIT %s FOR UPDATE SKIP LOCKED)", " LIMIT %s)"),
                     Edit(_CLAIMING, " AND xmax = pg_current_xact_id()::xid", ""),
-                    Edit(_CLAIMING, "if cursor.rowcount != len(batch):", "if cursor.rowcount > len(batch):"),
+                    Edit(
+                        _CLAIMING,
+                        "if cursor.rowcount != len(batch):",
+                        "if cursor.rowcount > len(batch):",
+                    ),
                 ),
-                ("tests/store/test_queue.py::test_a_claim_does_not_see_another_open_claim_on_the_same_rows",),
+                (
+                    "tests/store/test_queue.py::test_a_claim_does_not_see_another_open_claim_on_the_same_rows",
+                ),
             ),
         },
     ),
@@ -119,7 +145,8 @@ FAULTS = (
         Edit(
             "pima/train/retraining.py",
             "labelled_history(connection, declared.columns, holdout)",
-            "labelled_history(connection, declared.columns, HoldoutRule(f'{holdout.salt} {read_at}', holdout.share))",
+            "labelled_history(connection, declared.columns, HoldoutRule(f'{holdout.salt} "
+            "{read_at}', holdout.share))",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
@@ -159,12 +186,14 @@ FAULTS = (
         "one tick may have two runs of one attempt",
         Edit(
             "pima/store/schema.sql",
-            "    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),\n",
+            "    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, "
+            "attempt),\n",
             "",
         ),
         Edit(
             "pima/store/runs.py",
-            'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))',
+            'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", '
+            '"attempt"))',
             "return runs.insert()",
         ),
         caught_by="tests/store/test_leases_and_runs.py::test_two_schedulers_at_once_make_one_run_of_a_tick[DATABASE]",
@@ -186,11 +215,15 @@ FAULTS = (
         finally:""",
                     ),
                 ),
-                ("tests/jobs/test_score_batches.py::test_an_error_of_a_later_batch_is_the_runs[sqlite]",),
+                (
+                    "tests/jobs/test_score_batches.py::test_an_error_of_a_later_batch_is_the_runs[sqlite]",
+                ),
             ),
             "postgresql": Form(
                 (Edit("pima/scoring.py", "worker.result()", "worker.exception()"),),
-                ("tests/jobs/test_score_batches.py::test_an_error_of_the_helping_worker_is_the_runs",),
+                (
+                    "tests/jobs/test_score_batches.py::test_an_error_of_the_helping_worker_is_the_runs",
+                ),
             ),
         },
     ),
@@ -349,7 +382,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND pg_catalog.clock_timestamp() THEN",
+                        "WHEN NEW.labelled_at BETWEEN '1900-01-01 UTC' AND "
+                        "pg_catalog.clock_timestamp() THEN",
                         "WHEN NEW.labelled_at >= '1900-01-01 UTC' THEN",
                     ),
                 ),

@@ -21,7 +21,9 @@ def main() -> None:
 
     rows = pd.DataFrame({"outcome": real_outcomes(), "model": model(real_rows())})
     found = dca(data=rows, outcome="outcome", modelnames=["model"], thresholds=list(THRESHOLDS))
-    curves = {name: found.loc[found["model"] == name, "net_benefit"].tolist() for name in ("model", "all")}
+    curves = {
+        name: found.loc[found["model"] == name, "net_benefit"].tolist() for name in ("model", "all")
+    }
     VALUES.write_text(json.dumps({"dcurves": version("dcurves"), **curves}, indent=1) + "\n")
 
 

@@ -1,5 +1,6 @@
-"""Shapley values of real rows by shap, whose exact explainer asks all coalitions against the same background: what
-`tests/unit/core/test_shapley.py` compares with, in tests/data/shap_values.json. Run with locks/oracle.txt installed:
+"""Shapley values of real rows by shap, whose exact explainer asks all coalitions against the same
+background: what `tests/unit/core/test_shapley.py` compares with, in tests/data/shap_values.json.
+Run with locks/oracle.txt installed:
 
     python -m tests.oracle.shapley
 """
@@ -41,7 +42,9 @@ def main() -> None:
     rows = real_rows()
     background = shap.maskers.Independent(rows[BACKGROUND], max_samples=BACKGROUND.stop)
     found = shap.ExactExplainer(model, background)(rows[list(EXPLAINED)]).values
-    VALUES.write_text(json.dumps({"shap": version("shap"), "values": found.tolist()}, indent=1) + "\n")
+    VALUES.write_text(
+        json.dumps({"shap": version("shap"), "values": found.tolist()}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Dump a database of each kind as this release makes it, into tests/releases/VERSION: `python -m tests.releases`.
+"""Dump a database of each kind as this release makes it, into tests/releases/VERSION: `python -m
+tests.releases`.
 
-Done once a release; every later one migrates, pulls into, scores and retrains these (tests/jobs/test_releases.py).
+Done once a release; every later one migrates, pulls into, scores and retrains these
+(tests/jobs/test_releases.py).
 """
 
 import gzip
@@ -12,7 +14,14 @@ from pathlib import Path
 
 from pima.store.schema import migrate
 from tests.support.clinic import Clinic, clinic_at
-from tests.support.databases import Database, call, for_programs, postgresql_from, postgresql_server, sqlite_from
+from tests.support.databases import (
+    Database,
+    call,
+    for_programs,
+    postgresql_from,
+    postgresql_server,
+    sqlite_from,
+)
 from tests.support.shipped import HOLDOUT, ROOT, SHIPPED
 
 FOLDER = Path(__file__).parent
@@ -31,7 +40,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, postgresql_server() as server:
         for database in postgresql_from(server, "template1"):
             _live(database, Path(scratch))
-            run_program("pg_dump", database, "--format=custom", "--no-owner", "--file", folder / "postgresql.dump")
+            run_program(
+                "pg_dump",
+                database,
+                "--format=custom",
+                "--no-owner",
+                "--file",
+                folder / "postgresql.dump",
+            )
     print(folder)
 
 
@@ -44,14 +60,16 @@ def visits(folder: Path) -> Clinic:
 
 
 def _live(database: Database, folder: Path) -> None:
-    """Labelled rows, a champion, a pulled source, predictions; corrected, labelled, rejected and waiting rows."""
+    """Labelled rows, a champion, a pulled source, predictions; corrected, labelled, rejected and
+    waiting rows."""
     migrate(database.engine, HOLDOUT)
     _succeed(database, "load", str(SHIPPED))
     _succeed(database, "retrain")
     clinic = visits(folder)
     clinic.pulled(database)
     database.execute(
-        "INSERT INTO patients (id, glucose, bmi) VALUES (5000, 120, 5000), (5001, 120, 30), (5002, 99, 25)"
+        "INSERT INTO patients (id, glucose, bmi) VALUES (5000, 120, 5000), (5001, 120, 30), "
+        "(5002, 99, 25)"
     )
     _succeed(database, "score")
     database.execute("UPDATE patients SET age = 44 WHERE source IS NOT NULL AND id % 7 = 0")

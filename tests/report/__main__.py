@@ -1,7 +1,8 @@
-"""make report-test: the report of a simulated half year, opened by a headless Chromium at a desk's and a phone's width.
+"""make report-test: the report of a simulated half year, opened by a headless Chromium at a desk's
+and a phone's width.
 
-Nothing may be fetched, complained of, cut off, overlapping or faint, and each picture must have its figures. Writes the
-two screenshots under docs/. BROWSER names another program than `chromium`.
+Nothing may be fetched, complained of, cut off, overlapping or faint, and each picture must have its
+figures. Writes the two screenshots under docs/. BROWSER names another program than `chromium`.
 """
 
 import os
@@ -29,7 +30,9 @@ def main() -> int:
     """0, or an AssertionError that lists what was seen."""
     program = os.environ.get("BROWSER") or shutil.which("chromium")
     if program is None:
-        print("make report-test needs a Chromium (Debian: apt-get install chromium)", file=sys.stderr)
+        print(
+            "make report-test needs a Chromium (Debian: apt-get install chromium)", file=sys.stderr
+        )
         return 2
     with tempfile.TemporaryDirectory(prefix="pima-report-") as name, _browser(program) as browser:
         folder = Path(name)
@@ -75,11 +78,18 @@ def _look(browser: Browser, report: Path, window: tuple[int, int], scheme: Any) 
 
 
 @contextmanager
-def _opened(browser: Browser, report: Path, window: tuple[int, int], scheme: Any, seen: list[str]) -> Iterator[Page]:
+def _opened(
+    browser: Browser, report: Path, window: tuple[int, int], scheme: Any, seen: list[str]
+) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": window[0], "height": window[1]}, color_scheme=scheme)
     page.on("console", lambda message: seen.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: seen.append(f"error: {error}"))
-    page.on("request", lambda asked: asked.url in (report.as_uri(), "data:,") or seen.append(f"fetched: {asked.url}"))
+    page.on(
+        "request",
+        lambda asked: (
+            asked.url in (report.as_uri(), "data:,") or seen.append(f"fetched: {asked.url}")
+        ),
+    )
     page.goto(report.as_uri())
     yield page
     page.close()

@@ -1,6 +1,8 @@
-"""Half a year of one clinic in a SQLite file, by the commands themselves: seven nights and a retraining a week.
+"""Half a year of one clinic in a SQLite file, by the commands themselves: seven nights and a
+retraining a week.
 
-The commands run now; after each of them what it wrote is moved to the moment at which it would have run.
+The commands run now; after each of them what it wrote is moved to the moment at which it would have
+run.
 """
 
 import math
@@ -69,7 +71,8 @@ class _Clinic:
         self._run("retrain")
 
     def live_a_week(self) -> None:
-        """New patients each day, scored at night; outcomes come ten days later; on the seventh day a retraining."""
+        """New patients each day, scored at night; outcomes come ten days later; on the seventh day
+        a retraining."""
         for day in range(7):
             self._now += timedelta(days=1)
             with self._moved():
@@ -83,7 +86,9 @@ class _Clinic:
         for measurements, outcome in self._rows(int(self._draw.poisson(ROWS_A_NIGHT))):
             mistyped = {"bmi": 10 * measurements["bmi"]} if self._draw.random() < 0.03 else {}
             (patient_id,) = insert_patients(self.database, 1, **(measurements | mistyped))
-            self._unknown.append((self._now + timedelta(days=_DAYS_TO_AN_OUTCOME), patient_id, outcome))
+            self._unknown.append(
+                (self._now + timedelta(days=_DAYS_TO_AN_OUTCOME), patient_id, outcome)
+            )
 
     def _learn_outcomes(self) -> None:
         for _, patient_id, outcome in (each for each in self._unknown if each[0] <= self._now):

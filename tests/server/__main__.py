@@ -1,4 +1,5 @@
-"""The tests of roles, triggers and a pool on Debian's PostgreSQL, the oldest from 14 on: `make server-test`."""
+"""The tests of roles, triggers and a pool on Debian's PostgreSQL, the oldest from 14 on: `make
+server-test`."""
 
 import os
 import shutil
@@ -23,7 +24,10 @@ def main() -> int:
     there = [int(path.parents[1].name) for path in PLACE.glob("*/bin/initdb")]
     usable = [version for version in there if version >= OLDEST]
     if not usable or shutil.which("pgbouncer") is None:
-        print(f"it needs PostgreSQL in {PLACE}, and PgBouncer: apt-get install postgresql pgbouncer", file=sys.stderr)
+        print(
+            f"it needs PostgreSQL in {PLACE}, and PgBouncer: apt-get install postgresql pgbouncer",
+            file=sys.stderr,
+        )
         return 2
     print(f"on PostgreSQL {min(usable)}", flush=True)
     with _server(PLACE / str(min(usable)) / "bin") as url:
@@ -43,11 +47,24 @@ def _server(programs: Path) -> Iterator[str]:
         shutil.chown(folder, owner)
 
     def run(program: str, *arguments: str) -> None:
-        subprocess.run([programs / program, "-D", data, *arguments], check=True, user=owner, cwd=folder, stdout=quiet)
+        subprocess.run(
+            [programs / program, "-D", data, *arguments],
+            check=True,
+            user=owner,
+            cwd=folder,
+            stdout=quiet,
+        )
 
     try:
         with (folder / "log").open("wb") as quiet:
-            run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+            run(
+                "initdb",
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            )
             run("pg_ctl", "start", "-w", "-o", f"-k {folder} -c listen_addresses= -c fsync=off")
             try:
                 yield f"postgresql://postgres:@/postgres?host={folder}"

@@ -1,4 +1,5 @@
-"""A pull through Debian's PgBouncer, which gives each transaction any free session, or a client one for its time."""
+"""A pull through Debian's PgBouncer, which gives each transaction any free session, or a client one
+for its time."""
 
 import socket
 import subprocess
@@ -29,9 +30,14 @@ def test_no_row_is_staged_in_a_session_that_a_pool_gives_to_others(
         pool_mode = {mode}""")
     # It refuses to be root.
     command = ["pgbouncer", "-q", "-u", folder.owner(), "/dev/stdin"]
-    with settings.open() as said, subprocess.Popen(command, stdin=said, stderr=subprocess.DEVNULL, text=True) as pool:
+    with (
+        settings.open() as said,
+        subprocess.Popen(command, stdin=said, stderr=subprocess.DEVNULL, text=True) as pool,
+    ):
         wait_for(lambda: _listens(port), pool)
-        ended = sqlite_clinic.pull(replace(postgresql, url=f"postgresql://someone@127.0.0.1:{port}/pooled"))
+        ended = sqlite_clinic.pull(
+            replace(postgresql, url=f"postgresql://someone@127.0.0.1:{port}/pooled")
+        )
         left = postgresql.execute("SELECT relname FROM pg_class WHERE relname LIKE 'pima_staging%'")
         pool.kill()
     assert (ended.exit_code, left) == (exit_code, []), ended.stderr

@@ -1,4 +1,5 @@
-"""A MariaDB of the tests' own, from Debian's package mariadb-server, in a folder that goes with it."""
+"""A MariaDB of the tests' own, from Debian's package mariadb-server, in a folder that goes with
+it."""
 
 import getpass
 import os
@@ -85,7 +86,9 @@ def running_server() -> Iterator[Server]:
     try:
         made = [*_found("mariadb-install-db"), *_PLAIN, f"--datadir={folder / 'data'}"]
         options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run([*made, *options], check=True, capture_output=True, env=os.environ | {"PATH": _PATH})
+        subprocess.run(
+            [*made, *options], check=True, capture_output=True, env=os.environ | {"PATH": _PATH}
+        )
         server.start()
         yield server
     finally:

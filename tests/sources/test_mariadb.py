@@ -1,4 +1,5 @@
-"""A clinic's MariaDB as a source: its rows, types, names and rights, and what happens while it is read."""
+"""A clinic's MariaDB as a source: its rows, types, names and rights, and what happens while it is
+read."""
 
 import threading
 import time
@@ -21,7 +22,9 @@ def key_is(clinic: Clinic, kind: str, key_type: str = "text") -> None:
 
 
 def keys_of(database: Database) -> list[str]:
-    return [key for (key,) in database.execute("SELECT source_key FROM patients ORDER BY source_key")]
+    return [
+        key for (key,) in database.execute("SELECT source_key FROM patients ORDER BY source_key")
+    ]
 
 
 def change(clinic: Clinic, key: object, **changed: Any) -> None:
@@ -36,7 +39,9 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("driver", ["mysql+pymysql", "mariadb+pymysql"])
-def test_visits_come_change_vanish_and_come_back(database: Database, clinic: Clinic, blocks: None, driver: str) -> None:
+def test_visits_come_change_vanish_and_come_back(
+    database: Database, clinic: Clinic, blocks: None, driver: str
+) -> None:
     clinic.url = clinic.url.replace("mysql+pymysql", driver)
     keys = sorted(clinic.insert(20))
     assert counts(clinic.pulled(database)) == {"inserted": 20}
@@ -54,7 +59,9 @@ def test_visits_come_change_vanish_and_come_back(database: Database, clinic: Cli
     expected = {"updated": 2, "unchanged": 17, "vanished": 1, "deleted": 1, "outcomes_arrived": 1}
     assert counts(clinic.pulled(database)) == expected
     marks = ", ".join(f":c{n}" for n in range(len(gone)))
-    clinic.execute(f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(gone)})
+    clinic.execute(
+        f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(gone)}
+    )
     clinic.settings["most_cleared"] = 1
     change(clinic, keys[1], diabetic=None)
     assert counts(clinic.pulled(database)) == {
@@ -66,7 +73,9 @@ def test_visits_come_change_vanish_and_come_back(database: Database, clinic: Cli
     assert dict(database.execute("SELECT source_key, id FROM patients")) == ids
 
 
-@pytest.mark.parametrize("collation", ["utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_bin", "latin1_swedish_ci"])
+@pytest.mark.parametrize(
+    "collation", ["utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_bin", "latin1_swedish_ci"]
+)
 def test_keys_are_in_order_by_their_bytes_whatever_the_collation(
     database: Database, clinic: Clinic, blocks: None, collation: str
 ) -> None:
@@ -84,12 +93,15 @@ def test_a_query_is_a_source(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10, age=50)
     clinic.insert(5, seed=2, age=30)
     del clinic.settings["table"]
-    clinic.settings["query"] = "SELECT v.*, ':x' AS `100 %` FROM visits v WHERE age > 40 AND sex LIKE '%' # grown-up"
+    clinic.settings["query"] = (
+        "SELECT v.*, ':x' AS `100 %` FROM visits v WHERE age > 40 AND sex LIKE '%' # grown-up"
+    )
     assert counts(clinic.pulled(sqlite)) == {"inserted": 10}
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
 
 
-# ---- names and rights -----------------------------------------------------------------------------------------------
+# ---- names and rights
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:
@@ -109,13 +121,24 @@ def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Cl
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
 
 
-def test_select_is_enough_and_what_we_may_not_read_is_told(sqlite: Database, clinic: Clinic) -> None:
+def test_select_is_enough_and_what_we_may_not_read_is_told(
+    sqlite: Database, clinic: Clinic
+) -> None:
     clinic.insert(3)
     url = make_url(clinic.url).set(username="reader")
     environ = {URL: url.render_as_string(hide_password=False)}
     refused(sqlite, clinic, 2, "source clinic", "1044", **environ)
-    clinic.execute("GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits TO reader@'%'")
-    refused(sqlite, clinic, 2, "it has no column diastolic, skin, insulin, bmi, pedigree, age", **environ)
+    clinic.execute(
+        "GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits TO "
+        "reader@'%'"
+    )
+    refused(
+        sqlite,
+        clinic,
+        2,
+        "it has no column diastolic, skin, insulin, bmi, pedigree, age",
+        **environ,
+    )
     clinic.execute("GRANT SELECT ON visits TO reader@'%'")
     assert clinic.pull(sqlite, **environ).exit_code == 0
     assert sqlite.value("SELECT count(*) FROM patients") == 3
@@ -134,12 +157,21 @@ def test_a_way_in_that_is_none_is_a_mistake_and_not_for_later(
     sqlite: Database, clinic: Clinic, changed: dict[str, str], number: str
 ) -> None:
     url = make_url(clinic.url).set(**changed)
-    refused(sqlite, clinic, 2, "source clinic", number, **{URL: url.render_as_string(hide_password=False)})
+    refused(
+        sqlite,
+        clinic,
+        2,
+        "source clinic",
+        number,
+        **{URL: url.render_as_string(hide_password=False)},
+    )
 
 
 def test_no_value_of_a_patient_is_shown(sqlite: Database, clinic: Clinic) -> None:
     key_is(clinic, "varchar(40)")
-    clinic.execute("ALTER TABLE visits MODIFY glucose_mmol varchar(40), MODIFY diabetic varchar(40)")
+    clinic.execute(
+        "ALTER TABLE visits MODIFY glucose_mmol varchar(40), MODIFY diabetic varchar(40)"
+    )
     clinic.insert(4)
     clinic.insert(1, seed=2, visit_id="Canary-Smith", glucose_mmol="Canary-Smith")
     clinic.insert(1, seed=3, diabetic="Canary-Smith")
@@ -148,11 +180,16 @@ def test_no_value_of_a_patient_is_shown(sqlite: Database, clinic: Clinic) -> Non
     no_value(clinic.pull(sqlite))
 
 
-# ---- types ----------------------------------------------------------------------------------------------------------
+# ---- types
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["decimal(6,3)", "float", "varchar(20)", "int", "smallint unsigned"])
-def test_a_number_is_one_in_whatever_type_it_stands(sqlite: Database, clinic: Clinic, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["decimal(6,3)", "float", "varchar(20)", "int", "smallint unsigned"]
+)
+def test_a_number_is_one_in_whatever_type_it_stands(
+    sqlite: Database, clinic: Clinic, kind: str
+) -> None:
     clinic.execute(f"ALTER TABLE visits MODIFY glucose_mmol {kind}")
     clinic.insert(5, glucose_mmol=7)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 5}
@@ -171,7 +208,12 @@ def test_a_number_is_one_in_whatever_type_it_stands(sqlite: Database, clinic: Cl
     ],
 )
 def test_an_outcome_is_one_in_whatever_type_it_stands(
-    sqlite: Database, clinic: Clinic, kind: str, words: dict[str, int] | None, yes: object, no: object
+    sqlite: Database,
+    clinic: Clinic,
+    kind: str,
+    words: dict[str, int] | None,
+    yes: object,
+    no: object,
 ) -> None:
     clinic.execute(f"ALTER TABLE visits MODIFY diabetic {kind}")
     if words is None:
@@ -184,8 +226,12 @@ def test_an_outcome_is_one_in_whatever_type_it_stands(
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 6}
 
 
-@pytest.mark.parametrize(("column", "kind"), [("diabetic", "bit(1)"), ("age", "date"), ("age", "binary(2)")])
-def test_a_type_that_is_no_number_is_named(sqlite: Database, clinic: Clinic, column: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("column", "kind"), [("diabetic", "bit(1)"), ("age", "date"), ("age", "binary(2)")]
+)
+def test_a_type_that_is_no_number_is_named(
+    sqlite: Database, clinic: Clinic, column: str, kind: str
+) -> None:
     clinic.execute(f"ALTER TABLE visits DROP {column}, ADD {column} {kind}")
     value = {"bit(1)": 1, "date": "2026-01-05", "binary(2)": "xy"}[kind]
     clinic.insert(2, **{column: value})
@@ -198,8 +244,18 @@ def test_a_type_that_is_no_number_is_named(sqlite: Database, clinic: Clinic, col
         ("int unsigned zerofill", "integer", 17, "17"),
         ("bigint unsigned", "integer", 2**64 - 1, str(2**64 - 1)),
         ("decimal(20,0)", "integer", 10**19, str(10**19)),
-        ("uuid", "uuid", "123E4567-E89B-12D3-A456-426614174000", "123e4567-e89b-12d3-a456-426614174000"),
-        ("varchar(40)", "uuid", "123E4567E89B12D3A456426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+        (
+            "uuid",
+            "uuid",
+            "123E4567-E89B-12D3-A456-426614174000",
+            "123e4567-e89b-12d3-a456-426614174000",
+        ),
+        (
+            "varchar(40)",
+            "uuid",
+            "123E4567E89B12D3A456426614174000",
+            "123e4567-e89b-12d3-a456-426614174000",
+        ),
         ("char(20)", "text", "a 17", "a 17"),
         ("enum('a','B')", "text", "B", "B"),
     ],
@@ -214,15 +270,22 @@ def test_a_key_is_one_text_whatever_its_type(
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 1}
 
 
-@pytest.mark.parametrize(("kind", "key_type"), [("binary(16)", "uuid"), ("double", "integer"), ("float", "text")])
-def test_bytes_and_floats_are_no_keys(sqlite: Database, clinic: Clinic, kind: str, key_type: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "key_type"), [("binary(16)", "uuid"), ("double", "integer"), ("float", "text")]
+)
+def test_bytes_and_floats_are_no_keys(
+    sqlite: Database, clinic: Clinic, kind: str, key_type: str
+) -> None:
     key_is(clinic, kind, key_type)
     clinic.insert(1, visit_id=b"x" * 16 if kind == "binary(16)" else 17.25)
     refused(sqlite, clinic, 2, "in 1 row the key (visit_id)")
 
 
-def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(sqlite: Database, clinic: Clinic) -> None:
-    """To MariaDB 'a-17', 'A-17' and 'a-17 ' are the same where the collation says so; a key here keeps its case."""
+def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(
+    sqlite: Database, clinic: Clinic
+) -> None:
+    """To MariaDB 'a-17', 'A-17' and 'a-17 ' are the same where the collation says so; a key here
+    keeps its case."""
     key_is(clinic, "varchar(40)")
     clinic.insert(1, visit_id="a-17 ")
     clinic.insert(3, seed=2)
@@ -235,18 +298,23 @@ def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(sqlite: D
     assert counts(clinic.pulled(sqlite)) == {"inserted": 1, "unchanged": 3, "vanished": 1}
 
 
-# ---- times ----------------------------------------------------------------------------------------------------------
+# ---- times
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["datetime", "datetime(6)", "date", "varchar(30)"])
-def test_a_time_without_a_zone_is_of_the_one_that_is_named(database: Database, clinic: Clinic, kind: str) -> None:
+def test_a_time_without_a_zone_is_of_the_one_that_is_named(
+    database: Database, clinic: Clinic, kind: str
+) -> None:
     clinic.execute(f"ALTER TABLE visits ADD known_at {kind}")
     clinic.settings |= {"outcome_at": "known_at", "time_zone": "Europe/Zurich"}
     said = "2026-01-05" if kind == "date" else "2026-01-05 00:00:00"
     clinic.insert(1, diabetic="yes", known_at=said)
     assert counts(clinic.pulled(database)) == {"inserted": 1}
     known = database.stored(datetime(2026, 1, 4, 23, tzinfo=UTC))
-    assert database.execute("SELECT count(*) FROM patients WHERE labelled_at = :known", {"known": known}) == [(1,)]
+    assert database.execute(
+        "SELECT count(*) FROM patients WHERE labelled_at = :known", {"known": known}
+    ) == [(1,)]
     assert counts(clinic.pulled(database)) == {"unchanged": 1}
 
 
@@ -278,10 +346,13 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, kind:
     assert (found["compared"], found["rows"], found["updated"]) == ("changed", 4, 2)
 
 
-# ---- while it is read -----------------------------------------------------------------------------------------------
+# ---- while it is read
+# -----------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_is_down_is_for_later(sqlite: Database, clinic: Clinic, mariadb: Server) -> None:
+def test_a_server_that_is_down_is_for_later(
+    sqlite: Database, clinic: Clinic, mariadb: Server
+) -> None:
     clinic.insert(3)
     clinic.engine.dispose()
     mariadb.stop()
@@ -302,12 +373,16 @@ def slow(clinic: Clinic) -> Clinic:
 
 
 @pytest.mark.parametrize("ended", ["KILL CONNECTION", "KILL QUERY"])
-def test_a_source_that_goes_away_while_it_is_read_is_for_later(sqlite: Database, slow: Clinic, ended: str) -> None:
+def test_a_source_that_goes_away_while_it_is_read_is_for_later(
+    sqlite: Database, slow: Clinic, ended: str
+) -> None:
     thread = threading.Thread(target=lambda: slow.execute(f"{ended} {_reader_of(slow)}"))
     thread.start()
     refused(sqlite, slow, 75, "can't be reached or stopped answering")
     thread.join()
-    assert sqlite.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [
+        ("try_again_later", "source_away")
+    ]
     slow.settings["table"] = "visits"
     assert counts(slow.pulled(sqlite)) == {"inserted": 30}
 
@@ -315,14 +390,20 @@ def test_a_source_that_goes_away_while_it_is_read_is_for_later(sqlite: Database,
 def _reader_of(clinic: Clinic) -> int:
     """Who reads the slow view, once somebody does."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while not (found := clinic.execute("SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")):
+    while not (
+        found := clinic.execute(
+            "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
+        )
+    ):
         assert time.monotonic() < until
         time.sleep(0.05)
     reader: int = found[0][0]
     return reader
 
 
-def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(sqlite: Database, clinic: Clinic) -> None:
+def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(
+    sqlite: Database, clinic: Clinic
+) -> None:
     keys = sorted(clinic.insert(6))
     clinic.pulled(sqlite)
     clinic.execute("CREATE VIEW slow AS SELECT * FROM visits WHERE sleep(0.3 + 0 * age) = 0")

@@ -1,4 +1,5 @@
-"""Rows on their way in: the table that they go through, and which of ours are deleted where a source lacks them."""
+"""Rows on their way in: the table that they go through, and which of ours are deleted where a
+source lacks them."""
 
 from typing import Any
 
@@ -31,7 +32,9 @@ def _deleted(database: Database, so_far: RowsSoFar, *keys: str) -> int:
 
 
 def _insert(key: str) -> str:
-    return f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 'clinic', '{key}')"
+    return (
+        f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 'clinic', '{key}')"
+    )
 
 
 def test_what_came_since_stays(database: Database) -> None:
@@ -53,12 +56,16 @@ def test_a_row_that_was_written_anew_since_stays_for_the_next_pull(database: Dat
 
 
 @pytest.mark.parametrize("within_savepoint", [False, True])
-def test_so_does_what_was_written_before_and_committed_since(postgresql: Database, within_savepoint: bool) -> None:
+def test_so_does_what_was_written_before_and_committed_since(
+    postgresql: Database, within_savepoint: bool
+) -> None:
     postgresql.execute(_insert("before"))
     postgresql.execute(_insert("labelled meanwhile"))
     with postgresql.engine.begin() as begun_first, postgresql.engine.begin() as writer:
         begun_first.execute(text("SELECT pg_current_xact_id()"))
-        writer.execute(text("UPDATE patients SET outcome = 1 WHERE source_key = 'labelled meanwhile'"))
+        writer.execute(
+            text("UPDATE patients SET outcome = 1 WHERE source_key = 'labelled meanwhile'")
+        )
         savepoint = writer.begin_nested() if within_savepoint else None
         writer.execute(text(_insert("in between")))
         if savepoint is not None:
@@ -77,7 +84,8 @@ def test_so_does_what_was_written_before_and_committed_since(postgresql: Databas
 def test_rows_that_come_in_with_their_ids_ask_no_trigger_for_them(postgresql: Database) -> None:
     """A call for each row would cost a pull a quarter more of each insert."""
     with postgresql.engine.begin() as connection:
-        connection.exec_driver_sql("""CREATE OR REPLACE FUNCTION take_kept_id() RETURNS trigger LANGUAGE plpgsql
+        connection.exec_driver_sql("""CREATE
+            OR REPLACE FUNCTION take_kept_id() RETURNS trigger LANGUAGE plpgsql
             AS $$ BEGIN RAISE EXCEPTION 'asked'; END $$""")
     with writing(postgresql.engine) as connection:
         staging = Staging(connection, ("glucose",), "source_key", "clinic")
@@ -88,7 +96,9 @@ def test_rows_that_come_in_with_their_ids_ask_no_trigger_for_them(postgresql: Da
         postgresql.execute(_insert("v2"))
 
 
-def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(database: Database) -> None:
+def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(
+    database: Database,
+) -> None:
     database.execute("CREATE TABLE pima_staging (whose TEXT)")
     database.execute("INSERT INTO pima_staging VALUES ('of the clinic')")
     for line in (1, 2):
@@ -106,7 +116,9 @@ def test_what_a_file_held_is_not_left_in_the_session(database: Database) -> None
     """Behind a pool of connections the next user of the session would read it."""
     load_files(database.engine, [SHIPPED, SHIPPED], LoadOptions(again=True), SHIPPED_DECLARATION)
     assert database.engine.pool.checkedin() > 0  # the connection is the same one
-    staged = "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
+    staged = (
+        "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
+    )
     assert database.value(f"SELECT count(*) FROM {staged} = 'pima_staging'") == 0
 
 
@@ -114,7 +126,14 @@ def test_one_statement_drops_bad_lines_however_many_they_are(database: Database)
     """A statement for each would read the whole table each time."""
     runs: list[int] = []
 
-    def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_many: bool) -> None:
+    def count(
+        _connection: Any,
+        _cursor: Any,
+        statement: str,
+        parameters: Any,
+        _context: Any,
+        is_many: bool,
+    ) -> None:
         if statement.startswith("DELETE"):
             runs.append(len(parameters) if is_many else 1)
 

@@ -1,4 +1,5 @@
-"""Transactions, time limits, and what becomes of a driver's error: its class and exit code, and none of its text."""
+"""Transactions, time limits, and what becomes of a driver's error: its class and exit code, and
+none of its text."""
 
 import socket
 from collections.abc import Iterator
@@ -46,10 +47,14 @@ def test_a_statement_that_is_repeated_is_not_prepared(postgresql: Database) -> N
         with transaction(postgresql.engine) as connection:
             for n in range(20):
                 connection.execute(text("SELECT count(*) FROM patients WHERE id = :id"), {"id": n})
-            assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+            assert (
+                connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+                == 0
+            )
 
 
-# ---- URLs -----------------------------------------------------------------------------------------------------------
+# ---- URLs
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,7 +121,9 @@ def test_what_is_no_url_of_ours_is_refused_without_repeating_it(given: str) -> N
         ("postgresql://u:p@db.example.org/db?service=clinic&sslmode=verify-full", True),
     ],
 )
-def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(url: str, allowed: bool) -> None:
+def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(
+    url: str, allowed: bool
+) -> None:
     make_engine(url, DatabaseSettings(allow_unverified_tls=True)).dispose()
     if allowed:
         make_engine(url, DatabaseSettings()).dispose()
@@ -127,18 +134,27 @@ def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(url: str, 
     assert ":p@" not in str(error)
 
 
-# ---- every SQLSTATE -------------------------------------------------------------------------------------------------
+# ---- every SQLSTATE
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("kind", "exit_code", "states"),
     [
-        (DatabaseBusy, TRY_AGAIN_LATER, ["40001", "40003", "40P01", "55P03", "57014", "25P03", "25P04", "72000"]),
+        (
+            DatabaseBusy,
+            TRY_AGAIN_LATER,
+            ["40001", "40003", "40P01", "55P03", "57014", "25P03", "25P04", "72000"],
+        ),
         (DatabaseAway, TRY_AGAIN_LATER, ["08000", "08006", "53300", "57P01", "57P02", "57P03"]),
         (DatabaseFull, FAILED, ["53100"]),
         (DatabaseUnusable, WRONG, ["28000", "28P01", "3D000", "3F000"]),
         (RightMissing, WRONG, ["42501"]),
-        (DatabaseFailed, FAILED, ["22003", "22P02", "23502", "23505", "23514", "42601", "42703", "42P01", "P0001"]),
+        (
+            DatabaseFailed,
+            FAILED,
+            ["22003", "22P02", "23502", "23505", "23514", "42601", "42703", "42P01", "P0001"],
+        ),
         (DatabaseFailed, FAILED, ["58030", "XX000", "XX001"]),
     ],
 )
@@ -146,7 +162,10 @@ def test_each_sqlstate_becomes_its_class(
     serving: Engine, kind: type[PimaError], exit_code: int, states: list[str]
 ) -> None:
     for state in states:
-        throw = f"DO $$ BEGIN RAISE EXCEPTION 'row {VALUE}' USING ERRCODE = '{state}', DETAIL = 'has {VALUE}'; END $$"
+        throw = (
+            f"DO $$ BEGIN RAISE EXCEPTION 'row {VALUE}' USING ERRCODE = '{state}', DETAIL = 'has "
+            f"{VALUE}'; END $$"
+        )
         error = error_of(lambda statement=throw: ask(serving, statement))
         assert type(error) is kind
         assert error.exit_code == exit_code
@@ -163,7 +182,9 @@ def test_a_statement_that_takes_too_long_ends_as_busy(server: str) -> None:
     assert "57014" in str(error)
 
 
-def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(postgresql: Database) -> None:
+def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(
+    postgresql: Database,
+) -> None:
     def work() -> None:
         with writing(postgresql.engine) as connection:
             connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
@@ -186,7 +207,8 @@ def test_an_engine_outlives_the_sessions_that_it_lost(server: str, serving: Engi
     engine.dispose()
 
 
-# ---- errors of SQLite -----------------------------------------------------------------------------------------------
+# ---- errors of SQLite
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -212,9 +234,15 @@ def test_a_file_that_another_writes_is_busy_to_writers_only(sqlite: Database) ->
     [
         ("INSERT INTO patients (outcome) VALUES (2)", "SQLITE_CONSTRAINT"),
         ("INSERT INTO patients (glucose) VALUES ('text')", "SQLITE_CONSTRAINT"),
-        ("INSERT INTO loads (sha256, file_name, rows) VALUES ('a', NULL, 1)", "SQLITE_CONSTRAINT of loads.file_name"),
         (
-            "INSERT INTO leases (name, owner, fence, expires_at) VALUES ('a', 'b', 1, 'c'), ('a', 'b', 1, 'c')",
+            "INSERT INTO loads (sha256, file_name, rows) VALUES ('a', NULL, 1)",
+            "SQLITE_CONSTRAINT of loads.file_name",
+        ),
+        (
+            (
+                "INSERT INTO leases (name, owner, fence, expires_at) VALUES ('a', 'b', 1, 'c'), ('a', "
+                "'b', 1, 'c')"
+            ),
             "SQLITE_CONSTRAINT of leases.name",
         ),
         ("SELECT * FROM nowhere", "SQLITE_ERROR"),
@@ -242,7 +270,8 @@ def test_a_damaged_sqlite_file_is_told_from_one_that_is_none(sqlite: Database) -
     assert "restore a backup" in str(error)
 
 
-# ---- no value of a patient ------------------------------------------------------------------------------------------
+# ---- no value of a patient
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -261,7 +290,9 @@ def test_no_value_of_a_row_is_told_by_an_error(database: Database) -> None:
     ):
         filled = statement.format(VALUE)
         parameters = {"value": float(VALUE)} if ":value" in statement else None
-        error = error_of(lambda filled=filled, parameters=parameters: database.execute(filled, parameters))
+        error = error_of(
+            lambda filled=filled, parameters=parameters: database.execute(filled, parameters)
+        )
         assert type(error) is DatabaseFailed, statement
         assert VALUE not in everything_told_by(error), statement
 
@@ -278,7 +309,8 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
     assert VALUE not in everything_told_by(error)
 
 
-# ---- transactions ---------------------------------------------------------------------------------------------------
+# ---- transactions
+# --------------------------------------------------------------------------------------------------
 
 
 class Stop(BaseException):
@@ -286,7 +318,9 @@ class Stop(BaseException):
 
 
 @pytest.mark.parametrize("error", [ValueError, Stop, KeyboardInterrupt])
-def test_a_transaction_that_is_left_by_an_error_is_undone(database: Database, error: type[BaseException]) -> None:
+def test_a_transaction_that_is_left_by_an_error_is_undone(
+    database: Database, error: type[BaseException]
+) -> None:
     def work() -> None:
         with writing(database.engine) as connection:
             connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
@@ -316,7 +350,9 @@ def test_every_postgresql_transaction_has_its_limits_and_leaves_none_behind(serv
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         session = connection.connection.cursor()
         for name in limits:
-            found = session.execute("SELECT reset_val = setting FROM pg_settings WHERE name = %s", (name,)).fetchone()
+            found = session.execute(
+                "SELECT reset_val = setting FROM pg_settings WHERE name = %s", (name,)
+            ).fetchone()
             assert found == (True,)
         session.close()
     engine.dispose()
@@ -405,7 +441,9 @@ def test_sqlite_options_that_are_wrong_are_wrong_configuration(tmp_path: Path, o
 
 
 @pytest.mark.parametrize("options", [{"nonsense": "CANARY"}, {"sslmode": "CANARY"}])
-def test_postgresql_options_that_are_wrong_are_wrong_configuration(server: str, options: dict[str, str]) -> None:
+def test_postgresql_options_that_are_wrong_are_wrong_configuration(
+    server: str, options: dict[str, str]
+) -> None:
     url = make_url(server).update_query_dict(options).render_as_string(hide_password=False)
     error = error_of(asking(url))
     assert error.exit_code == WRONG

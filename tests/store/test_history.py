@@ -44,11 +44,15 @@ def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Databa
     insert_patients(database, 1, first_id=7, outcome=0, glucose=None, insulin=None)
     insert_patients(database, 1, first_id=5)
     # SQLite turns a NaN into NULL on its way in; PostgreSQL keeps it.
-    insert_patients(database, 1, first_id=6, outcome=1, bmi=math.nan if database.kind == "postgresql" else 1e300)
+    insert_patients(
+        database, 1, first_id=6, outcome=1, bmi=math.nan if database.kind == "postgresql" else 1e300
+    )
     history = _history(database)
     assert history.index.tolist() == [6, 7, largest]
     assert history["outcome"].tolist() == [1, 0, 1]
-    assert history.loc[largest, list(FEATURE_NAMES)].tolist() == [float(SOUND[name]) for name in FEATURE_NAMES]
+    assert history.loc[largest, list(FEATURE_NAMES)].tolist() == [
+        float(SOUND[name]) for name in FEATURE_NAMES
+    ]
     measured = history[list(FEATURE_NAMES)].isna()
     assert {patient_id: set(row.index[row]) for patient_id, row in measured.iterrows()} == {
         6: set(),
@@ -57,17 +61,25 @@ def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Databa
     }
     # NaN stands for NULL. What is no number is not finite either, and keeps its row out.
     assert history.loc[6, "bmi"] == (math.inf if database.kind == "postgresql" else 1e300)
-    assert split(history, FEATURES).left_out == {"not_finite" if database.kind == "postgresql" else "out_of_range": 1}
-    assert (abs(history["labelled_at"] - pd.Timestamp(time.time(), unit="s", tz="UTC")) < pd.Timedelta("2min")).all()
+    assert split(history, FEATURES).left_out == {
+        "not_finite" if database.kind == "postgresql" else "out_of_range": 1
+    }
+    assert (
+        abs(history["labelled_at"] - pd.Timestamp(time.time(), unit="s", tz="UTC"))
+        < pd.Timedelta("2min")
+    ).all()
 
 
-def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_of_several_blocks_is_whole_and_in_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(histories, "_BLOCK_ROWS", 400)
     count = 900
     names = ", ".join(FEATURE_NAMES)
     database.execute(f"""
         INSERT INTO patients ({names}, outcome)
-        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers
+            WHERE n < {count})
         SELECT 1, n, 70, 20, NULL, 30, 0.5, 40, n % 2 FROM numbers ORDER BY n""")
     history = _history(database)
     assert history.index.is_monotonic_increasing
@@ -76,7 +88,8 @@ def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database, m
     assert history[list(FEATURE_NAMES)].isna().sum().tolist() == [0, 0, 0, 0, count, 0, 0, 0]
 
 
-# ---- keys -----------------------------------------------------------------------------------------------------------
+# ---- keys
+# --------------------------------------------------------------------------------------------------
 
 
 def test_without_keys_rows_go_by_their_ids(database: Database) -> None:
@@ -88,7 +101,9 @@ def test_without_keys_rows_go_by_their_ids(database: Database) -> None:
     assert history["Side"].tolist() == np.where(held, "holdout", "training").tolist()
 
 
-def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(database: Database) -> None:
+def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(
+    database: Database,
+) -> None:
     insert_patients(database, 1, first_id=5, outcome=0)
     insert_patients(database, 1, first_id=6, outcome=1, source="clinic", source_key="v6")
     insert_patients(database, 1, first_id=7, outcome=1, person_key="one")
@@ -101,10 +116,13 @@ def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by
     persons = [None, "two", "two", None]
     assert history.index.tolist() == [5, 6, 7, 8]
     called = _called(first, persons)
-    pd.testing.assert_frame_equal(history[["Person", "Keyed"]].reset_index(drop=True), called[["Person", "Keyed"]])
+    pd.testing.assert_frame_equal(
+        history[["Person", "Keyed"]].reset_index(drop=True), called[["Person", "Keyed"]]
+    )
     renamed = [_called([name], ["two"]) for name in first[1:3]]
     pd.testing.assert_series_equal(
-        history["Side"], with_sides(called.set_index(history.index), pd.concat(renamed), 0.30)["Side"]
+        history["Side"],
+        with_sides(called.set_index(history.index), pd.concat(renamed), 0.30)["Side"],
     )
 
 
@@ -119,11 +137,20 @@ def _written_anew(database: Database, patient_id: int) -> None:
     database.execute(f"{words} INTO patients ({columns}) VALUES ({values})")
 
 
-def test_a_row_that_is_written_anew_without_its_person_is_that_person_s_still(database: Database) -> None:
+def test_a_row_that_is_written_anew_without_its_person_is_that_person_s_still(
+    database: Database,
+) -> None:
     for patient_id in range(1, 41):
-        insert_patients(database, 1, first_id=patient_id, outcome=patient_id % 2, age=20 + patient_id)
         insert_patients(
-            database, 1, first_id=100 + patient_id, outcome=1, person_key=f"p{patient_id}", bmi=20 + patient_id
+            database, 1, first_id=patient_id, outcome=patient_id % 2, age=20 + patient_id
+        )
+        insert_patients(
+            database,
+            1,
+            first_id=100 + patient_id,
+            outcome=1,
+            person_key=f"p{patient_id}",
+            bmi=20 + patient_id,
         )
     database.execute("UPDATE patients SET person_key = 'p' || id WHERE id <= 40")
     before = split(_history(database), FEATURES)
@@ -156,7 +183,11 @@ def test_what_was_first_called_otherwise_than_by_its_person_counts_whatever_beca
     }
     database.execute(f"UPDATE patients SET person_key = '{person}' WHERE id = {held[0]}")
     database.execute(f"{became} WHERE id = {held[0]}")
-    assert _history(database)["Side"].to_dict() == {held[1]: "training", 101: "undecided", 102: "training"}
+    assert _history(database)["Side"].to_dict() == {
+        held[1]: "training",
+        101: "undecided",
+        102: "training",
+    }
 
 
 def _is_held(name: str) -> bool:
@@ -176,5 +207,7 @@ def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_
     with reading(database.engine) as connection:
         keys = keys_of(connection, np.array([1, 2, 5, 9]), SALT)
     # Row 1 has never had a key, nor has one that never was.
-    called = _called(["2", "source clinic v5"], ["two", None]).set_index(pd.Index([2, 5], name="id"))
+    called = _called(["2", "source clinic v5"], ["two", None]).set_index(
+        pd.Index([2, 5], name="id")
+    )
     pd.testing.assert_frame_equal(keys.sort_index(), called)

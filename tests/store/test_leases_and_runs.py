@@ -34,10 +34,13 @@ def at_once(first: Callable[[], Result], second: Callable[[], Result]) -> list[R
         ]
 
 
-# ---- leases ---------------------------------------------------------------------------------------------------------
+# ---- leases
+# --------------------------------------------------------------------------------------------------
 
 
-def take(database: Database, owner: str = "a", name: str = "retrain", seconds: int = 60) -> int | None:
+def take(
+    database: Database, owner: str = "a", name: str = "retrain", seconds: int = 60
+) -> int | None:
     with writing(database.engine) as connection:
         return runs.take_lease(connection, name, owner, seconds)
 
@@ -116,11 +119,14 @@ def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
             let_it_run_out(database)
         elif was_held == 2:
             take(database, runs.owner_of(over), name)
-        won = at_once(lambda name=name: take(database, "a", name), lambda name=name: take(database, "b", name))
+        won = at_once(
+            lambda name=name: take(database, "a", name), lambda name=name: take(database, "b", name)
+        )
         assert sorted(won, key=str) == [1 + bool(was_held), None]
 
 
-# ---- runs -----------------------------------------------------------------------------------------------------------
+# ---- runs
+# --------------------------------------------------------------------------------------------------
 
 
 def start(database: Database, job: str = "score", scheduled_for: datetime | None = None) -> int:
@@ -130,7 +136,11 @@ def start(database: Database, job: str = "score", scheduled_for: datetime | None
 
 
 def finish(
-    database: Database, run: int, status: Status, counts: dict[str, int] | None, error_code: str | None = None
+    database: Database,
+    run: int,
+    status: Status,
+    counts: dict[str, int] | None,
+    error_code: str | None = None,
 ) -> None:
     with writing(database.engine) as connection:
         runs.finish_run(connection, run, status, counts, error_code)
@@ -168,7 +178,12 @@ def test_a_runs_recorded_progress_stays_when_it_ends_without_counts(database: Da
     finish(database, run, Status.FAILED, None, "database_failed")
     untouched, ended = last(database)
     assert (ended.status, ended.counts, ended.model_version) == ("failed", {"predicted": 3}, 2)
-    assert (untouched.id, untouched.status, untouched.counts, untouched.model_version) == (other, "running", {}, None)
+    assert (untouched.id, untouched.status, untouched.counts, untouched.model_version) == (
+        other,
+        "running",
+        {},
+        None,
+    )
 
 
 def test_work_and_heartbeat_are_signs_of_life(database: Database) -> None:
@@ -182,7 +197,10 @@ def test_work_and_heartbeat_are_signs_of_life(database: Database) -> None:
         with writing(database.engine) as connection:
             sign(connection)
         seen = database.execute("SELECT id, heartbeat_at FROM runs ORDER BY id")
-        assert [(found, str(at).startswith("2001")) for found, at in seen] == [(run, False), (other, True)]
+        assert [(found, str(at).startswith("2001")) for found, at in seen] == [
+            (run, False),
+            (other, True),
+        ]
 
 
 def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Database) -> None:
@@ -192,14 +210,19 @@ def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Data
         database.execute(f"UPDATE runs SET heartbeat_at = :at WHERE id = {run}", {"at": at})
     with writing(database.engine) as connection:
         assert [run.id for run in runs.mark_crashed(connection, 120)] == [ghost]
-    assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [(ahead_a_little,), (alive,)]
+    assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [
+        (ahead_a_little,),
+        (alive,),
+    ]
     # What ends from now on came later.
     assert database.value(f"SELECT heartbeat_at FROM runs WHERE id = {ghost}") < database.stored(
         datetime.now(UTC) + timedelta(seconds=1)
     )
 
 
-def test_a_run_that_was_taken_for_crashed_is_running_with_its_next_sign_of_life(database: Database) -> None:
+def test_a_run_that_was_taken_for_crashed_is_running_with_its_next_sign_of_life(
+    database: Database,
+) -> None:
     run = start(database)
     assert take(database, runs.owner_of(run)) == 1
     database.execute("UPDATE runs SET heartbeat_at = :at", {"at": LONG_AGO})
@@ -227,8 +250,11 @@ def test_one_tick_gives_one_run(database: Database) -> None:
     assert len(last(database)) == 5
 
 
-def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(postgresql: Database) -> None:
-    """As where the rows came without their counter: by logical replication, or a dump of the data alone."""
+def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(
+    postgresql: Database,
+) -> None:
+    """As where the rows came without their counter: by logical replication, or a dump of the data
+    alone."""
     start(postgresql)
     for began in (
         lambda: start(postgresql),
@@ -243,7 +269,9 @@ def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(post
 
 def note_missed(database: Database, tick: datetime) -> int:
     with writing(database.engine) as connection:
-        return runs.note_ticks(connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host")
+        return runs.note_ticks(
+            connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host"
+        )
 
 
 @pytest.mark.judge

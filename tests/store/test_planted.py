@@ -1,4 +1,5 @@
-"""Where everybody may create in the schema of patients, nothing that somebody plants there runs in the triggers."""
+"""Where everybody may create in the schema of patients, nothing that somebody plants there runs in
+the triggers."""
 
 from itertools import product
 
@@ -11,7 +12,8 @@ from pima.store.schema import make_roles
 from tests.support.databases import Database, under_role
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
 
-# Of all names and types in triggers.sql: PostgreSQL prefers what fits exactly. A cast needs the type's owner.
+# Of all names and types in triggers.sql: PostgreSQL prefers what fits exactly. A cast needs the
+# type's owner.
 FUNCTIONS = (
     "concat(text, text, text, text) RETURNS text",
     "nextval(text) RETURNS bigint",
@@ -29,9 +31,18 @@ FUNCTIONS = (
 OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "||")
 TYPES = ("bigint", "integer", "text", "double precision", "timestamptz", "boolean")
 WRITES = (
-    f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 's', '1'), ({VALUES}, 's', '2')",
-    f"INSERT INTO patients ({COLUMNS}, outcome, labelled_at, person_key) VALUES ({VALUES}, 1, '2001-01-01', 'p')",
-    "UPDATE patients SET glucose = 150, outcome = 1, labelled_at = '2001-01-01' WHERE source_key = '1'",
+    (
+        f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 's', '1'), "
+        f"({VALUES}, 's', '2')"
+    ),
+    (
+        f"INSERT INTO patients ({COLUMNS}, outcome, labelled_at, person_key) VALUES ({VALUES}, 1, "
+        "'2001-01-01', 'p')"
+    ),
+    (
+        "UPDATE patients SET glucose = 150, outcome = 1, labelled_at = '2001-01-01' WHERE source_key "
+        "= '1'"
+    ),
     "UPDATE patients SET outcome = NULL, person_key = 'q' WHERE source_key = '1'",
     "UPDATE patients SET outcome = 0, labelled_at = NULL WHERE source_key = '2'",
     "DELETE FROM patients WHERE source_key = '2'",
@@ -52,10 +63,14 @@ def planted(postgresql: Database) -> Database:
     wicked = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$"
     statements = [f"CREATE FUNCTION public.{name} {wicked}" for name in FUNCTIONS]
     for left, right in product(TYPES, TYPES):
-        statements.append(f"CREATE FUNCTION public.planted({left}, {right}) RETURNS boolean {wicked}")
+        statements.append(
+            f"CREATE FUNCTION public.planted({left}, {right}) RETURNS boolean {wicked}"
+        )
         arguments = f"FUNCTION = public.planted, LEFTARG = {left}, RIGHTARG = {right}"
         statements += [f"CREATE OPERATOR public.{name} ({arguments})" for name in OPERATORS]
-    statements += [f"CREATE DOMAIN public.{name} AS integer CHECK (false)" for name in ("text", "regclass")]
+    statements += [
+        f"CREATE DOMAIN public.{name} AS integer CHECK (false)" for name in ("text", "regclass")
+    ]
     _write(under_role(postgresql, "pima_monitor"), *statements)
     return postgresql
 

@@ -36,11 +36,15 @@ def entries(batch: Batch) -> list[Entry]:
 def claim(engine: Engine, after: int = 0, rows: int = 1000) -> list[Entry]:
     """Claim in a transaction of its own, which commits."""
     with writing(engine) as connection:
-        return entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, after, rows))
+        return entries(
+            database_of(connection).scoring.claim(connection, FEATURE_NAMES, after, rows)
+        )
 
 
 def waiting(database: Database) -> list[Entry]:
-    return database.execute("SELECT patient_id, patient_version FROM scoring_queue ORDER BY patient_id")
+    return database.execute(
+        "SELECT patient_id, patient_version FROM scoring_queue ORDER BY patient_id"
+    )
 
 
 def version(database: Database, patient_id: int) -> int:
@@ -52,12 +56,17 @@ def ids(found: list[Entry]) -> list[int]:
     return [patient_id for patient_id, _ in found]
 
 
-# ---- one claimer ----------------------------------------------------------------------------------------------------
+# ---- one claimer
+# --------------------------------------------------------------------------------------------------
 
 
-def test_a_claim_takes_the_lowest_ids_above_the_given_one_up_to_its_limit(database: Database) -> None:
+def test_a_claim_takes_the_lowest_ids_above_the_given_one_up_to_its_limit(
+    database: Database,
+) -> None:
     insert_patients(database, 8, first_id=11)
-    database.execute("UPDATE patients SET glucose = 90 WHERE id = 11")  # its place is its id's, not its time's
+    database.execute(
+        "UPDATE patients SET glucose = 90 WHERE id = 11"
+    )  # its place is its id's, not its time's
     assert ids(claim(database.engine, after=0, rows=3)) == [11, 12, 13]
     assert ids(claim(database.engine, after=14, rows=2)) == [15, 16]
     assert ids(claim(database.engine, after=16)) == [17, 18]
@@ -83,13 +92,21 @@ def test_an_empty_queue_gives_an_empty_batch(database: Database) -> None:
     with writing(database.engine) as connection:
         batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10)
     assert len(batch) == 0
-    assert batch.measurements.values.shape == batch.measurements.is_null.shape == (0, len(FEATURE_NAMES))
+    assert (
+        batch.measurements.values.shape
+        == batch.measurements.is_null.shape
+        == (0, len(FEATURE_NAMES))
+    )
 
 
 def test_null_is_kept_apart_from_what_is_no_number(postgresql: Database) -> None:
-    postgresql.execute("INSERT INTO patients (glucose, insulin, bmi) VALUES ('NaN', NULL, '-Infinity')")
+    postgresql.execute(
+        "INSERT INTO patients (glucose, insulin, bmi) VALUES ('NaN', NULL, '-Infinity')"
+    )
     with writing(postgresql.engine) as connection:
-        measurements = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10).measurements
+        measurements = (
+            database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10).measurements
+        )
     glucose, insulin, bmi = (FEATURE_NAMES.index(name) for name in ("glucose", "insulin", "bmi"))
     assert measurements.is_null[0, [glucose, insulin, bmi]].tolist() == [False, True, False]
     assert np.isnan(measurements.values[0, glucose])
@@ -103,7 +120,9 @@ def test_every_number_arrives_as_it_was_written(database: Database) -> None:
     names = ("glucose", "age")
     with writing(database.engine) as connection:
         statement = text(f"INSERT INTO patients ({', '.join(names)}) VALUES (:glucose, :age)")
-        connection.execute(statement, [{"glucose": value, "age": -value} for value in values.tolist()])
+        connection.execute(
+            statement, [{"glucose": value, "age": -value} for value in values.tolist()]
+        )
     with writing(database.engine) as connection:
         batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 1000)
     found = [batch.measurements.values[:, FEATURE_NAMES.index(name)] for name in names]
@@ -117,7 +136,9 @@ def test_the_queues_state_for_people(database: Database) -> None:
         assert queue.is_empty(connection)
         assert queue.waiting(connection) == queue.Waiting(0, None)
     insert_patients(database, 2)
-    database.execute("UPDATE scoring_queue SET enqueued_at = '2001-01-01T00:00:00.000Z' WHERE patient_id = 2")
+    database.execute(
+        "UPDATE scoring_queue SET enqueued_at = '2001-01-01T00:00:00.000Z' WHERE patient_id = 2"
+    )
     with reading(database.engine) as connection:
         assert not queue.is_empty(connection)
         found = queue.waiting(connection)
@@ -126,7 +147,8 @@ def test_the_queues_state_for_people(database: Database) -> None:
     assert found.oldest.isoformat() == "2001-01-01T00:00:00+00:00"
 
 
-# ---- against others -------------------------------------------------------------------------------------------------
+# ---- against others
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,8 +173,12 @@ def test_a_claim_skips_what_an_open_transaction_holds(
         with writing(postgresql.engine) as connection:
             connection.execute(text("SET LOCAL lock_timeout = '5s'"))
             # The limit counts what can be had, and not what is skipped.
-            assert ids(entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))) == [1, 4, 5]
-            assert ids(entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))) == [6]
+            assert ids(
+                entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))
+            ) == [1, 4, 5]
+            assert ids(
+                entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))
+            ) == [6]
             assert len(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3)) == 0
         (someone.commit if commits else someone.rollback)()
     if not commits:
@@ -169,16 +195,23 @@ def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Da
     with writing(postgresql.engine) as first, writing(postgresql.engine) as second:
         second.execute(text("SET LOCAL lock_timeout = '5s'"))
         assert ids(entries(database_of(first).scoring.claim(first, FEATURE_NAMES, 0, 2))) == [1, 2]
-        assert ids(entries(database_of(second).scoring.claim(second, FEATURE_NAMES, 0, 2))) == [3, 4]
+        assert ids(entries(database_of(second).scoring.claim(second, FEATURE_NAMES, 0, 2))) == [
+            3,
+            4,
+        ]
         assert ids(entries(database_of(first).scoring.claim(first, FEATURE_NAMES, 0, 2))) == [5, 6]
 
 
 @pytest.mark.parametrize("claimer_commits", [True, False])
-def test_a_correction_of_a_row_that_is_being_scored_waits_again(postgresql: Database, claimer_commits: bool) -> None:
+def test_a_correction_of_a_row_that_is_being_scored_waits_again(
+    postgresql: Database, claimer_commits: bool
+) -> None:
     insert_patients(postgresql, 2)
     with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as scorer:
         claimed = entries(database_of(scorer).scoring.claim(scorer, FEATURE_NAMES, 0, 10))
-        correction = threads.submit(postgresql.execute, "UPDATE patients SET glucose = 90 WHERE id = 1")
+        correction = threads.submit(
+            postgresql.execute, "UPDATE patients SET glucose = 90 WHERE id = 1"
+        )
         until_someone_waits_for_a_lock(postgresql)
         (scorer.commit if claimer_commits else scorer.rollback)()
         correction.result(timeout=PATIENCE_SECONDS)
@@ -206,13 +239,15 @@ def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         first, second = [
-            running.result(timeout=PATIENCE_SECONDS) for running in [threads.submit(drain) for _ in range(2)]
+            running.result(timeout=PATIENCE_SECONDS)
+            for running in [threads.submit(drain) for _ in range(2)]
         ]
     assert sorted(first + second) == expected
     assert waiting(database) == []
 
 
-# ---- putting back ---------------------------------------------------------------------------------------------------
+# ---- putting back
+# --------------------------------------------------------------------------------------------------
 
 
 def insert_lost(database: Database) -> int:
@@ -293,12 +328,21 @@ def test_requeue_takes_what_was_lost_and_nothing_else(database: Database) -> Non
     before = waiting(database)
     assert ids(before) == [queued]
     assert requeued(database, queue.requeue_lost) == 3
-    assert waiting(database) == sorted([*before, *current(database, lost, older_predicted, older_rejected)])
-    assert database.value("SELECT glucose FROM scoring_queue WHERE patient_id = :id", {"id": older_predicted}) == 90
+    assert waiting(database) == sorted(
+        [*before, *current(database, lost, older_predicted, older_rejected)]
+    )
+    assert (
+        database.value(
+            "SELECT glucose FROM scoring_queue WHERE patient_id = :id", {"id": older_predicted}
+        )
+        == 90
+    )
     assert requeued(database, queue.requeue_lost) == 0
 
 
-def test_requeue_takes_a_lost_correction_whose_earlier_version_still_waits(database: Database) -> None:
+def test_requeue_takes_a_lost_correction_whose_earlier_version_still_waits(
+    database: Database,
+) -> None:
     (patient_id,) = insert_patients(database, 1)
     earlier = waiting(database)
     lose_a_correction(database, patient_id)
@@ -324,13 +368,17 @@ def test_requeue_stale_takes_what_todays_champion_has_not_predicted(database: Da
     assert waiting(database) == sorted([*before, *current(database, stale, both_but_older, never)])
 
 
-def test_requeue_rejected_takes_rejections_back_and_never_leaves_one_beside_a_queue_entry(database: Database) -> None:
+def test_requeue_rejected_takes_rejections_back_and_never_leaves_one_beside_a_queue_entry(
+    database: Database,
+) -> None:
     rejected = [insert_rejected(database), insert_rejected(database)]
     labelled = label(database, insert_rejected(database))
     corrected = insert_rejected(database)
     database.execute("UPDATE patients SET glucose = 90 WHERE id = :id", {"id": corrected})
     corrected_and_scored = insert_rejected(database)
-    database.execute("UPDATE patients SET glucose = 90 WHERE id = :id", {"id": corrected_and_scored})
+    database.execute(
+        "UPDATE patients SET glucose = 90 WHERE id = :id", {"id": corrected_and_scored}
+    )
     take_off(database, corrected_and_scored)
     insert_scored(database, 1)
     deleted = insert_rejected(database)
@@ -361,7 +409,8 @@ def lose(database: Database, *lost: int) -> None:
 
 
 def behind_the_look(connection: Connection, meanwhile: Callable[[], None]) -> list[str]:
-    """Has something happen once the ranges have been looked through; the statement that did will stand in the list."""
+    """Has something happen once the ranges have been looked through; the statement that did will
+    stand in the list."""
     looked: list[str] = []
 
     @event.listens_for(connection, "after_cursor_execute")
@@ -384,7 +433,8 @@ def test_a_lost_row_is_found_wherever_its_id_lies(database: Database) -> None:
 def test_so_many_that_they_stay_in_the_database(database: Database) -> None:
     database.execute(
         """INSERT INTO patients (glucose)
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) SELECT 100 FROM n"""
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) SELECT 100
+            FROM n"""
     )
     every = ids(waiting(database))
     database.execute("DELETE FROM scoring_queue")

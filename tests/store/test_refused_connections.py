@@ -1,4 +1,5 @@
-"""A connection that is refused is named for what it is: on a real server that asks for passwords, and without one."""
+"""A connection that is refused is named for what it is: on a real server that asks for passwords,
+and without one."""
 
 import socket
 import socketserver
@@ -72,7 +73,9 @@ def test_what_a_server_refuses_is_told_in_its_words(
 
 def test_of_a_source_its_own_variable_is_named(asking_for_passwords: Server) -> None:
     place = f"127.0.0.1:{asking_for_passwords.port}/nowhere"
-    engine = make_source_engine("clinic", f"postgresql://doctor:{PASSWORD}@{place}", DatabaseSettings())
+    engine = make_source_engine(
+        "clinic", f"postgresql://doctor:{PASSWORD}@{place}", DatabaseSettings()
+    )
 
     def read() -> None:
         with reading_source(engine, "clinic") as connection:
@@ -110,7 +113,9 @@ def _hanging_up() -> Iterator[int]:
 
 def test_what_keeps_from_a_server_is_told_apart(tmp_path: Path) -> None:
     with socket.socket() as taken, socket.socket() as silent, _hanging_up() as port:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else gets it
+        taken.bind(
+            ("127.0.0.1", 0)
+        )  # bound and not listening: nobody answers, and nobody else gets it
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         for place, named in (
@@ -120,7 +125,9 @@ def test_what_keeps_from_a_server_is_told_apart(tmp_path: Path) -> None:
             (f"/db?host={tmp_path}", "No such file or directory"),
             (f"127.0.0.1:{port}/db?sslmode=disable", "closed the connection unexpectedly"),
         ):
-            error = error_of(asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2))
+            error = error_of(
+                asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2)
+            )
             assert type(error) is DatabaseAway
             assert error.exit_code == TRY_AGAIN_LATER
             assert named in str(error)
@@ -136,7 +143,8 @@ def test_what_the_driver_says_of_a_session_is_not_told() -> None:
     assert VALUE not in everything_told_by(error)
 
 
-# ---- rights ---------------------------------------------------------------------------------------------------------
+# ---- rights
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -159,7 +167,9 @@ NAMED = {
 }
 
 
-def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(without_rights: Database) -> None:
+def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(
+    without_rights: Database,
+) -> None:
     for statement, named in NAMED.items():
         error = error_of(lambda statement=statement: without_rights.execute(statement))
         assert type(error) is RightMissing

@@ -1,4 +1,5 @@
-"""The registry: versions, the champion's pointer under its lock, and what the ledger of decisions answers."""
+"""The registry: versions, the champion's pointer under its lock, and what the ledger of decisions
+answers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,7 +40,8 @@ def promote_three(database: Database) -> None:
     record(database, "blocked", 3, 3, challenger=8)
 
 
-# ---- going back -----------------------------------------------------------------------------------------------------
+# ---- going back
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,10 @@ def promote_three(database: Database) -> None:
     ],
 )
 def test_rollbacks_walk_back_to_the_first_champion_and_end_there(
-    database: Database, moves: list[tuple[str, int, int]], champions: list[int], gone_back_to: list[int | None]
+    database: Database,
+    moves: list[tuple[str, int, int]],
+    champions: list[int],
+    gone_back_to: list[int | None],
 ) -> None:
     """A version that was rolled back must not come again by a further rollback."""
     assert version_before(database, 1) is None
@@ -61,10 +66,13 @@ def test_rollbacks_walk_back_to_the_first_champion_and_end_there(
     assert [roll_back(database, champion) for champion in champions] == gone_back_to
 
 
-# ---- what the ledger answers ----------------------------------------------------------------------------------------
+# ---- what the ledger answers
+# ----------------------------------------------------------------------------------------
 
 
-def test_the_verdict_of_the_same_data_settings_and_champion_is_found_again(database: Database) -> None:
+def test_the_verdict_of_the_same_data_settings_and_champion_is_found_again(
+    database: Database,
+) -> None:
     record(database, "not_better", 1, 1, data="d", settings="s", explanation="first")
     record(database, "promoted", 1, 2, data="d", settings="s", explanation="second")
     record(database, "promoted", None, 1, data="d", settings="s", explanation="without a champion")
@@ -91,7 +99,9 @@ def test_a_rollback_is_remembered_by_data_and_settings(database: Database) -> No
     def remembered() -> list[bool]:
         with reading(database.engine) as connection:
             asked = [("d1", "s"), ("d2", "s"), ("d2", "s2")]
-            return [registry.was_rolled_back(connection, data, settings) for data, settings in asked]
+            return [
+                registry.was_rolled_back(connection, data, settings) for data, settings in asked
+            ]
 
     # Promoting another by hand takes a version back as much as a rollback does.
     assert remembered() == [False, False, True]
@@ -120,10 +130,13 @@ def test_the_ledger_lists_newest_first_and_of_one_version_where_asked(database: 
     assert everything[0]["decided_at"].utcoffset().total_seconds() == 0
 
 
-# ---- versions -------------------------------------------------------------------------------------------------------
+# ---- versions
+# --------------------------------------------------------------------------------------------------
 
 
-def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(database: Database) -> None:
+def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(
+    database: Database,
+) -> None:
     assert [add_version(database), add_version(database)] == [1, 2]
     with reading(database.engine) as connection:
         assert [found.number for found in registry.list_versions(connection)] == [2, 1]
@@ -137,13 +150,18 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert (version.seed, version.settings) == (2**40, {"network": "five_seeds", "steps": [1, 2.5]})
     assert (version.rows_left_out, version.metrics["log_loss"]) == ({"missing": 3}, 0.4583)
     assert version.created_at.utcoffset() is not None
-    for found, content, sha256 in ((compiled, b"compiled\x00bytes", "c" * 64), (keras, b"keras\x00bytes", "k" * 64)):
+    for found, content, sha256 in (
+        (compiled, b"compiled\x00bytes", "c" * 64),
+        (keras, b"keras\x00bytes", "k" * 64),
+    ):
         assert found is not None
         assert (found.content, found.sha256, found.threshold) == (content, sha256, 0.375)
         assert registry.as_features(found.features) == FEATURES
 
 
-def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys(database: Database) -> None:
+def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys(
+    database: Database,
+) -> None:
     given = {"edges": [-0.0, 1e22, 1e-7, 3, 0.1 + 0.2, 2.0], "a": {"long name": True, "b": None}}
     number = add_version(database, reference=given)
     with reading(database.engine) as connection:
@@ -155,7 +173,8 @@ def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys
     assert registry.scorer_sha256(number + 1, stored.content or b"", stored) != stored.scorer_sha256
 
 
-# ---- the pointer ----------------------------------------------------------------------------------------------------
+# ---- the pointer
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_champion_is_one_and_names_a_version_that_exists(database: Database) -> None:

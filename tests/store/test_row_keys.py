@@ -1,4 +1,5 @@
-"""Whose row it is: what the triggers keep of keys that come with a row, later, or again; and the order of keys."""
+"""Whose row it is: what the triggers keep of keys that come with a row, later, or again; and the
+order of keys."""
 
 import re
 import sqlite3
@@ -13,11 +14,26 @@ from sqlalchemy.exc import IntegrityError
 
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
-from tests.support.databases import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    insert_patients,
+    until_someone_waits_for_a_lock,
+)
 from tests.support.pages import PAGES, blocks
-from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
+from tests.support.rows import (
+    COLUMNS,
+    VALUES,
+    as_sqlite3_does,
+    assert_queue_is_true,
+    patient,
+    predict,
+    queue,
+)
 
-ANOTHERS = "this source key had the id 5: insert the row under that id|uq_row_keys_source_source_key"
+ANOTHERS = (
+    "this source key had the id 5: insert the row under that id|uq_row_keys_source_source_key"
+)
 OTHER_KEY = "this id had another source key"
 KEY_IS_FIXED = "patients.source_key is never changed"
 NO_KEYS = "source and source_key are both there or both NULL|ck_row_keys_"
@@ -43,10 +59,13 @@ def _told_by_postgresql(database: Database, statement: str) -> None:
 
 
 def row_keys(database: Database) -> list[tuple[Any, ...]]:
-    return database.execute("SELECT patient_id, source, source_key, side_key FROM row_keys ORDER BY patient_id")
+    return database.execute(
+        "SELECT patient_id, source, source_key, side_key FROM row_keys ORDER BY patient_id"
+    )
 
 
-# ---- insert ---------------------------------------------------------------------------------------------------------
+# ---- insert
+# --------------------------------------------------------------------------------------------------
 
 
 def test_what_a_row_is_called_when_it_comes_is_kept(database: Database) -> None:
@@ -76,7 +95,8 @@ def test_many_rows_in_one_statement_are_kept_each(database: Database) -> None:
     database.execute(f"""
         INSERT INTO patients ({COLUMNS}, source, source_key, person_key)
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-        SELECT {VALUES}, CASE WHEN i % 2 = 0 THEN 'clinic' END, CASE WHEN i % 2 = 0 THEN 'v' || i END,
+        SELECT {VALUES}, CASE WHEN i % 2 = 0 THEN 'clinic' END, CASE WHEN i % 2 = 0 THEN 'v' || i
+            END,
             CASE WHEN i % 3 = 0 THEN 'p' || (i % 10) END FROM n""")
     wanted = database.execute("""
         SELECT id, source, source_key, CASE WHEN person_key IS NOT NULL THEN 'person ' || person_key
@@ -92,7 +112,10 @@ def test_an_id_that_comes_again_keeps_its_side(database: Database) -> None:
     database.execute("DELETE FROM patients")
     insert_patients(database, 1, first_id=5, source="clinic", source_key="v1", person_key="p5")
     insert_patients(database, 1, first_id=6, source="clinic", source_key="v6", person_key="another")
-    assert row_keys(database) == [(5, "clinic", "v1", "source clinic v1"), (6, "clinic", "v6", "person p6")]
+    assert row_keys(database) == [
+        (5, "clinic", "v1", "source clinic v1"),
+        (6, "clinic", "v6", "person p6"),
+    ]
 
 
 def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database) -> None:
@@ -101,14 +124,18 @@ def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database) -> None
     kept = row_keys(database)
     others = ("INSERT OR IGNORE", "INSERT OR REPLACE") if database.kind == "sqlite" else ()
     for verb in ("INSERT", *others):
-        insert = f"{verb} INTO patients (id, {COLUMNS}, source, source_key) VALUES ({{}}, {VALUES}, 'clinic', '{{}}')"
+        insert = (
+            f"{verb} INTO patients (id, {COLUMNS}, source, source_key) VALUES ({{}}, {VALUES}, "
+            f"'clinic', '{{}}')"
+        )
         assert re.search(ANOTHERS, refusal(database, insert.format(6, "v1")))
         assert OTHER_KEY in refusal(database, insert.format(5, "v2"))
     assert row_keys(database) == kept
     assert database.value("SELECT count(*) FROM patients") == 0
 
 
-# ---- insert again, without an id ------------------------------------------------------------------------------------
+# ---- insert again, without an id
+# ------------------------------------------------------------------------------------
 
 
 def by_key(*keys: str) -> str:
@@ -129,7 +156,9 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("how", AGAIN)
-def test_keys_that_come_again_without_ids_have_those_they_had(postgresql: Database, how: str) -> None:
+def test_keys_that_come_again_without_ids_have_those_they_had(
+    postgresql: Database, how: str
+) -> None:
     postgresql.execute(by_key("v1", "v2", "v3"))
     postgresql.execute("UPDATE patients SET person_key = 'p2' WHERE id = 2")
     kept, newest = row_keys(postgresql), postgresql.value("SELECT max(version) FROM patients")
@@ -137,7 +166,11 @@ def test_keys_that_come_again_without_ids_have_those_they_had(postgresql: Databa
     for transaction in AGAIN[how]:
         with writing(postgresql.engine) as connection:
             for statement in transaction:
-                returning = "" if statement.startswith(("DELETE", "TRUNCATE")) else " RETURNING source_key, id"
+                returning = (
+                    ""
+                    if statement.startswith(("DELETE", "TRUNCATE"))
+                    else " RETURNING source_key, id"
+                )
                 result = connection.execute(text(statement + returning))
                 told += [tuple(row) for row in result] if returning else []
     new = dict(told)["new"]
@@ -148,7 +181,11 @@ def test_keys_that_come_again_without_ids_have_those_they_had(postgresql: Databa
 
 
 def with_id(patient_id: int, key: str) -> str:
-    return by_key(key).replace(f"({COLUMNS}", f"(id, {COLUMNS}").replace("VALUES (", f"VALUES ({patient_id}, ")
+    return (
+        by_key(key)
+        .replace(f"({COLUMNS}", f"(id, {COLUMNS}")
+        .replace("VALUES (", f"VALUES ({patient_id}, ")
+    )
 
 
 def test_an_id_that_is_given_stays_though_it_was_drawn_last(postgresql: Database) -> None:
@@ -156,7 +193,9 @@ def test_an_id_that_is_given_stays_though_it_was_drawn_last(postgresql: Database
         connection.execute(text(by_key("v1", "v2")))  # draws 1 and 2
         connection.execute(text("DELETE FROM patients WHERE id = 1"))
         connection.execute(text(f"{with_id(2, 'v1')} ON CONFLICT (id) DO UPDATE SET glucose = 99"))
-        assert connection.execute(text("SELECT id, source_key, glucose FROM patients")).all() == [(2, "v2", 99)]
+        assert connection.execute(text("SELECT id, source_key, glucose FROM patients")).all() == [
+            (2, "v2", 99)
+        ]
         connection.execute(text("DELETE FROM patients"))
         with pytest.raises(IntegrityError, match=OTHER_KEY):
             connection.execute(text(with_id(2, "v1")))
@@ -183,7 +222,8 @@ def test_on_sqlite_a_key_that_comes_again_is_told_its_id(sqlite: Database) -> No
     assert_queue_is_true(sqlite)
 
 
-# ---- update ---------------------------------------------------------------------------------------------------------
+# ---- update
+# --------------------------------------------------------------------------------------------------
 
 
 def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) -> None:
@@ -195,7 +235,9 @@ def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) ->
     versions = [patient(database, each).version for each in (own, sourced, persons)]
     database.execute("DELETE FROM scoring_queue")
     database.execute("UPDATE patients SET person_key = 'p' WHERE id <> 7")
-    database.execute("UPDATE patients SET source = 'clinic', source_key = 'v' || id WHERE source IS NULL")
+    database.execute(
+        "UPDATE patients SET source = 'clinic', source_key = 'v' || id WHERE source IS NULL"
+    )
     assert row_keys(database) == [
         (5, "clinic", "v5", "5"),
         (6, "clinic", "v6", "source clinic v6"),
@@ -210,14 +252,18 @@ def test_a_source_key_that_is_set_is_never_changed(database: Database) -> None:
     for change in ("source = 'other'", "source_key = 'v2'", "source = NULL, source_key = NULL"):
         assert KEY_IS_FIXED in refusal(database, f"UPDATE patients SET {change}")
     database.execute("UPDATE patients SET source = 'clinic', source_key = 'v1', glucose = 99")
-    assert database.execute("SELECT source, source_key, glucose FROM patients") == [("clinic", "v1", 99)]
+    assert database.execute("SELECT source, source_key, glucose FROM patients") == [
+        ("clinic", "v1", 99)
+    ]
 
 
 def test_a_key_that_arrives_may_not_be_another_ids(database: Database) -> None:
     insert_patients(database, 1, first_id=5, source="clinic", source_key="v1")
     insert_patients(database, 1, first_id=6)
     database.execute("DELETE FROM patients WHERE id = 5")
-    assert re.search(ANOTHERS, refusal(database, "UPDATE patients SET source = 'clinic', source_key = 'v1'"))
+    assert re.search(
+        ANOTHERS, refusal(database, "UPDATE patients SET source = 'clinic', source_key = 'v1'")
+    )
 
 
 def test_the_upsert_of_the_page_keeps_one_row(database: Database) -> None:
@@ -239,8 +285,12 @@ def test_the_upsert_of_the_page_keeps_one_row(database: Database) -> None:
         assert database.execute("SELECT id FROM patients") == [(first[0],)]
 
 
-def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:
-    insert = text(f"INSERT INTO patients (id, {COLUMNS}, person_key) VALUES (:id, {VALUES}, :person)")
+def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(
+    database: Database,
+) -> None:
+    insert = text(
+        f"INSERT INTO patients (id, {COLUMNS}, person_key) VALUES (:id, {VALUES}, :person)"
+    )
     with writing(database.engine) as connection:
         connection.execute(insert, {"id": 1, "person": None})
         savepoint = connection.begin_nested()
@@ -258,7 +308,9 @@ def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(
 
 
 def persons(database: Database) -> dict[int, str | None]:
-    return {row[0]: row[1] for row in database.execute("SELECT patient_id, person_key FROM row_keys")}
+    return {
+        row[0]: row[1] for row in database.execute("SELECT patient_id, person_key FROM row_keys")
+    }
 
 
 def test_whose_a_row_is_by_now_is_kept_and_outlives_it(database: Database) -> None:
@@ -275,7 +327,9 @@ def test_whose_a_row_is_by_now_is_kept_and_outlives_it(database: Database) -> No
     assert persons(database) == kept
 
 
-def test_a_person_that_is_taken_back_is_kept_no_more_and_one_that_is_not_said_again_is(database: Database) -> None:
+def test_a_person_that_is_taken_back_is_kept_no_more_and_one_that_is_not_said_again_is(
+    database: Database,
+) -> None:
     insert_patients(database, 1, first_id=4, person_key="four")
     insert_patients(database, 1, first_id=5, source="clinic", source_key="v5", person_key="five")
     insert_patients(database, 1, first_id=6, source="clinic", source_key="v6", person_key="six")
@@ -289,7 +343,9 @@ def test_a_person_that_is_taken_back_is_kept_no_more_and_one_that_is_not_said_ag
     assert [row[3] for row in row_keys(database)] == ["person four", "person five", "person six"]
 
 
-def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without(database: Database) -> None:
+def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without(
+    database: Database,
+) -> None:
     insert_patients(database, 1, first_id=4, person_key="four")
     database.execute("DELETE FROM patients")
     insert_patients(database, 1, first_id=4)
@@ -301,7 +357,8 @@ def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without
     assert persons(database) == {4: None}
 
 
-# ---- the table ------------------------------------------------------------------------------------------------------
+# ---- the table
+# --------------------------------------------------------------------------------------------------
 
 
 NO_KEY: list[dict[str, str]] = [
@@ -319,14 +376,18 @@ NO_KEY: list[dict[str, str]] = [
 
 def test_what_is_no_key_is_refused(database: Database) -> None:
     insert_patients(database, 1)
-    verb = "INSERT OR IGNORE" if database.kind == "sqlite" else "INSERT"  # which lets a table's own condition pass
+    verb = (
+        "INSERT OR IGNORE" if database.kind == "sqlite" else "INSERT"
+    )  # which lets a table's own condition pass
     for keys in NO_KEY:
         names, values = ", ".join(keys), ", ".join(f"'{value}'" for value in keys.values())
         insert = f"{verb} INTO patients ({COLUMNS}, {names}) VALUES ({VALUES}, {values})"
         assert re.search(NO_KEYS, refusal(database, insert)), keys
         assigned = ", ".join(f"{name} = '{value}'" for name, value in keys.items())
         assert re.search(NO_KEYS, refusal(database, f"UPDATE patients SET {assigned}")), keys
-    assert database.execute("SELECT source, source_key, person_key FROM patients") == [(None, None, None)]
+    assert database.execute("SELECT source, source_key, person_key FROM patients") == [
+        (None, None, None)
+    ]
 
 
 def test_the_table_takes_the_longest_keys_and_each_once(database: Database) -> None:
@@ -341,11 +402,14 @@ def test_keys_stand_in_the_order_of_their_bytes(database: Database) -> None:
     for key in keys:
         insert_patients(database, 1, source="clinic", source_key=key, person_key=key)
     for column in ("source_key", "person_key"):
-        found = [row[0] for row in database.execute(f"SELECT {column} FROM patients ORDER BY {column}")]
+        found = [
+            row[0] for row in database.execute(f"SELECT {column} FROM patients ORDER BY {column}")
+        ]
         assert found == sorted(keys, key=str.encode)
 
 
-# ---- what others see ------------------------------------------------------------------------------------------------
+# ---- what others see
+# ------------------------------------------------------------------------------------------------
 
 
 def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database) -> None:
@@ -355,5 +419,7 @@ def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database
     for patient_id in (1, 2, 3):
         predict(database, patient_id)
     database.execute("DELETE FROM patients WHERE id = 3")
-    shown = database.execute("SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id")
+    shown = database.execute(
+        "SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id"
+    )
     assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]

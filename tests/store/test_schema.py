@@ -19,14 +19,17 @@ from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SALT
 
 
 def test_the_tables_that_the_code_reads_are_those_that_are_made(database: Database) -> None:
-    """A schema that lacks something of what the code knows is refused at each start; here is no more than that."""
+    """A schema that lacks something of what the code knows is refused at each start; here is no
+    more than that."""
     schema.require_schema(database.engine)
     with reading(database.engine) as connection:
         look = inspect(connection)
         for table in with_features(FEATURE_NAMES).sorted_tables:
             made = {column["name"]: column["nullable"] for column in look.get_columns(table.name)}
             assert made == {column.name: column.nullable for column in table.columns}
-            assert {check["name"] for check in look.get_check_constraints(table.name)} == {*table.info["checks"]}
+            assert {check["name"] for check in look.get_check_constraints(table.name)} == {
+                *table.info["checks"]
+            }
 
 
 def test_the_highest_id_is_the_same_in_schema_and_code() -> None:
@@ -50,11 +53,15 @@ def test_a_schema_is_made_once_and_then_left(database: Database) -> None:
         schema.require_schema(database.engine)
     assert schema.migrate(database.engine, HOLDOUT) == schema.Migrated(None, None)
     schema.require_schema(database.engine)
-    assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
+    assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [
+        (None, 0, 0)
+    ]
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("round_", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in (1, 2))])
+@pytest.mark.parametrize(
+    "round_", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in (1, 2))]
+)
 def test_two_migrations_at_once(database: Database, round_: int) -> None:
     database.remove_schema()
     processes = [database.start("migrate", "--json") for _ in range(2)]
@@ -72,7 +79,9 @@ def test_a_revision_from_the_future_is_ahead(database: Database) -> None:
         schema.migrate(database.engine, HOLDOUT)
 
 
-def test_a_revision_known_but_older_is_behind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revision_known_but_older_is_behind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "next"))
     monkeypatch.setattr(schema, "HEAD", "next")
     with pytest.raises(SchemaBehind, match=r"python -m jobs\.migrate"):
@@ -81,14 +90,18 @@ def test_a_revision_known_but_older_is_behind(database: Database, monkeypatch: p
 
 def test_a_retyped_column_is_named(postgresql: Database) -> None:
     postgresql.execute("ALTER TABLE promotions ALTER COLUMN challenger TYPE text")
-    with pytest.raises(SchemaDiffers, match=r"promotions\.challenger is text where bigint was expected"):
+    with pytest.raises(
+        SchemaDiffers, match=r"promotions\.challenger is text where bigint was expected"
+    ):
         schema.require_schema(postgresql.engine)
 
 
 def test_the_holdout_is_kept_and_another_is_refused(database: Database) -> None:
     with reading(database.engine) as connection:
         assert holdout_rule(connection) == HoldoutRule(SALT, 0.30)
-    assert schema.migrate(database.engine, HoldoutSettings()).before == schema.HEAD  # an empty salt is any
+    assert (
+        schema.migrate(database.engine, HoldoutSettings()).before == schema.HEAD
+    )  # an empty salt is any
     for other in (HoldoutSettings(salt="another"), HoldoutSettings(share=0.4)):
         with pytest.raises(WrongConfiguration, match=r"this database"):
             schema.migrate(database.engine, other)

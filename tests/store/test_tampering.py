@@ -1,4 +1,5 @@
-"""What someone may do to the schema by hand, and what each run says of it before it touches a row."""
+"""What someone may do to the schema by hand, and what each run says of it before it touches a
+row."""
 
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from tests.support.rows import COLUMNS, VALUES
 
 def test_a_computed_measurement_is_told(postgresql: Database) -> None:
     postgresql.execute("ALTER TABLE patients ADD weight float8, ADD height float8, DROP COLUMN bmi")
-    postgresql.execute("ALTER TABLE patients ADD bmi float8 GENERATED ALWAYS AS (weight / (height * height)) STORED")
-    with pytest.raises(SchemaDiffers, match=r"patients\.bmi is double precision, computed where double precision was"):
+    postgresql.execute(
+        "ALTER TABLE patients ADD bmi float8 GENERATED ALWAYS AS (weight / (height * height)) "
+        "STORED"
+    )
+    with pytest.raises(
+        SchemaDiffers,
+        match=r"patients\.bmi is double precision, computed where double precision was",
+    ):
         schema.require_schema(postgresql.engine)
 
 
@@ -25,7 +32,8 @@ def test_a_table_that_was_rebuilt_without_strict_is_told(sqlite: Database) -> No
         schema.require_schema(sqlite.engine)
 
 
-# ---- ids ------------------------------------------------------------------------------------------------------------
+# ---- ids
+# --------------------------------------------------------------------------------------------------
 
 LARGEST = 2**62
 
@@ -37,7 +45,9 @@ def test_an_id_that_would_leave_none_to_draw_is_refused(database: Database) -> N
     insert_patients(database, 1)
 
 
-def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tmp_path: Path) -> None:
+def test_behind_the_largest_id_there_are_ids_left_to_draw(
+    database: Database, tmp_path: Path
+) -> None:
     path = tmp_path / "given.csv"
     path.write_text(f"id,{COLUMNS.replace(' ', '')}\n{LARGEST},{VALUES.replace(' ', '')}\n")
     assert call(database, "load", str(path)).exit_code == 0
@@ -58,10 +68,14 @@ def test_load_draws_ids_from_one_on_behind_those_that_others_have_given(
     path.write_text(f"{VALUES.replace(' ', '')},1\n" * 2)
     for _ in range(2):
         assert call(database, "load", "--again", str(path)).exit_code == 0
-    assert database.execute("SELECT id FROM patients ORDER BY id") == [(n,) for n in range(1, given + 5)]
+    assert database.execute("SELECT id FROM patients ORDER BY id") == [
+        (n,) for n in range(1, given + 5)
+    ]
 
 
-def test_values_that_a_trigger_puts_where_names_stand_are_not_told(postgresql: Database, tmp_path: Path) -> None:
+def test_values_that_a_trigger_puts_where_names_stand_are_not_told(
+    postgresql: Database, tmp_path: Path
+) -> None:
     """It leans on a trigger of the clinic's own on `patients`."""
     with postgresql.engine.begin() as connection:
         connection.exec_driver_sql("""CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -1,4 +1,5 @@
-"""What the triggers on `patients` keep true, whoever writes and however: versions, labels' times and the queue."""
+"""What the triggers on `patients` keep true, whoever writes and however: versions, labels' times
+and the queue."""
 
 import time
 import uuid
@@ -15,8 +16,21 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.support.databases import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
-from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    insert_patients,
+    until_someone_waits_for_a_lock,
+)
+from tests.support.rows import (
+    COLUMNS,
+    VALUES,
+    as_sqlite3_does,
+    assert_queue_is_true,
+    patient,
+    queue,
+    unlabelled,
+)
 from tests.support.shipped import FEATURE_NAMES, HOLDOUT, SOUND
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
@@ -26,7 +40,8 @@ MANY = f"""
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
     SELECT {VALUES}, CASE WHEN i % 3 = 0 THEN i % 2 END FROM n"""
 UPSERT = f"""
-    INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (:id, {VALUES}, :outcome) ON CONFLICT (id) DO UPDATE
+    INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (:id, {VALUES}, :outcome)
+        ON CONFLICT (id) DO UPDATE
     SET outcome = excluded.outcome, glucose = excluded.glucose + 1"""
 
 
@@ -34,14 +49,17 @@ def let_the_clock_move() -> None:
     time.sleep(0.003)  # SQLite's clock shows milliseconds
 
 
-# ---- insert ---------------------------------------------------------------------------------------------------------
+# ---- insert
+# --------------------------------------------------------------------------------------------------
 
 
 def test_an_unlabelled_row_waits_with_its_measurements(database: Database) -> None:
     (first,) = insert_patients(database, 1)
     (second,) = insert_patients(database, 1, glucose=None, age=51)
     values = tuple(float(SOUND[name]) for name in FEATURE_NAMES)
-    changed = tuple({"glucose": None, "age": 51.0}.get(name, float(SOUND[name])) for name in FEATURE_NAMES)
+    changed = tuple(
+        {"glucose": None, "age": 51.0}.get(name, float(SOUND[name])) for name in FEATURE_NAMES
+    )
     assert queue(database) == [
         (first, patient(database, first).version, *values),
         (second, patient(database, second).version, *changed),
@@ -59,7 +77,8 @@ def test_the_queue_says_since_when_a_version_waits(database: Database) -> None:
     assert patient(database, patient_id).recorded_at <= inserted_at < corrected_at
 
 
-# ---- update ---------------------------------------------------------------------------------------------------------
+# ---- update
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -75,13 +94,22 @@ def test_a_corrected_measurement_waits_once_as_a_new_version(database: Database)
     assert versions == sorted(set(versions))
 
 
-def test_an_update_that_changes_nothing_draws_no_version_and_enqueues_nothing(database: Database) -> None:
-    rows = [*insert_patients(database, 1, insulin=None), *insert_patients(database, 1, insulin=None, outcome=1)]
+def test_an_update_that_changes_nothing_draws_no_version_and_enqueues_nothing(
+    database: Database,
+) -> None:
+    rows = [
+        *insert_patients(database, 1, insulin=None),
+        *insert_patients(database, 1, insulin=None, outcome=1),
+    ]
     before = [patient(database, patient_id) for patient_id in rows]
     database.execute("DELETE FROM scoring_queue")  # as if they were scored
-    database.execute("UPDATE patients SET id = id, glucose = 148, insulin = NULL, outcome = outcome")
+    database.execute(
+        "UPDATE patients SET id = id, glucose = 148, insulin = NULL, outcome = outcome"
+    )
     after = [patient(database, patient_id) for patient_id in rows]
-    assert [(row.version, row.labelled_at) for row in after] == [(row.version, row.labelled_at) for row in before]
+    assert [(row.version, row.labelled_at) for row in after] == [
+        (row.version, row.labelled_at) for row in before
+    ]
     assert queue(database) == []
 
 
@@ -112,11 +140,15 @@ def test_a_correction_draws_a_version_and_an_outcome_has_its_time(database: Data
         assert_queue_is_true(database)
 
 
-# ---- delete ---------------------------------------------------------------------------------------------------------
+# ---- delete
+# --------------------------------------------------------------------------------------------------
 
 
 EMPTYING = {
-    "delete one by one": ("DELETE FROM patients WHERE id = 5", "DELETE FROM patients WHERE id <> 5"),
+    "delete one by one": (
+        "DELETE FROM patients WHERE id = 5",
+        "DELETE FROM patients WHERE id <> 5",
+    ),
     "delete all": ("DELETE FROM patients",),
     "truncate": ("TRUNCATE patients",),
     "truncate and restart": ("TRUNCATE patients RESTART IDENTITY CASCADE",),
@@ -150,7 +182,8 @@ def test_emptying_the_table_empties_the_queue_and_no_version_comes_twice(
     assert len(set(seen)) == len(seen) == 12
 
 
-# ---- insert or update -----------------------------------------------------------------------------------------------
+# ---- insert or update
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
@@ -161,7 +194,10 @@ def test_replace_makes_a_new_version(sqlite: Database, recursive_triggers: str) 
         with as_sqlite3_does(sqlite) as connection:
             connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
             row = f"({replaced}, {VALUES}, :outcome)"
-            statement = f"INSERT OR REPLACE INTO patients (id, {COLUMNS}, outcome) VALUES {', '.join([row] * times)}"
+            statement = (
+                f"INSERT OR REPLACE INTO patients (id, {COLUMNS}, outcome) VALUES "
+                f"{', '.join([row] * times)}"
+            )
             connection.execute(statement, {"outcome": after})
         new = patient(sqlite, replaced)
         assert new.version > max(old)
@@ -194,17 +230,24 @@ def test_on_conflict_do_update_is_an_update(database: Database) -> None:
         ("postgresql", "INSERT {} ON CONFLICT (id) DO NOTHING"),
     ],
 )
-def test_an_insert_that_gives_way_changes_nothing(request: pytest.FixtureRequest, kind: str, words: str) -> None:
+def test_an_insert_that_gives_way_changes_nothing(
+    request: pytest.FixtureRequest, kind: str, words: str
+) -> None:
     database: Database = request.getfixturevalue(kind)
     insert_patients(database, 1, first_id=1)
     before = patient(database, 1)
-    database.execute(words.format(f"INTO patients (id, {COLUMNS}) VALUES (1, 1, 2, 3, 4, 5, 6, 7, 8), (2, {VALUES})"))
+    database.execute(
+        words.format(
+            f"INTO patients (id, {COLUMNS}) VALUES (1, 1, 2, 3, 4, 5, 6, 7, 8), (2, {VALUES})"
+        )
+    )
     assert patient(database, 1) == before
     assert len(queue(database)) == 2
     assert_queue_is_true(database)
 
 
-# ---- many rows in one statement -------------------------------------------------------------------------------------
+# ---- many rows in one statement
+# -------------------------------------------------------------------------------------
 
 
 def test_many_rows_in_one_statement(database: Database) -> None:
@@ -219,10 +262,17 @@ def test_many_rows_in_one_statement(database: Database) -> None:
     assert len(queue(database)) == 667
     assert_queue_is_true(database)
 
-    database.execute("UPDATE patients SET outcome = CASE WHEN id % 2 = 0 THEN 1 END, bmi = bmi + id % 5")
+    database.execute(
+        "UPDATE patients SET outcome = CASE WHEN id % 2 = 0 THEN 1 END, bmi = bmi + id % 5"
+    )
     assert len(queue(database)) == 500
     assert_queue_is_true(database)
-    assert database.value("SELECT count(*) FROM patients WHERE (labelled_at IS NULL) <> (outcome IS NULL)") == 0
+    assert (
+        database.value(
+            "SELECT count(*) FROM patients WHERE (labelled_at IS NULL) <> (outcome IS NULL)"
+        )
+        == 0
+    )
 
     database.execute("DELETE FROM patients WHERE id % 4 = 1")
     assert len(queue(database)) == 250
@@ -240,10 +290,13 @@ def test_copy_fills_the_queue(postgresql: Database) -> None:
     assert_queue_is_true(postgresql)
 
 
-# ---- what nobody gives by hand --------------------------------------------------------------------------------------
+# ---- what nobody gives by hand
+# --------------------------------------------------------------------------------------
 
 
-def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(database: Database) -> None:
+def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(
+    database: Database,
+) -> None:
     given = {"version": 1, "labelled_at": LONG_AGO, "recorded_at": LONG_AGO, "updated_at": LONG_AGO}
     for outcome in (None, 0, 1):
         earlier, _ = insert_patients(database, 2)
@@ -257,11 +310,15 @@ def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(d
 @pytest.mark.judge
 def test_no_outcome_is_known_before_it_is(database: Database) -> None:
     for outcome in (None, 1):
-        (patient_id,) = insert_patients(database, 1, outcome=outcome, labelled_at="2101-01-01T00:00:00.000Z")
+        (patient_id,) = insert_patients(
+            database, 1, outcome=outcome, labelled_at="2101-01-01T00:00:00.000Z"
+        )
         found = patient(database, patient_id)
         assert (found.labelled_at is None) == (outcome is None)
         assert not str(found.labelled_at).startswith("2101")
-        database.execute("UPDATE patients SET outcome = 0, labelled_at = '2101-01-01T00:00:00.000Z'")
+        database.execute(
+            "UPDATE patients SET outcome = 0, labelled_at = '2101-01-01T00:00:00.000Z'"
+        )
         after = patient(database, patient_id)
         assert after.labelled_at == after.updated_at
         for known in (f"'{LONG_AGO}'", "NULL"):
@@ -276,7 +333,9 @@ def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Datab
     for (beside, version), patient_id in zip([*ways] * 4, rows, strict=True):
         before = patient(database, patient_id)
         try:
-            database.execute(f"UPDATE patients SET {beside}version = {version} WHERE id = {patient_id}")
+            database.execute(
+                f"UPDATE patients SET {beside}version = {version} WHERE id = {patient_id}"
+            )
         except DatabaseFailed:
             assert patient(database, patient_id) == before
         after = patient(database, patient_id)
@@ -287,20 +346,26 @@ def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Datab
         assert_queue_is_true(database)
 
 
-# ---- what the constraints hold and what they leave to the scorer ----------------------------------------------------
+# ---- what the constraints hold and what they leave to the scorer
+# ----------------------------------------------------
 
 
 def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database) -> None:
     values = [("NaN",), ("Infinity",), ("-Infinity",)]
     for (value,) in values:
-        postgresql.execute("INSERT INTO patients (glucose) VALUES (cast(:value AS float8))", {"value": value})
-    assert postgresql.execute("SELECT glucose::text FROM scoring_queue ORDER BY patient_id") == values
+        postgresql.execute(
+            "INSERT INTO patients (glucose) VALUES (cast(:value AS float8))", {"value": value}
+        )
+    assert (
+        postgresql.execute("SELECT glucose::text FROM scoring_queue ORDER BY patient_id") == values
+    )
     versions = postgresql.execute("SELECT version FROM patients ORDER BY id")
     postgresql.execute("UPDATE patients SET glucose = glucose")  # NaN is not distinct from NaN
     assert postgresql.execute("SELECT version FROM patients ORDER BY id") == versions
 
 
-# ---- two writers at once --------------------------------------------------------------------------------------------
+# ---- two writers at once
+# --------------------------------------------------------------------------------------------
 
 
 CORRECT = text("UPDATE patients SET glucose = :glucose WHERE id = :id")
@@ -319,7 +384,13 @@ UPSERT_5 = UPSERT.replace(":id", "5").replace(":outcome", "NULL")
     ],
 )
 def test_of_two_writers_of_one_patient_the_second_goes_by_what_the_first_did(
-    postgresql: Database, patient_id: int, first: str, ends: str, second: str, draws: bool, glucose: float
+    postgresql: Database,
+    patient_id: int,
+    first: str,
+    ends: str,
+    second: str,
+    draws: bool,
+    glucose: float,
 ) -> None:
     insert_patients(postgresql, 1, first_id=1)
     before = patient(postgresql, 1).version
@@ -354,7 +425,8 @@ def test_writers_of_different_patients_never_wait_for_each_other(postgresql: Dat
     assert_queue_is_true(postgresql)
 
 
-# ---- who may write, and from where ----------------------------------------------------------------------------------
+# ---- who may write, and from where
+# ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -411,7 +483,11 @@ def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, 
     ("function", "event", "fires"),
     [
         ("dequeue_truncated", "TRUNCATE ON own", "TRUNCATE own"),
-        ("enqueue_inserted", "INSERT ON own REFERENCING NEW TABLE AS new_rows", "INSERT INTO own (id) VALUES (666)"),
+        (
+            "enqueue_inserted",
+            "INSERT ON own REFERENCING NEW TABLE AS new_rows",
+            "INSERT INTO own (id) VALUES (666)",
+        ),
         ("dequeue_deleted", "DELETE ON own REFERENCING OLD TABLE AS old_rows", "DELETE FROM own"),
     ],
 )
@@ -442,7 +518,12 @@ def test_the_schema_may_have_a_name_that_needs_quotes(postgresql: Database, name
         migrate(engine, HOLDOUT)
         with writing(engine) as connection:
             connection.execute(text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"))
-            assert connection.execute(text(f'SELECT count(*) FROM "{name}".scoring_queue')).scalar_one() == 1
+            assert (
+                connection.execute(
+                    text(f'SELECT count(*) FROM "{name}".scoring_queue')
+                ).scalar_one()
+                == 1
+            )
     finally:
         engine.dispose()
     assert queue(postgresql) == []

@@ -1,4 +1,5 @@
-"""What a clinic may hang on the tables, and what is refused by name, as what-pima-relies-on.md has it."""
+"""What a clinic may hang on the tables, and what is refused by name, as what-pima-relies-on.md has
+it."""
 
 import re
 from collections.abc import Iterator
@@ -16,26 +17,35 @@ from tests.support.databases import Database, call, insert_patients
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
 from tests.support.shipped import HOLDOUT
 
-# ---- let be ---------------------------------------------------------------------------------------------------------
+# ---- let be
+# --------------------------------------------------------------------------------------------------
 
 AUDIT = """CREATE TABLE audit (patient_id BIGINT, what TEXT);
     CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO audit VALUES (coalesce(NEW.id, OLD.id), TG_OP); RETURN NULL; END $$;
-    CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON patients FOR EACH ROW EXECUTE FUNCTION audit()"""
+    CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE
+        ON patients FOR EACH ROW EXECUTE FUNCTION audit()"""
 DERIVES = """CREATE FUNCTION derives() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        UPDATE patients SET bmi = 33.3 WHERE id = NEW.id AND bmi IS DISTINCT FROM 33.3; RETURN NULL; END $$;
-    CREATE TRIGGER {name} AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION derives()"""
+        UPDATE patients SET bmi = 33.3 WHERE id = NEW.id AND bmi IS DISTINCT FROM 33.3; RETURN NULL;
+            END $$;
+    CREATE TRIGGER {name} AFTER INSERT OR UPDATE
+        ON patients FOR EACH ROW EXECUTE FUNCTION derives()"""
 SETS_UPDATED_AT = """CREATE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         NEW.updated_at := now(); RETURN NEW; END $$;
-    CREATE TRIGGER set_updated_at BEFORE UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION set_updated_at()"""
+    CREATE TRIGGER set_updated_at BEFORE UPDATE
+        ON patients FOR EACH ROW EXECUTE FUNCTION set_updated_at()"""
 LET_BE = {
     "an audit trigger": AUDIT,
     "an AFTER trigger that writes to the row, before ours": DERIVES.format(name="a_derives"),
     "an AFTER trigger that writes to the row, after ours": DERIVES.format(name="zzzz_derives"),
     "a BEFORE trigger": SETS_UPDATED_AT,
-    "a foreign key": "CREATE TABLE visits (patient_id BIGINT REFERENCES patients (id) ON DELETE CASCADE)",
+    "a foreign key": (
+        "CREATE TABLE visits (patient_id BIGINT REFERENCES patients (id) ON DELETE CASCADE)"
+    ),
     "an index": "CREATE INDEX clinic ON patients (glucose)",
-    "columns of the clinic's": "ALTER TABLE patients ADD kept TEXT, ADD patient_id BIGINT, ADD patient_version BIGINT",
+    "columns of the clinic's": (
+        "ALTER TABLE patients ADD kept TEXT, ADD patient_id BIGINT, ADD patient_version BIGINT"
+    ),
     "a view": "CREATE VIEW wards AS SELECT id, glucose FROM patients",
     "a grant": "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC",
     "a comment": "COMMENT ON TABLE patients IS 'ours'",
@@ -68,7 +78,8 @@ def test_what_hospitals_hang_on_patients_is_let_be(postgresql: Database, what: s
 
 ROUNDS = """CREATE FUNCTION rounds() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         NEW.glucose := 5 * ceil(NEW.glucose / 5); RETURN NEW; END $$;
-    CREATE TRIGGER "{name}" BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION rounds()"""
+    CREATE TRIGGER "{name}" BEFORE INSERT OR UPDATE
+        ON patients FOR EACH ROW EXECUTE FUNCTION rounds()"""
 
 
 def test_what_a_before_trigger_makes_of_a_row_is_what_waits(postgresql: Database) -> None:
@@ -93,16 +104,21 @@ JUDGES = """CREATE FUNCTION judges() RETURNS trigger LANGUAGE plpgsql AS $$ BEGI
 LABELS = "UPDATE patients SET outcome = 1 WHERE id = NEW.id"
 DOES = {
     "labels it": LABELS,
-    "labels it and clears another": f"{LABELS}; UPDATE patients SET outcome = NULL WHERE id = NEW.id - 1",
+    "labels it and clears another": (
+        f"{LABELS}; UPDATE patients SET outcome = NULL WHERE id = NEW.id - 1"
+    ),
     "deletes it": "DELETE FROM patients WHERE id = NEW.id",
 }
 UPSERT = f"""
-    INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES.replace("148", "290 + n")} FROM generate_series(2, 14, 3) n
+    INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES.replace("148", "290 + n")}
+        FROM generate_series(2, 14, 3) n
     ON CONFLICT (id) DO UPDATE SET glucose = EXCLUDED.glucose"""
 
 
 @pytest.mark.parametrize("does", DOES)
-def test_a_row_that_a_trigger_labels_or_deletes_as_it_is_written_does_not_wait(postgresql: Database, does: str) -> None:
+def test_a_row_that_a_trigger_labels_or_deletes_as_it_is_written_does_not_wait(
+    postgresql: Database, does: str
+) -> None:
     with postgresql.engine.begin() as connection:
         connection.exec_driver_sql(JUDGES.format(does=DOES[does]))
     insert_patients(postgresql, 2, first_id=1)
@@ -110,7 +126,10 @@ def test_a_row_that_a_trigger_labels_or_deletes_as_it_is_written_does_not_wait(p
     assert_queue_is_true(postgresql)
     with writing(postgresql.engine) as connection:
         for statement in (
-            f"INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES} FROM generate_series(11, 30) n",
+            (
+                f"INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES} FROM generate_series(11, "
+                "30) n"
+            ),
             "UPDATE patients SET glucose = 400 WHERE id IN (1, 11)",
             "UPDATE patients SET glucose = 200 + 10 * id, age = 60 WHERE id >= 5",
             UPSERT,
@@ -137,7 +156,10 @@ def test_what_a_loader_in_the_role_of_a_replica_writes_is_queued(postgresql: Dat
     before = {n: patient(postgresql, n).version for n in range(1, 5)}
     with as_a_replica(postgresql) as connection:
         connection.execute(
-            text(f"INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES} FROM generate_series(11, 13) n")
+            text(
+                f"INSERT INTO patients (id, {COLUMNS}) SELECT n, {VALUES} FROM "
+                "generate_series(11, 13) n"
+            )
         )
         connection.execute(text("UPDATE patients SET glucose = 90 WHERE id = 1"))
         connection.execute(text("UPDATE patients SET outcome = 1 WHERE id IN (2, 12)"))
@@ -170,14 +192,17 @@ def test_rows_deleted_and_inserted_in_one_statement(postgresql: Database) -> Non
         insert_patients(postgresql, 3, first_id=2, outcome=before)
         newest = postgresql.value("SELECT max(version) FROM patients")
         postgresql.execute(f"{REPLACED.format(moved=moved, outcome=outcome)} {last}")
-        assert postgresql.execute("SELECT id FROM patients ORDER BY id") == [(n - moved,) for n in (2, 3, 4)]
+        assert postgresql.execute("SELECT id FROM patients ORDER BY id") == [
+            (n - moved,) for n in (2, 3, 4)
+        ]
         assert postgresql.value("SELECT min(version) FROM patients") > newest
         assert len(queue(postgresql)) == (3 if outcome == "NULL" else 0)
         assert_queue_is_true(postgresql)
         postgresql.execute("DELETE FROM patients")
 
 
-# ---- refused --------------------------------------------------------------------------------------------------------
+# ---- refused
+# --------------------------------------------------------------------------------------------------
 
 OTHER = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
 REFUSED = {
@@ -187,12 +212,21 @@ REFUSED = {
     ),
     "one by its bytes": (ROUNDS.format(name="é"), "é fires after zzz_patients_inserted"),
     "a BEFORE trigger on another table": (
-        f"{OTHER}; CREATE TRIGGER drops BEFORE INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION other()",
+        (
+            f"{OTHER}; CREATE TRIGGER drops BEFORE INSERT ON predictions FOR EACH ROW EXECUTE "
+            "FUNCTION other()"
+        ),
         "the BEFORE trigger drops on predictions",
     ),
-    "a rule": ("CREATE RULE nothing AS ON INSERT TO predictions DO INSTEAD NOTHING", "predictions has a rule"),
+    "a rule": (
+        "CREATE RULE nothing AS ON INSERT TO predictions DO INSTEAD NOTHING",
+        "predictions has a rule",
+    ),
     "row security": ("ALTER TABLE patients ENABLE ROW LEVEL SECURITY", "patients has row security"),
-    "a child": ("CREATE TABLE children () INHERITS (patients)", "patients has child tables or is one"),
+    "a child": (
+        "CREATE TABLE children () INHERITS (patients)",
+        "patients has child tables or is one",
+    ),
     "a parent": (
         "CREATE TABLE everybody (LIKE patients); ALTER TABLE patients INHERIT everybody",
         "patients has child tables or is one",
@@ -214,15 +248,24 @@ REFUSED = {
         OTHER.replace("FUNCTION other", "OR REPLACE FUNCTION dequeue_deleted"),
         "the function dequeue_deleted",
     ),
-    "no fixed search_path": ("ALTER FUNCTION enqueue_updated() RESET search_path", "the function enqueue_updated"),
-    "the writer's rights": ("ALTER FUNCTION enqueue_updated() SECURITY INVOKER", "the function enqueue_updated"),
+    "no fixed search_path": (
+        "ALTER FUNCTION enqueue_updated() RESET search_path",
+        "the function enqueue_updated",
+    ),
+    "the writer's rights": (
+        "ALTER FUNCTION enqueue_updated() SECURITY INVOKER",
+        "the function enqueue_updated",
+    ),
     "another function": (
         f"""{OTHER}; CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON patients
         REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION other()""",
         "the trigger patients_deleted on patients",
     ),
     "another event": (
-        "CREATE OR REPLACE TRIGGER patients_deleted AFTER TRUNCATE ON patients EXECUTE FUNCTION dequeue_deleted()",
+        (
+            "CREATE OR REPLACE TRIGGER patients_deleted AFTER TRUNCATE ON patients EXECUTE FUNCTION "
+            "dequeue_deleted()"
+        ),
         "the trigger patients_deleted on patients",
     ),
     "a condition": (
@@ -234,15 +277,23 @@ REFUSED = {
         "ALTER TABLE patients DISABLE TRIGGER patients_inserted",
         "the trigger patients_inserted",
     ),
-    "all triggers off": ("ALTER TABLE patients DISABLE TRIGGER USER", "is missing, or is not ENABLE ALWAYS"),
+    "all triggers off": (
+        "ALTER TABLE patients DISABLE TRIGGER USER",
+        "is missing, or is not ENABLE ALWAYS",
+    ),
     # As pg_restore --disable-triggers leaves it.
-    "triggers on as others are": ("ALTER TABLE patients ENABLE TRIGGER USER", "is missing, or is not ENABLE ALWAYS"),
+    "triggers on as others are": (
+        "ALTER TABLE patients ENABLE TRIGGER USER",
+        "is missing, or is not ENABLE ALWAYS",
+    ),
 }
 MENDED_BY_MIGRATE = list(REFUSED)[10:]
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_would_undo_the_triggers_work_is_refused_by_name(postgresql: Database, what: str) -> None:
+def test_what_would_undo_the_triggers_work_is_refused_by_name(
+    postgresql: Database, what: str
+) -> None:
     statement, said = REFUSED[what]
     schema.require_schema(postgresql.engine)
     with postgresql.engine.begin() as connection:
@@ -258,7 +309,9 @@ def test_what_would_undo_the_triggers_work_is_refused_by_name(postgresql: Databa
         assert_queue_is_true(postgresql)
     if what == "a subscription":
         postgresql.execute("ALTER SUBSCRIPTION pima_test SET (slot_name = NONE)")
-        with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with postgresql.engine.connect().execution_options(
+            isolation_level="AUTOCOMMIT"
+        ) as connection:
             connection.execute(text("DROP SUBSCRIPTION pima_test"))
 
 
@@ -267,8 +320,13 @@ def test_any_trigger_of_anybody_else_is_refused_on_sqlite(sqlite: Database) -> N
     sqlite.execute("CREATE TRIGGER on_audit AFTER INSERT ON audit BEGIN DELETE FROM audit; END")
     schema.require_schema(sqlite.engine)  # on a table of the clinic's own
     for table in TABLES:
-        sqlite.execute(f"CREATE TRIGGER audits AFTER INSERT ON {table} BEGIN INSERT INTO audit VALUES ('came'); END")
-        with pytest.raises(SchemaDiffers, match=f"the trigger audits on {table} is not one of pima's"):
+        sqlite.execute(
+            f"CREATE TRIGGER audits AFTER INSERT ON {table} BEGIN INSERT INTO audit VALUES "
+            "('came'); END"
+        )
+        with pytest.raises(
+            SchemaDiffers, match=f"the trigger audits on {table} is not one of pima's"
+        ):
             schema.require_schema(sqlite.engine)
         assert table.name != "runs" or call(sqlite, "score").exit_code == 2
         sqlite.execute("DROP TRIGGER audits")
@@ -280,7 +338,9 @@ def test_a_trigger_that_is_gone_or_does_something_else_is_refused_on_sqlite(
 ) -> None:
     sqlite.execute("DROP TRIGGER patients_deleted")
     if statement is None:
-        sqlite.execute("CREATE TRIGGER patients_deleted AFTER DELETE ON patients BEGIN DELETE FROM loads; END")
+        sqlite.execute(
+            "CREATE TRIGGER patients_deleted AFTER DELETE ON patients BEGIN DELETE FROM loads; END"
+        )
     with pytest.raises(SchemaDiffers, match="the trigger patients_deleted on patients is"):
         schema.require_schema(sqlite.engine)
     assert call(sqlite, "migrate").exit_code == 0

@@ -1,4 +1,5 @@
-"""Somebody who is told of things: a web server that takes pings, and takes or refuses what apprise sends, or hangs."""
+"""Somebody who is told of things: a web server that takes pings, and takes or refuses what apprise
+sends, or hangs."""
 
 import json
 import threading

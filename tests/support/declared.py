@@ -1,4 +1,5 @@
-"""A declaration of the tests' own: three numbers and a category, and rows of it whose outcome depends on them."""
+"""A declaration of the tests' own: three numbers and a category, and rows of it whose outcome
+depends on them."""
 
 import random
 from pathlib import Path
@@ -48,7 +49,8 @@ LABELS = ("never", "Former", "current")
 
 ADDED = DECLARED.replace(
     '[[feature]]\nname = "smoking"',
-    '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = true\n\n[[feature]]\nname = "smoking"',
+    '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = '
+    'true\n\n[[feature]]\nname = "smoking"',
 )
 """With a number more."""
 
@@ -57,7 +59,8 @@ def configuration(folder: Path, declared: str = DECLARED) -> str:
     """A settings file that names a declaration; the value of --config."""
     (folder / "features.toml").write_text(declared)
     path = folder / "pima.toml"
-    # With a salt of its own each run would split the rows in its own way, and now and then find no champion.
+    # With a salt of its own each run would split the rows in its own way, and now and then find no
+    # champion.
     path.write_text(f'[declaration]\nfile = "features.toml"\n[holdout]\nsalt = "{SALT}"\n')
     return str(path)
 
@@ -80,14 +83,24 @@ def declaration(folder: Path) -> Declaration:
 
 
 def csv_file(folder: Path, rows: int, labelled: bool, seed: int = 0) -> str:
-    """A file with a header in another order, labels for codes, and here and there a value missing; its path."""
+    """A file with a header in another order, labels for codes, and here and there a value missing;
+    its path."""
     draw = random.Random(seed)  # noqa: S311
     lines = ["Smoking,creatinine,ORDER,temperature" + (",readmitted" if labelled else "")]
     for _ in range(rows):
-        stays, creatinine, smoking = draw.randrange(12), round(draw.lognormvariate(0, 0.5), 2), draw.randrange(3)
+        stays, creatinine, smoking = (
+            draw.randrange(12),
+            round(draw.lognormvariate(0, 0.5), 2),
+            draw.randrange(3),
+        )
         temperature = "" if draw.random() < 0.1 else f"{draw.gauss(37, 0.7):.1f}"
         risk = 0.1 + 0.05 * stays + (0.3 if smoking == 2 else 0)
-        cells = [LABELS[smoking] if draw.random() < 0.5 else str(smoking), str(creatinine), str(stays), temperature]
+        cells = [
+            LABELS[smoking] if draw.random() < 0.5 else str(smoking),
+            str(creatinine),
+            str(stays),
+            temperature,
+        ]
         lines.append(",".join(cells + ([str(int(draw.random() < risk))] if labelled else [])))
     path = folder / f"rows-{seed}-{rows}.csv"
     path.write_text("\n".join(lines) + "\n")

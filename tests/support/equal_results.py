@@ -1,5 +1,6 @@
-"""Equal fits, and pictures of equal figures, made once for all worker processes of a test run: for tests about
-what becomes of a fit. To draw a report's pictures takes most of what is left of a retraining where fits are shared."""
+"""Equal fits, and pictures of equal figures, made once for all worker processes of a test run: for
+tests about what becomes of a fit. To draw a report's pictures takes most of what is left of a
+retraining where fits are shared."""
 
 import hashlib
 import os
@@ -28,12 +29,14 @@ Fit = Callable[[Split, Settings, Features, CancelCheck], Challenger]
 
 
 def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
-    """The same fit, which takes from the folder what another test has had fitted on the same rows under the same
-    settings. What one test has fitted twice was fitted twice, if `own_repeated`: that both are equal may be what it is
-    about."""
+    """The same fit, which takes from the folder what another test has had fitted on the same rows
+    under the same settings. What one test has fitted twice was fitted twice, if `own_repeated`:
+    that both are equal may be what it is about."""
     before: Counter[str] = Counter()
 
-    def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
+    def fit_challenger(
+        history: Split, settings: Settings, features: Features, boundary: CancelCheck
+    ) -> Challenger:
         key = fingerprint(history, settings, features)
         before[key] += own_repeated
         path = folder / f"{key}-{before[key] or 1}"
@@ -56,7 +59,9 @@ def fingerprint(history: Split, settings: Settings, features: Features) -> str:
         digest.update(f"{part.dtype} {part.shape} ".encode() + part.tobytes())
     others = [features, settings_of_fit(settings, features), seed_of(history, settings.retrain)]
     # PostgreSQL gives back a category's codes in another order than SQLite.
-    digest.update(msgspec.json.encode(msgspec.to_builtins(others, str_keys=True), order="deterministic"))
+    digest.update(
+        msgspec.json.encode(msgspec.to_builtins(others, str_keys=True), order="deterministic")
+    )
     return digest.hexdigest()
 
 
@@ -79,10 +84,14 @@ _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def drawn_once(draw: Draw, folder: Path) -> Draw:
-    """The same picture, taken from the folder where another test has had it drawn of the very same figures."""
+    """The same picture, taken from the folder where another test has had it drawn of the very same
+    figures."""
 
     def picture(*asked: Any) -> Markup:
-        figures = [replace(each, decided_at=_SOME_TIME) if isinstance(each, Exhibit) else each for each in asked]
+        figures = [
+            replace(each, decided_at=_SOME_TIME) if isinstance(each, Exhibit) else each
+            for each in asked
+        ]
         # PostgreSQL gives the keys of a document back in an order of its own.
         of_figures = msgspec.json.encode([draw.__name__, *figures], order="deterministic")
         path = folder / hashlib.sha256(of_figures).hexdigest()

@@ -22,16 +22,19 @@ def labelled(
     keys: tuple[Sequence[str], Sequence[str | None]] | None = None,
     renamed: Sequence[tuple[str, str]] = (),
 ) -> pd.DataFrame:
-    """A history with measurements (n, features), NaN for NULL. `keys` are first names and persons of the rows, and
-    `renamed` those of rows that were first called otherwise."""
+    """A history with measurements (n, features), NaN for NULL. `keys` are first names and persons
+    of the rows, and `renamed` those of rows that were first called otherwise."""
     index = pd.Index(range(1, len(values) + 1) if ids is None else ids, dtype="int64", name="id")
     first, persons = keys or (list(map(str, index)), [None] * len(index))
     times = index.to_numpy() * 1000 if labelled_at_ms is None else labelled_at_ms
     rows = pd.DataFrame(values, index, names).assign(
-        outcome=outcomes.astype(np.int8), labelled_at=pd.DatetimeIndex(times.astype("M8[ms]"), tz="UTC")
+        outcome=outcomes.astype(np.int8),
+        labelled_at=pd.DatetimeIndex(times.astype("M8[ms]"), tz="UTC"),
     )
     rows = pd.concat([rows, ranked(first, persons, salt).set_index(index)], axis=1)
-    return with_sides(rows, ranked([one for one, _ in renamed], [person for _, person in renamed], salt), share)
+    return with_sides(
+        rows, ranked([one for one, _ in renamed], [person for _, person in renamed], salt), share
+    )
 
 
 def side_of(
@@ -40,12 +43,16 @@ def side_of(
     ids: Sequence[int] | None = None,
     names: Sequence[str] = names_of(SHIPPED.features),
 ) -> pd.DataFrame:
-    """Rows that nobody's person is known of, with features (n, features) as the model takes them."""
-    return labelled(features, outcomes, "salt", 0.0, ids, names).astype(dict.fromkeys(names, "float32"))
+    """Rows that nobody's person is known of, with features (n, features) as the model takes
+    them."""
+    return labelled(features, outcomes, "salt", 0.0, ids, names).astype(
+        dict.fromkeys(names, "float32")
+    )
 
 
 def as_learned(rows: pd.DataFrame) -> pd.DataFrame:
-    """A version whose rows are kept, and that nobody called otherwise than by their persons since."""
+    """A version whose rows are kept, and that nobody called otherwise than by their persons
+    since."""
     return rows.assign(Rank=rows["Person"])
 
 

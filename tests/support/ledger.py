@@ -1,4 +1,5 @@
-"""Runs, and schedules that a scheduler has seen, as tests write them; and documents, as tests read them."""
+"""Runs, and schedules that a scheduler has seen, as tests write them; and documents, as tests read
+them."""
 
 import json
 from datetime import datetime
@@ -13,10 +14,14 @@ def insert_run(database: Database, job: str, status: str, **columns: Any) -> Non
     _insert(database, "runs", run | {"job": job, "status": status} | columns)
 
 
-def insert_schedule(database: Database, job: str, first_seen_at: datetime, heartbeat_at: datetime) -> None:
+def insert_schedule(
+    database: Database, job: str, first_seen_at: datetime, heartbeat_at: datetime
+) -> None:
     """Insert a job's nightly schedule."""
     seen = {"first_seen_at": first_seen_at, "heartbeat_at": heartbeat_at}
-    _insert(database, "schedules", {"job": job, "expression": "15 2 * * *", "time_zone": "UTC"} | seen)
+    _insert(
+        database, "schedules", {"job": job, "expression": "15 2 * * *", "time_zone": "UTC"} | seen
+    )
 
 
 def document(database: Database, statement: str) -> Any:
@@ -26,6 +31,9 @@ def document(database: Database, statement: str) -> Any:
 
 
 def _insert(database: Database, table: str, row: dict[str, Any]) -> None:
-    values = {name: database.stored(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    values = {
+        name: database.stored(value) if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
     marks = ", ".join(f":{name}" for name in values)
     database.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", values)

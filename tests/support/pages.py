@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 from tests.support.shipped import ROOT
 
-PAGES = {str(page.relative_to(ROOT)): page for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))}
+PAGES = {
+    str(page.relative_to(ROOT)): page
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+}
 
 
 class Block(NamedTuple):
@@ -17,4 +20,7 @@ class Block(NamedTuple):
 
 def blocks(page: str) -> list[Block]:
     """The blocks of a page's text."""
-    return [Block(*each) for each in re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)]
+    return [
+        Block(*each)
+        for each in re.findall(r"^ *```([^\n]*)\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    ]

@@ -1,4 +1,5 @@
-"""Patient rows as Parquet, drawn so that some of each kind can't be scored; scoring them, and what that wrote."""
+"""Patient rows as Parquet, drawn so that some of each kind can't be scored; scoring them, and what
+that wrote."""
 
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests.support.shipped import FEATURES
 
 
 def drawn_rows(rows: int, first_id: int = 1, seed: int = 1) -> pa.Table:
-    """With an id; one in fifty measurements is missing, and one in a thousand is out of its range."""
+    """With an id; one in fifty measurements is missing, and one in a thousand is out of its
+    range."""
     drawn = np.random.default_rng(seed)
     columns = {"id": pa.array(range(first_id, first_id + rows), pa.int64())}
     for feature in FEATURES:
@@ -20,7 +22,9 @@ def drawn_rows(rows: int, first_id: int = 1, seed: int = 1) -> pa.Table:
     return pa.table(columns)
 
 
-def _drawn(feature: Feature, drawn: np.random.Generator, rows: int) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+def _drawn(
+    feature: Feature, drawn: np.random.Generator, rows: int
+) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
     low, high = feature.low or 0, feature.high or 0
     values = np.round(drawn.uniform(low, high, rows), 3).astype(object)
     if feature.may_be_missing:
@@ -38,7 +42,9 @@ def write_rows(path: Path, table: pa.Table, group_rows: int = 1_000) -> Path:
 
 def read_parts(folder: Path, kind: str = "predictions") -> pa.Table:
     """All that was written, part after part by name."""
-    return pa.concat_tables(pq.ParquetFile(path).read() for path in sorted((folder / kind).rglob("*.parquet")))
+    return pa.concat_tables(
+        pq.ParquetFile(path).read() for path in sorted((folder / kind).rglob("*.parquet"))
+    )
 
 
 def scored_files(
@@ -52,4 +58,8 @@ def scored_files(
 
 def bytes_below(folder: Path) -> dict[str, bytes]:
     """All files of a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

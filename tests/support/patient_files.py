@@ -18,13 +18,18 @@ UNKNOWN = GOOD.rpartition(",")[0] + ","  # the outcome is not known
 def write(folder: Path, *lines: str | bytes, name: str = "patients.csv", end: bytes = b"\n") -> str:
     """Write a file of lines; its path."""
     path = folder / name
-    path.write_bytes(b"".join((line if isinstance(line, bytes) else line.encode()) + end for line in lines))
+    path.write_bytes(
+        b"".join((line if isinstance(line, bytes) else line.encode()) + end for line in lines)
+    )
     return str(path)
 
 
 def counts(database: Database) -> tuple[int, int, int]:
     """Patients, queue entries and loads."""
-    return tuple(database.value(f"SELECT count(*) FROM {table}") for table in ("patients", "scoring_queue", "loads"))  # type: ignore[return-value]
+    return tuple(
+        database.value(f"SELECT count(*) FROM {table}")
+        for table in ("patients", "scoring_queue", "loads")
+    )  # type: ignore[return-value]
 
 
 def load(database: Database, *arguments: str) -> dict[str, Any]:

@@ -26,7 +26,10 @@ def refused(database: Database, clinic: Clinic, exit_code: int, *named: str, **e
     for part in named:
         assert part in message
     no_value(ended)
-    assert database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id") == before
+    assert (
+        database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id")
+        == before
+    )
     return message
 
 
@@ -38,4 +41,6 @@ def no_value(ended: Ended) -> None:
 def loosely(clinic: Clinic, column: str, kind: str = "TEXT") -> None:
     """A column of the table may hold texts; on SQLite it may already."""
     if clinic.kind == "postgresql":
-        clinic.execute(f"ALTER TABLE visits ALTER {column} TYPE {kind} USING {column}::text::{kind}")
+        clinic.execute(
+            f"ALTER TABLE visits ALTER {column} TYPE {kind} USING {column}::text::{kind}"
+        )

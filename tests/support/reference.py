@@ -1,7 +1,9 @@
-"""python -m tests.support.reference: writes the pages under docs/reference that are made from the code (`make docs`).
+"""python -m tests.support.reference: writes the pages under docs/reference that are made from the
+code (`make docs`).
 
-Each fact stands in the code, where it works: options in jobs, settings in config/pima.toml, messages in pima/errors,
-tables in pima/store/tables.py, metrics in pima/watch/metrics.py. A test holds the pages equal to what comes of them.
+Each fact stands in the code, where it works: options in jobs, settings in config/pima.toml,
+messages in pima/errors, tables in pima/store/tables.py, metrics in pima/watch/metrics.py. A test
+holds the pages equal to what comes of them.
 """
 
 import argparse
@@ -24,7 +26,9 @@ from pima.watch.metrics import METRICS
 from tests.support.shipped import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
-COMMANDS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py") if "__main__" in path.read_text())
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "jobs").glob("*.py") if "__main__" in path.read_text()
+)
 _WRITTEN = "<!-- Written by `make docs` from the code: change it there. -->"
 _OF_ALL = ("help", "config", "json")
 _HIDDEN = "run_id"
@@ -59,7 +63,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Text of the code as Markdown: pages that it names are linked, nothing in it is markup but backticks."""
+    """Text of the code as Markdown: pages that it names are linked, nothing in it is markup but
+    backticks."""
     parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
     for n in range(0, len(parts), 2):
         plain = re.sub(r"([<*])", r"\\\1", parts[n])
@@ -92,12 +97,15 @@ def roles() -> dict[str, list[str]]:
     """Each command -> the roles on PostgreSQL that are enough for it, as the error names them."""
     found: dict[str, list[str]] = {}
     said = re.findall(
-        r"(pima_\w+|owner) for (.*?)(?=, pima_|, the schema|\. )", " ".join(str(RightMissing.__doc__).split())
+        r"(pima_\w+|owner) for (.*?)(?=, pima_|, the schema|\. )",
+        " ".join(str(RightMissing.__doc__).split()),
     )
     for role, commands in said:
         for command in re.findall(r"\w+", re.sub(r"export of \w+ and \w+", "export", commands)):
             if command in COMMANDS:
-                found.setdefault(command, []).append("the schema's owner" if role == "owner" else f"`{role}`")
+                found.setdefault(command, []).append(
+                    "the schema's owner" if role == "owner" else f"`{role}`"
+                )
     return found
 
 
@@ -106,12 +114,16 @@ def _commands() -> Iterator[str]:
     told = {command: _purpose(options) for command, options in parsers.items()}
     yield from _head(
         "Commands",
-        "Each is `python -m jobs.NAME`. All but `demo` take `--help`, `--config PATH` (the settings; default: "
+        "Each is `python -m jobs.NAME`. All but `demo` take `--help`, `--config PATH` (the "
+        "settings; default: "
         "`config/pima.toml`) and `--json`, with which stdout holds one JSON object. "
         "[Exit codes](errors.md#exit-codes).",
     )
     of = roles()
-    rows = ([f"[`{name}`](#{name})", told[name].partition(". ")[0], " or ".join(of.get(name, ()))] for name in COMMANDS)
+    rows = (
+        [f"[`{name}`](#{name})", told[name].partition(". ")[0], " or ".join(of.get(name, ()))]
+        for name in COMMANDS
+    )
     yield from _table(("command", "does", "role on PostgreSQL"), rows)
     for name, options in parsers.items():
         yield from (f"## {name}", "", told[name], "", "```text", _usage(options), "```", "")
@@ -145,7 +157,9 @@ def _usage(options: argparse.ArgumentParser) -> str:
 
 def _options(options: argparse.ArgumentParser) -> Iterator[str]:
     def name(action: argparse.Action) -> str:
-        value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
+        value = action.metavar or (
+            "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
+        )
         if not action.option_strings:
             return f"`{action.metavar or action.dest}`"
         return f"`{action.option_strings[-1]}{'' if action.nargs == 0 else f' {value}'}`"
@@ -153,7 +167,8 @@ def _options(options: argparse.ArgumentParser) -> Iterator[str]:
     shown = [
         [name(action), _prose(action.help or "")]
         for action in options._actions
-        if action.dest not in (*_OF_ALL, _HIDDEN) and not isinstance(action, argparse._SubParsersAction)
+        if action.dest not in (*_OF_ALL, _HIDDEN)
+        and not isinstance(action, argparse._SubParsersAction)
     ]
     if any(meaning for _, meaning in shown):
         yield from _table(("option", "what it does"), shown)
@@ -169,14 +184,23 @@ class _Keys(NamedTuple):
 def _settings() -> Iterator[str]:
     yield from _head(
         "Settings",
-        "They stand in `config/pima.toml`, or in the file that `--config` names. Each has the default that is shown. "
-        "The variable `PIMA_SECTION__KEY` goes over the file (`PIMA_SCORE__BATCH_ROWS=5000`). `PIMA_SECTION__KEY_FILE` "
-        "names a file that holds the value, such as a secret. A key or variable that pima does not know is an error.",
-        "The database's URL comes from `DATABASE_URL` or `DATABASE_URL_FILE`; `PIMA_SCORE__DATABASE_URL`, "
-        "`PIMA_RETRAIN__DATABASE_URL` and `PIMA_PULL__DATABASE_URL` go over it for one job. The keys of `[[source]]`, "
+        "They stand in `config/pima.toml`, or in the file that `--config` names. Each has the "
+        "default that is shown. "
+        "The variable `PIMA_SECTION__KEY` goes over the file (`PIMA_SCORE__BATCH_ROWS=5000`). "
+        "`PIMA_SECTION__KEY_FILE` "
+        "names a file that holds the value, such as a secret. A key or variable that pima does "
+        "not know is an error.",
+        "The database's URL comes from `DATABASE_URL` or `DATABASE_URL_FILE`; "
+        "`PIMA_SCORE__DATABASE_URL`, "
+        "`PIMA_RETRAIN__DATABASE_URL` and `PIMA_PULL__DATABASE_URL` go over it for one job. The "
+        "keys of `[[source]]`, "
         "`[outcome]` and `[[feature]]` are on [a page of their own](declaration.md).",
     )
-    sections = {field.name: field.type for field in msgspec.structs.fields(Settings) if field.name != "sources"}
+    sections = {
+        field.name: field.type
+        for field in msgspec.structs.fields(Settings)
+        if field.name != "sources"
+    }
     for section, (intro, groups) in _commented().items():
         fields = {field.name: field for field in msgspec.structs.fields(sections[section])}
         yield from (f"## {section}", "", _prose(str(sections[section].__doc__)), "")
@@ -185,7 +209,9 @@ def _settings() -> Iterator[str]:
         rows = []
         for group in groups:
             defaults = (f"`{key} = {_in_toml(fields[key].default)}`" for key in group.keys)
-            takes = dict.fromkeys(in_words(fields[key].type).replace("'", '"') for key in group.keys)
+            takes = dict.fromkeys(
+                in_words(fields[key].type).replace("'", '"') for key in group.keys
+            )
             rows.append(["<br>".join(defaults), _prose("; ".join(takes)), _prose(group.comment)])
         yield from _table(("key and default", "takes", "what it does"), rows)
 
@@ -213,18 +239,27 @@ def _commented() -> dict[str, tuple[str, list[_Keys]]]:
 
 
 def _in_toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else f"{value}"
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f'"{value}"'
+        if isinstance(value, str)
+        else f"{value}"
+    )
 
 
 def _errors() -> Iterator[str]:
     known = entries()
     yield from _head(
         "Codes: errors, reasons, ends of runs",
-        "`python -m jobs.health --why CODE` prints what stands here of one code. Words in capitals stand for what the "
+        "`python -m jobs.health --why CODE` prints what stands here of one code. Words in "
+        "capitals stand for what the "
         "message names.",
     )
     yield from ("## Exit codes", "")
-    yield from _table(("exit code", "what it means"), ((str(code), text) for code, text in EXIT_CODES.items()))
+    yield from _table(
+        ("exit code", "what it means"), ((str(code), text) for code, text in EXIT_CODES.items())
+    )
     advised = ("code", "what it means", "what to do")
     yield from ("## What health reports", "")
     yield from _table(advised, _told(known, "reason of health", with_advice=True))
@@ -236,7 +271,9 @@ def _errors() -> Iterator[str]:
         "They are in `runs.error_code`, in the `error` of `--json`, and in health's brackets.",
         "",
     )
-    for code, of in groupby((each for each in known if each.exit_code), key=lambda each: each.exit_code):
+    for code, of in groupby(
+        (each for each in known if each.exit_code), key=lambda each: each.exit_code
+    ):
         yield from (f"### Exit code {code}" if code != 130 else "### Exit codes 130 and 143", "")
         yield from _table(("code", "message and what to do"), _told(of))
     for title, kind in (
@@ -260,31 +297,55 @@ def _told(known: Iterable[Entry], kind: str = "", with_advice: bool = False) -> 
 def _tables() -> Iterator[str]:
     yield from _head(
         "Tables",
-        "What `python -m jobs.migrate` makes. The types are PostgreSQL's; SQLite has its own for them. "
-        "[Architecture](../understand/architecture.md#tables) shows how the tables belong together.",
+        "What `python -m jobs.migrate` makes. The types are PostgreSQL's; SQLite has its own for "
+        "them. "
+        "[Architecture](../understand/architecture.md#tables) shows how the tables belong "
+        "together.",
     )
     features = " and ".join(f"`{name}`" for name in WITH_FEATURES)
-    yield from (f"{features} have a column of type DOUBLE PRECISION for each declared feature besides.", "")
+    yield from (
+        f"{features} have a column of type DOUBLE PRECISION for each declared feature besides.",
+        "",
+    )
     for table in TABLES:
         yield from (f"## {table.name}", "", table.info["meaning"], "")
         choices = table.info["checks"].values()
-        yield from _table(("column", "type", "what it holds"), (_column(column, choices) for column in table.columns))
+        yield from _table(
+            ("column", "type", "what it holds"),
+            (_column(column, choices) for column in table.columns),
+        )
     for view, columns in _columns_of_views().items():
-        yield from (f"## {view}", "", f"A view. {VIEWS[view]}", "", f"Its columns: {', '.join(columns)}.", "")
+        yield from (
+            f"## {view}",
+            "",
+            f"A view. {VIEWS[view]}",
+            "",
+            f"Its columns: {', '.join(columns)}.",
+            "",
+        )
 
 
 def _column(column: Column[Any], choices: Iterable[str]) -> list[str]:
     kind = str(column.type.compile(dialect=postgresql.dialect())).partition(" COLLATE")[0]
     kind = kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
     holds = (" (key)" if column.primary_key else "") + (", or NULL" if column.nullable else "")
-    one_of = next((re.findall(r"'(\w+)'", text) for text in choices if text.startswith(f"{column.name} IN ('")), [])
+    one_of = next(
+        (
+            re.findall(r"'(\w+)'", text)
+            for text in choices
+            if text.startswith(f"{column.name} IN ('")
+        ),
+        [],
+    )
     listed = f": {', '.join(f'`{each}`' for each in one_of)}" if one_of else ""
     return [f"`{column.name}`", f"{kind}{holds}", f"{column.doc}{listed}"]
 
 
 def _columns_of_views() -> dict[str, list[str]]:
     found = {}
-    for view, query in re.findall(r"CREATE VIEW (\w+) AS(.*?);", SCRIPT.read_text("utf-8"), re.DOTALL):
+    for view, query in re.findall(
+        r"CREATE VIEW (\w+) AS(.*?);", SCRIPT.read_text("utf-8"), re.DOTALL
+    ):
         flat, previous = query, ""
         while flat != previous:  # what stands in brackets has commas and a FROM of its own
             flat, previous = re.sub(r"\([^()]*\)", "", flat), flat
@@ -296,7 +357,8 @@ def _columns_of_views() -> dict[str, list[str]]:
 def _metrics() -> Iterator[str]:
     yield from _head(
         "Metrics",
-        "With `metrics.port` set, the scheduler serves them to Prometheus at `/metrics`. Each is read from the "
+        "With `metrics.port` set, the scheduler serves them to Prometheus at `/metrics`. Each is "
+        "read from the "
         "database when it is asked for. Those of sources are there where the settings have some.",
     )
     rows = (

@@ -18,15 +18,21 @@ VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
 
 def patient(database: Database, patient_id: int) -> Any:
     with writing(database.engine) as connection:
-        return connection.execute(text("SELECT * FROM patients WHERE id = :id"), {"id": patient_id}).one()
+        return connection.execute(
+            text("SELECT * FROM patients WHERE id = :id"), {"id": patient_id}
+        ).one()
 
 
 def queue(database: Database) -> list[tuple[Any, ...]]:
-    return database.execute(f"SELECT patient_id, patient_version, {COLUMNS} FROM scoring_queue ORDER BY patient_id")
+    return database.execute(
+        f"SELECT patient_id, patient_version, {COLUMNS} FROM scoring_queue ORDER BY patient_id"
+    )
 
 
 def unlabelled(database: Database) -> list[tuple[Any, ...]]:
-    return database.execute(f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id")
+    return database.execute(
+        f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id"
+    )
 
 
 def predict(database: Database, patient_id: int, model: int = 1) -> None:
@@ -40,7 +46,8 @@ def predict(database: Database, patient_id: int, model: int = 1) -> None:
 
 
 def assert_queue_is_true(database: Database) -> None:
-    """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
+    """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and
+    nothing else."""
     assert queue(database) == unlabelled(database)
 
 

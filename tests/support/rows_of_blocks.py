@@ -18,4 +18,7 @@ def as_tuples(block: pd.DataFrame) -> list[tuple[Any, ...]]:
 def _values(block: pd.DataFrame, name: str) -> list[Any]:
     if name not in block:
         return [None] * len(block)
-    return [None if value is None or value is pd.NA or value != value else value for value in block[name].tolist()]
+    return [
+        None if value is None or value is pd.NA or value != value else value
+        for value in block[name].tolist()
+    ]

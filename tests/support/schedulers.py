@@ -1,4 +1,5 @@
-"""A scheduler as a process of its own; a clock that the test sets, and children that do as it says."""
+"""A scheduler as a process of its own; a clock that the test sets, and children that do as it
+says."""
 
 import json
 import signal
@@ -47,7 +48,8 @@ _one_waits = threading.Lock()
 
 
 def wait_for_children() -> None:
-    """Wait until the children of every scheduler in this process have ended, and their ends are in `runs`."""
+    """Wait until the children of every scheduler in this process have ended, and their ends are in
+    `runs`."""
     for thread in threading.enumerate():
         with _one_waits:
             if thread.name in (*JOBS, PULL) and thread.is_alive():
@@ -56,4 +58,6 @@ def wait_for_children() -> None:
 
 def until(file: Path) -> list[str]:
     """A child that runs until there is such a file."""
-    return python(f"import pathlib, time\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(0.01)")
+    return python(
+        f"import pathlib, time\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(0.01)"
+    )

@@ -11,13 +11,16 @@ def insert_mostly_sound(database: Database, rows: int = QUEUED) -> None:
 
 
 def assert_each_once(database: Database, rows: int = QUEUED, waiting: int = 0) -> None:
-    """Invariant 1: every version one prediction or one rejection or on the queue, never two of them."""
+    """Invariant 1: every version one prediction or one rejection or on the queue, never two of
+    them."""
     counted = [
-        database.value(f"SELECT count(*) FROM {table}") for table in ("predictions", "rejections", "scoring_queue")
+        database.value(f"SELECT count(*) FROM {table}")
+        for table in ("predictions", "rejections", "scoring_queue")
     ]
     assert (sum(counted), counted[2]) == (rows, waiting)
     ended = " UNION ALL ".join(
-        f"SELECT patient_id, patient_version FROM {table}" for table in ("predictions", "rejections", "scoring_queue")
+        f"SELECT patient_id, patient_version FROM {table}"
+        for table in ("predictions", "rejections", "scoring_queue")
     )
     twice = f"SELECT 1 FROM ({ended}) AS e GROUP BY patient_id, patient_version HAVING count(*) > 1"
     assert database.execute(twice) == []

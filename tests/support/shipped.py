@@ -1,4 +1,5 @@
-"""What the project ships, and what the tests take for sound: its rows, its features, one row, a salt."""
+"""What the project ships, and what the tests take for sound: its rows, its features, one row, a
+salt."""
 
 from pathlib import Path
 

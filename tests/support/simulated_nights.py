@@ -50,11 +50,14 @@ def reference(random: np.random.Generator, rows: int) -> Reference:
     """Of so many training rows."""
     learned = rows_of(random, rows)
     rejected = {"missing glucose": rows // 50}
-    return reference_of(FEATURES, learned, probabilities_of(learned), THRESHOLD, rows + rows // 50, rejected)
+    return reference_of(
+        FEATURES, learned, probabilities_of(learned), THRESHOLD, rows + rows // 50, rejected
+    )
 
 
 def night_tally(random: np.random.Generator, kept: Reference, rows: int, **shifted: float) -> Tally:
-    """What a night of so many accepted rows counts, and of the rejected ones that come with them."""
+    """What a night of so many accepted rows counts, and of the rejected ones that come with
+    them."""
     features = rows_of(random, rows, **shifted)
     bad = int(random.binomial(rows, 0.02))
     every = np.arange(rows + bad)
@@ -69,6 +72,10 @@ def nights(kept: Reference, tallies: Iterator[Tally]) -> Iterator[tuple[Watched,
         now = FIRST_NIGHT + timedelta(days=number)
         pooled, beyond = night_so_far(tally, before[::-1], now)
         found = tuple(night_figures(names_of(FEATURES), pooled, kept, beyond))
-        were = tuple(each.name for each in found if each.is_beyond) if pooled.rows >= MINIMUM_ROWS else None
+        were = (
+            tuple(each.name for each in found if each.is_beyond)
+            if pooled.rows >= MINIMUM_ROWS
+            else None
+        )
         before = [*before[-20:], KeptTally(tally, were, now)]
         yield found

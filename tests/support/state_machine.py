@@ -1,6 +1,8 @@
-"""What the jobs do to a database in any order, and what must hold after each step: every unlabelled version ends once.
+"""What the jobs do to a database in any order, and what must hold after each step: every unlabelled
+version ends once.
 
-Batches are killed in the middle for real: a child process claims, writes, and is ended by SIGKILL before its commit.
+Batches are killed in the middle for real: a child process claims, writes, and is ended by SIGKILL
+before its commit.
 """
 
 import os
@@ -11,7 +13,13 @@ from typing import Any, ClassVar, NoReturn
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from pima.errors import NothingToRollBackTo
@@ -32,7 +40,13 @@ class Jobs(RuleBasedStateMachine):
     database: Database
     features: tuple[str, ...]
     """Of the declaration."""
-    emptied: ClassVar[tuple[str, ...]] = ("patients", "scoring_queue", "predictions", "rejections", "runs")
+    emptied: ClassVar[tuple[str, ...]] = (
+        "patients",
+        "scoring_queue",
+        "predictions",
+        "rejections",
+        "runs",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +116,9 @@ class Jobs(RuleBasedStateMachine):
     def every_version_is_in_one_place(self) -> None:
         ended = self._ended()
         waiting = self.database.execute("SELECT patient_id, patient_version FROM scoring_queue")
-        assert len(set(ended)) == len(ended), "a version was predicted by two models, or predicted and rejected"
+        assert len(set(ended)) == len(ended), (
+            "a version was predicted by two models, or predicted and rejected"
+        )
         assert not set(ended) & set(waiting), "a version that has ended waits"
         current = self.database.execute("SELECT id, version FROM patients WHERE outcome IS NULL")
         assert set(current) <= set(ended) | set(waiting), "a version is lost"
@@ -124,7 +140,9 @@ class Jobs(RuleBasedStateMachine):
         # The table's key would hide it: who scores a version again writes no second row.
         assert run.counts["already_scored"] == 0, "a version was scored twice by one model"
         new = set(self.database.execute("SELECT * FROM predictions")) - before
-        assert {row[2] for row in new} <= {champion}, "a run is scored by the champion that it began with"
+        assert {row[2] for row in new} <= {champion}, (
+            "a run is scored by the champion that it began with"
+        )
 
     def _ended(self) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = self.database.execute(
@@ -135,11 +153,14 @@ class Jobs(RuleBasedStateMachine):
 
     def _all_rows(self) -> list[list[tuple[Any, ...]]]:
         tables = ("patients", "scoring_queue", "predictions", "rejections")
-        return [sorted(self.database.execute(f"SELECT * FROM {table}"), key=repr) for table in tables]
+        return [
+            sorted(self.database.execute(f"SELECT * FROM {table}"), key=repr) for table in tables
+        ]
 
 
 def wait_until_the_server_knows(database: Database) -> None:
-    """PostgreSQL gives a dead client's locks back when it reads the closed socket, a moment later."""
+    """PostgreSQL gives a dead client's locks back when it reads the closed socket, a moment
+    later."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     until = time.monotonic() + PATIENCE_SECONDS
     in_transaction = f"SELECT count(*) {others} AND xact_start IS NOT NULL"
@@ -167,7 +188,8 @@ def die() -> NoReturn:
 
 
 def _claim_write_and_die(url: str, names: tuple[str, ...], rows: int) -> NoReturn:
-    """In a child process: do a batch's statements on a connection of its own, and be killed before the commit."""
+    """In a child process: do a batch's statements on a connection of its own, and be killed before
+    the commit."""
     engine = make_engine(url, DatabaseSettings())
     columns = "patient_id, patient_version, run_id, reason, field"
     with engine.connect().execution_options(pima_writes=True) as connection:

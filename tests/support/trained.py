@@ -21,31 +21,39 @@ from tests.support.declared import configuration, csv_file, declaration
 from tests.support.shipped import HOLDOUT, SHIPPED
 
 MADE_ONCE = "PIMA_TEST_MADE_ONCE"
-"""The variable that names a folder for what is made once, where several test runs are to have it."""
+"""The variable that names a folder for what is made once, where several test runs are to have
+it."""
 
 
-def share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
+def share_fits(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool
+) -> None:
     from pima.report import pictures
     from pima.train import retraining
     from tests.support.equal_results import drawn_once, made_once
 
     folder = _shared(tmp_path_factory) / "fits"
     folder.mkdir(exist_ok=True)
-    monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder, own_repeated))
+    monkeypatch.setattr(
+        retraining, "fit_challenger", made_once(retraining.fit_challenger, folder, own_repeated)
+    )
     for name in ("roc", "calibration", "decision", "distribution", "subgroup", "leaning"):
         draw = f"{name}_picture"
         monkeypatch.setattr(pictures, draw, drawn_once(getattr(pictures, draw), folder))
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all worker processes of a test run have, or all runs that are told the same one."""
+    """The folder that all worker processes of a test run have, or all runs that are told the same
+    one."""
     if named := os.environ.get(MADE_ONCE):
         return Path(named)
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
 
 
-def trained_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def trained_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
+) -> Path:
     """The file that `make` fills, made once for all worker processes of a test run."""
     shared = _shared(tmp_path_factory)
     path, being_made = shared / name / "trained.db", shared / name / "being-made.db"
@@ -73,7 +81,9 @@ def train_declared(path: Path) -> None:
     _train(path, files, "five_seeds", declaration(path.parent), "--config", config)
 
 
-def _train(path: Path, files: list[str], first: str, declared: Declaration, *configured: str) -> None:
+def _train(
+    path: Path, files: list[str], first: str, declared: Declaration, *configured: str
+) -> None:
     engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
     migrate(engine, HOLDOUT, declared=declared)
     database = Database("sqlite", f"sqlite:///{path}", engine)
@@ -111,11 +121,18 @@ def install_models(database: Database, trained: Path, champion: int | None = 1) 
             table = metadata.tables[name]
             rows = [dict(row) for row in source.execute(f"SELECT * FROM {name}")]
             for row in rows:
-                converted = {column.name: _from_sqlite(column.type, row[column.name]) for column in table.columns}
+                converted = {
+                    column.name: _from_sqlite(column.type, row[column.name])
+                    for column in table.columns
+                }
                 connection.execute(table.insert().values(**converted))
-        connection.execute(text("UPDATE champion SET model_version = :n, sequence = sequence + 1"), {"n": champion})
+        connection.execute(
+            text("UPDATE champion SET model_version = :n, sequence = sequence + 1"), {"n": champion}
+        )
         if database.kind == "postgresql":
-            connection.execute(text("SELECT setval(pg_get_serial_sequence('promotions', 'id'), 100)"))
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence('promotions', 'id'), 100)")
+            )
     source.close()
 
 

@@ -13,7 +13,9 @@ from tests.support.databases import Database
 from tests.support.shipped import FEATURES
 
 
-def add_version(database: Database, data: str = "data", settings: str = "settings", reference: Any = None) -> int:
+def add_version(
+    database: Database, data: str = "data", settings: str = "settings", reference: Any = None
+) -> int:
     version = NewVersion(
         run_id=5,
         keras_artifact=b"keras\x00bytes",

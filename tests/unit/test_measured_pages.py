@@ -1,4 +1,5 @@
-"""The pages of docs/measured are what their benches write: the templates' words, the figures that are kept."""
+"""The pages of docs/measured are what their benches write: the templates' words, the figures that
+are kept."""
 
 import json
 import re
@@ -34,7 +35,11 @@ RAN = Provenance(date(2026, 1, 2), 3.0, "a machine", 2, "3.11", {"numpy": "2"}, 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.md")))
 def test_each_page_begins_with_what_it_says_in_five_lines(name: str) -> None:
-    head = re.sub(r"<!--.*?-->\n", "", (FOLDER / name).read_text()).partition("\n\n")[2].partition("\n\n")[0]
+    head = (
+        re.sub(r"<!--.*?-->\n", "", (FOLDER / name).read_text())
+        .partition("\n\n")[2]
+        .partition("\n\n")[0]
+    )
     assert head.count("\n- ") + head.startswith("- ") == 5
 
 
@@ -89,7 +94,9 @@ def test_the_page_of_accuracy_begins_with_the_best_of_those_that_never_saw_the_r
     took = {"seconds": 12.0, "processor_seconds": 1.0, "peak_megabytes": 1339.0, "fit_seconds": 1.0}
     large = Large("SQLite", 1, 700, dict.fromkeys((*BOOSTING, "our fit", "retrain"), took))
     found = Results(10, 2, rows, rows, FitSpeed(1.0, 5.0), 1_000_000, [large], {}, {})
-    first, _, third, targets, _ = _begins(report.page(found, RAN, [Candidate("pima", "as it is", lambda *_: None)]))
+    first, _, third, targets, _ = _begins(
+        report.page(found, RAN, [Candidate("pima", "as it is", lambda *_: None)])
+    )
     assert "a log loss of 0.2231" in first
     assert first.endswith("0.3567 (a peer).")
     assert "5.0 times" in third
@@ -100,7 +107,9 @@ def test_the_page_of_accuracy_begins_with_the_best_of_those_that_never_saw_the_r
 def test_the_page_of_tables_begins_with_where_pima_stands() -> None:
     sets = data_sets()
     answers = [
-        Answer(Trial(data.name, who, 0), np.where(data.rows.outcomes == 1, 0.8 - place / 20, 0.3), 1.0)
+        Answer(
+            Trial(data.name, who, 0), np.where(data.rows.outcomes == 1, 0.8 - place / 20, 0.3), 1.0
+        )
         for data in sets
         for place, who in enumerate(CANDIDATES)
     ]
@@ -112,7 +121,9 @@ def test_the_page_of_tables_begins_with_where_pima_stands() -> None:
 def test_the_page_of_the_gate_begins_with_the_default_policy() -> None:
     found = {
         scenario.name: {
-            policy.letter: Summary(policy, *(np.array([place, place + 1.0]) for _ in range(4)), 0.5, 30.0, np.ones(2))
+            policy.letter: Summary(
+                policy, *(np.array([place, place + 1.0]) for _ in range(4)), 0.5, 30.0, np.ones(2)
+            )
             for place, policy in enumerate(scenario.policies)
         }
         for scenario in SCENARIOS

@@ -1,4 +1,5 @@
-"""The faults of `make mutants` fit the code as it is, and the tests that must notice them are there."""
+"""The faults of `make mutants` fit the code as it is, and the tests that must notice them are
+there."""
 
 import subprocess
 import sys
@@ -38,8 +39,12 @@ def test_broken_code_is_python_still(fault: Fault) -> None:
 
 
 def test_each_test_that_must_notice_one_is_there_and_a_judge() -> None:
-    named = sorted({test for fault in FAULTS for form in fault.forms.values() for test in form.caught_by})
+    named = sorted(
+        {test for fault in FAULTS for form in fault.forms.values() for test in form.caught_by}
+    )
     options = ["--collect-only", "-q", "-m", "judge", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options, *named]
     ended = subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
-    assert sorted(line for line in ended.stdout.splitlines() if "::" in line) == named, ended.stdout + ended.stderr
+    assert sorted(line for line in ended.stdout.splitlines() if "::" in line) == named, (
+        ended.stdout + ended.stderr
+    )

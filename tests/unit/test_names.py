@@ -1,4 +1,5 @@
-"""A class name has one meaning in the whole project, and a unit test the name of the file that it is about."""
+"""A class name has one meaning in the whole project, and a unit test the name of the file that it
+is about."""
 
 import ast
 from pathlib import Path

@@ -30,7 +30,8 @@ def test_each_link_leads_somewhere(name: str) -> None:
 def test_each_file_that_is_named_is_there(name: str) -> None:
     """Those that stand in backticks with the folder that they are in."""
     named = re.findall(
-        r"`((?:pima|jobs|tests|docs|deploy|migrations|config|locks)/[\w./-]*)`", (ROOT / name).read_text()
+        r"`((?:pima|jobs|tests|docs|deploy|migrations|config|locks)/[\w./-]*)`",
+        (ROOT / name).read_text(),
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
 

@@ -1,6 +1,8 @@
-"""Pages and messages in plain English: no sentence above forty words, and the field's word in place of a private one.
+"""Pages and messages in plain English: no sentence above forty words, and the field's word in place
+of a private one.
 
-A test, since Vale's package fetches its program from the network when it first runs, and `make check` must not.
+A test, since Vale's package fetches its program from the network when it first runs, and `make
+check` must not.
 """
 
 import re
@@ -58,15 +60,28 @@ def sentences(text: str) -> Iterator[str]:
     text = re.sub(r"^```.*?^```$|<!--.*?-->", "\n\n", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]+`", "`code`", text))
     for paragraph in re.split(r"\n\s*\n", text):
-        lines = [("\n" if _BEGINS.match(line) else " ") + line.strip() for line in paragraph.splitlines()]
+        lines = [
+            ("\n" if _BEGINS.match(line) else " ") + line.strip() for line in paragraph.splitlines()
+        ]
         for piece in re.split(r"[\n|]", "".join(lines)):
             yield from _ENDS.split(re.sub(r"^[-#*>\s]+", "", piece))
 
 
 def test_the_sentences_of_a_page_are_found() -> None:
-    page = "# A head\n\nOne is `a. B`, of\ntwo lines. [Another](x.md) is here!\n- an item\n\n| a cell | so. And |\n"
+    page = (
+        "# A head\n\nOne is `a. B`, of\ntwo lines. [Another](x.md) is here!\n- an item\n\n| a "
+        "cell | so. And |\n"
+    )
     page += "```\ncode\n```\n"
-    found = ["A head", "One is `code`, of two lines.", "Another is here!", "an item", "a cell", "so.", "And"]
+    found = [
+        "A head",
+        "One is `code`, of two lines.",
+        "Another is here!",
+        "an item",
+        "a cell",
+        "so.",
+        "And",
+    ]
     assert [each.strip() for each in sentences(page) if each.strip()] == found
 
 

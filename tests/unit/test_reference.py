@@ -19,7 +19,9 @@ def test_each_page_is_as_the_code_makes_it(name: str) -> None:
 
 def test_each_table_view_and_column_says_what_it_holds() -> None:
     assert len(VIEWS) == SCRIPT.read_text("utf-8").count("CREATE VIEW")
-    assert [f"{table}.{column.name}" for table in TABLES for column in table.columns if not column.doc] == []
+    assert [
+        f"{table}.{column.name}" for table in TABLES for column in table.columns if not column.doc
+    ] == []
 
 
 def test_each_metric_that_is_described_is_served() -> None:
@@ -30,7 +32,11 @@ def test_each_metric_that_is_described_is_served() -> None:
 
 def test_each_option_says_what_it_does() -> None:
     def shown(command: str) -> list[str]:
-        return [action.dest for action in parser_of(command)._actions if action.dest != "command" and not action.help]
+        return [
+            action.dest
+            for action in parser_of(command)._actions
+            if action.dest != "command" and not action.help
+        ]
 
     assert {command: shown(command) for command in COMMANDS if shown(command)} == {}
 

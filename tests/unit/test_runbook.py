@@ -1,4 +1,5 @@
-"""`jobs.health --why` has a word on everything that the code may complain of, as it is read from the code."""
+"""`jobs.health --why` has a word on everything that the code may complain of, as it is read from
+the code."""
 
 import ast
 import json
@@ -30,7 +31,8 @@ def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def _error_codes() -> set[tuple[str, int]]:
-    """Each error's code, with the exit code that it ends a command with; what is never raised itself has no text."""
+    """Each error's code, with the exit code that it ends a command with; what is never raised
+    itself has no text."""
     return {
         (each.code, each.exit_code)
         for each in _classes(errors.PimaError)
@@ -39,8 +41,15 @@ def _error_codes() -> set[tuple[str, int]]:
 
 
 def _said_with_a_status(node: ast.AST) -> Iterator[str]:
-    """Codes that stand in a call or a pair beside a run's status; of an f-string what comes before its first figure."""
-    parts = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+    """Codes that stand in a call or a pair beside a run's status; of an f-string what comes before
+    its first figure."""
+    parts = (
+        node.args
+        if isinstance(node, ast.Call)
+        else node.elts
+        if isinstance(node, ast.Tuple)
+        else []
+    )
     is_told = isinstance(node, ast.Call) and _TELLS in ast.unparse(node.func)
     if is_told or any(re.search(r"\bStatus\.[A-Z]", ast.unparse(part)) for part in parts):
         for part in parts:
@@ -55,8 +64,16 @@ def _codes_of_runs() -> set[str]:
     found = set()
     for path in PIMA:
         for node in ast.walk(ast.parse(path.read_text())):
-            found |= {text for text in _said_with_a_status(node) if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)}
-            if isinstance(node, ast.keyword) and node.arg == "error_code" and isinstance(node.value, ast.Constant):
+            found |= {
+                text
+                for text in _said_with_a_status(node)
+                if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)
+            }
+            if (
+                isinstance(node, ast.keyword)
+                and node.arg == "error_code"
+                and isinstance(node.value, ast.Constant)
+            ):
                 found.add(str(node.value.value))
     return found
 
@@ -70,18 +87,29 @@ def _reasons_of_health() -> set[str]:
 
 def _reasons_of_alerts() -> set[str]:
     source = Path(alerts.__file__).read_text()
-    return set(re.findall(r'(?:Condition\(f"|EXPLAINED\["|name, number(?:, was)? = ")(\w+)[:"]', source))
+    return set(
+        re.findall(r'(?:Condition\(f"|EXPLAINED\["|name, number(?:, was)? = ")(\w+)[:"]', source)
+    )
 
 
 def _reasons_of_rows() -> set[str]:
-    sources = "".join((ROOT / "pima" / "core" / name).read_text() for name in ("mapping.py", "history.py"))
+    sources = "".join(
+        (ROOT / "pima" / "core" / name).read_text() for name in ("mapping.py", "history.py")
+    )
     return set(re.findall(r'(?:mark\(block, \w+, |left_out\[)"(\w+)"', sources)) | {*CODES[1:]}
 
 
 def test_the_codes_are_found() -> None:
     """Else the tests below would say nothing."""
     assert {("database_away", 75), ("artifact_damaged", 1), ("too_few_labels", 3)} <= _error_codes()
-    assert {"timed_out", "heartbeat_lost", "too_late", "still_running", "killed_by_", "exit_code_"} <= _codes_of_runs()
+    assert {
+        "timed_out",
+        "heartbeat_lost",
+        "too_late",
+        "still_running",
+        "killed_by_",
+        "exit_code_",
+    } <= _codes_of_runs()
     assert {"scheduler_silent", "retrain_failed", "score_not_succeeding"} <= _reasons_of_health()
     assert {"awaits_approval", "champion_changed", "verdict_blocked"} <= _reasons_of_alerts()
     assert {"bad_person", "twin_of_holdout", "missing", "not_a_number"} <= _reasons_of_rows()
@@ -97,7 +125,9 @@ def test_each_code_of_a_run_is_explained_and_no_other() -> None:
 
 def test_each_reason_of_health_is_explained_with_what_to_do() -> None:
     assert health.REASONS.keys() == _reasons_of_health()
-    assert all(means and advice for means, advice in {**health.REASONS, **alerts.EXPLAINED}.values())
+    assert all(
+        means and advice for means, advice in {**health.REASONS, **alerts.EXPLAINED}.values()
+    )
     assert _reasons_of_alerts() <= alerts.EXPLAINED.keys()
 
 
@@ -109,7 +139,10 @@ def test_each_reason_of_a_row_is_explained() -> None:
 
 @pytest.mark.parametrize("reason", [str(reason) for reason in Reason])
 def test_each_reason_of_a_verdict_is_explained(reason: str) -> None:
-    assert any(each.kind == "reason of a verdict" and len(each.means.split()) > 4 for each in entries_of(reason))
+    assert any(
+        each.kind == "reason of a verdict" and len(each.means.split()) > 4
+        for each in entries_of(reason)
+    )
 
 
 def test_every_entry_is_whole_sentences() -> None:
@@ -128,7 +161,9 @@ def test_every_entry_is_whole_sentences() -> None:
         ("interrupted", "signal"),
     ],
 )
-def test_a_code_is_explained_as_people_copy_it(code: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_code_is_explained_as_people_copy_it(
+    code: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main(["--why", code, "--config", "/absent.toml"], {}) == 0
     assert said in capsys.readouterr().out
 
@@ -139,7 +174,9 @@ def test_a_code_may_have_several_meanings(capsys: pytest.CaptureFixture[str]) ->
     assert {each["kind"] for each in told} == {"reason of health", "error, exit code 3"}
 
 
-def test_an_unknown_code_is_answered_with_the_page_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_code_is_answered_with_the_page_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert command.main(["--why", "databse_away"], {}) == 2
     assert "no such code; docs/reference/errors.md has them all" in capsys.readouterr().err
 
@@ -151,6 +188,12 @@ def test_each_status_is_told(status: str) -> None:
 
 def test_each_exit_code_is_told() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
-    known = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
-    told = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE) for code in row.split(", ")}
+    known = {
+        value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)
+    }
+    told = {
+        int(code)
+        for row in re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE)
+        for code in row.split(", ")
+    }
     assert told == known

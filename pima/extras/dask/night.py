@@ -1,4 +1,5 @@
-"""A night on many workers: each runs the loop of `pima.scoring` on its own rows, and one run has the sum."""
+"""A night on many workers: each runs the loop of `pima.scoring` on its own rows, and one run has
+the sum."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from pima.watch.unpredicted import RowsBefore
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """Everything that is sent to a worker. The database's URL and password are in the worker's own environment."""
+    """Everything that is sent to a worker. The database's URL and password are in the worker's own
+    environment."""
 
     run_id: int
     model_version: int
@@ -33,15 +35,28 @@ class Night:
 
 
 def score_on_workers(
-    engine: Engine, run: OpenRun, options: ScoreOptions, reached: AbstractContextManager[Workers], stop: StopRequest
+    engine: Engine,
+    run: OpenRun,
+    options: ScoreOptions,
+    reached: AbstractContextManager[Workers],
+    stop: StopRequest,
 ) -> None:
-    """Do the work of `score_queue` with a loop on each worker. Also raises WrongUsage if the queue can't be shared, and
-    what `Workers` raises. However it ends, workers still running roll back their next batch: the run is closed."""
+    """Do the work of `score_queue` with a loop on each worker. Also raises WrongUsage if the queue
+    can't be shared, and what `Workers` raises. However it ends, workers still running roll back
+    their next batch: the run is closed."""
     if database_of(engine).is_a_file:
-        what = "--dask needs a database in which several can write at once; this one would have them wait"
+        what = (
+            "--dask needs a database in which several can write at once; this one would have them "
+            "wait"
+        )
         raise WrongUsage(what=f"{what} for each other. Leave it out, or move to PostgreSQL")
     if options.limit is not None or options.dry_run:
-        raise WrongUsage(what="--limit and --dry-run are counted by one process: leave out --dask, or say --dask ''")
+        raise WrongUsage(
+            what=(
+                "--limit and --dry-run are counted by one process: leave out --dask, or say "
+                "--dask ''"
+            )
+        )
 
     def hand_out(version: int, before: RowsBefore) -> None:
         with reached as workers:
@@ -60,7 +75,11 @@ def lacks(night: Night) -> str:
         with _database(night) as engine:
             require_schema(engine)
             with reading(engine) as connection:
-                return "" if is_open(connection, night.run_id) else "DATABASE_URL names another database there"
+                return (
+                    ""
+                    if is_open(connection, night.run_id)
+                    else "DATABASE_URL names another database there"
+                )
     except PimaError as error:
         return f"the database can't be used there ({error.code})"
 

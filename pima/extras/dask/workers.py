@@ -1,7 +1,8 @@
 """The workers of a Dask cluster: checking them, giving them tasks, and asking them to stop.
 
-A worker gets the name of one of pima's functions, with numbers, places and hashes; no row and no secret goes through
-Dask. A task may be lost with its worker and be done again, so its effect is complete or absent.
+A worker gets the name of one of pima's functions, with numbers, places and hashes; no row and no
+secret goes through Dask. A task may be lost with its worker and be done again, so its effect is
+complete or absent.
 """
 
 import hashlib
@@ -19,7 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import pima
-from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, WorkersFailed, WrongUsage, install_line
+from pima.errors import (
+    ClusterAway,
+    ClusterUnfit,
+    Interrupted,
+    PimaError,
+    WorkersFailed,
+    WrongUsage,
+    install_line,
+)
 from pima.logs import Look, configure_logs, get_logger, resolved_look
 from pima.runs.recorded_run import StopRequest
 from pima.settings.sections import Settings
@@ -28,15 +37,19 @@ _SECONDS_A_LOOK = 0.1
 _SECONDS_WITHOUT_WORKERS = 60
 """How long to wait for dead workers to be replaced."""
 _MOST_GIVEN_UP = 20
-"""How many tasks of a call Dask may give up, each after several workers died, before the call is given up too."""
+"""How many tasks of a call Dask may give up, each after several workers died, before the call is
+given up too."""
 
 Task = Callable[[Any, StopRequest], Any]
 
 
 @contextmanager
-def reached(address: str, settings: Settings, environ: Mapping[str, str], stop: StopRequest) -> Iterator["Workers"]:
-    """Connect to the workers of the cluster whose scheduler has this address; "local" makes a cluster of this machine's
-    cores until the block ends. Raises ClusterAway, or WrongUsage if Dask is not installed here."""
+def reached(
+    address: str, settings: Settings, environ: Mapping[str, str], stop: StopRequest
+) -> Iterator["Workers"]:
+    """Connect to the workers of the cluster whose scheduler has this address; "local" makes a
+    cluster of this machine's cores until the block ends. Raises ClusterAway, or WrongUsage if Dask
+    is not installed here."""
     try:
         from distributed import Client
     except ImportError:
@@ -45,7 +58,9 @@ def reached(address: str, settings: Settings, environ: Mapping[str, str], stop: 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     with ExitStack() as opened:
         try:
-            where = opened.enter_context(_local(settings, environ)) if address == "local" else address
+            where = (
+                opened.enter_context(_local(settings, environ)) if address == "local" else address
+            )
             client = opened.enter_context(Client(where, timeout=10, set_as_default=False))
         except (OSError, RuntimeError):
             raise ClusterAway(what="its scheduler does not start or does not answer") from None
@@ -64,8 +79,8 @@ def _local(settings: Settings, environ: Mapping[str, str]) -> Any:
     workers = min(os.cpu_count() or 1, settings.score.most_workers)
     # Without an address, Dask's dashboard would be open to the whole network.
     known = {"env": dict(environ), "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
-    # Ctrl-C on the terminal reaches the whole process group; processes started here leave it to the job. Python's
-    # resource tracker is started first, since starting it unblocks signals.
+    # Ctrl-C on the terminal reaches the whole process group; processes started here leave it to the
+    # job. Python's resource tracker is started first, since starting it unblocks signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -83,9 +98,11 @@ class Workers:
     stop: StopRequest
 
     def fit(self, lacks: Callable[[Any], str], told: object) -> int:
-        """Check every worker by `lacks(told)`, and return how many may take part. Raises ClusterAway if there are none,
-        ClusterUnfit if any can't do the work."""
-        found = self._asked(partial(self.client.run, _lacks, _release(), lacks, told, on_error="return"))
+        """Check every worker by `lacks(told)`, and return how many may take part. Raises
+        ClusterAway if there are none, ClusterUnfit if any can't do the work."""
+        found = self._asked(
+            partial(self.client.run, _lacks, _release(), lacks, told, on_error="return")
+        )
         if not found:
             raise ClusterAway(what="it has no workers")
         if unfit := [what for what in found.values() if what]:
@@ -97,8 +114,9 @@ class Workers:
         return min(len(found), self.settings.score.most_workers)
 
     def results(self, function: Task, told: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        """Call the function for each of `told` on a free worker, and yield each with its result as it comes. Raises the
-        error that ended one of them, ClusterAway, WorkersFailed or Interrupted, after the others have stopped."""
+        """Call the function for each of `told` on a free worker, and yield each with its result as
+        it comes. Raises the error that ended one of them, ClusterAway, WorkersFailed or
+        Interrupted, after the others have stopped."""
         waiting = {self._begin(function, each): each for each in told}
         given_up, seen_at = 0, time.monotonic()
         try:
@@ -148,7 +166,8 @@ class Workers:
 
 @cache
 def _release() -> str:
-    """A hash over all of pima's Python files: workers with other code would score by other rules."""
+    """A hash over all of pima's Python files: workers with other code would score by other
+    rules."""
     found, root = hashlib.sha256(), Path(pima.__file__).parent
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -169,7 +188,8 @@ _stops: dict[str, StopRequest] = {}
 
 
 def _called(function: Task, told: object, client: str, look: Look) -> Any:
-    """Call the function; return its result, or the error that ended it as a value, of which Dask logs no traceback."""
+    """Call the function; return its result, or the error that ended it as a value, of which Dask
+    logs no traceback."""
     configure_logs(look)
     try:
         return function(told, _stops.setdefault(client, StopRequest()))

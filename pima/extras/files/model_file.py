@@ -1,8 +1,9 @@
 """A model version as one file, which scores rows without a database.
 
-The first line names the format and the sha256 of the rest, which is JSON: the compiled bytes in base64, the threshold,
-the features that the version was fitted on, and the declaration in force. The rest is read only after the hash was
-checked. The hash detects damage; it does not prove who wrote the file.
+The first line names the format and the sha256 of the rest, which is JSON: the compiled bytes in
+base64, the threshold, the features that the version was fitted on, and the declaration in force.
+The rest is read only after the hash was checked. The hash detects damage; it does not prove who
+wrote the file.
 """
 
 import base64
@@ -21,7 +22,13 @@ from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
 from pima.store import registry
 from pima.store.engine import reading
-from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration, sha256_of
+from pima.store.registry import (
+    as_declaration,
+    as_features,
+    as_stored,
+    newest_declaration,
+    sha256_of,
+)
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
@@ -40,7 +47,8 @@ class ScoringModel:
     rules: Features
     """The model's features with the rules that rows are judged by."""
     sha256: str
-    """The hash over everything that decides a prediction: compiled form, threshold, features, rules and declaration."""
+    """The hash over everything that decides a prediction: compiled form, threshold, features, rules
+    and declaration."""
 
 
 class _Document(Struct, frozen=True):
@@ -55,8 +63,9 @@ class _Document(Struct, frozen=True):
 
 
 def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
-    """Write a version with today's declaration to a new file; return the path, bytes, version and sha256 of all but the
-    first line. Raises NoSuchVersion, VersionHasNoBytes or ArtifactDamaged, and WrongUsage if the file exists."""
+    """Write a version with today's declaration to a new file; return the path, bytes, version and
+    sha256 of all but the first line. Raises NoSuchVersion, VersionHasNoBytes or ArtifactDamaged,
+    and WrongUsage if the file exists."""
     content = model_file(engine, number)
     with whole_file(path, "--out") as file:
         file.write(content)
@@ -65,8 +74,8 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
 
 
 def model_file(engine: Engine, number: int | None) -> bytes:
-    """Make the content of a model file, for the champion if `number` is None. Raises NoChampion, NoSuchVersion,
-    VersionHasNoBytes or ArtifactDamaged."""
+    """Make the content of a model file, for the champion if `number` is None. Raises NoChampion,
+    NoSuchVersion, VersionHasNoBytes or ArtifactDamaged."""
     with reading(engine) as connection:
         if number is None:
             number = registry.read_champion(connection).model_version
@@ -105,7 +114,8 @@ def content_of(path: Path) -> bytes:
 
 
 def read_model(path: Path, content: bytes) -> ScoringModel:
-    """Check the hash of a model file's bytes, then read them. Raises ModelFileRefused, which names the path."""
+    """Check the hash of a model file's bytes, then read them. Raises ModelFileRefused, which names
+    the path."""
     from pima.model.compiled import CompiledModel
 
     first = _FIRST_LINE.match(content)
@@ -113,7 +123,9 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         raise ModelFileRefused(file=path, what="it is no model file")
     body = content[first.end() :]
     if sha256_of(body) != first[1].decode("ascii"):
-        raise ModelFileRefused(file=path, what="its contents are not those that were written (their sha256 differs)")
+        raise ModelFileRefused(
+            file=path, what="its contents are not those that were written (their sha256 differs)"
+        )
     try:
         filed = convert(json.loads(body), _Document)
         features, declaration = as_features(filed.features), as_declaration(filed.declaration)

@@ -1,6 +1,7 @@
 """A dataset's files, the parts made of them, and the parts that an output has already.
 
-A part is made of whole row groups of one file. Its footer says what it was made of, so nothing is stored anywhere else.
+A part is made of whole row groups of one file. Its footer says what it was made of, so nothing is
+stored anywhere else.
 """
 
 import hashlib
@@ -34,14 +35,16 @@ LARGEST_PART = 1_000_000
 MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"
 MARK = "cluster"
-"""The name of a file by which a cluster's workers recognise the folder; it exists only under a temporary name."""
+"""The name of a file by which a cluster's workers recognise the folder; it exists only under a
+temporary name."""
 FACTS = b"pima"
 """The key of the facts in the metadata of a part's file."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """Types whose rows pyarrow can't pick, and the types used instead."""
 
 
-# ---- input files ----------------------------------------------------------------------------------------------------
+# ---- input files
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,11 @@ class InputFile:
     """The columns to keep with each prediction."""
 
 
-def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tuple[Place, list[InputFile]]:
-    """Find the storage and all files, by name. Raises DatasetRefused, or WrongUsage if a named key can't be kept."""
+def input_files(
+    dataset: str, declared: Declaration, keys: Sequence[str]
+) -> tuple[Place, list[InputFile]]:
+    """Find the storage and all files, by name. Raises DatasetRefused, or WrongUsage if a named key
+    can't be kept."""
     place, path = place_of(dataset)
     try:
         found = place.found(path)
@@ -80,8 +86,11 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
     return place, files
 
 
-def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
-    """Examine one file, by its name within the dataset and its path. Raises what `input_files` raises."""
+def input_file(
+    place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]
+) -> InputFile:
+    """Examine one file, by its name within the dataset and its path. Raises what `input_files`
+    raises."""
     try:
         version = place.version(path)
         with place.open(path) as file:
@@ -113,7 +122,9 @@ def require_unchanged(place: Place, input_file: InputFile) -> None:
     except OSError:
         is_as_it_was = False
     if not is_as_it_was:
-        raise DatasetRefused(dataset=input_file.name, what="it was changed while the dataset was scored")
+        raise DatasetRefused(
+            dataset=input_file.name, what="it was changed while the dataset was scored"
+        )
 
 
 def _columns(
@@ -132,7 +143,9 @@ def _columns(
     for feature in declared.features:
         held = schema.field(meant[feature.name]).type
         if not can_hold(held, feature):
-            raise DatasetRefused(dataset=name, what=f"its column {feature.name} holds {held}, not numbers")
+            raise DatasetRefused(
+                dataset=name, what=f"its column {feature.name} holds {held}, not numbers"
+            )
     kept = tuple(keys) or tuple(meant[known] for known in _KNOWN_KEYS if known in meant)
     _require_keys(name, kept, schema)
     return tuple(meant[feature] for feature in declared.names), kept
@@ -140,22 +153,32 @@ def _columns(
 
 def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
     if not kept:
-        what = f"no column says whose its rows are: none of {', '.join(_KNOWN_KEYS)}. Name one with --key COLUMN"
+        what = (
+            f"no column says whose its rows are: none of {', '.join(_KNOWN_KEYS)}. Name one with "
+            "--key COLUMN"
+        )
         raise DatasetRefused(dataset=name, what=what)
     if lacking := [key for key in kept if key not in there.names]:
-        raise DatasetRefused(dataset=name, what=f"it has no column {', '.join(lacking)}, which --key names")
+        raise DatasetRefused(
+            dataset=name, what=f"it has no column {', '.join(lacking)}, which --key names"
+        )
     if taken := [key for key in kept if key in OURS]:
-        raise WrongUsage(what=f"--key {taken[0]}: scoring writes a column of that name itself; rename the key's")
+        raise WrongUsage(
+            what=f"--key {taken[0]}: scoring writes a column of that name itself; rename the key's"
+        )
 
 
 def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """Select these columns, with types whose rows pyarrow can pick."""
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
-    return keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
+    return (
+        keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
+    )
 
 
-# ---- parts ----------------------------------------------------------------------------------------------------------
+# ---- parts
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +198,8 @@ class Part:
 
 
 def parts_of(files: Iterable[InputFile]) -> Iterator[Part]:
-    """All parts, always the same for the same files: each has as many row groups as fit into `LARGEST_PART` rows."""
+    """All parts, always the same for the same files: each has as many row groups as fit into
+    `LARGEST_PART` rows."""
     for file in files:
         stem = file.name.removesuffix(".parquet")
         for number, (groups, first_row) in enumerate(_together(file.groups)):
@@ -183,7 +207,8 @@ def parts_of(files: Iterable[InputFile]) -> Iterator[Part]:
 
 
 def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Row groups of each part, with the number of its first row; a file without row groups gives one empty part."""
+    """Row groups of each part, with the number of its first row; a file without row groups gives
+    one empty part."""
     groups: list[int] = []
     first = held = 0
     for group, count in enumerate(rows):
@@ -195,7 +220,8 @@ def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
     yield tuple(groups), first
 
 
-# ---- outputs --------------------------------------------------------------------------------------------------------
+# ---- outputs
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,23 +281,34 @@ class Output:
     def finished(self, parts: Sequence[Part]) -> dict[str, Facts]:
         """Find the finished parts, by name.
 
-        Raises OtherOutputThere if the folder has files of another model, another input or another program, WrongUsage
-        if it can't be listed.
+        Raises OtherOutputThere if the folder has files of another model, another input or another
+        program, WrongUsage if it can't be listed.
         """
-        planned = {f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)}
+        planned = {
+            f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)
+        }
         half_written = {MANIFEST, MARK, *planned}
         found: dict[str, Facts] = {}
         for name in sorted(self._names()):
             if name == MANIFEST:
                 self._require_our_manifest()
             elif name in planned:
-                found[name] = self._require_ours(name, planned[name], read_facts(self.place, f"{self.folder}/{name}"))
+                found[name] = self._require_ours(
+                    name, planned[name], read_facts(self.place, f"{self.folder}/{name}")
+                )
             elif _meant(name) not in half_written:
-                raise OtherOutputThere(folder=self.folder, what=f"{name} is no part of this dataset")
-        return {part.name: found[f"{PREDICTIONS}/{part.name}"] for part in parts if _is_finished(part, found)}
+                raise OtherOutputThere(
+                    folder=self.folder, what=f"{name} is no part of this dataset"
+                )
+        return {
+            part.name: found[f"{PREDICTIONS}/{part.name}"]
+            for part in parts
+            if _is_finished(part, found)
+        }
 
     def write_manifest(self, files: Iterable[InputFile], finished: Mapping[str, Facts]) -> None:
-        """Remove half-written files, then write the manifest, which is the same for the same files and model."""
+        """Remove half-written files, then write the manifest, which is the same for the same files
+        and model."""
         manifest = {
             "format": FORMAT,
             "model_version": self.model.version,
@@ -288,7 +325,9 @@ class Output:
                 }
                 for file in files
             ],
-            "parts": [{"name": name, **summed([facts])} for name, facts in sorted(finished.items())],
+            "parts": [
+                {"name": name, **summed([facts])} for name, facts in sorted(finished.items())
+            ],
             **summed(finished.values()),
         }
         for name in self._names():
@@ -316,12 +355,16 @@ class Output:
             raise OtherOutputThere(folder=self.folder, what=what)
 
     def _require_ours(self, name: str, part: Part, facts: Facts | None) -> Facts:
-        # pandas and DuckDB can rewrite a value without changing size or footer, so the file's time is compared as well.
+        # pandas and DuckDB can rewrite a value without changing size or footer, so the file's time
+        # is compared as well.
         if facts is None:
             what = "was not written by this release of pima, or is damaged"
         elif facts.scored_by != self.model.sha256:
             what = "was scored by another model, or by other rules"
-        elif (facts.footer_sha256, facts.input_version) != (part.input.footer_sha256, part.input.version):
+        elif (facts.footer_sha256, facts.input_version) != (
+            part.input.footer_sha256,
+            part.input.version,
+        ):
             what = f"was made of {part.input.name} as it was before"
         elif facts.keys != part.input.keys or facts.rows != part.rows:
             what = "was written with other keys"
@@ -333,7 +376,9 @@ class Output:
 def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
     """Whether all files of a part exist: its rejections may have been removed since."""
     facts = found.get(f"{PREDICTIONS}/{part.name}")
-    return facts is not None and (not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts)
+    return facts is not None and (
+        not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts
+    )
 
 
 def _meant(name: str) -> str | None:

@@ -13,20 +13,34 @@ from typing import Any, BinaryIO
 from pima.errors import FileNotWritten, WrongUsage, install_line
 from pima.runs.whole_file import name_aside, written_aside
 
-_CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
-"""Keys under which storages report what changes with a file's content. fsspec's own `ukey` hashes all keys, which for
-some storages include the time of the last access."""
+_CHANGES_WITH_CONTENT = (
+    "size",
+    "ETag",
+    "etag",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
+"""Keys under which storages report what changes with a file's content. fsspec's own `ukey` hashes
+all keys, which for some storages include the time of the last access."""
 
 
 class Disks:
-    """This machine's own files. Links are followed, and an unreadable folder is an error, never left out."""
+    """This machine's own files. Links are followed, and an unreadable folder is an error, never
+    left out."""
 
     def found(self, dataset: str) -> dict[str, str]:
         """The files of a dataset: name within it, with slashes -> path. Raises OSError."""
         if Path(dataset).is_file():
             return {Path(dataset).name: dataset}
         paths = _files_below(dataset, _is_some_programs)
-        return {Path(path).relative_to(dataset).as_posix(): path for path in paths if _is_data(Path(path).name)}
+        return {
+            Path(path).relative_to(dataset).as_posix(): path
+            for path in paths
+            if _is_data(Path(path).name)
+        }
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading. Raises OSError."""
@@ -38,7 +52,8 @@ class Disks:
         return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
-        """List the files below a folder, by their names within it; none if the folder is missing. Raises OSError."""
+        """List the files below a folder, by their names within it; none if the folder is missing.
+        Raises OSError."""
         try:
             Path(folder).stat()
         except FileNotFoundError:
@@ -50,13 +65,15 @@ class Disks:
         Path(path).unlink(missing_ok=True)
 
     def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Write a file that appears once the block ends without an error; its folders are made. Raises OSError."""
+        """Write a file that appears once the block ends without an error; its folders are made.
+        Raises OSError."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return written_aside(Path(path))
 
 
 class Storage:
-    """A storage that fsspec supports. An object store has no folders, and shows an object once it is complete."""
+    """A storage that fsspec supports. An object store has no folders, and shows an object once it
+    is complete."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -64,7 +81,11 @@ class Storage:
     def found(self, dataset: str) -> dict[str, str]:
         if self._storage.isfile(dataset):
             return {PurePosixPath(dataset).name: dataset}
-        return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if _is_data(name)}
+        return {
+            name: f"{dataset.rstrip('/')}/{name}"
+            for name in self.files_below(dataset)
+            if _is_data(name)
+        }
 
     def open(self, path: str) -> BinaryIO:
         opened: BinaryIO = self._storage.open(path, "rb")
@@ -79,7 +100,10 @@ class Storage:
         self._storage.invalidate_cache()
         if not self._storage.isdir(folder):
             return set()
-        return {PurePosixPath(path).relative_to(folder).as_posix() for path in self._storage.find(folder)}
+        return {
+            PurePosixPath(path).relative_to(folder).as_posix()
+            for path in self._storage.find(folder)
+        }
 
     def remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
@@ -105,7 +129,8 @@ Place = Disks | Storage
 
 
 def place_of(dataset: str) -> tuple[Place, str]:
-    """A dataset's storage, and its path there. Raises WrongUsage if a URL needs a package that is not installed."""
+    """A dataset's storage, and its path there. Raises WrongUsage if a URL needs a package that is
+    not installed."""
     if "://" not in dataset:
         return Disks(), dataset
     try:
@@ -163,7 +188,9 @@ def whole(place: Place, path: str) -> Iterator[BinaryIO]:
 
 
 def _is_data(name: str) -> bool:
-    return name.lower().endswith(".parquet") and not any(map(_is_some_programs, PurePosixPath(name).parts))
+    return name.lower().endswith(".parquet") and not any(
+        map(_is_some_programs, PurePosixPath(name).parts)
+    )
 
 
 def _is_some_programs(part: str) -> bool:
@@ -171,16 +198,19 @@ def _is_some_programs(part: str) -> bool:
     return part.startswith((".", "_"))
 
 
-def _files_below(folder: str, is_left_out: Callable[[str], bool] = lambda _: False) -> Iterator[str]:
+def _files_below(
+    folder: str, is_left_out: Callable[[str], bool] = lambda _: False
+) -> Iterator[str]:
     """The paths of all files below a folder, without looking at names that are left out.
 
-    Raises OSError, with the path, if a folder can't be listed, a link is broken (it may be one to a folder), or links
-    form a loop.
+    Raises OSError, with the path, if a folder can't be listed, a link is broken (it may be one to a
+    folder), or links form a loop.
     """
     with os.scandir(folder) as entries:
         looked_at = [entry for entry in entries if not is_left_out(entry.name)]
     for entry in looked_at:
-        # is_dir() would be False for a broken link. A name that is no link may be gone by now, like half-written files.
+        # is_dir() would be False for a broken link. A name that is no link may be gone by now, like
+        # half-written files.
         if stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir():
             yield from _files_below(entry.path, is_left_out)
         else:

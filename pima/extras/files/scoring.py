@@ -1,8 +1,9 @@
 """Files to files: every row of a dataset is scored; with a model file this needs no database.
 
-A part is complete or absent, and its footer says what it was made of, so the next run completes one that was stopped or
-killed. This process and workers score a part in the same way. Workers read and write in the same places as the job, and
-need no database; credentials for an object store come from their own environment.
+A part is complete or absent, and its footer says what it was made of, so the next run completes one
+that was stopped or killed. This process and workers score a part in the same way. Workers read and
+write in the same places as the job, and need no database; credentials for an object store come from
+their own environment.
 """
 
 import json
@@ -57,7 +58,8 @@ _CELLS, _MOST_ROWS = 1_000_000, 80_000
 _FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
 """Columns with few distinct values, which are stored with a dictionary."""
 _READ_BYTES = 1 << 20
-"""The bytes of a column to read at once; without a limit the column's whole row group would be read into memory."""
+"""The bytes of a column to read at once; without a limit the column's whole row group would be read
+into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,36 +80,46 @@ class Dataset:
 
 
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
-    """Examine a dataset, reading only footers. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
+    """Examine a dataset, reading only footers. Raises DatasetRefused, OtherOutputThere,
+    WrongUsage."""
     dataset, into = on_disks(dataset), on_disks(into)
     output = Output(*place_of(into.rstrip("/")), model)
     if lies_within(into, dataset):
-        raise WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
+        raise WrongUsage(
+            what="--to lies within --from, whose files it would add to; name a folder elsewhere"
+        )
     source, files = input_files(dataset, model.declared, keys)
     parts = list(parts_of(files))
     if len({part.name for part in parts}) < len(parts):
-        raise WrongUsage(what="--from names files whose parts would have the same name; rename one of them")
+        raise WrongUsage(
+            what="--from names files whose parts would have the same name; rename one of them"
+        )
     return Dataset(source, output, files, parts, output.finished(parts))
 
 
 def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, Any]:
-    """Write the missing parts and the manifest, and return the counts, which are the command's JSON.
+    """Write the missing parts and the manifest, and return the counts, which are the command's
+    JSON.
 
-    `scored` yields each missing part with its facts after it was written, in any order. Raises DatasetRefused if a file
-    was changed, OtherOutputThere if another process wrote some of the parts, FileNotWritten if one is gone, and what
-    `scored` raises.
+    `scored` yields each missing part with its facts after it was written, in any order. Raises
+    DatasetRefused if a file was changed, OtherOutputThere if another process wrote some of the
+    parts, FileNotWritten if one is gone, and what `scored` raises.
     """
     output = found.output
     if found.missing:
         # The output is incomplete until all parts are written.
         remove(output.place, f"{output.folder}/{MANIFEST}")
     for part, facts in scored:
-        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
+        get_logger().info(
+            "part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted
+        )
     for file in found.files:
         require_unchanged(found.source, file)
     finished = output.finished(found.parts)
     if lacking := [part for part in found.parts if part.name not in finished]:
-        raise FileNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="it or its rejections were removed")
+        raise FileNotWritten(
+            path=output.path(PREDICTIONS, lacking[0]), why="it or its rejections were removed"
+        )
     output.write_manifest(found.files, finished)
     return summed(finished.values()) | {
         "files": len(found.files),
@@ -120,20 +132,23 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
 
 
 def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
-    """Score the missing parts one after the other in this process. Raises what `score_part` raises."""
+    """Score the missing parts one after the other in this process. Raises what `score_part`
+    raises."""
     for part in found.missing:
         stop.check()
         yield part, score_part(found.source, found.output, part, stop)
 
 
-# ---- one part -------------------------------------------------------------------------------------------------------
+# ---- one part
+# --------------------------------------------------------------------------------------------------
 
 
 def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
-    """Read a part in batches, score it and write it. Its predictions come last and show that it is finished.
+    """Read a part in batches, score it and write it. Its predictions come last and show that it is
+    finished.
 
-    Raises OtherOutputThere, DatasetRefused or FileNotWritten; Interrupted between two batches, and then nothing of the
-    part is left.
+    Raises OtherOutputThere, DatasetRefused or FileNotWritten; Interrupted between two batches, and
+    then nothing of the part is left.
     """
     require_unchanged(source, part.input)
     with ExitStack() as rejecting, ExitStack() as predicting:
@@ -142,7 +157,10 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
         by_reason = Counter[str]()
         unknown = 0
         # One batch is read and one written while another is scored.
-        with ThreadPoolExecutor(1, "reading") as reading, ThreadPoolExecutor(1, "writing") as writing:
+        with (
+            ThreadPoolExecutor(1, "reading") as reading,
+            ThreadPoolExecutor(1, "writing") as writing,
+        ):
             written: Future[None] = Future()
             written.set_result(None)
             for batch in _ahead(_batches(source, part, output.model.declared.features), reading):
@@ -187,7 +205,11 @@ class _PartFile:
             integers = [field.name for field in batch.schema if pa.types.is_integer(field.type)]
             encoding = {name: "DELTA_BINARY_PACKED" for name in integers if name not in _FEW_VALUES}
             writer = pq.ParquetWriter(
-                file, batch.schema, compression="zstd", use_dictionary=list(_FEW_VALUES), column_encoding=encoding
+                file,
+                batch.schema,
+                compression="zstd",
+                use_dictionary=list(_FEW_VALUES),
+                column_encoding=encoding,
             )
             self.writer = self.until.enter_context(writer)
         self.writer.write_batch(batch)
@@ -195,7 +217,9 @@ class _PartFile:
     def finish(self, facts: Facts) -> None:
         if self.writer is not None:
             document = {name: getattr(facts, name) for name in Facts.__slots__}
-            self.writer.add_key_value_metadata({FACTS: json.dumps(document, sort_keys=True).encode()})
+            self.writer.add_key_value_metadata(
+                {FACTS: json.dumps(document, sort_keys=True).encode()}
+            )
             self.until.close()
 
 
@@ -231,7 +255,9 @@ def _batches(source: Place, part: Part, features: Features) -> Iterator[_Batch]:
                 )
                 first += batch.num_rows
     except (pa.ArrowException, OSError, ValueError):
-        raise DatasetRefused(dataset=part.input.name, what=f"it can't be read beyond row {first}") from None
+        raise DatasetRefused(
+            dataset=part.input.name, what=f"it can't be read beyond row {first}"
+        ) from None
 
 
 def _scored(
@@ -259,16 +285,21 @@ def _scored(
 
 
 def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    schema = [*keys.schema, *(pa.field(name, array.type, nullable=False) for name, array in added.items())]
+    schema = [
+        *keys.schema,
+        *(pa.field(name, array.type, nullable=False) for name, array in added.items()),
+    ]
     return pa.RecordBatch.from_arrays([*keys.columns, *added.values()], schema=pa.schema(schema))
 
 
-# ---- by workers -----------------------------------------------------------------------------------------------------
+# ---- by workers
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A part, the places to read and write it by names that workers share, and the content of the model file."""
+    """A part, the places to read and write it by names that workers share, and the content of the
+    model file."""
 
     dataset: str
     into: str
@@ -277,9 +308,14 @@ class Told:
 
 
 def score_files_on_workers(
-    found: Dataset, dataset: str, into: str, content: bytes, reached: AbstractContextManager[Workers]
+    found: Dataset,
+    dataset: str,
+    into: str,
+    content: bytes,
+    reached: AbstractContextManager[Workers],
 ) -> dict[str, Any]:
-    """Do the work of `score_files` on workers, with the model file's bytes; also raises what `Workers` raises."""
+    """Do the work of `score_files` on workers, with the model file's bytes; also raises what
+    `Workers` raises."""
     if not (told := [Told(dataset, into, part, content) for part in found.missing]):
         return score_files(found, ())
     with reached as workers:
@@ -291,16 +327,22 @@ def score_files_on_workers(
             workers.fit(lacks, (told[0], mark))
         finally:
             output.place.remove(f"{output.folder}/{mark}")
-        return score_files(found, ((each.part, facts) for each, facts in workers.results(score_told, told)))
+        return score_files(
+            found, ((each.part, facts) for each, facts in workers.results(score_told, told))
+        )
 
 
 # The rest runs on a worker.
 
 
 def lacks(seen: tuple[Told, str]) -> str:
-    """Say whether a worker can't see a part's file or the mark in the folder; empty if it sees both."""
+    """Say whether a worker can't see a part's file or the mark in the folder; empty if it sees
+    both."""
     told, mark = seen
-    for option, where, name in (("--from", told.dataset, told.part.input.path), ("--to", told.into, mark)):
+    for option, where, name in (
+        ("--from", told.dataset, told.part.input.path),
+        ("--to", told.into, mark),
+    ):
         try:
             place, folder = place_of(where)
             with place.open(name if option == "--from" else f"{folder}/{name}"):
@@ -318,10 +360,13 @@ def score_told(told: Told, stop: StopRequest) -> Facts:
     file = input_file(source, before.name, before.path, model.declared, before.keys)
     if file.footer_sha256 != before.footer_sha256:
         raise DatasetRefused(dataset=before.name, what="it has changed since the job looked at it")
-    return score_part(source, Output(*place_of(told.into), model), replace(told.part, input=file), stop)
+    return score_part(
+        source, Output(*place_of(told.into), model), replace(told.part, input=file), stop
+    )
 
 
 @lru_cache(maxsize=16)
 def _model(content: bytes, _thread: int) -> ScoringModel:
-    """Read the model for a thread: only one thread at a time may call a model, so each has its own."""
+    """Read the model for a thread: only one thread at a time may call a model, so each has its
+    own."""
     return read_model(Path("the job's"), content)

@@ -1,4 +1,5 @@
-"""Names of columns: what they reveal, and the plain names of the features that are made from them."""
+"""Names of columns: what they reveal, and the plain names of the features that are made from
+them."""
 
 import re
 import unicodedata
@@ -32,7 +33,8 @@ TIMES = {
 
 
 def parts_of(name: str) -> list[str]:
-    """Split a name into its words in lower case: patientNo and patient_no are both patient and no."""
+    """Split a name into its words in lower case: patientNo and patient_no are both patient and
+    no."""
     divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [part for part in re.split(r"[\W_]+", divided.casefold()) if part]
 
@@ -50,16 +52,20 @@ def names_a_person(name: str) -> bool:
 def names_things(name: str) -> bool:
     """Whether the column's values name things, and are no measurements."""
     parts = parts_of(name)
-    return bool(parts) and (parts in (["patient"], ["person"], ["subject"]) or _THING.fullmatch(parts[-1]) is not None)
+    return bool(parts) and (
+        parts in (["patient"], ["person"], ["subject"]) or _THING.fullmatch(parts[-1]) is not None
+    )
 
 
 def is_no_key(name: str) -> bool:
-    """Whether the column's values can be shared, or change with a marriage or a move, even if all rows differ now."""
+    """Whether the column's values can be shared, or change with a marriage or a move, even if all
+    rows differ now."""
     return has_word(name, _SHARED)
 
 
 def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """Give each column a plain and unique name for a feature, which also stays unique when files spell it otherwise."""
+    """Give each column a plain and unique name for a feature, which also stays unique when files
+    spell it otherwise."""
     theirs = {folded_name(column) for column in columns}
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}

@@ -10,10 +10,26 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array
-from pima.core.features import KEYS, LARGEST, MOST_FEATURES, MOST_INPUTS, SMALLEST, folded_name, is_number
+from pima.core.features import (
+    KEYS,
+    LARGEST,
+    MOST_FEATURES,
+    MOST_INPUTS,
+    SMALLEST,
+    folded_name,
+    is_number,
+)
 from pima.core.metrics import auc
 from pima.extras.suggest import column_names as names
-from pima.extras.suggest.tables import FEWER, LEAST_ROWS, MOST_WORDS, SHOWN_FROM, Table, TableColumn, rows_shown
+from pima.extras.suggest.tables import (
+    FEWER,
+    LEAST_ROWS,
+    MOST_WORDS,
+    SHOWN_FROM,
+    Table,
+    TableColumn,
+    rows_shown,
+)
 from pima.logs import counted
 
 _NO_AND_YES = re.compile(
@@ -21,20 +37,24 @@ _NO_AND_YES = re.compile(
     "|não/sim"
 )
 _LEAST_PERSONS = 0.05
-"""A share of the known values: a column with fewer different ones names a place or a clinician, not the patient."""
+"""A share of the known values: a column with fewer different ones names a place or a clinician, not
+the patient."""
 _BEYOND = 0.02
 """The share of the numbers at either end that a range ignores, or 20 numbers if that is more."""
 _MARGIN = 1.5
 """The margin added beyond the other numbers, as a share of the distance between their ends."""
 _MOST_ZEROS = 0.5
-"""A share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a day."""
+"""A share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a
+day."""
 _MOST_IN_OTHER_WORDS = 0.1
 """A share of the rows with a value: if more have rare words, the column is no list of words."""
 _NO_FEATURE = {
     "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",
     "uuid": "an identifier (UUIDs)",
-    "comma": "decimals with a comma; pima reads points, so replace the comma in a query or in the file",
+    "comma": (
+        "decimals with a comma; pima reads points, so replace the comma in a query or in the file"
+    ),
 }
 
 
@@ -104,23 +124,38 @@ class Draft(NamedTuple):
 def draft_of(table: Table) -> Draft | str:
     """Make the draft; if there is none, return the reason."""
     refused = _unusable_names(table)
-    columns = [column for column in table.columns if column.name not in {each.column for each in refused}]
+    columns = [
+        column for column in table.columns if column.name not in {each.column for each in refused}
+    ]
     outcome, key, person = _outcome(table, columns), _key(columns), _person(columns)
     features: list[Suggested] = []
     for column in columns:
         if outcome is None or column is not outcome.column:
-            found = "the key" if column is key else "the person" if column is person else _taken_for(column, outcome)
-            inputs = sum(len(each.codes) or 1 for each in (*features, found) if isinstance(each, Suggested))
+            found = (
+                "the key"
+                if column is key
+                else "the person"
+                if column is person
+                else _taken_for(column, outcome)
+            )
+            inputs = sum(
+                len(each.codes) or 1 for each in (*features, found) if isinstance(each, Suggested)
+            )
             if isinstance(found, str):
                 refused.append(Refused(column.name, found))
             elif len(features) == MOST_FEATURES or inputs > MOST_INPUTS:
-                refused.append(Refused(column.name, f"beyond {MOST_FEATURES} features or {MOST_INPUTS} inputs"))
+                refused.append(
+                    Refused(column.name, f"beyond {MOST_FEATURES} features or {MOST_INPUTS} inputs")
+                )
             else:
                 features.append(found)
     if not features:
-        # Columns are counted, not named: a name may be any text of any length, and this goes to a terminal.
+        # Columns are counted, not named: a name may be any text of any length, and this goes to a
+        # terminal.
         reasons = Counter(each.reason for each in refused)
-        told = "; ".join(f"{counted(columns, 'column')}: {reason}" for reason, columns in reasons.items())
+        told = "; ".join(
+            f"{counted(columns, 'column')}: {reason}" for reason, columns in reasons.items()
+        )
         return f"None of its {counted(len(table.columns), 'column')} can be a feature ({told})."
     used = [each.column.name for each in features] + ([outcome.column.name] if outcome else [])
     plain = names.plain_names(used, () if table.source else [each.column for each in refused])
@@ -128,7 +163,8 @@ def draft_of(table: Table) -> Draft | str:
 
 
 def _unusable_names(table: Table) -> list[Refused]:
-    """Find columns whose names can't be used; in a file, also those that `load` reads as an identifier; once each."""
+    """Find columns whose names can't be used; in a file, also those that `load` reads as an
+    identifier; once each."""
     # `load` ignores differences of names in case, spaces and underscores.
     same = str if table.source else folded_name
     times = Counter(same(column.name) for column in table.columns)
@@ -138,11 +174,17 @@ def _unusable_names(table: Table) -> list[Refused]:
         if not name.strip() or not name.isprintable():
             found[name] = Refused(name, "a name that can't be printed: rename it")
         elif times[same(name)] > 1:
-            found[name] = Refused(name, "a name that several columns have, or nearly so: rename one")
+            found[name] = Refused(
+                name, "a name that several columns have, or nearly so: rename one"
+            )
         elif table.source is None and folded_name(name) in map(folded_name, ("id", *KEYS)):
-            found[name] = Refused(name, "what load takes for the id, or for the key of a row or a person", False)
+            found[name] = Refused(
+                name, "what load takes for the id, or for the key of a row or a person", False
+            )
         elif table.source is None and folded_name(name) == "outcome" and two_values(column) is None:
-            found[name] = Refused(name, "what load takes for the outcome, but it has not two values: rename it")
+            found[name] = Refused(
+                name, "what load takes for the outcome, but it has not two values: rename it"
+            )
     return list(found.values())
 
 
@@ -172,22 +214,31 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
         if values is not None and (values.is_clear or is_named):
             classes = pd.Series(column.row_words).map({values.no: 0.0, values.yes: 1.0})
             # If some rows lack it, it may be what is to be predicted.
-            likely[4 * is_named + 2 * values.is_clear + (column.missing > 0)] = LikelyOutcome(column, values, classes)
+            likely[4 * is_named + 2 * values.is_clear + (column.missing > 0)] = LikelyOutcome(
+                column, values, classes
+            )
     return likely[max(likely)] if likely else None
 
 
 def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
-    """Prefer a unique column that is named like a key, and then one that is not named like a person's."""
+    """Prefer a unique column that is named like a key, and then one that is not named like a
+    person's."""
     unique = [column for column in columns if column.is_unique and not names.is_no_key(column.name)]
     return min(
-        unique, key=lambda each: (not names.names_things(each.name), names.names_a_person(each.name)), default=None
+        unique,
+        key=lambda each: (not names.names_things(each.name), names.names_a_person(each.name)),
+        default=None,
     )
 
 
 def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
     """The first column that is named like a person's key and has several rows for some persons."""
     for column in columns:
-        if column.key_type is None or not names.names_a_person(column.name) or names.is_no_key(column.name):
+        if (
+            column.key_type is None
+            or not names.names_a_person(column.name)
+            or names.is_no_key(column.name)
+        ):
             continue
         if max(SHOWN_FROM, _LEAST_PERSONS * column.known) <= column.different_keys < column.known:
             return column
@@ -197,7 +248,11 @@ def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
 def _taken_for(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested | str:
     """The feature, or the reason why the column is none."""
     if column.known < LEAST_ROWS:
-        return f"fewer than {LEAST_ROWS} rows have it, so nothing is said of it" if column.known else "empty"
+        return (
+            f"fewer than {LEAST_ROWS} rows have it, so nothing is said of it"
+            if column.known
+            else "empty"
+        )
     most = max(_NO_FEATURE, key=lambda kind: column.kinds[kind])
     if 2 * column.kinds[most] > column.known:
         return _NO_FEATURE[most]
@@ -214,21 +269,30 @@ def _taken_for(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested 
 
 
 def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
-    """The reason why the column may be known only with the outcome or after it; None if nothing says so."""
+    """The reason why the column may be known only with the outcome or after it; None if nothing
+    says so."""
     classes = outcome.classes
     gaps = pd.Series([number is None for number in column.row_numbers])
     if column.missing >= SHOWN_FROM and gaps.equals(classes.isna()):
         return "empty in just the rows where the outcome is: known only with it?"
     lacking = gaps.groupby(classes).mean()
     if lacking.max() >= 0.95 and lacking.min() <= 0.05:
-        return "empty in nearly all rows with one outcome and in nearly none with the other: known only after it?"
+        return (
+            "empty in nearly all rows with one outcome and in nearly none with the other: known "
+            "only after it?"
+        )
     # Words, and numbers that may be codes, count by how often the outcome is 1 beside them.
     shares = classes.groupby(pd.Series(column.row_words, dtype=object)).transform("mean")
     for scores in (pd.Series(column.row_numbers, dtype=float), shares):
         known = classes[scores.notna()].dropna()
         area = auc(scores[known.index], known)
-        # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of eighty.
-        if area is not None and known.value_counts().min() >= SHOWN_FROM and max(area, 1 - area) >= 0.98:
+        # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of
+        # eighty.
+        if (
+            area is not None
+            and known.value_counts().min() >= SHOWN_FROM
+            and max(area, 1 - area) >= 0.98
+        ):
             return "it tells the outcome by itself (AUROC of 0.98 or more): known only after it?"
     return None
 
@@ -240,7 +304,9 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     values = two_values(column)
     if values is not None and (values.no, values.yes) == ("0", "1"):
         others = column.known - int(((numbers == 0) | (numbers == 1)).sum())
-        return Suggested(column, "yes or no", column.missing, _of_other_cells(others), codes={0: "no", 1: "yes"})
+        return Suggested(
+            column, "yes or no", column.missing, _of_other_cells(others), codes={0: "no", 1: "yes"}
+        )
     is_apart, zeros = zero_is_apart(numbers), int((numbers == 0).sum())
     measured = numbers[numbers > 0] if is_apart else numbers
     bounds = range_of(measured)
@@ -252,11 +318,18 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     if is_apart:
         remarks.append(f"{rows_shown(zeros)} hold 0, far from all others: taken for not measured")
     elif 4 * zeros >= len(numbers):
-        remarks.append(f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true")
+        remarks.append(
+            f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true"
+        )
     if is_whole and 2 <= different <= 10:
-        remarks.append(f'{different} different whole numbers: if they are codes, make it kind = "category" with codes')
+        remarks.append(
+            f'{different} different whole numbers: if they are codes, make it kind = "category" '
+            "with codes"
+        )
     missing = column.missing + (zeros if is_apart else 0)
-    return Suggested(column, "whole number" if is_whole else "number", missing, remarks, bounds, is_apart)
+    return Suggested(
+        column, "whole number" if is_whole else "number", missing, remarks, bounds, is_apart
+    )
 
 
 def _of_words(column: TableColumn) -> Suggested | str:
@@ -271,7 +344,9 @@ def _of_words(column: TableColumn) -> Suggested | str:
     if values is not None and values.is_clear:
         kind, labels = "yes or no", [values.no, values.yes]
     codes = dict(enumerate(labels))
-    return Suggested(column, kind, column.missing, _of_other_cells(others), codes=codes, has_words=True)
+    return Suggested(
+        column, kind, column.missing, _of_other_cells(others), codes=codes, has_words=True
+    )
 
 
 def _of_other_cells(rows: int) -> list[str]:
@@ -279,7 +354,8 @@ def _of_other_cells(rows: int) -> list[str]:
 
 
 def zero_is_apart(numbers: Float64Array) -> bool:
-    """Whether 0 is so far from all other numbers (n,), ascending, that it means that nothing was measured."""
+    """Whether 0 is so far from all other numbers (n,), ascending, that it means that nothing was
+    measured."""
     zeros, others = (numbers == 0).sum(), numbers[numbers > 0]
     if not 0 < zeros <= _MOST_ZEROS * len(numbers) or len(others) < LEAST_ROWS or numbers[0] < 0:
         return False
@@ -288,9 +364,11 @@ def zero_is_apart(numbers: Float64Array) -> bool:
 
 
 def range_of(numbers: Float64Array) -> tuple[float, float] | None:
-    """The range for numbers (n,), ascending; None if they are too few, or beyond what a model carries.
+    """The range for numbers (n,), ascending; None if they are too few, or beyond what a model
+    carries.
 
-    Its ends are no patient's values. It should exclude other units and misplaced points, and include every patient.
+    Its ends are no patient's values. It should exclude other units and misplaced points, and
+    include every patient.
     """
     if len(numbers) < LEAST_ROWS or not np.abs(numbers).max() <= LARGEST:
         return None

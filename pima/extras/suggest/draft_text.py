@@ -13,7 +13,8 @@ from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, rows_shown
 
 LEAST_SHARE = 0.25
-"""The share of the rarer class below which perhaps no model beats the majority class by accuracy."""
+"""The share of the rarer class below which perhaps no model beats the majority class by
+accuracy."""
 
 
 def as_toml(draft: Draft) -> str:
@@ -24,16 +25,25 @@ def as_toml(draft: Draft) -> str:
     for feature in draft.features:
         lines += ["", "[[feature]]", *_feature(draft, feature)]
     if draft.refused:
-        lines += ["", "# Refused as features:", *(f"# {quoted(each.column)}: {each.reason}" for each in draft.refused)]
+        lines += [
+            "",
+            "# Refused as features:",
+            *(f"# {quoted(each.column)}: {each.reason}" for each in draft.refused),
+        ]
     if source is not None:
         of_source = list(_source(draft, source))
         if draft.key is None:
-            why = "No column is different in each row. Name a view that has such a key, or the columns that are it."
+            why = (
+                "No column is different in each row. Name a view that has such a key, or the "
+                "columns that are it."
+            )
             of_source = [f"# {line}" for line in (why, *of_source)]
         lines += ["", *of_source]
     # Characters that can't be printed are escaped, in strings and in comments.
     text = "\n".join((*lines, ""))
-    return "".join(each if each.isprintable() or each == "\n" else f"\\U{ord(each):08X}" for each in text)
+    return "".join(
+        each if each.isprintable() or each == "\n" else f"\\U{ord(each):08X}" for each in text
+    )
 
 
 def quoted(text: str) -> str:
@@ -63,15 +73,30 @@ def _head(draft: Draft) -> Iterator[str]:
         rows = f"the first {table.rows:,} rows of {name}: there are more, which were not read."
     yield f"A draft by python -m jobs.suggest, from {rows}"
     if table.unreadable:
-        yield f"{rows_shown(table.unreadable)} could not be read, and load refuses a file with such lines."
-    yield "Look at each line before you use it. Above all, is it known before the outcome? If not, it is no feature."
-    yield f"Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow it."
-    yield f"Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is converted."
+        yield (
+            f"{rows_shown(table.unreadable)} could not be read, and load refuses a file with such "
+            "lines."
+        )
+    yield (
+        "Look at each line before you use it. Above all, is it known before the outcome? If not, "
+        "it is no feature."
+    )
+    yield (
+        f"Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow "
+        "it."
+    )
+    yield (
+        f"Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is "
+        "converted."
+    )
     if table.source is not None:
         return
     left_out = [each.column for each in draft.refused if each.is_left_out]
     if left_out and not table.has_names:
-        yield "load takes a file without a header only where all its columns are declared: give it one."
+        yield (
+            "load takes a file without a header only where all its columns are declared: give it "
+            "one."
+        )
         return
     ignored = [f"--ignore={shlex.quote(name.strip())}" for name in left_out if name.isprintable()]
     yield "With this draft saved as DRAFT.toml, once it has been looked at:"
@@ -79,19 +104,31 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"  python -m jobs.load --config DRAFT.toml {' '.join([*ignored, 'FILE'])}"
     if draft.key:
         name = quoted(draft.key.name)
-        yield f"Rows by a key, so that outcomes may come later: rename {name} to source_key, and add a column source."
+        yield (
+            f"Rows by a key, so that outcomes may come later: rename {name} to source_key, and "
+            "add a column source."
+        )
     if draft.person:
         name = quoted(draft.person.name)
-        yield f"Several rows per person: rename {name} to person_key, so that they stay on one side of the holdout."
+        yield (
+            f"Several rows per person: rename {name} to person_key, so that they stay on one side "
+            "of the holdout."
+        )
 
 
 def _gate(outcome: LikelyOutcome | None) -> str:
     if outcome is None:
-        return _line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
+        return _line(
+            "measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss"
+        )
     known = outcome.classes.count()
     rarer = outcome.classes.value_counts().min()
     is_rare = rarer < LEAST_SHARE * known
-    reason = "accuracy would favour a model that never predicts it" if is_rare else "accuracy can tell models apart"
+    reason = (
+        "accuracy would favour a model that never predicts it"
+        if is_rare
+        else "accuracy can tell models apart"
+    )
     said = f"the rarer outcome is {_share(rarer, known)} of {known:,}: {reason}"
     return _line("measure", "log_loss" if is_rare else "accuracy", said)
 
@@ -99,7 +136,11 @@ def _gate(outcome: LikelyOutcome | None) -> str:
 def _outcome(draft: Draft) -> Iterator[str]:
     found = draft.outcome
     if found is None:
-        yield _line("name", "outcome", "no column has two values such as yes and no: name it, and load it later")
+        yield _line(
+            "name",
+            "outcome",
+            "no column has two values such as yes and no: name it, and load it later",
+        )
         return
     column = found.column.name
     is_called_so = folded_name(column) == "outcome" or not draft.table.has_names
@@ -112,14 +153,20 @@ def _outcome(draft: Draft) -> Iterator[str]:
 
 
 def _other_name(draft: Draft, name: str, column: str) -> Iterator[str]:
-    if draft.table.source is None and draft.table.has_names and folded_name(column) != folded_name(name):
+    if (
+        draft.table.source is None
+        and draft.table.has_names
+        and folded_name(column) != folded_name(name)
+    ):
         yield _line("also_called", [column])
 
 
 def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
     column = feature.column
     name, kind = draft.names[column.name], feature.kind
-    yield _line("name", name, kind if name == column.name else f"{kind}; from {quoted(column.name)}")
+    yield _line(
+        "name", name, kind if name == column.name else f"{kind}; from {quoted(column.name)}"
+    )
     if feature.codes:
         yield _line("kind", "category")
         yield _line("codes", feature.codes)
@@ -129,7 +176,11 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
         yield _line("high", feature.range[1])
     if feature.zero_is_missing:
         yield _line("zero_is_missing", value=True)
-    lacks = f"{_share(feature.missing, column.rows)} of the rows lack it" if feature.missing else "no row lacks it"
+    lacks = (
+        f"{_share(feature.missing, column.rows)} of the rows lack it"
+        if feature.missing
+        else "no row lacks it"
+    )
     yield _line("may_be_missing", bool(feature.missing), lacks)
     yield from _other_name(draft, name, column.name)
     yield from (f"# {remark}" for remark in feature.remarks)
@@ -142,11 +193,16 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
     yield _line("query" if place.query else "table", place.query or place.table)
     if place.schema is not None:
         yield _line("schema", place.schema)
-    yield _line("key", key.name if key else "", "different in each row, and never missing" if key else "")
+    yield _line(
+        "key", key.name if key else "", "different in each row, and never missing" if key else ""
+    )
     if key is not None:
         yield _line("key_type", key.key_type)
     if person is not None:
-        said = f"{person.different_keys:,} different ones in {person.known:,} rows, which stay together in the holdout"
+        said = (
+            f"{person.different_keys:,} different ones in {person.known:,} rows, which stay "
+            "together in the holdout"
+        )
         yield _line("person", person.name, said)
         yield _line("person_type", person.key_type)
     if draft.outcome is not None:
@@ -172,8 +228,16 @@ def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:
     # These pairs mean 0 and 1 without being declared.
     if (values.no, values.yes) not in (("0", "1"), ("false", "true")):
         words = {values.yes: 1, values.no: 0}
-        yield _line("outcome_words", words, "" if values.is_clear else "which of the two is 1? the rarer was taken")
+        yield _line(
+            "outcome_words",
+            words,
+            "" if values.is_clear else "which of the two is 1? the rarer was taken",
+        )
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}".replace("%", " %") if not 0 < part < whole / 1000 else "less than 0.1 %"
+    return (
+        f"{part / whole:.1%}".replace("%", " %")
+        if not 0 < part < whole / 1000
+        else "less than 0.1 %"
+    )

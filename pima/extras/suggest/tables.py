@@ -22,10 +22,12 @@ from pima.core.source import KeyType, Source
 from pima.logs import counted
 
 SHOWN_FROM = 20
-"""The fewest rows that a shown value or count must have in common, and that an end of a range comes from."""
+"""The fewest rows that a shown value or count must have in common, and that an end of a range comes
+from."""
 FEWER = f"fewer than {SHOWN_FROM} rows"
 LEAST_ROWS = 100
-"""The fewest rows of a table, and values of a column: with fewer, the 20th from either end is near the middle."""
+"""The fewest rows of a table, and values of a column: with fewer, the 20th from either end is near
+the middle."""
 MOST_ROWS = 100_000
 """The most rows that are read of a table; more would give the same ranges."""
 MOST_WORDS = 50
@@ -33,7 +35,8 @@ MOST_WORDS = 50
 
 _READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
 _DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ].*)?|\d{4}/\d\d?/\d\d?( .*)?|\d{1,2}[./]\d{1,2}[./](\d{4}|\d\d)( .*)?|\d\d?:\d\d(:\d\d)?",
+    r"\d{4}-\d\d-\d\d([T ].*)?|\d{4}/\d\d?/\d\d?( .*)?|\d{1,2}[./]\d{1,2}[./](\d{4}|\d\d)( "
+    r".*)?|\d\d?:\d\d(:\d\d)?",
     re.ASCII,
 )
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
@@ -88,11 +91,16 @@ def _read_text(value: str) -> ReadValue:
         return ReadValue("number", key_type, key, number, as_word(number))
     if _DATE.fullmatch(text):
         return ReadValue("date")
-    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, word=as_word(text))
+    return (
+        ReadValue("comma")
+        if _COMMA.fullmatch(text)
+        else ReadValue("word", key_type, key, word=as_word(text))
+    )
 
 
 def as_number(text: str) -> float | None:
-    """Read a number. Digits with underscores, or of other scripts, are numbers only in Python, and give None."""
+    """Read a number. Digits with underscores, or of other scripts, are numbers only in Python, and
+    give None."""
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
@@ -101,7 +109,8 @@ def as_number(text: str) -> float | None:
 
 @dataclass(eq=False)
 class TableColumn:
-    """A column whose rows are read one block after another; its properties hold once all are read."""
+    """A column whose rows are read one block after another; its properties hold once all are
+    read."""
 
     name: str
     kinds: Counter[str] = field(default_factory=Counter)
@@ -117,7 +126,9 @@ class TableColumn:
 
     def take(self, values: Sequence[Any]) -> None:
         """Read some more rows."""
-        cells = [_read(value) if type(value) in _READABLE else ReadValue("other") for value in values]
+        cells = [
+            _read(value) if type(value) in _READABLE else ReadValue("other") for value in values
+        ]
         self.kinds.update(cell.kind for cell in cells)
         self._key_types |= {cell.key_type for cell in cells if cell.kind != "missing"}
         # Only the hash of a key is kept, however long the text is.
@@ -139,7 +150,9 @@ class TableColumn:
     @property
     def key_type(self) -> KeyType | None:
         """The type that all values have as keys; None if they have no common one."""
-        types: set[KeyType | None] = {"text"} if self._key_types == {"uuid", "text"} else self._key_types
+        types: set[KeyType | None] = (
+            {"text"} if self._key_types == {"uuid", "text"} else self._key_types
+        )
         return next(iter(types)) if len(types) == 1 else None
 
     @property
@@ -201,7 +214,9 @@ def table_of(
     seen: list[TableColumn] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        seen = seen or [TableColumn(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))]
+        seen = seen or [
+            TableColumn(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))
+        ]
         there, room = len(columns[0]), MOST_ROWS - rows
         for column, values in zip(seen, columns, strict=True):
             column.take(values[:room])
@@ -222,7 +237,8 @@ def fault_of(table: Table) -> str | None:
         # An import without a header makes names of a row's values, which must not be shown.
         if is_a_value(column.name) or column.name.strip().casefold() in (column.words or ()):
             return (
-                f"Column {n} has the name of a value, not of a column, so its names may be a patient's row. Expected "
+                f"Column {n} has the name of a value, not of a column, so its names may be a "
+                "patient's row. Expected "
                 "names of columns: give it a header, or name the columns in the table."
             )
     return None
@@ -231,4 +247,6 @@ def fault_of(table: Table) -> str | None:
 def is_a_value(name: str) -> bool:
     """Whether a column's name looks like a value in a row: a number, a date, a UUID."""
     text = name.strip()
-    return bool(as_number(text) is not None or _DATE.fullmatch(text) or canonical_key([text], ["uuid"]))
+    return bool(
+        as_number(text) is not None or _DATE.fullmatch(text) or canonical_key([text], ["uuid"])
+    )

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 def require_verified_tls(url: URL) -> None:
-    """Require that the server proves its identity by TLS, unless it is on this machine. Raises WrongConfiguration."""
+    """Require that the server proves its identity by TLS, unless it is on this machine. Raises
+    WrongConfiguration."""
     asked = _asked(url)
     defaults = {name: value for name, value in _libpq_options().items() if value}
     given = defaults | ({"host": url.host} if url.host else {}) | asked
@@ -41,34 +42,48 @@ def require_verified_tls(url: URL) -> None:
     is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
     if is_verified or asked.get("sslmode") == "verify-full":
         return
-    what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
-    expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"
+    what = (
+        f"the server of {redacted(url)} is on another machine, and its URL does not ask it to "
+        "prove who it is"
+    )
+    expected = (
+        "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted "
+        "network"
+    )
     raise WrongConfiguration(what=what, expected=expected)
 
 
 def _asked(url: URL) -> dict[str, str]:
-    return {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
+    return {
+        name: ",".join([value] if isinstance(value, str) else value)
+        for name, value in url.query.items()
+    }
 
 
 def _libpq_options() -> dict[str, str]:
-    """The driver's options and their defaults, which come from PGHOST, PGSERVICE and the like, or are empty."""
+    """The driver's options and their defaults, which come from PGHOST, PGSERVICE and the like, or
+    are empty."""
     from psycopg.pq import Conninfo
 
-    return {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
+    return {
+        option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()
+    }
 
 
 def _is_here(host: str) -> bool:
     if not host or host.startswith(("/", "@")):  # a socket's folder, or its abstract name
         return True
-    name = host.lower().partition(":")[0] if host.count(":") == 1 else host.lower()  # host:port, as SQLAlchemy has it
+    name = (
+        host.lower().partition(":")[0] if host.count(":") == 1 else host.lower()
+    )  # host:port, as SQLAlchemy has it
     try:
         return name == "localhost" or ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
 
 
-# A source's server may hold values that the driver can't read: types of its own, and times outside Python's years. One
-# such value must not keep the others from being read.
+# A source's server may hold values that the driver can't read: types of its own, and times outside
+# Python's years. One such value must not keep the others from being read.
 _UNKNOWN = 0
 """The type number for all types without a loader."""
 TOO_EARLY = "-infinity"
@@ -88,7 +103,8 @@ def take_all_values(connection: psycopg.Connection[Any]) -> None:
 
 
 class OfAnotherType(Loader):
-    """Loads unknown types: as text if their binary form is text, such as enumerations and citext; else as bytes."""
+    """Loads unknown types: as text if their binary form is text, such as enumerations and citext;
+    else as bytes."""
 
     format = Format.BINARY
 
@@ -117,26 +133,39 @@ def _loader(usual: Any, too_late: date, written: Format) -> type[Loader]:
 
     def _is_early(data: bytes) -> bool:
         # The binary form is a number of microseconds or days since the year 2000.
-        return data[0] > 127 if written is Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
+        return (
+            data[0] > 127
+            if written is Format.BINARY
+            else data.startswith(b"-") or data.endswith(b"BC")
+        )
 
     return AllTimes
 
 
-# A connection to a server that has vanished silently (a machine switched off, a firewall that dropped it) is given up
-# after a minute. A frozen server still acknowledges packets and is waited for; a stop request works nevertheless.
-_VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-# Behind a pool that gives each transaction another server session, a prepared statement would be missing. It costs
-# nothing: a batch has few statements, and each runs long.
+# A connection to a server that has vanished silently (a machine switched off, a firewall that
+# dropped it) is given up after a minute. A frozen server still acknowledges packets and is waited
+# for; a stop request works nevertheless.
+_VANISHED = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# Behind a pool that gives each transaction another server session, a prepared statement would be
+# missing. It costs nothing: a batch has few statements, and each runs long.
 _UNPREPARED = {"prepare_threshold": None}
-# Other encodings can't write every name, and under SQL_ASCII text is read as bytes. PgBouncer accepts this option.
+# Other encodings can't write every name, and under SQL_ASCII text is read as bytes. PgBouncer
+# accepts this option.
 _UTF8 = {"client_encoding": "utf8"}
-# A database or a role may set these otherwise: the driver reads times only in this style, and a float's text could lack
-# digits. Nothing relies on other settings: no literal has a backslash, and there are no intervals or bytes literals.
+# A database or a role may set these otherwise: the driver reads times only in this style, and a
+# float's text could lack digits. Nothing relies on other settings: no literal has a backslash, and
+# there are no intervals or bytes literals.
 _MEANINGS = {"DateStyle": "ISO", "extra_float_digits": "1"}
 
 
 def cursor(connection: Connection) -> Any:
-    """The driver's cursor for binary values and plain tuples: SQLAlchemy's row objects cost more than reading a row."""
+    """The driver's cursor for binary values and plain tuples: SQLAlchemy's row objects cost more
+    than reading a row."""
     return connection.connection.cursor(binary=True)
 
 
@@ -145,15 +174,17 @@ def stream(connection: Connection) -> Any:
     return connection.connection.cursor("pima_stream", binary=True)
 
 
-# Searching all patients for rare rows uses several server processes. PostgreSQL uses a single process for a statement
-# that writes, and parallelises a merge of two indexes badly. So the query is a union over ranges of ids, and each
-# process takes whole ranges.
+# Searching all patients for rare rows uses several server processes. PostgreSQL uses a single
+# process for a statement that writes, and parallelises a merge of two indexes badly. So the query
+# is a union over ranges of ids, and each process takes whole ranges.
 _RANGES = 8
 _FEW = 5_000
-# These settings make parallel workers free and keep a range undivided. The server's limits on workers still apply.
+# These settings make parallel workers free and keep a range undivided. The server's limits on
+# workers still apply.
 _HAND_OUT = """
     SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
-    SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
+    SET LOCAL min_parallel_table_scan_size = '1TB';
+        SET LOCAL min_parallel_index_scan_size = '1TB'"""
 
 
 _IN_COPY = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": "\n"}
@@ -165,8 +196,8 @@ _MOMENT = "200ms"
 """Well below the second after which the server looks for deadlocks."""
 
 
-# A deferred constraint would object at COMMIT, too late to leave one row. The name is read from the catalogue, since a
-# trigger that raises an error may put anything in its place.
+# A deferred constraint would object at COMMIT, too late to leave one row. The name is read from the
+# catalogue, since a trigger that raises an error may put anything in its place.
 _DELETE = """
 DO $$
 #variable_conflict use_variable
@@ -190,8 +221,10 @@ BEGIN
                     name = CONSTRAINT_NAME, its_table = TABLE_NAME, its_schema = SCHEMA_NAME;
             END;
         END LOOP;
-        PERFORM set_config('pima.kept_by', 'the constraint ' || conname || ' of the table ' || relname, true)
-        FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid JOIN pg_namespace n ON n.oid = relnamespace
+        PERFORM set_config(
+            'pima.kept_by', 'the constraint ' || conname || ' of the table ' || relname, true)
+        FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid JOIN pg_namespace n
+            ON n.oid = relnamespace
         WHERE (conname, relname, nspname) = (name, its_table, its_schema);
     END;
 END $$"""
@@ -206,25 +239,37 @@ class PostgreSQL(Database):
     contested = staticmethod(errors.contested)
 
     def require_sound_url(self, url: URL, text: str) -> None:
-        """Raises WrongConfiguration if the URL was probably parsed wrongly, or has options that libpq does not know."""
+        """Raises WrongConfiguration if the URL was probably parsed wrongly, or has options that
+        libpq does not know."""
         # A part of the password would be read as the host, the database or an option, and be shown.
         if text.count("@") > 1 or "@" in (url.database or ""):
             expected = "%40 for an @ and %2F for a / in a name or password"
-            raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
+            raise WrongConfiguration(
+                what="the database URL has an @ in an unexpected place", expected=expected
+            )
         if url.query and not _libpq_options().keys() >= url.query.keys():
-            raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
+            raise WrongConfiguration(
+                what="the database URL has an unknown option", expected=EXPECTED_OPTIONS
+            )
         if _asked(url).get("client_encoding", "utf8").lower() != "utf8":
             what = "the database URL asks for another client_encoding than utf8"
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
-        """Make an engine whose transactions set their own limits at BEGIN, which works behind a connection pool too."""
+        """Make an engine whose transactions set their own limits at BEGIN, which works behind a
+        connection pool too."""
         if not settings.allow_unverified_tls:
             require_verified_tls(url)
-        ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED, **_UTF8}
+        ours = {
+            "connect_timeout": settings.connect_timeout_seconds,
+            "application_name": "pima",
+            **_VANISHED,
+            **_UTF8,
+        }
         unsaid = {name: value for name, value in ours.items() if name not in url.query}
-        # The driver's BEGIN sets READ COMMITTED, for SQLAlchemy's first queries too. A snapshot for the whole
-        # transaction would hide what others commit while a statement waits for their lock, and fail on changed rows.
+        # The driver's BEGIN sets READ COMMITTED, for SQLAlchemy's first queries too. A snapshot for
+        # the whole transaction would hide what others commit while a statement waits for their
+        # lock, and fail on changed rows.
         engine = create_engine(
             url,
             hide_parameters=True,
@@ -233,11 +278,13 @@ class PostgreSQL(Database):
             connect_args=unsaid | _UNPREPARED,
             isolation_level="READ COMMITTED",
         )
-        # SET LOCAL in each transaction: PgBouncer refuses start-up options, and SET leaks to the session's next user.
+        # SET LOCAL in each transaction: PgBouncer refuses start-up options, and SET leaks to the
+        # session's next user.
+        idle = settings.idle_in_transaction_timeout_seconds
         local = _MEANINGS | {
             "statement_timeout": f"{settings.statement_timeout_seconds}s",
             "lock_timeout": f"{settings.lock_timeout_seconds}s",
-            "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
+            "idle_in_transaction_session_timeout": f"{idle}s",
         }
         said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
         event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
@@ -245,7 +292,9 @@ class PostgreSQL(Database):
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("pima_writes", True)
-            connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}")
+            connection.exec_driver_sql(
+                f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}"
+            )
 
         return engine
 
@@ -256,12 +305,14 @@ class PostgreSQL(Database):
     def join_by_index(self, connection: Connection) -> None:
         """Make all joins use an index until the transaction ends."""
         connection.exec_driver_sql(
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL "
+            "enable_mergejoin = off;"
             "SET LOCAL enable_nestloop = on"
         )
 
     def join_by_merge(self, connection: Connection) -> None:
-        """Make all joins merge until the transaction ends, with the memory for sorting that an index would get."""
+        """Make all joins merge until the transaction ends, with the memory for sorting that an
+        index would get."""
         connection.exec_driver_sql(
             "SET LOCAL enable_hashjoin = off; SET LOCAL enable_nestloop = off;"
             "SELECT set_config('work_mem', current_setting('maintenance_work_mem'), true)"
@@ -288,13 +339,15 @@ class PostgreSQL(Database):
     temporary_schema = "pg_temp"
     next_id = "nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))"
     last_version = "SELECT pg_sequence_last_value('patient_version')"
-    # From the locks, not from the snapshot: that covers all databases of the server, and no savepoints.
+    # From the locks, not from the snapshot: that covers all databases of the server, and no
+    # savepoints.
     first_writer = """
         SELECT CAST(CAST(number AS text) AS bigint) FROM (
             SELECT own.transactionid AS number
             FROM pg_locks own JOIN pg_locks held USING (virtualtransaction)
             WHERE own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
-                AND held.relation = to_regclass('patients') AND held.mode = 'RowExclusiveLock' AND held.granted
+                AND held.relation = to_regclass('patients') AND held.mode = 'RowExclusiveLock'
+                    AND held.granted
                 AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             UNION ALL SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS xid)
         ) AS writers
@@ -304,11 +357,13 @@ class PostgreSQL(Database):
     revision_table = "SELECT to_regclass('alembic_version')"
     sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
     keeps_deleted = (
-        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its WAL, archives of it,"
+        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, "
+        "its WAL, archives of it,"
         " and standbys"
     )
 
-    # Modules with numpy are imported when they are needed, so that a run with an empty queue does not pay for it.
+    # Modules with numpy are imported when they are needed, so that a run with an empty queue does
+    # not pay for it.
 
     @property
     def scoring(self) -> Scoring:
@@ -319,17 +374,24 @@ class PostgreSQL(Database):
     def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
         """The ids of the patients `p` that meet a condition; None if they are many.
 
-        In the condition, {within} becomes a further condition that limits the ids of the predictions `d`.
+        In the condition, {within} becomes a further condition that limits the ids of the
+        predictions `d`.
         """
         connection.exec_driver_sql(_HAND_OUT)
         ends = text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")
         lowest, end = connection.execute(ends).one()
         parts = []
-        for first, last in pairwise(lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)):
+        for first, last in pairwise(
+            lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)
+        ):
             within = f"AND {{0}} >= {first} AND {{0}} < {last}"
             of_predictions = condition.format(within=within.format("d.patient_id"))
-            parts.append(f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}")
-        some = connection.scalars(text(f"SELECT id FROM ({' UNION ALL '.join(parts)}) AS found LIMIT {_FEW + 1}")).all()
+            parts.append(
+                f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}"
+            )
+        some = connection.scalars(
+            text(f"SELECT id FROM ({' UNION ALL '.join(parts)}) AS found LIMIT {_FEW + 1}")
+        ).all()
         return None if len(some) > _FEW else list(some)
 
     def read_columns(
@@ -344,7 +406,9 @@ class PostgreSQL(Database):
 
         append_frame(connection, table, frame)
 
-    def append_texts(self, connection: Connection, table: str, column: str, texts: Sequence[str]) -> None:
+    def append_texts(
+        self, connection: Connection, table: str, column: str, texts: Sequence[str]
+    ) -> None:
         rows = "\0".join(texts)
         for character, written in _IN_COPY.items():
             rows = rows.replace(character, written)
@@ -363,42 +427,54 @@ class PostgreSQL(Database):
         return found
 
     def wait_for_other_loads(self, connection: Connection) -> None:
-        """Wait for other loads, up to the lock's time limit, and keep new ones out until the transaction ends. Also
-        wait for a lock on the whole of patients, before this transaction holds anything that its owner may want."""
+        """Wait for other loads, up to the lock's time limit, and keep new ones out until the
+        transaction ends. Also wait for a lock on the whole of patients, before this transaction
+        holds anything that its owner may want."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
         connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
 
     @contextmanager
     def inserting(self, connection: Connection) -> Iterator[None]:
-        """Limit the wait for locks to a moment; the limit ends with the block, or with a rollback. The rows come with
-        the ids of their keys, and no trigger looks these up again."""
+        """Limit the wait for locks to a moment; the limit ends with the block, or with a rollback.
+        The rows come with the ids of their keys, and no trigger looks these up again."""
         usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'; SET LOCAL pima.gives_ids = 'on'")
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{_MOMENT}'; SET LOCAL pima.gives_ids = 'on'"
+        )
         yield
-        connection.execute(text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual})
+        connection.execute(
+            text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual}
+        )
 
-    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> None:
+    def lock_unless_held(
+        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]
+    ) -> None:
         """Lock the rows without waiting.
 
-        Transactions that hold rows and wait for others can deadlock, and the server ends one of them.
+        Transactions that hold rows and wait for others can deadlock, and the server ends one of
+        them.
         """
         statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
         connection.execute(text(statement), parameters)
 
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str) -> str:
-        """All at once, or id by id if a constraint objects: the role may have no right to look into the tables that
-        refer to these."""
+        """All at once, or id by id if a constraint objects: the role may have no right to look into
+        the tables that refer to these."""
         connection.exec_driver_sql(_DELETE.format(rows=f"{table} WHERE {column}", ids=ids))
-        return str(connection.exec_driver_sql("SELECT current_setting('pima.kept_by')").scalar_one())
+        return str(
+            connection.exec_driver_sql("SELECT current_setting('pima.kept_by')").scalar_one()
+        )
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """Move the counter above given and kept ids, unless it is beyond them already."""
         connection.execute(
             text("""
                 SELECT setval(counter, greatest(largest, nextval(counter)))
-                FROM (SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass) AS counter, greatest(
+                FROM (SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass) AS counter,
+                    greatest(
                           (SELECT max(id) FROM patients WHERE id <= :largest),
-                          (SELECT max(patient_id) FROM row_keys WHERE patient_id <= :largest)) AS largest) AS given
+                          (SELECT max(patient_id) FROM row_keys
+                          WHERE patient_id <= :largest)) AS largest) AS given
                 WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
             {"largest": LARGEST_GIVEN_ID},
         )

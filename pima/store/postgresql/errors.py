@@ -1,5 +1,5 @@
-"""Translation of a driver's error into one of pima's, by class, SQLSTATE and names. After a session has begun, the
-error's text is dropped, since its DETAIL line can hold the row."""
+"""Translation of a driver's error into one of pima's, by class, SQLSTATE and names. After a session
+has begun, the error's text is dropped, since its DETAIL line can hold the row."""
 
 import re
 
@@ -33,12 +33,15 @@ _BUSY = {
 # The server function that refuses SET TRANSACTION READ WRITE on a standby.
 _REFUSES_A_SETTING = "call_bool_check_hook"
 _ON_A_STANDBY = (
-    "the server is a standby, which takes no writes until it is promoted (the primary's address is needed, or both with"
+    "the server is a standby, which takes no writes until it is promoted (the primary's address "
+    "is needed, or both with"
     " target_session_attrs=read-write)"
 )
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F")
-_A_USABLE_ONE = "a server, role and database that are there, a schema in its search_path, and rights on them"
+_A_USABLE_ONE = (
+    "a server, role and database that are there, a schema in its search_path, and rights on them"
+)
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
@@ -52,7 +55,9 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     is_servers = getattr(diagnostics, "source_function", None) != _RAISED_BY_A_FUNCTION
     names = ("table_name", "column_name", "constraint_name") if is_servers else ()
     what = " ".join([what, *filter(None, (getattr(diagnostics, name, None) for name in names))])
-    if (why := next((why for begins, why in _BUSY.items() if state.startswith(begins)), None)) is not None:
+    if (
+        why := next((why for begins, why in _BUSY.items() if state.startswith(begins)), None)
+    ) is not None:
         return DatabaseBusy(what=f"{why}; {what}")
     if state == "0A000" and getattr(diagnostics, "source_function", None) == _REFUSES_A_SETTING:
         return DatabaseAway(what=f"{_ON_A_STANDBY}: {redacted(url)}")
@@ -61,7 +66,9 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     if state.startswith(_AWAY):
         return DatabaseAway(what=what)
     if state == "42501":
-        return RightMissing(role=url.username or "of this session", what=_refused_object(diagnostics))
+        return RightMissing(
+            role=url.username or "of this session", what=_refused_object(diagnostics)
+        )
     if state.startswith(_UNUSABLE):
         return DatabaseUnusable(what=what, expected=_A_USABLE_ONE, url=redacted(url))
     return DatabaseFailed(what=what)
@@ -72,7 +79,8 @@ _CONTESTED = {
     "40P01": "this and another transaction waited for each other",
     "55P03": "another transaction holds some",
 }
-# Constraints that two transactions may violate together for a moment; any other violation is permanent.
+# Constraints that two transactions may violate together for a moment; any other violation is
+# permanent.
 _OURS = {
     "pk_patients",
     "ix_patients_source_source_key",
@@ -90,40 +98,59 @@ def contested(error: BaseException | None) -> str | None:
     return _CONTESTED.get(state)
 
 
-# The server's own sentence, if its messages are in English. A trigger may raise the same SQLSTATE with its own words,
-# but from another function of the server.
+# The server's own sentence, if its messages are in English. A trigger may raise the same SQLSTATE
+# with its own words, but from another function of the server.
 _DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")
-_DENIED = re.compile(r"permission denied for ((?:materialized |foreign )?(?:table|view|sequence|schema|function) .+)")
+_DENIED = re.compile(
+    r"permission denied for ((?:materialized |foreign )?(?:table|view|sequence|schema|function) .+)"
+)
 
 
 def _refused_object(diagnostics: object) -> str:
     is_servers = getattr(diagnostics, "source_function", None) in _DENIED_BY
-    found = _DENIED.fullmatch(str(getattr(diagnostics, "message_primary", None))) if is_servers else None
+    found = (
+        _DENIED.fullmatch(str(getattr(diagnostics, "message_primary", None)))
+        if is_servers
+        else None
+    )
     return f"the {found[1]}" if found else "something that the server's log names"
 
 
-# Messages before a session, without an SQLSTATE, that waiting does not cure. If the server's messages are in another
-# language, the connection is tried again.
+# Messages before a session, without an SQLSTATE, that waiting does not cure. If the server's
+# messages are in another language, the connection is tried again.
 _FOR_GOOD = re.compile(
-    "no pg_hba.conf entry|pg_hba.conf rejects|authentication failed|no password supplied|does not exist"
-    "|no such (database|user)|not permitted to log in|permission denied for database|SSL was required"
-    "|certificate verify failed|server certificate for|root certificate|is not currently accepting connections"
+    "no pg_hba.conf entry|pg_hba.conf rejects|authentication failed|no password supplied|does not "
+    "exist"
+    "|no such (database|user)|not permitted to log in|permission denied for database|SSL was "
+    "required"
+    "|certificate verify failed|server certificate for|root certificate|is not currently "
+    "accepting connections"
     '|value:? "|definition of service'
 )
 _AN_OPTIONS_VALUE = re.compile(r'value:? ".*?"')
 
 
 def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
-    """Translate an error from before the session, from after the connection broke, or of the driver itself."""
+    """Translate an error from before the session, from after the connection broke, or of the driver
+    itself."""
     if isinstance(error, DataError):
-        what = "Python has no such value, such as a time of 24:00 or an interval of a million years; leave it out"
+        what = (
+            "Python has no such value, such as a time of 24:00 or an interval of a million years; "
+            "leave it out"
+        )
         return DatabaseFailed(what=f"{what} by a view")
     if not isinstance(error, OperationalError | InterfaceError):
         return DatabaseFailed(what=what)
     text = " ".join(str(error).split())
     # Before the session begins, no message can hold a row's values.
-    is_early = error.pgconn is not None or isinstance(error, ConnectionTimeout) or "resolve host" in text
-    said = _AN_OPTIONS_VALUE.sub("value", text) if is_early else f"{type(error).__name__} without an SQLSTATE"
+    is_early = (
+        error.pgconn is not None or isinstance(error, ConnectionTimeout) or "resolve host" in text
+    )
+    said = (
+        _AN_OPTIONS_VALUE.sub("value", text)
+        if is_early
+        else f"{type(error).__name__} without an SQLSTATE"
+    )
     if is_early and _FOR_GOOD.search(text):
         return DatabaseUnusable(what=said, expected=_A_USABLE_ONE, url=redacted(url))
     return DatabaseAway(what=f"{said}: {redacted(url)}")

@@ -34,7 +34,8 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
-    """Say why one of these tables is not a plain table, such as a rule or row security on it; None if all are."""
+    """Say why one of these tables is not a plain table, such as a rule or row security on it; None
+    if all are."""
     rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
     return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
 
@@ -42,19 +43,24 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
 def _fault_of_table(row: Any) -> str | None:
     faults = {
         f"{row.relname} has row security, which may hide rows": row.relrowsecurity,
-        f"{row.relname} has a rule, which rewrites statements behind the triggers' back": row.relhasrules,
+        f"{row.relname} has a rule, which rewrites "
+        "statements behind the triggers' back": row.relhasrules,
         f"{row.relname} has child tables or is one, whose writes fire other triggers": row.inherits,
         # For example after CREATE TABLE AS, or after a restore that failed at its end.
-        f"{row.relname} lacks its primary key, without which rows could be written twice": row.lacks_key,
+        f"{row.relname} lacks its primary key, without which "
+        "rows could be written twice": row.lacks_key,
         f"{row.relname} is unlogged, and empty after a crash of the server": row.is_unlogged,
-        f"a subscription writes to {row.relname}, which fires no triggers of statements": row.is_subscribed,
-        f"the BEFORE trigger {row.before} on {row.relname} could change or drop what is written there": row.before,
+        f"a subscription writes to {row.relname}, which "
+        "fires no triggers of statements": row.is_subscribed,
+        f"the BEFORE trigger {row.before} on {row.relname} could change or drop what is written "
+        "there": row.before,
     }
     return next((what for what, is_there in faults.items() if is_there), None)
 
 
 def wait_for_other_migrations(connection: Connection) -> None:
-    """Take the migration lock until the transaction ends, so that none is left in a pool's session."""
+    """Take the migration lock until the transaction ends, so that none is left in a pool's
+    session."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -62,7 +68,8 @@ def wait_for_other_migrations(connection: Connection) -> None:
 
 def keep_rows(connection: Connection) -> None:
     """Lock patients, then the queue: the same order as in the clinic's own transactions."""
-    # Readers are locked out too: one that then writes would deadlock with us when the triggers are made.
+    # Readers are locked out too: one that then writes would deadlock with us when the triggers are
+    # made.
     connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
     # A claim locks rows of the queue, which conflicts with this mode.
     connection.exec_driver_sql("LOCK TABLE scoring_queue IN EXCLUSIVE MODE")
@@ -71,8 +78,12 @@ def keep_rows(connection: Connection) -> None:
 # ---- The triggers of triggers.sql: making them, and comparing them with those in the database.
 
 _SCRIPT = Path(__file__).with_name("triggers.sql")
-_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL)
-_TRIGGER = re.compile(r"CREATE OR REPLACE (TRIGGER (\w+) .*?EXECUTE FUNCTION public\.(\w+)\(\));", re.DOTALL)
+_FUNCTION = re.compile(
+    r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL
+)
+_TRIGGER = re.compile(
+    r"CREATE OR REPLACE (TRIGGER (\w+) .*?EXECUTE FUNCTION public\.(\w+)\(\));", re.DOTALL
+)
 _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
 
 
@@ -88,7 +99,8 @@ def _placed(script: str, schema: str) -> str:
 
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
-    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is well."""
+    """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is
+    well."""
     script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {row.tgname: row for row in connection.execute(_CATALOGUE["triggers"])}
@@ -97,38 +109,59 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
         row = found.pop(name, None)
         if row is None or row.tgenabled != "A":
             return f"the trigger {name} on patients is missing, or is not ENABLE ALWAYS"
-        if not row.is_beside or _plain(row.definition) != _plain(_placed(f"CREATE {definition}", schema)):
+        if not row.is_beside or _plain(row.definition) != _plain(
+            _placed(f"CREATE {definition}", schema)
+        ):
             return f"the trigger {name} on patients is not the one that was made"
         head, body = (_placed(part, schema) for part in functions[function])
         settings = [f"{name}={value}" for name, value in _SETTING.findall(" ".join(head.split()))]
-        if (row.prosrc, row.prosecdef, row.proconfig or []) != (body, "SECURITY DEFINER" in head, settings):
-            return f"the function {function} of the trigger {name} on patients is not the one that was made"
+        if (row.prosrc, row.prosecdef, row.proconfig or []) != (
+            body,
+            "SECURITY DEFINER" in head,
+            settings,
+        ):
+            return (
+                f"the function {function} of the trigger {name} on patients is not the one that "
+                "was made"
+            )
     first = min(name for _, name, _ in ours if name.startswith("zzz_"))
     for row in found.values():
         # Triggers fire in the byte order of their names.
         if row.changes_rows and row.tgname.encode() > first.encode():
-            return f"the trigger {row.tgname} fires after {first}, and could change a row without a new version"
+            return (
+                f"the trigger {row.tgname} fires after {first}, and could change a row without a "
+                "new version"
+            )
     return None
 
 
 def _plain(definition: str | None) -> str:
-    """The definition in one line without the schema, which the catalogue omits if it is first in the search_path."""
-    line = re.sub(r"EXECUTE FUNCTION .*?(\w+\(\))$", r"EXECUTE FUNCTION \1", " ".join((definition or "").split()))
+    """The definition in one line without the schema, which the catalogue omits if it is first in
+    the search_path."""
+    line = re.sub(
+        r"EXECUTE FUNCTION .*?(\w+\(\))$",
+        r"EXECUTE FUNCTION \1",
+        " ".join((definition or "").split()),
+    )
     return re.sub(r"'[^']*?patient_version'", "'patient_version'", line)
 
 
-# ---- Roles. They can log in once they have a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to
-# authenticate; without one PostgreSQL refuses them over the network. Making them again first revokes their rights on
-# this schema, its tables and its sequences. Rights of PUBLIC, memberships and attributes are left alone.
+# ---- Roles. They can log in once they have a password (`ALTER ROLE pima_scorer PASSWORD ...`) or
+# another way to authenticate; without one PostgreSQL refuses them over the network. Making them
+# again first revokes their rights on this schema, its tables and its sequences. Rights of PUBLIC,
+# memberships and attributes are left alone.
 
-_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference, scorer_sha256"
+_MODEL_COLUMNS = (
+    "number, compiled_artifact, compiled_sha256, threshold, features, reference, scorer_sha256"
+)
 _CALLED = "patient_id, source, source_key"
 _MOVE_COLUMNS = ", ".join(MoveLine.__dataclass_fields__)
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
 
 ROLES = {
-    # No right at all on patients: the queue carries the measurements, so neither labels nor history are needed.
+    # No right at all on patients: the queue carries the measurements, so neither labels nor history
+    # are needed.
     "pima_scorer": (
         "SELECT ON alembic_version, declarations, champion",
         # SELECT ... FOR UPDATE needs the right UPDATE.
@@ -139,7 +172,8 @@ ROLES = {
         # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
-        # Which rows have no prediction: a view without values and outcomes, and what pulls rejected.
+        # Which rows have no prediction: a view without values and outcomes, and what pulls
+        # rejected.
         "SELECT ON patient_versions, source_rejections",
     ),
     "pima_trainer": (
@@ -154,7 +188,8 @@ ROLES = {
         "SELECT ON predictions, tallies, source_rejections",
         "SELECT, INSERT ON monitoring",
         "SELECT, INSERT, DELETE ON reports",
-        # Rows that the previous champion rejected are queued again, since a new one may accept them.
+        # Rows that the previous champion rejected are queued again, since a new one may accept
+        # them.
         "SELECT, INSERT, UPDATE ON scoring_queue",
         "SELECT, DELETE ON rejections",
         # SELECT ... FOR SHARE needs a right to UPDATE: a column that a trigger stamps.
@@ -169,7 +204,8 @@ ROLES = {
         # Rows that have vanished from a source, if its settings delete them.
         "DELETE ON patients",
         "SELECT, INSERT ON loads",
-        # To keep forgotten persons out. The holdout's salt stays hidden: with it, keys could be chosen to fit a side.
+        # To keep forgotten persons out. The holdout's salt stays hidden: with it, keys could be
+        # chosen to fit a side.
         "SELECT ON forgotten",
         "SELECT (forgetting_salt) ON installation",
         # A pull has a run, and a lease so that it is the only one of its source.
@@ -178,13 +214,14 @@ ROLES = {
         # A file with ids moves the counter above them.
         "USAGE, UPDATE ON SEQUENCE patients_id_seq",
     ),
-    # The clinic's own software. Not what a pull needs: that could also end runs of others and hold their leases.
+    # The clinic's own software. Not what a pull needs: that could also end runs of others and hold
+    # their leases.
     "pima_writer": (
         "SELECT, DELETE ON patients",
         "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
     ),
-    # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its children have the
-    # roles of their jobs.
+    # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its
+    # children have the roles of their jobs.
     "pima_scheduler": (
         "SELECT ON alembic_version, declarations, champion",
         "SELECT ON removed_runs",
@@ -198,7 +235,10 @@ ROLES = {
     ),
     # The person who operates the service: status, health, models, requeue.
     "pima_operator": (
-        "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
+        (
+            "SELECT ON alembic_version, declarations, patients, predictions, promotions, "
+            "model_versions"
+        ),
         "SELECT ON training_snapshots, runs, schedules",
         "SELECT ON tallies, monitoring, current_predictions, source_rejections",
         f"SELECT ({_CALLED}) ON row_keys",
@@ -211,7 +251,8 @@ ROLES = {
         # SELECT ... FOR SHARE needs a right to UPDATE: a column that a trigger stamps.
         "UPDATE (updated_at) ON patients",
     ),
-    # Erasing a person: DELETE on tables with their rows, UPDATE of columns that are rewritten without them.
+    # Erasing a person: DELETE on tables with their rows, UPDATE of columns that are rewritten
+    # without them.
     "pima_eraser": (
         "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
         "SELECT (number, training_ids, training_ids_sha256) ON model_versions",
@@ -225,14 +266,17 @@ ROLES = {
         "SELECT, INSERT, UPDATE ON removed_runs",
         "SELECT (run_id), DELETE ON tallies, monitoring",
         "SELECT, INSERT ON forgotten",
-        # SELECT ... FOR KEY SHARE, to take turns with loads, needs a right to UPDATE: a column that a trigger stamps.
+        # SELECT ... FOR KEY SHARE, to take turns with loads, needs a right to UPDATE: a column that
+        # a trigger stamps.
         "UPDATE (updated_at) ON patients",
-        # To keep retrainings and verdicts out meanwhile. A lock needs a right to UPDATE: a column that is always 1.
+        # To keep retrainings and verdicts out meanwhile. A lock needs a right to UPDATE: a column
+        # that is always 1.
         "SELECT, INSERT, UPDATE ON leases",
         "SELECT, UPDATE (id) ON champion",
     ),
-    # Predictions and rejections with their reasons, never a row's values. Exports need the rows' keys; the person's key
-    # is only in the view current_predictions. Every command needs the schema's revision, and looks for crashed runs.
+    # Predictions and rejections with their reasons, never a row's values. Exports need the rows'
+    # keys; the person's key is only in the view current_predictions. Every command needs the
+    # schema's revision, and looks for crashed runs.
     "pima_reader": (
         "SELECT ON predictions, current_predictions, rejections",
         "SELECT ON alembic_version, declarations",
@@ -242,8 +286,8 @@ ROLES = {
     # Tools that monitor models: predictions with time and version, and outcomes; no ids.
     "pima_monitor": ("SELECT ON monitored_predictions",),
 }
-"""Each role's rights, as GRANT takes them; anything else is refused. {loaded} stands for the columns that a file may
-bring."""
+"""Each role's rights, as GRANT takes them; anything else is refused. {loaded} stands for the
+columns that a file may bring."""
 
 
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
@@ -251,7 +295,9 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     schema, loaded = schema_of_patients(connection), listed((*columns, "outcome", *KEYS))
     for role, grants in ROLES.items():
         # Roles belong to the whole server, so another database may have created this one.
-        if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role}):
+        if not connection.scalar(
+            text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role}
+        ):
             # LOGIN without a password, and no other attribute.
             connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
         # Revoke everything first, so that rights granted by hand or by an older release are gone.
@@ -262,7 +308,10 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
             connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
     # PostgreSQL 14 lets everybody, and upgraded databases keep that.
     for statement in connection.execute(_CATALOGUE["takes_creating_back"]).scalars():
-        what = "Others may create in the schema of patients, so functions of theirs could run with each role's rights."
+        what = (
+            "Others may create in the schema of patients, so functions of theirs could run with "
+            "each role's rights."
+        )
         tell(f"{what} The schema's owner or a superuser takes that back: {statement}", "warning")
     return list(ROLES)
 

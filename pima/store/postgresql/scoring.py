@@ -1,5 +1,6 @@
-"""Scoring on PostgreSQL. A batch is claimed by two statements, whatever other scorers and the clinic's transactions
-hold. Predictions are written by COPY, or from arrays in one statement if some are not new."""
+"""Scoring on PostgreSQL. A batch is claimed by two statements, whatever other scorers and the
+clinic's transactions hold. Predictions are written by COPY, or from arrays in one statement if some
+are not new."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,21 +16,26 @@ from pima.store.engine import column, listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 
-# A NULL is sent as a NaN that no arithmetic produces, so that every row has the same width. It is no bytes literal,
-# whose backslash would change its meaning if standard_conforming_strings is off.
+# A NULL is sent as a NaN that no arithmetic produces, so that every row has the same width. It is
+# no bytes literal, whose backslash would change its meaning if standard_conforming_strings is off.
 NULL_AS_BITS = 0x7FF80000_4E554C4C
-# With SKIP LOCKED a claim never waits for another scorer or for a clinic's transaction; rows that those hold are left
-# to the next run. The batch comes as one value, which costs the server half as much as ten columns for each row.
+# With SKIP LOCKED a claim never waits for another scorer or for a clinic's transaction; rows that
+# those hold are left to the next run. The batch comes as one value, which costs the server half as
+# much as ten columns for each row.
 _LOCK = """
     SELECT string_agg({packed}, ''::bytea)
     FROM (SELECT patient_id, patient_version, {measurements} FROM scoring_queue
           WHERE patient_id > %s ORDER BY patient_id LIMIT %s FOR UPDATE SKIP LOCKED) AS locked"""
-# Only the rows of the range that this transaction has locked, so it does not wait for the owners of the others.
+# Only the rows of the range that this transaction has locked, so it does not wait for the owners of
+# the others.
 _DELETE = """
     DELETE FROM scoring_queue
     WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
-# The queue fills and empties between two visits of autovacuum, so its statistics mean nothing: always read it by key.
-_BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+# The queue fills and empties between two visits of autovacuum, so its statistics mean nothing:
+# always read it by key.
+_BY_KEY = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+)
 
 
 @cache
@@ -49,12 +55,17 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     measured = words[:, 2:]
     is_null = measured == NULL_AS_BITS
     values = np.where(is_null, 0, measured).view(np.float64)
-    batch = Batch(words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null))
+    batch = Batch(
+        words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null)
+    )
     if len(batch):
         cursor.execute(_DELETE, (after, batch.last))
         if cursor.rowcount != len(batch):
-            # A row locked by two others at once has a number from another counter in xmax, which may equal ours.
-            raise DatabaseBusy(what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows")
+            # A row locked by two others at once has a number from another counter in xmax, which
+            # may equal ours.
+            raise DatabaseBusy(
+                what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows"
+            )
     cursor.close()
     return batch
 
@@ -64,7 +75,8 @@ _INSERT_PREDICTIONS = text(
         rows="""
     SELECT id, version, CAST(:model_version AS BIGINT), CAST(:run_id AS BIGINT), probability,
            CASE WHEN probability >= threshold THEN 1 ELSE 0 END, threshold
-    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]), CAST(:probabilities AS DOUBLE PRECISION[]))
+    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]),
+        CAST(:probabilities AS DOUBLE PRECISION[]))
         AS scored (id, version, probability), CAST(:threshold AS DOUBLE PRECISION) AS threshold"""
     )
 )
@@ -72,14 +84,19 @@ _INSERT_REJECTIONS = text(
     INSERT_REJECTIONS.format(
         rows="""
     SELECT id, version, CAST(:run_id AS BIGINT), reason, field
-    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]), CAST(:reasons AS TEXT[]), CAST(:fields AS TEXT[]))
+    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]), CAST(:reasons AS TEXT[]),
+        CAST(:fields AS TEXT[]))
         AS rejected (id, version, reason, field)"""
     )
 )
 
 
 def write_predictions(
-    connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
+    connection: Connection,
+    predictions: Predictions,
+    model_version: int,
+    run_id: int,
+    threshold: float,
 ) -> int:
     """Append the predictions; return how many were new. This model made the others before."""
     if _copied(connection, predictions, model_version, run_id, threshold):
@@ -96,9 +113,14 @@ def write_predictions(
 
 
 def _copied(
-    connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
+    connection: Connection,
+    predictions: Predictions,
+    model_version: int,
+    run_id: int,
+    threshold: float,
 ) -> bool:
-    """Append all of them by COPY, which has no ON CONFLICT; False, with nothing written, if one is not new."""
+    """Append all of them by COPY, which has no ON CONFLICT; False, with nothing written, if one is
+    not new."""
     if len(predictions.patient_ids) == 0:
         return True
     columns = {
@@ -135,18 +157,23 @@ COPY_END = b"\xff\xff"
 
 
 def copy_in(connection: Connection, table: str, columns: Mapping[str, Any]) -> None:
-    """Append rows: for each column a numpy array (n,), or a numpy scalar if the value is the same in all rows.
+    """Append rows: for each column a numpy array (n,), or a numpy scalar if the value is the same
+    in all rows.
 
-    Types must match the columns exactly: int32, int64 or float64 for integer, bigint or double precision. No NULLs.
+    Types must match the columns exactly: int32, int64 or float64 for integer, bigint or double
+    precision. No NULLs.
     """
-    with connection.connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
+    with connection.connection.cursor().copy(
+        f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    ) as copy:
         copy.write(COPY_HEAD)
         copy.write(_rows(columns))
         copy.write(COPY_END)
 
 
 def _rows(columns: Mapping[str, Any]) -> bytes:
-    """The rows in COPY's binary form: the number of fields, then each field's length in bytes and its bytes."""
+    """The rows in COPY's binary form: the number of fields, then each field's length in bytes and
+    its bytes."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     fields = [("fields", ">i2")]
     for name, array in arrays.items():

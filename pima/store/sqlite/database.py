@@ -1,4 +1,5 @@
-"""SQLite for the store: the URL of a file, the transactions on it, the driver's errors, and its pieces of SQL."""
+"""SQLite for the store: the URL of a file, the transactions on it, the driver's errors, and its
+pieces of SQL."""
 
 import json
 import re
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 _OLDEST = (3, 38, 0)
 
 
-# Translation of a driver's error into one of pima's, by the name of its code. Its text is dropped, since it can hold a
-# value.
+# Translation of a driver's error into one of pima's, by the name of its code. Its text is dropped,
+# since it can hold a value.
 
 _BUSY = {
     "SQLITE_BUSY": "a lock on the file that another process holds, for longer than the time limit",
@@ -43,10 +44,12 @@ _BUSY = {
     "SQLITE_SCHEMA": "another process changed the tables meanwhile",
 }
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
-"""The second occurs if the size of files is limited, or if there was room for only part of a page."""
+"""The second occurs if the size of files is limited, or if there was room for only part of a
+page."""
 
 
-# SQLite's own messages that name columns and no values. The message of a CHECK has its text, and a trigger's any text.
+# SQLite's own messages that name columns and no values. The message of a CHECK has its text, and a
+# trigger's any text.
 _BROKEN_BY = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)")
 _COLUMNS_NAMED = {f"SQLITE_CONSTRAINT_{kind}" for kind in ("UNIQUE", "PRIMARYKEY", "NOTNULL")}
 
@@ -55,10 +58,13 @@ _COLUMNS_NAMED = {f"SQLITE_CONSTRAINT_{kind}" for kind in ("UNIQUE", "PRIMARYKEY
 _KEEPER = """
     SELECT coalesce('CASE' || group_concat(refers, '') || ' END', 'NULL') FROM (
         SELECT printf(' WHEN EXISTS (SELECT 1 FROM "%w" r WHERE %s) THEN %Q', m.name,
-            group_concat(printf('r."%w" = {table}."%w"', f."from", coalesce(f."to", 'rowid')), ' AND '),
-            printf('the foreign key of the table %s (%s)', m.name, group_concat(f."from", ', '))) AS refers
+            group_concat(printf('r."%w" = {table}."%w"', f."from", coalesce(f."to", 'rowid')),
+                ' AND '),
+            printf('the foreign key of the table %s (%s)', m.name,
+                group_concat(f."from", ', '))) AS refers
         FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
-        WHERE m.type = 'table' AND lower(f."table") = '{table}' AND f.on_delete IN ('NO ACTION', 'RESTRICT')
+        WHERE m.type = 'table' AND lower(f."table") = '{table}'
+            AND f.on_delete IN ('NO ACTION', 'RESTRICT')
         GROUP BY m.name, f.id)"""
 
 
@@ -76,10 +82,13 @@ class SQLite(Database):
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
-        """Make an engine that begins its transactions itself, since the driver would begin them too late."""
+        """Make an engine that begins its transactions itself, since the driver would begin them too
+        late."""
         if sqlite3.sqlite_version_info < _OLDEST:
             expected = "SQLite 3.38 or later in this Python"
-            raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
+            raise WrongConfiguration(
+                what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected
+            )
         engine = create_engine(
             url,
             hide_parameters=True,
@@ -89,7 +98,9 @@ class SQLite(Database):
         # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _record: object) -> None:
-            connection.isolation_level = None  # the driver begins no transaction; `begin` below does
+            connection.isolation_level = (
+                None  # the driver begins no transaction; `begin` below does
+            )
             connection.execute("PRAGMA foreign_keys = ON")
 
         @event.listens_for(engine, "begin")
@@ -116,10 +127,22 @@ class SQLite(Database):
         what = f"SQLite says {name}" + (f" of {of_what}" if of_what else "")
         if name in _BUSY:
             return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
-        if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
-            expected = "a SQLite file that this process may read and write, in a folder where it may do so too"
+        if name in (
+            "SQLITE_CANTOPEN",
+            "SQLITE_NOTADB",
+            "SQLITE_READONLY",
+            "SQLITE_AUTH",
+            "SQLITE_PERM",
+        ):
+            expected = (
+                "a SQLite file that this process may read and write, in a folder where it may do "
+                "so too"
+            )
             if name == "SQLITE_NOTADB":
-                expected += "; if it was one, it is damaged: restore a backup (docs/do/back-up-and-restore.md)"
+                expected += (
+                    "; if it was one, it is damaged: restore a backup "
+                    "(docs/do/back-up-and-restore.md)"
+                )
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
 
@@ -147,7 +170,8 @@ class SQLite(Database):
 
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
     labelled_at_milliseconds = (
-        "max(CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER),"
+        "max(CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, "
+        "3) AS INTEGER),"
         " CAST(strftime('%s', '1900-01-01') AS INTEGER) * 1000)"
     )
     moment_of_milliseconds = "strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, 'unixepoch')"
@@ -161,9 +185,12 @@ class SQLite(Database):
     share_unless_held = ""
     revision_table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     sources_of_run = "json_each(runs.counts, '$.sources') AS item"
-    keeps_deleted = "blocks that the disk has freed, of this file, of its journals and of temporary files"
+    keeps_deleted = (
+        "blocks that the disk has freed, of this file, of its journals and of temporary files"
+    )
 
-    # Modules with numpy are imported when they are needed, so that a run with an empty queue does not pay for it.
+    # Modules with numpy are imported when they are needed, so that a run with an empty queue does
+    # not pay for it.
 
     @property
     def scoring(self) -> Scoring:
@@ -187,14 +214,24 @@ class SQLite(Database):
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
         names, marks = ", ".join(map(column, frame.columns)), ", ".join("?" * frame.shape[1])
-        values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
+        values = [
+            frame[name].astype(object).where(frame[name].notna(), None).tolist()
+            for name in frame.columns
+        ]
+        connection.exec_driver_sql(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True))
+        )
 
-    def append_texts(self, connection: Connection, table: str, column: str, texts: Sequence[str]) -> None:
-        connection.exec_driver_sql(f"INSERT INTO {table} ({column}) VALUES (?)", [(text,) for text in texts])
+    def append_texts(
+        self, connection: Connection, table: str, column: str, texts: Sequence[str]
+    ) -> None:
+        connection.exec_driver_sql(
+            f"INSERT INTO {table} ({column}) VALUES (?)", [(text,) for text in texts]
+        )
 
     def cursor(self, connection: Connection) -> Any:
-        """The driver's cursor, for plain tuples: SQLAlchemy's row objects cost more than reading a row."""
+        """The driver's cursor, for plain tuples: SQLAlchemy's row objects cost more than reading a
+        row."""
         return connection.connection.cursor()
 
     stream = cursor
@@ -205,18 +242,20 @@ class SQLite(Database):
         connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_key ON {name} (source_key)")
 
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str) -> str:
-        """By a look at who refers to each row: SQLite names no foreign key, and a deferred one objects only at COMMIT,
-        too late to leave that row."""
+        """By a look at who refers to each row: SQLite names no foreign key, and a deferred one
+        objects only at COMMIT, too late to leave that row."""
         keeper = connection.exec_driver_sql(_KEEPER.format(table=table)).scalar()
         rows = f"FROM {table} WHERE {column} IN ({ids})"
         connection.exec_driver_sql(f"DELETE {rows} AND {keeper} IS NULL")
         return connection.exec_driver_sql(f"SELECT {keeper} {rows}").scalar() or ""
 
     def draw_ids_above_given(self, connection: Connection) -> None:
-        """Move the counter above the ids in row_keys. AUTOINCREMENT moves it for every row that is inserted, but its
-        own record may have been lost."""
+        """Move the counter above the ids in row_keys. AUTOINCREMENT moves it for every row that is
+        inserted, but its own record may have been lost."""
         kept = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
-        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max(seq, {kept}) WHERE name = 'patients'")
+        connection.exec_driver_sql(
+            f"UPDATE sqlite_sequence SET seq = max(seq, {kept}) WHERE name = 'patients'"
+        )
         connection.exec_driver_sql(f"""
             INSERT INTO sqlite_sequence (name, seq) SELECT 'patients', {kept}
             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'patients')""")

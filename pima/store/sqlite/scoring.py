@@ -1,5 +1,5 @@
-"""Scoring on SQLite: the transaction has the file's write lock (BEGIN IMMEDIATE), so no other process claims rows, and
-one statement writes many rows."""
+"""Scoring on SQLite: the transaction has the file's write lock (BEGIN IMMEDIATE), so no other
+process claims rows, and one statement writes many rows."""
 
 from functools import cache, lru_cache
 from itertools import chain
@@ -12,12 +12,14 @@ from pima.store.engine import listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 
-# REPLACE deletes rows that share a unique value, and without recursive_triggers that fires no trigger. Queue entries of
-# such rows have no patient, and the claim deletes them. If the row exists in another version, requeue finds that one.
-# CROSS JOIN reads both tables side by side in the queue's order; EXISTS would look each row up from the root. Each name
-# has its table, since patients may have the clinic's own columns.
+# REPLACE deletes rows that share a unique value, and without recursive_triggers that fires no
+# trigger. Queue entries of such rows have no patient, and the claim deletes them. If the row exists
+# in another version, requeue finds that one. CROSS JOIN reads both tables side by side in the
+# queue's order; EXISTS would look each row up from the root. Each name has its table, since
+# patients may have the clinic's own columns.
 _READ = """
-    SELECT q.patient_id, q.patient_version, {} FROM scoring_queue q CROSS JOIN patients p ON p.id = q.patient_id
+    SELECT q.patient_id, q.patient_version, {} FROM scoring_queue q CROSS JOIN patients p
+        ON p.id = q.patient_id
     WHERE q.patient_id > ? ORDER BY q.patient_id LIMIT ?"""
 _LARGEST = 2**63 - 1
 _DELETE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
@@ -25,14 +27,18 @@ _DELETE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
 
 @cache
 def _row(names: tuple[str, ...]) -> np.dtype[np.void]:
-    return np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in names)])
+    return np.dtype(
+        [("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in names)]
+    )
 
 
 def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
     """Read rows of the queue and delete their entries."""
     cursor = connection.connection.cursor()
     # Row by row into the array, so that the driver's objects of only one row are in memory.
-    read = np.fromiter(cursor.execute(_READ.format(listed(names, "q")), (after, rows)), dtype=_row(names))
+    read = np.fromiter(
+        cursor.execute(_READ.format(listed(names, "q")), (after, rows)), dtype=_row(names)
+    )
     cursor.close()
     measured = read.view(np.float64).reshape(-1, 2 + len(names))[:, 2:]
     is_null = np.isnan(measured)  # a NULL; SQLite stores no NaN
@@ -43,22 +49,29 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     return batch
 
 
-# Rows of one statement: a statement for each row takes three times as long. SQLite allows 32,766 parameters.
+# Rows of one statement: a statement for each row takes three times as long. SQLite allows 32,766
+# parameters.
 _ROWS_A_STATEMENT = 2_000
-_INSERT_REJECTIONS = INSERT_REJECTIONS.format(rows="VALUES (:id, :version, :run_id, :reason, :field)")
+_INSERT_REJECTIONS = INSERT_REJECTIONS.format(
+    rows="VALUES (:id, :version, :run_id, :reason, :field)"
+)
 
 
 @lru_cache(maxsize=4)
 def _insert(rows: int, model_version: int, run_id: int) -> str:
-    """Make the INSERT. Values that are the same in all rows are bound once or written out: binding them for each row
-    would take a fifth of the time."""
+    """Make the INSERT. Values that are the same in all rows are bound once or written out: binding
+    them for each row would take a fifth of the time."""
     first = (2 + 4 * row for row in range(rows))
     values = (f"(?{n}, ?{n + 1}, {model_version}, {run_id}, ?{n + 2}, ?{n + 3}, ?1)" for n in first)
     return INSERT_PREDICTIONS.format(rows="VALUES " + ", ".join(values))
 
 
 def write_predictions(
-    connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
+    connection: Connection,
+    predictions: Predictions,
+    model_version: int,
+    run_id: int,
+    threshold: float,
 ) -> int:
     """Append the predictions; return how many were new. This model made the others before."""
     probabilities = predictions.probabilities
@@ -81,6 +94,8 @@ def write_rejections(connection: Connection, rejections: Rejections, run_id: int
     """Record them row by row."""
     ids, versions = rejections.patient_ids.tolist(), rejections.patient_versions.tolist()
     rows = zip(ids, versions, rejections.reasons, rejections.fields, strict=True)
-    many = [{"id": i, "version": v, "run_id": run_id, "reason": r, "field": f} for i, v, r, f in rows]
+    many = [
+        {"id": i, "version": v, "run_id": run_id, "reason": r, "field": f} for i, v, r, f in rows
+    ]
     if many:
         connection.exec_driver_sql(_INSERT_REJECTIONS, many)

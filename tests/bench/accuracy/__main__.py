@@ -35,10 +35,14 @@ _STARTED = time.monotonic()
 def main(arguments: list[str]) -> None:
     """Measure everything, write docs/measured/accuracy.md and the pictures, print the targets."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.accuracy", allow_abbrev=False)
-    parser.add_argument("--shuffles", type=int, default=10, help="of the 12 folds, and seeds on the article's split")
+    parser.add_argument(
+        "--shuffles", type=int, default=10, help="of the 12 folds, and seeds on the article's split"
+    )
     parser.add_argument("--large-rows", type=int, default=1_000_000, help="in the large database")
     into = ROOT / "docs" / "measured"
-    parser.add_argument("--into", type=Path, default=into, help="where the page and the pictures go")
+    parser.add_argument(
+        "--into", type=Path, default=into, help="where the page and the pictures go"
+    )
     options = parser.parse_args(arguments)
     end_in_order()
     clock = Clock()
@@ -56,7 +60,8 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_large(rows: int) -> list[Large]:
-    """On both databases, by a process that stays small, and that ends when this one does, after it has cleared up.
+    """On both databases, by a process that stays small, and that ends when this one does, after it
+    has cleared up.
 
     In a session of its own, so that Ctrl-C reaches it through this process alone.
     """
@@ -71,7 +76,9 @@ def measure_large(rows: int) -> list[Large]:
     return [as_large(names[kind], children) for kind, children in json.loads(said).items()]
 
 
-def measure(rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: int, large: list[Large]) -> Results:
+def measure(
+    rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: int, large: list[Large]
+) -> Results:
     """All but the large database."""
     speed = compare_fits(progress)
     with measured_aside(shuffles) as aside:
@@ -79,7 +86,9 @@ def measure(rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: 
         pooled = crossvalidate(candidates, rows, shuffles, progress)
         crossvalidated = list(pooled.items())
         fits = shuffles_of(candidates[1], shuffles)
-        crossvalidated.insert(2, (AS_WRITTEN, on_training_rows(candidates[1], rows, fits, progress)))
+        crossvalidated.insert(
+            2, (AS_WRITTEN, on_training_rows(candidates[1], rows, fits, progress))
+        )
         found = aside()
     whole = len(rows) * (FOLDS - 1) // FOLDS
     return Results(
@@ -108,7 +117,10 @@ def _show(results: Results, folder: Path) -> None:
     print(report.figures_table(results.crossvalidated))
     print()
     for target in targets(results):
-        print(f"{'met   ' if target.is_met else 'MISSED'}  {target.what}: {target.found} (wanted {target.wanted})")
+        print(
+            f"{'met   ' if target.is_met else 'MISSED'}  {target.what}: {target.found} (wanted "
+            f"{target.wanted})"
+        )
     print(f"\nwritten: {folder / 'accuracy.md'}, calibration.svg and learning-curve.svg beside it")
 
 

@@ -1,6 +1,7 @@
 """The article's split and the learning curve, measured on the other core while the folds are.
 
-Run as a process of its own, `python -m tests.bench.accuracy.aside SHUFFLES`; prints one JSON object.
+Run as a process of its own, `python -m tests.bench.accuracy.aside SHUFFLES`; prints one JSON
+object.
 """
 
 import json
@@ -42,7 +43,9 @@ def main(shuffles: int) -> None:
     rows, candidates = shipped_rows(), [ours(), article(), *peers()]
     with quiet_native_code():
         warm_up(candidates, rows)
-        found = Aside(_on_the_split(rows, candidates, shuffles), _learning_curve(rows, candidates, shuffles))
+        found = Aside(
+            _on_the_split(rows, candidates, shuffles), _learning_curve(rows, candidates, shuffles)
+        )
     print(json.dumps(asdict(found)))
 
 
@@ -91,7 +94,9 @@ def _learning_curve(rows: Rows, candidates: list[Candidate], shuffles: int) -> C
     chosen = [candidate for candidate in candidates if candidate.name in names]
     curve: Curve = {name: {} for name in names}
     for size in CURVE_SIZES:
-        for name, outcome in crossvalidate(chosen, rows, curve_shuffles(shuffles), _progress, size).items():
+        for name, outcome in crossvalidate(
+            chosen, rows, curve_shuffles(shuffles), _progress, size
+        ).items():
             curve[name][size] = judge(outcome.probabilities, rows.outcomes)
     return curve
 

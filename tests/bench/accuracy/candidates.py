@@ -1,4 +1,5 @@
-"""What is compared: a name, its settings in words, and a fit that gives a function from rows to probabilities."""
+"""What is compared: a name, its settings in words, and a fit that gives a function from rows to
+probabilities."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -49,15 +50,19 @@ HONEST, AS_WRITTEN = "article, honest", "article, as written"
 
 
 def article() -> Candidate:
-    """The tutorial's network and fit, on measurements as they stand: nothing scaled, zeros as zeros."""
+    """The tutorial's network and fit, on measurements as they stand: nothing scaled, zeros as
+    zeros."""
     recipe = RECIPES["article"]
     assert isinstance(recipe, Article)
     layers = "-".join(map(str, recipe.hidden_units))
     settings = (
-        f"Dense {layers} relu, then a sigmoid unit, Adam, binary cross-entropy, {recipe.epochs} epochs, "
+        f"Dense {layers} relu, then a sigmoid unit, Adam, binary cross-entropy, {recipe.epochs} "
+        "epochs, "
         f"batch {recipe.batch_rows}, inputs neither scaled nor cleaned"
     )
-    return Candidate(HONEST, settings, lambda rows, seed: _fit_article(recipe, rows, seed), most_shuffles=3)
+    return Candidate(
+        HONEST, settings, lambda rows, seed: _fit_article(recipe, rows, seed), most_shuffles=3
+    )
 
 
 def _fit_article(recipe: Article, rows: Rows, seed: int) -> Predict:
@@ -65,9 +70,13 @@ def _fit_article(recipe: Article, rows: Rows, seed: int) -> Predict:
 
     keras.utils.set_random_seed(seed)
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
-    model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(1, activation="sigmoid")])
+    model = keras.Sequential(
+        [keras.Input((8,)), *hidden, keras.layers.Dense(1, activation="sigmoid")]
+    )
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-    model.fit(rows.raw, rows.outcomes, epochs=recipe.epochs, batch_size=recipe.batch_rows, verbose=0)
+    model.fit(
+        rows.raw, rows.outcomes, epochs=recipe.epochs, batch_size=recipe.batch_rows, verbose=0
+    )
     return lambda others: np.asarray(model(others.raw), dtype=np.float64)[:, 0]
 
 

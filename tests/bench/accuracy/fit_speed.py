@@ -27,12 +27,15 @@ class FitSpeed:
 
 
 def compare_fits(progress: Callable[[str], None]) -> FitSpeed:
-    """Each in a process of its own, imported and warmed up: our fit switches TensorFlow's determinism on for good,
-    and the article's must not pay for that.
+    """Each in a process of its own, imported and warmed up: our fit switches TensorFlow's
+    determinism on for good, and the article's must not pay for that.
     """
     spawn = multiprocessing.get_context("spawn")
     seconds: dict[str, list[float]] = {"ours": [], "article": []}
-    with ProcessPoolExecutor(1, spawn) as our_process, ProcessPoolExecutor(1, spawn) as article_process:
+    with (
+        ProcessPoolExecutor(1, spawn) as our_process,
+        ProcessPoolExecutor(1, spawn) as article_process,
+    ):
         our_process.submit(timed_fit, "ours", 0).result()
         article_process.submit(timed_fit, "article", 0).result()
         for n in range(1, ROUNDS + 1):

@@ -24,7 +24,8 @@ class Figures:
 
 
 def judge(probabilities: Float64Array, outcomes: Int8Array) -> Figures:
-    """(repetitions, n) probabilities of the same n rows; each repetition's rows are pooled, then judged."""
+    """(repetitions, n) probabilities of the same n rows; each repetition's rows are pooled, then
+    judged."""
     each = [scores(row, outcomes, THRESHOLD) for row in probabilities]
     errors = [1 - one.accuracy for one in each]
     return Figures(
@@ -33,7 +34,9 @@ def judge(probabilities: Float64Array, outcomes: Int8Array) -> Figures:
         auc=float(np.mean([one.auc for one in each])),
         log_loss=float(np.mean([one.log_loss for one in each])),
         brier=float(np.mean([one.brier for one in each])),
-        calibration_error=float(np.mean([calibration_error(row, outcomes) for row in probabilities])),
+        calibration_error=float(
+            np.mean([calibration_error(row, outcomes) for row in probabilities])
+        ),
     )
 
 
@@ -47,7 +50,8 @@ class Bin:
 
 
 def reliability(probabilities: Float64Array, outcomes: Int8Array, bins: int = BINS) -> list[Bin]:
-    """Bins of equal count, by ascending probability; with fewer rows than bins some are left out."""
+    """Bins of equal count, by ascending probability; with fewer rows than bins some are left
+    out."""
     in_order = np.argsort(probabilities, kind="stable")
     return [
         Bin(len(part), float(probabilities[part].mean()), float(outcomes[part].mean()))
@@ -57,8 +61,10 @@ def reliability(probabilities: Float64Array, outcomes: Int8Array, bins: int = BI
 
 
 def calibration_error(probabilities: Float64Array, outcomes: Int8Array) -> float:
-    """Expected calibration error: mean |probability - share of positives| over bins of equal count, by their rows."""
+    """Expected calibration error: mean |probability - share of positives| over bins of equal count,
+    by their rows."""
     distances = [
-        one.rows * abs(one.mean_probability - one.share_positive) for one in reliability(probabilities, outcomes)
+        one.rows * abs(one.mean_probability - one.share_positive)
+        for one in reliability(probabilities, outcomes)
     ]
     return sum(distances) / len(outcomes)

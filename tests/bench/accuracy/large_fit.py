@@ -1,7 +1,8 @@
-"""One fit on the training side of a database's history, in a process of its own; prints one JSON object.
+"""One fit on the training side of a database's history, in a process of its own; prints one JSON
+object.
 
-`python -m tests.bench.accuracy.large_fit ours|boosting`, the database in DATABASE_URL: read and parted by the code of
-`jobs.retrain`, so that both fits see its rows.
+`python -m tests.bench.accuracy.large_fit ours|boosting`, the database in DATABASE_URL: read and
+parted by the code of `jobs.retrain`, so that both fits see its rows.
 """
 
 import json
@@ -29,7 +30,11 @@ def main(which: str) -> None:
     imported = time.perf_counter()
     fit(history.training)
     fitted = time.perf_counter()
-    seconds = {"read_seconds": read - start, "import_seconds": imported - read, "fit_seconds": fitted - imported}
+    seconds = {
+        "read_seconds": read - start,
+        "import_seconds": imported - read,
+        "fit_seconds": fitted - imported,
+    }
     print(json.dumps({"training_rows": len(history.training)} | seconds))
 
 
@@ -37,7 +42,9 @@ def _boosting() -> Callable[[pd.DataFrame], None]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     def fit(training: pd.DataFrame) -> None:
-        HistGradientBoostingClassifier(random_state=0).fit(features_of(training), training["outcome"].to_numpy())
+        HistGradientBoostingClassifier(random_state=0).fit(
+            features_of(training), training["outcome"].to_numpy()
+        )
 
     return fit
 

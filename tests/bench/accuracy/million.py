@@ -1,7 +1,9 @@
-"""A million labelled rows in a real database: the real `jobs.retrain` beside histogram gradient boosting.
+"""A million labelled rows in a real database: the real `jobs.retrain` beside histogram gradient
+boosting.
 
-Run as a process of its own, `python -m tests.bench.accuracy.million ROWS`, and kept small: the peak memory that Linux
-tells of a child is at least what its parent held at its start. Prints one JSON object.
+Run as a process of its own, `python -m tests.bench.accuracy.million ROWS`, and kept small: the peak
+memory that Linux tells of a child is at least what its parent held at its start. Prints one JSON
+object.
 """
 
 import json
@@ -55,7 +57,14 @@ def main(rows: int) -> None:
         with to_its_end():
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="pima-bench-"))
             server = opened.enter_context(postgresql_server())
-        print(json.dumps({"sqlite": _on_sqlite(Path(folder), rows), "postgresql": _on_postgresql(server, rows)}))
+        print(
+            json.dumps(
+                {
+                    "sqlite": _on_sqlite(Path(folder), rows),
+                    "postgresql": _on_postgresql(server, rows),
+                }
+            )
+        )
 
 
 def _on_sqlite(folder: Path, rows: int) -> list[dict[str, Any]]:
@@ -64,7 +73,9 @@ def _on_sqlite(folder: Path, rows: int) -> list[dict[str, Any]]:
     fill(f"sqlite:///{made}", rows)
     ended = []
     for n in range(ROUNDS):
-        copy = Path(shutil.copy(made, folder / "copy.db"))  # a verdict is given once for the same data
+        copy = Path(
+            shutil.copy(made, folder / "copy.db")
+        )  # a verdict is given once for the same data
         ended += _one_round(f"sqlite:///{copy}", n)
     return ended
 
@@ -94,8 +105,8 @@ def fill(url: str, rows: int) -> None:
 
 
 def made_up_patients(rows: int) -> Iterator[pd.DataFrame]:
-    """Blocks of id, eight measurements and outcome: shipped rows drawn with replacement and shaken a little,
-    so that no two are twins; what is missing stays missing.
+    """Blocks of id, eight measurements and outcome: shipped rows drawn with replacement and shaken
+    a little, so that no two are twins; what is missing stays missing.
     """
     shipped = shipped_rows()
     draw = np.random.default_rng(0)
@@ -105,13 +116,16 @@ def made_up_patients(rows: int) -> Iterator[pd.DataFrame]:
         drawn = shipped.take(draw.integers(0, len(shipped), min(BLOCK_ROWS, rows + 1 - first)))
         shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, low, high)
         values = np.where((drawn.raw == 0) & np.isnan(drawn.features), 0.0, shaken)
-        block = pd.DataFrame(values, columns=list(SHIPPED.names), index=range(first, first + len(values)))
+        block = pd.DataFrame(
+            values, columns=list(SHIPPED.names), index=range(first, first + len(values))
+        )
         yield block.assign(id=block.index, outcome=drawn.outcomes.astype(np.int64))
 
 
 def _one_round(url: str, n: int) -> list[dict[str, Any]]:
-    """What is compared takes turns. Boosting's threads wait for each other: with OpenMP's usual spinning it takes many
-    times as long wherever others use the machine, and even so one thread can be faster.
+    """What is compared takes turns. Boosting's threads wait for each other: with OpenMP's usual
+    spinning it takes many times as long wherever others use the machine, and even so one thread can
+    be faster.
     """
     no_spinning, one_thread = {"OMP_WAIT_POLICY": "PASSIVE"}, {"OMP_NUM_THREADS": "1"}
     boosting = ("-m", "tests.bench.accuracy.large_fit", "boosting")
@@ -124,7 +138,10 @@ def _one_round(url: str, n: int) -> list[dict[str, Any]]:
     ended = []
     for turn in turns:
         child = turn()
-        _tell(f"{parse_url(url).get_backend_name()}, round {n + 1}: {child.what} {child.seconds:.1f} s")
+        _tell(
+            f"{parse_url(url).get_backend_name()}, round {n + 1}: {child.what} "
+            f"{child.seconds:.1f} s"
+        )
         ended.append(asdict(child))
     return ended
 
@@ -140,7 +157,9 @@ def _run(what: str, url: str, *arguments: str, **environ: str) -> Child:
         seconds = time.perf_counter() - start
         if child.returncode:
             stderr.seek(0)
-            raise RuntimeError(f"{what} ended with {child.returncode}: {stderr.read().decode()[-2000:]}")
+            raise RuntimeError(
+                f"{what} ended with {child.returncode}: {stderr.read().decode()[-2000:]}"
+            )
         stdout.seek(0)
         said = json.loads(stdout.read())
     return Child(what, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)

@@ -33,8 +33,17 @@ def draw_calibration(pooled: dict[str, Outcome], outcomes: Int8Array, path: Path
             repeated = outcomes[None, :].repeat(len(outcome.probabilities), axis=0)
             bins = reliability(outcome.probabilities.ravel(), repeated.ravel())
             shares = [one.share_positive for one in bins]
-            axes.plot([one.mean_probability for one in bins], shares, "o-", color=colour, label=name, markersize=4)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="share with diabetes")
+            axes.plot(
+                [one.mean_probability for one in bins],
+                shares,
+                "o-",
+                color=colour,
+                label=name,
+                markersize=4,
+            )
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="share with diabetes"
+        )
         axes.legend(loc="upper left")
         save(figure, path)
 
@@ -45,8 +54,22 @@ def draw_learning_curve(curve: dict[str, dict[int, Figures]], path: Path) -> Non
         figure, (errors, losses) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
         for (name, by_size), colour in zip(curve.items(), COLOURS, strict=True):
             sizes = sorted(by_size)
-            errors.plot(sizes, [by_size[n].error for n in sizes], "o-", color=colour, label=name, markersize=4)
-            losses.plot(sizes, [by_size[n].log_loss for n in sizes], "o-", color=colour, label=name, markersize=4)
+            errors.plot(
+                sizes,
+                [by_size[n].error for n in sizes],
+                "o-",
+                color=colour,
+                label=name,
+                markersize=4,
+            )
+            losses.plot(
+                sizes,
+                [by_size[n].log_loss for n in sizes],
+                "o-",
+                color=colour,
+                label=name,
+                markersize=4,
+            )
         for axes, what in ((errors, "error"), (losses, "log loss")):
             axes.set_xscale("log")
             axes.set_xticks(sizes, [str(n) for n in sizes])

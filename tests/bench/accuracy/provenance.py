@@ -35,7 +35,8 @@ class Provenance:
     python: str
     libraries: dict[str, str]
     others_share: float | None
-    """Of the cores' time, what went to processes that are not the benchmark's; None where the system does not tell."""
+    """Of the cores' time, what went to processes that are not the benchmark's; None where the
+    system does not tell."""
 
 
 class Clock:
@@ -52,7 +53,11 @@ class Clock:
         own = os.times()
         mine = own.user + own.system + own.children_user + own.children_system
         busy = _busy_seconds()
-        others = None if busy is None or self._busy is None else (busy - self._busy - mine) / (seconds * cores)
+        others = (
+            None
+            if busy is None or self._busy is None
+            else (busy - self._busy - mine) / (seconds * cores)
+        )
         return Provenance(
             day=datetime.now(UTC).date(),
             minutes=seconds / 60,

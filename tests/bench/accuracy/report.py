@@ -41,14 +41,17 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
         jitter=JITTER,
         large="\n\n".join(large_table(large) for large in results.large),
         targets=targets_table(found),
-        settings="\n".join(f"- **{candidate.name}**: {candidate.settings}." for candidate in candidates),
+        settings="\n".join(
+            f"- **{candidate.name}**: {candidate.settings}." for candidate in candidates
+        ),
         error=f"{error:.2f}",
         standard_error=f"{(error * (1 - error) / 768) ** 0.5:.3f}",
     )
 
 
 def _beside_peers(results: Results) -> dict[str, str]:
-    """What the page says first of our figures and those of the others that are asked about rows that they never saw."""
+    """What the page says first of our figures and those of the others that are asked about rows
+    that they never saw."""
     ours, *others = (row for row in results.crossvalidated if row.name != AS_WRITTEN)
     peer = min(others, key=lambda row: row.figures.log_loss)
     split, article = results.split[:2]
@@ -71,17 +74,23 @@ def machine(provenance: Provenance) -> dict[str, str]:
         "machine": provenance.machine,
         "cores": str(provenance.cores),
         "python": provenance.python,
-        "libraries": ", ".join(f"{name} {version}" for name, version in provenance.libraries.items()),
+        "libraries": ", ".join(
+            f"{name} {version}" for name, version in provenance.libraries.items()
+        ),
         "others": "an unknown share" if others is None else f"{others:.0%}",
     }
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table, the first column to the left and the others to the right, padded to read well as text."""
+    """A Markdown table, the first column to the left and the others to the right, padded to read
+    well as text."""
     widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
 
     def line(cells: tuple[str, ...]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+        padded = [
+            cells[0].ljust(widths[0]),
+            *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)),
+        ]
         return f"| {' | '.join(padded)} |"
 
     rule = ["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]
@@ -90,12 +99,29 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def figures_table(rows: list[Row]) -> str:
     """Lower is better in every column but AUC."""
-    header = ("", "shuffles", "error", "worst shuffle", "AUC", "log loss", "Brier", "calibration error", "fit, s")
+    header = (
+        "",
+        "shuffles",
+        "error",
+        "worst shuffle",
+        "AUC",
+        "log loss",
+        "Brier",
+        "calibration error",
+        "fit, s",
+    )
     found = []
     for row in rows:
         f = row.figures
         values = (f.error, f.worst_error, f.auc, f.log_loss, f.brier, f.calibration_error)
-        found.append((row.name, str(row.repetitions), *(f"{value:.4f}" for value in values), f"{row.fit_seconds:.3f}"))
+        found.append(
+            (
+                row.name,
+                str(row.repetitions),
+                *(f"{value:.4f}" for value in values),
+                f"{row.fit_seconds:.3f}",
+            )
+        )
     return table(header, found)
 
 
@@ -104,7 +130,12 @@ def split_table(rows: list[Row]) -> str:
     header = ("", "fits", "mean accuracy", "worst accuracy", "AUC", "log loss")
     found = []
     for row in rows:
-        values = (1 - row.figures.error, 1 - row.figures.worst_error, row.figures.auc, row.figures.log_loss)
+        values = (
+            1 - row.figures.error,
+            1 - row.figures.worst_error,
+            row.figures.auc,
+            row.figures.log_loss,
+        )
         found.append((row.name, str(row.repetitions), *(f"{value:.4f}" for value in values)))
     return table(header, found)
 

@@ -35,7 +35,8 @@ class Large:
     rounds: int
     training_rows: int
     children: dict[str, dict[str, float]]
-    """By what ran: seconds, processor_seconds, peak_megabytes, and read, import and fit seconds where it tells them."""
+    """By what ran: seconds, processor_seconds, peak_megabytes, and read, import and fit seconds
+    where it tells them."""
 
     def of(self, what: str, figure: str) -> float:
         """One median."""
@@ -57,16 +58,22 @@ _NUMBERS = ("seconds", "processor_seconds", "peak_megabytes")
 
 
 def as_large(database: str, children: list[dict[str, Any]]) -> Large:
-    """From what `tests.bench.accuracy.million` prints. Raises ValueError where the children saw different rows."""
+    """From what `tests.bench.accuracy.million` prints. Raises ValueError where the children saw
+    different rows."""
     seen = {child["said"]["training_rows"] for child in children}
     if len(seen) != 1:
-        raise ValueError(f"the fits on {database} saw different numbers of training rows: {sorted(seen)}")
+        raise ValueError(
+            f"the fits on {database} saw different numbers of training rows: {sorted(seen)}"
+        )
     by_name: dict[str, list[dict[str, float]]] = {}
     for child in children:
         told = {name: value for name, value in child["said"].items() if name.endswith("_seconds")}
-        by_name.setdefault(child["what"], []).append({name: child[name] for name in _NUMBERS} | told)
+        by_name.setdefault(child["what"], []).append(
+            {name: child[name] for name in _NUMBERS} | told
+        )
     medians = {
-        what: {name: median(one[name] for one in several) for name in several[0]} for what, several in by_name.items()
+        what: {name: median(one[name] for one in several) for name in several[0]}
+        for what, several in by_name.items()
     }
     return Large(database, len(by_name["retrain"]), seen.pop(), medians)
 
@@ -118,7 +125,9 @@ def targets(results: Results) -> list[Target]:
             f"{ours.error:.4f} and {ours.log_loss:.4f}",
             ours.error < 0.2246 and ours.log_loss < 0.4555,
         ),
-        _at_least("times as fast as the article's fit of 568 rows", results.speed.ratio, 3, digits=1),
+        _at_least(
+            "times as fast as the article's fit of 568 rows", results.speed.ratio, 3, digits=1
+        ),
         _at_most("peak memory of `retrain` on a million rows, MB", peak, 3000, digits=0),
         _at_most(
             "time of boosting, fit against fit, a million rows",
@@ -126,9 +135,14 @@ def targets(results: Results) -> list[Target]:
             2,
             digits=2,
         ),
-        _at_most("time of boosting, process against process", whole / large.boosting_seconds, 2, digits=2),
         _at_most(
-            "time of boosting, all of `retrain` against its bare fit", whole / large.boosting_fit_seconds, 2, digits=2
+            "time of boosting, process against process", whole / large.boosting_seconds, 2, digits=2
+        ),
+        _at_most(
+            "time of boosting, all of `retrain` against its bare fit",
+            whole / large.boosting_fit_seconds,
+            2,
+            digits=2,
         ),
     ]
 

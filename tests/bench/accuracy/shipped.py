@@ -1,4 +1,5 @@
-"""The shipped rows, in the two ways in which they are read: as the article does, and as the service does."""
+"""The shipped rows, in the two ways in which they are read: as the article does, and as the service
+does."""
 
 from dataclasses import dataclass
 from pathlib import Path

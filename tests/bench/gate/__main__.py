@@ -30,15 +30,26 @@ PAGE = Path(__file__).parents[3] / "docs" / "measured" / "gate.md"
 def main() -> None:
     """Everything, on all cores."""
     asked = _arguments()
-    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # a process a core is faster
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = (
+        "1"  # a process a core is faster
+    )
     console = Console(stderr=True)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        alike = pool.submit(likenesses, asked.populations)  # one process fits with Keras while the others go on
+        alike = pool.submit(
+            likenesses, asked.populations
+        )  # one process fits with Keras while the others go on
         console.print("the claims")
         stated = statements(pool, asked.trials)
-        simulated = {scenario.name: _simulated(pool, scenario, asked.runs, console) for scenario in SCENARIOS}
-        by_prevalence = {each.share: _prevalences(pool, each, max(2, asked.runs // 3), console) for each in PREVALENCES}
-        by_setting = {each.name: _margins(pool, each, max(2, asked.runs // 6), console) for each in SETTINGS}
+        simulated = {
+            scenario.name: _simulated(pool, scenario, asked.runs, console) for scenario in SCENARIOS
+        }
+        by_prevalence = {
+            each.share: _prevalences(pool, each, max(2, asked.runs // 3), console)
+            for each in PREVALENCES
+        }
+        by_setting = {
+            each.name: _margins(pool, each, max(2, asked.runs // 6), console) for each in SETTINGS
+        }
         first = page(Findings(asked.runs, alike.result(), stated, simulated))
         text = "\n".join([first, measures_section(by_prevalence), margins_section(by_setting)])
     asked.page.write_text(text)
@@ -53,23 +64,40 @@ def _arguments() -> argparse.Namespace:
         default=60,
         help="clinics a scenario, a third a prevalence, a sixth a margin (default %(default)s)",
     )
-    parser.add_argument("--trials", type=int, default=1000, help="trials a statement (default %(default)s)")
-    parser.add_argument("--populations", type=int, default=6, help="data sets for Keras (default %(default)s)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes (default docs/measured/gate.md)")
+    parser.add_argument(
+        "--trials", type=int, default=1000, help="trials a statement (default %(default)s)"
+    )
+    parser.add_argument(
+        "--populations", type=int, default=6, help="data sets for Keras (default %(default)s)"
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=PAGE,
+        help="where the page goes (default docs/measured/gate.md)",
+    )
     return parser.parse_args()
 
 
-def _simulated(pool: Executor, scenario: Scenario, runs: int, console: Console) -> dict[str, Summary]:
+def _simulated(
+    pool: Executor, scenario: Scenario, runs: int, console: Console
+) -> dict[str, Summary]:
     found = pool.map(partial(simulate, scenario), range(runs))
     return summaries(scenario, list(track(found, scenario.name, runs, console=console)))
 
 
-def _prevalences(pool: Executor, prevalence: Prevalence, runs: int, console: Console) -> list[PrevalenceRun]:
+def _prevalences(
+    pool: Executor, prevalence: Prevalence, runs: int, console: Console
+) -> list[PrevalenceRun]:
     found = pool.map(partial(simulate_prevalence, prevalence), range(runs))
-    return list(track(found, f"{100 * prevalence.share:.0f} % have the outcome", runs, console=console))
+    return list(
+        track(found, f"{100 * prevalence.share:.0f} % have the outcome", runs, console=console)
+    )
 
 
-def _margins(pool: Executor, setting: Setting, runs: int, console: Console) -> list[dict[float | None, MarginCourse]]:
+def _margins(
+    pool: Executor, setting: Setting, runs: int, console: Console
+) -> list[dict[float | None, MarginCourse]]:
     found = pool.map(partial(simulate_margins, setting), range(runs))
     return list(track(found, setting.name, runs, console=console))
 

@@ -1,8 +1,9 @@
 """Learners that fit in milliseconds, for statements about the gate that need thousands of fits.
 
-The ensemble stands in for small networks: each member is a logistic regression on random silu units. How much its
-predictions owe to the seed is set by `luck`, so that it can be as lucky as the tutorial's network or as the service's
-own; `tests.bench.gate` measures both beside Keras. The nearest neighbour is the worst case of a model that memorises.
+The ensemble stands in for small networks: each member is a logistic regression on random silu
+units. How much its predictions owe to the seed is set by `luck`, so that it can be as lucky as the
+tutorial's network or as the service's own; `tests.bench.gate` measures both beside Keras. The
+nearest neighbour is the worst case of a model that memorises.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from pima.core.arrays import Float32Array, Float64Array, Int8Array
 TUTORIAL_LUCK = 1.0
 """Two single seeds disagree about as often as two fits of the tutorial's network."""
 SERVICE_LUCK = 0.05
-"""Two single seeds disagree about as often as two networks of the service's recipe: its prior leaves little to luck."""
+"""Two single seeds disagree about as often as two networks of the service's recipe: its prior
+leaves little to luck."""
 
 _UNITS = 24
 _PRIOR = 3.0
@@ -47,8 +49,11 @@ class Ensemble:
     """(9, members * units), the last row the biases"""
     read_out: Float32Array
     """(members * units + 1,), the last one the bias"""
-    said: dict[int, tuple[Float32Array, Float64Array]] = field(default_factory=dict, repr=False, compare=False)
-    """Its answers by the identity of the rows, which stand beside them: several policies ask of the same ones."""
+    said: dict[int, tuple[Float32Array, Float64Array]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Its answers by the identity of the rows, which stand beside them: several policies ask of the
+    same ones."""
 
     def probabilities(self, features: Float32Array) -> Float64Array:
         if id(features) not in self.said:
@@ -62,19 +67,27 @@ class Ensemble:
         return found
 
 
-def fit_ensemble(features: Float32Array, outcomes: Int8Array, seed: int, members: int, luck: float) -> Ensemble:
+def fit_ensemble(
+    features: Float32Array, outcomes: Int8Array, seed: int, members: int, luck: float
+) -> Ensemble:
     """(n, 8) and (n,); the same seed gives the same model."""
     scale = _scale_of(features)
     standardised = scale.standardise(features)
-    directions = [_directions(np.random.default_rng([seed, member]), luck) for member in range(members)]
-    read_outs = np.array([_read_out(_units(standardised, member), outcomes) for member in directions])
+    directions = [
+        _directions(np.random.default_rng([seed, member]), luck) for member in range(members)
+    ]
+    read_outs = np.array(
+        [_read_out(_units(standardised, member), outcomes) for member in directions]
+    )
     kernel, bias = read_outs[:, :-1].ravel() / members, read_outs[:, -1].mean(keepdims=True)
     return Ensemble(scale, np.concatenate(directions, axis=1), np.concatenate([kernel, bias]))
 
 
 def _directions(draw: np.random.Generator, luck: float) -> Float32Array:
     own = draw.normal(size=(9, _UNITS))
-    return ((np.sqrt(1 - luck**2) * _COMMON_DIRECTIONS + luck * own) / np.sqrt(8)).astype(np.float32)
+    return ((np.sqrt(1 - luck**2) * _COMMON_DIRECTIONS + luck * own) / np.sqrt(8)).astype(
+        np.float32
+    )
 
 
 def _units(standardised: Float32Array, directions: Float32Array) -> Float32Array:
@@ -94,14 +107,17 @@ def _read_out(units: Float32Array, outcomes: Int8Array) -> Float32Array:
     for _ in range(_NEWTON_STEPS):
         probabilities = _logistic(inputs @ weights)
         gradient = inputs.T @ (probabilities - outcomes) + prior * weights
-        curvature = (inputs * (probabilities * (1 - probabilities))[:, None]).T @ inputs + np.diag(prior)
+        curvature = (inputs * (probabilities * (1 - probabilities))[:, None]).T @ inputs + np.diag(
+            prior
+        )
         weights = weights - np.linalg.solve(curvature, gradient)
     return weights
 
 
 @dataclass(frozen=True, slots=True)
 class NearestNeighbour:
-    """Answers with the outcome of the most similar training row, so it is right on all rows that it was trained on."""
+    """Answers with the outcome of the most similar training row, so it is right on all rows that it
+    was trained on."""
 
     scale: _Scale
     standardised: Float32Array

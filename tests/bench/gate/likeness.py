@@ -1,4 +1,5 @@
-"""How like Keras the fast learner is: what two fits of a recipe on the same rows get, and how often they disagree."""
+"""How like Keras the fast learner is: what two fits of a recipe on the same rows get, and how often
+they disagree."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +30,8 @@ class Likeness:
 
 
 def likenesses(populations: int) -> list[Likeness]:
-    """The service's and the tutorial's network in Keras, and the fast learner that stands in for each."""
+    """The service's and the tutorial's network in Keras, and the fast learner that stands in for
+    each."""
     with quiet_native_code():
         return [_likeness(name, predict, populations) for name, predict in _RECIPES.items()]
 
@@ -38,10 +40,13 @@ def _likeness(recipe: str, predict: _Predict, populations: int) -> Likeness:
     figures = []
     for population in range(populations):
         training = fresh_patients(np.random.default_rng([population, 5]), TRAINING_ROWS)
-        outcomes = np.random.default_rng([population, 6]).random(TRAINING_ROWS) < training.probability
+        outcomes = (
+            np.random.default_rng([population, 6]).random(TRAINING_ROWS) < training.probability
+        )
         fresh = fresh_patients(np.random.default_rng([population, 7]), 10_000)
         one, other = (
-            predict(training.features, outcomes.astype(np.int8), seed, fresh.features) >= 0.5 for seed in (1, 1_001)
+            predict(training.features, outcomes.astype(np.int8), seed, fresh.features) >= 0.5
+            for seed in (1, 1_001)
         )
         accuracy = np.where(one, fresh.probability, 1 - fresh.probability).mean()
         figures.append((accuracy, (one != other).mean()))
@@ -49,7 +54,11 @@ def _likeness(recipe: str, predict: _Predict, populations: int) -> Likeness:
 
 
 def _keras(
-    recipe: FiveSeeds | Article, features: Float32Array, outcomes: Int8Array, seed: int, others: Float32Array
+    recipe: FiveSeeds | Article,
+    features: Float32Array,
+    outcomes: Int8Array,
+    seed: int,
+    others: Float32Array,
 ) -> Float64Array:
     from pima.model.network import TrainingData, fit
 
@@ -59,7 +68,12 @@ def _keras(
 
 
 def _fast(
-    members: int, luck: float, features: Float32Array, outcomes: Int8Array, seed: int, others: Float32Array
+    members: int,
+    luck: float,
+    features: Float32Array,
+    outcomes: Int8Array,
+    seed: int,
+    others: Float32Array,
 ) -> Float64Array:
     return fit_ensemble(features, outcomes, seed, members, luck).probabilities(others)
 

@@ -1,7 +1,7 @@
 """104 weeks of a clinic under several margins that no subgroup may lose by.
 
-All margins of a run see the same rows and the same challenger in the same week. What a challenger truly does to each
-subgroup is worked out on fresh patients, whose probabilities are known.
+All margins of a run see the same rows and the same challenger in the same week. What a challenger
+truly does to each subgroup is worked out on fresh patients, whose probabilities are known.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,15 +39,23 @@ class Setting:
     name: str
     clinic: Clinic
     spoiled_share: float = 0.0
-    """Of the retrainings after the first: the challenger learned from labels that were shuffled among the patients from
-    `SPOILED_FROM_AGE` on."""
+    """Of the retrainings after the first: the challenger learned from labels that were shuffled
+    among the patients from `SPOILED_FROM_AGE` on."""
 
 
 SETTINGS = (
     Setting("Small, no drift", SMALL),
     Setting("Large, no drift", LARGE),
-    Setting("Small, shift, one challenger in ten spoiled", replace(SMALL, after_drift=Truth.SHIFTED), 0.1),
-    Setting("Large, shift, one challenger in ten spoiled", replace(LARGE, after_drift=Truth.SHIFTED), 0.1),
+    Setting(
+        "Small, shift, one challenger in ten spoiled",
+        replace(SMALL, after_drift=Truth.SHIFTED),
+        0.1,
+    ),
+    Setting(
+        "Large, shift, one challenger in ten spoiled",
+        replace(LARGE, after_drift=Truth.SHIFTED),
+        0.1,
+    ),
 )
 
 
@@ -113,11 +121,16 @@ def _sides(stream: Stream, seed: int) -> history.Split:
 
 
 def _fit(training: pd.DataFrame, seed: int) -> Model:
-    return fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK)
+    return fit_ensemble(
+        features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK
+    )
 
 
 def _spoiled(training: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
-    which, outcomes = features_of(training)[:, _AGE] >= SPOILED_FROM_AGE, training["outcome"].to_numpy().copy()
+    which, outcomes = (
+        features_of(training)[:, _AGE] >= SPOILED_FROM_AGE,
+        training["outcome"].to_numpy().copy(),
+    )
     outcomes[which] = draw.permutation(outcomes[which])
     return training.assign(outcome=outcomes)
 
@@ -127,7 +140,10 @@ def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now)
     asked = replace(asked, rows=asked.rows.join(week.bands.reset_index(drop=True)))
     verdict = decide(asked, GateOptions(subgroup_margin=margin))
-    is_promoted, is_rejected = verdict.decision is Decision.PROMOTED, verdict.reason is Reason.SUBGROUP_WORSE
+    is_promoted, is_rejected = (
+        verdict.decision is Decision.PROMOTED,
+        verdict.reason is Reason.SUBGROUP_WORSE,
+    )
     if is_promoted or is_rejected:
         worst = _worst_true_gain(standing.champion, week)
         course.spoiled_winners += week.is_spoiled
@@ -146,10 +162,13 @@ def _bands(sides: history.Split) -> pd.DataFrame:
 
 
 def _worst_true_gain(champion: Model, week: _Week) -> float:
-    """The challenger's true gain in accuracy where it is least, of the subgroups of fresh patients."""
+    """The challenger's true gain in accuracy where it is least, of the subgroups of fresh
+    patients."""
     fresh = week.fresh
     right = [
-        np.where(model.probabilities(fresh.features) >= 0.5, fresh.probability, 1 - fresh.probability)
+        np.where(
+            model.probabilities(fresh.features) >= 0.5, fresh.probability, 1 - fresh.probability
+        )
         for model in (week.challenger, champion)
     ]
     gains = right[0] - right[1]

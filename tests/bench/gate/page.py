@@ -30,11 +30,18 @@ class Findings:
 def page(found: Findings) -> str:
     parts = [
         filled("# The gate\n\n" + said_first(found.simulated) + _HEAD),
-        table(("claim", "trials", "found"), [(line.claim, line.trials, line.found) for line in found.statements]),
+        table(
+            ("claim", "trials", "found"),
+            [(line.claim, line.trials, line.found) for line in found.statements],
+        ),
         filled(_LEARNERS),
         _likeness_table(found.likenesses),
         filled(_SIMULATION.format(runs=found.runs)),
-        *(part for scenario in SCENARIOS for part in _scenario(scenario, found.simulated[scenario.name])),
+        *(
+            part
+            for scenario in SCENARIOS
+            for part in _scenario(scenario, found.simulated[scenario.name])
+        ),
         filled(_DIFFERENCES),
         table(_COLUMNS_OF_DIFFERENCES, differences(found.simulated)),
         filled("\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
@@ -63,7 +70,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _likeness_table(likenesses: Sequence[Likeness]) -> str:
     head = ("recipe", "true accuracy, %", "two seeds disagree, %")
     return table(
-        head, [(one.recipe, f"{100 * one.true_accuracy:.1f}", f"{100 * one.disagreement:.1f}") for one in likenesses]
+        head,
+        [
+            (one.recipe, f"{100 * one.true_accuracy:.1f}", f"{100 * one.disagreement:.1f}")
+            for one in likenesses
+        ],
     )
 
 
@@ -144,7 +155,8 @@ The columns:
 
 Below each table stand the largest standard errors over the runs of its first four figures. The recent window is the
 newest {Window().minimum_rows} rows of the holdout, or all while there are fewer. Spoiled challengers learned from
-shuffled labels. Drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and
+shuffled labels. Drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less,
+    BMI and age say more, and
 the outcome is more frequent. Reversal: glucose says the opposite.
 """
 

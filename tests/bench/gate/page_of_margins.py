@@ -25,7 +25,13 @@ from tests.bench.gate.summary import standard_error
 MarginRuns = Sequence[dict[float | None, MarginCourse]]
 
 _COLUMNS = (
-    *("`subgroup_margin`", "true accuracy, %", "promotions", "winners kept out, %", "of those falsely, %"),
+    *(
+        "`subgroup_margin`",
+        "true accuracy, %",
+        "promotions",
+        "winners kept out, %",
+        "of those falsely, %",
+    ),
     *("promotions that harm a subgroup", "spoiled winners promoted"),
 )
 _NO_DRIFT, _, _SHIFT, _ = (setting.name for setting in SETTINGS)
@@ -52,7 +58,9 @@ def _setting(setting: Setting, runs: MarginRuns) -> list[str]:
 
 def _row(runs: MarginRuns, margin: float | None, spoils: bool) -> tuple[str, ...]:
     rejected = _counts(runs, margin, "rejected").sum()
-    of_spoiled = [_counts(runs, margin, name).sum() for name in ("spoiled_promotions", "spoiled_winners")]
+    of_spoiled = [
+        _counts(runs, margin, name).sum() for name in ("spoiled_promotions", "spoiled_winners")
+    ]
     return (
         _named(margin),
         f"{_accuracies(runs, margin).mean():.2f}",
@@ -89,14 +97,17 @@ def _reading(found: dict[str, MarginRuns]) -> list[str]:
 def _small(found: dict[str, MarginRuns]) -> str:
     quiet, shift = found[_NO_DRIFT], found[_SHIFT]
     return (
-        f"In the small clinic a margin of 0.05 costs {_cost(quiet, 0.05)} points of true accuracy, with the shift "
-        f"{_cost(shift, 0.05)}. One of 0.02 costs {_cost(quiet, 0.02)} and {_cost(shift, 0.02)}: of {FEW_ROWS} rows a "
+        f"In the small clinic a margin of 0.05 costs {_cost(quiet, 0.05)} points of true "
+        "accuracy, with the shift "
+        f"{_cost(shift, 0.05)}. One of 0.02 costs {_cost(quiet, 0.02)} and {_cost(shift, 0.02)}: "
+        f"of {FEW_ROWS} rows a "
         "single one is two points."
     )
 
 
 _WHEN = (
-    "So it is off: on a few hundred test rows a margin that costs little prevents little. It is for clinics whose test "
+    "So it is off: on a few hundred test rows a margin that costs little prevents little. It is "
+    "for clinics whose test "
     "set has hundreds of rows in each subgroup that counts (`window_maximum_rows`)."
 )
 

@@ -27,7 +27,8 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class MeasureSummary:
-    """One measure at one prevalence; arrays are (runs,), means over the weeks where not said otherwise."""
+    """One measure at one prevalence; arrays are (runs,), means over the weeks where not said
+    otherwise."""
 
     has_first: Float64Array
     """whether week 0's challenger became champion"""
@@ -50,15 +51,17 @@ ByMeasure = dict[Measure | None, MeasureSummary]
 
 
 def summary_of(measure: Measure | None, runs: Sequence[PrevalenceRun]) -> MeasureSummary:
-    """Recovered in the first week from the drift on in which a champion's true log loss is nearer to a fit on the rows
-    since the drift than to the last fit from before it."""
+    """Recovered in the first week from the drift on in which a champion's true log loss is nearer
+    to a fit on the rows since the drift than to the last fit from before it."""
     courses = [run.courses[measure] for run in runs]
     log_loss, net_benefit, accuracy = (
         np.array([[getattr(worth, figure) for worth in course.worths] for course in courses])
         for figure in ("log_loss", "net_benefit", "accuracy")
     )
     has_champion = np.array([course.had_champion for course in courses])
-    old, fresh = (np.array([getattr(run, fit) for run in runs]) for fit in ("of_old_fit", "of_fresh_fit"))
+    old, fresh = (
+        np.array([getattr(run, fit) for run in runs]) for fit in ("of_old_fit", "of_fresh_fit")
+    )
     nearer = has_champion[:, _DRIFT:] & (log_loss[:, _DRIFT:] <= (old + fresh)[:, None] / 2)
     recovered = nearer.any(axis=1)
     weeks = nearer.argmax(axis=1)[recovered]
@@ -89,7 +92,14 @@ def measures_section(found: Found) -> str:
 
 
 _COLUMNS = (
-    *("`gate.measure`", "champion in week 0, %", "weeks without", "promotions", "harmful", "log loss"),
+    *(
+        "`gate.measure`",
+        "champion in week 0, %",
+        "weeks without",
+        "promotions",
+        "harmful",
+        "log loss",
+    ),
     *("net benefit", "accuracy, %", "recovered, %", "weeks to it, median", "behind at the end"),
 )
 
@@ -103,7 +113,8 @@ def _prevalence(prevalence: Prevalence, found: ByMeasure) -> list[str]:
         f"### {100 * prevalence.share:.0f} % have the outcome",
         table(_COLUMNS, [_row(_NAMES[measure], each) for measure, each in found.items()]),
         filled(
-            "Standard errors, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net benefit "
+            "Standard errors, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net "
+            "benefit "
             "{:.2f}, accuracy {:.2f}, behind {:.4f}.".format(*largest)
         ),
     ]
@@ -129,19 +140,27 @@ def _reading(rare: ByMeasure, frequent: ByMeasure) -> list[str]:
     return [
         _rare(rare),
         _frequent(frequent),
-        "Log loss sees each probability and not classes alone, so it has fewer ties and more promotions.",
+        (
+            "Log loss sees each probability and not classes alone, so it has fewer ties and more "
+            "promotions."
+        ),
     ]
 
 
 def _rare(found: ByMeasure) -> str:
     less = _less_accuracy(found, Measure.LOG_LOSS, "net_benefit", 2)
-    return f"With 5 %, log loss less accuracy is {less} found cases a hundred patients in true net benefit."
+    return (
+        f"With 5 %, log loss less accuracy is {less} found cases a hundred patients in true net "
+        "benefit."
+    )
 
 
 def _frequent(found: ByMeasure) -> str:
     return (
-        f"With 35 %, log loss less accuracy is {_less_accuracy(found, Measure.LOG_LOSS, 'log_loss', 4)} in true log "
-        f"loss and {_less_accuracy(found, Measure.LOG_LOSS, 'accuracy', 2)} points of true accuracy; net benefit less "
+        "With 35 %, log loss less accuracy is "
+        f"{_less_accuracy(found, Measure.LOG_LOSS, 'log_loss', 4)} in true log "
+        f"loss and {_less_accuracy(found, Measure.LOG_LOSS, 'accuracy', 2)} points of true "
+        "accuracy; net benefit less "
         f"accuracy {_less_accuracy(found, Measure.NET_BENEFIT, 'log_loss', 4)} and "
         f"{_less_accuracy(found, Measure.NET_BENEFIT, 'accuracy', 2)}."
     )

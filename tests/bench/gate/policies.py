@@ -23,7 +23,8 @@ class Rule(StrEnum):
     """Who becomes champion."""
 
     STORED = auto()
-    """the challenger, if its score is above the one that was stored when the champion was promoted"""
+    """the challenger, if its score is above the one that was stored when the champion was
+    promoted"""
     DECIDE = auto()
     """whom `pima.core.gate.decide` promotes"""
     ALWAYS = auto()
@@ -46,14 +47,37 @@ class Policy:
 
 
 POLICIES = (
-    Policy("a", "stored score", "the stored score against a fresh random split's", Split.FRESH, 1, Rule.STORED, None),
-    Policy("b", "fresh splits", "a fresh random split each week, both scored now", Split.FRESH, 1, window=None),
-    Policy("c", "hash holdout", "the hash holdout, both scored now on all of it", members=1, window=None),
+    Policy(
+        "a",
+        "stored score",
+        "the stored score against a fresh random split's",
+        Split.FRESH,
+        1,
+        Rule.STORED,
+        None,
+    ),
+    Policy(
+        "b",
+        "fresh splits",
+        "a fresh random split each week, both scored now",
+        Split.FRESH,
+        1,
+        window=None,
+    ),
+    Policy(
+        "c",
+        "hash holdout",
+        "the hash holdout, both scored now on all of it",
+        members=1,
+        window=None,
+    ),
     Policy("d", "recent window", "c on the recent window", members=1),
     Policy("e", "five seeds", "d with five seeds"),
     Policy("e, all", "whole holdout", 'e with `window = "all"`', window=None),
     Policy("f", "the default", "e with `log_loss_veto`", options=GateOptions(log_loss_veto=True)),
-    Policy("g", "minimum gain", "e with `minimum_gain = 0.01`", options=GateOptions(minimum_gain=0.01)),
+    Policy(
+        "g", "minimum gain", "e with `minimum_gain = 0.01`", options=GateOptions(minimum_gain=0.01)
+    ),
     Policy("h", "every challenger", "every challenger of e is promoted", rule=Rule.ALWAYS),
     Policy("i", "no challenger", "the first champion of e stays", rule=Rule.NEVER),
 )
@@ -80,9 +104,17 @@ class Scenario:
         return self.after_drift is not Truth.USUAL
 
 
-STEADY, LUCKY, MEMORISING = "No drift, steady learner", "No drift, lucky learner", "No drift, memorising learner"
+STEADY, LUCKY, MEMORISING = (
+    "No drift, steady learner",
+    "No drift, lucky learner",
+    "No drift, memorising learner",
+)
 SPOILED = "No drift, steady learner, one challenger in twenty spoiled"
-SHIFT, LUCKY_SHIFT, REVERSAL = "Shift, steady learner", "Shift, lucky learner", "Reversal, steady learner"
+SHIFT, LUCKY_SHIFT, REVERSAL = (
+    "Shift, steady learner",
+    "Shift, lucky learner",
+    "Reversal, steady learner",
+)
 SCENARIOS = (
     Scenario(STEADY, SERVICE_LUCK),
     Scenario(LUCKY, TUTORIAL_LUCK),

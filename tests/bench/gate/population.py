@@ -1,8 +1,10 @@
-"""A clinic whose truth is known: how likely each patient's outcome is, and a labelled history that grows week by week.
+"""A clinic whose truth is known: how likely each patient's outcome is, and a labelled history that
+grows week by week.
 
-Measurements are drawn within the ranges of `pima.core.features`, in the order of its table. The outcome depends on
-glucose, BMI, age, pedigree and pregnancies, not linearly; blood pressure, skin thickness and insulin say nothing, so
-that their missing values hide nothing and the probability of each outcome is exact.
+Measurements are drawn within the ranges of `pima.core.features`, in the order of its table. The
+outcome depends on glucose, BMI, age, pedigree and pregnancies, not linearly; blood pressure, skin
+thickness and insulin say nothing, so that their missing values hide nothing and the probability of
+each outcome is exact.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ _GLUCOSE = SHIPPED.names.index("glucose")
 
 
 def draw_measurements(draw: np.random.Generator, rows: int) -> Float64Array:
-    """(rows, 8) as a table holds them: 0 where blood pressure, skin thickness or insulin was not measured."""
+    """(rows, 8) as a table holds them: 0 where blood pressure, skin thickness or insulin was not
+    measured."""
     columns = [
         draw.poisson(3.5, rows).clip(0, 17),
         draw.normal(121, 30, rows).clip(44, 199).round(),
@@ -48,12 +51,16 @@ class Truth(StrEnum):
     """glucose says the opposite"""
 
 
-def outcome_probability(measurements: Float64Array, truth: Truth, log_odds_lower: float = 0.0) -> Float64Array:
+def outcome_probability(
+    measurements: Float64Array, truth: Truth, log_odds_lower: float = 0.0
+) -> Float64Array:
     """How likely outcome 1 is for each row (n, 8), (n,); for a rarer one all log odds are lower."""
     pregnancies, glucose, _, _, _, bmi, pedigree, age = ((measurements - _CENTRE) / _SPREAD).T
     by_glucose, by_bmi, by_age, constant = _COEFFICIENTS[truth]
     log_odds = by_glucose * glucose + by_bmi * bmi + 0.3 * glucose * bmi + by_age * np.tanh(2 * age)
-    return 1 / (1 + np.exp(-(log_odds + 0.3 * pedigree + 0.15 * pregnancies + constant - log_odds_lower)))
+    return 1 / (
+        1 + np.exp(-(log_odds + 0.3 * pedigree + 0.15 * pregnancies + constant - log_odds_lower))
+    )
 
 
 _CENTRE = np.array([3.5, 121, 72, 29, 150, 32.5, 0.46, 33])
@@ -80,7 +87,8 @@ class FreshPatients:
     probability: Float64Array
 
     def true_accuracy(self, model: Model) -> float:
-        """How often the model is right on patients like these, the chance in their outcomes averaged out."""
+        """How often the model is right on patients like these, the chance in their outcomes
+        averaged out."""
         predicts_1 = model.probabilities(self.features) >= 0.5
         return float(np.where(predicts_1, self.probability, 1 - self.probability).mean())
 
@@ -102,7 +110,8 @@ class Clinic:
     fewest_a_week: int = 12
     most_a_week: int = 20
     slip_share: float = 0.03
-    """Recorded wrongly at first: glucose ten times too high, glucose left blank, or the other outcome, evenly."""
+    """Recorded wrongly at first: glucose ten times too high, glucose left blank, or the other
+    outcome, evenly."""
     corrected_a_week: float = 0.1
     """The chance of a slip to be corrected in a week."""
     twin_share: float = 0.0
@@ -147,7 +156,9 @@ class Stream:
         """One week: some slips are corrected, and new rows get their outcomes."""
         self.week += 1
         self._correct()
-        self._arrive(int(self._draw.integers(self._clinic.fewest_a_week, self._clinic.most_a_week + 1)))
+        self._arrive(
+            int(self._draw.integers(self._clinic.fewest_a_week, self._clinic.most_a_week + 1))
+        )
 
     def history(self, salt: str, share: float) -> pd.DataFrame:
         measurements, outcomes = self._recorded.measurements.copy(), self._recorded.outcomes
@@ -159,7 +170,9 @@ class Stream:
         new = _Table(measurements, (self._draw.random(rows) < probability).astype(np.int8))
         if len(self._true):
             again = self._draw.random(rows) < self._clinic.twin_share
-            new = new.replaced(again, self._true.rows(self._draw.integers(0, len(self._true), int(again.sum()))))
+            new = new.replaced(
+                again, self._true.rows(self._draw.integers(0, len(self._true), int(again.sum())))
+            )
         self._true = self._true.followed_by(new)
         self._recorded = self._recorded.followed_by(self._with_slips(new))
         self._labelled_at_ms = np.append(self._labelled_at_ms, np.full(rows, self._now_ms))
@@ -170,12 +183,16 @@ class Stream:
         measurements = table.measurements.copy()
         measurements[kind == 0, _GLUCOSE] *= 10
         measurements[kind == 1, _GLUCOSE] = 0
-        return _Table(measurements, np.where(kind == 2, 1 - table.outcomes, table.outcomes).astype(np.int8))
+        return _Table(
+            measurements, np.where(kind == 2, 1 - table.outcomes, table.outcomes).astype(np.int8)
+        )
 
     def _correct(self) -> None:
         corrected = self._recorded.differs_from(self._true)
         corrected &= self._draw.random(len(self._true)) < self._clinic.corrected_a_week
-        self._labelled_at_ms[corrected & (self._recorded.outcomes != self._true.outcomes)] = self._now_ms
+        self._labelled_at_ms[corrected & (self._recorded.outcomes != self._true.outcomes)] = (
+            self._now_ms
+        )
         self._recorded = self._recorded.replaced(corrected, self._true.rows(corrected))
 
 
@@ -200,4 +217,6 @@ class _Table:
         return _Table(measurements, outcomes)
 
     def differs_from(self, other: "_Table") -> BoolArray:
-        return (self.measurements != other.measurements).any(axis=1) | (self.outcomes != other.outcomes)
+        return (self.measurements != other.measurements).any(axis=1) | (
+            self.outcomes != other.outcomes
+        )

@@ -1,7 +1,9 @@
-"""104 weeks of a clinic whose outcome is rare, less rare or frequent, under each measure of the gate.
+"""104 weeks of a clinic whose outcome is rare, less rare or frequent, under each measure of the
+gate.
 
-All measures of a run see the same rows and the same challenger in the same week. What their champions are truly worth
-is told by one yardstick for all, whatever decided: exact log loss, net benefit and accuracy on fresh patients.
+All measures of a run see the same rows and the same challenger in the same week. What their
+champions are truly worth is told by one yardstick for all, whatever decided: exact log loss, net
+benefit and accuracy on fresh patients.
 """
 
 from dataclasses import dataclass, field, replace
@@ -88,7 +90,9 @@ class _Population:
         self.prevalence = prevalence
         self.truth = Truth.USUAL
         self._patients = {
-            truth: fresh_patients(np.random.default_rng([seed, 4]), FRESH_ROWS, truth, prevalence.log_odds_lower)
+            truth: fresh_patients(
+                np.random.default_rng([seed, 4]), FRESH_ROWS, truth, prevalence.log_odds_lower
+            )
             for truth in (Truth.USUAL, Truth.SHIFTED)
         }
 
@@ -132,15 +136,21 @@ def simulate_prevalence(prevalence: Prevalence, seed: int) -> PrevalenceRun:
             old_fit = challenger
         population.truth = stream.truth
         for measure, standing in standings.items():
-            promoted = measure is None or _is_promoted(measure, prevalence, sides, standing, challenger, stream.now)
+            promoted = measure is None or _is_promoted(
+                measure, prevalence, sides, standing, challenger, stream.now
+            )
             _follow(standing, challenger if promoted else None, population, sides.training)
     fresh_fit = _fit(sides.training[sides.training["labelled_at"] >= stream.drift_at], 0)
     log_losses_after = (each.worth(population).log_loss for each in (old_fit, fresh_fit))
-    return PrevalenceRun({measure: each.course for measure, each in standings.items()}, *log_losses_after)
+    return PrevalenceRun(
+        {measure: each.course for measure, each in standings.items()}, *log_losses_after
+    )
 
 
 def _fit(training: pd.DataFrame, seed: int) -> _Fitted:
-    return _Fitted(fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK))
+    return _Fitted(
+        fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK)
+    )
 
 
 def _is_promoted(
@@ -154,16 +164,22 @@ def _is_promoted(
     champion = None if standing.champion is None else standing.champion.model
     asked = contest(sides.holdout, challenger.model, champion, Window(), now)
     if measure is Measure.NET_BENEFIT:
-        asked = replace(asked, challenger_threshold=prevalence.share, champion_threshold=prevalence.share)
+        asked = replace(
+            asked, challenger_threshold=prevalence.share, champion_threshold=prevalence.share
+        )
     return decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
 
 
-def _follow(standing: _Standing, promoted: _Fitted | None, population: _Population, training: pd.DataFrame) -> None:
+def _follow(
+    standing: _Standing, promoted: _Fitted | None, population: _Population, training: pd.DataFrame
+) -> None:
     """One week of a course."""
     course, before = standing.course, standing.champion
     if promoted is not None:
         if before is not None:
-            course.harm.append(promoted.worth(population).log_loss > before.worth(population).log_loss)
+            course.harm.append(
+                promoted.worth(population).log_loss > before.worth(population).log_loss
+            )
         standing.champion = promoted
     scoring = standing.champion or _Fitted(_Constant(float(training["outcome"].to_numpy().mean())))
     course.worths.append(scoring.worth(population))
@@ -172,7 +188,9 @@ def _follow(standing: _Standing, promoted: _Fitted | None, population: _Populati
 
 def _worth(model: Model, fresh: FreshPatients, threshold: float) -> Worth:
     predicted, true = model.probabilities(fresh.features), fresh.probability
-    as_1, as_0 = (log_losses(predicted, np.full(len(true), outcome, dtype=np.int8)) for outcome in (1, 0))
+    as_1, as_0 = (
+        log_losses(predicted, np.full(len(true), outcome, dtype=np.int8)) for outcome in (1, 0)
+    )
     # Nobody is acted for without a model, however frequent the outcome.
     acted = np.zeros(len(true), bool) if isinstance(model, _Constant) else predicted >= threshold
     return Worth(

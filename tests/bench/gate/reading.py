@@ -1,7 +1,17 @@
-"""What the page says first, and the differences between policies, with the figures of this very run."""
+"""What the page says first, and the differences between policies, with the figures of this very
+run."""
 
 from pima.core.arrays import Float64Array
-from tests.bench.gate.policies import LUCKY, LUCKY_SHIFT, MEMORISING, REVERSAL, SHIFT, SPOILED, STEADY, WEEKS
+from tests.bench.gate.policies import (
+    LUCKY,
+    LUCKY_SHIFT,
+    MEMORISING,
+    REVERSAL,
+    SHIFT,
+    SPOILED,
+    STEADY,
+    WEEKS,
+)
 from tests.bench.gate.summary import Summary, standard_error
 
 Found = dict[str, dict[str, Summary]]
@@ -38,13 +48,17 @@ _COMPARED = (
 
 
 def differences(found: Found) -> list[tuple[str, ...]]:
-    """A row for each comparison and scenario: what, where, points of true accuracy, and both policies' counts."""
+    """A row for each comparison and scenario: what, where, points of true accuracy, and both
+    policies' counts."""
     return [
         (
             f"{what} ({one} less {other})",
             scenario,
             _difference(found, scenario, one, other),
-            *(" / ".join(_mean(getattr(found[scenario][each], count)) for each in (one, other)) for count in _COUNTS),
+            *(
+                " / ".join(_mean(getattr(found[scenario][each], count)) for each in (one, other))
+                for count in _COUNTS
+            ),
         )
         for what, one, other, scenarios in _COMPARED
         for scenario in scenarios
@@ -58,7 +72,8 @@ def reading(found: Found) -> list[str]:
 def _stored(found: Found) -> str:
     a, c = found[LUCKY]["a"], found[LUCKY]["c"]
     return (
-        "Stored scores (a): a lucky score stays, and only a luckier one gets past it. What is reported is "
+        "Stored scores (a): a lucky score stays, and only a luckier one gets past it. What is "
+        "reported is "
         f"{_mean(a.optimism)} points above the truth (c: {_mean(c.optimism)}). After the shift "
         f"{_recovered(found[LUCKY_SHIFT]['a'])} (c: {_recovered(found[LUCKY_SHIFT]['c'])})."
     )
@@ -67,15 +82,18 @@ def _stored(found: Found) -> str:
 def _fresh(found: Found) -> str:
     b, c = found[MEMORISING]["b"], found[MEMORISING]["c"]
     return (
-        "Fresh random splits (b) ask the champion about its own training rows. With a learner that memorises, what is "
+        "Fresh random splits (b) ask the champion about its own training rows. With a learner "
+        "that memorises, what is "
         f"reported is {_mean(b.optimism)} points above the truth (c: {_mean(c.optimism)})."
     )
 
 
 def _challengers(found: Found) -> str:
     return (
-        f"Even h ends {_mean(found[SHIFT]['h'].behind)} points behind a fit on the rows since the shift, and "
-        f"{_mean(found[REVERSAL]['h'].behind)} after the reversal: retraining learns from all history alike."
+        f"Even h ends {_mean(found[SHIFT]['h'].behind)} points behind a fit on the rows since the "
+        "shift, and "
+        f"{_mean(found[REVERSAL]['h'].behind)} after the reversal: retraining learns from all "
+        "history alike."
     )
 
 

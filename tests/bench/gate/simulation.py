@@ -1,6 +1,7 @@
 """104 weeks of one clinic, retrained every week, under several ways to decide about promotion.
 
-All policies of a run see the same rows in the same week, and those that split and fit alike see the same challenger.
+All policies of a run see the same rows in the same week, and those that split and fit alike see the
+same challenger.
 """
 
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ FRESH_ROWS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What became of one policy in one run; a list holds one figure a week, of the champion after the verdict."""
+    """What became of one policy in one run; a list holds one figure a week, of the champion after
+    the verdict."""
 
     true_accuracies: list[float] = field(default_factory=list)
     reported_accuracies: list[float] = field(default_factory=list)
     harm: list[bool] = field(default_factory=list)
-    """One a promotion: whether the new champion was truly less accurate than the old one at that moment"""
+    """One a promotion: whether the new champion was truly less accurate than the old one at that
+    moment"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,11 @@ def simulate(scenario: Scenario, seed: int) -> Run:
                 standing.true_accuracy = week.fresh.true_accuracy(standing.champion)
         for standing in standings:
             _judge(standing, week)
-    drift = Drift(of_old_fit, retraining.true_accuracy_of_fresh_fit(stream, week)) if scenario.drifts else None
+    drift = (
+        Drift(of_old_fit, retraining.true_accuracy_of_fresh_fit(stream, week))
+        if scenario.drifts
+        else None
+    )
     return Run({standing.policy.letter: standing.course for standing in standings}, drift)
 
 
@@ -87,7 +94,9 @@ class _Week:
 
     def true_accuracy(self, challenger: tuple[Split, int]) -> float:
         if challenger not in self.true_accuracies:
-            self.true_accuracies[challenger] = self.fresh.true_accuracy(self.challengers[challenger])
+            self.true_accuracies[challenger] = self.fresh.true_accuracy(
+                self.challengers[challenger]
+            )
         return self.true_accuracies[challenger]
 
 
@@ -112,8 +121,13 @@ class _Retraining:
         seed = int(self._draw.integers(2**32))
         is_spoiled = stream.week > 0 and self._draw.random() < self._scenario.spoiled_share
         wanted = sorted({(policy.split, policy.members) for policy in self._scenario.policies})
-        training = {split: _spoiled(side, seed) if is_spoiled else side for split, (side, _) in sides.items()}
-        challengers = {(split, members): self._fit(training[split], seed, members) for split, members in wanted}
+        training = {
+            split: _spoiled(side, seed) if is_spoiled else side
+            for split, (side, _) in sides.items()
+        }
+        challengers = {
+            (split, members): self._fit(training[split], seed, members) for split, members in wanted
+        }
         return _Week(stream.now, self._fresh[stream.truth], sides, challengers)
 
     def true_accuracy_of_fresh_fit(self, stream: Stream, last: _Week) -> float:
@@ -124,10 +138,18 @@ class _Retraining:
     def _fit(self, training: pd.DataFrame, seed: int, members: int) -> Model:
         if self._scenario.luck is None:
             return fit_nearest_neighbour(features_of(training), training["outcome"].to_numpy())
-        return fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, members, self._scenario.luck)
+        return fit_ensemble(
+            features_of(training),
+            training["outcome"].to_numpy(),
+            seed,
+            members,
+            self._scenario.luck,
+        )
 
 
-def _fresh_split(one: history.Split, draw: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _fresh_split(
+    one: history.Split, draw: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     every = pd.concat([one.training, one.holdout])
     in_test = draw.random(len(every)) < HOLDOUT_SHARE
     return every[~in_test], every[in_test]
@@ -164,13 +186,22 @@ def _verdict(policy: Policy, week: _Week, champion: Model | None) -> Verdict:
 def _first(policy: Policy, week: _Week) -> _Standing:
     key = policy.split, policy.members
     verdict = _verdict(policy, week, None)
-    return _Standing(policy, week.challengers[key], verdict.figures.challenger_scores.accuracy, week.true_accuracy(key))
+    return _Standing(
+        policy,
+        week.challengers[key],
+        verdict.figures.challenger_scores.accuracy,
+        week.true_accuracy(key),
+    )
 
 
 def _judge(standing: _Standing, week: _Week) -> None:
     policy, course = standing.policy, standing.course
     verdict = _verdict(policy, week, standing.champion)
-    reported = standing.stored_accuracy if policy.rule is Rule.STORED else verdict.figures.champion_scores.accuracy
+    reported = (
+        standing.stored_accuracy
+        if policy.rule is Rule.STORED
+        else verdict.figures.champion_scores.accuracy
+    )
     if _promotes(standing, verdict):
         true_accuracy = week.true_accuracy(standing.wanted)
         course.harm.append(true_accuracy < standing.true_accuracy)

@@ -45,7 +45,10 @@ def statements(pool: Executor, times: int) -> list[Statement]:
                 ("steady learner, five seeds", 5, SERVICE_LUCK),
             )
         ),
-        *(_permuted(rows, each(partial(trials.permuted_labels, rows=rows))) for rows in (800, 1_600)),
+        *(
+            _permuted(rows, each(partial(trials.permuted_labels, rows=rows)))
+            for rows in (800, 1_600)
+        ),
     ]
 
 
@@ -63,7 +66,8 @@ def _membership(found: Sequence[trials.Membership]) -> Statement:
     return Statement(
         "The holdout has its 30 %, and rows that are added move nobody",
         f"{len(found):,} salts, 4,000 patients each",
-        f"{100 * (np.abs(sigmas) < 3).mean():.1f} % within 3 sigma (fair draws: 99.7), sd of the deviation "
+        f"{100 * (np.abs(sigmas) < 3).mean():.1f} % within 3 sigma (fair draws: 99.7), sd of the "
+        "deviation "
         f"{sigmas.std():.2f} sigma (1), {sum(each.moved for each in found)} moved",
     )
 
@@ -73,7 +77,8 @@ def _sides(found: Sequence[trials.Sides]) -> Statement:
     return Statement(
         "Nobody is ever trained on and ever tested on, whatever is corrected meanwhile",
         f"{len(found):,} years of 52 weeks",
-        f"{both} patients on both sides, {sum(each.twins_across for each in found)} twins across a week's sides "
+        f"{both} patients on both sides, {sum(each.twins_across for each in found)} twins across "
+        "a week's sides "
         f"({sum(each.corrected for each in found):,} corrections; twins left out "
         f"{sum(each.twins_left_out for each in found):,} times)",
     )
@@ -93,7 +98,8 @@ def _memorising(found: Sequence[trials.Reported]) -> Statement:
 
 def _other_seeds(learner: str, found: Sequence[trials.Contest]) -> Statement:
     without, veto = (
-        100 * trials.promotions(found, GateOptions(log_loss_veto=asked)) / len(found) for asked in (False, True)
+        100 * trials.promotions(found, GateOptions(log_loss_veto=asked)) / len(found)
+        for asked in (False, True)
     )
     return Statement(
         f"Only the seeds differ: {learner}",

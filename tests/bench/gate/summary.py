@@ -18,8 +18,8 @@ _DRIFT = Clinic().drift_week - 1
 class Summary:
     """One policy; arrays are (runs,), accuracies, optimism and `behind` in points.
 
-    After a drift, a run has recovered once its champion is truly nearer to a fit on the rows since the drift than to
-    the last fit from before it.
+    After a drift, a run has recovered once its champion is truly nearer to a fit on the rows since
+    the drift than to the last fit from before it.
     """
 
     policy: Policy
@@ -28,7 +28,8 @@ class Summary:
     promotions: Float64Array
     harmful: Float64Array
     optimism: Float64Array
-    """the standing champion's accuracy as the policy reports it less its true one, mean over the weeks"""
+    """the standing champion's accuracy as the policy reports it less its true one, mean over the
+    weeks"""
     recovered_share: float
     """of the runs; NaN without drift, as the next two"""
     median_weeks: float
@@ -60,7 +61,11 @@ def _recovery(runs: Sequence[Run], true: Float64Array) -> tuple[float, float, Fl
     nearer_to_fresh = true[:, _DRIFT:] >= (old + fresh)[:, None] / 2
     recovered = nearer_to_fresh.any(axis=1)
     weeks = nearer_to_fresh.argmax(axis=1)[recovered]
-    return float(recovered.mean()), float(np.median(weeks)) if len(weeks) else np.nan, fresh - true[:, -1]
+    return (
+        float(recovered.mean()),
+        float(np.median(weeks)) if len(weeks) else np.nan,
+        fresh - true[:, -1],
+    )
 
 
 def standard_error(values: Float64Array) -> float:

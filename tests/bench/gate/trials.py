@@ -1,7 +1,7 @@
 """Trials of the gate against a known truth, each over a population, a salt and seeds of its own.
 
-The tests run a few hundred of each, `make bench-gate` thousands. All of it goes through the real rules: validation,
-split by hash, twins, window and verdict.
+The tests run a few hundred of each, `make bench-gate` thousands. All of it goes through the real
+rules: validation, split by hash, twins, window and verdict.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ HOLDOUT_SHARE = 0.30
 
 
 def contest(
-    holdout: pd.DataFrame, challenger: Model, champion: Model | None, window: Window | None, now: pd.Timestamp
+    holdout: pd.DataFrame,
+    challenger: Model,
+    champion: Model | None,
+    window: Window | None,
+    now: pd.Timestamp,
 ) -> Contest:
     """Both models on the same rows, as a retraining puts them before the gate."""
     features = features_of(holdout)
@@ -40,8 +44,16 @@ def _contest(
     champion: Float64Array | None,
     test_set: BoolArray | Literal[True] = True,
 ) -> Contest:
-    columns = {"outcome": outcomes, "Challenger": challenger, "InWindow": test_set, "Unseen": True, "Scorable": True}
-    return Contest(pd.DataFrame(columns | ({} if champion is None else {"Champion": champion})), 0.5, 0.5)
+    columns = {
+        "outcome": outcomes,
+        "Challenger": challenger,
+        "InWindow": test_set,
+        "Unseen": True,
+        "Scorable": True,
+    }
+    return Contest(
+        pd.DataFrame(columns | ({} if champion is None else {"Champion": champion})), 0.5, 0.5
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,8 @@ class RandomPairs:
 
 
 def random_pairs(trial: int, pairs: int) -> RandomPairs:
-    """Small test sets, so that ties are frequent; counted here, apart from the gate's own counting."""
+    """Small test sets, so that ties are frequent; counted here, apart from the gate's own
+    counting."""
     draw = np.random.default_rng([trial, 0])
     promoted = wrongly = 0
     for _ in range(pairs):
@@ -63,7 +76,9 @@ def random_pairs(trial: int, pairs: int) -> RandomPairs:
         verdict = decide(_contest(outcomes, challenger, champion), GateOptions())
         if verdict.decision is Decision.PROMOTED:
             promoted += 1
-            wrongly += int(((challenger >= 0.5) == outcomes).sum()) <= int(((champion >= 0.5) == outcomes).sum())
+            wrongly += int(((challenger >= 0.5) == outcomes).sum()) <= int(
+                ((champion >= 0.5) == outcomes).sum()
+            )
     return RandomPairs(promoted, wrongly)
 
 
@@ -83,8 +98,13 @@ def membership(trial: int, rows: int = 4_000) -> Membership:
     ids = np.arange(rows, 2 * rows)
     member = in_holdout(ids, salt, HOLDOUT_SHARE)
     grown = np.random.default_rng([trial, 0]).permutation(np.arange(1, 3 * rows))
-    among_others = dict(zip(grown.tolist(), in_holdout(grown, salt, HOLDOUT_SHARE).tolist(), strict=True))
-    moved = sum(among_others[patient] != there for patient, there in zip(ids.tolist(), member.tolist(), strict=True))
+    among_others = dict(
+        zip(grown.tolist(), in_holdout(grown, salt, HOLDOUT_SHARE).tolist(), strict=True)
+    )
+    moved = sum(
+        among_others[patient] != there
+        for patient, there in zip(ids.tolist(), member.tolist(), strict=True)
+    )
     deviation = (HOLDOUT_SHARE * (1 - HOLDOUT_SHARE) * rows) ** 0.5
     return Membership((int(member.sum()) - HOLDOUT_SHARE * rows) / deviation, moved)
 
@@ -106,34 +126,49 @@ class Reported:
 
 
 def memorising_champion(trial: int) -> Reported:
-    """A nearest neighbour as champion, in a clinic where every fifth new row is a patient entered before, as another.
+    """A nearest neighbour as champion, in a clinic where every fifth new row is a patient entered
+    before, as another.
 
-    No slips: a wrong outcome on the holdout would cost the champion what it does not cost on fresh patients.
+    No slips: a wrong outcome on the holdout would cost the champion what it does not cost on fresh
+    patients.
     """
     history, stream = _history(trial, Clinic(twin_share=0.2, slip_share=0), weeks=40)
     train = history.training
     champion = fit_nearest_neighbour(features_of(train), train["outcome"].to_numpy())
-    challenger = fit_ensemble(features_of(train), train["outcome"].to_numpy(), trial, 1, TUTORIAL_LUCK)
-    verdict = decide(contest(history.holdout, challenger, champion, Window(), stream.now), GateOptions())
-    right = (champion.probabilities(features_of(train)) >= 0.5) == (train["outcome"].to_numpy() == 1)
+    challenger = fit_ensemble(
+        features_of(train), train["outcome"].to_numpy(), trial, 1, TUTORIAL_LUCK
+    )
+    verdict = decide(
+        contest(history.holdout, challenger, champion, Window(), stream.now), GateOptions()
+    )
+    right = (champion.probabilities(features_of(train)) >= 0.5) == (
+        train["outcome"].to_numpy() == 1
+    )
     fresh = fresh_patients(np.random.default_rng([trial, 1]), 2_000)
-    return Reported(verdict.figures.champion_scores.accuracy, float(right.mean()), fresh.true_accuracy(champion))
+    return Reported(
+        verdict.figures.champion_scores.accuracy, float(right.mean()), fresh.true_accuracy(champion)
+    )
 
 
 def other_seeds(trial: int, members: int, luck: float) -> Contest:
     """Champion and challenger by the same recipe on the same rows; only their seeds differ."""
     history, stream = _history(trial, Clinic(first_rows=800))
     rows = features_of(history.training), history.training["outcome"].to_numpy()
-    champion, challenger = (fit_ensemble(*rows, seed, members, luck) for seed in (2 * trial, 2 * trial + 1))
+    champion, challenger = (
+        fit_ensemble(*rows, seed, members, luck) for seed in (2 * trial, 2 * trial + 1)
+    )
     return contest(history.holdout, challenger, champion, Window(), stream.now)
 
 
 def permuted_labels(trial: int, rows: int) -> Contest:
-    """The challenger learned from training rows whose labels were shuffled, the champion from the true ones."""
+    """The challenger learned from training rows whose labels were shuffled, the champion from the
+    true ones."""
     history, stream = _history(trial, Clinic(first_rows=rows))
     train = history.training
     shuffled = np.random.default_rng([trial, 2]).permutation(train["outcome"].to_numpy())
-    champion = fit_ensemble(features_of(train), train["outcome"].to_numpy(), 2 * trial, 5, TUTORIAL_LUCK)
+    champion = fit_ensemble(
+        features_of(train), train["outcome"].to_numpy(), 2 * trial, 5, TUTORIAL_LUCK
+    )
     challenger = fit_ensemble(features_of(train), shuffled, 2 * trial + 1, 5, TUTORIAL_LUCK)
     return contest(history.holdout, challenger, champion, Window(), stream.now)
 
@@ -150,7 +185,8 @@ class Sides:
     ever_trained: set[int]
     ever_tested: set[int]
     twins_across: int
-    """Training rows with exactly the features of a test row of the same week, all weeks together."""
+    """Training rows with exactly the features of a test row of the same week, all weeks
+    together."""
     twins_left_out: int
     """Rows that were kept from training for that, all weeks together."""
     corrected: int
@@ -172,7 +208,8 @@ def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
             sides.ever_tested | test.keys(),
             sides.twins_across + sum(row[:-1] in features_of_test for row in train.values()),
             sides.twins_left_out + divided.left_out.get("twin_of_holdout", 0),
-            sides.corrected + sum(before.get(patient, row) != row for patient, row in (train | test).items()),
+            sides.corrected
+            + sum(before.get(patient, row) != row for patient, row in (train | test).items()),
         )
         before = train | test
     return sides

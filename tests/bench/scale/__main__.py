@@ -1,9 +1,9 @@
 """python -m tests.bench.scale [PART ...]: measures beyond one process, into docs/measured/scale.md.
 
-Each part's lines go into the page as soon as they are there, so that what ends it loses the part in work alone;
---missing does the parts that the page has no figures of. A part that takes four times as long as it says is given up,
-and the next begins. With --rows it is measured at that size alone and printed, with --hundred-million at 1e8 rows
-besides.
+Each part's lines go into the page as soon as they are there, so that what ends it loses the part in
+work alone; --missing does the parts that the page has no figures of. A part that takes four times
+as long as it says is given up, and the next begins. With --rows it is measured at that size alone
+and printed, with --hundred-million at 1e8 rows besides.
 """
 
 import argparse
@@ -77,7 +77,11 @@ def _measure(name: str, place: Place, is_recorded: bool) -> bool:
                 if is_recorded:
                     record(name, lines)
     except (AssertionError, OSError, RuntimeError, ValueError, psycopg.Error) as error:
-        print(f"{name}: given up after {time.monotonic() - began:.0f} s, {type(error).__name__}: {error}", flush=True)
+        print(
+            f"{name}: given up after {time.monotonic() - began:.0f} s, {type(error).__name__}: "
+            f"{error}",
+            flush=True,
+        )
         return False
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return True
@@ -92,12 +96,18 @@ def _model(folder: Path, trained: Path) -> Path:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=__doc__)
     options.add_argument("names", nargs="*", metavar="PART", help=f"of: {', '.join(PARTS)}")
-    options.add_argument("--missing", action="store_true", help="the parts of which there are no figures yet")
+    options.add_argument(
+        "--missing", action="store_true", help="the parts of which there are no figures yet"
+    )
     options.add_argument("--rows", type=int, help="at this size alone, and nothing is recorded")
-    options.add_argument("--hundred-million", action="store_true", help="of files, at 100,000,000 rows besides")
+    options.add_argument(
+        "--hundred-million", action="store_true", help="of files, at 100,000,000 rows besides"
+    )
     given = options.parse_args()
     if unknown := set(given.names) - set(PARTS):
         options.error(f"no part is called {', '.join(sorted(unknown))}")
     larger = (100_000_000,) if given.hundred_million else ()
     asked = given.names or [name for name in PARTS if not (given.missing and has_figures(name))]
-    sys.exit(main(asked, SIZES + larger if given.rows is None else (given.rows,), given.rows is None))
+    sys.exit(
+        main(asked, SIZES + larger if given.rows is None else (given.rows,), given.rows is None)
+    )

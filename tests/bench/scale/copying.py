@@ -1,6 +1,6 @@
-"""python -m tests.bench.scale.copying FROM TO: what pyarrow alone takes to read the columns that scoring
-reads and to write as many and as wide as it writes, with pyarrow's zstd. No rules, no model, no renaming, nothing
-counted."""
+"""python -m tests.bench.scale.copying FROM TO: what pyarrow alone takes to read the columns that
+scoring reads and to write as many and as wide as it writes, with pyarrow's zstd. No rules, no
+model, no renaming, nothing counted."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,9 @@ def _copy(file: pq.ParquetFile, path: Path) -> None:
             ],
             names=["id", "probability", "predicted_class", "model_version"],
         )
-        writer = writer or pq.ParquetWriter(path, written.schema, compression="zstd", use_dictionary=False)
+        writer = writer or pq.ParquetWriter(
+            path, written.schema, compression="zstd", use_dictionary=False
+        )
         writer.write_batch(written)
     if writer is not None:
         writer.close()

@@ -1,4 +1,5 @@
-"""Seconds by rows, drawn: nights on PostgreSQL, measured here, and files as their own part has measured them."""
+"""Seconds by rows, drawn: nights on PostgreSQL, measured here, and files as their own part has
+measured them."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +29,9 @@ def curve(place: Place) -> Iterator[list[Line]]:
     url = postgresql_database(place.uri, "curve", place.trained)
     for rows in (size for size in place.sizes if size < _SIZES[-1]):
         fill, check = partial(fill_queue, url, rows), partial(_check, url, rows)
-        took = side_by_side({"night": partial(run_job, "score", url)}, fill, check, 1 if rows >= _SIZES[-2] else 3)
+        took = side_by_side(
+            {"night": partial(run_job, "score", url)}, fill, check, 1 if rows >= _SIZES[-2] else 3
+        )
         yield [seconds(_NIGHT.format(rows), took["night"])]
     if lines_of("curve"):
         draw()
@@ -45,9 +48,15 @@ def draw() -> None:
         figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
         for (name, (part, what)), colour in zip(_CURVES.items(), COLOURS, strict=False):
             lines = lines_of(part)
-            known = {rows: lines[what.format(rows)].measured for rows in _SIZES if what.format(rows) in lines}
+            known = {
+                rows: lines[what.format(rows)].measured
+                for rows in _SIZES
+                if what.format(rows) in lines
+            }
             if known:
-                axes.plot(list(known), list(known.values()), "o-", color=colour, label=name, markersize=4)
+                axes.plot(
+                    list(known), list(known.values()), "o-", color=colour, label=name, markersize=4
+                )
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds, whole process")
         axes.legend(loc="upper left")
         save(figure, picture_of("curve"))

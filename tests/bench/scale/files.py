@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.bench.scale.place import Place
-from tests.bench.speed.measure import Line, Ran, processor_ratio, ratio, run_process, run_timed, seconds, side_by_side
+from tests.bench.speed.measure import (
+    Line,
+    Ran,
+    processor_ratio,
+    ratio,
+    run_process,
+    run_timed,
+    seconds,
+    side_by_side,
+)
 from tests.support.shipped import FEATURES
 
 MILLION = 1_000_000
@@ -26,13 +35,17 @@ def files(place: Place) -> Iterator[list[Line]]:
 def _at(place: Place, rows: int) -> list[Line]:
     source, into = place.folder / "in", place.folder / "out"
     _make(source, rows)
-    peers = {"ours": partial(_ours, place, source, into), "copy": partial(_copy, place, source, into)}
+    peers = {
+        "ours": partial(_ours, place, source, into),
+        "copy": partial(_copy, place, source, into),
+    }
     emptied = partial(shutil.rmtree, into, ignore_errors=True)
     rounds = 1 if rows > 10 * MILLION else _ROUNDS
     took = side_by_side(peers, emptied, partial(_check, into, rows), rounds)
     emptied()
     peak = run_timed(
-        [place.python, "tests/bench/speed/peak.py", "jobs.score", *_options(place, source, into)], _NOWHERE
+        [place.python, "tests/bench/speed/peak.py", "jobs.score", *_options(place, source, into)],
+        _NOWHERE,
     )
     emptied()
     what = f"{rows:,} rows of Parquet"
@@ -52,7 +65,9 @@ def _make(folder: Path, rows: int) -> None:
     for number in range(rows // each):
         path = folder / f"{number:03}.parquet"
         if number < 10:
-            pq.write_table(_drawn(number, each), path, compression="zstd", row_group_size=MILLION // 2)
+            pq.write_table(
+                _drawn(number, each), path, compression="zstd", row_group_size=MILLION // 2
+            )
         else:
             path.hardlink_to(folder / f"{number % 10:03}.parquet")
 
@@ -77,7 +92,9 @@ def _ours(place: Place, source: Path, into: Path) -> Ran:
 
 
 def _copy(place: Place, source: Path, into: Path) -> Ran:
-    return run_process([place.python, "-m", "tests.bench.scale.copying", str(source), str(into)], _NOWHERE)
+    return run_process(
+        [place.python, "-m", "tests.bench.scale.copying", str(source), str(into)], _NOWHERE
+    )
 
 
 def _check(into: Path, rows: int, _peer: str) -> None:

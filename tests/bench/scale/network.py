@@ -1,4 +1,5 @@
-"""What a network between job and database costs: a proxy that holds back each piece that the job sends."""
+"""What a network between job and database costs: a proxy that holds back each piece that the job
+sends."""
 
 import queue
 import socket
@@ -26,7 +27,9 @@ def network(place: Place) -> Iterator[list[Line]]:
     with _proxies(url) as through:
         peers = {f"{delay} ms": partial(run_job, "score", through[delay]) for delay in _DELAYS}
         peers["large"] = partial(run_job, "score", through[5], "--batch-size", "100000")
-        took = side_by_side(peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS)
+        took = side_by_side(
+            peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS
+        )
     what = f"{rows:,} rows, a round trip"
     large = f"{what} of 5 ms and batches of 100,000 / none"
     yield [
@@ -47,7 +50,9 @@ def _proxies(url: str) -> Iterator[dict[int, str]]:
         for delay in _DELAYS:
             listener = socket.create_server(("127.0.0.1", 0))
             listeners.append(listener)
-            threading.Thread(target=_serve, args=(listener, folder, delay / 1000), daemon=True).start()
+            threading.Thread(
+                target=_serve, args=(listener, folder, delay / 1000), daemon=True
+            ).start()
             port = listener.getsockname()[1]
             changed = known.set(host="127.0.0.1", port=port, query={})
             through[delay] = changed.render_as_string(hide_password=False)

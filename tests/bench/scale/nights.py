@@ -1,4 +1,5 @@
-"""A night on PostgreSQL by one process, by its own workers, and by those of a Dask cluster, all on this machine."""
+"""A night on PostgreSQL by one process, by its own workers, and by those of a Dask cluster, all on
+this machine."""
 
 import json
 import subprocess
@@ -22,7 +23,8 @@ _ROUNDS = 3
 
 
 def nights(place: Place) -> Iterator[list[Line]]:
-    """Whole processes; the cluster is there before. Without Dask in this environment there is one process alone."""
+    """Whole processes; the cluster is there before. Without Dask in this environment there is one
+    process alone."""
     rows = place.rows(ROWS)
     url = postgresql_database(place.uri, "nights", place.trained)
     with ExitStack() as opened:
@@ -31,7 +33,9 @@ def nights(place: Place) -> Iterator[list[Line]]:
             address = opened.enter_context(_cluster(place.folder, url))
             peers["Dask"] = partial(run_job, "score", url, "--dask", address)
             peers["local"] = partial(run_job, "score", url, "--dask", "local")
-        took = side_by_side(peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS)
+        took = side_by_side(
+            peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS
+        )
     what = f"{rows:,} rows, PostgreSQL"
     names = {"Dask": "two workers of a Dask cluster", "local": "its own workers, a core each"}
     compared = [
@@ -39,7 +43,13 @@ def nights(place: Place) -> Iterator[list[Line]]:
         for name in peers
         if name != "one"
     ]
-    yield [*compared, *(seconds(f"{what}: {names.get(name, 'one process')}, seconds", took[name]) for name in peers)]
+    yield [
+        *compared,
+        *(
+            seconds(f"{what}: {names.get(name, 'one process')}, seconds", took[name])
+            for name in peers
+        ),
+    ]
 
 
 @contextmanager
@@ -50,8 +60,24 @@ def _cluster(folder: Path, url: str) -> Iterator[str]:
     file = folder / "scheduler.json"
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     known = {"cwd": ROOT, "env": clean_environ() | {"DATABASE_URL": url}, **silent}
-    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nworkers", "2"]
+    line = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+    ]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--scheduler-file",
+        str(file),
+        "--nworkers",
+        "2",
+    ]
     options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
     with (
         child_of([*line, "--no-dashboard", "--scheduler-file", str(file)], **known),

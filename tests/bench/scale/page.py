@@ -1,4 +1,5 @@
-"""docs/measured/scale.md: the tables of what was measured, each between its own marks; scale.json has the figures."""
+"""docs/measured/scale.md: the tables of what was measured, each between its own marks; scale.json
+has the figures."""
 
 import json
 from dataclasses import asdict
@@ -54,9 +55,12 @@ def filled_in(page: str) -> str:
 
 
 def _of_nights(of: dict[str, float]) -> str:
-    less = of["3,000,000 rows, PostgreSQL: one process with two threads / two workers of a Dask cluster"]
+    less = of[
+        "3,000,000 rows, PostgreSQL: one process with two threads / two workers of a Dask cluster"
+    ]
     return (
-        f"Where server and workers share two cores, one process takes {less:.2f} of the time of two Dask workers. They "
+        f"Where server and workers share two cores, one process takes {less:.2f} of the time of "
+        "two Dask workers. They "
         "are for servers with cores to spare, which was not measured."
     )
 
@@ -73,7 +77,10 @@ def _of_files(of: dict[str, float]) -> str:
 
 def _of_server(of: dict[str, float]) -> str:
     night = "a night of 1,000,000 rows"
-    row = of[f"{night}: a prediction in the table, bytes"] + of[f"{night}: a prediction in its key, bytes"]
+    row = (
+        of[f"{night}: a prediction in the table, bytes"]
+        + of[f"{night}: a prediction in its key, bytes"]
+    )
     return (
         f"A prediction takes {row:.0f} bytes on PostgreSQL, and "
         f"{of[f'{night}: write-ahead log, bytes a row']:.0f} bytes of write-ahead log."
@@ -83,12 +90,16 @@ def _of_server(of: dict[str, float]) -> str:
 def _of_year(of: dict[str, float]) -> str:
     nights = "365 nights of 20,000 rows, all kept"
     last = of[f"{nights}: a night's seconds in the last eighth / in the first"]
-    return f"Over {nights}, a night of the last eighth takes {last:.2f} of the time of one of the first."
+    return (
+        f"Over {nights}, a night of the last eighth takes {last:.2f} of the time of one of the "
+        "first."
+    )
 
 
 def _of_curve(of: dict[str, float]) -> str:
     return (
-        f"A night of 10,000,000 rows takes {of['10,000,000 rows, PostgreSQL: jobs.score, seconds']:.0f} s on this "
+        "A night of 10,000,000 rows takes "
+        f"{of['10,000,000 rows, PostgreSQL: jobs.score, seconds']:.0f} s on this "
         "page's machine."
     )
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Raises TimeoutError in the block once so long has gone by; a child that it waits for is killed."""
+    """Raises TimeoutError in the block once so long has gone by; a child that it waits for is
+    killed."""
     before = signal.signal(signal.SIGALRM, _over)
     signal.alarm(seconds)
     try:

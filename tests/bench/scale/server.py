@@ -1,4 +1,5 @@
-"""What a night of a million rows leaves on the server: room, write-ahead log, VACUUM and connections."""
+"""What a night of a million rows leaves on the server: room, write-ahead log, VACUUM and
+connections."""
 
 import subprocess
 import sys
@@ -6,13 +7,23 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.scale.place import Place
-from tests.bench.speed.databases import assert_scored, execute, fill_queue, plain, postgresql_database, value
+from tests.bench.speed.databases import (
+    assert_scored,
+    execute,
+    fill_queue,
+    plain,
+    postgresql_database,
+    value,
+)
 from tests.bench.speed.measure import Line
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 ROWS = 1_000_000
-_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_CONNECTIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    "pg_backend_pid()"
+)
 
 
 def server(place: Place) -> Iterator[list[Line]]:
@@ -30,8 +41,12 @@ def server(place: Place) -> Iterator[list[Line]]:
     what = f"a night of {ROWS:,} rows"
     yield [
         Line(f"{what}: write-ahead log, bytes a row", written / ROWS),
-        Line(f"{what}: a prediction in the table, bytes", _bytes(url, "pg_table_size('predictions')")),
-        Line(f"{what}: a prediction in its key, bytes", _bytes(url, "pg_indexes_size('predictions')")),
+        Line(
+            f"{what}: a prediction in the table, bytes", _bytes(url, "pg_table_size('predictions')")
+        ),
+        Line(
+            f"{what}: a prediction in its key, bytes", _bytes(url, "pg_indexes_size('predictions')")
+        ),
         Line(f"{what}: VACUUM of the queue and of the predictions behind it, seconds", vacuum),
         Line(f"{what}: connections of one process", connections),
     ]
@@ -45,7 +60,9 @@ def _night(url: str) -> int:
     """`score`, to its end; the most connections that it was seen to have."""
     most = 0
     command, environ = [sys.executable, "-m", "jobs.score"], clean_environ() | {"DATABASE_URL": url}
-    child = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         while child.poll() is None:
             most = max(most, int(str(value(plain(url), _CONNECTIONS))))

@@ -1,5 +1,5 @@
-"""A year of nights, once with all predictions kept, and once with what is old removed: what a night takes, and what
-there is after it."""
+"""A year of nights, once with all predictions kept, and once with what is old removed: what a night
+takes, and what there is after it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from tests.support.databases import Database, insert_many
 NIGHTS, ROWS = 365, 20_000
 _NIGHTS_OF_A_TRIAL = 24
 _DAYS_A_NIGHT = 30
-"""Where old predictions go, the clock is not waited for: what there is becomes so much older between two nights."""
+"""Where old predictions go, the clock is not waited for: what there is becomes so much older
+between two nights."""
 _SIZE = "SELECT pg_total_relation_size('predictions')"
 
 
@@ -44,13 +45,20 @@ def year(place: Place) -> Iterator[list[Line]]:
     removed = [_night_and_retain(url) for _ in range(nights)]
     what = f"{nights} nights of {ROWS:,} rows, with retain"
     grown = removed[-1].bytes / removed[nights // 3].bytes
-    yield [_slower(what, removed), Line(f"{what}: bytes at the end / after a third of them", grown, "<=", 1.1)]
+    yield [
+        _slower(what, removed),
+        Line(f"{what}: bytes at the end / after a third of them", grown, "<=", 1.1),
+    ]
 
 
 def _slower(what: str, nights: list[Night]) -> Line:
     some = len(nights) // 8
-    first, last = (median(night.seconds for night in few) for few in (nights[:some], nights[-some:]))
-    return Line(f"{what}: a night's seconds in the last eighth / in the first", last / first, "<=", 1.25)
+    first, last = (
+        median(night.seconds for night in few) for few in (nights[:some], nights[-some:])
+    )
+    return Line(
+        f"{what}: a night's seconds in the last eighth / in the first", last / first, "<=", 1.25
+    )
 
 
 def _night(url: str) -> Night:
@@ -67,7 +75,9 @@ def _night_and_retain(url: str) -> Night:
     execute(url, older, "VACUUM predictions", "CHECKPOINT")  # no night has that to do
     night = _night(url)
     run_job("retain", url, "--older-than", "183")
-    return Night(night.seconds, _number(url, "SELECT count(*) FROM predictions"), _number(url, _SIZE))
+    return Night(
+        night.seconds, _number(url, "SELECT count(*) FROM predictions"), _number(url, _SIZE)
+    )
 
 
 def _number(url: str, statement: str) -> int:

@@ -1,7 +1,9 @@
-"""python -m tests.bench.speed [CASE ...]: measures, prints, and fills in the table of docs/measured/speed.md.
+"""python -m tests.bench.speed [CASE ...]: measures, prints, and fills in the table of
+docs/measured/speed.md.
 
-Without names all cases, which then are the page's: one run of one commit. With names those, and with --rows a clinic's
-table has so many (of `pull`; 1,000 at least): both are for a quick try, and are printed alone.
+Without names all cases, which then are the page's: one run of one commit. With names those, and
+with --rows a clinic's table has so many (of `pull`; 1,000 at least): both are for a quick try, and
+are printed alone.
 """
 
 import argparse
@@ -46,13 +48,20 @@ def main(names: list[str], rows: int | None) -> None:
         with to_its_end():
             folder = opened.enter_context(tempfile.TemporaryDirectory())
             uri = opened.enter_context(postgresql_server())
-        place = Place(uri, Path(folder), train(Path(folder)), **({} if rows is None else {"rows": rows}))
+        place = Place(
+            uri, Path(folder), train(Path(folder)), **({} if rows is None else {"rows": rows})
+        )
         measured = {}
         for name in names or CASES:
             print(name, flush=True)
             began = time.monotonic()
             lines = measured[name] = CASES[name](place)
-            print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
+            print(
+                "\n".join(line.as_row() for line in lines),
+                f"{time.monotonic() - began:.0f} s",
+                sep="\n",
+                flush=True,
+            )
         if measured.keys() == CASES.keys() and rows is None:
             record(measured, commit)
 

@@ -37,7 +37,9 @@ def load(place: Place) -> list[Line]:
     path = place.folder / "patients.csv"
     write_patients(path, 1_000_000)
     peers = {
-        "COPY": partial(psql, url, f"\\copy patients ({COLUMNS}) FROM '{path}' WITH (FORMAT csv, HEADER)"),
+        "COPY": partial(
+            psql, url, f"\\copy patients ({COLUMNS}) FROM '{path}' WITH (FORMAT csv, HEADER)"
+        ),
         "load": partial(run_job, "load", url, "--again", str(path)),
     }
 
@@ -45,10 +47,14 @@ def load(place: Place) -> list[Line]:
         for table in ("patients", "scoring_queue"):
             assert value(url, f"SELECT count(*) FROM {table}") == 1_000_000
 
-    took = side_by_side(peers, partial(execute, url, "TRUNCATE patients, scoring_queue", "CHECKPOINT"), check)
+    took = side_by_side(
+        peers, partial(execute, url, "TRUNCATE patients, scoring_queue", "CHECKPOINT"), check
+    )
     place.drop("loading")
     return [
-        ratio("load of 1,000,000 CSV rows: psql's COPY / jobs.load", took, "COPY", "load", ">=", 0.4),
+        ratio(
+            "load of 1,000,000 CSV rows: psql's COPY / jobs.load", took, "COPY", "load", ">=", 0.4
+        ),
         seconds("load of 1,000,000 CSV rows, seconds", took["load"]),
     ]
 
@@ -67,17 +73,29 @@ def status(place: Place) -> list[Line]:
     """The screen over 1e4 and over 1e7 patients with their predictions."""
     few, many = place.history(10_000), place.history(10_000_000)
     took = side_by_side(
-        {"status, 10,000": partial(run_job, "status", few), "status, 10,000,000": partial(run_job, "status", many)}
+        {
+            "status, 10,000": partial(run_job, "status", few),
+            "status, 10,000,000": partial(run_job, "status", many),
+        }
     )
     small, large = (measured.median for measured in took.values())
-    return [Line("status: seconds more on 10,000,000 rows of history than on 10,000", large - small, "<=", 0.3)]
+    return [
+        Line(
+            "status: seconds more on 10,000,000 rows of history than on 10,000",
+            large - small,
+            "<=",
+            0.3,
+        )
+    ]
 
 
 def requeue(place: Place) -> list[Line]:
     """A repair with nothing to mend over 1e7 patients, against reading the table once."""
     url = place.history(10_000_000)
     scan = "SET max_parallel_workers_per_gather = 0; SELECT count(bmi) FROM patients"
-    took = side_by_side({"sequential scan": partial(psql, url, scan), "requeue": partial(run_job, "requeue", url)})
+    took = side_by_side(
+        {"sequential scan": partial(psql, url, scan), "requeue": partial(run_job, "requeue", url)}
+    )
     assert value(url, "SELECT count(*) FROM scoring_queue") == 0
     what = "requeue on 10,000,000 rows, nothing to mend / one sequential scan"
     return [
@@ -92,8 +110,9 @@ runpy.run_module("jobs.retrain", run_name="__main__")"""
 
 
 def retrain(place: Place) -> list[Line]:
-    """The weekly job on the shipped rows, as a dry run, so that each round does the same; and with the report that it
-    leaves, beside an installation without the extra, where a champion and a challenger are to be drawn."""
+    """The weekly job on the shipped rows, as a dry run, so that each round does the same; and with
+    the report that it leaves, beside an installation without the extra, where a champion and a
+    challenger are to be drawn."""
     url = f"sqlite:///{place.trained}"
     keras = [place.python, "-c", "import keras"]
     fit = partial(run_job, "retrain", url, "--dry-run")
@@ -102,16 +121,35 @@ def retrain(place: Place) -> list[Line]:
     weekly = f"sqlite:///{week}"
 
     def a_week_on() -> None:
-        """As the first retraining left it, and an outcome corrected since: without news nothing would be fitted."""
+        """As the first retraining left it, and an outcome corrected since: without news nothing
+        would be fitted."""
         copyfile(place.trained, week)
         execute(weekly, "UPDATE patients SET outcome = 1 - outcome WHERE id = 1")
 
     bare = partial(run_process, [place.python, "-c", _RETRAIN_WITHOUT_EXTRA], weekly)
-    reported = side_by_side({"without": bare, "with": partial(run_job, "retrain", weekly)}, a_week_on)
-    assert value(weekly, "SELECT count(*) FROM reports") == 2, "the first retraining's and this one's"
+    reported = side_by_side(
+        {"without": bare, "with": partial(run_job, "retrain", weekly)}, a_week_on
+    )
+    assert value(weekly, "SELECT count(*) FROM reports") == 2, (
+        "the first retraining's and this one's"
+    )
     return [
-        ratio("retrain of 768 rows, whole process / import keras", took, "retrain", "import keras", "<=", 2.5),
-        ratio("retrain with its report / without the extra `report`", reported, "with", "without", "<=", 1.3),
+        ratio(
+            "retrain of 768 rows, whole process / import keras",
+            took,
+            "retrain",
+            "import keras",
+            "<=",
+            2.5,
+        ),
+        ratio(
+            "retrain with its report / without the extra `report`",
+            reported,
+            "with",
+            "without",
+            "<=",
+            1.3,
+        ),
     ]
 
 
@@ -125,7 +163,8 @@ def _wait_for_autovacuum(url: str) -> None:
 
 
 def nights(place: Place) -> list[Line]:
-    """100 nights of 1e5 rows, with autovacuum looking every second and once between them: the full queue's size."""
+    """100 nights of 1e5 rows, with autovacuum looking every second and once between them: the full
+    queue's size."""
     on_server(place.uri, "ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()")
     url = postgresql_database(place.uri, "nights", place.trained)
     engine = make_engine(url, DatabaseSettings())

@@ -1,4 +1,5 @@
-"""What more features cost: scoring a queue of rows with forty declared numbers beside the same rows with eight."""
+"""What more features cost: scoring a queue of rows with forty declared numbers beside the same rows
+with eight."""
 
 from functools import partial
 from pathlib import Path
@@ -29,12 +30,16 @@ def features(place: Place) -> list[Line]:
         f"{count} features": partial(run_job, "score", urls[count], "--config", str(config))
         for count, config in configured.items()
     }
-    took = side_by_side(peers, partial(_fill, urls), lambda peer: _check(urls[int(peer.split()[0])]))
+    took = side_by_side(
+        peers, partial(_fill, urls), lambda peer: _check(urls[int(peer.split()[0])])
+    )
     for count in urls:
         place.drop(_name(count))
     many, few = f"{MANY} features", f"{FEW} features"
     return [
-        ratio(f"{ROWS:,} rows, PostgreSQL: {many} / {few}, whole processes", took, many, few, "<=", 3),
+        ratio(
+            f"{ROWS:,} rows, PostgreSQL: {many} / {few}, whole processes", took, many, few, "<=", 3
+        ),
         seconds(f"{ROWS:,} rows, PostgreSQL: {many}, seconds", took[many]),
     ]
 
@@ -45,7 +50,10 @@ def _name(count: int) -> str:
 
 def _configured(place: Place, count: int) -> Path:
     """A settings file that declares so many numbers."""
-    each = [f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 100\nmay_be_missing = true\n' for n in range(count)]
+    each = [
+        f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 100\nmay_be_missing = true\n'
+        for n in range(count)
+    ]
     path = place.folder / f"{_name(count)}.toml"
     path.write_text('[outcome]\nname = "ill"\n' + "".join(each))
     return path
@@ -59,7 +67,9 @@ def _database(place: Place, config: Path, count: int) -> str:
     on_server(place.uri, f"CREATE DATABASE {_name(count)}")
     url = make_url(place.uri).set(drivername="postgresql+psycopg", database=_name(count))
     engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
-    migrate(engine, HoldoutSettings(salt="a salt for benchmarks"), declared=read_declaration(config))
+    migrate(
+        engine, HoldoutSettings(salt="a salt for benchmarks"), declared=read_declaration(config)
+    )
     database = Database("postgresql", url.render_as_string(hide_password=False), engine)
     install_models(database, trained)
     engine.dispose()
@@ -72,18 +82,25 @@ def _history(place: Place, count: int) -> Path:
     draw = np.random.default_rng(count)
     values = draw.uniform(0, 100, (_TRAINED_ON, count)).round(2)
     outcomes = (values[:, 0] + draw.normal(0, 20, _TRAINED_ON) > 50).astype(int)
-    lines = [",".join(map(str, [*row, outcome])) for row, outcome in zip(values.tolist(), outcomes, strict=True)]
+    lines = [
+        ",".join(map(str, [*row, outcome]))
+        for row, outcome in zip(values.tolist(), outcomes, strict=True)
+    ]
     path = place.folder / f"{_name(count)}.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def _fill(urls: dict[int, str]) -> None:
-    """Rows without a pattern that a page could be compressed by; every third first number is NULL."""
+    """Rows without a pattern that a page could be compressed by; every third first number is
+    NULL."""
     for count, url in urls.items():
         names = ", ".join(f"x{n}" for n in range(count))
         values = ", ".join(
-            ["CASE WHEN n % 3 = 0 THEN NULL ELSE n % 90 END", *(f"n % {60 + n}" for n in range(1, count))]
+            [
+                "CASE WHEN n % 3 = 0 THEN NULL ELSE n % 90 END",
+                *(f"n % {60 + n}" for n in range(1, count)),
+            ]
         )
         insert = f"""INSERT INTO scoring_queue (patient_id, patient_version, {names})
             SELECT n, n, {values} FROM {series(url, 1, ROWS)}"""

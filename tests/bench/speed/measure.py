@@ -1,4 +1,5 @@
-"""Timing peers side by side: interleaved rounds, medians, ratios of medians; each a process of its own."""
+"""Timing peers side by side: interleaved rounds, medians, ratios of medians; each a process of its
+own."""
 
 import json
 import resource
@@ -48,7 +49,9 @@ class Line:
         known = f"| {self.what} | {self.measured:.4g} | {spread} |"
         if self.target is None:
             return f"{known} | |"
-        wanted = f"{self.sense} {self.target:g}" + (f" (stretch {self.stretch:g})" if self.stretch is not None else "")
+        wanted = f"{self.sense} {self.target:g}" + (
+            f" (stretch {self.stretch:g})" if self.stretch is not None else ""
+        )
         return f"{known} {wanted} | {self._verdict()} |"
 
     @property
@@ -96,10 +99,18 @@ Took = dict[str, Series]
 
 
 def ratio(
-    what: str, took: Took, over: str, under: str, sense: str, target: float, stretch: float | None = None
+    what: str,
+    took: Took,
+    over: str,
+    under: str,
+    sense: str,
+    target: float,
+    stretch: float | None = None,
 ) -> Line:
     """Median over median."""
-    by_round = [one / other for one, other in zip(took[over].seconds, took[under].seconds, strict=True)]
+    by_round = [
+        one / other for one, other in zip(took[over].seconds, took[under].seconds, strict=True)
+    ]
     measured = took[over].median / took[under].median
     return Line(what, measured, sense, target, stretch, min(by_round), max(by_round))
 
@@ -136,7 +147,8 @@ def run_job(job: str, url: str, *arguments: str) -> Ran:
 
 
 def run_peer(name: str, url: str, *arguments: str) -> Ran:
-    """A peer of `tests.bench.speed.peers` in a process of its own; imports and connecting are not counted."""
+    """A peer of `tests.bench.speed.peers` in a process of its own; imports and connecting are not
+    counted."""
     return run_timed([sys.executable, "-m", "tests.bench.speed.peers", name, *arguments], url)
 
 
@@ -147,11 +159,16 @@ def run_timed(command: Sequence[str], url: str) -> Ran:
 
 def _run(command: Sequence[str], url: str) -> str:
     variables = clean_environ() | {"DATABASE_URL": url}
-    # An installation keeps compiled modules. Where this is set, ours alone would be compiled at each start.
+    # An installation keeps compiled modules. Where this is set, ours alone would be compiled at
+    # each start.
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
-    ended = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
     if ended.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr[-2000:]}"
+        )
     return ended.stdout
 
 
@@ -161,7 +178,8 @@ def side_by_side(
     check: Callable[[str], None] = lambda _peer: None,
     rounds: int = ROUNDS,
 ) -> Took:
-    """Every peer once a round; `before` ahead of each and `check(peer)` behind it are not counted."""
+    """Every peer once a round; `before` ahead of each and `check(peer)` behind it are not
+    counted."""
     series = {name: Series() for name in peers}
     for _ in range(rounds):
         for name, run in peers.items():
@@ -170,7 +188,8 @@ def side_by_side(
             check(name)
     for name, measured in series.items():
         print(
-            f"  {name}: {measured.median:.3f} s ({min(measured.seconds):.3f} to {max(measured.seconds):.3f})",
+            f"  {name}: {measured.median:.3f} s ({min(measured.seconds):.3f} to "
+            f"{max(measured.seconds):.3f})",
             flush=True,
         )
     return series

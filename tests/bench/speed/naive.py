@@ -1,6 +1,7 @@
 """The script that most would write: pandas read_sql, model.predict, to_sql, and nothing claimed.
 
-python tests/bench/speed/naive.py MODEL.keras; prints the seconds of its work and imports nothing of this project.
+python tests/bench/speed/naive.py MODEL.keras; prints the seconds of its work and imports nothing of
+this project.
 """
 
 import json
@@ -13,7 +14,16 @@ import numpy as np
 import pandas as pd
 import sqlalchemy
 
-FEATURES = ["pregnancies", "glucose", "blood_pressure", "skin_thickness", "insulin", "bmi", "diabetes_pedigree", "age"]
+FEATURES = [
+    "pregnancies",
+    "glucose",
+    "blood_pressure",
+    "skin_thickness",
+    "insulin",
+    "bmi",
+    "diabetes_pedigree",
+    "age",
+]
 
 
 def as_predictions(rows: pd.DataFrame, probability: np.ndarray) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""docs/measured/speed.md: what it says first and its table, each between its own marks; speed.json has the figures."""
+"""docs/measured/speed.md: what it says first and its table, each between its own marks; speed.json
+has the figures."""
 
 import json
 import os
@@ -22,7 +23,9 @@ def record(measured: Mapping[str, Sequence[Line]], commit: str) -> None:
     """Into the figures and the page, in place of all that was there."""
     results = {name: [asdict(line) for line in lines] for name, lines in measured.items()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    PAGE.write_text(filled_in(PAGE.read_text(), lines_of(results, measured), f"{_where()} Commit {commit}."))
+    PAGE.write_text(
+        filled_in(PAGE.read_text(), lines_of(results, measured), f"{_where()} Commit {commit}.")
+    )
 
 
 def lines_of(results: dict[str, list[dict[str, float]]], cases: Iterable[str]) -> list[Line]:
@@ -33,26 +36,35 @@ def lines_of(results: dict[str, list[dict[str, float]]], cases: Iterable[str]) -
 def filled_in(page: str, lines: list[Line], where: str) -> str:
     """The page with these lines; `where` is the machine that they are of."""
     page = between(page, "said", "\n".join(f"- {sentence}" for sentence in _said_first(lines)))
-    return between(page, "measured", "\n".join([where, "", *_HEAD, *(line.as_row() for line in lines)]))
+    return between(
+        page, "measured", "\n".join([where, "", *_HEAD, *(line.as_row() for line in lines)])
+    )
 
 
 def _said_first(lines: list[Line]) -> Iterator[str]:
     of = {line.what: line.measured for line in lines}
     million = "1,000,000 rows, {}: ours, seconds"
     yield (
-        f"A night of 1,000,000 new rows takes {of[million.format('PostgreSQL')]:.1f} s on PostgreSQL and "
+        f"A night of 1,000,000 new rows takes {of[million.format('PostgreSQL')]:.1f} s on "
+        "PostgreSQL and "
         f"{of[million.format('SQLite')]:.1f} s on SQLite, the model included."
     )
-    statement = of["1,000,000 rows, PostgreSQL: the in-database statement on one connection / ours on two"]
+    statement = of[
+        "1,000,000 rows, PostgreSQL: the in-database statement on one connection / ours on two"
+    ]
     naive = of["200,000 rows, PostgreSQL: the naive script / ours"]
     yield (
-        f"On PostgreSQL a formula that never leaves the server takes {statement:.2g} times as long, a plain script "
+        f"On PostgreSQL a formula that never leaves the server takes {statement:.2g} times as "
+        "long, a plain script "
         f"with pandas and Keras {naive:.0f} times."
     )
-    history = of["10,000 new rows, PostgreSQL: time over 10,000,000 predictions made before / over 100,000"]
+    history = of[
+        "10,000 new rows, PostgreSQL: time over 10,000,000 predictions made before / over 100,000"
+    ]
     peak = of["10,000,000 rows, PostgreSQL: peak memory of jobs.score, MB"]
     yield (
-        f"A night goes by what is new: over 10,000,000 earlier predictions it takes {history:.2f} times as long as "
+        f"A night goes by what is new: over 10,000,000 earlier predictions it takes {history:.2f} "
+        "times as long as "
         f"over 100,000. 10,000,000 new rows need {peak:.0f} MB."
     )
     empty = of["jobs.score on an empty queue, PostgreSQL, seconds"]
@@ -60,7 +72,10 @@ def _said_first(lines: list[Line]) -> Iterator[str]:
     yield f"An empty night takes {empty:.2f} s, loading 1,000,000 CSV rows {load:.0f} s."
     wanted = [line for line in lines if line.target is not None]
     missed = [line.what for line in wanted if not line.is_met]
-    yield f"{len(wanted) - len(missed)} of {len(wanted)} targets are met. Missed: {'; '.join(missed) or 'none'}."
+    yield (
+        f"{len(wanted) - len(missed)} of {len(wanted)} targets are met. Missed: "
+        f"{'; '.join(missed) or 'none'}."
+    )
 
 
 def commit_here() -> str:

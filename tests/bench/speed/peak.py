@@ -1,6 +1,8 @@
-"""python tests/bench/speed/peak.py MODULE [ARGUMENT ...]: runs a module as a program, and tells its peak memory.
+"""python tests/bench/speed/peak.py MODULE [ARGUMENT ...]: runs a module as a program, and tells its
+peak memory.
 
-By the process's own account since it began; what the operating system tells a parent begins with the parent's own peak.
+By the process's own account since it began; what the operating system tells a parent begins with
+the parent's own peak.
 """
 
 import json

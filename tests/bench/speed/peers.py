@@ -1,7 +1,8 @@
-"""The peers of the scoring benchmark, each run in a process of its own: python -m tests.bench.speed.peers NAME.
+"""The peers of the scoring benchmark, each run in a process of its own: python -m
+tests.bench.speed.peers NAME.
 
-Prints the seconds of its work (imports and the first connection left out), the process's peak memory, and of `ours` the
-model's share of those seconds.
+Prints the seconds of its work (imports and the first connection left out), the process's peak
+memory, and of `ours` the model's share of those seconds.
 """
 
 import json
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 URL = os.environ["DATABASE_URL"]
 FORMULA = "1 / (1 + exp(-((glucose - 120) / 30 + (bmi - 30) / 10)))"
-SCORED = f"""patient_id, patient_version, 1, 1, probability, CASE WHEN probability >= 0.5 THEN 1 ELSE 0 END, 0.5
+SCORED = f"""patient_id, patient_version, 1, 1, probability, CASE WHEN probability >= 0.5 THEN 1
+    ELSE 0 END, 0.5
     FROM (SELECT patient_id, patient_version, {FORMULA} AS probability FROM"""
 
 
@@ -44,7 +46,9 @@ def engine_itself() -> Callable[[], None]:
 
     def work() -> None:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"INSERT INTO predictions ({PREDICTION_COLUMNS}) SELECT {SCORED} scoring_queue)")
+        connection.execute(
+            f"INSERT INTO predictions ({PREDICTION_COLUMNS}) SELECT {SCORED} scoring_queue)"
+        )
         connection.execute("DELETE FROM scoring_queue")
         connection.execute("COMMIT")
 
@@ -52,7 +56,8 @@ def engine_itself() -> Callable[[], None]:
 
 
 def ours() -> Callable[[], None]:
-    """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
+    """What `jobs.score` does with its defaults, from the first look at the queue to the last
+    commit."""
     import pima.scoring
     from pima.logs import configure_logs
     from pima.runs.recorded_run import OpenRun, StopRequest
@@ -93,7 +98,8 @@ def _timed(call: Callable[..., object]) -> Callable[..., object]:
 
 
 def tuned() -> Callable[[], None]:
-    """The naive script, tuned: Arrow both ways over ADBC and a large batch; no claim, and a rerun would double."""
+    """The naive script, tuned: Arrow both ways over ADBC and a large batch; no claim, and a rerun
+    would double."""
     import adbc_driver_postgresql.dbapi
     import keras
     import pandas as pd
@@ -106,23 +112,32 @@ def tuned() -> Callable[[], None]:
     def work() -> None:
         columns = ", ".join(["patient_id", "patient_version", *FEATURES])
         rows = pd.read_sql(f"SELECT {columns} FROM scoring_queue", connection)
-        probability = model.predict(rows[FEATURES].to_numpy("float32"), verbose=0, batch_size=8192)[:, 0]
-        as_predictions(rows, probability).to_sql("predictions", connection, if_exists="append", index=False)
+        probability = model.predict(rows[FEATURES].to_numpy("float32"), verbose=0, batch_size=8192)[
+            :, 0
+        ]
+        as_predictions(rows, probability).to_sql(
+            "predictions", connection, if_exists="append", index=False
+        )
 
     return work
 
 
 def keras_agrees() -> Callable[[], None]:
-    """No peer but a check: the first 10,000 predictions in the database are those of the Keras model."""
+    """No peer but a check: the first 10,000 predictions in the database are those of the Keras
+    model."""
     import keras
     import numpy as np
     import sqlalchemy
 
     model = keras.saving.load_model(sys.argv[2])
     with sqlalchemy.create_engine(URL).connect() as connection:
-        statement = "SELECT probability FROM predictions WHERE patient_id <= 10000 ORDER BY patient_id"
+        statement = (
+            "SELECT probability FROM predictions WHERE patient_id <= 10000 ORDER BY patient_id"
+        )
         predicted = np.array(connection.execute(sqlalchemy.text(statement)).scalars().all())
-        rows = connection.execute(sqlalchemy.text(f"SELECT {MEASURED} FROM {series(URL, 1, 10_000)} ORDER BY n"))
+        rows = connection.execute(
+            sqlalchemy.text(f"SELECT {MEASURED} FROM {series(URL, 1, 10_000)} ORDER BY n")
+        )
         features = np.array([tuple(row) for row in rows], dtype=np.float64).astype(np.float32)
     expected = model.predict(features, verbose=0)[:, 0]
 

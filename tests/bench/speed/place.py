@@ -1,4 +1,5 @@
-"""Where a benchmark runs: a server, a folder, a trained model, and databases with a long history, made once."""
+"""Where a benchmark runs: a server, a folder, a trained model, and databases with a long history,
+made once."""
 
 import sys
 from dataclasses import dataclass, field

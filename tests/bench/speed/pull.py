@@ -1,7 +1,8 @@
-"""What a pull costs: of rows that are all new, of all rows of which few have changed, and of what has changed alone.
+"""What a pull costs: of rows that are all new, of all rows of which few have changed, and of what
+has changed alone.
 
-Beside it `jobs.load` of the same rows, and COPY from the source to a file: of the mapped columns, or of all keys and
-the rows that have changed, which is what the last kind of pull reads.
+Beside it `jobs.load` of the same rows, and COPY from the source to a file: of the mapped columns,
+or of all keys and the rows that have changed, which is what the last kind of pull reads.
 """
 
 import time
@@ -30,7 +31,8 @@ LONG_AGO = "2026-01-01T00:00:00Z"
 
 @dataclass(frozen=True)
 class Ground:
-    """A clinic's database, pima's on the same server, and the clinic's rows as a file for `load`."""
+    """A clinic's database, pima's on the same server, and the clinic's rows as a file for
+    `load`."""
 
     clinic: Clinic
     url: str
@@ -42,7 +44,10 @@ class Ground:
 def pull(place: Place) -> list[Line]:
     """A million rows: all of them new, then 1,000 of them changed."""
     ground = _ground(place, place.rows)
-    psql(ground.clinic.url, f"\\copy (SELECT {_as_loaded()} FROM visits) TO '{ground.file}' WITH (FORMAT csv, HEADER)")
+    psql(
+        ground.clinic.url,
+        f"\\copy (SELECT {_as_loaded()} FROM visits) TO '{ground.file}' WITH (FORMAT csv, HEADER)",
+    )
     lines = [*_first(ground), *_changed(ground), *_changed_alone(ground)]
     _give_back(place, ground)
     return lines
@@ -55,7 +60,10 @@ def memory(place: Place) -> list[Line]:
     _make_differ(ground)
     later = _peaks(ground)
     _give_back(place, ground)
-    return [*_lines_of_peaks(_first_of(ground), first), *_lines_of_peaks(_changed_of(ground), later)]
+    return [
+        *_lines_of_peaks(_first_of(ground), first),
+        *_lines_of_peaks(_changed_of(ground), later),
+    ]
 
 
 def _first_of(ground: Ground) -> str:
@@ -75,7 +83,9 @@ def _give_back(place: Place, ground: Ground) -> None:
 def _ground(place: Place, rows: int) -> Ground:
     on_server(place.uri, "CREATE DATABASE pull_clinic")
     url = make_url(place.uri).set(drivername="postgresql+psycopg", database="pull_clinic")
-    clinic = clinic_at(url.render_as_string(hide_password=False), place.folder / f"clinic_of_{rows}")
+    clinic = clinic_at(
+        url.render_as_string(hide_password=False), place.folder / f"clinic_of_{rows}"
+    )
     insert_visits(clinic, rows)
     clinic.execute(f"ALTER TABLE visits ADD COLUMN updated_at timestamptz DEFAULT '{LONG_AGO}'")
     execute(clinic.url, "VACUUM ANALYZE")
@@ -85,10 +95,15 @@ def _ground(place: Place, rows: int) -> Ground:
 
 def _as_loaded() -> str:
     """The mapped columns under the names and in the units of a file."""
-    columns = {name: how["column"] if isinstance(how, dict) else how for name, how in COLUMNS.items()}
+    columns = {
+        name: how["column"] if isinstance(how, dict) else how for name, how in COLUMNS.items()
+    }
     measured = ", ".join(f"{columns[name]} AS {name}" for name in SHIPPED.names)
     in_unit = measured.replace("glucose_mmol", f"glucose_mmol * {MMOL}::float8")
-    return f"'clinic' AS source, visit_id AS source_key, patient_no AS person_key, {in_unit}, NULL AS outcome"
+    return (
+        f"'clinic' AS source, visit_id AS source_key, patient_no AS person_key, {in_unit}, NULL "
+        "AS outcome"
+    )
 
 
 def _first(ground: Ground) -> list[Line]:
@@ -121,7 +136,8 @@ def _all_there(ground: Ground, _peer: str) -> None:
 
 
 def _changed(ground: Ground) -> list[Line]:
-    """Ours are made to differ: so the clinic's rows, and the file of them, are the same in each round."""
+    """Ours are made to differ: so the clinic's rows, and the file of them, are the same in each
+    round."""
     execute(ground.url, "VACUUM ANALYZE")
     copy = f"\\copy (SELECT {MAPPED} FROM visits) TO '{ground.file.with_suffix('.copied')}'"
     took = side_by_side(
@@ -140,7 +156,10 @@ def _changed(ground: Ground) -> list[Line]:
         ratio(f"{what} / load of the same rows", took, "pull", "load", "<=", 0.4),
         ratio(f"{what} / COPY of the mapped columns to a file", took, "pull", "COPY", "<=", 11, 9),
         seconds(f"{what}, seconds", took["pull"]),
-        seconds(f"load of {ground.rows:,} CSV rows of which {CHANGES:,} have changed, seconds", took["load"]),
+        seconds(
+            f"load of {ground.rows:,} CSV rows of which {CHANGES:,} have changed, seconds",
+            took["load"],
+        ),
         *_lines_of_peaks(what, peaks),
     ]
 
@@ -148,7 +167,8 @@ def _changed(ground: Ground) -> list[Line]:
 def _peaks(ground: Ground) -> tuple[float, float]:
     """MB: the largest resident set of a pull, and its temporary tables when they were largest."""
     tables = (
-        "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'pima_staging%' AND relkind = 'r'"
+        "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'pima_staging%' "
+        "AND relkind = 'r'"
     )
     largest = 0.0
     with ThreadPoolExecutor(1) as executor:
@@ -165,7 +185,8 @@ def _lines_of_peaks(what: str, peaks: tuple[float, float]) -> list[Line]:
 
 
 def _changed_alone(ground: Ground) -> list[Line]:
-    """The source tells which rows have changed. Before each round the same ones of the clinic's are changed again."""
+    """The source tells which rows have changed. Before each round the same ones of the clinic's are
+    changed again."""
     ground.clinic.settings["changed_since"] = "updated_at"
     run_pull(ground.clinic, ground.url)
     copied = ground.file.with_suffix(".copied")
@@ -185,7 +206,14 @@ def _changed_alone(ground: Ground) -> list[Line]:
     peaks = _peaks(ground)
     what = f"pull by changed_since of {CHANGES:,} of {ground.rows:,} rows, PostgreSQL"
     return [
-        ratio(f"{what} / COPY of all keys and the changed rows to files", took, "pull", "COPY", "<=", 8),
+        ratio(
+            f"{what} / COPY of all keys and the changed rows to files",
+            took,
+            "pull",
+            "COPY",
+            "<=",
+            8,
+        ),
         seconds(f"{what}, seconds", took["pull"]),
         *_lines_of_peaks(what, peaks),
     ]
@@ -195,7 +223,8 @@ def _change(ground: Ground) -> None:
     some = f"SELECT visit_id FROM visits ORDER BY visit_id LIMIT {CHANGES}"
     execute(
         ground.clinic.url,
-        f"UPDATE visits SET age = CASE WHEN age > 60 THEN 21 ELSE age + 1 END, updated_at = clock_timestamp() "
+        "UPDATE visits SET age = CASE WHEN age > 60 THEN 21 ELSE age + 1 END, updated_at = "
+        "clock_timestamp() "
         f"WHERE visit_id IN ({some})",
     )
     execute(ground.url, "TRUNCATE scoring_queue", "CHECKPOINT")
@@ -203,10 +232,14 @@ def _change(ground: Ground) -> None:
 
 def _make_differ(ground: Ground) -> None:
     every = ground.rows // CHANGES
-    some = f"SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM patients) AS p WHERE n % {every} = 0"
+    some = (
+        "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM patients) AS p "
+        f"WHERE n % {every} = 0"
+    )
     execute(
         ground.url,
-        f"UPDATE patients SET age = CASE WHEN age > 60 THEN 21 ELSE age + 1 END WHERE id IN ({some} LIMIT {CHANGES})",
+        "UPDATE patients SET age = CASE WHEN age > 60 THEN 21 ELSE age + 1 END WHERE id IN "
+        f"({some} LIMIT {CHANGES})",
         "TRUNCATE scoring_queue",
         "CHECKPOINT",
     )
@@ -214,4 +247,4 @@ def _make_differ(ground: Ground) -> None:
 
 def _all_mended(ground: Ground, peer: str) -> None:
     if peer != "COPY":
-        assert value(ground.url, "SELECT count(*) FROM scoring_queue") >= CHANGES  # type: ignore[operator]
+        assert value(ground.url, ("SELECT count(*) FROM scoring_queue")) >= CHANGES  # type: ignore[operator]

@@ -1,4 +1,5 @@
-"""Scoring a night's rows: against the database alone, against scripts, and how memory and history weigh."""
+"""Scoring a night's rows: against the database alone, against scripts, and how memory and history
+weigh."""
 
 import tempfile
 from collections.abc import Callable
@@ -35,7 +36,8 @@ PART = 200_000
 
 
 def on_postgresql(place: Place) -> list[Line]:
-    """One statement, COPY out and in, the tuned script and ours, interleaved; the naive script on a part."""
+    """One statement, COPY out and in, the tuned script and ours, interleaved; the naive script on a
+    part."""
     url = postgresql_database(place.uri, "scoring", place.trained)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder, "predictions.bin")
@@ -70,7 +72,9 @@ def on_postgresql(place: Place) -> list[Line]:
 
 def _raw_copy(url: str, rows: Path) -> Ran:
     out = psql(url, "COPY scoring_queue TO STDOUT WITH (FORMAT binary)")
-    back = psql(url, f"\\copy predictions ({PREDICTION_COLUMNS}) FROM '{rows}' WITH (FORMAT binary)")
+    back = psql(
+        url, f"\\copy predictions ({PREDICTION_COLUMNS}) FROM '{rows}' WITH (FORMAT binary)"
+    )
     return Ran(out.seconds + back.seconds)
 
 
@@ -107,13 +111,20 @@ def memory(place: Place) -> list[Line]:
     peak = {}
     for rows in (100_000, 10 * MILLION):
         fill_queue(url, rows)
-        peak[rows] = run_timed([place.python, "tests/bench/speed/peak.py", "jobs.score"], url).peak_mb
+        peak[rows] = run_timed(
+            [place.python, "tests/bench/speed/peak.py", "jobs.score"], url
+        ).peak_mb
         assert_scored(url, rows)
     place.drop("memory")
     few, many = peak.values()
     return [
         Line("10,000,000 rows, PostgreSQL: peak memory of jobs.score, MB", many, "<=", 250),
-        Line("PostgreSQL: what the peak grows by from 100,000 to 10,000,000 rows, MB", many - few, "<=", 20),
+        Line(
+            "PostgreSQL: what the peak grows by from 100,000 to 10,000,000 rows, MB",
+            many - few,
+            "<=",
+            20,
+        ),
     ]
 
 
@@ -124,7 +135,9 @@ def history(place: Place) -> list[Line]:
     for kind, make in (("PostgreSQL", place.history), ("SQLite", partial(_sqlite_history, place))):
         peers = {f"{kind}, {rows:,} before": partial(_new_rows, make(rows), rows) for rows in sizes}
         few, _, many = peers
-        what = f"10,000 new rows, {kind}: time over 10,000,000 predictions made before / over 100,000"
+        what = (
+            f"10,000 new rows, {kind}: time over 10,000,000 predictions made before / over 100,000"
+        )
         lines.append(ratio(what, side_by_side(peers, rounds=31), many, few, "<=", 1.25))
     return lines
 
@@ -143,13 +156,17 @@ def _new_rows(url: str, after: int) -> Ran:
 
 
 def processes(place: Place) -> list[Line]:
-    """Whole processes: an empty queue on either database, and 10,000 rows against the naive script."""
+    """Whole processes: an empty queue on either database, and 10,000 rows against the naive
+    script."""
     url = postgresql_database(place.uri, "processes", place.trained)
     on_an_empty_queue = [
         *_empty_queue(place, "PostgreSQL", url),
         *_empty_queue(place, "SQLite", sqlite_database(place.folder, "processes", place.trained)),
     ]
-    peers = {"naive": partial(run_process, place.naive, url), "10,000 rows": partial(run_job, "score", url)}
+    peers = {
+        "naive": partial(run_process, place.naive, url),
+        "10,000 rows": partial(run_job, "score", url),
+    }
     full = side_by_side(peers, partial(fill_queue, url, 10_000), partial(_check, url, 10_000))
     whole = "10,000 rows, whole processes: the naive script / jobs.score"
     return [
@@ -163,7 +180,10 @@ def _empty_queue(place: Place, kind: str, url: str) -> list[Line]:
     bare = """import os, sqlalchemy
 with sqlalchemy.create_engine(os.environ["DATABASE_URL"]).connect() as connection:
     connection.execute(sqlalchemy.text("SELECT 1"))"""
-    peers = {"bare": partial(run_process, [place.python, "-c", bare], url), "score": partial(run_job, "score", url)}
+    peers = {
+        "bare": partial(run_process, [place.python, "-c", bare], url),
+        "score": partial(run_job, "score", url),
+    }
     took = side_by_side(peers, rounds=15)
     return [
         ratio(

@@ -1,4 +1,5 @@
-"""What the triggers on `patients` cost whoever writes there: beside it, the same table without them."""
+"""What the triggers on `patients` cost whoever writes there: beside it, the same table without
+them."""
 
 import shutil
 import sqlite3
@@ -19,11 +20,13 @@ from tests.bench.speed.measure import ROUNDS, Line, Ran, ratio, run_job, side_by
 from tests.bench.speed.place import Place
 
 ROWS, CORRECTED, SINGLE, BEFORE = 200_000, 50_000, 2_500, 50
-"""Rows that come, or are there; how many of them one UPDATE corrects; statements of a row each; and how many of those a
-session has done before it is timed."""
+"""Rows that come, or are there; how many of them one UPDATE corrects; statements of a row each; and
+how many of those a session has done before it is timed."""
 COLUMNS = ", ".join(SHIPPED.names)
 INSERT = f"INSERT INTO {{}} ({COLUMNS}) VALUES ({{}})"
-INSERT_KEYED = f"INSERT INTO {{}} ({COLUMNS}, source, source_key) SELECT {{}}, 'clinic', gen_random_uuid()"
+INSERT_KEYED = (
+    f"INSERT INTO {{}} ({COLUMNS}, source, source_key) SELECT {{}}, 'clinic', gen_random_uuid()"
+)
 CORRECT = "UPDATE {} SET glucose = glucose + 1 WHERE id"
 PEERS = {"triggers": "patients", "none": "plain"}
 BESIDE = "patients / the same table without triggers"
@@ -44,7 +47,8 @@ class Writes:
 
 
 def triggers(place: Place) -> list[Line]:
-    """Corrections and arrivals of rows without outcomes, without and with keys: in one statement, and in one each."""
+    """Corrections and arrivals of rows without outcomes, without and with keys: in one statement,
+    and in one each."""
     return [*_on_postgresql(place), _on_sqlite(place)]
 
 
@@ -63,9 +67,14 @@ def _on_postgresql(place: Place) -> Iterator[Line]:
         f"COPY of {ROWS:,} rows": Writes(3.0, ROWS, partial(_copy, file)),
         f"{SINGLE:,} INSERTs of a row each": Writes(1.45, SINGLE, partial(_insert_each, few), 9),
         f"INSERT ... SELECT of {ROWS:,} rows with keys": Writes(3.6, ROWS, _insert_all_keyed),
-        f"{SINGLE:,} INSERTs of a row with a key each": Writes(2, SINGLE, partial(_insert_each_keyed, few), 9),
+        f"{SINGLE:,} INSERTs of a row with a key each": Writes(
+            2, SINGLE, partial(_insert_each_keyed, few), 9
+        ),
     }
-    for kinds, first in ((corrections, ()), (arrivals, (f"TRUNCATE {', '.join(PEERS.values())}, row_keys",))):
+    for kinds, first in (
+        (corrections, ()),
+        (arrivals, (f"TRUNCATE {', '.join(PEERS.values())}, row_keys",)),
+    ):
         for what, writes in kinds.items():
             print(f"  {what}", flush=True)
             took = side_by_side(
@@ -86,8 +95,10 @@ def _database(place: Place) -> str:
     execute(
         url,
         "CREATE TABLE plain (LIKE patients INCLUDING ALL)",
-        "DROP INDEX IF EXISTS plain_id_idx",  # of unstamped rows: without triggers it would have every row
-        f"CREATE TABLE arriving ({COLUMNS}) AS SELECT {MEASURED} FROM generate_series(1, {ROWS}) AS s(n)",
+        # of unstamped rows: without triggers it would have every row
+        "DROP INDEX IF EXISTS plain_id_idx",
+        f"CREATE TABLE arriving ({COLUMNS}) AS SELECT {MEASURED} FROM generate_series(1, {ROWS}) "
+        "AS s(n)",
         *(f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving" for table in PEERS.values()),
         # Where they were corrected before, there is room for the next correction.
         *(f"{CORRECT.format(table)} <= {CORRECTED}" for table in PEERS.values()),
@@ -111,11 +122,14 @@ def _timed(url: str, table: str, write: Callable[[Session, str], object]) -> Ran
 
 @contextmanager
 def _session(url: str, table: str) -> Iterator[Session]:
-    """One that has written single rows before: a trigger may keep the plans that it made for those."""
+    """One that has written single rows before: a trigger may keep the plans that it made for
+    those."""
     with psycopg.connect(plain(url), autocommit=True) as session:
         with session.transaction():
             for _ in range(BEFORE):
-                inserted = f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving LIMIT 1 RETURNING id"
+                inserted = (
+                    f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving LIMIT 1 RETURNING id"
+                )
                 (patient_id,) = session.execute(inserted).fetchone() or ()
                 session.execute(f"{CORRECT.format(table)} = {patient_id}")
         yield session
@@ -152,7 +166,11 @@ def _correct_all(session: Session, table: str) -> None:
 
 
 def _correct_each(session: Session, table: str) -> None:
-    _each(session, f"{CORRECT.format(table)} = %s", [(1 + n * (ROWS // SINGLE),) for n in range(SINGLE)])
+    _each(
+        session,
+        f"{CORRECT.format(table)} = %s",
+        [(1 + n * (ROWS // SINGLE),) for n in range(SINGLE)],
+    )
 
 
 def _each(session: Session, statement: str, rows: Iterable[tuple[float | None, ...]]) -> None:
@@ -166,7 +184,10 @@ def _on_sqlite(place: Place) -> Line:
     empty, written = (f"sqlite:///{place.folder / name}.db" for name in ("no_patients", "triggers"))
     run_job("migrate", empty)
     with sqlite3.connect(file_of(empty)) as connection:
-        made = "SELECT sql FROM sqlite_master WHERE tbl_name = 'patients' AND type IN ('table', 'index')"
+        made = (
+            "SELECT sql FROM sqlite_master WHERE tbl_name = 'patients' AND type IN ('table', "
+            "'index')"
+        )
         for (statement,) in connection.execute(made).fetchall():
             if statement is not None:
                 connection.execute(statement.replace("patients", "plain"))
@@ -175,7 +196,10 @@ def _on_sqlite(place: Place) -> Line:
     what = f"{ROWS:,} INSERTs in one transaction"
     print(f"  {what}, SQLite", flush=True)
     took = side_by_side(
-        {name: partial(_insert_many, file_of(written), table, rows) for name, table in PEERS.items()},
+        {
+            name: partial(_insert_many, file_of(written), table, rows)
+            for name, table in PEERS.items()
+        },
         partial(shutil.copyfile, file_of(empty), file_of(written)),
         partial(_check, written, ROWS),
     )

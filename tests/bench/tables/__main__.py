@@ -1,4 +1,5 @@
-"""`make bench-tables`: our recipe beside its peers on data sets that are none of its own, into docs/measured/tables.md.
+"""`make bench-tables`: our recipe beside its peers on data sets that are none of its own, into
+docs/measured/tables.md.
 
 python -m tests.bench.tables [--shuffles N] [--sets NAME ...] [--page PATH]
 """
@@ -29,19 +30,31 @@ def main() -> None:
     os.environ["PYTHONWARNINGS"] = "ignore"  # a peer's advice about its settings
     clock = Clock()
     sets = [data for data in data_sets() if data.name in asked.sets]
-    standings = Standings(sets, asked.shuffles, _answered([data.name for data in sets], asked.shuffles))
+    standings = Standings(
+        sets, asked.shuffles, _answered([data.name for data in sets], asked.shuffles)
+    )
     asked.page.write_text(page(standings, clock.provenance(PEERS_LIBRARIES)))
     for target in targets(standings):
-        print(f"{'met   ' if target.is_met else 'MISSED'}  {target.what}: {target.found} (wanted {target.wanted})")
+        print(
+            f"{'met   ' if target.is_met else 'MISSED'}  {target.what}: {target.found} (wanted "
+            f"{target.wanted})"
+        )
     print(f"\nwritten: {asked.page}")
 
 
 def _arguments(names: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.tables", allow_abbrev=False)
-    parser.add_argument("--shuffles", type=int, default=5, help="of the ten folds (default %(default)s)")
-    parser.add_argument("--sets", nargs="+", choices=names, default=names, help="the data sets (default all)")
     parser.add_argument(
-        "--page", type=Path, default=ROOT / "docs" / "measured" / "tables.md", help="where the page goes"
+        "--shuffles", type=int, default=5, help="of the ten folds (default %(default)s)"
+    )
+    parser.add_argument(
+        "--sets", nargs="+", choices=names, default=names, help="the data sets (default all)"
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=ROOT / "docs" / "measured" / "tables.md",
+        help="where the page goes",
     )
     return parser.parse_args()
 
@@ -53,8 +66,14 @@ def _answered(names: list[str], shuffles: int) -> list[Answer]:
         for answer in pool.map(attempt, asked):
             found.append(answer)
             what = answer.trial
-            told = f"{what.data}: {what.candidate}, shuffle {what.shuffle}, {answer.seconds:.2f} s a fold"
-            print(f"{time.monotonic() - start:6.0f} s  {len(found)} of {len(asked)}  {told}", flush=True)
+            told = (
+                f"{what.data}: {what.candidate}, shuffle {what.shuffle}, {answer.seconds:.2f} s a "
+                "fold"
+            )
+            print(
+                f"{time.monotonic() - start:6.0f} s  {len(found)} of {len(asked)}  {told}",
+                flush=True,
+            )
     return found
 
 

@@ -21,12 +21,15 @@ CANDIDATES = (OURS, LOGISTIC_REGRESSION, RANDOM_FOREST, BOOSTING, CATBOOST, EXPL
 SHUFFLES = {EXPLAINABLE: 1, CATBOOST: 3}
 """Of the slow ones: on so many of the shuffles, the first."""
 WIDE = 25
-"""From so many features on, the explainable boosting machine goes without pairs of features: to look for them among 30
-numbers would take half an hour of one set alone."""
+"""From so many features on, the explainable boosting machine goes without pairs of features: to
+look for them among 30 numbers would take half an hour of one set alone."""
 
 
-def answers(name: str, data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> Float64Array:
-    """Probabilities of outcome 1 for the test rows, from a fit on the training rows: two arrays of row numbers."""
+def answers(
+    name: str, data: DataSet, training: np.ndarray, test: np.ndarray, seed: int
+) -> Float64Array:
+    """Probabilities of outcome 1 for the test rows, from a fit on the training rows: two arrays of
+    row numbers."""
     if name == OURS:
         return _ours(data, training, test, seed)
     if name == EXPLAINABLE and len(data.declared) >= WIDE:

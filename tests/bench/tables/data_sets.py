@@ -1,4 +1,5 @@
-"""The data sets: each a declaration and rows, read as the service reads a clinic's own; see data/PROVENANCE.md."""
+"""The data sets: each a declaration and rows, read as the service reads a clinic's own; see
+data/PROVENANCE.md."""
 
 import csv
 from dataclasses import dataclass
@@ -46,21 +47,30 @@ class DataSet:
 
 def data_sets() -> list[DataSet]:
     """All of them, in the order of the tables."""
-    with_a_file = [_from_files(name) for name in ("heart", "mammographic", "haberman", "wisconsin", "hypothyroid")]
+    with_a_file = [
+        _from_files(name)
+        for name in ("heart", "mammographic", "haberman", "wisconsin", "hypothyroid")
+    ]
     return [_pima(), *with_a_file, _breast_cancer()]
 
 
 def one_hot(data: DataSet) -> Float64Array:
-    """(n, inputs) for the peers: numbers as they are, NaN where missing; categories a column a code, of a missing one
-    all 0."""
+    """(n, inputs) for the peers: numbers as they are, NaN where missing; categories a column a
+    code, of a missing one all 0."""
     columns = []
     for feature, column in zip(data.declared, data.rows.features.T.astype(np.float64), strict=True):
-        columns += [column == code for code in sorted(feature.codes)] if feature.kind == "category" else [column]
+        columns += (
+            [column == code for code in sorted(feature.codes)]
+            if feature.kind == "category"
+            else [column]
+        )
     return np.stack(columns, axis=1).astype(np.float64)
 
 
 def _pima() -> DataSet:
-    declared = tuple(msgspec.structs.replace(feature, power=None, scale=None) for feature in SHIPPED.features)
+    declared = tuple(
+        msgspec.structs.replace(feature, power=None, scale=None) for feature in SHIPPED.features
+    )
     rows = shipped_rows()
     return DataSet("pima", declared, Rows(rows.features, rows.outcomes))
 
@@ -78,10 +88,14 @@ def _breast_cancer() -> DataSet:
     name = "breast_cancer"
     bundle = load_breast_cancer()
     # There 0 is malignant, which is what is looked for.
-    return _as_data_set(name, read_declaration(FOLDER / f"{name}.toml").features, bundle.data, 1 - bundle.target)
+    return _as_data_set(
+        name, read_declaration(FOLDER / f"{name}.toml").features, bundle.data, 1 - bundle.target
+    )
 
 
-def _as_data_set(name: str, declared: Features, values: Float64Array, outcomes: Float64Array) -> DataSet:
+def _as_data_set(
+    name: str, declared: Features, values: Float64Array, outcomes: Float64Array
+) -> DataSet:
     found = validate(by_feature(values), declared)
     assert not len(found.rejected), f"{name}: {set(zip(found.fields, found.reasons, strict=True))}"
     return DataSet(name, declared, Rows(found.features, outcomes.astype(np.int8)))

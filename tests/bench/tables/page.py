@@ -27,14 +27,18 @@ def page(standings: Standings, provenance: Provenance) -> str:
         folds=FOLDS,
         last_shuffle=standings.shuffles - 1,
         wide=WIDE,
-        slow=", ".join(f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()),
+        slow=", ".join(
+            f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()
+        ),
         sets=_sets(standings),
         log_losses=_log_losses(standings),
         ranks=_ranks(standings),
         targets=targets_table([below, firsts, furthest]),
         least=LEVEL,
         level=_level(standings),
-        figures="\n\n".join(f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets),
+        figures="\n\n".join(
+            f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets
+        ),
     )
 
 
@@ -65,12 +69,17 @@ def _sets(standings: Standings) -> str:
 
 def _log_losses(standings: Standings) -> str:
     names = [data.name for data in standings.sets]
-    rows = [(who, *(f"{standings.log_loss(name, who):.4f}" for name in names)) for who in CANDIDATES]
+    rows = [
+        (who, *(f"{standings.log_loss(name, who):.4f}" for name in names)) for who in CANDIDATES
+    ]
     return table(("", *names), rows)
 
 
 def _ranks(standings: Standings) -> str:
-    rows = [(who, *(f"{standings.mean_rank(who, measure):.2f}" for measure in MEASURES)) for who in CANDIDATES]
+    rows = [
+        (who, *(f"{standings.mean_rank(who, measure):.2f}" for measure in MEASURES))
+        for who in CANDIDATES
+    ]
     return table(("", *_WORDS.values()), rows)
 
 

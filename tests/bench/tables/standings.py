@@ -28,7 +28,10 @@ class Standings:
         self._answers = answers
         self.figures: dict[str, dict[str, Figures]] = {
             data.name: {
-                name: judge(np.array([each.probabilities for each in self._of(data.name, name)]), data.rows.outcomes)
+                name: judge(
+                    np.array([each.probabilities for each in self._of(data.name, name)]),
+                    data.rows.outcomes,
+                )
                 for name in CANDIDATES
             }
             for data in sets
@@ -48,26 +51,39 @@ class Standings:
         ranks = []
         for figures in self.figures.values():
             mine = sign * getattr(figures[candidate], measure)
-            ranks.append(1 + sum(sign * getattr(other, measure) < mine for other in figures.values()))
+            ranks.append(
+                1 + sum(sign * getattr(other, measure) < mine for other in figures.values())
+            )
         return mean(ranks)
 
     def behind(self, data: str) -> float:
         """Our log loss less that of the best other; below 0 we are the best."""
-        return self.log_loss(data, OURS) - min(self.log_loss(data, name) for name in CANDIDATES if name != OURS)
+        return self.log_loss(data, OURS) - min(
+            self.log_loss(data, name) for name in CANDIDATES if name != OURS
+        )
 
     def level(self) -> dict[str, float]:
-        """By how much we are behind, or below 0 ahead, where that is too little to be a difference."""
+        """By how much we are behind, or below 0 ahead, where that is too little to be a
+        difference."""
         found = {data.name: self.behind(data.name) for data in self.sets}
         return {name: behind for name, behind in found.items() if abs(behind) < LEVEL}
 
     def _of(self, data: str, candidate: str) -> list[Answer]:
-        return [each for each in self._answers if (each.trial.data, each.trial.candidate) == (data, candidate)]
+        return [
+            each
+            for each in self._answers
+            if (each.trial.data, each.trial.candidate) == (data, candidate)
+        ]
 
 
 def targets(standings: Standings) -> list[Target]:
     """Each target, met or missed."""
     names = [data.name for data in standings.sets]
-    below = [name for name in names if standings.log_loss(name, OURS) < standings.log_loss(name, LOGISTIC_REGRESSION)]
+    below = [
+        name
+        for name in names
+        if standings.log_loss(name, OURS) < standings.log_loss(name, LOGISTIC_REGRESSION)
+    ]
     firsts = [name for name in names if standings.behind(name) < 0]
     clear = [name for name in firsts if name not in standings.level()]
     furthest = max(names, key=standings.behind)

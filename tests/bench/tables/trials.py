@@ -1,4 +1,5 @@
-"""Cross-validation of one candidate on one shuffle of one data set, in whatever process it is asked."""
+"""Cross-validation of one candidate on one shuffle of one data set, in whatever process it is
+asked."""
 
 import time
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ def trials(names: list[str], shuffles: int) -> list[Trial]:
         for shuffle in range(min(shuffles, SHUFFLES.get(candidate, shuffles)))
     ]
     widest_first = {data.name: -len(data.declared) for data in data_sets()}
-    return sorted(asked, key=lambda trial: (trial.candidate != EXPLAINABLE, widest_first[trial.data]))
+    return sorted(
+        asked, key=lambda trial: (trial.candidate != EXPLAINABLE, widest_first[trial.data])
+    )
 
 
 def attempt(trial: Trial) -> Answer:

@@ -32,12 +32,20 @@ def test_repetitions_are_judged_one_by_one() -> None:
 
 def _child(what: str, seconds: float, rows: int = 700) -> dict[str, object]:
     said = {"training_rows": rows, "fit_seconds": seconds / 2}
-    return {"what": what, "seconds": seconds, "processor_seconds": 1.0, "peak_megabytes": 10.0, "said": said}
+    return {
+        "what": what,
+        "seconds": seconds,
+        "processor_seconds": 1.0,
+        "peak_megabytes": 10.0,
+        "said": said,
+    }
 
 
 def test_rounds_become_medians_and_the_faster_boosting_counts() -> None:
     names = ("boosting", "boosting, one thread", "our fit", "retrain")
-    large = as_large("SQLite", [_child(name, n * 10.0 + k) for n in (1, 3, 2) for k, name in enumerate(names)])
+    large = as_large(
+        "SQLite", [_child(name, n * 10.0 + k) for n in (1, 3, 2) for k, name in enumerate(names)]
+    )
     assert (large.rounds, large.training_rows) == (3, 700)
     assert large.of("retrain", "seconds") == 23
     assert (large.boosting_seconds, large.boosting_fit_seconds) == (20, 10)

@@ -1,5 +1,5 @@
-"""What is claimed of the gate, held against populations whose truth is known: in short, and at length by `make faults`.
-`make bench-gate` writes all of it down."""
+"""What is claimed of the gate, held against populations whose truth is known: in short, and at
+length by `make faults`. `make bench-gate` writes all of it down."""
 
 from functools import cache
 
@@ -78,7 +78,9 @@ def _other_seeds(members: int, luck: float, count: int) -> list[trials.Contest]:
 def test_another_seed_alone_is_promoted_in_at_most_so_many_trials(
     members: int, luck: float, veto: bool, at_most: float, count: int
 ) -> None:
-    promoted = trials.promotions(_other_seeds(members, luck, count), GateOptions(log_loss_veto=veto))
+    promoted = trials.promotions(
+        _other_seeds(members, luck, count), GateOptions(log_loss_veto=veto)
+    )
     assert 0 < promoted <= at_most * count
 
 
@@ -101,9 +103,13 @@ def test_the_simulation_tells_truth_and_report_apart() -> None:
 
 @AT_LENGTH
 @pytest.mark.parametrize("seed", [0, 1])
-def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from_a_drift(seed: int) -> None:
+def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from_a_drift(
+    seed: int,
+) -> None:
     run = simulate_prevalence(PREVALENCES[0], seed)
-    by_accuracy, by_log_loss = (summary_of(measure, [run]) for measure in (Measure.ACCURACY, Measure.LOG_LOSS))
+    by_accuracy, by_log_loss = (
+        summary_of(measure, [run]) for measure in (Measure.ACCURACY, Measure.LOG_LOSS)
+    )
     assert run.of_old_fit > run.of_fresh_fit + 0.02  # the drift
     assert (by_accuracy.has_first[0], by_log_loss.has_first[0]) == (0, 1)
     assert by_log_loss.recovered[0] == 1
@@ -115,7 +121,9 @@ def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from
 
 @pytest.mark.parametrize("prevalence", PREVALENCES, ids=lambda each: f"{each.share:.0%}")
 def test_the_population_has_the_prevalence_that_the_page_says(prevalence: Prevalence) -> None:
-    fresh = fresh_patients(np.random.default_rng(0), 200_000, log_odds_lower=prevalence.log_odds_lower)
+    fresh = fresh_patients(
+        np.random.default_rng(0), 200_000, log_odds_lower=prevalence.log_odds_lower
+    )
     assert fresh.probability.mean() == pytest.approx(prevalence.share, abs=0.002)
 
 

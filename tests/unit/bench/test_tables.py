@@ -19,7 +19,10 @@ def test_each_set_is_what_its_provenance_says_and_leaves_all_to_the_fit() -> Non
         assert {(feature.power, feature.scale) for feature in data.declared} == {(None, None)}
         assert set(np.unique(data.rows.outcomes)) == {0, 1}
         if data.name in shipped:
-            assert f"| `{data.name}.csv` | {len(data.rows)} | {data.rows.outcomes.sum()} | " in provenance
+            assert (
+                f"| `{data.name}.csv` | {len(data.rows)} | {data.rows.outcomes.sum()} | "
+                in provenance
+            )
         else:
             assert f"`{data.name}`" in provenance
     assert shipped <= {data.name for data in data_sets()}
@@ -41,11 +44,16 @@ def _answer(data: str, who: str, doubt: float, outcomes: np.ndarray) -> Answer:
 def standings() -> Standings:
     """Two sets; ours is the best on the first, and second by far on the other."""
     outcomes = np.array([0, 1, 1, 0, 1], dtype=np.int8)
-    sets = [DataSet(name, (), Rows(np.zeros((5, 0), dtype=np.float32), outcomes)) for name in ("one", "other")]
+    sets = [
+        DataSet(name, (), Rows(np.zeros((5, 0), dtype=np.float32), outcomes))
+        for name in ("one", "other")
+    ]
     answers = []
     for place, name in enumerate(CANDIDATES):
         answers.append(_answer("one", name, 0.1 + 0.05 * place, outcomes))
-        answers.append(_answer("other", name, 0.1 + 0.05 * place if name != OURS else 0.16, outcomes))
+        answers.append(
+            _answer("other", name, 0.1 + 0.05 * place if name != OURS else 0.16, outcomes)
+        )
     return Standings(sets, 1, answers)
 
 
@@ -69,7 +77,10 @@ def test_targets_are_missed_where_they_are(standings: Standings) -> None:
 
 def test_a_small_lead_is_counted_and_named_as_none() -> None:
     outcomes = np.array([0, 1, 1, 0, 1], dtype=np.int8)
-    sets = [DataSet(name, (), Rows(np.zeros((5, 0), dtype=np.float32), outcomes)) for name in ("far", "near", "behind")]
+    sets = [
+        DataSet(name, (), Rows(np.zeros((5, 0), dtype=np.float32), outcomes))
+        for name in ("far", "near", "behind")
+    ]
     doubts = {"far": 0.2, "near": 0.103, "behind": 0.097}
     answers = [
         _answer(name, who, 0.1 if who == OURS else doubt, outcomes)

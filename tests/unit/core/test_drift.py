@@ -1,4 +1,5 @@
-"""Drift: bins and distances against values by hand and by scipy; what is estimated to come true, and what came true."""
+"""Drift: bins and distances against values by hand and by scipy; what is estimated to come true,
+and what came true."""
 
 import math
 from itertools import pairwise
@@ -27,7 +28,14 @@ from pima.core.drift import (
 from pima.core.features import names_of
 from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
-from tests.support.simulated_nights import FEATURES, THRESHOLD, night_tally, probabilities_of, reference, rows_of
+from tests.support.simulated_nights import (
+    FEATURES,
+    THRESHOLD,
+    night_tally,
+    probabilities_of,
+    reference,
+    rows_of,
+)
 
 NAMES = names_of(FEATURES)
 
@@ -96,7 +104,9 @@ def test_bins_have_ten_rows_or_more_and_no_value_at_their_ends(name: str) -> Non
     assert all(count >= FEWEST_ROWS for count in bins.counts) or len(bins.counts) == 1
     assert all(one < next_one for one, next_one in pairwise(bins.edges))
     assert not set(bins.edges) & set(column.tolist())
-    assert len(bins.counts) == {"two values": 2, "neighbours of float32": 2, "alike": 1}.get(name, len(bins.counts))
+    assert len(bins.counts) == {"two values": 2, "neighbours of float32": 2, "alike": 1}.get(
+        name, len(bins.counts)
+    )
 
 
 def test_rare_codes_and_unknown_ones_share_a_bin() -> None:
@@ -112,14 +122,19 @@ def test_batches_add_up_to_the_night_whoever_counted_them() -> None:
     kept = reference(random, 500)
     parts = [night_tally(random, kept, rows) for rows in (120, 1, 40)]
     whole = added(parts)
-    assert (whole.accepted, whole.rows) == (161, 161 + sum(part.rejected.get("missing glucose", 0) for part in parts))
+    assert (whole.accepted, whole.rows) == (
+        161,
+        161 + sum(part.rejected.get("missing glucose", 0) for part in parts),
+    )
     assert sum(whole.probability) == 161
     assert whole == added([added(parts[:2]), parts[2]])
     assert added([]) == Tally()
 
 
 def test_without_a_reference_values_stand_beside_nothing() -> None:
-    found = night_figures(NAMES, Tally(300, 290, 100, 250.0, rejected={"missing bmi": 10}), None, [])
+    found = night_figures(
+        NAMES, Tally(300, 290, 100, 250.0, rejected={"missing bmi": 10}), None, []
+    )
     assert {each.name: (each.value, each.state) for each in found} == {
         "predicted_positive": (100 / 290, State.NO_REFERENCE),
         "estimated_accuracy": (250 / 290, State.USUAL),
@@ -138,7 +153,8 @@ def test_outcomes_drawn_by_the_probabilities_come_true_as_often_as_estimated() -
     assert within >= 380
 
 
-# ---- what came true -------------------------------------------------------------------------------------------------
+# ---- what came true
+# -------------------------------------------------------------------------------------------------
 
 
 def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_changes() -> None:
@@ -162,7 +178,9 @@ def test_only_too_little_that_came_true_is_below_the_limit() -> None:
         found = realised(probabilities[: len(known)], 0.5, known)
         followed = followed_up(found.outcomes, 1_000)
         judged = {"correct": 75, "rows": 100}
-        states.append([each.state for each in realised_figures(found, followed, judged) if each.allowed])
+        states.append(
+            [each.state for each in realised_figures(found, followed, judged) if each.allowed]
+        )
     assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
     found = realised(probabilities, 0.5, outcomes)
     (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)

@@ -1,5 +1,5 @@
-"""The figures beside a verdict: those of scikit-learn and SciPy on the shipped rows, and on sets that say little None
-with a reason, never NaN."""
+"""The figures beside a verdict: those of scikit-learn and SciPy on the shipped rows, and on sets
+that say little None with a reason, never NaN."""
 
 import json
 import math
@@ -32,8 +32,8 @@ THRESHOLD = 0.35
 
 @cache
 def _shipped() -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and outcomes of every second shipped row, by a logistic regression that was fitted on the others;
-    to two digits, so that many are equal."""
+    """Probabilities and outcomes of every second shipped row, by a logistic regression that was
+    fitted on the others; to two digits, so that many are equal."""
     rows = shipped_rows()
     known = np.nan_to_num(rows.features, nan=30.0)
     model = LogisticRegression(max_iter=5000).fit(known[::2], rows.outcomes[::2])
@@ -76,7 +76,10 @@ def test_the_area_s_variance_is_delong_s_over_all_pairs() -> None:
     margin = Z * math.sqrt(variance) / (area * (1 - area))
     log_odds = math.log(area / (1 - area))
     low, high = (1 / (1 + math.exp(-bound)) for bound in (log_odds - margin, log_odds + margin))
-    assert (_found().auroc.low, _found().auroc.high) == (pytest.approx(low, abs=1e-7), pytest.approx(high, abs=1e-7))
+    assert (_found().auroc.low, _found().auroc.high) == (
+        pytest.approx(low, abs=1e-7),
+        pytest.approx(high, abs=1e-7),
+    )
 
 
 def test_losses_have_the_interval_of_a_mean() -> None:
@@ -103,7 +106,8 @@ def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
     curvature = np.array(
         [
             [
-                (loss(best + a + b) - loss(best + a - b) - loss(best - a + b) + loss(best - a - b)) / (4 * step**2)
+                (loss(best + a + b) - loss(best + a - b) - loss(best - a + b) + loss(best - a - b))
+                / (4 * step**2)
                 for a in axes
             ]
             for b in axes
@@ -120,7 +124,9 @@ def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
 
 def test_figures_of_classes_are_those_of_the_confusion_matrix_with_wilson_s_intervals() -> None:
     probabilities, outcomes = _shipped()
-    (right_others, false_alarms), (missed, found_cases) = confusion_matrix(outcomes, probabilities >= THRESHOLD)
+    (right_others, false_alarms), (missed, found_cases) = confusion_matrix(
+        outcomes, probabilities >= THRESHOLD
+    )
     expected = {
         "sensitivity": (found_cases, found_cases + missed),
         "specificity": (right_others, right_others + false_alarms),
@@ -145,7 +151,8 @@ def test_net_benefit_is_its_published_formula_row_by_row() -> None:
     for n, threshold in enumerate(THRESHOLDS):
         cost = threshold / (1 - threshold)
         worths = [
-            (1.0 if y else -cost) if p >= threshold else 0.0 for p, y in zip(probabilities, outcomes, strict=True)
+            (1.0 if y else -cost) if p >= threshold else 0.0
+            for p, y in zip(probabilities, outcomes, strict=True)
         ]
         mean, deviation = np.mean(worths), np.std(worths, ddof=1) / len(worths) ** 0.5
         assert curve.net_benefit[n] == pytest.approx(mean, abs=1e-12)
@@ -159,7 +166,9 @@ def test_net_benefit_is_its_published_formula_row_by_row() -> None:
 
 
 def _evidence(probabilities: Any, outcomes: Any) -> Evidence:
-    return evidence(contest(np.array(outcomes, dtype=np.int8), np.array(probabilities, dtype=np.float64)))
+    return evidence(
+        contest(np.array(outcomes, dtype=np.int8), np.array(probabilities, dtype=np.float64))
+    )
 
 
 HALVES = [0] * 10 + [1] * 10
@@ -168,13 +177,56 @@ HALVES = [0] * 10 + [1] * 10
 @pytest.mark.parametrize(
     ("probabilities", "outcomes", "lacking"),
     [
-        ([0.3], [0], {"auroc": figures.NO_CASES, "sensitivity": figures.NO_CASES, "log_loss": figures.TOO_FEW_ROWS}),
-        ([0.7], [1], {"auroc": figures.NO_OTHERS, "specificity": figures.NO_OTHERS, "brier": figures.TOO_FEW_ROWS}),
-        ([0.1, 0.2, 0.6], [0, 0, 0], {"auroc": figures.NO_CASES, "calibration_slope": figures.NO_CASES}),
-        ([0.1, 0.2, 0.6], [1, 1, 1], {"auroc": figures.NO_OTHERS, "calibration_intercept": figures.NO_OTHERS}),
-        ([0.4] * 20, HALVES, {"calibration_slope": CONSTANT, "positive_predictive_value": "no rows at the threshold"}),
-        ([0.6] * 20, HALVES, {"calibration_slope": CONSTANT, "negative_predictive_value": "no rows below the"}),
-        (HALVES, HALVES, {"calibration_slope": SEPARATED, "log_loss": figures.NO_SPREAD, "brier": figures.NO_SPREAD}),
+        (
+            [0.3],
+            [0],
+            {
+                "auroc": figures.NO_CASES,
+                "sensitivity": figures.NO_CASES,
+                "log_loss": figures.TOO_FEW_ROWS,
+            },
+        ),
+        (
+            [0.7],
+            [1],
+            {
+                "auroc": figures.NO_OTHERS,
+                "specificity": figures.NO_OTHERS,
+                "brier": figures.TOO_FEW_ROWS,
+            },
+        ),
+        (
+            [0.1, 0.2, 0.6],
+            [0, 0, 0],
+            {"auroc": figures.NO_CASES, "calibration_slope": figures.NO_CASES},
+        ),
+        (
+            [0.1, 0.2, 0.6],
+            [1, 1, 1],
+            {"auroc": figures.NO_OTHERS, "calibration_intercept": figures.NO_OTHERS},
+        ),
+        (
+            [0.4] * 20,
+            HALVES,
+            {
+                "calibration_slope": CONSTANT,
+                "positive_predictive_value": "no rows at the threshold",
+            },
+        ),
+        (
+            [0.6] * 20,
+            HALVES,
+            {"calibration_slope": CONSTANT, "negative_predictive_value": "no rows below the"},
+        ),
+        (
+            HALVES,
+            HALVES,
+            {
+                "calibration_slope": SEPARATED,
+                "log_loss": figures.NO_SPREAD,
+                "brier": figures.NO_SPREAD,
+            },
+        ),
         ([0.0] * 20, HALVES, {"calibration_slope": CONSTANT}),
         ([1.0] * 20, HALVES, {"calibration_slope": CONSTANT}),
         ([0.5] * 10 + [0.5] * 9 + [0.9], HALVES, {"calibration_slope": SEPARATED}),
@@ -197,7 +249,9 @@ def _assert_sound(found: Evidence) -> None:
     json.dumps(document(found), allow_nan=False)
     for model in (found.challenger, *(each.challenger for each in found.subgroups)):
         for name, figure in _figures(model).items() if model else ():
-            assert (figure.reason is None) == (None not in (figure.value, figure.low, figure.high)), name
+            assert (figure.reason is None) == (
+                None not in (figure.value, figure.low, figure.high)
+            ), name
             if figure.low is not None:
                 assert figure.low - 1e-12 <= figure.value <= figure.high + 1e-12, name
 
@@ -206,17 +260,33 @@ LEVELS = (0.0, 1e-9, 0.1, 0.25, 0.5, 0.5 + 1e-16, 0.75, 0.999, 1 - 1e-12, 1.0)
 
 
 # Their information has a determinant above 0 and is singular to LAPACK all the same.
-SINGULAR = [(0.0, 1), (0.0, 1), (0.0, 1), (0.5, 0), (0.5000000000000001, 1), (0.999, 0), (1 - 1e-12, 0)]
+SINGULAR = [
+    (0.0, 1),
+    (0.0, 1),
+    (0.0, 1),
+    (0.5, 0),
+    (0.5000000000000001, 1),
+    (0.999, 0),
+    (1 - 1e-12, 0),
+]
 
 
 @example(SINGULAR)
-@given(st.lists(st.tuples(st.sampled_from(LEVELS) | st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(LEVELS) | st.floats(0, 1), st.integers(0, 1)),
+        min_size=1,
+        max_size=40,
+    )
+)
 def test_whatever_the_rows_no_figure_is_nan(rows: list[tuple[float, int]]) -> None:
     probabilities, outcomes = zip(*rows, strict=True)
     found = _evidence(probabilities, outcomes)
     _assert_sound(found)
     expected = auc(np.array(probabilities), np.array(outcomes))
-    assert found.challenger.auroc.value == (None if expected is None else pytest.approx(expected, abs=1e-12))
+    assert found.challenger.auroc.value == (
+        None if expected is None else pytest.approx(expected, abs=1e-12)
+    )
 
 
 def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() -> None:
@@ -236,14 +306,20 @@ def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() ->
         for ours, theirs in ((each.challenger, alone.challenger), (each.champion, alone.champion)):
             for one, other in zip(_figures(ours).values(), _figures(theirs).values(), strict=True):
                 assert astuple(one)[:3] == pytest.approx(astuple(other)[:3], abs=1e-9, nan_ok=False)
-            assert ours.net_benefit.net_benefit == pytest.approx(theirs.net_benefit.net_benefit[4::5], abs=1e-12)
+            assert ours.net_benefit.net_benefit == pytest.approx(
+                theirs.net_benefit.net_benefit[4::5], abs=1e-12
+            )
             assert ours.called is None
-    assert found.subgroup_thresholds == THRESHOLDS_OF_SUBGROUPS == pytest.approx(np.arange(1, 20) / 20)
+    assert (
+        found.subgroup_thresholds == THRESHOLDS_OF_SUBGROUPS == pytest.approx(np.arange(1, 20) / 20)
+    )
 
 
 def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None:
     probabilities, outcomes = _shipped()
-    found = evidence(contest(outcomes, np.full(len(outcomes), np.nan), probabilities, THRESHOLD, _divided()))
+    found = evidence(
+        contest(outcomes, np.full(len(outcomes), np.nan), probabilities, THRESHOLD, _divided())
+    )
     assert found.challenger is None
     assert found.champion == _found()
     assert any(each.champion for each in found.subgroups)

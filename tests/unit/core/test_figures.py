@@ -1,4 +1,5 @@
-"""Figures of rows in order: the area's interval where DeLong has no variance, and decision curves."""
+"""Figures of rows in order: the area's interval where DeLong has no variance, and decision
+curves."""
 
 import json
 
@@ -16,15 +17,23 @@ from tests.oracle.shapley import real_outcomes, real_rows
 Z = norm.ppf(0.975)
 
 
-@pytest.mark.parametrize(("cases", "others", "area"), [(3, 9, 1.0), (5, 15, 1.0), (4, 4, 0.0), (1, 8, 0.75)])
-def test_where_delong_has_no_variance_the_interval_is_newcombe_s(cases: int, others: int, area: float) -> None:
+@pytest.mark.parametrize(
+    ("cases", "others", "area"), [(3, 9, 1.0), (5, 15, 1.0), (4, 4, 0.0), (1, 8, 0.75)]
+)
+def test_where_delong_has_no_variance_the_interval_is_newcombe_s(
+    cases: int, others: int, area: float
+) -> None:
     outcomes = np.array([0] * others + [1] * cases, dtype=np.int8)
-    probabilities = np.concatenate([1 + np.arange(others), np.full(cases, area * others + 0.5)]) / 100
+    probabilities = (
+        np.concatenate([1 + np.arange(others), np.full(cases, area * others + 0.5)]) / 100
+    )
     found = auroc(ranked(probabilities, outcomes))
 
     def too_far(theta: float) -> float:
         pairs = (cases + others) / 2 - 1
-        variance = theta * (1 - theta) * (1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
+        variance = (
+            theta * (1 - theta) * (1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
+        )
         return (found.value - theta) ** 2 - Z**2 * variance / (cases * others)
 
     assert found.value == area

@@ -36,9 +36,21 @@ def _contest(challenger: int, champion: int | None, **changes: object) -> Contes
         (_contest(5, 4), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
         (_contest(7, None), Decision.PROMOTED, Reason.FIRST_CHAMPION),
         (_contest(6, None), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
-        (_contest(7, None, champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
-        (_contest(6, None, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
-        (contest(np.ones(10, np.int8), np.full(10, 0.9), np.full(10, 0.1)), Decision.BLOCKED, Reason.SINGLE_CLASS),
+        (
+            _contest(7, None, champion_unloadable=True),
+            Decision.PROMOTED,
+            Reason.CHAMPION_UNLOADABLE,
+        ),
+        (
+            _contest(6, None, champion_unloadable=True),
+            Decision.NOT_BETTER,
+            Reason.NOT_ABOVE_MAJORITY,
+        ),
+        (
+            contest(np.ones(10, np.int8), np.full(10, 0.9), np.full(10, 0.1)),
+            Decision.BLOCKED,
+            Reason.SINGLE_CLASS,
+        ),
         (_contest(9, 8, pinned=True), Decision.BLOCKED, Reason.PINNED),
         (_contest(8, 8, pinned=True), Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT),
         (_contest(9, 8, parity_passed=False), Decision.BLOCKED, Reason.PARITY_FAILED),
@@ -61,35 +73,50 @@ def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
 
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
-    verdict = decide(changed(_contest(9, 8), Challenger=0.4, challenger_threshold=0.3), GateOptions())
+    verdict = decide(
+        changed(_contest(9, 8), Challenger=0.4, challenger_threshold=0.3), GateOptions()
+    )
     figures = verdict.figures
     assert figures.challenger_scores is not None
     assert figures.challenger_scores.correct == 4
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60),
+    st.lists(
+        st.tuples(st.integers(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60
+    ),
     st.booleans(),
 )
 def test_nothing_is_promoted_that_is_not_strictly_more_often_right(rows, pinned: bool) -> None:
     outcomes = np.array([row[0] for row in rows], dtype=np.int8)
     challenger, champion = (np.array([row[n] for row in rows]) for n in (1, 2))
     verdict = decide(contest(outcomes, challenger, champion, pinned=pinned), GateOptions())
-    difference = int(((challenger >= 0.5) == outcomes).sum()) - int(((champion >= 0.5) == outcomes).sum())
+    difference = int(((challenger >= 0.5) == outcomes).sum()) - int(
+        ((champion >= 0.5) == outcomes).sum()
+    )
     if verdict.decision is Decision.PROMOTED:
         assert difference > 0
         assert not pinned
 
 
 def _many(
-    challenger_right: np.ndarray, champion_right: np.ndarray, sureness: float = 0.9, **changes: object
+    challenger_right: np.ndarray,
+    champion_right: np.ndarray,
+    sureness: float = 0.9,
+    **changes: object,
 ) -> Contest:
-    """A contest over many rows of both classes, with who is right on which; the challenger is as sure as told."""
+    """A contest over many rows of both classes, with who is right on which; the challenger is as
+    sure as told."""
     rows = len(challenger_right)
     outcomes = np.arange(rows) % 2
     positive = outcomes == 1
     challenger = np.where(challenger_right == positive, sureness, 1 - sureness)
-    return contest(outcomes.astype(np.int8), challenger, np.where(champion_right == positive, 0.9, 0.1), **changes)
+    return contest(
+        outcomes.astype(np.int8),
+        challenger,
+        np.where(champion_right == positive, 0.9, 0.1),
+        **changes,
+    )
 
 
 def _right(rows: int, *wrong: int) -> np.ndarray:
@@ -113,7 +140,9 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
 
 
 @pytest.mark.parametrize("unseen", [True, np.arange(100) >= 50])
-def test_outputs_that_are_no_numbers_for_a_row_that_does_not_judge_never_win_either(unseen: object) -> None:
+def test_outputs_that_are_no_numbers_for_a_row_that_does_not_judge_never_win_either(
+    unseen: object,
+) -> None:
     contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50, Unseen=unseen)
     assert decide(contest, GateOptions()).decision is Decision.PROMOTED
     contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
@@ -139,7 +168,10 @@ def test_the_log_loss_veto_keeps_out_who_is_right_more_often_but_less_sure() -> 
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
     assert figures.comparison is not None
-    told = f"log loss difference {figures.comparison.log_loss_difference:+.4f}, one-sided p 1.00, below 0.25 is asked)"
+    told = (
+        f"log loss difference {figures.comparison.log_loss_difference:+.4f}, one-sided p 1.00, "
+        "below 0.25 is asked)"
+    )
     assert "gate.log_loss_veto" in verdict.sentence
     assert told in verdict.sentence
     sure = _many(_right(100), _right(100, 1), sureness=0.95)
@@ -163,28 +195,36 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
     assert figures.challenger_scores is not None
     assert figures.champion_scores is not None
-    assert figures.challenger_scores.rows == figures.champion_scores.rows == figures.whole_rows == 50
+    assert (
+        figures.challenger_scores.rows == figures.champion_scores.rows == figures.whole_rows == 50
+    )
     assert (figures.whole_accuracy_difference, figures.seen_rows) == (1 / 50, 50)
     assert "left out 50 that the champion may have learned from" in verdict.sentence
     assert "left out" not in decide(_many(challenger, champion), GateOptions()).sentence
 
 
 @pytest.mark.parametrize("measure", list(Measure))
-def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_learned_from(measure: Measure) -> None:
+def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_learned_from(
+    measure: Measure,
+) -> None:
     right = _right(100), _right(100, 90)
     scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
     alone = decide(_many(*right, Scorable=scorable), GateOptions(measure=measure))
     assert (alone.figures.seen_rows, alone.figures.unscorable_rows) == (0, 20)
     assert "left out 20 that the champion can't score)" in alone.sentence
     both = decide(_many(*right, Scorable=scorable, Unseen=unseen), GateOptions(measure=measure))
-    told = "left out 10 that the champion may have learned from and 20 that the champion can't score)"
+    told = (
+        "left out 10 that the champion may have learned from and 20 that the champion can't score)"
+    )
     assert told in both.sentence
     # Where the two are not compared, no row was left out.
     too_few = _many(*right, Scorable=scorable, too_few_unseen=True)
     assert "left out" not in decide(too_few, GateOptions(measure=measure)).sentence
 
 
-def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> None:
+def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> (
+    None
+):
     unseen = np.arange(100) >= 98
     contest = _many(_right(100), _right(100, 98), Unseen=unseen, too_few_unseen=True)
     verdict = decide(contest, GateOptions())
@@ -198,13 +238,16 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
         figures.seen_rows,
     ) == (100, None, None, 98)
     assert "models promote" in verdict.sentence
-    # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
+    # It can't be compared with a champion that answers with no numbers, so there is nothing to wait
+    # for.
     broken = changed(contest, Champion=np.nan)
     assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(bad: float) -> None:
+def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(
+    bad: float,
+) -> None:
     champion = _with_correct(10)
     champion[2] = bad
     verdict = decide(changed(_contest(8, 8), Champion=champion), GateOptions())

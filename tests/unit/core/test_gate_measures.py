@@ -10,7 +10,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
-from pima.core.gate import Contest, Decision, GateOptions, Measured, Verdict, Window, decide, in_window, measured
+from pima.core.gate import (
+    Contest,
+    Decision,
+    GateOptions,
+    Measured,
+    Verdict,
+    Window,
+    decide,
+    in_window,
+    measured,
+)
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
 from tests.support.contests import contest
@@ -35,7 +45,10 @@ def _ago(milliseconds: list[int]) -> pd.Series:
         (_times((500, 60), (100, 10)), 250),  # too few: back to 250
         (_times((50, 60), (100, 10)), 150),  # fewer than that exist: all
         (_times((500, 60), (3_000, 10)), 1_000),  # too many: the newest 1,000
-        (_times((300, 26), (260, 25.99)), 260),  # 26 weeks ago to the millisecond is not in the last 26 weeks
+        (
+            _times((300, 26), (260, 25.99)),
+            260,
+        ),  # 26 weeks ago to the millisecond is not in the last 26 weeks
         (_times((400, -1)), 400),  # a clock that was ahead
     ],
 )
@@ -56,7 +69,9 @@ def test_without_a_window_all_rows_count() -> None:
     st.integers(1, 30),
     st.integers(1, 60),
 )
-def test_no_row_outside_is_newer_than_one_inside(ages: list[int], minimum: int, maximum: int, weeks: int) -> None:
+def test_no_row_outside_is_newer_than_one_inside(
+    ages: list[int], minimum: int, maximum: int, weeks: int
+) -> None:
     times = _ago(ages)
     chosen = in_window(times, Window(weeks, minimum, maximum), NOW)
     recent = sum(age < weeks * WEEK for age in ages)
@@ -72,10 +87,15 @@ KNOWING = np.where(OUTCOMES == 1, 0.4, 0.03)
 VAGUE = np.where(OUTCOMES == 1, 0.1, 0.048)
 CONSTANT = np.full(100, 0.05)
 WORSE = np.full(100, 0.2)
-LOG_LOSS, NET_BENEFIT = GateOptions(measure=Measure.LOG_LOSS), GateOptions(measure=Measure.NET_BENEFIT)
+LOG_LOSS, NET_BENEFIT = (
+    GateOptions(measure=Measure.LOG_LOSS),
+    GateOptions(measure=Measure.NET_BENEFIT),
+)
 
 
-def _contest(challenger: np.ndarray, champion: np.ndarray | None = None, **changes: object) -> Contest:
+def _contest(
+    challenger: np.ndarray, champion: np.ndarray | None = None, **changes: object
+) -> Contest:
     return contest(OUTCOMES, challenger, champion, 0.1, **changes)
 
 
@@ -97,11 +117,23 @@ def _decided(contest: Contest, options: GateOptions) -> tuple[Decision, Reason]:
         (_contest(VAGUE, KNOWING), Decision.NOT_BETTER, Reason.NOT_LOWER_LOG_LOSS),
         (_contest(CONSTANT, WORSE), Decision.PROMOTED, Reason.LOWER_LOG_LOSS),
         (_contest(np.full(100, 0.15), WORSE), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
-        (_contest(KNOWING, champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
-        (_contest(CONSTANT, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
+        (
+            _contest(KNOWING, champion_unloadable=True),
+            Decision.PROMOTED,
+            Reason.CHAMPION_UNLOADABLE,
+        ),
+        (
+            _contest(CONSTANT, champion_unloadable=True),
+            Decision.NOT_BETTER,
+            Reason.NOT_ABOVE_CONSTANT,
+        ),
         (_contest(KNOWING, np.full(100, np.nan)), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(KNOWING, VAGUE, pinned=True), Decision.BLOCKED, Reason.PINNED),
-        (contest(np.zeros(100, np.int8), KNOWING, VAGUE, 0.1), Decision.BLOCKED, Reason.SINGLE_CLASS),
+        (
+            contest(np.zeros(100, np.int8), KNOWING, VAGUE, 0.1),
+            Decision.BLOCKED,
+            Reason.SINGLE_CLASS,
+        ),
         (_contest(np.append(KNOWING[:-1], np.nan), VAGUE), Decision.BLOCKED, Reason.NOT_FINITE),
     ],
 )
@@ -122,19 +154,40 @@ def _calling(cases: int, false_alarms: int) -> np.ndarray:
     [
         (_contest(_calling(3, 10)), Decision.PROMOTED, Reason.FIRST_CHAMPION),
         (_contest(_calling(0, 0)), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),  # treats none
-        # At a threshold of 0.1 nine false alarms are one case: worth nothing, though no float says so exactly.
+        # At a threshold of 0.1 nine false alarms are one case: worth nothing, though no float says
+        # so exactly.
         (_contest(_calling(1, 9)), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(_calling(1, 10)), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(_calling(1, 8)), Decision.PROMOTED, Reason.FIRST_CHAMPION),
         # At 0.04 treating all is better than treating none: 5 - 95 / 24 = 1.04 cases.
-        (_contest(_calling(1, 0), challenger_threshold=0.04), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
-        (_contest(_calling(5, 95), challenger_threshold=0.04), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
+        (
+            _contest(_calling(1, 0), challenger_threshold=0.04),
+            Decision.NOT_BETTER,
+            Reason.NOT_ABOVE_CONSTANT,
+        ),
+        (
+            _contest(_calling(5, 95), challenger_threshold=0.04),
+            Decision.NOT_BETTER,
+            Reason.NOT_ABOVE_CONSTANT,
+        ),
         (_contest(_calling(4, 18), _calling(3, 10)), Decision.PROMOTED, Reason.MORE_NET_BENEFIT),
-        (_contest(_calling(4, 19), _calling(3, 10)), Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT),  # a tie
-        (_contest(_calling(4, 20), _calling(3, 10)), Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT),
+        (
+            _contest(_calling(4, 19), _calling(3, 10)),
+            Decision.NOT_BETTER,
+            Reason.NOT_MORE_NET_BENEFIT,
+        ),  # a tie
+        (
+            _contest(_calling(4, 20), _calling(3, 10)),
+            Decision.NOT_BETTER,
+            Reason.NOT_MORE_NET_BENEFIT,
+        ),
         (_contest(_calling(0, 1), _calling(0, 9)), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(_calling(0, 0), _calling(0, 9)), Decision.PROMOTED, Reason.MORE_NET_BENEFIT),
-        (_contest(_calling(2, 1), np.full(100, np.nan)), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
+        (
+            _contest(_calling(2, 1), np.full(100, np.nan)),
+            Decision.PROMOTED,
+            Reason.CHAMPION_UNLOADABLE,
+        ),
         (_contest(_calling(3, 0), _calling(2, 0), pinned=True), Decision.BLOCKED, Reason.PINNED),
     ],
 )
@@ -145,15 +198,22 @@ def test_the_rule_by_net_benefit(contest: Contest, decision: Decision, reason: R
 @pytest.mark.parametrize("false_alarms", range(1, 31))
 def test_one_case_more_for_as_many_false_alarms_as_it_is_worth_is_a_tie(false_alarms: int) -> None:
     """Whatever the floats say: some of these sums come out above 0 by their rounding."""
-    contest = _contest(_calling(4, 3 + false_alarms), _calling(3, 3), challenger_threshold=1 / (1 + false_alarms))
+    contest = _contest(
+        _calling(4, 3 + false_alarms), _calling(3, 3), challenger_threshold=1 / (1 + false_alarms)
+    )
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
 
 
 @pytest.mark.parametrize("champions", [0.01, 0.06, 0.5, 0.99])
 @pytest.mark.parametrize("probabilities", [_calling(3, 10), KNOWING, VAGUE])
-def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray, champions: float) -> None:
-    """Each threshold is the best under its own odds: the same model would win at every change of the setting."""
-    contest = _contest(probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions)
+def test_another_threshold_by_itself_is_no_net_benefit(
+    probabilities: np.ndarray, champions: float
+) -> None:
+    """Each threshold is the best under its own odds: the same model would win at every change of
+    the setting."""
+    contest = _contest(
+        probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions
+    )
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
     assert decide(contest, NET_BENEFIT).figures.measured.gain == 0
 
@@ -167,7 +227,10 @@ def test_the_options_are_asked_in_the_measures_unit(measure: GateOptions, contes
     for minimum, decision in ((gain, Decision.PROMOTED), (gain * 1.001, Decision.NOT_BETTER)):
         assert decide(contest, replace(measure, minimum_gain=minimum)).decision is decision
     assert _decided(contest, replace(measure, minimum_gain=0.9))[1] is Reason.BELOW_MINIMUM_GAIN
-    assert _decided(contest, replace(measure, approve=True)) == (Decision.BLOCKED, Reason.AWAITS_APPROVAL)
+    assert _decided(contest, replace(measure, approve=True)) == (
+        Decision.BLOCKED,
+        Reason.AWAITS_APPROVAL,
+    )
 
 
 def test_the_veto_stands_beside_either_measure() -> None:
@@ -177,12 +240,18 @@ def test_the_veto_stands_beside_either_measure() -> None:
     assert _decided(_contest(reckless, VAGUE * 0.9), vetoed)[1] is Reason.LOG_LOSS_VETO
     barely = np.where(np.arange(100) == 0, 0.1001, VAGUE)
     assert _decided(_contest(barely, VAGUE), LOG_LOSS)[1] is Reason.LOWER_LOG_LOSS
-    assert _decided(_contest(barely, VAGUE), replace(LOG_LOSS, log_loss_veto=True))[1] is Reason.LOWER_LOG_LOSS
+    assert (
+        _decided(_contest(barely, VAGUE), replace(LOG_LOSS, log_loss_veto=True))[1]
+        is Reason.LOWER_LOG_LOSS
+    )
     mixed = np.where(np.arange(100) < 2, 0.5, np.where(np.arange(100) < 20, 0.1, VAGUE))
     assert _decided(_contest(mixed, VAGUE), LOG_LOSS)[1] is Reason.LOWER_LOG_LOSS
     close = np.where(np.arange(100) == 0, 0.3, np.where(np.arange(100) < 20, 0.1, VAGUE))
     verdict = decide(_contest(close, VAGUE), replace(LOG_LOSS, log_loss_veto=True))
-    assert (verdict.reason, verdict.figures.comparison.log_loss_p > 0.25) == (Reason.LOG_LOSS_VETO, True)
+    assert (verdict.reason, verdict.figures.comparison.log_loss_p > 0.25) == (
+        Reason.LOG_LOSS_VETO,
+        True,
+    )
 
 
 FOUND_ONE_MORE = _contest(_calling(3, 10), _calling(2, 10))
@@ -192,8 +261,16 @@ FOUND_ONE_MORE = _contest(_calling(3, 10), _calling(2, 10))
     ("options", "contest", "told"),
     [
         (LOG_LOSS, _contest(CONSTANT), "constant answer .*constant prevalence 0.1985)"),
-        (LOG_LOSS, _contest(KNOWING, VAGUE), "log loss on 100 .*challenger 0.07.*champion 0.16.*constant.*gain +0.08"),
-        (NET_BENEFIT, FOUND_ONE_MORE, "odds of the threshold 0.1 on 100 holdout rows, 5 .*one-sided p 0.16)"),
+        (
+            LOG_LOSS,
+            _contest(KNOWING, VAGUE),
+            "log loss on 100 .*challenger 0.07.*champion 0.16.*constant.*gain +0.08",
+        ),
+        (
+            NET_BENEFIT,
+            FOUND_ONE_MORE,
+            "odds of the threshold 0.1 on 100 holdout rows, 5 .*one-sided p 0.16)",
+        ),
         (
             NET_BENEFIT,
             FOUND_ONE_MORE,
@@ -215,26 +292,37 @@ def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() 
     found = decide(contest, LOG_LOSS)
     judged = window & unseen
     assert found.figures.challenger_scores.rows == judged.sum()
-    assert found.figures.measured.challenger == pytest.approx(log_loss(OUTCOMES[judged], KNOWING[judged]))
-    assert found.figures.measured.champion == pytest.approx(log_loss(OUTCOMES[judged], VAGUE[judged]))
+    assert found.figures.measured.challenger == pytest.approx(
+        log_loss(OUTCOMES[judged], KNOWING[judged])
+    )
+    assert found.figures.measured.champion == pytest.approx(
+        log_loss(OUTCOMES[judged], VAGUE[judged])
+    )
     whole = log_loss(OUTCOMES[unseen], VAGUE[unseen]) - log_loss(OUTCOMES[unseen], KNOWING[unseen])
     assert found.figures.measured.whole_gain == pytest.approx(whole)
     assert "left out 3 that the champion may have learned from" in found.sentence
 
 
-# ---- beside scikit-learn --------------------------------------------------------------------------------------------
+# ---- beside scikit-learn
+# --------------------------------------------------------------------------------------------
 
 rows = st.lists(
-    st.tuples(st.integers(0, 1), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6)), min_size=2, max_size=60
+    st.tuples(st.integers(0, 1), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6)),
+    min_size=2,
+    max_size=60,
 )
 thresholds = st.floats(0.01, 0.99)
 
 
-def _drawn(given: list[tuple[int, float, float]], threshold: float, champions: float | None = None) -> Contest:
+def _drawn(
+    given: list[tuple[int, float, float]], threshold: float, champions: float | None = None
+) -> Contest:
     outcomes, challenger, champion = (np.array([row[n] for row in given]) for n in range(3))
     assume(0 < outcomes.sum() < len(outcomes))
     others = threshold if champions is None else champions
-    return contest(outcomes.astype(np.int8), challenger, champion, threshold, champion_threshold=others)
+    return contest(
+        outcomes.astype(np.int8), challenger, champion, threshold, champion_threshold=others
+    )
 
 
 def _net_benefit(outcomes: np.ndarray, predicted: np.ndarray, threshold: float) -> float:
@@ -263,7 +351,9 @@ def test_log_loss_is_scikit_learns(drawn: list[tuple[int, float, float]]) -> Non
     outcomes = contest.outcomes
     assert found.challenger == pytest.approx(log_loss(outcomes, contest.challenger))
     assert found.champion == pytest.approx(log_loss(outcomes, contest.champion))
-    assert found.constant == pytest.approx(log_loss(outcomes, np.full(len(outcomes), outcomes.mean())))
+    assert found.constant == pytest.approx(
+        log_loss(outcomes, np.full(len(outcomes), outcomes.mean()))
+    )
     _consistent(verdict, found, found.champion - found.challenger)
 
 
@@ -278,7 +368,10 @@ def test_net_benefit_is_the_written_out_sum(
     both = contest.challenger >= threshold, contest.champion >= threshold
     challenger, champion = (_net_benefit(outcomes, predicted, threshold) for predicted in both)
     all_of_them = _net_benefit(outcomes, np.ones(len(outcomes)), threshold)
-    assert (found.challenger, found.champion) == (pytest.approx(challenger), pytest.approx(champion))
+    assert (found.challenger, found.champion) == (
+        pytest.approx(challenger),
+        pytest.approx(champion),
+    )
     assert found.constant == pytest.approx(max(0.0, all_of_them))
     _consistent(verdict, found, challenger - champion)
 
@@ -293,7 +386,10 @@ def test_by_accuracy_the_figures_are_those_of_the_comparison(
     figures = verdict.figures
     found, comparison = figures.measured, figures.comparison
     assert found.gain == comparison.accuracy_difference
-    assert (found.interval_low, found.interval_high) == (comparison.interval_low, comparison.interval_high)
+    assert (found.interval_low, found.interval_high) == (
+        comparison.interval_low,
+        comparison.interval_high,
+    )
     assert (found.p, found.whole_gain) == (
         comparison.mcnemar_p,
         pytest.approx(figures.whole_accuracy_difference),
@@ -308,4 +404,6 @@ def test_by_accuracy_the_figures_are_those_of_the_comparison(
 def test_probabilities_of_0_and_1_cost_much_and_not_infinitely() -> None:
     found = measured(Measure.LOG_LOSS, _contest(np.where(OUTCOMES == 1, 0.0, 1.0), KNOWING))
     assert 15 < found.challenger < 17
-    assert np.isfinite(measured(Measure.NET_BENEFIT, _contest(KNOWING, VAGUE, challenger_threshold=1.0)).gain)
+    assert np.isfinite(
+        measured(Measure.NET_BENEFIT, _contest(KNOWING, VAGUE, challenger_threshold=1.0)).gain
+    )

@@ -1,4 +1,5 @@
-"""On which side of the holdout rows with keys are: by what they were called first, and on none where that is undone."""
+"""On which side of the holdout rows with keys are: by what they were called first, and on none
+where that is undone."""
 
 import hmac
 
@@ -42,7 +43,10 @@ def _keys(prefix: str, held: bool, count: int) -> list[str]:
 def test_a_row_without_keys_goes_by_its_id_as_ever() -> None:
     ids = list(range(1, 2_001))
     keyed = split(_history([str(each) for each in ids], [None] * len(ids)), FEATURES)
-    assert keyed.holdout.index.tolist() == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
+    assert (
+        keyed.holdout.index.tolist()
+        == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
+    )
     assert keyed.left_out == {}
 
 
@@ -58,7 +62,10 @@ FROZEN = ["p0", "p1", "p2", "p4", "p7", "v4", "v5", "v7", "v9"]
 def test_all_rows_of_a_person_are_on_one_side_whatever_their_ids() -> None:
     persons = [f"p{n % 300}" for n in range(3_000)]
     found = split(_history([f"person {each}" for each in persons], persons), FEATURES)
-    sides = [{persons[each - 1] for each in side.index.tolist()} for side in (found.training, found.holdout)]
+    sides = [
+        {persons[each - 1] for each in side.index.tolist()}
+        for side in (found.training, found.holdout)
+    ]
     assert not sides[0] & sides[1]
     assert len(sides[0] | sides[1]) == 300
     assert all(_is_held(f"person {each}") for each in sides[1])
@@ -75,7 +82,8 @@ def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
 
 
 PAIRS = [("p", "p", False), ("p", "", True), ("", "p", True), ("", "", True)]
-"""Whether a training row has a person and an equal holdout row has one -> whether they are twins."""
+"""Whether a training row has a person and an equal holdout row has one -> whether they are
+twins."""
 
 
 def _called(person: str, held: bool, count: int) -> tuple[list[str], list[str | None]]:
@@ -85,8 +93,13 @@ def _called(person: str, held: bool, count: int) -> tuple[list[str], list[str | 
 
 
 @pytest.mark.parametrize(("training", "held", "are_twins"), PAIRS)
-def test_equal_rows_are_twins_unless_both_have_a_person(training: str, held: str, are_twins: bool) -> None:
-    (first, persons), (held_first, held_persons) = _called(training, False, 3), _called(held, True, 2)
+def test_equal_rows_are_twins_unless_both_have_a_person(
+    training: str, held: str, are_twins: bool
+) -> None:
+    (first, persons), (held_first, held_persons) = (
+        _called(training, False, 3),
+        _called(held, True, 2),
+    )
     found = split(_history(first + held_first, persons + held_persons, alike=True), FEATURES)
     assert found.left_out == ({"twin_of_holdout": 3} if are_twins else {})
     assert (len(found.training), len(found.holdout)) == (0 if are_twins else 3, 2)
@@ -125,7 +138,8 @@ def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_no
 
 @pytest.mark.judge
 def test_rows_that_came_a_second_time_from_a_source_are_twins_however_many_they_are() -> None:
-    """A history of a file, which was then pulled: no two of its rows were alike as they came first."""
+    """A history of a file, which was then pulled: no two of its rows were alike as they came
+    first."""
     of_file = list(map(str, range(1, 201)))
     of_source = [f"source clinic v{each}" for each in of_file]
     history = _history(of_file + of_source, [None] * 400)
@@ -143,7 +157,9 @@ def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> Non
     persons = [f"p{n}" for n in range(200)]
     keys = [f"person {each}" for each in persons]
     learned = split(_history(keys, list(persons)), FEATURES).training
-    later = split(_history(keys, list(persons), list(range(1001, 1201)), share=0.60), FEATURES).holdout
+    later = split(
+        _history(keys, list(persons), list(range(1001, 1201)), share=0.60), FEATURES
+    ).holdout
     are_new = [_is_held(f"person p{each - 1001}") for each in later.index.tolist()]
     assert not all(are_new)
     known = as_learned(learned)
@@ -154,7 +170,9 @@ def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> Non
 def test_of_a_row_that_comes_again_with_a_person_the_other_visits_do_not_judge_it_either() -> None:
     (held, other), (person, *_) = _keys("person h", True, 2), _keys("", False, 1)
     names = [held.removeprefix("person "), other.removeprefix("person ")]
-    later = split(_history([held, held, other], [names[0], *names], [int(person), 1001, 1002]), FEATURES)
+    later = split(
+        _history([held, held, other], [names[0], *names], [int(person), 1001, 1002]), FEATURES
+    )
     known = ranked([held], [names[0]], SALT).set_index(pd.Index([int(person)]))
     assert unseen_by(known, later.holdout).tolist() == [False, False, True]
 
@@ -165,11 +183,15 @@ def test_of_a_row_that_was_renamed_and_is_gone_the_person_s_other_rows_are_on_no
     keys = ([person, "7"], [name, None])
     rows = labelled(values, np.array([0, 1]), SALT, SHARE, keys=keys, renamed=[(held, name)])
     assert rows["Side"].tolist()[0] == "undecided"
-    assert "undecided" not in labelled(values, np.array([0, 1]), SALT, SHARE, keys=keys)["Side"].tolist()
+    assert (
+        "undecided"
+        not in labelled(values, np.array([0, 1]), SALT, SHARE, keys=keys)["Side"].tolist()
+    )
 
 
 def test_membership_is_frozen() -> None:
-    # Written down once: a change of the hash would move training rows into the test set of running installations.
+    # Written down once: a change of the hash would move training rows into the test set of running
+    # installations.
     members = np.flatnonzero(in_holdout(np.arange(1, 31), "salt", 0.30)) + 1
     assert members.tolist() == FROZEN_MEMBERS
 
@@ -177,8 +199,14 @@ def test_membership_is_frozen() -> None:
 FROZEN_MEMBERS = [5, 6, 7, 10, 14, 16, 17, 24, 27, 29]
 
 
-@given(st.lists(st.integers(1, 2**63 - 1), max_size=30), st.text(max_size=80), st.sampled_from([0.0, 0.3, 0.999]))
-def test_membership_is_the_keyed_hash_below_the_share(ids: list[int], salt: str, share: float) -> None:
+@given(
+    st.lists(st.integers(1, 2**63 - 1), max_size=30),
+    st.text(max_size=80),
+    st.sampled_from([0.0, 0.3, 0.999]),
+)
+def test_membership_is_the_keyed_hash_below_the_share(
+    ids: list[int], salt: str, share: float
+) -> None:
     digests = (hmac.digest(salt.encode(), str(patient_id).encode(), "sha256") for patient_id in ids)
     expected = [int.from_bytes(digest[:8], "big") < share * 2**64 for digest in digests]
     found = in_holdout(np.array(ids, dtype=np.int64), salt, share)

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.identifiers import LONGEST_KEY, canonical_key, canonical_keys, canonical_text, key_of_text
+from pima.core.identifiers import (
+    LONGEST_KEY,
+    canonical_key,
+    canonical_keys,
+    canonical_text,
+    key_of_text,
+)
 from pima.core.source import KeyType
 
 ONE = "123e4567-e89b-12d3-a456-426614174000"
@@ -41,7 +47,9 @@ def test_a_text_is_composed_and_loses_its_trailing_spaces_and_keeps_its_case(
     assert canonical_keys([[given_text, "other"]], ["text"]) == [expected, "other"]
 
 
-@pytest.mark.parametrize("spelled", [ONE, ONE.upper(), ONE.replace("-", ""), f"{{{ONE}}}", f"{ONE}  ", UUID(ONE)])
+@pytest.mark.parametrize(
+    "spelled", [ONE, ONE.upper(), ONE.replace("-", ""), f"{{{ONE}}}", f"{ONE}  ", UUID(ONE)]
+)
 def test_every_spelling_of_a_uuid_is_one_key(spelled: object) -> None:
     assert canonical_key([spelled], ["uuid"]) == ONE
     assert canonical_keys([[spelled, ONE]], ["uuid"]) == [ONE, ONE]
@@ -50,7 +58,10 @@ def test_every_spelling_of_a_uuid_is_one_key(spelled: object) -> None:
 @pytest.mark.parametrize("whole", [17, Decimal(17), Decimal("17.000"), Decimal("1.7E1")])
 def test_an_integer_is_one_key_whatever_the_driver_makes_of_it(whole: object) -> None:
     assert canonical_key([whole], ["integer"]) == "17"
-    assert canonical_key([Decimal("12345678901234567890123")], ["integer"]) == "12345678901234567890123"
+    assert (
+        canonical_key([Decimal("12345678901234567890123")], ["integer"])
+        == "12345678901234567890123"
+    )
     assert canonical_key([-(2**63)], ["integer"]) == str(-(2**63))
 
 
@@ -81,15 +92,28 @@ def test_what_is_not_of_the_declared_type_is_no_key(value: object, key_type: Key
 
 def test_several_columns_are_an_array_of_strings_that_none_else_can_be() -> None:
     assert canonical_key(["north", 17], ["text", "integer"]) == '["north","17"]'
-    assert canonical_key(['a","b', "c"], ["text", "text"]) != canonical_key(["a", 'b","c'], ["text", "text"])
-    assert canonical_key(["Zu\u0308rich ", ONE.upper()], ["text", "uuid"]) == f'["Z\u00fcrich","{ONE}"]'
+    assert canonical_key(['a","b', "c"], ["text", "text"]) != canonical_key(
+        ["a", 'b","c'], ["text", "text"]
+    )
+    assert (
+        canonical_key(["Zu\u0308rich ", ONE.upper()], ["text", "uuid"])
+        == f'["Z\u00fcrich","{ONE}"]'
+    )
     assert canonical_key(["north", None], ["text", "integer"]) is None
     assert canonical_key(["x" * 150, "y" * 150], ["text", "text"]) is None
-    assert canonical_keys([["north", "south"], [1, 2]], ["text", "integer"]) == ['["north","1"]', '["south","2"]']
+    assert canonical_keys([["north", "south"], [1, 2]], ["text", "integer"]) == [
+        '["north","1"]',
+        '["south","2"]',
+    ]
 
 
 _ANY = st.one_of(
-    st.none(), st.text(max_size=5), st.text(" \0aZ\u00fc", max_size=3), st.uuids().map(str), st.integers(), st.floats()
+    st.none(),
+    st.text(max_size=5),
+    st.text(" \0aZ\u00fc", max_size=3),
+    st.uuids().map(str),
+    st.integers(),
+    st.floats(),
 )
 
 
@@ -98,7 +122,9 @@ _ANY = st.one_of(
     st.sampled_from(["text", "integer", "uuid"]),
 )
 def test_many_keys_at_once_are_what_each_would_be(values: list[object], key_type: KeyType) -> None:
-    assert canonical_keys([values], [key_type]) == [canonical_key([value], [key_type]) for value in values]
+    assert canonical_keys([values], [key_type]) == [
+        canonical_key([value], [key_type]) for value in values
+    ]
 
 
 @given(st.text())
@@ -110,7 +136,10 @@ def test_a_canonical_key_stays_as_it_is(value: str) -> None:
 @pytest.mark.parametrize(
     ("written", "key_type", "expected"),
     [
-        *((written, "integer", "7") for written in ("7", "007", "+7", "7.0", "7.", " 7 ", "+0007.000")),
+        *(
+            (written, "integer", "7")
+            for written in ("7", "007", "+7", "7.0", "7.", " 7 ", "+0007.000")
+        ),
         ("-0", "integer", "0"),
         ("-07", "integer", "-7"),
         ("9007199254740993", "integer", "9007199254740993"),
@@ -128,13 +157,31 @@ def test_a_key_that_is_written_down_is_the_one_that_a_driver_gives(
 
 
 @pytest.mark.parametrize(
-    "written", ["", " ", "7.5", "7,0", "1_0", "--7", "\u0667", "7 7", "nan", "0" * 5_000, "7\n", "x", ".0", "\udcff"]
+    "written",
+    [
+        "",
+        " ",
+        "7.5",
+        "7,0",
+        "1_0",
+        "--7",
+        "\u0667",
+        "7 7",
+        "nan",
+        "0" * 5_000,
+        "7\n",
+        "x",
+        ".0",
+        "\udcff",
+    ],
 )
 def test_what_is_no_integer_is_no_key(written: str) -> None:
     assert key_of_text(written, ["integer"]) is None
 
 
-@pytest.mark.parametrize("written", ['["7","a"]', '[ "07", "a " ]', '[7, "a"]', '["+7", "\\u0061"]'])
+@pytest.mark.parametrize(
+    "written", ['["7","a"]', '[ "07", "a " ]', '[7, "a"]', '["+7", "\\u0061"]']
+)
 def test_several_columns_that_are_written_down_are_one_key(written: str) -> None:
     assert key_of_text(written, ["integer", "text"]) == canonical_key([7, "a"], ["integer", "text"])
 
@@ -142,8 +189,27 @@ def test_several_columns_that_are_written_down_are_one_key(written: str) -> None
 @pytest.mark.parametrize(
     "written",
     [
-        *("7", "a", "", '"7"', "[]", '["7"]', '["7","a","b"]', '["x","a"]', '[7.5,"a"]', '[true,"a"]', "[7,7]"),
-        *('["7",""]', '{"7":"a"}', "[" * 100_000, '["7",null]', '["7","\\ud800"]', f"[{'7' * 5_000},1]"),
+        *(
+            "7",
+            "a",
+            "",
+            '"7"',
+            "[]",
+            '["7"]',
+            '["7","a","b"]',
+            '["x","a"]',
+            '[7.5,"a"]',
+            '[true,"a"]',
+            "[7,7]",
+        ),
+        *(
+            '["7",""]',
+            '{"7":"a"}',
+            "[" * 100_000,
+            '["7",null]',
+            '["7","\\ud800"]',
+            f"[{'7' * 5_000},1]",
+        ),
     ],
 )
 def test_what_is_no_array_of_their_types_is_no_key(written: str) -> None:

@@ -18,7 +18,9 @@ from pima.core.features import Feature
 from pima.core.mapping import SourceMapping, SourceTally, mapped
 from pima.core.source import MappedColumn
 
-GLUCOSE = Feature("glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True)
+GLUCOSE = Feature(
+    "glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True
+)
 SEX = Feature("sex", kind="category", codes={0: "female", 1: "male"})
 MMOL = MappedColumn("glucose_mmol", factor=18.016)
 LETTERS = MappedColumn("sex", words={"M": 1, "F": 0})
@@ -27,12 +29,17 @@ MAPPING = SourceMapping(("text",), (), False, {}, (GLUCOSE, SEX), (MMOL, LETTERS
 
 def _mapped(mapping: SourceMapping, *rows: tuple[Any, ...]) -> tuple[pd.DataFrame, SourceTally]:
     tally = SourceTally()
-    return mapped(mapping, [pd.Series(column, dtype=object) for column in zip(*rows, strict=True)], tally), tally
+    return mapped(
+        mapping, [pd.Series(column, dtype=object) for column in zip(*rows, strict=True)], tally
+    ), tally
 
 
 def _values(block: pd.DataFrame, *features: str) -> list[Any]:
     """What stands in these columns, row by row, None for NULL."""
-    columns = [[None if value is pd.NA or value != value else value for value in block[name]] for name in features]
+    columns = [
+        [None if value is pd.NA or value != value else value for value in block[name]]
+        for name in features
+    ]
     return columns[0] if len(features) == 1 else list(map(list, zip(*columns, strict=True)))
 
 
@@ -40,7 +47,9 @@ def _rejected(block: pd.DataFrame) -> list[bool]:
     return (block["reason"] != "").tolist()
 
 
-def _one(feature: Feature, how: MappedColumn, value: Any) -> tuple[float | None, dict[tuple[str, str], int]]:
+def _one(
+    feature: Feature, how: MappedColumn, value: Any
+) -> tuple[float | None, dict[tuple[str, str], int]]:
     """What a value becomes beside one that is not known, None for NULL; and why it is rejected."""
     mapping = replace(MAPPING, features=(feature,), columns=(how,))
     rows, tally = _mapped(mapping, ("a", value), ("b", None))
@@ -67,7 +76,9 @@ def test_a_number_is_one_in_whatever_type_it_comes(value: object) -> None:
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, None), ("", None), ("   ", None), (0, 0.0)])
-def test_nothing_is_null_and_zero_stays_the_zero_that_means_missing(value: object, found: float | None) -> None:
+def test_nothing_is_null_and_zero_stays_the_zero_that_means_missing(
+    value: object, found: float | None
+) -> None:
     assert _one(GLUCOSE, MMOL, value) == (found, {})
 
 
@@ -88,7 +99,9 @@ def test_nothing_is_null_and_zero_stays_the_zero_that_means_missing(value: objec
         (-1, "out_of_range"),
     ],
 )
-def test_a_number_that_can_not_be_taken_is_rejected_by_its_reason(value: object, reason: str) -> None:
+def test_a_number_that_can_not_be_taken_is_rejected_by_its_reason(
+    value: object, reason: str
+) -> None:
     assert _one(GLUCOSE, MMOL, value)[1] == {(reason, "glucose"): 1}
 
 
@@ -103,9 +116,20 @@ def test_words_may_stand_among_numbers_and_are_in_the_declared_unit() -> None:
 
 @pytest.mark.parametrize(
     ("value", "code"),
-    [("male", 1), ("Female", 0), (" MALE", 1), ("1", 1), (0, 0), (1.0, 1), (Decimal(1), 1), (None, None)],
+    [
+        ("male", 1),
+        ("Female", 0),
+        (" MALE", 1),
+        ("1", 1),
+        (0, 0),
+        (1.0, 1),
+        (Decimal(1), 1),
+        (None, None),
+    ],
 )
-def test_without_words_a_category_goes_by_its_codes_and_labels(value: object, code: int | None) -> None:
+def test_without_words_a_category_goes_by_its_codes_and_labels(
+    value: object, code: int | None
+) -> None:
     mapping = replace(MAPPING, features=(SEX,), columns=(MappedColumn("sex"),))
     rows, tally = _mapped(mapping, ("a", value))
     assert _values(rows, "sex") == [code]
@@ -122,7 +146,10 @@ def test_a_truth_value_is_a_code_only_where_words_or_labels_say_which() -> None:
     ):
         mapping = replace(MAPPING, features=(feature,), columns=(MappedColumn("sex", words=words),))
         rows, tally = _mapped(mapping, ("a", True))
-        assert (_values(rows, "sex"), tally.wrong_types) == ([code], {"sex": "bool"} if code is None else {})
+        assert (_values(rows, "sex"), tally.wrong_types) == (
+            [code],
+            {"sex": "bool"} if code is None else {},
+        )
     assert _one(SEX, MappedColumn("sex"), "true")[1] == {("unknown_code", "sex"): 1}
 
 
@@ -160,7 +187,9 @@ def test_a_type_that_is_neither_number_nor_text_is_told_by_its_name(value: objec
         *(({"yes": 1, "no": 0}, bad, "bad") for bad in ("maybe", 1, "1")),
     ],
 )
-def test_an_outcome_is_0_or_1_or_not_known_or_rejected(words: dict[str, int], value: object, outcome: object) -> None:
+def test_an_outcome_is_0_or_1_or_not_known_or_rejected(
+    words: dict[str, int], value: object, outcome: object
+) -> None:
     mapping = replace(MAPPING, has_outcome=True, outcome_words=words)
     rows, tally = _mapped(mapping, ("a", value, 5.5, "M"))
     assert _values(rows, "outcome") == [None if outcome == "bad" else outcome]
@@ -171,7 +200,10 @@ def test_an_outcome_is_0_or_1_or_not_known_or_rejected(words: dict[str, int], va
 def test_a_person_that_is_not_known_is_none_and_one_that_is_no_key_is_a_fault() -> None:
     mapping = replace(MAPPING, person_types=("integer",))
     rows, tally = _mapped(mapping, ("a", 17, 5, "M"), ("b", None, 5, "M"), ("c", 1.5, 5, "M"))
-    assert (_values(rows, "person_key"), _rejected(rows)) == (["17", None, None], [False, False, True])
+    assert (_values(rows, "person_key"), _rejected(rows)) == (
+        ["17", None, None],
+        [False, False, True],
+    )
     assert dict(+tally.rejected) == {("bad_person", "person_key"): 1}
 
 
@@ -183,13 +215,22 @@ def test_a_row_without_a_key_is_counted_and_left_out() -> None:
 
 def test_a_row_counts_once_by_its_first_fault_and_each_feature_counts_its_own() -> None:
     mapping = replace(MAPPING, has_outcome=True)
-    _, tally = _mapped(mapping, ("a", "yes", "x", "X"), ("b", "yes", 5, "X"), ("c", "yes", 5, "M"), ("d", 1, 0, "M"))
+    _, tally = _mapped(
+        mapping,
+        ("a", "yes", "x", "X"),
+        ("b", "yes", 5, "X"),
+        ("c", "yes", 5, "M"),
+        ("d", 1, 0, "M"),
+    )
     assert dict(+tally.rejected) == {
         ("not_a_number", "glucose"): 1,
         ("unknown_code", "sex"): 1,
         ("bad_outcome", "outcome"): 1,
     }
-    assert (dict(+tally.unusable), dict(+tally.missing)) == ({"glucose": 1, "sex": 2}, {"glucose": 1})
+    assert (dict(+tally.unusable), dict(+tally.missing)) == (
+        {"glucose": 1, "sex": 2},
+        {"glucose": 1},
+    )
 
 
 WHOLE = st.none() | st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)
@@ -197,9 +238,14 @@ REAL = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 5.5])
 
 
 @given(st.lists(st.tuples(WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL, WHOLE), min_size=1, max_size=12))
-def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(rows: list[tuple[Any, ...]]) -> None:
+def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(
+    rows: list[tuple[Any, ...]],
+) -> None:
     worded = MappedColumn("age", words={"3": 30, "1.0": 31})
-    age, bmi = (Feature(name, low=1, high=60, zero_is_missing=True, may_be_missing=True) for name in ("age", "bmi"))
+    age, bmi = (
+        Feature(name, low=1, high=60, zero_is_missing=True, may_be_missing=True)
+        for name in ("age", "bmi")
+    )
     features = (GLUCOSE, SEX, age, bmi)
     columns = (MMOL, MappedColumn("sex"), worded, MappedColumn("bmi"))
     mapping = SourceMapping(("integer",), ("integer",), True, {}, features, columns)
@@ -214,12 +260,31 @@ def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(rows
 def _at_once(column: pd.Series) -> pd.Series:
     is_float = any(isinstance(value, float) for value in column)
     # What stands where one is NULL is whatever was read there.
-    values = np.array([17 if value is None else value for value in column], dtype=np.float64 if is_float else np.int64)
+    values = np.array(
+        [17 if value is None else value for value in column],
+        dtype=np.float64 if is_float else np.int64,
+    )
     is_null = np.array([value is None for value in column])
-    return pd.Series((pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray)(values, is_null))
+    return pd.Series(
+        (pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray)(values, is_null)
+    )
 
 
-FILES_WORDS = ["007", "9007199254740993", "NA", "null", "nan", "1_000", "1e3", "", "5.5", "+7", " 8 ", "\u0665", "x"]
+FILES_WORDS = [
+    "007",
+    "9007199254740993",
+    "NA",
+    "null",
+    "nan",
+    "1_000",
+    "1e3",
+    "",
+    "5.5",
+    "+7",
+    " 8 ",
+    "\u0665",
+    "x",
+]
 
 
 @given(st.lists(st.sampled_from(FILES_WORDS), min_size=2, max_size=20), st.integers(1, 19))
@@ -227,13 +292,19 @@ def test_rows_cut_into_any_blocks_become_the_same(words: list[str], cut: int) ->
     """Nothing is inferred from what else stands in a block."""
     rows = [(f"0{n}", word, "M") for n, word in enumerate(words)]
     whole, counted = _mapped(MAPPING, *rows)
-    parts, tallies = zip(*(_mapped(MAPPING, *some) for some in (rows[:cut], rows[cut:]) if some), strict=True)
+    parts, tallies = zip(
+        *(_mapped(MAPPING, *some) for some in (rows[:cut], rows[cut:]) if some), strict=True
+    )
     joined = pd.concat(parts)
     joined.index = joined.index.astype(object)
     pd.testing.assert_frame_equal(joined, whole, check_exact=True)
     assert sum((tally.rejected for tally in tallies), Counter()) == counted.rejected
     for word, value in zip(words, whole["glucose"], strict=True):
-        expected = float(word) * 18.016 if word.strip(" +").replace(".", "").isdigit() and word.isascii() else None
+        expected = (
+            float(word) * 18.016
+            if word.strip(" +").replace(".", "").isdigit() and word.isascii()
+            else None
+        )
         assert expected is None or value == expected or (word in ("9007199254740993", "1e3"))
 
 

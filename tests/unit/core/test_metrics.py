@@ -1,4 +1,5 @@
-"""Scores against scikit-learn, and the paired statistics beside a verdict against scipy and by simulation."""
+"""Scores against scikit-learn, and the paired statistics beside a verdict against scipy and by
+simulation."""
 
 import math
 
@@ -7,10 +8,20 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima.core.metrics import auc, compare, lower_p, majority_correct, mcnemar_p, paired_interval, scores
+from pima.core.metrics import (
+    auc,
+    compare,
+    lower_p,
+    majority_correct,
+    mcnemar_p,
+    paired_interval,
+    scores,
+)
 
 
-@pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 9), (9, 5), (30, 12), (200, 260), (5_000, 5_200)])
+@pytest.mark.parametrize(
+    ("won", "lost"), [(0, 0), (1, 0), (5, 9), (9, 5), (30, 12), (200, 260), (5_000, 5_200)]
+)
 def test_mcnemar_is_the_exact_binomial_test(won: int, lost: int) -> None:
     expected = binomtest(won, won + lost).pvalue if won + lost else 1.0
     assert mcnemar_p(won, lost) == pytest.approx(expected, rel=1e-9)
@@ -18,7 +29,9 @@ def test_mcnemar_is_the_exact_binomial_test(won: int, lost: int) -> None:
 
 def test_the_log_loss_p_is_the_one_sided_t_test_on_many_rows() -> None:
     differences = np.random.default_rng(5).normal(-0.01, 0.2, 1_000)
-    assert lower_p(differences) == pytest.approx(ttest_1samp(differences, 0, alternative="less").pvalue, abs=1e-3)
+    assert lower_p(differences) == pytest.approx(
+        ttest_1samp(differences, 0, alternative="less").pvalue, abs=1e-3
+    )
     assert lower_p(-differences) == pytest.approx(1 - lower_p(differences))
 
 
@@ -36,7 +49,9 @@ def test_the_paired_interval_holds_the_true_difference_about_95_times_in_100() -
     assert 0.94 < covered < 0.97
 
 
-def test_an_interval_never_leaves_what_is_possible_and_has_a_width_even_without_discordant_rows() -> None:
+def test_an_interval_never_leaves_what_is_possible_and_has_a_width_even_without_discordant_rows() -> (
+    None
+):
     assert paired_interval(3, 0, 3) == (pytest.approx(0.0186, abs=1e-4), 1.0)
     low, high = paired_interval(0, 0, 250)
     assert low == -high < 0
@@ -45,7 +60,12 @@ def test_an_interval_never_leaves_what_is_possible_and_has_a_width_even_without_
 def test_all_figures_are_of_the_same_rows() -> None:
     challenger = np.array([True, True, True, False, True])
     champion = np.array([True, False, False, True, True])
-    found = compare(challenger, champion, np.array([0.1, 0.2, 0.3, 0.9, 0.1]), np.array([0.1, 0.8, 0.7, 0.2, 0.2]))
+    found = compare(
+        challenger,
+        champion,
+        np.array([0.1, 0.2, 0.3, 0.9, 0.1]),
+        np.array([0.1, 0.8, 0.7, 0.2, 0.2]),
+    )
     assert (found.only_challenger_correct, found.only_champion_correct) == (2, 1)
     assert found.accuracy_difference == pytest.approx(1 / 5)
     assert found.interval_low < found.accuracy_difference < found.interval_high

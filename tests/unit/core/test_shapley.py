@@ -26,7 +26,9 @@ WEIGHTS = _DRAW.normal(size=20)
 def bent(rows: Float32Array) -> Float64Array:
     """A model with interactions, that takes a missing value for 0.3."""
     known = np.nan_to_num(rows.astype(float), nan=0.3)
-    pulled = known @ WEIGHTS[: rows.shape[1]] + 1.5 * known[:, 0] * known[:, 1] - np.abs(known[:, 2])
+    pulled = (
+        known @ WEIGHTS[: rows.shape[1]] + 1.5 * known[:, 0] * known[:, 1] - np.abs(known[:, 2])
+    )
     return 1 / (1 + np.exp(-pulled))
 
 
@@ -37,7 +39,8 @@ def rows_of(features: int, rows: int) -> Float32Array:
 
 
 def test_exact_values_are_those_of_the_definition() -> None:
-    """The mean gain over all orders in which four features can come in, a coalition being worth a mean."""
+    """The mean gain over all orders in which four features can come in, a coalition being worth a
+    mean."""
     row, background = rows_of(4, 9)[0], rows_of(4, 9)[1:]
 
     def worth(members: frozenset[int]) -> float:
@@ -69,7 +72,9 @@ def test_they_add_up_to_the_prediction_less_the_background_s_mean(features: int)
     row, background = rows_of(features, 11)[0], rows_of(features, 11)[1:]
     found = contributions(bent, row, background, seed=3)
     assert (found.errors is None) == (features <= MOST_FOR_EXACT)
-    assert found.values.sum() == pytest.approx(bent(row[None])[0] - bent(background).mean(), abs=1e-9)
+    assert found.values.sum() == pytest.approx(
+        bent(row[None])[0] - bent(background).mean(), abs=1e-9
+    )
 
 
 def test_an_estimate_is_within_its_error_of_the_exact_values() -> None:

@@ -28,18 +28,28 @@ SEX = Feature("sex", kind="category", codes={2: "male", 1: "female"}, may_be_mis
 
 
 def _divided(feature: Feature, *values: float, training: Sequence[float] = (50.0,)) -> pd.Series:
-    rows, learned = (pd.DataFrame({feature.name: each}, dtype=np.float32) for each in (values, training))
+    rows, learned = (
+        pd.DataFrame({feature.name: each}, dtype=np.float32) for each in (values, training)
+    )
     return groupings((feature,), rows, learned)[feature.name]
 
 
 def _all_divided(features: np.ndarray, training: np.ndarray) -> dict[str, list[str]]:
     rows, learned = (pd.DataFrame(each, columns=SHIPPED.names) for each in (features, training))
-    return {name: list(each.cat.categories) for name, each in groupings(SHIPPED.features, rows, learned).items()}
+    return {
+        name: list(each.cat.categories)
+        for name, each in groupings(SHIPPED.features, rows, learned).items()
+    }
 
 
 def test_declared_bands_begin_at_their_number() -> None:
     found = _divided(AGE, 29.9, 30, 45.4, 45.5, 80)
-    assert found.cat.categories.tolist() == ["under 30", "30 to under 45.5", "45.5 and over", "missing"]
+    assert found.cat.categories.tolist() == [
+        "under 30",
+        "30 to under 45.5",
+        "45.5 and over",
+        "missing",
+    ]
     assert found.cat.codes.tolist() == [0, 1, 1, 2, 2]
     assert sizes_of(found) == (1, 2, 2, 0)
 
@@ -57,10 +67,34 @@ def test_a_category_has_its_codes_in_their_order_and_what_is_missing_is_a_group(
 
 def test_without_declared_bands_the_training_rows_quartiles_are_rounded() -> None:
     divided = _all_divided(shipped_rows().features, shipped_rows().features)
-    assert divided["age"] == ["under 25", "25 to under 30", "30 to under 40", "40 and over", "missing"]
-    assert divided["glucose"] == ["under 100", "100 to under 120", "120 to under 140", "140 and over", "missing"]
-    assert divided["bmi"] == ["under 28", "28 to under 32", "32 to under 36", "36 and over", "missing"]
-    assert divided["pregnancies"] == ["under 1", "1 to under 3", "3 to under 6", "6 and over", "missing"]
+    assert divided["age"] == [
+        "under 25",
+        "25 to under 30",
+        "30 to under 40",
+        "40 and over",
+        "missing",
+    ]
+    assert divided["glucose"] == [
+        "under 100",
+        "100 to under 120",
+        "120 to under 140",
+        "140 and over",
+        "missing",
+    ]
+    assert divided["bmi"] == [
+        "under 28",
+        "28 to under 32",
+        "32 to under 36",
+        "36 and over",
+        "missing",
+    ]
+    assert divided["pregnancies"] == [
+        "under 1",
+        "1 to under 3",
+        "3 to under 6",
+        "6 and over",
+        "missing",
+    ]
     pedigree = ["under 0.3", "0.3 to under 0.4", "0.4 to under 0.6", "0.6 and over", "missing"]
     assert divided["diabetes_pedigree"] == pedigree
 
@@ -91,14 +125,19 @@ def test_bands_ascend_and_each_has_something_below_it(values: list[float]) -> No
 
 
 def test_bands_seldom_move_from_one_week_to_the_next() -> None:
-    """Two years of 13 new patients a week, after 300, each labelled up to eight weeks after the ids were given."""
+    """Two years of 13 new patients a week, after 300, each labelled up to eight weeks after the ids
+    were given."""
     draw = np.random.default_rng(5)
     rows = 300 + 104 * 13
     features = shipped_rows().features[draw.integers(0, 768, rows)]
     known_in_week = np.maximum(0, (np.arange(rows) - 300) // 13 + 1) + draw.integers(0, 9, rows)
     trainings = [features[known_in_week <= week] for week in range(8, 105)]
     bands = [list(_all_divided(rows[:1], rows).values()) for rows in trainings]
-    moved = sum(one != other for before, after in pairwise(bands) for one, other in zip(before, after, strict=True))
+    moved = sum(
+        one != other
+        for before, after in pairwise(bands)
+        for one, other in zip(before, after, strict=True)
+    )
     # Eight features, of which each may move when there are 512 rows and when there are 1,024.
     assert moved <= 16
 
@@ -129,10 +168,16 @@ def test_sound_bands_are_taken_and_a_category_has_none() -> None:
 @given(st.lists(st.integers(0, 40) | st.integers(0, 12), min_size=1, max_size=8))
 def test_no_small_group_can_be_told_from_the_others_and_the_whole(sizes: list[int]) -> None:
     are_shown = shown(tuple(sizes))
-    assert all(size >= FEWEST_ROWS for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown)
-    held_back = [size for size, is_shown in zip(sizes, are_shown, strict=True) if size and not is_shown]
+    assert all(
+        size >= FEWEST_ROWS for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown
+    )
+    held_back = [
+        size for size, is_shown in zip(sizes, are_shown, strict=True) if size and not is_shown
+    ]
     # What somebody finds who takes all that is shown from the whole.
-    left = sum(sizes) - sum(size for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown)
+    left = sum(sizes) - sum(
+        size for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown
+    )
     if any(is_shown for is_shown in are_shown):
         assert left == 0 or (left >= FEWEST_ROWS and len(held_back) >= 2)
     if all(size == 0 or size >= FEWEST_ROWS for size in sizes):
@@ -151,7 +196,9 @@ def test_no_small_group_can_be_told_from_the_others_and_the_whole(sizes: list[in
         ((0, 0), (False, False)),
     ],
 )
-def test_a_group_is_held_back_with_a_small_one(sizes: tuple[int, ...], are_shown: tuple[bool, ...]) -> None:
+def test_a_group_is_held_back_with_a_small_one(
+    sizes: tuple[int, ...], are_shown: tuple[bool, ...]
+) -> None:
     assert shown(sizes) == are_shown
 
 
@@ -184,7 +231,9 @@ def _right(first_half: int, second_half: int) -> np.ndarray:
     return np.where(right == (OUTCOMES == 1), 0.9, 0.1)
 
 
-def _contest(challenger: np.ndarray, champion: np.ndarray | None, divided: pd.DataFrame = SITE) -> Contest:
+def _contest(
+    challenger: np.ndarray, champion: np.ndarray | None, divided: pd.DataFrame = SITE
+) -> Contest:
     return contest(OUTCOMES, challenger, champion, groups=divided)
 
 
@@ -202,13 +251,17 @@ WINS_AT_ONE_SITE = _contest(_right(90, 74), _right(70, 80))
         (0.5, Reason.MORE_CORRECT),
     ],
 )
-def test_a_challenger_that_does_worse_in_a_subgroup_is_kept_out(margin: float | None, reason: Reason) -> None:
+def test_a_challenger_that_does_worse_in_a_subgroup_is_kept_out(
+    margin: float | None, reason: Reason
+) -> None:
     verdict = decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=margin))
     assert verdict.reason is reason
     worst = verdict.figures.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE:
         assert verdict.decision is Decision.BLOCKED
-        assert "(site group 1, 100 rows: -6.0 points; correct of 200 holdout rows" in verdict.sentence
+        assert (
+            "(site group 1, 100 rows: -6.0 points; correct of 200 holdout rows" in verdict.sentence
+        )
         assert (worst.group, worst.gain) == ("group 1", pytest.approx(-0.06))
     else:
         assert (worst is None) == (margin is None)
@@ -216,7 +269,8 @@ def test_a_challenger_that_does_worse_in_a_subgroup_is_kept_out(margin: float | 
 
 @pytest.mark.parametrize("sizes", [(201 - FEW_ROWS, FEW_ROWS - 1), (101, 91, 8)])
 def test_no_subgroup_is_asked_that_is_marked_or_may_not_be_shown(sizes: tuple[int, ...]) -> None:
-    """On rows 174 to 179 the challenger is worse: in a group of 49, and in one that tells of a small one."""
+    """On rows 174 to 179 the challenger is worse: in a group of 49, and in one that tells of a
+    small one."""
     champion, challenger = _right(70, 80), _right(90, 74)
     asked = _contest(challenger, champion, _of_sizes("site", *sizes))
     assert decide(asked, GateOptions(subgroup_margin=0.0)).reason is Reason.MORE_CORRECT
@@ -228,8 +282,14 @@ def test_the_margin_is_in_the_measures_unit() -> None:
     # Six rows in a hundred of which one has 0.9 for the outcome and the other 0.1.
     assert margins.gain == pytest.approx(-0.06 * np.log(9))
     verdict = decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.1))
-    assert (verdict.reason, "site group 1, 100 rows: -0.1318" in verdict.sentence) == (Reason.SUBGROUP_WORSE, True)
-    assert decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.14)).reason is Reason.LOWER_LOG_LOSS
+    assert (verdict.reason, "site group 1, 100 rows: -0.1318" in verdict.sentence) == (
+        Reason.SUBGROUP_WORSE,
+        True,
+    )
+    assert (
+        decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.14)).reason
+        is Reason.LOWER_LOG_LOSS
+    )
 
 
 def test_neither_a_first_champion_nor_a_loser_is_asked_about_subgroups() -> None:
@@ -239,6 +299,11 @@ def test_neither_a_first_champion_nor_a_loser_is_asked_about_subgroups() -> None
 
 
 def test_only_the_test_set_s_rows_count_for_subgroups() -> None:
-    assert decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=0.0)).reason is Reason.SUBGROUP_WORSE
+    assert (
+        decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=0.0)).reason is Reason.SUBGROUP_WORSE
+    )
     too_few_of_the_second = contests.changed(WINS_AT_ONE_SITE, InWindow=np.arange(200) < 149)
-    assert decide(too_few_of_the_second, GateOptions(subgroup_margin=0.0)).reason is Reason.MORE_CORRECT
+    assert (
+        decide(too_few_of_the_second, GateOptions(subgroup_margin=0.0)).reason
+        is Reason.MORE_CORRECT
+    )

@@ -28,7 +28,9 @@ from tests.support.shipped import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 def _rows(*changes: dict[str, float | None]) -> list[FeatureValues]:
     table = [[(SOUND | change)[name] for name in FEATURE_NAMES] for change in changes]
     is_null = np.array([[value is None for value in row] for row in table])
-    values = np.array([[0.0 if value is None else value for value in row] for row in table], dtype=np.float64)
+    values = np.array(
+        [[0.0 if value is None else value for value in row] for row in table], dtype=np.float64
+    )
     return Measurements(values, is_null).by_feature
 
 
@@ -38,7 +40,10 @@ def _shipped() -> np.ndarray:
 
 def test_the_shipped_data_are_the_articles_rows_in_order() -> None:
     content = SHIPPED.read_bytes()
-    assert hashlib.sha256(content).hexdigest() == "33e704cdafa8769a75728e4658dcce5bc1da1ce36174603687fe545f46e39394"
+    assert (
+        hashlib.sha256(content).hexdigest()
+        == "33e704cdafa8769a75728e4658dcce5bc1da1ce36174603687fe545f46e39394"
+    )
     assert content.count(b"\n") == 768
     assert _shipped()[:, 8].sum() == 268
 
@@ -61,7 +66,12 @@ def test_each_range_is_inclusive_and_holds_on_both_ends(feature) -> None:
     assert divided.fields == (feature.name,) * 2
 
 
-_SMOKING = Feature(name="smoking", kind="category", codes={0: "never", 1: "former", 2: "current"}, may_be_missing=True)
+_SMOKING = Feature(
+    name="smoking",
+    kind="category",
+    codes={0: "never", 1: "former", 2: "current"},
+    may_be_missing=True,
+)
 _CELLS = st.floats() | st.none() | st.integers(-1, 300).map(float)
 
 
@@ -78,27 +88,45 @@ def _reason(value: float | None, feature: Feature) -> str:
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 8), _CELLS, max_size=3), max_size=20))
-def test_each_row_is_judged_as_its_values_are_one_by_one(changed: list[dict[int, float | None]]) -> None:
+def test_each_row_is_judged_as_its_values_are_one_by_one(
+    changed: list[dict[int, float | None]],
+) -> None:
     features = (*FEATURES, _SMOKING)
     sound = dict(enumerate([*SOUND.values(), 1.0]))
     table = [list((sound | changes).values()) for changes in changed]
     is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 9)
-    values = np.array([[math.nan if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 9)
+    values = np.array(
+        [[math.nan if v is None else v for v in row] for row in table], dtype=np.float64
+    ).reshape(-1, 9)
     without_nulls = [
-        each if each.is_null.any() else FeatureValues(each.values) for each in Measurements(values, is_null).by_feature
+        each if each.is_null.any() else FeatureValues(each.values)
+        for each in Measurements(values, is_null).by_feature
     ]
     found = validate(without_nulls, features)
-    reasons = [[_reason(value, feature) for value, feature in zip(row, features, strict=True)] for row in table]
+    reasons = [
+        [_reason(value, feature) for value, feature in zip(row, features, strict=True)]
+        for row in table
+    ]
     first = [next((n for n, reason in enumerate(row) if reason), None) for row in reasons]
     assert found.rejected.tolist() == [n for n, field in enumerate(first) if field is not None]
     assert found.fields == tuple(features[field].name for field in first if field is not None)
-    assert found.reasons == tuple(row[n] for row, n in zip(reasons, first, strict=True) if n is not None)
-    np.testing.assert_array_equal(found.features, as_features(without_nulls, features)[found.accepted])
+    assert found.reasons == tuple(
+        row[n] for row, n in zip(reasons, first, strict=True) if n is not None
+    )
+    np.testing.assert_array_equal(
+        found.features, as_features(without_nulls, features)[found.accepted]
+    )
 
 
 def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
     features = declaration(tmp_path).features
-    rows = [[3, 1.0, 37.0, 2], [3, 1.0, 0.0, 2], [3, 1.0, 37.0, 3], [41, 1.0, 37.0, 0], [3, 1.0, 37.0, 0.5]]
+    rows = [
+        [3, 1.0, 37.0, 2],
+        [3, 1.0, 0.0, 2],
+        [3, 1.0, 37.0, 3],
+        [41, 1.0, 37.0, 0],
+        [3, 1.0, 37.0, 0.5],
+    ]
     values = np.array(rows, dtype=np.float64)
     divided = validate(by_feature(values), features)
     assert divided.accepted.tolist() == [0, 1]

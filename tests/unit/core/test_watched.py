@@ -1,4 +1,5 @@
-"""When figures alarm: years of nights by luck, a change that stays, one odd night; and rows without a prediction."""
+"""When figures alarm: years of nights by luck, a change that stays, one odd night; and rows without
+a prediction."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,7 +51,12 @@ def test_a_stationary_year_alarms_at_most_once_in_all(rows: int, learned: int) -
     found = list(nights(kept, (night_tally(random, kept, rows) for _ in range(364))))
     alarms = [alarm for night in found for alarm in _alarms(night)]
     assert len(alarms) <= 1, alarms
-    assert not any(each.state == State.INSUFFICIENT_DATA for night in found for each in night if not each.feature)
+    assert not any(
+        each.state == State.INSUFFICIENT_DATA
+        for night in found
+        for each in night
+        if not each.feature
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 35])
@@ -66,12 +72,18 @@ def test_a_stationary_year_of_small_nights_alarms_never(rows: int) -> None:
         assert {each.value for each in found[-1]} == {None}
 
 
-@pytest.mark.parametrize(("feature", "shift"), [("age", 0.8), ("visits", 1.0), ("ward", 1.0), ("insulin", 60.0)])
-def test_a_shift_in_one_feature_alarms_in_the_third_night_of_it_alone(feature: str, shift: float) -> None:
+@pytest.mark.parametrize(
+    ("feature", "shift"), [("age", 0.8), ("visits", 1.0), ("ward", 1.0), ("insulin", 60.0)]
+)
+def test_a_shift_in_one_feature_alarms_in_the_third_night_of_it_alone(
+    feature: str, shift: float
+) -> None:
     random = np.random.default_rng(10)
     kept = reference(random, 378)
     shifted = [0.0] * 30 + [shift] * 6
-    found = list(nights(kept, (night_tally(random, kept, 1_000, **{feature: each}) for each in shifted)))
+    found = list(
+        nights(kept, (night_tally(random, kept, 1_000, **{feature: each}) for each in shifted))
+    )
     alarms = [_alarms(night) for night in found]
     assert not any(alarms[:32])
     for night in alarms[32:]:
@@ -79,7 +91,9 @@ def test_a_shift_in_one_feature_alarms_in_the_third_night_of_it_alone(feature: s
         assert {name.split()[-1] for name in night} == {feature}
 
 
-def test_one_odd_night_alarms_nobody_also_where_several_are_pooled_and_a_change_that_stays_does() -> None:
+def test_one_odd_night_alarms_nobody_also_where_several_are_pooled_and_a_change_that_stays_does() -> (
+    None
+):
     random = np.random.default_rng(1)
     kept = reference(random, 378)
     for shifts, alarming in (([0.0] * 20 + [2.0] + [0.0] * 9, 0), ([0.0] * 20 + [2.0] * 10, 4)):
@@ -94,9 +108,13 @@ def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> Non
     kept = reference(random, 378)
 
     def without_ages(tally: Tally) -> Tally:
-        counts = dict(zip(NAMES, tally.features, strict=True)) | {"age": (0,) * len(kept.features[2].counts)}
+        counts = dict(zip(NAMES, tally.features, strict=True)) | {
+            "age": (0,) * len(kept.features[2].counts)
+        }
         rejected = tally.rejected | {"out_of_range bmi": 100}
-        return structs.replace(tally, rows=tally.rows + 100, features=tuple(counts.values()), rejected=rejected)
+        return structs.replace(
+            tally, rows=tally.rows + 100, features=tuple(counts.values()), rejected=rejected
+        )
 
     found = list(nights(kept, (without_ages(night_tally(random, kept, 1_000)) for _ in range(3))))
     assert list(map(_alarms, found)) == [set(), set(), {"missing age", "rejected_out_of_range bmi"}]
@@ -123,10 +141,19 @@ def _alarms_of(rows: Sequence[int]) -> list[tuple[bool, bool]]:
 def test_a_volume_is_beyond_what_the_weekday_varies_by() -> None:
     weeks = [100, 104, 96, 101, 99, 300, 98, 102]
     assert (volume(100, weeks).reference, volume(100, weeks).state) == (100.5, State.USUAL)
-    assert [volume(rows, weeks).is_beyond for rows in (0, 45, 55, 145, 155)] == [True, True, False, False, True]
+    assert [volume(rows, weeks).is_beyond for rows in (0, 45, 55, 145, 155)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
     assert volume(0, [4] * 8).is_beyond is False  # luck, of so few
     assert [volume(rows, [0] * 8).is_beyond for rows in (1, 5, 6)] == [False, False, True]
-    assert [volume(rows, [400] * 8).is_beyond for rows in (250, 150)] == [False, True]  # half may be missing
+    assert [volume(rows, [400] * 8).is_beyond for rows in (250, 150)] == [
+        False,
+        True,
+    ]  # half may be missing
     assert volume(0, [400] * 3).state == State.INSUFFICIENT_DATA
 
 
@@ -146,7 +173,9 @@ def test_what_varies_more_than_a_count_may_be_fewer() -> None:
 
 def test_a_source_that_stops_alarms_in_the_third_night() -> None:
     usual = [100, 98, 103, 100, 101, 99, 102] * 9
-    assert [_states(usual + [0] * empty)[0] for empty in range(4)] == [State.USUAL] * 3 + [State.ALERT]
+    assert [_states(usual + [0] * empty)[0] for empty in range(4)] == [State.USUAL] * 3 + [
+        State.ALERT
+    ]
 
 
 def test_a_night_that_came_to_no_end_is_none() -> None:
@@ -174,7 +203,9 @@ def test_one_odd_night_alarms_nobody() -> None:
 
 @pytest.mark.parametrize("usual", [0.4, 5, 25, 400])
 @pytest.mark.parametrize("varying", [0.0, 0.3])
-def test_years_of_usual_volumes_with_quiet_weekends_alarm_never(usual: float, varying: float) -> None:
+def test_years_of_usual_volumes_with_quiet_weekends_alarm_never(
+    usual: float, varying: float
+) -> None:
     random = np.random.default_rng(13)
     nights = np.arange(2_000)
     busy = usual * np.where(nights % 7 > 4, 0.2, 1.0) * random.lognormal(0, varying, len(nights))
@@ -221,7 +252,13 @@ def test_too_many_are_more_than_a_share_and_no_fewer_than_a_number(
 def test_only_after_a_good_night_the_count_begins_anew() -> None:
     causes = (Cause("clinic", "missing", "age", 5),)
     marks = Marks(
-        run_id=3, counted_run_id=9, highest_id=70, drawn=200, drawn_when_good=100, known_version=50, pulls={"clinic": 8}
+        run_id=3,
+        counted_run_id=9,
+        highest_id=70,
+        drawn=200,
+        drawn_when_good=100,
+        known_version=50,
+        pulls={"clinic": 8},
     )
     bad = Unpredicted(4, "2026-11-28", "2026-11-27", 6, causes, marks=marks)
     assert begun_after(bad) == bad
@@ -239,7 +276,9 @@ def test_only_after_a_good_night_the_count_begins_anew() -> None:
 
 
 def test_causes_are_kept_with_the_most_rows_first_and_none_without_any() -> None:
-    found = Counter({("", "missing", "age"): 1, ("clinic", "bad_outcome", ""): 4, ("", "missing", "bmi"): 0})
+    found = Counter(
+        {("", "missing", "age"): 1, ("clinic", "bad_outcome", ""): 4, ("", "missing", "bmi"): 0}
+    )
     kept = as_causes(found)
     assert kept == (Cause("clinic", "bad_outcome", "", 4), Cause("", "missing", "age", 1))
     assert as_counter(kept) == +found

@@ -10,7 +10,11 @@ import pytest
 from pima import errors
 from pima.errors import FileRefused, PimaError
 
-CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, PimaError)]
+CLASSES = [
+    found
+    for _, found in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(found, PimaError)
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.code)
@@ -24,7 +28,9 @@ def test_no_sentence_is_broken_by_the_source_s_line_ends(kind: type[PimaError]) 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.code)
 def test_an_error_is_the_same_in_another_process(kind: type[PimaError]) -> None:
-    error = kind(**{field: 1 for _, field, _, _ in string.Formatter().parse(kind.__doc__ or "") if field})
+    error = kind(
+        **{field: 1 for _, field, _, _ in string.Formatter().parse(kind.__doc__ or "") if field}
+    )
     there = pickle.loads(pickle.dumps(error))  # noqa: S301 (this test wrote it)
     assert (type(there), str(there), there.facts) == (kind, str(error), error.facts)
 

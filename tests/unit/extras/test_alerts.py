@@ -1,5 +1,6 @@
-"""Which receiver is told of what, and when: of a condition that comes or has another reason at once, of one that holds
-once a day, of one that is over once, and of one that comes and goes only so often."""
+"""Which receiver is told of what, and when: of a condition that comes or has another reason at
+once, of one that holds once a day, of one that is over once, and of one that comes and goes only so
+often."""
 
 import random
 from dataclasses import replace
@@ -17,13 +18,20 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 HOLDS = Condition("score_failed", "the last run failed", "look", "source_away")
 OTHERWISE = replace(HOLDS, cause="source_unusable")
-HAPPENED = Condition("champion_changed:7", "version 2 is the champion", "look", happened_at=NOW - 3 * HOUR)
+HAPPENED = Condition(
+    "champion_changed:7", "version 2 is the champion", "look", happened_at=NOW - 3 * HOUR
+)
 
 
 def _known(
-    told: timedelta | None, *, is_open: bool = True, claimed: timedelta | None = None, name: str = HOLDS.name
+    told: timedelta | None,
+    *,
+    is_open: bool = True,
+    claimed: timedelta | None = None,
+    name: str = HOLDS.name,
 ) -> Remembered:
-    """Of a condition that was first seen two days ago and told of so long ago; claimed until then from now."""
+    """Of a condition that was first seen two days ago and told of so long ago; claimed until then
+    from now."""
     told_at = None if told is None else NOW - told
     until = None if claimed is None else NOW + claimed
     lately = () if told_at is None else (told_at,)
@@ -36,18 +44,30 @@ def _known(
         pytest.param(None, NOW, id="never seen"),
         pytest.param(_known(None, is_open=False), NOW - 48 * HOUR, id="seen, and not taken yet"),
         pytest.param(_known(24 * HOUR), NOW - 48 * HOUR, id="told a day ago"),
-        pytest.param(_known(24 * HOUR, claimed=-HOUR), NOW - 48 * HOUR, id="claimed by somebody who is gone"),
+        pytest.param(
+            _known(24 * HOUR, claimed=-HOUR), NOW - 48 * HOUR, id="claimed by somebody who is gone"
+        ),
         pytest.param(_known(30 * HOUR, is_open=False), NOW, id="was over, and came again"),
         pytest.param(_known(23 * HOUR), None, id="told today"),
         pytest.param(_known(MINUTE, is_open=False), NOW, id="was over, and came again at once"),
-        pytest.param(replace(_known(23 * HOUR), cause="other"), NOW - 48 * HOUR, id="told today of another cause"),
-        pytest.param(replace(_known(23 * HOUR), cause=None), None, id="told today of a cause that was not kept"),
+        pytest.param(
+            replace(_known(23 * HOUR), cause="other"),
+            NOW - 48 * HOUR,
+            id="told today of another cause",
+        ),
+        pytest.param(
+            replace(_known(23 * HOUR), cause=None),
+            None,
+            id="told today of a cause that was not kept",
+        ),
         pytest.param(_known(24 * HOUR, claimed=HOUR), None, id="claimed"),
     ],
 )
 def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime | None) -> None:
     found = pending([HOLDS], [known] if known else [], NOW)
-    assert [(each.kind, each.since) for each in found.alerts] == ([(Kind.HOLDS, since)] if since else [])
+    assert [(each.kind, each.since) for each in found.alerts] == (
+        [(Kind.HOLDS, since)] if since else []
+    )
     assert found.forget == []
 
 
@@ -57,10 +77,14 @@ def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime
         pytest.param(_known(23 * HOUR), True, False, id="told today"),
         pytest.param(_known(90 * HOUR), True, False, id="told long ago"),
         pytest.param(_known(23 * HOUR, claimed=HOUR), False, False, id="claimed"),
-        pytest.param(_known(DAY - MINUTE, is_open=False), False, False, id="over, and told within the day"),
+        pytest.param(
+            _known(DAY - MINUTE, is_open=False), False, False, id="over, and told within the day"
+        ),
         pytest.param(_known(DAY, is_open=False), False, True, id="over, and told a day ago"),
         pytest.param(_known(None, is_open=False), False, True, id="over before it was taken"),
-        pytest.param(_known(None, is_open=False, claimed=HOUR), False, False, id="claimed and not taken"),
+        pytest.param(
+            _known(None, is_open=False, claimed=HOUR), False, False, id="claimed and not taken"
+        ),
     ],
 )
 def test_what_is_over_is_told_once_to_whoever_was_told_that_it_held(
@@ -108,7 +132,9 @@ class Receiver:
     def hears_at_most(self, span_minutes: int) -> int:
         """The most messages in any span of so many minutes."""
         moments = [minute for minute, _ in self.heard]
-        return max(sum(first <= each < first + span_minutes for each in moments) for first in moments)
+        return max(
+            sum(first <= each < first + span_minutes for each in moments) for first in moments
+        )
 
 
 A_DAY = 24 * 60
@@ -134,21 +160,33 @@ def test_what_flapped_and_stays_away_for_an_hour_is_told_to_be_over(last: int) -
 def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
     receiver = Receiver()
     receiver.flap(1, 1, 3000)
-    assert receiver.heard == [*FLAPPING, *((4 + day * A_DAY, "flaps source_away") for day in (1, 2))]
+    assert receiver.heard == [
+        *FLAPPING,
+        *((4 + day * A_DAY, "flaps source_away") for day in (1, 2)),
+    ]
 
 
 def test_causes_that_take_turns_flap_too() -> None:
     receiver = Receiver()
     for minute in range(60):
         receiver.look(minute, OTHERWISE if minute % 2 else HOLDS)
-    causes = ("holds source_away", "holds source_unusable", "holds source_away", "flaps source_unusable")
+    causes = (
+        "holds source_away",
+        "holds source_unusable",
+        "holds source_away",
+        "flaps source_unusable",
+    )
     assert receiver.heard == list(enumerate(causes))
 
 
 @pytest.mark.parametrize(
     ("minutes", "told"),
     [
-        pytest.param(10, ["holds", "over", "holds", "flaps"], id="ten minutes on, ten off: too often for an hour"),
+        pytest.param(
+            10,
+            ["holds", "over", "holds", "flaps"],
+            id="ten minutes on, ten off: too often for an hour",
+        ),
         pytest.param(45, ["holds", "over"] * 3 + ["flaps"], id="too often for a day"),
         pytest.param(180, ["holds", "over"] * 3 + ["flaps"], id="longer on and off than an hour"),
         pytest.param(300, ["holds", "over"] * 14 + ["holds"], id="five a day"),
@@ -171,7 +209,9 @@ def test_what_comes_and_goes_slowly_is_told_six_times_a_day_at_most_then_so_once
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_however_it_comes_and_goes_few_messages_tell_it_and_the_last_one_is_right(seed: int) -> None:
+def test_however_it_comes_and_goes_few_messages_tell_it_and_the_last_one_is_right(
+    seed: int,
+) -> None:
     draw, receiver, minute, is_there = random.Random(seed), Receiver(), 0, False  # noqa: S311
     mean_minutes = draw.choice([5, 20, 60, 200])
     while minute < 4 * A_DAY:

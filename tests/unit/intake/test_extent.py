@@ -58,7 +58,9 @@ def test_what_may_be_still_to_come_where_the_source_is_hides_nothing_of_the_pres
     assert mark.bound_after(kept, NOON - timedelta(days=1)) is None
 
 
-@pytest.mark.parametrize("value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"])
+@pytest.mark.parametrize(
+    "value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"]
+)
 def test_what_is_no_time_is_no_mark(value: object) -> None:
     assert mark_of(value) is None
 

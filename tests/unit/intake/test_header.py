@@ -1,4 +1,5 @@
-"""The header of a patient file: all that is wrong with it at once, and no cell that may be a patient's."""
+"""The header of a patient file: all that is wrong with it at once, and no cell that may be a
+patient's."""
 
 from pathlib import Path
 
@@ -75,12 +76,15 @@ def test_a_second_column_of_one_name_is_told_beside_numbers_too() -> None:
     assert "  Column 3: age for the second time (duplicate_column)" in refusal("7177,age,AGE")
 
 
-# ---- --ignore -------------------------------------------------------------------------------------------------------
+# ---- --ignore
+# --------------------------------------------------------------------------------------------------
 
 
 def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
-    path.write_bytes(f"Visit Date,{NAMES},name\n".encode() + b'"1,5",' + GOOD.encode() + b",Sm\xefth\n\n,1,2\n")
+    path.write_bytes(
+        f"Visit Date,{NAMES},name\n".encode() + b'"1,5",' + GOOD.encode() + b",Sm\xefth\n\n,1,2\n"
+    )
     file = open_patient_file(plain_file(path), SHIPPED, ["visit date", " NAME"])
     assert file.columns == COLUMNS
     ((block, not_rows),) = file.blocks()
@@ -89,7 +93,12 @@ def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) ->
 
 
 def test_a_parquet_files_ignored_columns_may_hold_anything(tmp_path: Path) -> None:
-    columns = {"name": ["a", "b"], "age": [50, 60], "visit": pa.array([{"x": 1}, None]), " Id": [1, 2]}
+    columns = {
+        "name": ["a", "b"],
+        "age": [50, 60],
+        "visit": pa.array([{"x": 1}, None]),
+        " Id": [1, 2],
+    }
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
     file = open_patient_file(plain_file(tmp_path / "p.parquet"), SHIPPED, ["name", "visit"])
     assert file.columns == ("age", "id")
@@ -100,12 +109,19 @@ def test_a_parquet_files_ignored_columns_may_hold_anything(tmp_path: Path) -> No
 def test_outcomes_and_second_columns_can_be_ignored() -> None:
     assert read_header("f", ["id", "age", "Outcome"], SHIPPED, ["outcome"]).columns == ("id", "age")
     header = read_header("f", ["id", "age", "age_", "Class", "Outcome"], SHIPPED, ["age_", "class"])
-    assert (header.columns, header.positions, header.width) == (("id", "age", "outcome"), (0, 1, 4), 5)
+    assert (header.columns, header.positions, header.width) == (
+        ("id", "age", "outcome"),
+        (0, 1, 4),
+        5,
+    )
 
 
 def test_ids_can_not_be_ignored_nor_what_is_not_there() -> None:
     assert "(needed_column)" in refusal("ID ,glucose,age", "id")
-    assert refusal("id,age,ward", "ward", "visit\x1b") == '--ignore "visit?": it has no such column (unknown_column).'
+    assert (
+        refusal("id,age,ward", "ward", "visit\x1b")
+        == '--ignore "visit?": it has no such column (unknown_column).'
+    )
 
 
 def test_a_file_without_a_header_has_nothing_to_ignore(tmp_path: Path) -> None:

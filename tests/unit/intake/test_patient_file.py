@@ -38,10 +38,14 @@ def read(
     folder: Path, content: str | bytes, name: str = "patients.csv"
 ) -> tuple[list[tuple[object, ...]], list[BadLine]]:
     blocks = list(opened(folder, content, name).blocks())
-    return [row for rows, _ in blocks for row in as_tuples(rows)], [line for _, bad in blocks for line in bad]
+    return [row for rows, _ in blocks for row in as_tuples(rows)], [
+        line for _, bad in blocks for line in bad
+    ]
 
 
-def read_parquet(folder: Path, table: dict[str, Any], **how: Any) -> tuple[list[tuple[object, ...]], list[BadLine]]:
+def read_parquet(
+    folder: Path, table: dict[str, Any], **how: Any
+) -> tuple[list[tuple[object, ...]], list[BadLine]]:
     content = io.BytesIO()
     pq.write_table(pa.table(table), content, **how)
     return read(folder, content.getvalue(), "patients.parquet")
@@ -56,7 +60,9 @@ def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) ->
     )
     assert file.columns == ("id", "blood_pressure", "outcome")
     assert file.called_by == "id"
-    assert file.absent_measurements == tuple(name for name in FEATURE_NAMES if name != "blood_pressure")
+    assert file.absent_measurements == tuple(
+        name for name in FEATURE_NAMES if name != "blood_pressure"
+    )
 
 
 def test_rows_hold_line_id_measurements_in_the_tables_order_and_outcome(tmp_path: Path) -> None:
@@ -81,9 +87,16 @@ def test_lines_are_counted_on_over_many_blocks(tmp_path: Path) -> None:
     assert rows[-1][0] == 2 * BLOCK_ROWS + 3
 
 
-def test_a_line_that_is_too_long_for_a_row_is_bad_and_one_that_has_no_end_refuses_the_file(tmp_path: Path) -> None:
-    rows, bad = read(tmp_path, f"{HEADER}\n{GOOD}\n6,{'1' * 200_000},72,35,0,33.6,0.627,50,1\n{GOOD}\n1,2\n")
-    assert [(line.line, line.reason) for line in bad] == [(3, "field_too_long"), (5, "wrong_field_count")]
+def test_a_line_that_is_too_long_for_a_row_is_bad_and_one_that_has_no_end_refuses_the_file(
+    tmp_path: Path,
+) -> None:
+    rows, bad = read(
+        tmp_path, f"{HEADER}\n{GOOD}\n6,{'1' * 200_000},72,35,0,33.6,0.627,50,1\n{GOOD}\n1,2\n"
+    )
+    assert [(line.line, line.reason) for line in bad] == [
+        (3, "field_too_long"),
+        (5, "wrong_field_count"),
+    ]
     assert [row[0] for row in rows] == [2, 4]
     with pytest.raises(FileRefused, match="A line has 1,000,000 characters or more"):
         read(tmp_path, f"{HEADER}\n{'x' * 1_000_000}{GOOD}\n")
@@ -161,7 +174,10 @@ def test_whatever_the_bytes_are_a_file_is_read_or_refused(tmp_path: Path, conten
             continue
         lines = [row[0] for row in rows] + [line.line for line in bad]
         assert len(set(lines)) == len(lines)
-        assert all(1 <= line <= (start + content).count(b"\n") + (start + content).count(b"\r") + 1 for line in lines)
+        assert all(
+            1 <= line <= (start + content).count(b"\n") + (start + content).count(b"\r") + 1
+            for line in lines
+        )
         for _, patient_id, *measured, outcome in rows:
             assert patient_id is None or 0 < patient_id <= LARGEST_GIVEN_ID
             assert outcome in (None, 0, 1)
@@ -175,7 +191,9 @@ _cells = st.none() | st.floats(20, 60).map(lambda value: round(value, 3))
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    table=st.lists(st.tuples(*[_cells] * 4, st.sampled_from([None, 0, 1])), min_size=1, max_size=20),
+    table=st.lists(
+        st.tuples(*[_cells] * 4, st.sampled_from([None, 0, 1])), min_size=1, max_size=20
+    ),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
@@ -201,26 +219,34 @@ def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
     ages = [50] * (BLOCK_ROWS + 10)
     ages[4], ages[BLOCK_ROWS + 4] = 500, 500
     _, bad = read_parquet(tmp_path, {"id": range(1, len(ages) + 1), "age": ages}, row_group_size=7)
-    assert bad == [BadLine(5, "out_of_range", "age"), BadLine(BLOCK_ROWS + 5, "out_of_range", "age")]
+    assert bad == [
+        BadLine(5, "out_of_range", "age"),
+        BadLine(BLOCK_ROWS + 5, "out_of_range", "age"),
+    ]
 
 
 @pytest.mark.parametrize("place", range(-3, 4))
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n\n", b" \r\n \r\n", b'"\n'])
-def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(line_end: bytes, place: int) -> None:
+def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(
+    line_end: bytes, place: int
+) -> None:
     line = b"1" * ((1 << 20) - 8 + place)
     other = b"\xef\xbb\xbf" + b"\n" + line + line_end + b"6,148" + line_end + b"1,2"
     plain = line + b"\n6,148\n1,2\n"
     assert file_hash(io.BytesIO(other), is_text=True) == hashlib.sha256(plain).hexdigest()
 
 
-# ---- what is told of bad lines -------------------------------------------------------------------------------------
+# ---- what is told of bad lines
+# -------------------------------------------------------------------------------------
 
 
 def test_what_would_have_been_right_is_told_of_each_rule() -> None:
     rules = [BadLine(n, reason) for n, reason in enumerate(EXPECTED, start=2)]
     for rule in broken_rules_of(rules, FEATURES):
         assert rule.expected.startswith(("expected ", "an id is ", "a cell has at most ")), rule
-    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)], FEATURES)).startswith("8,000 bad lines (")
+    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)], FEATURES)).startswith(
+        "8,000 bad lines ("
+    )
 
 
 def test_what_would_have_been_right_is_known_of_each_fault_of_a_cell() -> None:

@@ -41,7 +41,15 @@ def test_a_time_is_one_moment(value: object, expected: str) -> None:
     assert (found.unreadable.any(), found.to_come.any(), found.wrong_type) == (False, False, None)
 
 
-NO_TIMES = ("yesterday", "05.01.2026", "2026-13-01", "1700000000", "45991", "1899-12-31T23:59:59Z", date(1900, 1, 1))
+NO_TIMES = (
+    "yesterday",
+    "05.01.2026",
+    "2026-13-01",
+    "1700000000",
+    "45991",
+    "1899-12-31T23:59:59Z",
+    date(1900, 1, 1),
+)
 
 
 @pytest.mark.parametrize("value", NO_TIMES)
@@ -59,7 +67,12 @@ def test_what_is_not_said_is_not_known(value: object) -> None:
 
 
 def test_the_first_and_the_last_moment_that_there_are_stop_nothing() -> None:
-    ends: list[Any] = [date.min, date.max, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    ends: list[Any] = [
+        date.min,
+        date.max,
+        datetime.min.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    ]
     found = moments(ends, ZoneInfo("Asia/Tokyo"), NOW)
     assert found.unreadable.tolist() == [True, False, True, False]
     assert found.to_come.tolist() == [False, True, False, True]

@@ -46,11 +46,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(network, d
     again, other = (network.fit(SHIPPED_RECIPE, FEATURES, data, seed=seed) for seed in (7, 8))
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         assert (one == two).all()
-    assert any((one != two).any() for one, two in zip(model.get_weights(), other.get_weights(), strict=True))
+    assert any(
+        (one != two).any()
+        for one, two in zip(model.get_weights(), other.get_weights(), strict=True)
+    )
 
 
-@pytest.mark.parametrize("recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)])
-def test_a_fit_is_dropped_between_two_of_its_steps(network, data, recipe: FiveSeeds | Article) -> None:
+@pytest.mark.parametrize(
+    "recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)]
+)
+def test_a_fit_is_dropped_between_two_of_its_steps(
+    network, data, recipe: FiveSeeds | Article
+) -> None:
     steps: list[int] = []
 
     def drop_the_third() -> None:
@@ -67,11 +74,15 @@ def test_a_fit_says_the_mean_of_what_its_members_say(network, preprocessing, dat
     from pima.model.network import train
 
     few = FiveSeeds(members=2, steps=20)
-    said = np.asarray(network.fit(few, FEATURES, data, seed=3)(data.features), dtype=np.float64)[:, 0]
+    said = np.asarray(network.fit(few, FEATURES, data, seed=3)(data.features), dtype=np.float64)[
+        :, 0
+    ]
     prepared = preprocessing.learn_preprocessing(few, FEATURES, data.features).apply(data.features)
     outcomes = data.outcomes.astype(np.float32)[:, None]
     members = train(few, [few.l2_times_rows / len(outcomes)], prepared, outcomes, seed=3)
-    assert np.log(said / (1 - said)) == pytest.approx(members.logits(prepared).mean(axis=1), abs=1e-4)
+    assert np.log(said / (1 - said)) == pytest.approx(
+        members.logits(prepared).mean(axis=1), abs=1e-4
+    )
 
 
 def test_the_stored_model_is_made_of_plain_layers(model) -> None:
@@ -93,7 +104,9 @@ def test_a_model_that_finds_no_room_for_its_files_says_so(network, model, shippe
 
 def test_another_models_compiled_form_fails_parity(network, data, shipped) -> None:
     other = network.export(network.fit(Article(epochs=1), FEATURES, data, seed=1))
-    found = network.parity(network.Artifacts(shipped[1].keras, other.compiled), data.features, FEATURES, 0.5)
+    found = network.parity(
+        network.Artifacts(shipped[1].keras, other.compiled), data.features, FEATURES, 0.5
+    )
     assert not found.passed
     assert found.class_flips > 0
 
@@ -101,13 +114,15 @@ def test_another_models_compiled_form_fails_parity(network, data, shipped) -> No
 def test_the_articles_network_sees_plain_standardised_measurements(preprocessing, data) -> None:
     mean, variance = preprocessing.observed_moments(data.features)
     plain = np.nan_to_num((data.features - mean) / np.sqrt(variance))
-    assert preprocessing.learn_preprocessing(Article(), FEATURES, data.features).apply(data.features) == pytest.approx(
-        plain, abs=1e-5
-    )
+    assert preprocessing.learn_preprocessing(Article(), FEATURES, data.features).apply(
+        data.features
+    ) == pytest.approx(plain, abs=1e-5)
 
 
 def test_a_column_without_any_value_divides_by_nothing(preprocessing) -> None:
-    mean, variance = preprocessing.observed_moments(np.array([[np.nan, 3.0], [np.nan, 3.0]], dtype=np.float32))
+    mean, variance = preprocessing.observed_moments(
+        np.array([[np.nan, 3.0], [np.nan, 3.0]], dtype=np.float32)
+    )
     assert mean.tolist() == [0, 3]
     assert variance.tolist() == [1, 1]
 
@@ -122,7 +137,9 @@ UNDECLARED = (
     Feature(name="skewed", low=0, high=1000, may_be_missing=True),
     Feature(name="symmetric", low=-10, high=10, may_be_missing=True),
     Feature(name="declared", low=0, high=1000, power=1.0, scale=2.0),
-    Feature(name="ward", kind="category", codes={3: "north", 7: "south", 9: "west"}, may_be_missing=True),
+    Feature(
+        name="ward", kind="category", codes={3: "north", 7: "south", 9: "west"}, may_be_missing=True
+    ),
 )
 LEFT_TO_THE_FIT = recipe_for("five_seeds", UNDECLARED)
 
@@ -139,7 +156,9 @@ def undeclared_data(network):
     )
     ward = draw.choice([3.0, 7.0, 9.0], rows)
     risk = 0.05 + 0.6 * (skewed > 30) + 0.3 * (ward == 7)
-    features = np.stack([skewed, symmetric.clip(-10, 10), declared, ward], axis=1).astype(np.float32)
+    features = np.stack([skewed, symmetric.clip(-10, 10), declared, ward], axis=1).astype(
+        np.float32
+    )
     features[::9, 0] = features[::7, 1] = features[::11, 3] = np.nan
     return network.TrainingData(features, (draw.random(rows) < risk).astype(np.int8))
 
@@ -152,14 +171,18 @@ def undeclared_model(network, undeclared_data):
 def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by_the_fit(
     preprocessing, undeclared_data, undeclared_model
 ) -> None:
-    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features)
+    learned = preprocessing.learn_preprocessing(
+        LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features
+    )
     prepared = learned.apply(undeclared_data.features)
     assert learned.exponents.tolist() == [0.5, 1, 1]
     # Three numbers, four pieces of each of the two that nothing is declared of, three codes.
     assert prepared.shape == (600, 3 + 2 * 4 + 3)
     hidden, output = undeclared_model.layers[-2:]
     by_hand = np.asarray(output(hidden(prepared)))
-    assert by_hand == pytest.approx(np.asarray(undeclared_model(undeclared_data.features)), abs=1e-5)
+    assert by_hand == pytest.approx(
+        np.asarray(undeclared_model(undeclared_data.features)), abs=1e-5
+    )
 
 
 def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing_category_no_code(
@@ -196,15 +219,22 @@ def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces(preproce
     assert (learned.apply(features)[:, 3:11] == 0).all()
 
 
-@pytest.mark.parametrize(("rows", "numbers", "expected"), [(100, 1, 4), (1000, 1, 6), (9999, 1, 16), (9999, 40, 6)])
-def test_more_rows_give_more_pieces_and_more_numbers_fewer(rows: int, numbers: int, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("rows", "numbers", "expected"), [(100, 1, 4), (1000, 1, 6), (9999, 1, 16), (9999, 40, 6)]
+)
+def test_more_rows_give_more_pieces_and_more_numbers_fewer(
+    rows: int, numbers: int, expected: int
+) -> None:
     from pima.model.preprocessing import learn_pieces
 
     values = np.random.default_rng(1).normal(size=(rows, numbers)).astype(np.float32)
     learned = learn_pieces(LEFT_TO_THE_FIT, list(range(numbers)), values)
     assert learned is not None
     assert learned.rates.shape == (numbers, expected)
-    assert learn_pieces(LEFT_TO_THE_FIT, list(range(200)), np.zeros((100, 200), dtype=np.float32)) is None
+    assert (
+        learn_pieces(LEFT_TO_THE_FIT, list(range(200)), np.zeros((100, 200), dtype=np.float32))
+        is None
+    )
 
 
 def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
@@ -221,14 +251,21 @@ def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
 
 
-def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant(network) -> None:
-    """Twenty-five numbers, one of which matters: without a strong L2 the fit learns the others' noise by heart."""
+def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant(
+    network,
+) -> None:
+    """Twenty-five numbers, one of which matters: without a strong L2 the fit learns the others'
+    noise by heart."""
     draw = np.random.default_rng(7)
     values = draw.normal(50, 10, size=(1_200, 25)).astype(np.float32)
-    outcomes = (draw.random(1_200) < 1 / (1 + np.exp(1.2 - 0.08 * (values[:, 0] - 50)))).astype(np.int8)
+    outcomes = (draw.random(1_200) < 1 / (1 + np.exp(1.2 - 0.08 * (values[:, 0] - 50)))).astype(
+        np.int8
+    )
     declared = tuple(Feature(name=f"value_{n}", low=0, high=120) for n in range(25))
     recipe = recipe_for("five_seeds", declared)
-    model = network.fit(recipe, declared, network.TrainingData(values[:600], outcomes[:600]), seed=1)
+    model = network.fit(
+        recipe, declared, network.TrainingData(values[:600], outcomes[:600]), seed=1
+    )
     answers = np.asarray(model(values[600:]), dtype=np.float64)[:, 0]
     constant = np.full(600, outcomes[:600].mean())
     assert log_loss(outcomes[600:], answers) < log_loss(outcomes[600:], constant)
@@ -256,7 +293,8 @@ def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
     assert LEFT_TO_THE_FIT.exponents == (None, None, 1)
 
 
-# ---- which differences between a model's two forms pass, and which are refused --------------------------------------
+# ---- which differences between a model's two forms pass, and which are refused
+# --------------------------------------
 
 WIDE = (
     Feature("enzyme", low=0, high=1e6, power=1.0, scale=100.0),
@@ -267,11 +305,16 @@ WIDE = (
 
 @pytest.fixture(scope="module")
 def wide(network):
-    """A tail to a thousand times what most patients have, on which the model may lean; numbers whose spread is small
-    beside them; and the rows."""
+    """A tail to a thousand times what most patients have, on which the model may lean; numbers
+    whose spread is small beside them; and the rows."""
     draw = np.random.default_rng(5)
-    enzyme, platelets = draw.lognormal(3, 1.5, 500).clip(0, 1e6), draw.normal(8e5, 1e3, 500).clip(0, 1e6)
-    rows = np.stack([enzyme, platelets, draw.uniform(1.7e9, 1.7e9 + 3e6, 500)], axis=1).astype(np.float32)
+    enzyme, platelets = (
+        draw.lognormal(3, 1.5, 500).clip(0, 1e6),
+        draw.normal(8e5, 1e3, 500).clip(0, 1e6),
+    )
+    rows = np.stack([enzyme, platelets, draw.uniform(1.7e9, 1.7e9 + 3e6, 500)], axis=1).astype(
+        np.float32
+    )
     outcomes = draw.random(500) < 0.1 + 0.3 * (enzyme > 20) + 0.4 * (platelets > 8e5)
     data = network.TrainingData(rows, outcomes.astype(np.int8))
     model = network.fit(recipe_for("five_seeds", WIDE), WIDE, data, seed=7)
@@ -285,7 +328,8 @@ def shipped(network, model, data):
 
 
 def _apart(case, by: float = 1.0):
-    """What the check finds where the largest weight of the compiled form's first layer is so many times Keras's."""
+    """What the check finds where the largest weight of the compiled form's first layer is so many
+    times Keras's."""
     from pima.model.network import Artifacts, export, parity
 
     model, ours, features, rows = case

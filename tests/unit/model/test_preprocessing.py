@@ -12,7 +12,8 @@ ROWS = 300
 
 
 def _fitted(features: tuple[Feature, ...], values: np.ndarray, chooses: bool = False):
-    """A model of numbers of which the first decides, what its fit saw, and what its stored form makes of the rows.
+    """A model of numbers of which the first decides, what its fit saw, and what its stored form
+    makes of the rows.
 
     It chooses its L2 if asked to, which it does on prepared rows alone; else it has the weakest.
     """
@@ -31,7 +32,9 @@ def _fitted(features: tuple[Feature, ...], values: np.ndarray, chooses: bool = F
     ("unit", "power"),
     [(1e-29, None), (1e29, 1.0), (1e-29, 0.5), (1e20, -1.0)],
 )
-def test_a_number_in_whatever_unit_is_fitted_and_stored_as_in_any_other(unit: float, power: float | None) -> None:
+def test_a_number_in_whatever_unit_is_fitted_and_stored_as_in_any_other(
+    unit: float, power: float | None
+) -> None:
     from pima.model.network import export, parity
 
     draw = np.random.default_rng(2)
@@ -39,7 +42,9 @@ def test_a_number_in_whatever_unit_is_fitted_and_stored_as_in_any_other(unit: fl
         Feature("x", low=unit / 10, high=10 * unit, power=power, may_be_missing=True),
         Feature("y", low=-10, high=10, may_be_missing=True),
     )
-    values = np.stack([unit * draw.uniform(0.2, 9, ROWS), draw.normal(0, 2, ROWS).clip(-10, 10)], axis=1)
+    values = np.stack(
+        [unit * draw.uniform(0.2, 9, ROWS), draw.normal(0, 2, ROWS).clip(-10, 10)], axis=1
+    )
     values[::17, 1] = np.nan
     model, data, prepared = _fitted(features, values, chooses=power is None)
     hidden, output = model.layers[-2:]
@@ -53,7 +58,9 @@ def test_a_value_far_outside_what_the_fit_saw_is_no_more_than_large() -> None:
     draw = np.random.default_rng(2)
     features = tuple(Feature(name, low=-1e30, high=1e30, power=1.0) for name in "xy")
     model, _, _ = _fitted(features, draw.normal(0, 1e-12, (ROWS, 2)))
-    far = np.array([[sign * 1e30, other * 1e30] for sign in (1, -1) for other in (1, -1)], dtype=np.float32)
+    far = np.array(
+        [[sign * 1e30, other * 1e30] for sign in (1, -1) for other in (1, -1)], dtype=np.float32
+    )
     assert np.isfinite(np.asarray(model(far))).all()
 
 

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from pima.core.features import Feature
-from pima.model.recipes import RECIPES, Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
+from pima.model.recipes import (
+    RECIPES,
+    Article,
+    FiveSeeds,
+    fit_fingerprint,
+    recipe_for,
+    recipe_of,
+    settings_of_fit,
+)
 from pima.settings.reading import read_settings
 from pima.settings.sections import Settings
 from tests.support.shipped import FEATURES, ROOT
@@ -19,8 +27,12 @@ def shipped() -> Settings:
 
 
 @pytest.mark.parametrize("network", RECIPES)
-def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(shipped: Settings, network: str) -> None:
-    settings = msgspec.structs.replace(shipped, retrain=msgspec.structs.replace(shipped.retrain, network=network))
+def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(
+    shipped: Settings, network: str
+) -> None:
+    settings = msgspec.structs.replace(
+        shipped, retrain=msgspec.structs.replace(shipped.retrain, network=network)
+    )
     stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(settings, FEATURES)))
     assert recipe_of(stored) == recipe_for(network, FEATURES)
     stored["recipe"] |= {"batch_rows": 7}
@@ -36,7 +48,9 @@ def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds | Artic
         recipe_of({"network": name, "recipe": stored})
 
 
-def test_every_number_of_a_recipe_tells_fits_apart(shipped: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_of_a_recipe_tells_fits_apart(
+    shipped: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = fit_fingerprint(shipped, FEATURES)
     for name, number in asdict(RECIPES["five_seeds"]).items():
         if name in ("exponents", "scales"):
@@ -54,15 +68,24 @@ def _with(feature: Feature) -> str:
     return fit_fingerprint(read_settings(None, {}), (*FEATURES, feature))
 
 
-@pytest.mark.parametrize(("network", "power"), [("five_seeds", 1.0), ("five_seeds", -1.0), ("article", None)])
-def test_a_range_that_plays_no_part_in_a_fit_does_not_enter_its_fingerprint(network: str, power: float | None) -> None:
+@pytest.mark.parametrize(
+    ("network", "power"), [("five_seeds", 1.0), ("five_seeds", -1.0), ("article", None)]
+)
+def test_a_range_that_plays_no_part_in_a_fit_does_not_enter_its_fingerprint(
+    network: str, power: float | None
+) -> None:
     settings = read_settings(None, {"PIMA_RETRAIN__NETWORK": network})
-    declared = (Feature("creatinine", low=low, high=20, power=power) for low in (0.1, 0.05, 0.0, -1.0))
+    declared = (
+        Feature("creatinine", low=low, high=20, power=power) for low in (0.1, 0.05, 0.0, -1.0)
+    )
     assert len({fit_fingerprint(settings, (*FEATURES, each)) for each in declared}) == 1
 
 
 @pytest.mark.parametrize(("low", "same"), [(0.1, 0.05), (0.0, -0.0), (-1.0, -2.0)])
 def test_of_a_range_a_fit_depends_on_the_powers_that_it_may_choose(low: float, same: float) -> None:
-    found = {each: _with(Feature("creatinine", low=each, high=20)) for each in (0.2, 0.0, -3.0, low, same)}
+    found = {
+        each: _with(Feature("creatinine", low=each, high=20))
+        for each in (0.2, 0.0, -3.0, low, same)
+    }
     assert found[low] == found[same]
     assert len(set(found.values())) == 3

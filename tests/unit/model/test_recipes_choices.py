@@ -1,4 +1,5 @@
-"""Powers by skewness, folds, and a threshold that reaches what was asked for, beside a search through all."""
+"""Powers by skewness, folds, and a threshold that reaches what was asked for, beside a search
+through all."""
 
 from fractions import Fraction
 
@@ -12,7 +13,9 @@ from pima.model.recipes import choose_exponents, stratified_folds
 from pima.train.fit import threshold_reaching
 
 # Few values, so that ties are frequent.
-rows = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]) | st.floats(0, 1)))
+rows = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]) | st.floats(0, 1))
+)
 shares = st.integers(1, 99).map(lambda hundredths: f"0.{hundredths:02}")
 
 
@@ -27,13 +30,17 @@ def _share(right: np.ndarray) -> Fraction:
 
 
 @given(rows, shares)
-def test_the_next_threshold_does_not_reach_what_was_asked_for(drawn: list[tuple[int, float]], share: str) -> None:
+def test_the_next_threshold_does_not_reach_what_was_asked_for(
+    drawn: list[tuple[int, float]], share: str
+) -> None:
     probabilities, outcomes = _columns(drawn)
     of_cases, of_others = probabilities[outcomes == 1], probabilities[outcomes == 0]
     found = threshold_reaching(f"sensitivity >= {share}", probabilities, outcomes)
     assert _share(of_cases >= found) >= Fraction(share) > _share(of_cases >= np.nextafter(found, 2))
     found = threshold_reaching(f"specificity >= {share}", probabilities, outcomes)
-    assert _share(of_others < found) >= Fraction(share) > _share(of_others < np.nextafter(found, -1))
+    assert (
+        _share(of_others < found) >= Fraction(share) > _share(of_others < np.nextafter(found, -1))
+    )
 
 
 def test_a_share_is_meant_as_it_is_written() -> None:
@@ -75,7 +82,14 @@ def _chosen(values: np.ndarray, low: float | None, declared: float | None = None
 
 @pytest.mark.parametrize(
     ("values", "low", "power"),
-    [(SYMMETRIC, 1, 1), (SKEWED, 0, 0.5), (SKEWED, -1, 1), (SKEWED, None, 1), (FAR_OUT, 0.1, -1), (FAR_OUT, 0, 0.5)],
+    [
+        (SYMMETRIC, 1, 1),
+        (SKEWED, 0, 0.5),
+        (SKEWED, -1, 1),
+        (SKEWED, None, 1),
+        (FAR_OUT, 0.1, -1),
+        (FAR_OUT, 0, 0.5),
+    ],
 )
 def test_a_skewed_number_is_drawn_together_as_far_as_its_range_allows(
     values: np.ndarray, low: float | None, power: float

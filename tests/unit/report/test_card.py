@@ -27,10 +27,21 @@ from tests.support.shipped import FEATURES
 
 SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
 SMALL = ("area under ROC", "sensitivity", "specificity")
-FEW = Subgroup("age", "under 30", 20, 4, True, (*(ComparedFigure(name, Figure(0.75), None) for name in SMALL), SLOPE))
+FEW = Subgroup(
+    "age",
+    "under 30",
+    20,
+    4,
+    True,
+    (*(ComparedFigure(name, Figure(0.75), None) for name in SMALL), SLOPE),
+)
 HIDDEN = Subgroup("age", "30 and over", None, None, None, ())
 EVIDENCE = VersionEvidence(
-    200, 70, (ComparedFigure("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE), (), (FEW, HIDDEN)
+    200,
+    70,
+    (ComparedFigure("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE),
+    (),
+    (FEW, HIDDEN),
 )
 FACTS = VersionFacts(
     version=2,
@@ -46,7 +57,9 @@ FACTS = VersionFacts(
     compiled_sha256="abc",
     inputs=tuple(map(input_of, FEATURES)),
     data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, {"out_of_range": 3}, 0),
-    judged=OwnVerdict(datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1),
+    judged=OwnVerdict(
+        datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1
+    ),
     evidence=EVIDENCE,
     changes=("training rows: 400 -> 500",),
 )
@@ -64,18 +77,24 @@ def test_both_standards_are_named_whole_and_each_item_is_answered_or_asked() -> 
         assert f"| {item.code} | {item.asks} |" in told
     questions = told.partition("## Questions for people")[2]
     asked = [f"- HTI-1 {each.code}: {each.asks}" for each in made.hti_1 if each.answer is None]
-    asked += [f"- TRIPOD+AI {each.code}: {each.asks}" for each in made.tripod_ai if each.answer is None]
+    asked += [
+        f"- TRIPOD+AI {each.code}: {each.asks}" for each in made.tripod_ai if each.answer is None
+    ]
     assert [line for line in questions.splitlines() if line][1:] == asked
     assert {"1(i)", "2(i)", "7(v)"} <= {each.code for each in made.hti_1 if each.answer is None}
 
 
 def test_what_software_knows_is_said_in_words_with_intervals() -> None:
-    answers = {each.code: each.answer for each in card(FACTS).hti_1} | {e.code: e.answer for e in card(FACTS).tripod_ai}
+    answers = {each.code: each.answer for each in card(FACTS).hti_1} | {
+        e.code: e.answer for e in card(FACTS).tripod_ai
+    }
     assert answers["1(iii)"] == (
-        "The probability of outcome 1 (diabetes), between 0 and 1, and a class, which is 1 from 0.31 on."
+        "The probability of outcome 1 (diabetes), between 0 and 1, and a class, which is 1 from "
+        "0.31 on."
     )
     assert answers["7(i)"] == (
-        "On 200 held-out rows, 70 with outcome 1, 95 % intervals: area under ROC 0.812 (0.750 to 0.860); "
+        "On 200 held-out rows, 70 with outcome 1, 95 % intervals: area under ROC 0.812 (0.750 to "
+        "0.860); "
         "calibration slope 0.600 (0.400 to 0.900)."
     )
     assert answers["4(i)"] == "Labelled rows that no rule rejects. Left out: 3 rows out of range."
@@ -87,9 +106,19 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
 
 def test_limits_follow_from_the_figures() -> None:
     told = " ".join(limits(FACTS))
-    for part in ("rest on 70 rows", "too extreme", "having few rows: age under 30", "1 subgroup may not be shown"):
+    for part in (
+        "rest on 70 rows",
+        "too extreme",
+        "having few rows: age under 30",
+        "1 subgroup may not be shown",
+    ):
         assert part in told
-    sound = replace(EVIDENCE, positive=400, figures=(replace(SLOPE, figure=Figure(0.9, 0.7, 1.1)),), subgroups=())
+    sound = replace(
+        EVIDENCE,
+        positive=400,
+        figures=(replace(SLOPE, figure=Figure(0.9, 0.7, 1.1)),),
+        subgroups=(),
+    )
     assert len(limits(replace(FACTS, evidence=sound))) == 3
     assert "nothing is known of its subgroups" in limits(replace(FACTS, evidence=None))[-1]
 
@@ -101,8 +130,12 @@ def test_each_table_is_one(facts: VersionFacts) -> None:
     lines = as_markdown(card(facts)).splitlines()
     for before, line in pairwise(lines):
         if before.startswith("|") and line.startswith("|"):
-            assert before.count("|") - before.count("\\|") == line.count("|") - line.count("\\|"), line
-    assert [line for line in lines if "None" in line.split() and not line.startswith(("|", "None are"))] == []
+            assert before.count("|") - before.count("\\|") == line.count("|") - line.count("\\|"), (
+                line
+            )
+    assert [
+        line for line in lines if "None" in line.split() and not line.startswith(("|", "None are"))
+    ] == []
 
 
 def test_a_subgroup_that_may_not_be_shown_has_dashes_and_one_of_few_rows_is_marked() -> None:
@@ -112,19 +145,30 @@ def test_a_subgroup_that_may_not_be_shown_has_dashes_and_one_of_few_rows_is_mark
 
 
 def test_a_declaration_cannot_break_a_table() -> None:
-    odd = input_of(Feature(name="sex", kind="category", codes={0: "a|b", 1: "c"}, rationale="two\nlines"))
-    assert "| sex | 0 a\\|b, 1 c | must be there | two lines |" in as_markdown(card(replace(FACTS, inputs=(odd,))))
+    odd = input_of(
+        Feature(name="sex", kind="category", codes={0: "a|b", 1: "c"}, rationale="two\nlines")
+    )
+    assert "| sex | 0 a\\|b, 1 c | must be there | two lines |" in as_markdown(
+        card(replace(FACTS, inputs=(odd,)))
+    )
 
 
 def test_a_clinic_s_own_words_are_no_markup() -> None:
     words = "<b>so</b> &lt; a \\| b *at* __once__ `now` [here](there) ~~no~~ out_of_range"
-    odd = input_of(Feature(name="sex", kind="category", codes={0: words, 1: "under <5"}, rationale=words))
+    odd = input_of(
+        Feature(name="sex", kind="category", codes={0: words, 1: "under <5"}, rationale=words)
+    )
     evidence = replace(EVIDENCE, subgroups=(replace(FEW, group=words),))
     page = MarkdownIt("gfm-like", {"linkify": False}).render(
         as_markdown(card(replace(FACTS, outcome=words, inputs=(odd,), evidence=evidence)))
     )
     shown = escape(words, quote=False)
-    for place in (f"outcome 1 ({shown})", f"<td>0 {shown}, 1 under &lt;5</td>", f"<td>{shown}</td>", f"age: {shown}<"):
+    for place in (
+        f"outcome 1 ({shown})",
+        f"<td>0 {shown}, 1 under &lt;5</td>",
+        f"<td>{shown}</td>",
+        f"age: {shown}<",
+    ):
         assert place in page, place
 
 
@@ -135,9 +179,19 @@ def test_a_count_has_no_unit() -> None:
 def test_changes_are_told_one_by_one() -> None:
     nothing = VersionSummary(**dict.fromkeys(VersionSummary.__dataclass_fields__))
     then = {"features": as_stored(FEATURES[1:3]), "training_rows": 400, "threshold": 0.5}
-    before = replace(nothing, **then, settings={"network": "article", "seeds": 1}, libraries={"keras": "3.15"})
-    raised = Feature(**({name: getattr(FEATURES[1], name) for name in Feature.__struct_fields__} | {"high": 700.0}))
-    known = {"last_labelled_at": datetime(2026, 1, 30, 12, tzinfo=UTC), "settings": {"network": "five_seeds"}}
+    before = replace(
+        nothing, **then, settings={"network": "article", "seeds": 1}, libraries={"keras": "3.15"}
+    )
+    raised = Feature(
+        **(
+            {name: getattr(FEATURES[1], name) for name in Feature.__struct_fields__}
+            | {"high": 700.0}
+        )
+    )
+    known = {
+        "last_labelled_at": datetime(2026, 1, 30, 12, tzinfo=UTC),
+        "settings": {"network": "five_seeds"},
+    }
     now = replace(before, features=as_stored((FEATURES[0], raised)), training_rows=500, **known)
     assert changes(now, before) == [
         "a new input: pregnancies",

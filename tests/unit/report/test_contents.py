@@ -19,7 +19,9 @@ PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
 OUTCOMES = (DRAW.random(400) < PROBABILITIES).astype(np.int8)
 
 
-def _document(probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES) -> dict[str, object]:
+def _document(
+    probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES
+) -> dict[str, object]:
     return document(evidence(contest(outcomes, probabilities)))
 
 
@@ -35,7 +37,10 @@ def test_cells_hold_each_row_once() -> None:
 
 def test_the_roc_curve_is_that_of_scikit_learn() -> None:
     false_alarms, found, thresholds = roc_curve(OUTCOMES, PROBABILITIES, drop_intermediate=False)
-    at = {round(float(each), 3): (x, y) for each, x, y in zip(thresholds, false_alarms, found, strict=True)}
+    at = {
+        round(float(each), 3): (x, y)
+        for each, x, y in zip(thresholds, false_alarms, found, strict=True)
+    }
     points = roc(_document(), "challenger")
     assert points[0] == (1, 0, 0)
     assert points[-1] == (0, 1, 1)
@@ -52,7 +57,9 @@ def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
     assert min(group.rows for group in found) >= 40
     mean = sum(group.rows * group.predicted for group in found) / 400
     assert mean == pytest.approx(PROBABILITIES.mean(), abs=0.005)
-    assert sum(group.rows * (group.observed.value or 0) for group in found) == pytest.approx(OUTCOMES.sum())
+    assert sum(group.rows * (group.observed.value or 0) for group in found) == pytest.approx(
+        OUTCOMES.sum()
+    )
 
 
 def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
@@ -93,12 +100,20 @@ def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
     halves = pd.DataFrame({"side": ["left", "right"] * 200}, dtype="category")
     for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
         made = document(evidence(contest(outcomes, PROBABILITIES, groups=halves)))
-        found = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
-        assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (is_drawn, is_drawn)
+        found = exhibit(
+            made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger"
+        )
+        assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (
+            is_drawn,
+            is_drawn,
+        )
 
 
 def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
-    now, names = datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 2", "champion": "version 1"}
+    now, names = (
+        datetime(2026, 1, 1, tzinfo=UTC),
+        {"challenger": "version 2", "champion": "version 1"},
+    )
     found = exhibit(_document(), now, names, first="champion")
     assert found is not None
     assert found.models == (("challenger", "version 2"),)
@@ -108,5 +123,7 @@ def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
 @pytest.mark.parametrize("rows", [1, 9, 10])
 def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
     made = _document(PROBABILITIES[:rows], OUTCOMES[:rows])
-    in_report = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
+    in_report = exhibit(
+        made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger"
+    )
     assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)

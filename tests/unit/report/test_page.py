@@ -12,9 +12,16 @@ from pima.report.pictures import as_svg, drawn, short
 
 def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:
     label = "\N{ARABIC LETTER MEEM}\N{ARABIC LETTER REH}"
-    told = values(Feature(name="state", kind="category", codes={0: label, 1: '<b>former</b> & "so"'}))
-    assert told == f"0 <bdi>{label}</bdi>, 1 <bdi>&lt;b&gt;former&lt;/b&gt; &amp; &#34;so&#34;</bdi>"
-    assert values(Feature(name="age", unit="<years>", low=0, high=120)) == "0 to 120 <bdi>&lt;years&gt;</bdi>"
+    told = values(
+        Feature(name="state", kind="category", codes={0: label, 1: '<b>former</b> & "so"'})
+    )
+    assert (
+        told == f"0 <bdi>{label}</bdi>, 1 <bdi>&lt;b&gt;former&lt;/b&gt; &amp; &#34;so&#34;</bdi>"
+    )
+    assert (
+        values(Feature(name="age", unit="<years>", low=0, high=120))
+        == "0 to 120 <bdi>&lt;years&gt;</bdi>"
+    )
     assert values(Feature(name="visits", unit="count", low=0, high=1e30)) == "0 to 1e+30"
 
 
@@ -29,7 +36,10 @@ def test_letters_that_the_font_here_lacks_are_drawn_without_a_word() -> None:
 def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
     assert figures.in_words(Figure(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
     assert _area(Figure(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
-    assert in_words(Feature("age", unit="years", low=0, high=120), 37, value, None) == "age 37 years: +0.00"
+    assert (
+        in_words(Feature("age", unit="years", low=0, high=120), 37, value, None)
+        == "age 37 years: +0.00"
+    )
 
 
 def test_the_longest_labels_leave_a_picture_its_room() -> None:

@@ -16,14 +16,18 @@ def _tick(days_ago: int) -> datetime:
     return NOW.replace(hour=2, minute=15) - timedelta(days=days_ago)
 
 
-def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attempts: str, **changed: object) -> Owed:
+def _owed(
+    first_seen_days_ago: float, newest_known_days_ago: int | None, *attempts: str, **changed: object
+) -> Owed:
     given = {"catch_up": True, "ever_ran": True, **changed}
     return owed(
         given.pop("schedule", NIGHTLY),  # type: ignore[arg-type]
         NOW - timedelta(days=first_seen_days_ago),
         None if newest_known_days_ago is None else _tick(newest_known_days_ago),
         NOW,
-        attempts_of=lambda _tick: [Attempt(n, status) for n, status in enumerate(attempts, start=1)],
+        attempts_of=lambda _tick: [
+            Attempt(n, status) for n, status in enumerate(attempts, start=1)
+        ],
         **given,  # type: ignore[arg-type]
     )
 
@@ -31,10 +35,14 @@ def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attemp
 @pytest.mark.parametrize("missed", [1, 2, 9])
 def test_of_missed_ticks_the_latest_is_run_and_the_others_are_noted(missed: int) -> None:
     assert _owed(30, 0, "succeeded") == Owed(None, 0, "catch_up", [])
-    assert _owed(30, missed) == Owed(_tick(0), 1, "catch_up", [_tick(days) for days in range(missed - 1, 0, -1)])
+    assert _owed(30, missed) == Owed(
+        _tick(0), 1, "catch_up", [_tick(days) for days in range(missed - 1, 0, -1)]
+    )
 
 
-@pytest.mark.parametrize("status", ["failed", "refused", "crashed", "interrupted", "try_again_later", "skipped"])
+@pytest.mark.parametrize(
+    "status", ["failed", "refused", "crashed", "interrupted", "try_again_later", "skipped"]
+)
 def test_a_tick_without_success_is_run_once_more(status: str) -> None:
     assert _owed(30, 0, status) == Owed(_tick(0), 2, "catch_up", [])
     assert _owed(30, 0, status, "succeeded").tick is None

@@ -1,4 +1,5 @@
-"""A workflow's result as JSON has the keys that SQL reads, and a signal ends work that may be dropped anywhere."""
+"""A workflow's result as JSON has the keys that SQL reads, and a signal ends work that may be
+dropped anywhere."""
 
 import json
 import os
@@ -39,7 +40,14 @@ from tests.support.shipped import ROOT
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(
-    rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85, sensitivity=0.6, specificity=0.9
+    rows=200,
+    correct=160,
+    accuracy=0.8,
+    log_loss=0.45,
+    brier=0.15,
+    auc=0.85,
+    sensitivity=0.6,
+    specificity=0.9,
 )
 COMPARISON = PairedComparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
 MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
@@ -63,10 +71,16 @@ VERDICT = Verdict(
 )
 EVIDENCE = evidence(contest(np.array([0, 1], dtype=np.int8), np.array([0.4, 0.6])))
 assert EVIDENCE.challenger is not None
-OF_CHALLENGER = replace(EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951))
-JUDGEMENT = Judgement(Champion(1, 1, False), VERDICT, pd.DataFrame(), replace(EVIDENCE, challenger=OF_CHALLENGER))
+OF_CHALLENGER = replace(
+    EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951)
+)
+JUDGEMENT = Judgement(
+    Champion(1, 1, False), VERDICT, pd.DataFrame(), replace(EVIDENCE, challenger=OF_CHALLENGER)
+)
 JUDGED = RetrainResult(ROWS, announce(JUDGEMENT, 2))
-JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
+JUDGED_EARLIER = RetrainResult(
+    ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2)
+)
 
 
 def test_what_scoring_did_as_json() -> None:
@@ -85,11 +99,23 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, "of the text", SHIPPED, Header(columns, (), 0), lambda: iter(()), ALL_TEXT, SourceTally())
+    return PatientFile(
+        name,
+        "of the text",
+        SHIPPED,
+        Header(columns, (), 0),
+        lambda: iter(()),
+        ALL_TEXT,
+        SourceTally(),
+    )
 
 
 def test_what_loading_did_as_json() -> None:
-    bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
+    bad = [
+        BadLine(9, "not_a_number", "age"),
+        BadLine(4, "bad_id", "id"),
+        BadLine(5, "bad_id", "id"),
+    ]
     done = (
         LoadResult()
         .with_file(_file("a.csv", "id", "age"), Taken(1, 2, 3), [])
@@ -115,7 +141,11 @@ def test_what_loading_did_as_json() -> None:
     assert [list(rule) for rule in rules] == [
         ["file", "reason", "field", "expected", "lines", "first_lines", "text"]
     ] * 2
-    assert (rules[0]["reason"], rules[0]["first_lines"], rules[0]["text"][:7]) == ("bad_id", [4, 5], "2 lines")
+    assert (rules[0]["reason"], rules[0]["first_lines"], rules[0]["text"][:7]) == (
+        "bad_id",
+        [4, 5],
+        "2 lines",
+    )
 
 
 def test_what_retraining_decided_as_json() -> None:
@@ -131,16 +161,41 @@ def test_what_retraining_decided_as_json() -> None:
             "explanation",
             "champion_before",
         ),
-        *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
-        *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
+        *(
+            "challenger",
+            "judged_before",
+            "challenger_scores",
+            "champion_scores",
+            "comparison",
+            "majority_correct",
+        ),
+        *(
+            "measured",
+            "whole_rows",
+            "whole_accuracy_difference",
+            "consultations",
+            "seen_rows",
+            "unscorable_rows",
+        ),
         *("worst_subgroup", "auroc", "calibration_slope"),
     ]
-    assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
+    assert (found["verdict"], found["judged_before"], found["champion_scores"]) == (
+        "promoted",
+        False,
+        None,
+    )
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
     assert found["measured"] == asdict(MEASURED)
-    assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
+    assert found["worst_subgroup"] == {
+        "feature": "age",
+        "group": "40 and over",
+        "rows": 62,
+        "gain": -0.065,
+    }
     assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
-    nothing = as_json(announce(replace(JUDGEMENT, evidence=replace(EVIDENCE, challenger=None)), None))
+    nothing = as_json(
+        announce(replace(JUDGEMENT, evidence=replace(EVIDENCE, challenger=None)), None)
+    )
     assert (nothing["auroc"], nothing["calibration_slope"]) == (None, None)
     assert json.loads(json.dumps(found)) == found
 

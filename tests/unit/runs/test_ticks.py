@@ -16,12 +16,25 @@ YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 @pytest.mark.parametrize(
     ("expression", "zone"),
     [
-        *(("0 3 * * 1-5", "UTC"), ("0 3 * * someday", "UTC"), ("0 3 * *", "UTC"), ("", "UTC"), ("61 3 * * *", "UTC")),
-        *(("0 3 * * sun-mon", "UTC"), ("0 3 * * *", "Mars/Olympus"), ("0 3 * * *", "/etc/passwd"), ("0 3 * * *", "")),
+        *(
+            ("0 3 * * 1-5", "UTC"),
+            ("0 3 * * someday", "UTC"),
+            ("0 3 * *", "UTC"),
+            ("", "UTC"),
+            ("61 3 * * *", "UTC"),
+        ),
+        *(
+            ("0 3 * * sun-mon", "UTC"),
+            ("0 3 * * *", "Mars/Olympus"),
+            ("0 3 * * *", "/etc/passwd"),
+            ("0 3 * * *", ""),
+        ),
     ],
 )
 def test_a_schedule_that_can_not_be_meant_is_refused(expression: str, zone: str) -> None:
-    with pytest.raises(WrongConfiguration, match=f"schedule '{re.escape(expression)}' in time zone '{zone}'"):
+    with pytest.raises(
+        WrongConfiguration, match=f"schedule '{re.escape(expression)}' in time zone '{zone}'"
+    ):
         Schedule(expression, zone)
 
 
@@ -43,7 +56,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("zone", "expression", "moment"), CHANGES)
-def test_a_nightly_job_runs_once_on_the_day_of_a_clock_change(zone: str, expression: str, moment: str) -> None:
+def test_a_nightly_job_runs_once_on_the_day_of_a_clock_change(
+    zone: str, expression: str, moment: str
+) -> None:
     schedule = Schedule(expression, zone)
     runs_at = datetime.fromisoformat(moment)
     noon = runs_at.replace(hour=12, minute=0)
@@ -57,9 +72,15 @@ ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
 
 @pytest.mark.parametrize(
     ("expression", "zone"),
-    [*(("*/15 * * * *", zone) for zone in ZONES), ("*/30 */1 * * *", ZONES[0]), ("0,30 0-23 * * *", ZONES[2])],
+    [
+        *(("*/15 * * * *", zone) for zone in ZONES),
+        ("*/30 */1 * * *", ZONES[0]),
+        ("0,30 0-23 * * *", ZONES[2]),
+    ],
 )
-def test_a_rhythm_within_the_hour_goes_on_evenly_across_both_clock_changes(zone: str, expression: str) -> None:
+def test_a_rhythm_within_the_hour_goes_on_evenly_across_both_clock_changes(
+    zone: str, expression: str
+) -> None:
     schedule = Schedule(expression, zone)
     ticks = schedule.between(*YEAR)
     (gap,) = {later - earlier for earlier, later in pairwise(ticks)}
@@ -99,13 +120,19 @@ def test_an_hourly_job_runs_whenever_the_clock_shows_its_time(
 @pytest.mark.parametrize("expression", ["*/15 2 * * *", "30 0-22 * * *", "30 1-23 * * *"])
 def test_where_an_hour_has_no_ticks_they_come_once(expression: str) -> None:
     schedule = Schedule(expression, "Europe/Berlin")
-    change = datetime(2025, 10, 26, 1, tzinfo=UTC)  # from when on the clock shows 02:00 to 03:00 a second time
+    change = datetime(
+        2025, 10, 26, 1, tzinfo=UTC
+    )  # from when on the clock shows 02:00 to 03:00 a second time
     assert schedule.between(change, change + timedelta(minutes=59)) == []
 
 
 @pytest.mark.parametrize("zone", [*ZONES, "Asia/Kathmandu"])
-@pytest.mark.parametrize("expression", ["30 2 * * *", "0 3 * * sun", "15 1,2,3 * * *", "0 */2 * * *", "0 0 1 * *"])
-def test_going_from_tick_to_tick_meets_each_tick_of_the_year_once(zone: str, expression: str) -> None:
+@pytest.mark.parametrize(
+    "expression", ["30 2 * * *", "0 3 * * sun", "15 1,2,3 * * *", "0 */2 * * *", "0 0 1 * *"]
+)
+def test_going_from_tick_to_tick_meets_each_tick_of_the_year_once(
+    zone: str, expression: str
+) -> None:
     schedule = Schedule(expression, zone)
     whole = schedule.between(*YEAR)
     met, tick = [], schedule.next(YEAR[0])
@@ -118,13 +145,17 @@ def test_going_from_tick_to_tick_meets_each_tick_of_the_year_once(zone: str, exp
         assert len(whole) == 365
     for index in range(0, len(whole) - 1, 1 + len(whole) // 40):
         assert schedule.newest(YEAR[0], whole[index], 1) == [whole[index]]
-        assert schedule.newest(YEAR[0], whole[index + 1] - timedelta(seconds=1), 1) == [whole[index]]
+        assert schedule.newest(YEAR[0], whole[index + 1] - timedelta(seconds=1), 1) == [
+            whole[index]
+        ]
 
 
 def test_the_newest_ticks_are_found_without_walking_over_all() -> None:
     now = datetime(2026, 6, 1, 12, tzinfo=UTC)
     every_second = Schedule("* * * * * *", "Europe/Berlin")
-    assert every_second.newest(now - timedelta(days=400), now, 3) == [now - timedelta(seconds=n) for n in (2, 1, 0)]
+    assert every_second.newest(now - timedelta(days=400), now, 3) == [
+        now - timedelta(seconds=n) for n in (2, 1, 0)
+    ]
     assert every_second.next(now) == now + timedelta(seconds=1)
     yearly = Schedule("0 0 1 1 *", "UTC")
     assert yearly.newest(now - timedelta(days=1000), now, 5) == [

@@ -1,4 +1,5 @@
-"""Settings: the file, the variables over it, the secrets; everything else is an error that names the key."""
+"""Settings: the file, the variables over it, the secrets; everything else is an error that names
+the key."""
 
 import json
 import tomllib
@@ -53,12 +54,19 @@ def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(section, key) for section, keys in SECTIONS.items() for key in sorted(keys)]
+    ("section", "key"),
+    [(section, key) for section, keys in SECTIONS.items() for key in sorted(keys)],
 )
 def test_every_setting_can_be_given_by_a_variable(section: str, key: str) -> None:
     default = getattr(getattr(Settings(), section), key)
     address = "https://example.org/uuid"
-    words = {"network": "article", "format": "json", "window": "all", "snapshots": 5, "model_bytes": 52}
+    words = {
+        "network": "article",
+        "format": "json",
+        "window": "all",
+        "snapshots": 5,
+        "model_bytes": 52,
+    }
     words |= {"subgroup_margin": 0.05, "log_loss_veto": False}
     words |= {
         "catch_up": "none",
@@ -84,22 +92,37 @@ def test_a_threshold_is_a_number_or_what_it_has_to_reach_in_the_file_and_in_the_
 ) -> None:
     path = _file(tmp_path, f"[retrain]\nthreshold = {json.dumps(threshold)}\n")
     assert read_settings(path, {}).retrain.threshold == threshold
-    by_variable = read_settings(SHIPPED_FILE, {"PIMA_RETRAIN__THRESHOLD": str(threshold)}).retrain.threshold
+    by_variable = read_settings(
+        SHIPPED_FILE, {"PIMA_RETRAIN__THRESHOLD": str(threshold)}
+    ).retrain.threshold
     assert (by_variable, type(by_variable)) == (threshold, type(threshold))
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("sensitivity > 0.8", "sensitivity >= 1.2", "sensitivity >= 1", "sensitivity >= 0", "sensitivity >= 0.0"),
-        *("recall >= .8", "sensitivity >= .8", "sensitivity>=0.8", "Sensitivity >= 0.8", "sensitivity >= 0.8\n"),
+        *(
+            "sensitivity > 0.8",
+            "sensitivity >= 1.2",
+            "sensitivity >= 1",
+            "sensitivity >= 0",
+            "sensitivity >= 0.0",
+        ),
+        *(
+            "recall >= .8",
+            "sensitivity >= .8",
+            "sensitivity>=0.8",
+            "Sensitivity >= 0.8",
+            "sensitivity >= 0.8\n",
+        ),
         *("sensitivity >= 80 %", "accuracy >= 0.8", "1.2", "0", "1", "nan", "", "CANARY"),
     ],
 )
 def test_no_other_threshold_is_taken_from_either(tmp_path: Path, text: str) -> None:
     path = _file(tmp_path, f"[retrain]\nthreshold = {json.dumps(text)}\n")
     expected = (
-        r'Expected: a number, above 0 and below 1 or a text like "sensitivity >= 0\.85" or "specificity >= 0\.85"'
+        r'Expected: a number, above 0 and below 1 or a text like "sensitivity >= 0\.85" or '
+        r'"specificity >= 0\.85"'
     )
     for file, environ, named in (
         (path, {}, r"retrain\.threshold"),
@@ -115,7 +138,13 @@ def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
-    environ = {"PATH": "/bin", "PIMAX": "1", "XPIMA_SCORE": "1", "pima_score__x": "1", "DATABASE_URL": "nonsense"}
+    environ = {
+        "PATH": "/bin",
+        "PIMAX": "1",
+        "XPIMA_SCORE": "1",
+        "pima_score__x": "1",
+        "DATABASE_URL": "nonsense",
+    }
     assert read_settings(SHIPPED_FILE, environ) == Settings()
 
 
@@ -134,7 +163,9 @@ def test_variables_of_others_are_none_of_ours() -> None:
     ],
 )
 def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) -> None:
-    with pytest.raises(WrongConfiguration, match=rf"{variable} names no setting.*Expected: PIMA_SECTION__KEY"):
+    with pytest.raises(
+        WrongConfiguration, match=rf"{variable} names no setting.*Expected: PIMA_SECTION__KEY"
+    ):
         read_settings(SHIPPED_FILE, {variable: "5"})
 
 
@@ -149,7 +180,10 @@ def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) 
         ("[holdout]\nshare = 0\n", r"holdout\.share"),
         ("[retrain]\nlease_seconds = 9\n", r"retrain\.lease_seconds"),
         ("[[score]]\nbatch_rows = 5\n", "score"),
-        *((f"[retrain]\nthreshold = {no}\n", r"retrain\.threshold") for no in ("1.2", "0", "1", "-0.5", "nan", "true")),
+        *(
+            (f"[retrain]\nthreshold = {no}\n", r"retrain\.threshold")
+            for no in ("1.2", "0", "1", "-0.5", "nan", "true")
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, named: str) -> None:
@@ -162,10 +196,19 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
     [
         (
             "[score]\nbatch_row = 1\n",
-            "score takes no key batch_row. Expected: keys of: batch_rows, workers, most_workers, dask.",
+            (
+                "score takes no key batch_row. Expected: keys of: batch_rows, workers, most_workers, "
+                "dask."
+            ),
         ),
-        ("[scores]\n", "the file takes no key scores. Expected: keys of: declaration, database, score, "),
-        ("score = 5\n", "score has a wrong value. Expected: a table with keys of: batch_rows, workers, "),
+        (
+            "[scores]\n",
+            "the file takes no key scores. Expected: keys of: declaration, database, score, ",
+        ),
+        (
+            "score = 5\n",
+            "score has a wrong value. Expected: a table with keys of: batch_rows, workers, ",
+        ),
         (
             '[score]\nworkers = "CANARY"\n',
             "score.workers has a wrong value. Expected: a whole number, at least 1 and at most 16.",
@@ -176,13 +219,18 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
         ),
         (
             '[ping]\nscore_url = "CANARY"\n',
-            "ping.score_url has a wrong value. Expected: an address that begins with http:// or https://",
+            (
+                "ping.score_url has a wrong value. Expected: an address that begins with http:// or "
+                "https://"
+            ),
         ),
         ("[holdout]\nsalt = 7\n", "holdout.salt has a wrong value. Expected: text."),
         ("[gate]\napprove = 1\n", "gate.approve has a wrong value. Expected: true or false."),
     ],
 )
-def test_what_a_file_s_key_takes_is_told_in_words(tmp_path: Path, content: str, message: str) -> None:
+def test_what_a_file_s_key_takes_is_told_in_words(
+    tmp_path: Path, content: str, message: str
+) -> None:
     with pytest.raises(WrongConfiguration) as caught:
         read_settings(_file(tmp_path, content), {})
     assert message in str(caught.value)
@@ -194,7 +242,8 @@ def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: 
         read_settings(_file(tmp_path, "score = 5\n"), {"PIMA_SCORE__BATCH_ROWS": "5"})
 
 
-# ---- the URL ----------------------------------------------------------------------------------------------------
+# ---- the URL
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -222,9 +271,9 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path, end: str) -> None:
     path = tmp_path / "url"
     path.write_bytes(f"postgresql://a:b c@d/e{end}".encode())
     assert secret({"X_FILE": str(path)}, "X") == "postgresql://a:b c@d/e"
-    assert database_url({"DATABASE_URL": "a", "PIMA_SCORE__DATABASE_URL_FILE": str(path)}, "score").startswith(
-        "postgres"
-    )
+    assert database_url(
+        {"DATABASE_URL": "a", "PIMA_SCORE__DATABASE_URL_FILE": str(path)}, "score"
+    ).startswith("postgres")
 
 
 def test_both_are_an_error_even_if_one_is_empty(tmp_path: Path) -> None:

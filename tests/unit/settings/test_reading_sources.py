@@ -1,4 +1,5 @@
-"""[[source]] in the settings, and the variables that hold the URLs; everything else is an error that names the key."""
+"""[[source]] in the settings, and the variables that hold the URLs; everything else is an error
+that names the key."""
 
 import re
 from pathlib import Path
@@ -47,14 +48,26 @@ def _file(folder: Path, content: str) -> Path:
 
 def test_a_source_is_read_whole(tmp_path: Path) -> None:
     (source,) = read_settings(_file(tmp_path, WHOLE), {}).sources
-    assert (source.name, source.table_parts, source.keys) == ("clinic", ("visits", "measurements"), ("site", "visit"))
+    assert (source.name, source.table_parts, source.keys) == (
+        "clinic",
+        ("visits", "measurements"),
+        ("site", "visit"),
+    )
     assert (source.key_types, source.persons, source.person_types) == (
         ("text", "integer"),
         ("patient_no",),
         ("integer",),
     )
-    assert (source.outcome, source.outcome_words, source.vanished) == ("diabetic", {"yes": 1, "no": 0}, "delete")
-    assert (source.outcome_at, source.time_zone, source.changed_since) == ("known_at", "Europe/Zurich", "updated_at")
+    assert (source.outcome, source.outcome_words, source.vanished) == (
+        "diabetic",
+        {"yes": 1, "no": 0},
+        "delete",
+    )
+    assert (source.outcome_at, source.time_zone, source.changed_since) == (
+        "known_at",
+        "Europe/Zurich",
+        "updated_at",
+    )
     assert (source.minimum_rows, source.most_vanished, source.most_missing) == (100, 0.1, 1)
     assert (source.most_rejected, source.most_cleared) == (0.9, 0)
     assert source.mapped_columns == {
@@ -89,24 +102,48 @@ def test_a_table_may_be_called_anything(tmp_path: Path, said: str, parts: tuple[
         ('key = "k"\n', "", "source 1 (clinic) lacks key"),
         ('key = "k"', "key = 7", "source 1 (clinic).key has a wrong value"),
         ('key = "k"', "key = []", "source 1 (clinic): key names no column"),
-        ('key = "k"', 'key = "k"\nkey_type = "float"', "source 1 (clinic).key_type has a wrong value"),
+        (
+            'key = "k"',
+            'key = "k"\nkey_type = "float"',
+            "source 1 (clinic).key_type has a wrong value",
+        ),
         ('key = "k"', 'key = ["k", "l"]', "key_type has 1 for 2 columns"),
         ('key = "k"', 'key = "k"\nperson = ["p", "q"]', "person_type has 1 for 2 columns"),
         ('table = "t"', "", "table and query are both there, or neither"),
-        ('table = "t"', 'table = "t"\nquery = "SELECT 1"', "table and query are both there, or neither"),
+        (
+            'table = "t"',
+            'table = "t"\nquery = "SELECT 1"',
+            "table and query are both there, or neither",
+        ),
         ('table = "t"', 'query = "SELECT 1; DROP TABLE t"', "query is more than one statement"),
         ('table = "t"', 'query = "SELECT 1"\nschema = "s"', "schema belongs to a table"),
         ('table = "t"', 'tabel = "t"', "source 1 (clinic) takes no key tabel"),
-        ('key = "k"', 'key = "k"\noutcome_words = {yes = 1}', "outcome_words stands there without outcome"),
+        (
+            'key = "k"',
+            'key = "k"\noutcome_words = {yes = 1}',
+            "outcome_words stands there without outcome",
+        ),
         ('key = "k"', 'key = "k"\noutcome_at = "t"', "outcome_at stands there without outcome"),
-        ('key = "k"', 'key = "k"\ntime_zone = "Europe/Nowhere"', "source 1 (clinic): time_zone is unknown"),
+        (
+            'key = "k"',
+            'key = "k"\ntime_zone = "Europe/Nowhere"',
+            "source 1 (clinic): time_zone is unknown",
+        ),
         (
             'key = "k"',
             'key = "k"\ntime_zone = "../../etc/passwd"',
             "source 1 (clinic): time_zone is unknown",
         ),
-        ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 2}', "outcome_words has a wrong value"),
-        ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 1, YES = 0}', "outcome_words has a word twice"),
+        (
+            'key = "k"',
+            'key = "k"\noutcome = "o"\noutcome_words = {yes = 2}',
+            "outcome_words has a wrong value",
+        ),
+        (
+            'key = "k"',
+            'key = "k"\noutcome = "o"\noutcome_words = {yes = 1, YES = 0}',
+            "outcome_words has a word twice",
+        ),
         ('key = "k"', 'key = "k"\nminimum_rows = 0', "minimum_rows has a wrong value"),
         ('key = "k"', 'key = "k"\nmost_vanished = 20', "most_vanished has a wrong value"),
         ('key = "k"', 'key = "k"\nvanished = "archive"', "vanished has a wrong value"),
@@ -117,8 +154,16 @@ def test_a_table_may_be_called_anything(tmp_path: Path, said: str, parts: tuple[
         ('{ age = "a" }', '{ age = {column = "a", factor = 0} }', "columns.age.factor"),
         ('{ age = "a" }', '{ age = {column = "a", factor = nan} }', "columns.age.factor"),
         ('{ age = "a" }', '{ age = {column = "a", offset = inf} }', "columns.age.factor"),
-        ('{ age = "a" }', '{ age = {column = "a", words = {M = "x"}} }', "columns has a wrong value"),
-        ('{ age = "a" }', '{ age = {column = "a", words = {M = 1, "m " = 0}} }', "columns.age.words has a word twice"),
+        (
+            '{ age = "a" }',
+            '{ age = {column = "a", words = {M = "x"}} }',
+            "columns has a wrong value",
+        ),
+        (
+            '{ age = "a" }',
+            '{ age = {column = "a", words = {M = 1, "m " = 0}} }',
+            "columns.age.words has a word twice",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_key_and_not_with_what_stood_there(
@@ -133,7 +178,9 @@ def test_what_is_wrong_is_told_with_its_key_and_not_with_what_stood_there(
 
 
 def test_two_sources_have_two_names(tmp_path: Path) -> None:
-    with pytest.raises(WrongConfiguration, match=r"source 2 \(clinic\): name is that of another source"):
+    with pytest.raises(
+        WrongConfiguration, match=r"source 2 \(clinic\): name is that of another source"
+    ):
         read_settings(_file(tmp_path, LEAST + LEAST), {})
 
 
@@ -176,5 +223,7 @@ def test_a_variable_that_is_the_url_of_no_source_is_refused_by_what_pulls(
     tmp_path: Path, variable: str, settings: str, expected: str
 ) -> None:
     sources = read_settings(_file(tmp_path, settings), {variable: "x"}).sources
-    with pytest.raises(WrongConfiguration, match=f"{variable}.*Expected: .*: {re.escape(expected)}"):
+    with pytest.raises(
+        WrongConfiguration, match=f"{variable}.*Expected: .*: {re.escape(expected)}"
+    ):
         require_urls_of_sources({variable: "x"}, sources)

@@ -71,11 +71,21 @@ ODBC = "DRIVER={ODBC 18};SERVER=host;DATABASE=clinic;UID=reader;PWD={on;e}}two};
 
 def test_of_another_kind_of_database_no_secret_is_looked_at() -> None:
     def place(options: dict[str, str]) -> str:
-        return place_of(URL.create("mssql+pyodbc", "reader", "one", "host", 1433, "clinic", options))
+        return place_of(
+            URL.create("mssql+pyodbc", "reader", "one", "host", 1433, "clinic", options)
+        )
 
     assert "one" not in str(place({"password": "one", "Access_Token": "one", "api_key": "one"}))
     assert place({"passwd": "one"}) == place({"passwd": "two"}) == place({})
-    assert len({str(place(options)) for options in ({}, {"driver": "a"}, {"driver": "b"}, {"keyspace": "b"})}) == 4
+    assert (
+        len(
+            {
+                str(place(options))
+                for options in ({}, {"driver": "a"}, {"driver": "b"}, {"keyspace": "b"})
+            }
+        )
+        == 4
+    )
     there = place_of(URL.create("mssql+pyodbc", query={"odbc_connect": ODBC}))
     assert "on;e" not in str(there)
     assert "two" not in str(there)

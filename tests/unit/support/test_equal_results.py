@@ -1,4 +1,5 @@
-"""What the tests take for an equal fit, or an equal picture, is one: of the same rows or figures, to the bit."""
+"""What the tests take for an equal fit, or an equal picture, is one: of the same rows or figures,
+to the bit."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,7 +49,8 @@ def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path:
     assert len(taken) == len(made) == 2
     for one, other in zip(taken, made, strict=True):
         _assert_the_very_same(one, other)
-    # The same rows and settings give the same model, so that it is all the same which test has had it fitted.
+    # The same rows and settings give the same model, so that it is all the same which test has had
+    # it fitted.
     assert (_said(made[0]) == _said(made[1])).all()
     for one in in_a_test(own_repeated=False):
         _assert_the_very_same(one, made[0])
@@ -74,17 +76,27 @@ def _with(side: str, column: str, change: Any) -> Split:
 @pytest.mark.parametrize(
     ("history", "settings", "features"),
     [
-        (_with("training", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
+        (
+            _with("training", "age", lambda age: np.nextafter(age, np.float32(np.inf))),
+            SETTINGS,
+            FEATURES,
+        ),
         (_with("training", "outcome", lambda outcome: 1 - outcome), SETTINGS, FEATURES),
         (_with("training", "id", lambda patient_id: patient_id + 1_000), SETTINGS, FEATURES),
-        (_with("holdout", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
+        (
+            _with("holdout", "age", lambda age: np.nextafter(age, np.float32(np.inf))),
+            SETTINGS,
+            FEATURES,
+        ),
         (HISTORY, msgspec.convert({"retrain": {"network": "article"}}, Settings), FEATURES),
         (HISTORY, msgspec.convert({"retrain": {"threshold": 0.4}}, Settings), FEATURES),
         (HISTORY, SETTINGS, FEATURES[::-1]),
         (HISTORY, SETTINGS, (msgspec.structs.replace(FEATURES[0], high=99.0), *FEATURES[1:])),
     ],
 )
-def test_whatever_enters_a_fit_makes_it_another(history: Split, settings: Settings, features: Any) -> None:
+def test_whatever_enters_a_fit_makes_it_another(
+    history: Split, settings: Settings, features: Any
+) -> None:
     assert fingerprint(history, settings, features) != fingerprint(HISTORY, SETTINGS, FEATURES)
 
 
@@ -106,9 +118,16 @@ def test_a_picture_is_drawn_for_each_other_figure_and_name_alone(tmp_path: Path)
     once = drawn_once(picture, tmp_path)
     first = once(_exhibit(DOCUMENT), "one")
     assert first == Markup("<svg>1</svg>")
-    same = [_exhibit(DOCUMENT), _exhibit(DOCUMENT, day=2), _exhibit(dict(reversed(DOCUMENT.items())))]
+    same = [
+        _exhibit(DOCUMENT),
+        _exhibit(DOCUMENT, day=2),
+        _exhibit(dict(reversed(DOCUMENT.items()))),
+    ]
     assert [drawn_once(picture, tmp_path)(each, "one") for each in same] == [first] * 3
-    others = [_exhibit(DOCUMENT | {"positive": 0.1 + 2**-56}), _exhibit(DOCUMENT, model=("champion", "version 2"))]
+    others = [
+        _exhibit(DOCUMENT | {"positive": 0.1 + 2**-56}),
+        _exhibit(DOCUMENT, model=("champion", "version 2")),
+    ]
     assert [once(each, "one") for each in others] == ["<svg>2</svg>", "<svg>3</svg>"]
     assert once(_exhibit(DOCUMENT), "two") == "<svg>4</svg>"
     assert len(drawn) == 4

@@ -18,19 +18,31 @@ from tests.support.shipped import FEATURES
 
 def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:
     banded = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], bands=(30, 60)))
-    default, asked = Settings(), msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05))
+    default, asked = (
+        Settings(),
+        msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05)),
+    )
     assert gate_fingerprint(default, banded) == gate_fingerprint(default, FEATURES)
     assert fit_fingerprint(default, banded) == fit_fingerprint(default, FEATURES)
-    assert gate_fingerprint(asked, banded) != gate_fingerprint(asked, FEATURES) != gate_fingerprint(default, FEATURES)
+    assert (
+        gate_fingerprint(asked, banded)
+        != gate_fingerprint(asked, FEATURES)
+        != gate_fingerprint(default, FEATURES)
+    )
 
 
 @pytest.mark.parametrize("measure", list(Measure))
-@pytest.mark.parametrize(("asked", "others", "of_log_loss"), [("auto", True, False), (True, True, True), (False,) * 3])
+@pytest.mark.parametrize(
+    ("asked", "others", "of_log_loss"), [("auto", True, False), (True, True, True), (False,) * 3]
+)
 def test_log_loss_is_asked_for_beside_itself_only_where_the_setting_says_so(
     measure: Measure, asked: Literal["auto"] | bool, others: bool, of_log_loss: bool
 ) -> None:
     expected = of_log_loss if measure is Measure.LOG_LOSS else others
-    assert gate_options(GateSettings(measure=measure.value, log_loss_veto=asked)).log_loss_veto is expected
+    assert (
+        gate_options(GateSettings(measure=measure.value, log_loss_veto=asked)).log_loss_veto
+        is expected
+    )
 
 
 def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written() -> None:
@@ -38,11 +50,20 @@ def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written()
         gate = GateSettings(measure=measure, log_loss_veto=veto)
         return gate_fingerprint(msgspec.structs.replace(Settings(), gate=gate), FEATURES)
 
-    for measure, same, other in (("accuracy", True, False), ("net_benefit", True, False), ("log_loss", False, True)):
-        assert fingerprint(measure, "auto") == fingerprint(measure, same) != fingerprint(measure, other)
+    for measure, same, other in (
+        ("accuracy", True, False),
+        ("net_benefit", True, False),
+        ("log_loss", False, True),
+    ):
+        assert (
+            fingerprint(measure, "auto")
+            == fingerprint(measure, same)
+            != fingerprint(measure, other)
+        )
 
 
-# ---- the threshold of a fit is chosen on rows that the fit that scores them did not see ------------------------------
+# ---- the threshold of a fit is chosen on rows that the fit that scores them did not see
+# ------------------------------
 
 SEED = 7
 RECIPE = replace(recipe_for("five_seeds", FEATURES), steps=50)

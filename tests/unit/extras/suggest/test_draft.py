@@ -28,10 +28,14 @@ OUTCOME = [DRAW.choice(["yes", "no", "no"]) for _ in range(ROWS)]
 AGES = [DRAW.randrange(20, 80) for _ in range(ROWS)]
 
 
-def table(columns: Mapping[str, Sequence[Any]], source: Source | None = SOURCE, block: int = 64) -> Table:
+def table(
+    columns: Mapping[str, Sequence[Any]], source: Source | None = SOURCE, block: int = 64
+) -> Table:
     """A table with these columns, read block by block."""
     rows = len(next(iter(columns.values())))
-    blocks = (([values[n : n + block] for values in columns.values()], 0) for n in range(0, rows, block))
+    blocks = (
+        ([values[n : n + block] for values in columns.values()], 0) for n in range(0, rows, block)
+    )
     return table_of("visits", source, list(columns), blocks)
 
 
@@ -75,11 +79,17 @@ NOTES = [f"Seen on day {n}, came back {DRAW.random()}" for n in range(ROWS)]
         (drawn("NA", "null", "None", "N/A"), "category"),
         ([None] * ROWS, "empty"),
         ([*MEASURED[:99], *[None] * (ROWS - 99)], "fewer than 100 rows have it"),
-        ([*MEASURED[:99], *["n/a"] * 99, *[None] * (ROWS - 198)], "fewer than 100 rows hold a number"),
-        ([1] * 19 + [0] * (ROWS - 19), "the same value in all rows, or in all but fewer than 20 rows"),
+        (
+            [*MEASURED[:99], *["n/a"] * 99, *[None] * (ROWS - 198)],
+            "fewer than 100 rows hold a number",
+        ),
+        (
+            [1] * 19 + [0] * (ROWS - 19),
+            "the same value in all rows, or in all but fewer than 20 rows",
+        ),
         (NOTES, "free text, or a list of more than 50"),
         (drawn(*(f"word {chr(97 + n)}" for n in range(26))), "free text: too many of its words"),
-        ([datetime(2020, 1, 1, 7) + timedelta(n) for n in range(ROWS)], "dates or times"),  # noqa: DTZ001
+        ([datetime(2020, 1, 1, 7) + timedelta(n) for n in range(ROWS)], ("dates or times")),  # noqa: DTZ001
         ([f"{n % 28 + 1}.{n % 12 + 1}.1961" for n in range(ROWS)], "dates or times"),
         ([time(7)] * ROWS, "neither number nor text"),
         ([[1]] * ROWS, "neither number"),
@@ -97,7 +107,14 @@ def test_each_type_is_told_or_refused_with_the_reason(values: Sequence[Any], kin
 
 
 def test_a_word_is_shown_where_20_rows_have_it() -> None:
-    words = ["never"] * 200 + ["Current"] * 150 + ["CURRENT"] * 10 + ["former"] * 20 + ["sometimes"] * 19 + ["1"]
+    words = (
+        ["never"] * 200
+        + ["Current"] * 150
+        + ["CURRENT"] * 10
+        + ["former"] * 20
+        + ["sometimes"] * 19
+        + ["1"]
+    )
     text = as_toml(draft({"smoking": words, "diabetic": OUTCOME}))
     assert "# 20 rows hold something else, and are rejected" in text
     assert "sometimes" not in text
@@ -109,11 +126,14 @@ def test_equal_values_of_different_types_are_told_apart() -> None:
     for one, other in ((1, 1.0), (1.0, 1), (True, 1), (1, True)):
         read = table({"mixed_no": [one, other] * (ROWS // 2)}).columns[0]
         assert read.key_type is None, (one, other)
-    (read,) = table({"mixed": [None, float("nan"), "nan", 2, "1_000", "1,5", "٣", "1e3"] * 50}).columns
+    (read,) = table(
+        {"mixed": [None, float("nan"), "nan", 2, "1_000", "1,5", "٣", "1e3"] * 50}
+    ).columns
     assert read.kinds == {"missing": 50, "other": 50, "word": 150, "number": 100, "comma": 50}
 
 
-# ---- ranges ---------------------------------------------------------------------------------------------------------
+# ---- ranges
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rows", [200, 768, 2_000, 5_000])
@@ -137,14 +157,18 @@ def test_a_range_is_whole_where_the_numbers_are_and_begins_at_0_where_none_is_ne
 
 
 @pytest.mark.parametrize(
-    ("zeros", "lowest", "is_apart"), [(5, 60, True), (0, 60, False), (250, 60, False), (5, 1, False), (5, -70, False)]
+    ("zeros", "lowest", "is_apart"),
+    [(5, 60, True), (0, 60, False), (250, 60, False), (5, 1, False), (5, -70, False)],
 )
-def test_a_zero_far_from_all_others_means_not_measured(zeros: int, lowest: int, is_apart: bool) -> None:
+def test_a_zero_far_from_all_others_means_not_measured(
+    zeros: int, lowest: int, is_apart: bool
+) -> None:
     others = [lowest] * 20 + [DRAW.randrange(60, 200) for _ in range(200)]
     assert zero_is_apart(np.sort(np.array([0] * zeros + others, float))) is is_apart
 
 
-# ---- outcome, key, person -------------------------------------------------------------------------------------------
+# ---- outcome, key, person
+# -------------------------------------------------------------------------------------------
 
 
 def test_the_outcome_is_what_is_named_so_or_has_words_for_it_or_comes_last() -> None:
@@ -161,10 +185,15 @@ def test_the_outcome_is_what_is_named_so_or_has_words_for_it_or_comes_last() -> 
 
 
 def test_the_words_of_an_outcome_are_mapped_and_said_to_be_a_guess_where_they_are_one() -> None:
-    assert "outcome_words = {yes = 1, no = 0}\n" in as_toml(draft({"key_no": range(ROWS), "diabetic": OUTCOME}))
+    assert "outcome_words = {yes = 1, no = 0}\n" in as_toml(
+        draft({"key_no": range(ROWS), "diabetic": OUTCOME})
+    )
     ends = ["gone"] * 50 + ["alive"] * (ROWS - 50)
     text = as_toml(draft({"key_no": range(ROWS), "outcome_then": ends}))
-    assert "outcome_words = {gone = 1, alive = 0} # which of the two is 1? the rarer was taken\n" in text
+    assert (
+        "outcome_words = {gone = 1, alive = 0} # which of the two is 1? the rarer was taken\n"
+        in text
+    )
     rare = ["gone"] * 19 + ["alive"] * (ROWS - 19)
     text = as_toml(draft({"key_no": range(ROWS), "outcome_then": rare}))
     assert ("gone" in text, "alive" in text) == (False, False)
@@ -186,14 +215,20 @@ def test_the_measure_of_the_gate_goes_by_the_rarer_outcome(ones: int, measure: s
         ({"visit_id": list(map(str, UUIDS))}, "visit_id", "uuid"),
         ({"visit": [f"V{n}" for n in range(ROWS)]}, "visit", "text"),
         ({"nr": [Decimal(n) for n in range(ROWS)]}, "nr", "integer"),
-        ({"patient_name": [f"Ann{n}" for n in range(ROWS)], "visit": range(ROWS)}, "visit", "integer"),
+        (
+            {"patient_name": [f"Ann{n}" for n in range(ROWS)], "visit": range(ROWS)},
+            "visit",
+            "integer",
+        ),
         ({"patient_id": range(ROWS), "visit_id": range(ROWS)}, "visit_id", "integer"),
         ({"patnr": range(ROWS), "lfd": range(ROWS), "fallnr": range(ROWS)}, "fallnr", "integer"),
         ({"case_no": [f"{n:03}" if n < 200 else str(n) for n in range(ROWS)]}, "case_no", "text"),
         ({"case_no": [2**53 + n for n in range(ROWS)]}, "case_no", "integer"),
     ],
 )
-def test_what_tells_the_rows_apart_is_the_key(columns: dict[str, Sequence[Any]], name: str, key_type: str) -> None:
+def test_what_tells_the_rows_apart_is_the_key(
+    columns: dict[str, Sequence[Any]], name: str, key_type: str
+) -> None:
     (source,) = tomllib.loads(as_toml(draft(columns)))["source"]
     assert (source["key"], source["key_type"]) == (name, key_type)
 
@@ -211,7 +246,9 @@ def test_what_tells_the_rows_apart_is_the_key(columns: dict[str, Sequence[Any]],
         ("Email", [f"Ann{n}" for n in range(ROWS)]),
     ],
 )
-def test_where_no_column_does_the_source_is_left_to_a_person(name: str, values: Sequence[Any]) -> None:
+def test_where_no_column_does_the_source_is_left_to_a_person(
+    name: str, values: Sequence[Any]
+) -> None:
     text = as_toml(draft({name: values}))
     assert "source" not in tomllib.loads(text)
     assert "# No column is different in each row" in text
@@ -237,8 +274,23 @@ def test_a_person_is_named_so_and_has_several_rows() -> None:
 
 def test_times_are_offered_by_their_names_as_comments() -> None:
     days = [date(2020, 1, 1) + timedelta(n) for n in range(ROWS)]
-    times = {"known_on": days, "changed_at": days, "lastUpdate": days, "seen": days, "modified_rankin": drawn(1, 2, 3)}
-    text = as_toml(draft({"visit_id": UUIDS, "fallnr": [n // 2 for n in range(ROWS)], **times, "diabetic": OUTCOME}))
+    times = {
+        "known_on": days,
+        "changed_at": days,
+        "lastUpdate": days,
+        "seen": days,
+        "modified_rankin": drawn(1, 2, 3),
+    }
+    text = as_toml(
+        draft(
+            {
+                "visit_id": UUIDS,
+                "fallnr": [n // 2 for n in range(ROWS)],
+                **times,
+                "diabetic": OUTCOME,
+            }
+        )
+    )
     offered = re.findall(r"^# (\w+) = (\S+) # if", text, re.MULTILINE)
     assert offered == [
         ("outcome_at", '"known_on"'),
@@ -248,7 +300,8 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
     assert '\n# "fallnr": an identifier, by its name' in text
 
 
-# ---- columns that are known only with the outcome -------------------------------------------------------------------
+# ---- columns that are known only with the outcome
+# -------------------------------------------------------------------
 
 FOLLOWED = [word if n % 3 else None for n, word in enumerate(OUTCOME)]
 """An outcome that a third of the rows lack."""
@@ -263,19 +316,36 @@ LATE = [DRAW.randrange(60, 300) if ill else DRAW.randrange(150) for ill in FELL_
             [None if word is None else DRAW.choice("MF") for word in FOLLOWED],
             "empty in just the rows where the outcome is",
         ),
-        ([DRAW.choice(["home", "ward"]) if ill else None for ill in FELL_ILL], "empty in nearly all rows with one"),
-        ([None if ill else value for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "empty in nearly all rows"),
-        ([value + 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "it tells the outcome by itself"),
-        ([value - 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)], "it tells the outcome by itself"),
+        (
+            [DRAW.choice(["home", "ward"]) if ill else None for ill in FELL_ILL],
+            "empty in nearly all rows with one",
+        ),
+        (
+            [None if ill else value for ill, value in zip(FELL_ILL, MEASURED, strict=True)],
+            "empty in nearly all rows",
+        ),
+        (
+            [value + 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)],
+            "it tells the outcome by itself",
+        ),
+        (
+            [value - 9 * ill for ill, value in zip(FELL_ILL, MEASURED, strict=True)],
+            "it tells the outcome by itself",
+        ),
         ([2 if ill else DRAW.choice([1, 3]) for ill in FELL_ILL], "it tells the outcome by itself"),
-        ([None if n % 2 else int(ill) for n, ill in enumerate(FELL_ILL)], "it tells the outcome by itself"),
+        (
+            [None if n % 2 else int(ill) for n, ill in enumerate(FELL_ILL)],
+            "it tells the outcome by itself",
+        ),
         (
             ["died" if ill else DRAW.choice(["home", "ward", None]) for ill in FELL_ILL],
             "it tells the outcome by itself",
         ),
     ],
 )
-def test_what_tells_the_outcome_is_no_feature_and_the_draft_says_why(values: Sequence[Any], reason: str) -> None:
+def test_what_tells_the_outcome_is_no_feature_and_the_draft_says_why(
+    values: Sequence[Any], reason: str
+) -> None:
     found = draft({"given": values, "diabetic": FOLLOWED})
     assert [each.column.name for each in found.features] == ["age"]
     assert f'\n# "given": {reason}' in as_toml(found)
@@ -285,9 +355,15 @@ def test_what_tells_the_outcome_is_no_feature_and_the_draft_says_why(values: Seq
     ("values", "kind"),
     [
         (LATE, "whole number"),  # AUROC .94
-        ([None if word is None or n == 7 else 6.5 + n % 7 for n, word in enumerate(FOLLOWED)], "number"),
         (
-            [None if ill and n % 10 else value for n, (ill, value) in enumerate(zip(FELL_ILL, AGES, strict=True))],
+            [None if word is None or n == 7 else 6.5 + n % 7 for n, word in enumerate(FOLLOWED)],
+            "number",
+        ),
+        (
+            [
+                None if ill and n % 10 else value
+                for n, (ill, value) in enumerate(zip(FELL_ILL, AGES, strict=True))
+            ],
             "whole number",
         ),
         (["yes" if ill else "no" for ill in FELL_ILL[:8]] + drawn("yes", "no")[8:], "yes or no"),
@@ -303,11 +379,14 @@ def test_a_blank_row_makes_no_column_one_that_tells_the_outcome() -> None:
 
 def test_a_few_rows_of_one_class_tell_no_outcome_by_luck() -> None:
     few = [n for n, ill in enumerate(FELL_ILL) if ill and n % 3][:10]
-    values = [40 if n in few else n % 30 if n % 2 and not ill else None for n, ill in enumerate(FELL_ILL)]
+    values = [
+        40 if n in few else n % 30 if n % 2 and not ill else None for n, ill in enumerate(FELL_ILL)
+    ]
     assert taken_for(values, diabetic=FOLLOWED) == "whole number"
 
 
-# ---- names ----------------------------------------------------------------------------------------------------------
+# ---- names
+# --------------------------------------------------------------------------------------------------
 
 HOSTILE = [
     'a "quote"',
@@ -330,8 +409,13 @@ UNPRINTABLE = ["line\nbreak", "tab\tand \x7f\x1b[31m", "\u202eturned", "\0", "\u
 
 
 def test_any_name_of_a_column_becomes_a_declaration_that_holds() -> None:
-    columns = {name: [DRAW.gauss(5 + n, 1) for _ in range(ROWS)] for n, name in enumerate(HOSTILE + UNPRINTABLE)}
-    text = as_toml(draft({"visit_id": UUIDS, **columns, "died": drawn("it's a 'word' \\", "other")}))
+    columns = {
+        name: [DRAW.gauss(5 + n, 1) for _ in range(ROWS)]
+        for n, name in enumerate(HOSTILE + UNPRINTABLE)
+    }
+    text = as_toml(
+        draft({"visit_id": UUIDS, **columns, "died": drawn("it's a 'word' \\", "other")})
+    )
     read = tomllib.loads(text)
     (source,) = read["source"]
     assert set(source["columns"].values()) == {"age", *HOSTILE}
@@ -339,26 +423,44 @@ def test_any_name_of_a_column_becomes_a_declaration_that_holds() -> None:
     assert [feature["name"] for feature in read["feature"]] == list(source["columns"])
     assert all(line.isprintable() for line in text.split("\n"))
     assert text.count("a name that can't be printed") == len(UNPRINTABLE)
-    declaration = msgspec.convert({name: read[name] for name in ("outcome", "feature")}, Declaration, str_keys=True)
+    declaration = msgspec.convert(
+        {name: read[name] for name in ("outcome", "feature")}, Declaration, str_keys=True
+    )
     assert first_fault(declaration) is None
 
 
-def test_names_that_several_columns_have_are_refused_and_of_a_file_those_that_load_would_not_tell_apart() -> None:
+def test_names_that_several_columns_have_are_refused_and_of_a_file_those_that_load_would_not_tell_apart() -> (
+    None
+):
     block = [MEASURED, MEASURED, AGES]
     found = draft_of(table_of("visits", SOURCE, ["same", "same", "age"], [(block, 0)]))
     assert isinstance(found, Draft)
     assert [each.column for each in found.refused] == ["same"]
-    found = draft({"B M I": MEASURED, "bmi": MEASURED, "source": NOTES, "Outcome": AGES}, source=None)
+    found = draft(
+        {"B M I": MEASURED, "bmi": MEASURED, "source": NOTES, "Outcome": AGES}, source=None
+    )
     left_out = {each.column: each.is_left_out for each in found.refused}
     assert left_out == {"B M I": True, "bmi": True, "source": False, "Outcome": True}
 
 
 def test_plain_names_are_each_another_one() -> None:
     found = plain_names(["Age", "age", "a g e", "age_2", "Ä", "a", "7", "id", ""])
-    assert list(found.values()) == ["age", "age_3", "a_g_e_4", "age_2", "a_2", "a", "column_7", "id_2", "column"]
+    assert list(found.values()) == [
+        "age",
+        "age_3",
+        "a_g_e_4",
+        "age_2",
+        "a_2",
+        "a",
+        "column_7",
+        "id_2",
+        "column",
+    ]
 
 
-@pytest.mark.parametrize("name", ["6", "33.6", "1e5", "nan", "2024-01-05", "5.1.2024", "07:30", str(UUIDS[0]), ""])
+@pytest.mark.parametrize(
+    "name", ["6", "33.6", "1e5", "nan", "2024-01-05", "5.1.2024", "07:30", str(UUIDS[0]), ""]
+)
 def test_a_name_that_is_a_value_is_known(name: str) -> None:
     assert is_a_value(name) == bool(name)
 
@@ -371,12 +473,17 @@ def test_names_that_may_be_a_patients_row_are_not_shown(name: str) -> None:
     assert name.strip() not in fault.split()
 
 
-# ---- how much is read -----------------------------------------------------------------------------------------------
+# ---- how much is read
+# -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rows", "said"), [(0, "It has no rows."), (1, "It has 1 row."), (99, "It has 99 rows.")])
+@pytest.mark.parametrize(
+    ("rows", "said"), [(0, "It has no rows."), (1, "It has 1 row."), (99, "It has 99 rows.")]
+)
 def test_of_fewer_than_100_rows_nothing_is_said(rows: int, said: str) -> None:
-    fault = fault_of(table({"age": AGES[:rows]}) if rows else table_of("visits", SOURCE, ["age"], []))
+    fault = fault_of(
+        table({"age": AGES[:rows]}) if rows else table_of("visits", SOURCE, ["age"], [])
+    )
     assert fault is not None
     assert fault.startswith(said)
     assert fault_of(table({"age": AGES[:100]})) is None
@@ -385,11 +492,17 @@ def test_of_fewer_than_100_rows_nothing_is_said(rows: int, said: str) -> None:
 def test_no_column_that_is_left_is_told_without_names() -> None:
     found = draft_of(table({"a": [1] * ROWS, "b\x1b": NOTES}))
     assert isinstance(found, str)
-    assert found.startswith("None of its 2 columns can be a feature (1 column: a name that can't be printed")
+    assert found.startswith(
+        "None of its 2 columns can be a feature (1 column: a name that can't be printed"
+    )
 
 
-def test_rows_that_are_not_read_are_said_on_the_first_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert as_toml(draft({})).startswith('# A draft by python -m jobs.suggest, from all 400 rows of "visits".\n')
+def test_rows_that_are_not_read_are_said_on_the_first_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert as_toml(draft({})).startswith(
+        '# A draft by python -m jobs.suggest, from all 400 rows of "visits".\n'
+    )
     found = draft_of(table_of("visits", SOURCE, ["age"], [([()], 3), ([AGES], 0), ([()], 3)]))
     assert isinstance(found, Draft)
     assert "\n# fewer than 20 rows could not be read, and load refuses" in as_toml(found)
