@@ -160,8 +160,8 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person, named by its key: as it was written, and then as sources may spell it;
-    the first known spelling counts. No text shows the key."""
+    """All rows of a person, named by a key. It is looked for as it was written, then as sources may
+    spell it, and the first spelling that is found counts. No text shows the key."""
 
     spellings: tuple[str, ...]
 

@@ -49,7 +49,8 @@ def contributions(
 
 
 def interventional(model: Model, row: Float32Array, background: Float32Array) -> Game:
-    """Make the game of this row against this background."""
+    """Make the game whose players are the features of `row`. A coalition is worth the mean
+    probability of rows that have its features from `row` and all others from `background`."""
     at_once = max(1, ROWS_A_CALL // len(background))
 
     def worth(coalitions: BoolArray) -> Float64Array:

@@ -142,7 +142,7 @@ class OpenRun:
         error_code: str | None,
         left: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the ending; after it only the run's monitoring adds to the counts."""
+        """Write how the run ended and what it counted. Only the night's figures are added later."""
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
         if left:
             counts = {**counts_of(connection, self.id), **left}

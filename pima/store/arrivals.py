@@ -26,7 +26,7 @@ from pima.store.tables import loads
 Match = Literal["id", "source_key"] | None
 """How a staged row is matched with one of ours; None if every row is a new patient."""
 VANISHED = "vanished"
-"""The reason of a staged key that we have and its source no longer has."""
+"""Stands as the reason of a staged key that `patients` has and its source no longer does."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _OTHERS = (
     "line",

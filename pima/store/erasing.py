@@ -301,8 +301,8 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
-    """The condition of a run that health, scheduler and metrics don't need: a later run of its job
-    has succeeded, and a later tick has come. Only a pull that a scheduler started covers all
+    """Select the runs that health, scheduler and metrics no longer need: a later run of the job has
+    succeeded, and a later tick has come. Only a pull that a scheduler started covers all
     sources."""
     newest = text(f"""
         SELECT job, max(id) FROM runs

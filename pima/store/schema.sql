@@ -343,8 +343,8 @@ CREATE TABLE leases (
 
 -- Views -------------------------------------------------------------------------------------------------------------
 
--- It runs with its owner's rights: who reads it needs none on patients or row_keys. Both are joined by their keys, so
--- that who asks for nothing of them pays nothing, and who asks for much pays no look-up a row.
+-- It runs with its owner's rights: who reads it needs none on patients or row_keys. Both are joined by their keys. So a
+-- SELECT of no column of theirs does not read them, and a SELECT of all rows reads each of them once, not row by row.
 
 -- One prediction per patient row: that of its newest version, by the champion if it has one. `superseded` is true
 -- where the row has changed since, or can't be used any more; `deleted` where it is gone.

@@ -374,7 +374,8 @@ class Output:
 
 
 def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
-    """Whether all files of a part exist: its rejections may have been removed since."""
+    """Whether all files of a part are there. Its predictions alone do not say so: somebody may
+    have removed its rejections."""
     facts = found.get(f"{PREDICTIONS}/{part.name}")
     return facts is not None and (
         not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts

@@ -47,7 +47,7 @@ _MOST_ZEROS = 0.5
 """A share of the numbers: if more are 0, it is a measurement like others, such as no cigarettes a
 day."""
 _MOST_IN_OTHER_WORDS = 0.1
-"""A share of the rows with a value: if more have rare words, the column is no list of words."""
+"""A share of the rows with a value. If more of them hold a rare word, the column is free text."""
 _NO_FEATURE = {
     "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",

@@ -26,8 +26,8 @@ def said_first(found: Found) -> str:
   truly worse than the champion; without the log loss (e) it is {_mean(e.promotions)} and {_mean(e.harmful)}.
 - After a sudden shift {_recovered(of_shift)}; the last champion is {_mean(of_shift.behind)} points behind a model of
   the rows since.
-- Whoever was chosen by a figure is flattered by it: what the default gate says of its champion is {_mean(f.optimism)}
-  points above the truth, with the shift {_mean(of_shift.optimism)}.
+- The figure that a champion was chosen by is too high: what the default gate says of it is {_mean(f.optimism)} points
+  above the truth, with the shift {_mean(of_shift.optimism)}.
 - The gate is an insurance. Promoting every challenger (h) instead of the better ones (e) changes the true accuracy by
   {_difference(found, STEADY, "h", "e")} points, and by {_difference(found, SPOILED, "h", "e")} where one in twenty is
   spoiled.
