@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs wheel lock clean
+.PHONY: demo unit test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs wheel lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
+
+# The tests that fit no network, and need no database and no process of their own: less than half a minute on two cores.
+unit: $(VENV)/.complete
+	$(RUN) -m pytest -n 2 --dist worksteal tests/unit $(addprefix --ignore=tests/unit/,bench model support train test_mutants.py)
 
 # With a server of your own, WORKERS=1: two workers would make its roles at once. AT="2027-02-28 23:59:00" is what they
 # take for the time of their start, by Debian's package faketime.
@@ -18,8 +22,8 @@ test: $(VENV)/.complete
 faults: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
 
-# Makes each fault of tests/mutants/faults.py in a copy of the code, and runs the tests that must notice it: about six
-# minutes on two cores. `python -m tests.mutants NUMBER ...` tries some of them.
+# Makes each fault of tests/mutants/faults.py in a copy of the code, and runs the tests that must notice it: two and
+# a half minutes on two cores. `python -m tests.mutants NUMBER ...` tries some of them.
 mutants: $(VENV)/.complete
 	$(RUN) -m tests.mutants
 
