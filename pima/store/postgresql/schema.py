@@ -7,11 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import KEYS
 from pima.logs import tell
 from pima.store.engine import listed
-from pima.store.monitoring import MoveLine
-from pima.store.registry import VersionSummary
 from pima.store.schema import queries, read_script
 
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
@@ -151,14 +148,6 @@ def _plain(definition: str | None) -> str:
 # again first revokes their rights on this schema, its tables and its sequences. Rights of PUBLIC,
 # memberships and attributes are left alone.
 
-_MODEL_COLUMNS = (
-    "number, compiled_artifact, compiled_sha256, threshold, features, reference, scorer_sha256"
-)
-_CALLED = "patient_id, source, source_key"
-_MOVE_COLUMNS = ", ".join(MoveLine.__dataclass_fields__)
-_SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
-
-
 ROLES = {
     # No right at all on patients: the queue carries the measurements, so neither labels nor history
     # are needed.
@@ -168,7 +157,8 @@ ROLES = {
         "SELECT, UPDATE, DELETE ON scoring_queue",
         "SELECT, INSERT ON predictions",
         "SELECT, INSERT, UPDATE ON rejections, runs",
-        f"SELECT ({_MODEL_COLUMNS}) ON model_versions",
+        """SELECT (number, compiled_artifact, compiled_sha256, threshold, features, reference,
+            scorer_sha256) ON model_versions""",
         # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
@@ -199,8 +189,7 @@ ROLES = {
     ),
     "pima_loader": (
         "SELECT ON alembic_version, declarations, patients, row_keys",
-        # A source may say when an outcome became known.
-        "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
+        "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
         # Rows that have vanished from a source, if its settings delete them.
         "DELETE ON patients",
         "SELECT, INSERT ON loads",
@@ -218,7 +207,7 @@ ROLES = {
     # their leases.
     "pima_writer": (
         "SELECT, DELETE ON patients",
-        "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
+        "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
     ),
     # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its
     # children have the roles of their jobs.
@@ -228,10 +217,14 @@ ROLES = {
         "SELECT ON monitoring",
         "SELECT, INSERT, UPDATE ON runs, schedules",
         # The moves that it reports, and the alerts that it has sent.
-        f"SELECT ({_MOVE_COLUMNS}) ON promotions",
+        """SELECT (id, verdict, reason, challenger, from_version, to_version, champion_sequence,
+            decided_at) ON promotions""",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",
         "SELECT (enqueued_at) ON scoring_queue",
-        f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
+        """SELECT (number, created_at, run_id, threshold, seed, settings, libraries,
+            data_fingerprint, settings_fingerprint, training_rows, holdout_rows, rows_left_out,
+            first_labelled_at, last_labelled_at, metrics, keras_sha256, compiled_sha256, features)
+            ON model_versions""",
     ),
     # The person who operates the service: status, health, models, requeue.
     "pima_operator": (
@@ -241,7 +234,7 @@ ROLES = {
         ),
         "SELECT ON training_snapshots, runs, schedules",
         "SELECT ON tallies, monitoring, current_predictions, source_rejections",
-        f"SELECT ({_CALLED}) ON row_keys",
+        "SELECT (patient_id, source, source_key) ON row_keys",
         "SELECT ON reports",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",
         "SELECT, UPDATE ON champion",
@@ -281,18 +274,23 @@ ROLES = {
         "SELECT ON predictions, current_predictions, rejections",
         "SELECT ON alembic_version, declarations",
         "SELECT (id, status, scheduled_for, heartbeat_at) ON runs",
-        f"SELECT ({_CALLED}) ON row_keys",
+        "SELECT (patient_id, source, source_key) ON row_keys",
     ),
     # Tools that monitor models: predictions with time and version, and outcomes; no ids.
     "pima_monitor": ("SELECT ON monitored_predictions",),
 }
-"""Each role's rights, as GRANT takes them; anything else is refused. {loaded} stands for the
-columns that a file may bring."""
+"""Each role's rights, as GRANT takes them; anything else is refused. They are written down column
+by column: what a record or a page shows one day is no reason to let a role read it. {loaded} stands
+for the columns that whoever brings rows may write."""
+
+# A source may say when an outcome became known.
+_LOADED = "labelled_at, outcome, source, source_key, person_key"
 
 
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     """Create or repair the roles on a schema with these features' columns; return their names."""
-    schema, loaded = schema_of_patients(connection), listed((*columns, "outcome", *KEYS))
+    schema = schema_of_patients(connection)
+    loaded = f"{_LOADED}, {listed(columns)}"
     for role, grants in ROLES.items():
         # Roles belong to the whole server, so another database may have created this one.
         if not connection.scalar(
