@@ -29,6 +29,7 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
+from pima.core.identifiers import PERSON, SOURCE, name_of_person
 from pima.core.validation import (
     FeatureValues,
     as_features,
@@ -295,7 +296,7 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
     """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and
     `Keyed`.
 
-    A first name is `person KEY`, `source NAME KEY`, the row's id, or a `rank_name` if it named a
+    A first name is that of a person or of a key, the row's id, or a `rank_name` if it named a
     person who has been forgotten. `Person` is NA if a row has none. `Keyed` rows came with a
     person's or a source's key.
     """
@@ -304,14 +305,14 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
     has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
     of_persons = np.zeros(len(persons), dtype=np.uint64)
     of_persons[~has_none] = ranks_of_names(
-        [f"person {person}" for person in persons if person is not None], salt
+        [name_of_person(person) for person in persons if person is not None], salt
     )
     return pd.DataFrame(
         {
             "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
             "Person": pd.arrays.IntegerArray(of_persons, has_none),
             "Keyed": np.fromiter(
-                (name.startswith(("person ", "source ")) for name in names), bool, count=len(names)
+                (name.startswith((PERSON, SOURCE)) for name in names), bool, count=len(names)
             ),
         }
     )

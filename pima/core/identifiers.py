@@ -174,6 +174,11 @@ FORGOTTEN = "forgotten"
 
 ID = "id "
 """Begins the name of an id, and its mark."""
+SOURCE = "source "
+"""Begins the name of a key. Names of rows and persons also decide the side of the holdout: the
+triggers have the same."""
+PERSON = "person "
+"""Begins the name of a person."""
 
 
 def name_of_id(patient_id: int) -> str:
@@ -183,12 +188,12 @@ def name_of_id(patient_id: int) -> str:
 
 def name_of_key(source: str, source_key: str) -> str:
     """Name a row by its key; a source's name holds no space."""
-    return f"source {source} {source_key}"
+    return f"{SOURCE}{source} {source_key}"
 
 
 def name_of_person(person_key: str) -> str:
     """Name a person by its key."""
-    return f"person {person_key}"
+    return f"{PERSON}{person_key}"
 
 
 def mark_of(name: str, salt: str) -> str:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from pima.core.identifiers import Forgotten
+from pima.core.identifiers import PERSON, Forgotten, name_of_key, name_of_person
 from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
@@ -148,30 +148,32 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
     )
 
 
-_NAMES = text("""
-    WITH called AS (
+_EVER_CALLED = text(f"""
+    SELECT * FROM (
         SELECT id, source, source_key, person_key FROM patients
         UNION ALL SELECT patient_id, source, source_key, person_key FROM row_keys
         UNION ALL SELECT 0, source, source_key, NULL FROM source_rejections
-        UNION ALL SELECT 0, NULL, NULL, substr(side_key, 8) FROM row_keys
-            WHERE side_key LIKE 'person %')
-    SELECT id, source, source_key, '' AS person_key,
-        'source ' || source || ' ' || source_key AS name
-    FROM called WHERE source_key IS NOT NULL
-    UNION ALL SELECT id, '', '', person_key, 'person ' || person_key FROM called
-        WHERE person_key IS NOT NULL
+        UNION ALL SELECT 0, NULL, NULL, substr(side_key, {len(PERSON) + 1}) FROM row_keys
+            WHERE side_key LIKE '{PERSON}%') AS called
+    WHERE coalesce(source_key, person_key) IS NOT NULL
     """).execution_options(yield_per=20_000)
-"""Each key and each person that a row has or had, by its name; 0 and empty texts stand for
-nothing."""
+"""Each key and each person that a row has or had; 0 stands for no row."""
 
 
 def find_marked(connection: Connection, listed: Forgotten) -> Found:
     """All rows, keys and persons that have one of these marks; reads all names. What else such a
     row is called may be another's by now."""
-    rows = [row for row in connection.execute(_NAMES) if listed.has(row.name)]
-    ids = frozenset(row.id for row in rows) - {0}
-    keys = frozenset((row.source, row.source_key) for row in rows) - {("", "")}
-    return Found(ids, keys, frozenset(row.person_key for row in rows) - {""})
+    ids: set[int] = set()
+    keys: set[tuple[str, str]] = set()
+    persons: set[str] = set()
+    for patient_id, source, source_key, person_key in connection.execute(_EVER_CALLED):
+        if source_key is not None and listed.has(name_of_key(source, source_key)):
+            ids.add(patient_id)
+            keys.add((source, source_key))
+        if person_key is not None and listed.has(name_of_person(person_key)):
+            ids.add(patient_id)
+            persons.add(person_key)
+    return Found(frozenset(ids - {0}), frozenset(keys), frozenset(persons))
 
 
 def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
@@ -246,7 +248,7 @@ def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
 def sides_by_person(connection: Connection, person: str) -> list[int]:
     """The rows whose side of the holdout was decided by this person's key."""
     statement = text("SELECT patient_id FROM row_keys WHERE side_key = :name ORDER BY patient_id")
-    return list(connection.execute(statement, {"name": f"person {person}"}).scalars())
+    return list(connection.execute(statement, {"name": name_of_person(person)}).scalars())
 
 
 def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:

@@ -11,15 +11,16 @@ from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.history import ranked, with_sides
+from pima.core.identifiers import PERSON, SOURCE
 from pima.core.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.registry import HoldoutRule
 from pima.store.tables import IS_LABELLED
 
-_SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
+SIDE_KEY = f"""CASE WHEN patients.person_key IS NOT NULL THEN '{PERSON}' || patients.person_key
     WHEN patients.source_key IS NOT NULL
-        THEN 'source ' || patients.source || ' ' || patients.source_key
+        THEN '{SOURCE}' || patients.source || ' ' || patients.source_key
     ELSE CAST(patients.id AS TEXT) END"""
 """The key by which the triggers decide a row's side of the holdout when it first comes. The three
 kinds can't collide: an id is digits only, and a source's name contains no space."""
@@ -38,7 +39,7 @@ def labelled_history(
     # same rows give the same arrays and the same fingerprint.
     statement = f"""
         SELECT id, {listed(names, "patients")}, outcome, {labelled_at},
-            coalesce(k.side_key, {_SIDE_KEY}),
+            coalesce(k.side_key, {SIDE_KEY}),
             coalesce(patients.person_key, k.person_key)
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
@@ -46,7 +47,7 @@ def labelled_history(
     # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
     # few, since a row that comes with a person takes its first name from it.
     renamed = _ranked(
-        _plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt
+        _plain_rows(connection, f"{_KEYS} WHERE side_key <> '{PERSON}' || person_key"), rule.salt
     )
     return with_sides(rows, renamed, rule.share)
 

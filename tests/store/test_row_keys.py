@@ -12,8 +12,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
+from pima.core.identifiers import name_of_key, name_of_person
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
+from pima.store.histories import SIDE_KEY
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -30,6 +32,7 @@ from tests.support.rows import (
     predict,
     queue,
 )
+from tests.support.shipped import ROOT
 
 ANOTHERS = (
     "this source key had the id 5: insert the row under that id|uq_row_keys_source_source_key"
@@ -82,6 +85,35 @@ def test_what_a_row_is_called_when_it_comes_is_kept(database: Database) -> None:
     database.execute("DELETE FROM patients")
     assert row_keys(database) == kept
     assert queue(database) == []
+
+
+CALLED = {
+    5: ({"source": "clinic", "source_key": "v 5"}, name_of_key("clinic", "v 5")),
+    6: ({"source": "clinic", "source_key": "v6", "person_key": "p 6"}, name_of_person("p 6")),
+    7: ({"person_key": "7"}, name_of_person("7")),
+    8: ({}, "8"),
+}
+"""By id: a row's keys, and the name that decides its side of the holdout."""
+
+
+def test_triggers_queries_and_code_give_a_row_the_same_name(database: Database) -> None:
+    names = [name for _, name in CALLED.values()]
+    for patient_id, (keys, _) in CALLED.items():
+        insert_patients(database, 1, first_id=patient_id, **keys)
+    assert [row[3] for row in row_keys(database)] == names[:3]
+    database.execute("DELETE FROM row_keys")
+    # As rows are that were written while the triggers were off.
+    read = f"SELECT {SIDE_KEY} FROM patients ORDER BY patients.id"
+    assert [row[0] for row in database.execute(read)] == names
+    database.execute("UPDATE patients SET person_key = 'another'")
+    assert [row[3] for row in row_keys(database)] == names
+
+
+def test_code_spells_the_names_of_rows_in_one_file() -> None:
+    spelled = re.compile(r"""["']person [{%'"]|["']source '""")
+    files = (ROOT / "pima").rglob("*.py")
+    found = [path.name for path in files if spelled.search(path.read_text("utf-8"))]
+    assert found == ["identifiers.py"]
 
 
 def test_a_row_of_its_own_leaves_nothing(database: Database) -> None:
