@@ -12,7 +12,6 @@ from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command
 from pima.runs.recorded_run import ping
 from pima.runs.scheduler import Scheduler, run_until_stopped
-from pima.runs.ticks import JOBS, PULL
 from pima.settings.reading import (
     database_url,
     declared,
@@ -20,7 +19,7 @@ from pima.settings.reading import (
     require_urls_of_sources,
     source_url,
 )
-from pima.settings.sections import Settings
+from pima.settings.sections import JOBS, PULL, Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from pima.watch.metrics import serve_metrics

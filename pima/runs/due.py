@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import WrongConfiguration
 from pima.logs import get_logger
-from pima.runs.ticks import PULL, Schedule, pull_of
-from pima.settings.sections import ScheduleSettings
+from pima.runs.ticks import Schedule, pull_of
+from pima.settings.sections import PULL, ScheduleSettings
 from pima.store import runs
 from pima.store.engine import writing
 from pima.store.runs import Attempt, Status

@@ -26,9 +26,9 @@ from pima.logs import get_logger
 from pima.runs.children import Child, CommandLine, RunningChildren, what_became_of_it
 from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.runs.recorded_run import StopRequest
-from pima.runs.ticks import PULL, schedules
+from pima.runs.ticks import schedules
 from pima.settings.reading import environ_of_job
-from pima.settings.sections import ScheduleSettings
+from pima.settings.sections import PULL, ScheduleSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import ChildEnd, Status, start_run

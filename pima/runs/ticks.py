@@ -15,15 +15,7 @@ from zoneinfo import ZoneInfo
 from apscheduler.triggers.cron import CronTrigger
 
 from pima.errors import WrongConfiguration
-from pima.settings.sections import ScheduleSettings
-
-JOBS = ("retrain", "score")
-"""The jobs with a schedule. If both are caught up, it is in this order, so the newest champion
-scores."""
-
-PULL = "pull"
-"""The job that comes before the others at each tick if there are sources; it has no schedule of its
-own."""
+from pima.settings.sections import JOBS, PULL, ScheduleSettings
 
 _EXPECTED = (
     "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, "

@@ -111,6 +111,15 @@ class HealthSettings(Frozen, frozen=True):
         return Limits(self.most_without_prediction, self.fewest_without_prediction)
 
 
+JOBS = ("retrain", "score")
+"""The jobs with a schedule. If both are caught up, it is in this order, so the newest champion
+scores."""
+
+PULL = "pull"
+"""The job that comes before the others at each tick if there are sources; it has no schedule of its
+own."""
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 

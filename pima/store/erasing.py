@@ -260,10 +260,6 @@ def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
 
 # ---- Old rows, found and deleted by ranges of the key.
 
-JOBS = ("score", "pull", "retain")
-"""The jobs whose runs may be deleted. Runs of retraining stay, about one a week: they count how
-often the holdout was used, and versions and verdicts refer to them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Old:
@@ -304,11 +300,13 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
     """Select the runs that health, scheduler and metrics no longer need: a later run of the job has
-    succeeded, and a later tick has come. Only a pull that a scheduler started covers all
-    sources."""
+    succeeded, and a later tick has come. Only a pull that a scheduler started covers all sources.
+    Runs of retraining stay, about one a week: they count how often the holdout was used, and
+    versions and verdicts refer to them."""
     newest = text(f"""
         SELECT job, max(id) FROM runs
-        WHERE job IN {JOBS} AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
+        WHERE job IN ('score', 'pull', 'retain')
+            AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
             AND (job <> 'pull' OR scheduled_for IS NOT NULL)
         GROUP BY job""")
     over = [

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
-from pima.runs.ticks import JOBS, PULL, Schedule, pull_of, schedules
-from pima.settings.sections import ScheduleSettings, Settings
+from pima.runs.ticks import Schedule, pull_of, schedules
+from pima.settings.sections import JOBS, PULL, ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store
 from pima.store.engine import reading, require_file

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.watched import USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.runs.ticks import JOBS, PULL
-from pima.settings.sections import MetricsSettings
+from pima.settings.sections import JOBS, PULL, MetricsSettings
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.runs import Status

@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pima.runs.ticks import JOBS, PULL
+from pima.settings.sections import JOBS, PULL
 from tests.support.databases import PATIENCE_SECONDS
 
 EVERY_SECOND = "* * * * * *"

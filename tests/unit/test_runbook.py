@@ -15,7 +15,7 @@ from pima import errors
 from pima.core.reasons import Reason
 from pima.core.validation import CODES, MEANINGS
 from pima.extras import alerts
-from pima.runs.ticks import JOBS
+from pima.settings.sections import JOBS
 from pima.store.runs import ENDINGS, Status
 from pima.watch import health
 from tests.support.shipped import ROOT
