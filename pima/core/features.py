@@ -16,8 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-KEYS = ("source", "source_key", "person_key")
-"""The columns that identify a row in its source, and its person if rows are visits."""
+from pima.core.columns import KINDS, of_kind
 
 
 class Feature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +112,7 @@ class Declaration(
             "id": ("id",),
             "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
         }
-        return _by_folded(spellings | {key: (key,) for key in KEYS})
+        return _by_folded(spellings | {key: (key,) for key in of_kind("key")})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
@@ -223,13 +222,9 @@ SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
-# The columns of the tables and of a source, and the databases' hidden columns.
-_OWN = (
-    "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at "
-    "line"
-)
 _HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
-RESERVED = {folded_name(name): name for name in (*KEYS, *_OWN.split(), *_HIDDEN.split())}
+"""Columns that the databases have by themselves."""
+RESERVED = {folded_name(name): name for name in (*KINDS, *_HIDDEN.split())}
 """Reserved names by their folded form: a column in a file's header must not mean one of these and a
 feature, too."""
 
@@ -280,7 +275,7 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
-    owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
+    owners |= {folded_name(key): f"the service's own column {key}" for key in of_kind("key")}
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
     yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pima.core.features import KEYS, Declaration, canonical_name, hinted_name, is_number
+from pima.core.columns import of_kind
+from pima.core.features import Declaration, canonical_name, hinted_name, is_number
 from pima.intake.opened_file import refused
 
 _NAMES_SHOWN = 20
@@ -101,7 +102,7 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
             )
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
-    known = ", ".join((*known_columns(declaration), *KEYS))
+    known = ", ".join((*known_columns(declaration), *of_kind("key")))
     return "\n".join([*told, f"Known columns: {known}. --ignore and its name leave a column out."])
 
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from pima.core.cells import takes_truth_values
-from pima.core.features import KEYS, Declaration, Feature
+from pima.core.columns import kind_of
+from pima.core.features import Declaration, Feature
 from pima.core.source import MappedColumn
 from pima.intake.header import Header, read_header
 from pima.intake.opened_file import OpenedFile, refused
@@ -34,7 +35,7 @@ def open_parquet(
             numbers = "integers, or doubles" if column == "id" else "numbers"
             wanted = (
                 "(not_text). Expected text"
-                if column in KEYS
+                if kind_of(column) == "key"
                 else f"(not_a_number). Expected {numbers}"
             )
             raise refused(file.name, f"The column {column} holds {held} {wanted}.")
@@ -54,7 +55,7 @@ def _is_taken(column: str, kind: Any, features: Mapping[str, Feature]) -> bool:
         return True
     if column in features:
         return can_hold(kind, features[column])
-    if column in KEYS:
+    if kind_of(column) == "key":
         # A number is never turned into text, since two types of numbers would give two texts.
         return kind in _TEXTS or (types.is_dictionary(kind) and kind.value_type in _TEXTS)
     if column == "id":

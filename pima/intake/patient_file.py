@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pima.core.cells import objects_of, outcomes
-from pima.core.features import KEYS, Declaration
+from pima.core.columns import of_kind
+from pima.core.features import Declaration
 from pima.core.identifiers import LARGEST_GIVEN_ID, key_of_text
 from pima.core.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, measurements
 from pima.core.source import KeyType, MappedColumn, Source
@@ -93,7 +94,7 @@ class PatientFile:
             block["id"] = pd.array(ids, dtype="Int64")
             is_bad = np.array([each is None for each in ids], bool)
             reason[is_bad], field[is_bad] = "bad_id", "id"
-        if named := [name for name in KEYS if name in at]:
+        if named := [name for name in of_kind("key") if name in at]:
             keys = self._keys(
                 {name: objects_of(at[name]) for name in named}, len(raw), reason, field
             )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
+from pima.core.columns import kind_of
 from pima.errors import DatabaseUnusable
 from pima.store.contested import hold
 from pima.store.database import Id, Key, Real, database_of
@@ -28,17 +29,6 @@ Match = Literal["id", "source_key"] | None
 VANISHED = "vanished"
 """Stands as the reason of a staged key that `patients` has and its source no longer does."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_OTHERS = (
-    "line",
-    "id",
-    "source",
-    "source_key",
-    "person_key",
-    "outcome",
-    "labelled_at",
-    "reason",
-    "field",
-)
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
 
 
@@ -136,7 +126,7 @@ class Staging:
             name for name in columns if name not in named and name != "labelled_at"
         )
         self._has_moment = "labelled_at" in columns
-        self._features = [name for name in columns if name not in _OTHERS]
+        self._features = [name for name in columns if kind_of(name) == "feature"]
         same = {
             "id": "p.id = s.id",
             "source_key": "p.source = s.source AND p.source_key = s.source_key",

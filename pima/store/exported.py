@@ -18,7 +18,7 @@ from sqlalchemy import (
     table,
 )
 
-from pima.core.features import KEYS
+from pima.core.columns import of_kind
 from pima.store.database import Key
 from pima.store.tables import predictions, promotions, rejections, row_keys, runs
 
@@ -63,7 +63,7 @@ def _of_all_predictions() -> Export:
 
 def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnElement[Any], ...]:
     names = [each.name for each in predictions.c if each.name != "patient_id"]
-    whose = (_CURRENT.c[name] for name in KEYS)
+    whose = (_CURRENT.c[name] for name in of_kind("key"))
     return (
         predicted.patient_id,
         *whose,
@@ -78,7 +78,7 @@ def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnEle
 _CURRENT = table(
     "current_predictions",
     *(column(each.name, each.type) for each in predictions.c),
-    *(column(name, Key()) for name in KEYS),
+    *(column(name, Key()) for name in of_kind("key")),
     *(column(name, Boolean()) for name in ("superseded", "deleted")),
 )
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from pima.core.features import KEYS
+from pima.core.columns import of_kind
 from tests.support.shipped import FEATURE_NAMES
 
 
 def as_tuples(block: pd.DataFrame) -> list[tuple[Any, ...]]:
     """(line, id, measurements, outcome), and behind them the keys, where the file has them."""
-    names = ("id", *FEATURE_NAMES, "outcome", *(name for name in KEYS if name in block))
+    names = ("id", *FEATURE_NAMES, "outcome", *(name for name in of_kind("key") if name in block))
     columns = [_values(block, name) for name in names]
     return list(zip(block.index.tolist(), *columns, strict=True))
 

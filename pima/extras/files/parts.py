@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import ValidationError, convert
 
-from pima.core.features import KEYS, Declaration, canonical_name
+from pima.core.columns import of_kind
+from pima.core.features import Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.extras.files.model_file import ScoringModel
 from pima.extras.files.places import Place, place_of, remove, whole, words_of
@@ -26,7 +27,7 @@ from pima.runs.whole_file import name_meant
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
 _DAMAGED = "it is no readable Parquet file"
-_KNOWN_KEYS = ("id", *KEYS)
+_KNOWN_KEYS = ("id", *of_kind("key"))
 _END = 8
 """The number of bytes at a file's end: the footer's length, and PAR1."""
 PREDICTIONS, REJECTIONS = "predictions", "rejections"

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array
+from pima.core.columns import of_kind
 from pima.core.features import (
-    KEYS,
     LARGEST,
     MOST_FEATURES,
     MOST_INPUTS,
@@ -177,7 +177,9 @@ def _unusable_names(table: Table) -> list[Refused]:
             found[name] = Refused(
                 name, "a name that several columns have, or nearly so: rename one"
             )
-        elif table.source is None and folded_name(name) in map(folded_name, ("id", *KEYS)):
+        elif table.source is None and folded_name(name) in map(
+            folded_name, ("id", *of_kind("key"))
+        ):
             found[name] = Refused(
                 name, "what load takes for the id, or for the key of a row or a person", False
             )

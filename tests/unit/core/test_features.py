@@ -51,6 +51,7 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         ),
         (_number("ill"), "feature 1: name is that of the outcome as well"),
         (_number("version"), "feature 1: name is version, which is a column of the service's own"),
+        (_number("reason"), "feature 1: name is reason, which is a column of the service's own"),
         (_number("xmin"), "feature 1: name is xmin, which is a column of the service's own"),
         (
             _number("sourcekey"),

@@ -1,0 +1,27 @@
+"""The kinds of columns that rows of patients have, on their way in and in the tables."""
+
+from typing import Literal
+
+Kind = Literal["key", "outcome", "feature", "moment", "beside"]
+"""A key says whose a row is, in the system that it comes from. A moment is a time of the row that
+no model sees. What stands beside them is drawn or noted by the service itself."""
+
+_NAMES: dict[Kind, str] = {
+    "key": "source source_key person_key",
+    "outcome": "outcome",
+    "moment": "labelled_at",
+    "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
+    "line known reason field",
+}
+KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+"""Each column that is no feature, with its kind."""
+
+
+def kind_of(column: str) -> Kind:
+    """The kind of a column; what has no other kind is a feature."""
+    return KINDS.get(column, "feature")
+
+
+def of_kind(kind: Kind) -> tuple[str, ...]:
+    """The columns of a kind other than features."""
+    return tuple(_NAMES[kind].split())
