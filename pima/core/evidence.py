@@ -11,15 +11,14 @@ by fewer rows.
 """
 
 from bisect import bisect
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.contest import Contest, Role
 from pima.core.figures import (
     FEW_ROWS,
     FEWEST_ROWS,
@@ -42,7 +41,6 @@ from pima.core.figures import (
     shown,
     treating_all,
 )
-from pima.core.gate import Contest
 from pima.core.subgroups import sizes_of
 
 NONE_CALLED = "no rows at the threshold or above"
@@ -78,13 +76,13 @@ class SubgroupEvidence:
 
     feature: str
     group: str
-    rows: int | None
-    positive: int | None
-    few: bool | None
+    rows: int | None = None
+    positive: int | None = None
+    few: bool | None = None
     """Whether there are so few rows that the figures say little."""
-    treat_all: Curve | None
-    challenger: ModelEvidence | None
-    champion: ModelEvidence | None
+    treat_all: Curve | None = None
+    challenger: ModelEvidence | None = None
+    champion: ModelEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,84 +106,88 @@ class Evidence:
     rows."""
 
 
-def evidence(judged: Contest) -> Evidence:
-    """Gather both models' evidence on the rows of a verdict, at least one."""
-    outcomes = judged.outcomes
-    answers = judged.challenger if np.isfinite(judged.challenger).all() else None
-    both = (answers, judged.challenger_threshold), (judged.champion, judged.champion_threshold)
-    challenger, champion = (_model_evidence(*each, outcomes) for each in both)
-    rows, positive = len(outcomes), int((outcomes == 1).sum())
-    divided = judged.rows.select_dtypes("category").items()
+def evidence(contest: Contest) -> Evidence:
+    """Gather the evidence of those whom the verdict is about, on its rows, at least one."""
+    judged = contest.without_broken_champion().of_those_who_decide().on_the_test_set()
+    finite = (each for each in judged.contestants if np.isfinite(each.probabilities).all())
+    judged = replace(judged, contestants=tuple(finite))
+    rows = len(judged.outcomes)
+    positive = _positive(judged)
     return Evidence(
         rows=rows,
         positive=positive,
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
         treat_all=treating_all(positive, rows, THRESHOLDS),
-        challenger=challenger,
-        champion=champion,
-        subgroups=tuple(
-            each
-            for feature, groups in divided
-            for each in _subgroups(feature, groups, outcomes, both)
-        ),
+        challenger=_model_evidence(judged, Role.CHALLENGER, THRESHOLDS),
+        champion=_model_evidence(judged, Role.CHAMPION, THRESHOLDS),
+        subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
     )
+
+
+def _positive(judged: Contest) -> int:
+    return int((judged.outcomes == 1).sum())
 
 
 def _model_evidence(
-    probabilities: Float64Array | None,
-    threshold: float,
-    outcomes: Int8Array,
-    of_subgroup: bool = False,
+    judged: Contest, role: Role, thresholds: tuple[float, ...]
 ) -> ModelEvidence | None:
-    if probabilities is None:
+    contestant = judged.of(role)
+    if contestant is None:
         return None
-    rows = ranked(probabilities, outcomes)
-    thresholds = THRESHOLDS_OF_SUBGROUPS if of_subgroup else THRESHOLDS
-    counts, at = called(rows, thresholds), called(rows, (threshold,))
-    found, false_alarms, cases = at.cases[0], at.others[0], int(rows.cases.sum())
+    rows = ranked(contestant.probabilities, judged.outcomes)
+    counts = called(rows, thresholds)
+    at = called(rows, (contestant.threshold,))
+    found = at.cases[0]
+    false_alarms = at.others[0]
+    cases = _positive(judged)
     others = len(rows) - cases
     return ModelEvidence(
-        threshold,
-        auroc(rows),
-        mean(rows.log_losses, low=0),
-        mean((rows.probabilities - rows.cases) ** 2, low=0, high=1),
-        calibration_intercept(rows),
-        calibration_slope(rows),
-        share(found, cases, NO_CASES),
-        share(others - false_alarms, others, NO_OTHERS),
-        share(found, found + false_alarms, NONE_CALLED),
-        share(others - false_alarms, len(rows) - found - false_alarms, ALL_CALLED),
-        decision_curve(counts, len(rows), thresholds),
-        None if of_subgroup else counts,
+        threshold=contestant.threshold,
+        auroc=auroc(rows),
+        log_loss=mean(rows.log_losses, low=0),
+        brier=mean((rows.probabilities - rows.cases) ** 2, low=0, high=1),
+        calibration_intercept=calibration_intercept(rows),
+        calibration_slope=calibration_slope(rows),
+        sensitivity=share(found, cases, NO_CASES),
+        specificity=share(others - false_alarms, others, NO_OTHERS),
+        positive_predictive_value=share(found, found + false_alarms, NONE_CALLED),
+        negative_predictive_value=share(
+            others - false_alarms, len(rows) - found - false_alarms, ALL_CALLED
+        ),
+        net_benefit=decision_curve(counts, len(rows), thresholds),
+        called=counts,
     )
 
 
-def _subgroups(
-    feature: str,
-    groups: pd.Series,
-    outcomes: Int8Array,
-    both: Sequence[tuple[Float64Array | None, float]],
-) -> Iterator[SubgroupEvidence]:
+def _subgroups(judged: Contest, feature: str) -> Iterator[SubgroupEvidence]:
+    groups = judged.groups[feature]
     sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
         return
     for group, size, is_shown in zip(groups.cat.categories, sizes, shown(sizes), strict=True):
         if is_shown:
-            which = (groups == group).to_numpy()
-            challenger, champion = (
-                _model_evidence(
-                    answers if answers is None else answers[which], threshold, outcomes[which], True
-                )
-                for answers, threshold in both
-            )
-            positive = int((outcomes[which] == 1).sum())
-            treat_all = treating_all(positive, size, THRESHOLDS_OF_SUBGROUPS)
-            yield SubgroupEvidence(
-                feature, group, size, positive, size < FEW_ROWS, treat_all, challenger, champion
-            )
+            yield _subgroup(judged.only((groups == group).to_numpy()), feature, group)
         elif size:
-            yield SubgroupEvidence(feature, group, None, None, None, None, None, None)
+            yield SubgroupEvidence(feature=feature, group=group)
+
+
+def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
+    rows = len(judged.outcomes)
+    positive = _positive(judged)
+    thresholds = THRESHOLDS_OF_SUBGROUPS
+    challenger = _model_evidence(judged, Role.CHALLENGER, thresholds)
+    champion = _model_evidence(judged, Role.CHAMPION, thresholds)
+    return SubgroupEvidence(
+        feature=feature,
+        group=group,
+        rows=rows,
+        positive=positive,
+        few=rows < FEW_ROWS,
+        treat_all=treating_all(positive, rows, thresholds),
+        challenger=challenger and replace(challenger, called=None),
+        champion=champion and replace(champion, called=None),
+    )
 
 
 VERSION = 1

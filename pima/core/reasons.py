@@ -5,13 +5,10 @@ The reasons why a row is rejected are in `pima.core.validation`.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from pima.core.arrays import Int8Array
+from pima.core.contest import Contest
 from pima.core.metrics import Measure
-
-if TYPE_CHECKING:
-    from pima.core.gate import Contest, Measured, VerdictFigures
+from pima.core.verdict import Measured, VerdictFigures
 
 
 class Decision(StrEnum):
@@ -113,75 +110,62 @@ _WHY = {
 }
 
 
-def sentence_of(
-    contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures"
-) -> str:
+def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: VerdictFigures) -> str:
     """Word a decision and its reason, with the figures that they rest on."""
     if found.measured is None:
         # The challenger's outputs are not numbers, so the measure does not matter.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
-    by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
-    rows = contest.outcomes[contest.rows["InWindow"]]
-    threshold = contest.challenger_threshold
-    figures = (
-        _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
-    )
-    if found.champion_scores:
-        left_out = (
-            [f"{found.seen_rows} that the champion may have learned from"]
-            if found.seen_rows
-            else []
-        )
-        left_out += (
-            [f"{found.unscorable_rows} that the champion can't score"]
-            if found.unscorable_rows
-            else []
-        )
-        figures += f", left out {' and '.join(left_out)}" if left_out else ""
+    parts = [*_of_the_measure(contest, found, found.measured), *_left_out(found)]
     if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
-        lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
-        figures += (
-            f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is "
+        lost = found.comparison.log_loss_difference
+        p = found.comparison.log_loss_p
+        parts.append(
+            f"log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is "
             "asked"
         )
+    figures = ", ".join(parts)
+    worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
-        gain = f"{100 * worst.gain:+.1f} points" if by_accuracy else f"{worst.gain:+.4f}"
+        gain = f"{worst.gain:+.4f}"
+        if found.measured.measure is Measure.ACCURACY:
+            gain = f"{100 * worst.gain:+.1f} points"
         figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
     return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
 
 
-def _describe_accuracy(found: "VerdictFigures") -> str:
-    assert found.challenger_scores is not None  # noqa: S101 (for the type checker: it was measured)
-    parts = [
-        (
-            f"correct of {found.challenger_scores.rows} holdout rows: challenger "
-            f"{found.challenger_scores.correct}"
-        )
-    ]
+def _of_the_measure(contest: Contest, found: VerdictFigures, measured: Measured) -> list[str]:
+    if measured.measure is not Measure.ACCURACY:
+        return _measured(contest.on_the_test_set(), measured)
+    parts = []
+    if found.challenger_scores:
+        rows = found.challenger_scores.rows
+        correct = found.challenger_scores.correct
+        parts.append(f"correct of {rows} holdout rows: challenger {correct}")
     if found.champion_scores:
         parts.append(f"champion {found.champion_scores.correct}")
     parts.append(f"majority class {found.majority_correct}")
     if found.comparison:
-        low, high = found.comparison.interval_low, found.comparison.interval_high
+        low = found.comparison.interval_low
+        high = found.comparison.interval_high
         parts += [
             f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
             f"McNemar p {found.comparison.mcnemar_p:.2f}",
         ]
-    return ", ".join(parts)
+    return parts
 
 
-def _describe(found: "Measured", outcomes: Int8Array, threshold: float) -> str:
-    """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the
-    challenger's."""
-    where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
-    figure, constant = "log loss", "constant prevalence"
+def _measured(judged: Contest, found: Measured) -> list[str]:
+    """The figures of another measure than accuracy."""
+    rows = len(judged.outcomes)
+    positive = int((judged.outcomes == 1).sum())
+    figure = "log loss"
+    constant = "constant prevalence"
     if found.measure is Measure.NET_BENEFIT:
-        figure, constant = (
-            f"net benefit at odds of the threshold {threshold:.3g}",
-            "treating all or none",
-        )
-    parts = [f"{figure} on {where}: challenger {found.challenger:.4f}"]
+        figure = f"net benefit at odds of the threshold {judged.challenger.threshold:.3g}"
+        constant = "treating all or none"
+    on = f"{rows} holdout rows, {positive} with outcome 1"
+    parts = [f"{figure} on {on}: challenger {found.challenger:.4f}"]
     if found.champion is not None:
         parts.append(f"champion {found.champion:.4f}")
     parts.append(f"{constant} {found.constant:.4f}")
@@ -191,4 +175,14 @@ def _describe(found: "Measured", outcomes: Int8Array, threshold: float) -> str:
             f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
             f"one-sided p {found.p:.2f}",
         ]
-    return ", ".join(parts)
+    return parts
+
+
+def _left_out(found: VerdictFigures) -> list[str]:
+    """What was left out of the comparison, if there was one."""
+    left_out = []
+    if found.champion_scores and found.seen_rows:
+        left_out.append(f"{found.seen_rows} that the champion may have learned from")
+    if found.champion_scores and found.unscorable_rows:
+        left_out.append(f"{found.unscorable_rows} that the champion can't score")
+    return [f"left out {' and '.join(left_out)}"] if left_out else []

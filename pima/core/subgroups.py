@@ -6,7 +6,6 @@ stay comparable.
 """
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Feature, Features
 from pima.core.figures import FEW_ROWS, shown
+from pima.core.verdict import WorstSubgroup
 
 MISSING = "missing"
 MOST_ROWS = 4_096
@@ -78,17 +78,6 @@ def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
     words = [f"{edge:.10g}" for edge in edges]
     between = (f"{low} to under {high}" for low, high in pairwise(words))
     return (f"under {words[0]}", *between, f"{words[-1]} and over")
-
-
-@dataclass(frozen=True, slots=True)
-class WorstSubgroup:
-    """The subgroup in which a challenger does worst against the champion."""
-
-    feature: str
-    group: str
-    rows: int
-    gain: float
-    """Over the champion, in the measure's unit; below 0 if the challenger is worse."""
 
 
 def worst_subgroup(gains: Float64Array, rows: pd.DataFrame) -> WorstSubgroup | None:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
+from pima.core.contest import Circumstances, Contest, Contestant, Role, Scale, judged_by_all
 from pima.core.evidence import Evidence, evidence
 from pima.core.features import Declaration, Features
-from pima.core.gate import Contest, GateOptions, Verdict, Window, decide, in_window, judged_rows
+from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
 from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
 from pima.core.metrics import Measure
 from pima.core.reasons import Decision, Reason
@@ -110,35 +112,60 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
-    holdout, training, challenger = (
-        asked.history.holdout,
-        asked.history.training,
-        asked.challenger.scorer,
-    )
-    rows = groupings(asked.declared.features, holdout, training).assign(
-        outcome=holdout["outcome"], Unseen=True, Scorable=True
-    )
-    rows["Challenger"] = challenger.model.probabilities(features_of(holdout))
+    contestants = [_challenger(asked)]
     if current is not None and champion.model_version is not None:
-        taken, rows["Scorable"] = as_taken(holdout, asked.declared, current.features)
-        rows["Champion"] = current.model.probabilities(features_of(taken))
-        rows["Unseen"] = _unseen_rows(engine, asked, taken, champion.model_version)
-    for_both = (rows["Unseen"] & rows["Scorable"]).to_numpy()
-    too_few = min(of_each_class(holdout[for_both])) < asked.settings.retrain.minimum_of_each_class
-    rows["InWindow"] = _test_set(asked, for_both | too_few)
+        contestants.append(_champion(engine, asked, current, champion.model_version))
+    holdout = asked.history.holdout
+    eligible = judged_by_all(each for each in contestants if each.decides)
+    too_few = min(of_each_class(holdout[eligible])) < asked.settings.retrain.minimum_of_each_class
+    in_test_set = _test_set(asked, eligible | too_few)
     contest = Contest(
-        rows=rows,
-        challenger_threshold=challenger.threshold,
-        champion_threshold=challenger.threshold if current is None else current.threshold,
-        champion_unloadable=unloadable,
-        parity_passed=asked.challenger.parity.passed,
-        pinned=champion.pinned,
-        rolled_back_before=rolled_back,
-        consultations=consultations,
-        too_few_unseen=too_few,
+        outcomes=holdout["outcome"].to_numpy(),
+        groups=groupings(asked.declared.features, holdout, asked.history.training),
+        in_window=in_test_set,
+        contestants=tuple(contestants),
+        circumstances=Circumstances(
+            champion_unloadable=unloadable,
+            parity_passed=asked.challenger.parity.passed,
+            pinned=champion.pinned,
+            rolled_back_before=rolled_back,
+            consultations=consultations,
+            too_few_unseen=too_few,
+        ),
     )
     verdict = decide(contest, gate_options(asked.settings.gate))
-    return Judgement(champion, verdict, holdout[rows["InWindow"]], evidence(judged_rows(contest)))
+    return Judgement(champion, verdict, holdout[in_test_set], evidence(contest))
+
+
+def _challenger(asked: GateInput) -> Contestant:
+    """The challenger, which has seen no row of the holdout and can score all of them."""
+    scorer = asked.challenger.scorer
+    everywhere = np.ones(len(asked.history.holdout), dtype=bool)
+    return Contestant(
+        name="the challenger",
+        role=Role.CHALLENGER,
+        decides=True,
+        scale=Scale.PROBABILITY,
+        threshold=scorer.threshold,
+        probabilities=scorer.model.probabilities(features_of(asked.history.holdout)),
+        unseen=everywhere,
+        scorable=everywhere,
+    )
+
+
+def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> Contestant:
+    """The champion, version `number`, on the holdout as it takes the rows."""
+    taken, scorable = as_taken(asked.history.holdout, asked.declared, scorer.features)
+    return Contestant(
+        name="the champion",
+        role=Role.CHAMPION,
+        decides=True,
+        scale=Scale.PROBABILITY,
+        threshold=scorer.threshold,
+        probabilities=scorer.model.probabilities(features_of(taken)),
+        unseen=_unseen_rows(engine, asked, taken, number),
+        scorable=scorable,
+    )
 
 
 def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:

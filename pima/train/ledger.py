@@ -17,9 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from pima.core.drift import reference_of
 from pima.core.evidence import document
 from pima.core.figures import Figure
-from pima.core.gate import Verdict, VerdictFigures
+from pima.core.gate import Verdict
 from pima.core.history import features_of, fingerprint_of
 from pima.core.reasons import Decision, Reason
+from pima.core.verdict import VerdictFigures
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit

@@ -1,12 +1,12 @@
 """Contests for the gate, in which nothing speaks for or against anybody but the numbers."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pima.core.gate import Contest
+from pima.core.contest import Circumstances, Contest, Contestant, Role, Scale
 
 
 def contest(
@@ -18,24 +18,43 @@ def contest(
     **changes: Any,
 ) -> Contest:
     """Both sides are judged by one threshold, on all rows, unless the changes say otherwise;
-    `groups` are subgroups by feature. A change whose name is capitalised is a column of the
-    rows."""
-    columns = {
-        "outcome": outcomes,
-        "Challenger": challenger,
-        "InWindow": True,
-        "Unseen": True,
-        "Scorable": True,
-    }
-    rows = pd.DataFrame(columns | ({} if champion is None else {"Champion": champion}))
-    if groups is not None:
-        rows = pd.concat([rows, groups.reset_index(drop=True)], axis=1)
-    return changed(Contest(rows, threshold, threshold), **changes)
+    `groups` are subgroups by feature."""
+    contestants = [contestant(Role.CHALLENGER, challenger, threshold)]
+    if champion is not None:
+        contestants.append(contestant(Role.CHAMPION, champion, threshold))
+    everywhere = np.ones(len(outcomes), dtype=bool)
+    divided = pd.DataFrame(index=range(len(outcomes))) if groups is None else groups
+    return changed(Contest(outcomes, divided, everywhere, tuple(contestants)), **changes)
 
 
-def changed(contest: Contest, **changes: Any) -> Contest:
-    """Another contest, in which columns of the rows, whose names are capitalised, and fields are
-    others."""
-    of_rows = {name: change for name, change in changes.items() if name[0].isupper()}
-    fields = {name: change for name, change in changes.items() if name not in of_rows}
-    return replace(contest, rows=contest.rows.assign(**of_rows), **fields)
+def contestant(role: Role, probabilities: np.ndarray, threshold: float = 0.5) -> Contestant:
+    """One who can be judged on all rows."""
+    everywhere = np.ones(len(probabilities), dtype=bool)
+    return Contestant(
+        name=f"the {role}",
+        role=role,
+        decides=True,
+        scale=Scale.PROBABILITY,
+        threshold=threshold,
+        probabilities=probabilities,
+        unseen=everywhere,
+        scorable=everywhere,
+    )
+
+
+def changed(
+    contest: Contest, of_challenger: Any = None, of_champion: Any = None, **changes: Any
+) -> Contest:
+    """Another contest, with other fields of a contestant, of the contest or of its
+    circumstances."""
+    by_role = {Role.CHALLENGER: of_challenger or {}, Role.CHAMPION: of_champion or {}}
+    contestants = (replace(each, **by_role[each.role]) for each in contest.contestants)
+    of_circumstances = {each.name for each in fields(Circumstances)} & changes.keys()
+    return replace(
+        contest,
+        contestants=tuple(contestants),
+        circumstances=replace(
+            contest.circumstances, **{name: changes.pop(name) for name in of_circumstances}
+        ),
+        **changes,
+    )

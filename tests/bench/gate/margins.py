@@ -11,9 +11,9 @@ import pandas as pd
 
 from pima.core import history
 from pima.core.figures import FEW_ROWS
-from pima.core.gate import Decision, GateOptions, Window, decide
+from pima.core.gate import GateOptions, Window, decide
 from pima.core.history import features_of
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
@@ -138,7 +138,7 @@ def _spoiled(training: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
 def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course, sides = standing.course, week.sides
     asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now)
-    asked = replace(asked, rows=asked.rows.join(week.bands.reset_index(drop=True)))
+    asked = replace(asked, groups=week.bands.reset_index(drop=True))
     verdict = decide(asked, GateOptions(subgroup_margin=margin))
     is_promoted, is_rejected = (
         verdict.decision is Decision.PROMOTED,

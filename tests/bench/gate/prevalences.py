@@ -13,9 +13,10 @@ import pandas as pd
 
 from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.gate import Decision, GateOptions, Window, decide
+from pima.core.gate import GateOptions, Window, decide
 from pima.core.history import features_of
 from pima.core.metrics import Measure, log_losses, odds
+from pima.core.reasons import Decision
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
@@ -164,9 +165,8 @@ def _is_promoted(
     champion = None if standing.champion is None else standing.champion.model
     asked = contest(sides.holdout, challenger.model, champion, Window(), now)
     if measure is Measure.NET_BENEFIT:
-        asked = replace(
-            asked, challenger_threshold=prevalence.share, champion_threshold=prevalence.share
-        )
+        both = (replace(each, threshold=prevalence.share) for each in asked.contestants)
+        asked = replace(asked, contestants=tuple(both))
     return decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
 
 

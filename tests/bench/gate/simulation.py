@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pima.core import history
-from pima.core.gate import Decision, Verdict, decide
+from pima.core.gate import Verdict, decide
 from pima.core.history import features_of
+from pima.core.reasons import Decision
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split

@@ -5,17 +5,18 @@ rules: validation, split by hash, twins, window and verdict.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.gate import Contest, Decision, GateOptions, Window, decide, in_window
+from pima.core.contest import Contest
+from pima.core.gate import GateOptions, Window, decide, in_window
 from pima.core.history import Split, features_of, split
+from pima.core.reasons import Decision
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
+from tests.support import contests
 from tests.support.labelled import in_holdout
 
 HOLDOUT_SHARE = 0.30
@@ -30,29 +31,14 @@ def contest(
 ) -> Contest:
     """Both models on the same rows, as a retraining puts them before the gate."""
     features = features_of(holdout)
-    return _contest(
+    answers = None
+    if champion is not None:
+        answers = champion.probabilities(features)
+    return contests.contest(
         holdout["outcome"].to_numpy(),
         challenger.probabilities(features),
-        None if champion is None else champion.probabilities(features),
-        in_window(holdout["labelled_at"], window, now),
-    )
-
-
-def _contest(
-    outcomes: Int8Array,
-    challenger: Float64Array,
-    champion: Float64Array | None,
-    test_set: BoolArray | Literal[True] = True,
-) -> Contest:
-    columns = {
-        "outcome": outcomes,
-        "Challenger": challenger,
-        "InWindow": test_set,
-        "Unseen": True,
-        "Scorable": True,
-    }
-    return Contest(
-        pd.DataFrame(columns | ({} if champion is None else {"Champion": champion})), 0.5, 0.5
+        answers,
+        in_window=in_window(holdout["labelled_at"], window, now),
     )
 
 
@@ -73,7 +59,7 @@ def random_pairs(trial: int, pairs: int) -> RandomPairs:
         rows = int(draw.integers(2, 60))
         outcomes = draw.integers(0, 2, rows).astype(np.int8)
         challenger, champion = draw.random(rows), draw.random(rows)
-        verdict = decide(_contest(outcomes, challenger, champion), GateOptions())
+        verdict = decide(contests.contest(outcomes, challenger, champion), GateOptions())
         if verdict.decision is Decision.PROMOTED:
             promoted += 1
             wrongly += int(((challenger >= 0.5) == outcomes).sum()) <= int(
@@ -173,9 +159,9 @@ def permuted_labels(trial: int, rows: int) -> Contest:
     return contest(history.holdout, challenger, champion, Window(), stream.now)
 
 
-def promotions(contests: list[Contest], options: GateOptions) -> int:
+def promotions(asked: list[Contest], options: GateOptions) -> int:
     """How many of the challengers become champion."""
-    return sum(decide(each, options).decision is Decision.PROMOTED for each in contests)
+    return sum(decide(each, options).decision is Decision.PROMOTED for each in asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,14 +293,16 @@ def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() ->
     probabilities, outcomes = _shipped()
     champion = np.sqrt(probabilities)
     divided = _divided()
-    whole = contest(outcomes, probabilities, champion, THRESHOLD, divided, champion_threshold=0.5)
+    whole = contest(
+        outcomes, probabilities, champion, THRESHOLD, divided, of_champion={"threshold": 0.5}
+    )
     found = evidence(whole)
     _assert_sound(found)
     shown = [each for each in found.subgroups if each.rows]
     assert {each.feature for each in shown} == set(SHIPPED.names)
     for each in shown:
         members = divided[each.feature] == each.group
-        alone = evidence(replace(whole, rows=whole.rows[members].drop(columns=list(SHIPPED.names))))
+        alone = evidence(replace(whole.only(members.to_numpy()), groups=divided[members][[]]))
         assert (each.rows, each.positive) == (members.sum(), outcomes[members].sum())
         assert each.few == (members.sum() < 50)
         for ours, theirs in ((each.challenger, alone.challenger), (each.champion, alone.champion)):

@@ -1,14 +1,18 @@
 """The gate: its rule, and what may be asked beyond it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.contest import Contest, Role
+from pima.core.evidence import evidence
+from pima.core.gate import GateOptions, decide
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason
-from tests.support.contests import changed, contest
+from pima.core.reasons import Decision, Reason
+from tests.support.contests import changed, contest, contestant
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -68,14 +72,15 @@ def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
 def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
     challenger = _with_correct(10)
     challenger[3] = bad
-    verdict = decide(changed(_contest(9, 2), Challenger=challenger), GateOptions())
+    verdict = decide(
+        changed(_contest(9, 2), of_challenger={"probabilities": challenger}), GateOptions()
+    )
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
 
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
-    verdict = decide(
-        changed(_contest(9, 8), Challenger=0.4, challenger_threshold=0.3), GateOptions()
-    )
+    cautious = {"probabilities": np.full(10, 0.4), "threshold": 0.3}
+    verdict = decide(changed(_contest(9, 8), of_challenger=cautious), GateOptions())
     figures = verdict.figures
     assert figures.challenger_scores is not None
     assert figures.challenger_scores.correct == 4
@@ -128,7 +133,7 @@ def _right(rows: int, *wrong: int) -> np.ndarray:
 def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() -> None:
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     recent = np.arange(100) >= 50
-    verdict = decide(_many(challenger, champion, InWindow=recent), GateOptions())
+    verdict = decide(_many(challenger, champion, in_window=recent), GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
     assert figures.challenger_scores is not None
@@ -139,13 +144,16 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
     assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
 
 
-@pytest.mark.parametrize("unseen", [True, np.arange(100) >= 50])
+@pytest.mark.parametrize("unseen", [np.arange(100) >= 0, np.arange(100) >= 50])
 def test_outputs_that_are_no_numbers_for_a_row_that_does_not_judge_never_win_either(
-    unseen: object,
+    unseen: np.ndarray,
 ) -> None:
-    contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50, Unseen=unseen)
+    window = np.arange(100) >= 50
+    right = _right(100), _right(100, 90, 91)
+    contest = _many(*right, in_window=window, of_champion={"unseen": unseen})
     assert decide(contest, GateOptions()).decision is Decision.PROMOTED
-    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
+    answers = np.where(np.arange(100) == 3, np.nan, contest.challenger.probabilities)
+    contest = changed(contest, of_challenger={"probabilities": answers})
     verdict = decide(contest, GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
     assert verdict.figures.whole_accuracy_difference is None
@@ -190,7 +198,8 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
     # On the first half, where it learned from, the champion is always right.
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     unseen = np.arange(100) >= 50
-    verdict = decide(_many(challenger, champion, InWindow=unseen, Unseen=unseen), GateOptions())
+    contest = _many(challenger, champion, in_window=unseen, of_champion={"unseen": unseen})
+    verdict = decide(contest, GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
     assert figures.challenger_scores is not None
@@ -209,24 +218,27 @@ def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_le
 ) -> None:
     right = _right(100), _right(100, 90)
     scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
-    alone = decide(_many(*right, Scorable=scorable), GateOptions(measure=measure))
+    options = GateOptions(measure=measure)
+    alone = decide(_many(*right, of_champion={"scorable": scorable}), options)
     assert (alone.figures.seen_rows, alone.figures.unscorable_rows) == (0, 20)
     assert "left out 20 that the champion can't score)" in alone.sentence
-    both = decide(_many(*right, Scorable=scorable, Unseen=unseen), GateOptions(measure=measure))
+    left_out = {"scorable": scorable, "unseen": unseen}
+    both = decide(_many(*right, of_champion=left_out), options)
     told = (
         "left out 10 that the champion may have learned from and 20 that the champion can't score)"
     )
     assert told in both.sentence
     # Where the two are not compared, no row was left out.
-    too_few = _many(*right, Scorable=scorable, too_few_unseen=True)
-    assert "left out" not in decide(too_few, GateOptions(measure=measure)).sentence
+    too_few = _many(*right, of_champion={"scorable": scorable}, too_few_unseen=True)
+    assert "left out" not in decide(too_few, options).sentence
 
 
 def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> (
     None
 ):
     unseen = np.arange(100) >= 98
-    contest = _many(_right(100), _right(100, 98), Unseen=unseen, too_few_unseen=True)
+    right = _right(100), _right(100, 98)
+    contest = _many(*right, of_champion={"unseen": unseen}, too_few_unseen=True)
     verdict = decide(contest, GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.TOO_FEW_UNSEEN)
@@ -240,7 +252,7 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
     assert "models promote" in verdict.sentence
     # It can't be compared with a champion that answers with no numbers, so there is nothing to wait
     # for.
-    broken = changed(contest, Champion=np.nan)
+    broken = changed(contest, of_champion={"probabilities": np.full(100, np.nan)})
     assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
 
 
@@ -250,8 +262,26 @@ def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_lo
 ) -> None:
     champion = _with_correct(10)
     champion[2] = bad
-    verdict = decide(changed(_contest(8, 8), Champion=champion), GateOptions())
+    verdict = decide(
+        changed(_contest(8, 8), of_champion={"probabilities": champion}), GateOptions()
+    )
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
     assert figures.champion_scores is None
     assert figures.comparison is None
+
+
+def test_a_contestant_that_decides_nothing_takes_no_row_from_the_verdict() -> None:
+    contest = _many(_right(100, 3), _right(100, 3, 90, 91), in_window=np.arange(100) >= 20)
+    third = replace(
+        contestant(Role.CHAMPION, np.full(100, np.nan)),
+        role="score",
+        decides=False,
+        scorable=np.arange(100) < 60,
+    )
+    with_a_third = replace(contest, contestants=(*contest.contestants, third))
+    options = GateOptions(log_loss_veto=True, subgroup_margin=0.0)
+    assert decide(with_a_third, options) == decide(contest, options)
+    assert evidence(with_a_third) == evidence(contest)
+    # It is compared with each of them on the rows that both can be judged on.
+    assert len(with_a_third.between([contest.challenger, third]).outcomes) == 60

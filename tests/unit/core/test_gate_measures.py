@@ -10,19 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
-from pima.core.gate import (
-    Contest,
-    Decision,
-    GateOptions,
-    Measured,
-    Verdict,
-    Window,
-    decide,
-    in_window,
-    measured,
-)
+from pima.core.contest import Contest
+from pima.core.gate import GateOptions, Verdict, Window, decide, in_window, measured
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
+from pima.core.verdict import Measured
 from tests.support.contests import contest
 
 WEEK = 7 * 24 * 3600 * 1000
@@ -161,12 +153,12 @@ def _calling(cases: int, false_alarms: int) -> np.ndarray:
         (_contest(_calling(1, 8)), Decision.PROMOTED, Reason.FIRST_CHAMPION),
         # At 0.04 treating all is better than treating none: 5 - 95 / 24 = 1.04 cases.
         (
-            _contest(_calling(1, 0), challenger_threshold=0.04),
+            _contest(_calling(1, 0), of_challenger={"threshold": 0.04}),
             Decision.NOT_BETTER,
             Reason.NOT_ABOVE_CONSTANT,
         ),
         (
-            _contest(_calling(5, 95), challenger_threshold=0.04),
+            _contest(_calling(5, 95), of_challenger={"threshold": 0.04}),
             Decision.NOT_BETTER,
             Reason.NOT_ABOVE_CONSTANT,
         ),
@@ -199,7 +191,9 @@ def test_the_rule_by_net_benefit(contest: Contest, decision: Decision, reason: R
 def test_one_case_more_for_as_many_false_alarms_as_it_is_worth_is_a_tie(false_alarms: int) -> None:
     """Whatever the floats say: some of these sums come out above 0 by their rounding."""
     contest = _contest(
-        _calling(4, 3 + false_alarms), _calling(3, 3), challenger_threshold=1 / (1 + false_alarms)
+        _calling(4, 3 + false_alarms),
+        _calling(3, 3),
+        of_challenger={"threshold": 1 / (1 + false_alarms)},
     )
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
 
@@ -212,7 +206,10 @@ def test_another_threshold_by_itself_is_no_net_benefit(
     """Each threshold is the best under its own odds: the same model would win at every change of
     the setting."""
     contest = _contest(
-        probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions
+        probabilities,
+        probabilities,
+        of_challenger={"threshold": 0.06},
+        of_champion={"threshold": champions},
     )
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
     assert decide(contest, NET_BENEFIT).figures.measured.gain == 0
@@ -288,7 +285,7 @@ def test_people_are_told_the_figures_of_the_measure_that_decided(
 
 def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() -> None:
     window, unseen = np.arange(100) % 2 == 0, np.arange(100) >= 3
-    contest = _contest(KNOWING, VAGUE, InWindow=window & unseen, Unseen=unseen)
+    contest = _contest(KNOWING, VAGUE, in_window=window & unseen, of_champion={"unseen": unseen})
     found = decide(contest, LOG_LOSS)
     judged = window & unseen
     assert found.figures.challenger_scores.rows == judged.sum()
@@ -321,7 +318,7 @@ def _drawn(
     assume(0 < outcomes.sum() < len(outcomes))
     others = threshold if champions is None else champions
     return contest(
-        outcomes.astype(np.int8), challenger, champion, threshold, champion_threshold=others
+        outcomes.astype(np.int8), challenger, champion, threshold, of_champion={"threshold": others}
     )
 
 
@@ -349,8 +346,8 @@ def test_log_loss_is_scikit_learns(drawn: list[tuple[int, float, float]]) -> Non
     verdict = decide(contest, LOG_LOSS)
     found = verdict.figures.measured
     outcomes = contest.outcomes
-    assert found.challenger == pytest.approx(log_loss(outcomes, contest.challenger))
-    assert found.champion == pytest.approx(log_loss(outcomes, contest.champion))
+    assert found.challenger == pytest.approx(log_loss(outcomes, contest.challenger.probabilities))
+    assert found.champion == pytest.approx(log_loss(outcomes, contest.champion.probabilities))
     assert found.constant == pytest.approx(
         log_loss(outcomes, np.full(len(outcomes), outcomes.mean()))
     )
@@ -365,7 +362,7 @@ def test_net_benefit_is_the_written_out_sum(
     contest = _drawn(drawn, threshold, champions)
     verdict = decide(contest, NET_BENEFIT)
     found, outcomes = verdict.figures.measured, contest.outcomes
-    both = contest.challenger >= threshold, contest.champion >= threshold
+    both = (each.probabilities >= threshold for each in contest.contestants)
     challenger, champion = (_net_benefit(outcomes, predicted, threshold) for predicted in both)
     all_of_them = _net_benefit(outcomes, np.ones(len(outcomes)), threshold)
     assert (found.challenger, found.champion) == (
@@ -405,5 +402,7 @@ def test_probabilities_of_0_and_1_cost_much_and_not_infinitely() -> None:
     found = measured(Measure.LOG_LOSS, _contest(np.where(OUTCOMES == 1, 0.0, 1.0), KNOWING))
     assert 15 < found.challenger < 17
     assert np.isfinite(
-        measured(Measure.NET_BENEFIT, _contest(KNOWING, VAGUE, challenger_threshold=1.0)).gain
+        measured(
+            Measure.NET_BENEFIT, _contest(KNOWING, VAGUE, of_challenger={"threshold": 1.0})
+        ).gain
     )

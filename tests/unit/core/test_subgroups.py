@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
+from pima.core.contest import Contest
 from pima.core.evidence import evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
 from pima.core.figures import FEW_ROWS, FEWEST_ROWS, shown
-from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.gate import GateOptions, decide
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings, quartile_bands, sizes_of
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -302,7 +303,7 @@ def test_only_the_test_set_s_rows_count_for_subgroups() -> None:
     assert (
         decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=0.0)).reason is Reason.SUBGROUP_WORSE
     )
-    too_few_of_the_second = contests.changed(WINS_AT_ONE_SITE, InWindow=np.arange(200) < 149)
+    too_few_of_the_second = contests.changed(WINS_AT_ONE_SITE, in_window=np.arange(200) < 149)
     assert (
         decide(too_few_of_the_second, GateOptions(subgroup_margin=0.0)).reason
         is Reason.MORE_CORRECT

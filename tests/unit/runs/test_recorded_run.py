@@ -16,11 +16,11 @@ import pytest
 
 from pima.core.evidence import evidence
 from pima.core.figures import Figure
-from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
+from pima.core.gate import Verdict
 from pima.core.mapping import SourceTally
 from pima.core.metrics import Measure, PairedComparison, Scores
-from pima.core.reasons import Reason
-from pima.core.subgroups import WorstSubgroup
+from pima.core.reasons import Decision, Reason
+from pima.core.verdict import Measured, VerdictFigures, WorstSubgroup
 from pima.errors import Interrupted
 from pima.intake.header import Header
 from pima.intake.loading import LoadResult
@@ -50,7 +50,18 @@ SCORES = Scores(
     specificity=0.9,
 )
 COMPARISON = PairedComparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
-MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
+MEASURED = Measured(
+    measure=Measure.ACCURACY,
+    challenger=0.8,
+    champion=0.785,
+    constant=0.65,
+    gain_on_constant=0.15,
+    gain=0.015,
+    interval_low=-0.02,
+    interval_high=0.05,
+    p=0.55,
+    whole_gain=0.01,
+)
 VERDICT = Verdict(
     decision=Decision.PROMOTED,
     reason=Reason.MORE_CORRECT,
