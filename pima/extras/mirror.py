@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.figures import FIGURES
 from pima.errors import MlflowNotWritten, NoSuchVersion, WrongConfiguration, extra_missing
+from pima.intake.source_engine import place_of
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json
@@ -27,7 +28,6 @@ from pima.store import registry
 from pima.store.database import with_driver
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary
-from pima.store.source_engine import place_of
 
 _CHAMPION = "champion"
 _VERSION = "pima.version"

@@ -24,6 +24,7 @@ from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError,
 from pima.intake.extent import Extent, Whole, extent_of
 from pima.intake.guards import require_readable, require_sound
 from pima.intake.pull_results import PulledSource, PullResult, as_read, with_taken
+from pima.intake.source_engine import place_of
 from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
@@ -34,7 +35,6 @@ from pima.store.database import database_of
 from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
 from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
-from pima.store.source_engine import place_of
 from pima.store.staged_source import Comparison, StagedSource
 
 BLOCK_KEYS = 10_000

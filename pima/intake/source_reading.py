@@ -18,11 +18,11 @@ from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
 from pima.core.mapping import Block, Moments, SourceMapping, SourceTally, mapped, mark
 from pima.core.source import Source
 from pima.errors import SourceUnusable
+from pima.intake import source_query
 from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of
 from pima.intake.raw_rows import BLOCK_ROWS
-from pima.store import source_query
+from pima.intake.source_engine import reading_source
 from pima.store.database import EARLIEST
-from pima.store.source_engine import reading_source
 from pima.store.tables import TABLES
 
 

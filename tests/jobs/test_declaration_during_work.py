@@ -14,13 +14,13 @@ from sqlalchemy import Connection, event, text
 from pima.core.features import Declaration
 from pima.errors import DeclarationChanged
 from pima.intake.pulling import Pull, open_source, pull_sources
+from pima.intake.source_engine import make_source_engine
 from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.engine import writing
-from pima.store.source_engine import make_source_engine
 from tests.support.clinic import Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.declared import DECLARED, configuration, redeclared

@@ -21,11 +21,11 @@ from pima.core.identifiers import canonical_text
 from pima.core.source import Source
 from pima.intake import pulling, source_reading
 from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
+from pima.intake.source_engine import make_source_engine
 from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from pima.store.source_engine import make_source_engine
 from tests.support.clinic import COLUMNS, MMOL, Clinic
 from tests.support.databases import Database
 from tests.support.state_machine import (

@@ -22,10 +22,10 @@ from pima.errors import (
     RightMissing,
     SourceUnusable,
 )
+from pima.intake.source_engine import make_source_engine, reading_source
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.postgresql.errors import translated
-from pima.store.source_engine import make_source_engine, reading_source
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.support.databases import Database, insert_patients
 from tests.support.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by

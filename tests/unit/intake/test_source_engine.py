@@ -7,8 +7,8 @@ from sqlalchemy.engine import URL
 
 from pima.core.source import Source
 from pima.intake.pulling import open_source
+from pima.intake.source_engine import make_source_engine, place_of
 from pima.settings.sections import DatabaseSettings
-from pima.store.source_engine import make_source_engine, place_of
 from tests.support.shipped import FEATURE_NAMES, FEATURES
 
 SOURCE = Source("clinic", "visit_id", {name: name for name in FEATURE_NAMES}, table="visits")
