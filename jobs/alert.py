@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.errors import AlertsNotDelivered, WrongConfiguration, extra_missing
-from pima.extras.alert_sending import Problem
-from pima.extras.alerts import Teller, receivers
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
+from pima.watch.alert_sending import Problem
+from pima.watch.alerts import Teller, receivers
 
 
 def _options(options: OptionParser) -> None:

@@ -9,10 +9,9 @@ from pima import errors
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason, why
 from pima.core.validation import MEANINGS
-from pima.extras import alerts
 from pima.intake.bad_lines import EXPECTED
 from pima.store.runs import ENDINGS
-from pima.watch import health
+from pima.watch import alerts, health
 
 DEFECT = "unexpected_"
 """The beginning of a defect's code; the exception's class follows."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, positive, this_user, why
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
-from pima.extras.files.model_file import export_model
+from pima.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file

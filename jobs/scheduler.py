@@ -7,7 +7,6 @@ from importlib.util import find_spec
 
 from jobs.command import Command, Result, end_with, main_of
 from pima.errors import WrongConfiguration, extra_missing
-from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.intake.source_engine import make_source_engine
 from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command
@@ -22,6 +21,7 @@ from pima.settings.reading import (
 )
 from pima.settings.sections import JOBS, PULL, Settings
 from pima.store.engine import make_engine
+from pima.watch.alerts import BackgroundTelling, Teller, receivers
 from pima.watch.metrics import serve_metrics
 
 

@@ -54,8 +54,8 @@ def _work(command: Command) -> Result:
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
         if address:
             # Imported here: a single process needs nothing of it.
-            from pima.extras.dask.night import score_on_workers
-            from pima.extras.dask.workers import reached
+            from pima.dask.night import score_on_workers
+            from pima.dask.workers import reached
 
             workers = reached(address, command.settings, command.environ, command.stop)
             score_on_workers(command.engine, command.run, options, workers, command.stop)

@@ -54,9 +54,9 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """Score a dataset, and return the result as JSON."""
     # These import numpy, pyarrow and the model, which an empty queue does not need.
-    from pima.extras.files.model_file import content_of, model_file, read_model
-    from pima.extras.files.places import seen_from_everywhere
-    from pima.extras.files.scoring import (
+    from pima.files.model_file import content_of, model_file, read_model
+    from pima.files.places import seen_from_everywhere
+    from pima.files.scoring import (
         open_dataset,
         score_files,
         score_files_on_workers,
@@ -81,7 +81,7 @@ def score_dataset(command: Command) -> Result:
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
         return score_files(found, score_missing(found, command.stop))
-    from pima.extras.dask.workers import reached
+    from pima.dask.workers import reached
 
     dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
     found = open_dataset(dataset, into, model, given.keys)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from distributed import Client, SchedulerPlugin
 
+from pima.dask import workers
+from pima.dask.workers import reached
 from pima.errors import ClusterAway, WorkersFailed
-from pima.extras.dask import workers
-from pima.extras.dask.workers import reached
 from pima.runs.recorded_run import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster

@@ -12,11 +12,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pima.extras.alert_sending import Message, Problem, send
-from pima.extras.alerts import BackgroundTelling, Teller, Telling
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
 from pima.store.engine import make_engine
+from pima.watch.alert_sending import Message, Problem, send
+from pima.watch.alerts import BackgroundTelling, Teller, Telling
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import (
     PATIENCE_SECONDS,
@@ -174,7 +174,7 @@ def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> No
         "seconds": 1,
         "messages": [{"title": "a", "body": "b", "kind": "info"}],
     }
-    command = [sys.executable, "-m", "pima.extras.alert_sending"]
+    command = [sys.executable, "-m", "pima.watch.alert_sending"]
     ended = subprocess.run(
         command, input=json.dumps(given).encode(), capture_output=True, timeout=60
     )
@@ -410,7 +410,7 @@ def _senders() -> list[Path]:
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     found = [Path("/proc", child) for each in children for child in each.read_text().split()]
     return [
-        each for each in found if b"pima.extras.alert_sending" in (each / "cmdline").read_bytes()
+        each for each in found if b"pima.watch.alert_sending" in (each / "cmdline").read_bytes()
     ]
 
 

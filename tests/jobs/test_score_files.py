@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors import DatasetRefused, FileNotWritten, OtherOutputThere
-from pima.extras.files import parts
-from pima.extras.files.model_file import content_of, model_file, read_model
-from pima.extras.files.scoring import Dataset, open_dataset, score_files, score_missing
+from pima.files import parts
+from pima.files.model_file import content_of, model_file, read_model
+from pima.files.scoring import Dataset, open_dataset, score_files, score_missing
 from pima.runs.recorded_run import StopRequest
 from tests.support.databases import (
     PATIENCE_SECONDS,

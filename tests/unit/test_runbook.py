@@ -14,10 +14,9 @@ from jobs.codes import entries, entries_of
 from pima import errors
 from pima.core.reasons import Reason
 from pima.core.validation import CODES, MEANINGS
-from pima.extras import alerts
 from pima.settings.sections import JOBS
 from pima.store.runs import ENDINGS, Status
-from pima.watch import health
+from pima.watch import alerts, health
 from tests.support.shipped import ROOT
 
 PIMA = sorted((ROOT / "pima").rglob("*.py"))

@@ -1,7 +1,7 @@
 """Sending messages to a receiver, in a child process with a deadline: some receivers hang, and the
 time limits of the services differ, if they have any.
 
-The child also runs this file, as `python -m pima.extras.alert_sending`. Its standard input has one
+The child also runs this file, as `python -m pima.watch.alert_sending`. Its standard input has one
 JSON object: `url`, `seconds` and `messages`, each with `title`, `body` and `kind`. Its standard
 output gets a line for each message that was tried: 1 if the receiver accepted it, else 0.
 """
@@ -70,7 +70,7 @@ def send(
     }
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "pima.extras.alert_sending"],
+            [sys.executable, "-m", "pima.watch.alert_sending"],
             env=its_own,
             input=given.encode(),
             stdout=subprocess.PIPE,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from pima.dask.workers import Workers
 from pima.errors import PimaError, WrongUsage
-from pima.extras.dask.workers import Workers
 from pima.logs import mark_lines
 from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue

@@ -24,7 +24,6 @@ from sqlalchemy import Engine
 from pima.core.features import Declaration
 from pima.core.reasons import Decision, Reason
 from pima.errors import PimaError
-from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
@@ -32,6 +31,7 @@ from pima.store.alerts import Remembered
 from pima.store.engine import clock, place_shown, reading, require_file, writing
 from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
+from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.watch.figures import ServiceFigures, alarming, read_figures
 from pima.watch.health import REASONS, Complaint, Explained, complaints
 

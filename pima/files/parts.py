@@ -19,8 +19,8 @@ from msgspec import ValidationError, convert
 from pima.core.columns import of_kind
 from pima.core.features import Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
-from pima.extras.files.model_file import ScoringModel
-from pima.extras.files.places import Place, place_of, remove, whole, words_of
+from pima.files.model_file import ScoringModel
+from pima.files.places import Place, place_of, remove, whole, words_of
 from pima.intake.parquet_file import can_hold
 from pima.runs.whole_file import name_meant
 

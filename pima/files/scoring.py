@@ -25,10 +25,10 @@ from pima.core.cells import Cells, measured
 from pima.core.features import Features
 from pima.core.source import MappedColumn
 from pima.core.validation import validate
+from pima.dask.workers import Workers
 from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
-from pima.extras.dask.workers import Workers
-from pima.extras.files.model_file import ScoringModel, read_model
-from pima.extras.files.parts import (
+from pima.files.model_file import ScoringModel, read_model
+from pima.files.parts import (
     FACTS,
     MANIFEST,
     MARK,
@@ -45,7 +45,7 @@ from pima.extras.files.parts import (
     require_unchanged,
     summed,
 )
-from pima.extras.files.places import Place, lies_within, on_disks, place_of, remove, whole
+from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
 from pima.intake.parquet_file import as_column
 from pima.logs import get_logger
 from pima.runs.recorded_run import StopRequest
