@@ -1,9 +1,10 @@
-"""The differences between the two databases: the protocol `Database` lists them, and each database
-has a class for it. The rest of the store names neither."""
+"""The differences between the two databases: the abstract class `Database` lists them, and each
+database has a class for it. The rest of the store names neither."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -64,51 +65,54 @@ class Scoring(Protocol):
         """Record a run's rejections."""
 
 
-class Database(Protocol):
-    """The behaviour and the pieces of SQL that are particular to a database. A method with a body
-    here does what a file with one writer needs."""
+class Database(ABC):
+    """The behaviour and the pieces of SQL that are particular to a database. Each one says all of
+    it for itself: what it has no need of, too."""
 
     # ---- connections and transactions
 
     is_a_file: bool
     """Whether its URL names a file, which connecting creates if it does not exist. A file has no
     roles, and one writer at a time."""
-    snapshot: Mapping[str, Any] = {}
+    snapshot: Mapping[str, Any]
     """The execution options that make all reads of a transaction see one state."""
 
+    @abstractmethod
     def require_sound_url(self, url: URL, text: str, /) -> None:
         """Raises WrongConfiguration if a URL, or the text that it was parsed from, can't be
         used."""
 
+    @abstractmethod
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """Make an engine whose transactions set the options they rely on and whether they write,
         without connecting."""
 
+    @abstractmethod
     def translated(self, error: BaseException | None, url: URL, /) -> PimaError:
         """Translate a driver's error into one of pima's."""
 
+    @abstractmethod
     def contested(self, error: BaseException | None, /) -> str | None:
         """Say what another transaction does to patient rows that a statement also writes; None for
         any other error of the driver."""
-        return None
 
+    @abstractmethod
     def without_time_limit(self, connection: Connection, /) -> None:
         """Let the statements of this transaction take as long as they need."""
-        return
 
+    @abstractmethod
     def join_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by index: the planner has no statistics of a
         table that was just filled, and would read all patients."""
-        return
 
+    @abstractmethod
     def join_by_merge(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by merging rows in order, which costs the
         same for any number of rows that match."""
-        return
 
+    @abstractmethod
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """Remove the remains of deleted rows, as far as pima can."""
-        return
 
     # ---- columns and values
 
@@ -121,9 +125,11 @@ class Database(Protocol):
     timestamp: TypeEngine[Any]
     json: TypeEngine[Any]
 
+    @abstractmethod
     def stored_moment(self, moment: datetime, /) -> Any:
         """Convert a time with a zone to a value for `timestamp`."""
 
+    @abstractmethod
     def stored_document(self, document: Any, /) -> Any:
         """Convert an object or a list to a value for `json`."""
 
@@ -163,111 +169,126 @@ class Database(Protocol):
     # ---- scoring
 
     @property
+    @abstractmethod
     def scoring(self) -> "Scoring":
         """The database's module; it imports numpy, which a run with an empty queue does not
         need."""
 
+    @abstractmethod
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
         """Find the ids of the patients `p` that meet a condition faster than a writing statement
         would; None if there are many, or if there is no faster way. {within} marks the place of a
         further condition on the ids of the predictions `d`."""
-        return None
 
     # ---- rows of patients, in and out
 
+    @abstractmethod
     def insert_unless_there(self, table: Table, unique: Sequence[str], /) -> Insert:
         """Build INSERT ... ON CONFLICT (these unique columns) DO NOTHING."""
 
+    @abstractmethod
     def cursor(self, connection: Connection, /) -> Any:
         """The driver's own cursor, for the rows of a large table."""
 
+    @abstractmethod
     def stream(self, connection: Connection, /) -> Any:
         """The driver's own cursor that streams rows, so they are never all in memory."""
 
+    @abstractmethod
     def read_columns(
         self, connection: Connection, statement: str, rows: int, exact: int = 0, /
     ) -> Generator[list["pd.Series"]]:
         """Read the result of a SELECT column by column, at most `rows` rows at a time. Decimals of
         the first `exact` columns never become floats."""
 
+    @abstractmethod
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
         """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is
         NULL)."""
 
+    @abstractmethod
     def append_texts(
         self, connection: Connection, table: str, column: str, texts: Sequence[str], /
     ) -> None:
         """Add rows with a text in one column."""
 
+    @abstractmethod
     def session_id(self, connection: Connection, /) -> object:
         """Identify the server's session of a transaction."""
-        return None
 
+    @abstractmethod
     def index_staged(self, connection: Connection, table: str, /) -> None:
         """Give a staging table an index on its keys."""
 
+    @abstractmethod
     def wait_for_other_loads(self, connection: Connection, /) -> None:
         """Wait until no other transaction loads files, and keep others from starting before this
         one ends."""
-        return
 
-    def inserting(self, connection: Connection, /) -> AbstractContextManager[None]:
+    @abstractmethod
+    def inserting(self, connection: Connection, /) -> AbstractContextManager[object]:
         """Insert rows under their ids in the block, whose statements fail almost at once instead of
         waiting for another transaction: an insert would wait for another insert of the same key."""
-        return nullcontext()
 
+    @abstractmethod
     def lock_unless_held(
         self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /
     ) -> None:
         """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if
         others hold some, the error is one that `contested` knows."""
-        return
 
+    @abstractmethod
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str, /) -> str:
         """Delete the rows with these ids, other than those that a foreign key keeps, be it deferred
         or not; return what one that keeps a row is called, or an empty text."""
 
+    @abstractmethod
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Move the counter of ids above all ids of rows, and above those kept for deleted rows.
         Called before ids are drawn, and after rows came with ids of their own."""
 
     # ---- the schema: reading, checking and making it
 
+    @abstractmethod
     def translated_schema(self, script: str, /) -> str:
         """Translate schema.sql from PostgreSQL's SQL into this database's."""
 
+    @abstractmethod
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
         """The columns of these tables, and maybe of others, from the catalogue: table.column ->
         type."""
 
+    @abstractmethod
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
         """Say why one of these tables is not a plain table, such as a rule or row security on it;
         None if all are."""
 
+    @abstractmethod
     def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
         """Say which trigger on patients differs from what `make_triggers` makes for these features;
         None if all is well."""
 
+    @abstractmethod
     def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
         """Make the triggers on patients for these features, replacing any of the same names."""
 
+    @abstractmethod
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
         """Wait until no other process migrates, and keep others from starting before this
         transaction ends."""
-        return
 
+    @abstractmethod
     def keep_rows(self, connection: Connection, /) -> None:
         """Wait until no other transaction uses patients or scores a batch, and keep others from
         starting before this one ends."""
-        return
 
+    @abstractmethod
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
         """The missing roles of pima that the current user may not create."""
-        return []
 
+    @abstractmethod
     def make_roles(self, connection: Connection, features: tuple[str, ...], /) -> list[str]:
         """Create or repair the roles; return their names. A loader may write these features."""
-        return []
 
 
 _DRIVERS = {
@@ -341,7 +362,7 @@ class Timestamp(TypeDecorator[datetime]):
         return None if value is None else _named(dialect.name).stored_moment(value)
 
     def process_result_value(
-        self, value: datetime | str | None, dialect: Dialect
+        self, value: datetime | str | None, _dialect: Dialect
     ) -> datetime | None:
         if value is None:
             return None
@@ -365,7 +386,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_document(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
 
@@ -381,13 +402,11 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 @compiles(Key)
 def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
     database = _named(compiler.dialect.name)
-    return (
-        database.id
-        if isinstance(kind, Id)
-        else database.real
-        if isinstance(kind, Real)
-        else database.key
-    )
+    if isinstance(kind, Id):
+        return database.id
+    if isinstance(kind, Real):
+        return database.real
+    return database.key
 
 
 @compiles(database_now)

@@ -318,6 +318,10 @@ class PostgreSQL(Database):
             "SELECT set_config('work_mem', current_setting('maintenance_work_mem'), true)"
         )
 
+    def vacuum_after_erasure(self, _engine: Engine) -> None:
+        """Left to autovacuum and to the owner of the tables: a role with no more than the rights to
+        delete may not vacuum them."""
+
     id = "BIGINT"
     real = "DOUBLE PRECISION"
     key = 'TEXT COLLATE "C"'

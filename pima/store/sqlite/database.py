@@ -4,8 +4,8 @@ pieces of SQL."""
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,20 @@ _KEEPER = """
         GROUP BY m.name, f.id)"""
 
 
+def _nothing(*_: object) -> None:
+    """Does what a file needs where a server needs more: nothing."""
+
+
+def _no_roles(*_: object) -> list[str]:
+    return []
+
+
 class SQLite(Database):
     """A SQLite file."""
 
     is_a_file = True
+    # A transaction sees one state of the file in any case.
+    snapshot: Mapping[str, Any] = {}
 
     def require_sound_url(self, url: URL, _text: str) -> None:
         """Raises WrongConfiguration if the URL names no file, or has options."""
@@ -145,6 +155,17 @@ class SQLite(Database):
                 )
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
+
+    # Whoever writes has waited for all others at BEGIN IMMEDIATE, and keeps them out until COMMIT.
+    wait_for_other_loads = wait_for_other_migrations = keep_rows = staticmethod(_nothing)
+    lock_unless_held = contested = staticmethod(_nothing)
+    inserting = nullcontext
+    # Statements have no time limit, joins are by index in any case, and no other process helps.
+    without_time_limit = join_by_index = join_by_merge = staticmethod(_nothing)
+    find_ids_in_parallel = staticmethod(_nothing)
+    # There is no server, and so there are no sessions and no roles.
+    session_id = staticmethod(_nothing)
+    roles_out_of_reach = make_roles = staticmethod(_no_roles)
 
     def vacuum_after_erasure(self, engine: Engine) -> None:
         """Rebuild the file: deleted and overwritten rows would otherwise stay in its free pages."""
