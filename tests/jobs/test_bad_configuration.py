@@ -42,8 +42,10 @@ def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
         f"postgresql://u:{SECRET}@127.0.0.1:1/db?port=1&port=2",
         f"postgresql://u:{SECRET}@127.0.0.1:1/db%00",
         f"postgresql://u:{SECRET}@127.0.0.1:1/db?client_encoding=sql_ascii",
+        f"postgresql://u:p@127.0.0.1:1/db?connect_timeout={SECRET}",
+        f"postgresql://u:{SECRET}@127.0.0.1:1/db?connect_timeout=1&connect_timeout=2",
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_what_no_driver_takes_is_refused_of_our_database_and_of_a_source(url: str) -> None:
     wrong(call(None, "status", DATABASE_URL=url), "Expected: ")
