@@ -6,19 +6,21 @@ A pull that ends early is completed by the next one, which compares again.
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Features
 from pima.core.identifiers import Forgotten
-from pima.core.mapping import SourceMapping, SourceTally
+from pima.core.mapping import Block, SourceMapping, SourceTally
 from pima.core.source import Source
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
 from pima.intake.extent import Extent, Whole, extent_of
@@ -286,12 +288,27 @@ class _Staged:
             opened.source, opened.mapping, planned.now, self.tally, planned.forgotten
         )
         with reader.reading(opened.engine, planned.extent) as (blocks, keys):
-            for block in blocks:
-                with self._unlimited():
-                    self.staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
-            for some in keys:
-                with self._unlimited():
-                    self.staging.append_keys(some)
+            self._write_while_reading(self._append, blocks)
+            self._write_while_reading(self._append_keys, keys)
+
+    def _write_while_reading(self, write: Callable[[Any], None], read: Iterator[Any]) -> None:
+        """Write each block while the next one is read, which waits for two servers at once."""
+        with ThreadPoolExecutor(1, "staging") as writer:
+            last = None
+            for block in read:
+                if last:
+                    last.result()
+                last = writer.submit(write, block)
+            if last:
+                last.result()
+
+    def _append(self, block: Block) -> None:
+        with self._unlimited():
+            self.staging.append(block[[*self.opened.columns, "reason", "field"]], "source_key")
+
+    def _append_keys(self, keys: list[str]) -> None:
+        with self._unlimited():
+            self.staging.append_keys(keys)
 
     def compared(self) -> Comparison:
         """Compare; return the differences."""
