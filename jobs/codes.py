@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pima import errors
-from pima.core.metrics import Measure
 from pima.core.reasons import Reason, why
 from pima.core.validation import MEANINGS
+from pima.core.verdict import Measure
 from pima.intake.bad_lines import EXPECTED
 from pima.store.runs import ENDINGS
 from pima.watch import alerts, health

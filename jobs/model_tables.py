@@ -1,13 +1,16 @@
 """Versions and verdicts as tables, rounded for people; `--json` keeps every digit."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import names_of
+from pima.core.verdict import Measure, Measured, Scores, read_figures
 from pima.logs import counted
 from pima.store.registry import as_features
 
@@ -19,6 +22,7 @@ _SCORES = {
     "brier": "Brier score",
     "auc": "area under ROC",
 }
+_SHOWN_APART = ("challenger", "champion", "measured", "comparison")
 _DIFFERENCES = (
     "accuracy_difference",
     "interval_low",
@@ -53,10 +57,12 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
     verdict = f"blocked: {found['reason']}" if blocked else found["verdict"]
     if found["correct"] is None:
         return verdict, "no finite numbers"
-    if by := _other_than_accuracy(found["measured"]):
-        beside = "constant answer" if by["champion"] is None else f"version {found['against']}"
-        other = by["constant"] if by["champion"] is None else by["champion"]
-        return verdict, f"{_words(by['measure'])} {by['challenger']:.4f}, {beside}: {other:.4f}"
+    by = _other_than_accuracy(msgspec.convert(found["measured"], Measured | None))
+    if by is not None:
+        beside = f"constant answer: {by.constant:.4f}"
+        if by.champion is not None:
+            beside = f"version {found['against']}: {by.champion:.4f}"
+        return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}"
     beside = f"majority class: {found['majority_correct']}"
     if found["champion_correct"] is not None:
         beside = f"version {found['against']}: {found['champion_correct']}"
@@ -75,46 +81,59 @@ def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, An
 def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
     yield f"\n{_text(move['decided_at'])}: {move['verdict']} by {move['decided_by']}"
     yield move["explanation"]
-    figures = dict(move["figures"])
-    challenger, champion = figures.pop("challenger", None), figures.pop("champion", None)
-    measured = figures.pop("measured", None)
-    if challenger is not None:
-        yield side_by_side(challenger, champion, move["challenger"], move["from_version"], measured)
-    comparison = figures.pop("comparison", None) or {}
-    by = dict(_other_than_accuracy(measured) or {})
-    if by:
+    figures = read_figures(move["figures"])
+    if figures is None:
+        return
+    if figures.challenger_scores is not None:
+        yield side_by_side(
+            (figures.challenger_scores, figures.champion_scores),
+            (move["challenger"], move["from_version"]),
+            figures.measured,
+        )
+    shown: dict[str, Any] = {}
+    by = _other_than_accuracy(figures.measured)
+    if by is not None:
         # In the measure's own unit, which is no share.
-        by["interval"] = None if by["gain"] is None else [by["interval_low"], by["interval_high"]]
-        del by["interval_low"], by["interval_high"]
-    yield _facts(({"measured": by} if by else {}) | comparison | figures)
+        own = {name: value for name, value in asdict(by).items() if not name.startswith("interval")}
+        own["interval"] = None
+        if by.gain is not None:
+            own["interval"] = [by.interval_low, by.interval_high]
+        shown["measured"] = own
+    if figures.comparison is not None:
+        shown |= asdict(figures.comparison)
+    others = msgspec.to_builtins(figures)
+    shown |= {name: value for name, value in others.items() if name not in _SHOWN_APART}
+    yield _facts(shown)
 
 
-def _other_than_accuracy(measured: dict[str, Any] | None) -> dict[str, Any] | None:
-    return measured if measured and measured["measure"] != "accuracy" else None
+def _other_than_accuracy(measured: Measured | None) -> Measured | None:
+    if measured is None or measured.measure is Measure.ACCURACY:
+        return None
+    return measured
 
 
 def side_by_side(
-    challenger: dict[str, Any],
-    champion: dict[str, Any] | None,
-    number: int | None,
-    against: int | None,
-    measured: dict[str, Any] | None,
+    scores: tuple[Scores, Scores | None],
+    numbers: tuple[int | None, int | None],
+    measured: Measured | None,
 ) -> Table:
-    """Show both models' scores on the same rows. `number` is None in a dry run, `champion` if none
-    was loaded."""
+    """Show the scores of challenger and champion on the same rows, by the numbers of their
+    versions. The challenger has none in a dry run; the champion has no scores if none was
+    loaded."""
+    challenger, champion = scores
+    number, against = numbers
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]
     if champion is not None:
         table.add_column(f"champion, version {against}")
         both.append(champion)
-    if by := _other_than_accuracy(measured):
-        figures = (by["challenger"], by["champion"])[: len(both)]
-        table.add_row(
-            f"decided by: {_words(by['measure'])}", *(f"{figure:.4f}" for figure in figures)
-        )
-    table.add_row(f"correct of {challenger['rows']}", *(str(scores["correct"]) for scores in both))
+    by = _other_than_accuracy(measured)
+    if by is not None:
+        figures = (by.challenger, by.champion)[: len(both)]
+        table.add_row(f"decided by: {_words(by.measure)}", *(f"{each:.4f}" for each in figures))
+    table.add_row(f"correct of {challenger.rows}", *(str(each.correct) for each in both))
     for name, label in _SCORES.items():
-        table.add_row(label, *(_text(scores[name], name) for scores in both))
+        table.add_row(label, *(_text(getattr(each, name), name) for each in both))
     return table
 
 

@@ -6,8 +6,11 @@ import os
 import textwrap
 from contextlib import suppress
 
+import msgspec
+
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
+from pima.core.verdict import Measured, Scores
 from pima.errors import Interrupted
 from pima.logs import counted
 from pima.report.making import leave_report
@@ -71,9 +74,12 @@ def _show(result: Result) -> None:
         from jobs.model_tables import side_by_side
 
         both = (result["challenger_scores"], result["champion_scores"])
-        Console(highlight=False).print(
-            side_by_side(*both, result["challenger"], result["champion_before"], result["measured"])
+        table = side_by_side(
+            msgspec.convert(both, tuple[Scores, Scores | None]),
+            (result["challenger"], result["champion_before"]),
+            msgspec.convert(result["measured"], Measured | None),
         )
+        Console(highlight=False).print(table)
     if result["dry_run"]:
         print("a dry run: nothing was written")
 

@@ -12,13 +12,15 @@ by fewer rows.
 
 from bisect import bisect
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
-from pima.core.contest import Contest, Role
+from pima.core.contest import Contest, Contestant, Role
 from pima.core.figures import (
     FEW_ROWS,
     FEWEST_ROWS,
@@ -47,10 +49,11 @@ NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEvidence:
-    """The figures of one model on some rows."""
+class ModelEvidence(Struct, frozen=True, kw_only=True):
+    """The figures of one contestant on some rows."""
 
+    role: Role
+    name: str
     threshold: float
     """The model's own, as in service; the four figures of classes are taken at it."""
     auroc: Figure
@@ -70,9 +73,8 @@ class ModelEvidence:
     """Counts by threshold; None for a subgroup, since they would reveal too much."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubgroupEvidence:
-    """Both models on the rows of one subgroup; all figures are None if it may not be shown."""
+class SubgroupEvidence(Struct, frozen=True, kw_only=True):
+    """The contestants on the rows of one subgroup; there are no figures if it may not be shown."""
 
     feature: str
     group: str
@@ -81,14 +83,19 @@ class SubgroupEvidence:
     few: bool | None = None
     """Whether there are so few rows that the figures say little."""
     treat_all: Curve | None = None
-    challenger: ModelEvidence | None = None
-    champion: ModelEvidence | None = None
+    contestants: tuple[ModelEvidence, ...] = ()
+
+    def of(self, role: Role) -> ModelEvidence | None:
+        """The figures of the contestant with this role; None if there are none."""
+        return next((each for each in self.contestants if each.role == role), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Challenger and champion on the same rows, those of a verdict."""
+class Evidence(Struct, frozen=True, kw_only=True):
+    """The figures of contestants on the same rows, those of a verdict."""
 
+    version: Literal[2] = 2
+    """Grows when a change would mislead readers of earlier documents; docs/measured/evidence.md
+    describes the document."""
     rows: int
     positive: int
     """Rows with outcome 1."""
@@ -97,13 +104,16 @@ class Evidence:
     subgroup_thresholds: tuple[float, ...]
     """The thresholds of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
-    challenger: ModelEvidence | None
-    """The challenger's figures; None if an output is not a finite number."""
-    champion: ModelEvidence | None
-    """The champion's figures; None if there is none to compare with."""
+    contestants: tuple[ModelEvidence, ...]
+    """Those whom the verdict is about, without one that gave an output that is not a finite
+    number."""
     subgroups: tuple[SubgroupEvidence, ...]
     """All subgroups by feature, in the order of the declaration; only features that divide these
     rows."""
+
+    def of(self, role: Role) -> ModelEvidence | None:
+        """The figures of the contestant with this role; None if there are none."""
+        return next((each for each in self.contestants if each.role == role), None)
 
 
 def evidence(contest: Contest) -> Evidence:
@@ -119,8 +129,7 @@ def evidence(contest: Contest) -> Evidence:
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
         treat_all=treating_all(positive, rows, THRESHOLDS),
-        challenger=_model_evidence(judged, Role.CHALLENGER, THRESHOLDS),
-        champion=_model_evidence(judged, Role.CHAMPION, THRESHOLDS),
+        contestants=_of_contestants(judged, THRESHOLDS),
         subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
     )
 
@@ -129,12 +138,13 @@ def _positive(judged: Contest) -> int:
     return int((judged.outcomes == 1).sum())
 
 
+def _of_contestants(judged: Contest, thresholds: tuple[float, ...]) -> tuple[ModelEvidence, ...]:
+    return tuple(_model_evidence(judged, each, thresholds) for each in judged.contestants)
+
+
 def _model_evidence(
-    judged: Contest, role: Role, thresholds: tuple[float, ...]
-) -> ModelEvidence | None:
-    contestant = judged.of(role)
-    if contestant is None:
-        return None
+    judged: Contest, contestant: Contestant, thresholds: tuple[float, ...]
+) -> ModelEvidence:
     rows = ranked(contestant.probabilities, judged.outcomes)
     counts = called(rows, thresholds)
     at = called(rows, (contestant.threshold,))
@@ -143,6 +153,8 @@ def _model_evidence(
     cases = _positive(judged)
     others = len(rows) - cases
     return ModelEvidence(
+        role=contestant.role,
+        name=contestant.name,
         threshold=contestant.threshold,
         auroc=auroc(rows),
         log_loss=mean(rows.log_losses, low=0),
@@ -176,8 +188,7 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
     rows = len(judged.outcomes)
     positive = _positive(judged)
     thresholds = THRESHOLDS_OF_SUBGROUPS
-    challenger = _model_evidence(judged, Role.CHALLENGER, thresholds)
-    champion = _model_evidence(judged, Role.CHAMPION, thresholds)
+    told = _of_contestants(judged, thresholds)
     return SubgroupEvidence(
         feature=feature,
         group=group,
@@ -185,29 +196,37 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
         positive=positive,
         few=rows < FEW_ROWS,
         treat_all=treating_all(positive, rows, thresholds),
-        challenger=challenger and replace(challenger, called=None),
-        champion=champion and replace(champion, called=None),
+        contestants=tuple(msgspec.structs.replace(each, called=None) for each in told),
     )
-
-
-VERSION = 1
-"""Grows when a change would mislead readers of earlier documents; docs/measured/evidence.md
-describes the document."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
     """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if
     there is one."""
-    found: dict[str, Any] = _rounded(asdict(evidence))
-    return {"version": VERSION, **found}
+    found: dict[str, Any] = _rounded(msgspec.to_builtins(evidence))
+    return found
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(inner) for name, inner in value.items() if name != "reason" or inner}
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return [_rounded(inner) for inner in value]
     return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def read_evidence(document: dict[str, Any]) -> Evidence:
+    """Read a document, also one of version 1, which had a key for each role."""
+    if document["version"] == 1:
+        subgroups = [_with_contestants(each) for each in document["subgroups"]]
+        document = _with_contestants(document) | {"version": 2, "subgroups": subgroups}
+    return msgspec.convert(document, Evidence)
+
+
+def _with_contestants(document: dict[str, Any]) -> dict[str, Any]:
+    there = (role for role in Role if document.get(role) is not None)
+    contestants = [{"role": role, "name": f"the {role}", **document[role]} for role in there]
+    return document | {"contestants": contestants}
 
 
 _Counts = tuple[float, int, int]
@@ -229,22 +248,17 @@ class Cell:
         return self.cases + self.others
 
 
-def may_be_shown(document: dict[str, Any] | None) -> bool:
-    """Whether there is a document, on enough rows that no one can be singled out."""
-    return document is not None and document["rows"] >= FEWEST_ROWS
+def may_be_shown(found: Evidence) -> bool:
+    """Whether it is on enough rows that no one can be singled out."""
+    return found.rows >= FEWEST_ROWS
 
 
-def cells(document: dict[str, Any], role: str) -> list[Cell]:
+def cells(found: Evidence, model: ModelEvidence) -> list[Cell]:
     """Divide the rows at each threshold, including the model's own."""
-    positive, model = document["positive"], document[role]
-    everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
-    counts = [
-        everybody,
-        *zip(document["thresholds"], called["cases"], called["others"], strict=True),
-        (1.0, 0, 0),
-    ]
-    above = bisect([threshold for threshold, _, _ in counts], model["threshold"])
-    if 0 < model["threshold"] < 1 and counts[above - 1][0] != model["threshold"]:
+    everybody = (0.0, found.positive, found.rows - found.positive)
+    counts = [everybody, *_counts(found.thresholds, model), (1.0, 0, 0)]
+    above = bisect([threshold for threshold, _, _ in counts], model.threshold)
+    if 0 < model.threshold < 1 and counts[above - 1][0] != model.threshold:
         counts.insert(above, _called_by_class(model, everybody, counts[above - 1 : above + 1]))
     return [
         Cell(low, high, cases - fewer_cases, others - fewer_others)
@@ -252,20 +266,25 @@ def cells(document: dict[str, Any], role: str) -> list[Cell]:
     ]
 
 
-def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
+def _counts(thresholds: tuple[float, ...], model: ModelEvidence) -> Iterator[_Counts]:
+    assert model.called is not None  # noqa: S101 (only a subgroup has none)
+    return zip(thresholds, model.called.cases, model.called.others, strict=True)
+
+
+def _called_by_class(model: ModelEvidence, everybody: _Counts, beside: list[_Counts]) -> _Counts:
     """Count the rows at the model's own threshold or above. The figures of classes give the counts,
     but rounded, so they are kept between the neighbouring counts."""
     (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
-    cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
-    others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
-    within = (
+    cases = round((model.sensitivity.value or 0.0) * everybody[1])
+    others = round((1 - (model.specificity.value or 0.0)) * everybody[2])
+    return (
+        model.threshold,
         min(max(cases, fewest_cases), most_cases),
         min(max(others, fewest_others), most_others),
     )
-    return model["threshold"], *within
 
 
-def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
+def blocks(found: Evidence, model: ModelEvidence) -> list[list[Cell]]:
     """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if
     there are fewer.
 
@@ -273,15 +292,15 @@ def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
     both sides. The figures of classes give away the counts at the model's threshold: if few rows
     lie beyond it, no block ends so near.
     """
-    parts = _split(cells(document, role), (document[role]["threshold"],))
-    for bounds in (TABLED_THRESHOLDS, document["thresholds"]):
+    parts = _split(cells(found, model), (model.threshold,))
+    for bounds in (TABLED_THRESHOLDS, found.thresholds):
         parts = [piece for part in parts for piece in together(_split(part, bounds), FEWEST_ROWS)]
     return together(parts, FEWEST_ROWS)
 
 
-def shown_thresholds(document: dict[str, Any], role: str) -> set[float]:
-    """The thresholds of the document at which a block begins."""
-    return {block[0].low for block in blocks(document, role)[1:]}
+def shown_thresholds(found: Evidence, model: ModelEvidence) -> set[float]:
+    """The thresholds of the evidence at which a block begins."""
+    return {block[0].low for block in blocks(found, model)[1:]}
 
 
 def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:

@@ -20,13 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.contest import Contest, Contestant
 from pima.core.metrics import (
-    Measure,
-    PairedComparison,
-    Scores,
     compare,
     correct,
     log_losses,
@@ -49,7 +47,13 @@ from pima.core.reasons import (
     sentence_of,
 )
 from pima.core.subgroups import worst_subgroup
-from pima.core.verdict import Measured, VerdictFigures
+from pima.core.verdict import (
+    Measure,
+    Measured,
+    PairedComparison,
+    Scores,
+    VerdictFigures,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -199,7 +203,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     compared = contest.of_those_who_decide()
     found = _figures(compared, is_finite, options)
     if contest.champion is not None:
-        found = replace(
+        found = structs.replace(
             found,
             seen_rows=int((~contest.champion.unseen).sum()),
             unscorable_rows=int((~contest.champion.scorable).sum()),
@@ -217,10 +221,10 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
     )
     champion = judged.champion
     if champion is not None:
-        found = replace(found, champion_scores=_scores(judged, champion))
+        found = structs.replace(found, champion_scores=_scores(judged, champion))
     if not is_finite:
         return found
-    found = replace(
+    found = structs.replace(
         found,
         challenger_scores=_scores(judged, judged.challenger),
         measured=measured(options.measure, contest),
@@ -229,9 +233,9 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
         return found
     if options.subgroup_margin is not None:
         gained = gains(options.measure, judged, champion)
-        found = replace(found, worst_subgroup=worst_subgroup(gained, judged.groups))
+        found = structs.replace(found, worst_subgroup=worst_subgroup(gained, judged.groups))
     whole = gains(Measure.ACCURACY, contest, contest.champion)
-    return replace(
+    return structs.replace(
         found,
         comparison=_compared(judged, judged.challenger, champion),
         whole_accuracy_difference=float(whole.mean()),

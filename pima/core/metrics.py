@@ -6,49 +6,15 @@ models are right or both are wrong, and such rows do not show which is better.
 """
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.verdict import PairedComparison, Scores
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
 # 16 nats.
 _SMALLEST_PROBABILITY = 1e-7
-
-
-class Measure(StrEnum):
-    """The measure by which a challenger must be better; the values of the setting gate.measure.
-
-    `pima.core.gate` applies it, `pima.core.reasons` puts it into words.
-    """
-
-    ACCURACY = "accuracy"
-    LOG_LOSS = "log_loss"
-    NET_BENEFIT = "net_benefit"
-    """Both models' classes are taken at one threshold, the challenger's, whose odds are the cost of
-    a false alarm: the same model at another threshold is no gain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """The scores of one model version on one set of rows."""
-
-    rows: int
-    correct: int
-    """Predictions whose class is the outcome: an integer, so that 'better' needs no rounding."""
-    accuracy: float
-    log_loss: float
-    """Mean negative log likelihood, natural logarithm; lower is better."""
-    brier: float
-    """Mean squared difference of probability and outcome; lower is better."""
-    auc: float | None
-    """Area under the ROC curve; None if only one class is present."""
-    sensitivity: float | None
-    """The share of rows with outcome 1 that are predicted 1; None if there are none."""
-    specificity: float | None
-    """The share of rows with outcome 0 that are predicted 0; None if there are none."""
 
 
 def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
@@ -125,44 +91,19 @@ def majority_correct(outcomes: Int8Array) -> int:
 Z_95_PERCENT = 1.959964
 
 
-@dataclass(frozen=True, slots=True)
-class PairedComparison:
-    """Challenger against champion; differences are challenger minus champion."""
-
-    only_challenger_correct: int
-    """Rows on which the challenger is right and the champion wrong."""
-    only_champion_correct: int
-    accuracy_difference: float
-    interval_low: float
-    """95 % interval of the accuracy difference: Agresti and Min 2005, Wald with half a row in each
-    cell."""
-    interval_high: float
-    mcnemar_p: float
-    """Exact two-sided: how often fair coins would split the discordant rows at least this
-    unevenly."""
-    minimum_detectable_difference: float
-    """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly
-    missed. 2.49 is z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four
-    times in five."""
-    log_loss_difference: float
-    """Below 0 if the challenger is better."""
-    log_loss_p: float
-    """One-sided, normal approximation: how often a challenger that is no better would look at least
-    this good."""
-
-
 def compare(
-    challenger_right: BoolArray,
-    champion_right: BoolArray,
-    challenger_loss: Float64Array,
-    champion_loss: Float64Array,
+    first_right: BoolArray,
+    second_right: BoolArray,
+    first_loss: Float64Array,
+    second_loss: Float64Array,
 ) -> PairedComparison:
-    """Compare two models by four arrays (n,) over the same rows in the same order, n >= 1."""
-    rows = len(challenger_right)
-    won = int((challenger_right & ~champion_right).sum())
-    lost = int((champion_right & ~challenger_right).sum())
+    """Compare two models by four arrays (n,) over the same rows in the same order, n >= 1; the
+    first is the challenger."""
+    rows = len(first_right)
+    won = int((first_right & ~second_right).sum())
+    lost = int((second_right & ~first_right).sum())
     low, high = paired_interval(won, lost, rows)
-    losses = challenger_loss - champion_loss
+    losses = first_loss - second_loss
     return PairedComparison(
         only_challenger_correct=won,
         only_champion_correct=lost,

@@ -5,9 +5,8 @@ persons. Outcomes often arrive selectively, for example only for treated patient
 describe such patients alone; so the share of predictions that have an outcome is given with them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from pima.core.figures import (
     ranked,
     share,
 )
+from pima.core.verdict import Scores
 from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
@@ -76,17 +76,15 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(
-    found: Realised, followed: Figure, judged: Mapping[str, Any] | None
-) -> Iterator[Watched]:
+def realised_figures(found: Realised, followed: Figure, judged: Scores | None) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
     outcome, `judged` its scores in its verdict."""
     reference = allowed = None
-    if judged:
+    if judged is not None:
         right = round((found.accuracy.value or 0.0) * found.outcomes)
-        reference = judged["correct"] / judged["rows"]
+        reference = judged.correct / judged.rows
         allowed = share_allowed(
-            ACCURACY_ALLOWED, right, found.outcomes, judged["correct"], judged["rows"]
+            ACCURACY_ALLOWED, right, found.outcomes, judged.correct, judged.rows
         )
     yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):

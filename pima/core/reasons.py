@@ -7,8 +7,7 @@ The reasons why a row is rejected are in `pima.core.validation`.
 from enum import StrEnum
 
 from pima.core.contest import Contest
-from pima.core.metrics import Measure
-from pima.core.verdict import Measured, VerdictFigures
+from pima.core.verdict import Measure, Measured, VerdictFigures
 
 
 class Decision(StrEnum):

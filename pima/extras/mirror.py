@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Engine
@@ -224,11 +224,14 @@ def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
 def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[str, float]:
     """Figures on the verdict's rows, with the bounds of their intervals, without those that could
     not be computed."""
-    holdout = version.metrics["holdout"] or {}
-    found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}
-    for measured in () if evidence is None else evidence.figures:
-        figure, name = measured.figure, f"evidence/{_NAMES[measured.name]}"
-        found |= {name: figure.value, f"{name}/low": figure.low, f"{name}/high": figure.high}
+    found: dict[str, float | None] = {}
+    if version.scores is not None:
+        found = {f"test/{name}": value for name, value in asdict(version.scores).items()}
+    if evidence is not None:
+        for measured in evidence.figures:
+            figure = measured.figure
+            name = f"evidence/{_NAMES[measured.name]}"
+            found |= {name: figure.value, f"{name}/low": figure.low, f"{name}/high": figure.high}
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

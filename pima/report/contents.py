@@ -1,25 +1,37 @@
 """The contents of a report, and their reading from the tables: counts, figures and words, none of
 them a patient's."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence import Cell, blocks, joined, may_be_shown, together
+from pima.core.contest import Role
+from pima.core.evidence import (
+    Cell,
+    Evidence,
+    ModelEvidence,
+    blocks,
+    joined,
+    may_be_shown,
+    together,
+)
 from pima.core.features import Features, names_of
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
+from pima.core.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading
+from pima.store.evidence import read_evidence, verdicts_with_evidence
 from pima.store.lineage import version_with_rows
-from pima.store.registry import VersionSummary, as_features, newest_declaration
+from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
@@ -35,16 +47,15 @@ class Exhibit:
     """The evidence of one verdict."""
 
     decided_at: datetime
-    document: dict[str, Any]
-    """The evidence, as `docs/measured/evidence.md` describes it."""
-    models: tuple[tuple[str, str], ...]
-    """The one or two models that it has evidence of, first the one of which more is drawn: each
-    with its key in the document, challenger or champion, and its name in the report."""
+    evidence: Evidence
+    models: tuple[ModelEvidence, ...]
+    """The one or two models that it has evidence of, by their names in the report; first the one of
+    which more is drawn."""
 
     @property
-    def first(self) -> str:
-        """The key of the first model."""
-        return self.models[0][0]
+    def first(self) -> ModelEvidence:
+        """The first model."""
+        return self.models[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +67,12 @@ class ReportedVerdict:
     decided_at: datetime
     verdict: str
     explanation: str
-    rows: int | None
+    rows: int | None = None
     """Rows of its test set; None if the challenger gave no numbers."""
-    measure: str
-    of_challenger: float | None
+    measure: str = Measure.ACCURACY
+    of_challenger: float | None = None
     """The challenger's figure by that measure, on the test set."""
-    of_champion: float | None
+    of_champion: float | None = None
     """The figure of the champion that it met; None if there was none that could be loaded."""
 
 
@@ -99,9 +110,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
     with reading(engine) as connection:
         moves = registry.list_moves(connection)
         moved = (
-            move["decided_at"]
-            for move in moves
-            if move["to_version"] == champion != move["from_version"]
+            move.decided_at for move in moves if move.to_version == champion != move.from_version
         )
         version = None if champion is None else registry.read_version(connection, champion)
         outcome = newest_declaration(connection).outcome
@@ -122,43 +131,47 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         )
 
 
-def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
+def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
     for move in moves:
-        if move["challenger"] is not None:
-            challenger, champion = (
-                move["figures"].get(role) or {} for role in ("challenger", "champion")
+        if move.challenger is None or move.figures is None:
+            continue
+        told = ReportedVerdict(
+            challenger=move.challenger,
+            against=move.from_version,
+            decided_at=move.decided_at,
+            verdict=move.verdict,
+            explanation=move.explanation,
+        )
+        figures = move.figures
+        if figures.measured is not None:
+            told = replace(
+                told,
+                measure=figures.measured.measure,
+                of_challenger=figures.measured.challenger,
+                of_champion=figures.measured.champion,
             )
+        elif figures.champion_scores is not None:
             # A challenger whose outputs are not numbers has no figures by the measure.
-            by = move["figures"].get("measured") or {
-                "measure": "accuracy",
-                "champion": champion.get("accuracy"),
-            }
-            yield ReportedVerdict(
-                challenger=move["challenger"],
-                against=move["from_version"],
-                decided_at=move["decided_at"],
-                verdict=move["verdict"],
-                explanation=move["explanation"],
-                rows=challenger.get("rows"),
-                measure=by["measure"],
-                of_challenger=by.get("challenger"),
-                of_champion=by["champion"],
-            )
+            told = replace(told, of_champion=figures.champion_scores.accuracy)
+        if figures.challenger_scores is not None:
+            told = replace(told, rows=figures.challenger_scores.rows)
+        yield told
 
 
 def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
     """Show the last verdict, and before it the last one that today's champion took part in, if that
     is another."""
-    found = report_figures.verdicts_with_evidence(connection)
+    found = verdicts_with_evidence(connection)
     of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
     for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
-        document = registry.read_evidence(connection, verdict.challenger)
+        evidence = read_evidence(connection, verdict.challenger)
         names = {
-            "challenger": f"version {verdict.challenger}",
-            "champion": f"version {verdict.from_version}",
+            Role.CHALLENGER: f"version {verdict.challenger}",
+            Role.CHAMPION: f"version {verdict.from_version}",
         }
-        first = "champion" if verdict.from_version == champion is not None else "challenger"
-        there = document and exhibit(document, verdict.decided_at, names, first)
+        is_champion_s = verdict.from_version == champion is not None
+        first = Role.CHAMPION if is_champion_s else Role.CHALLENGER
+        there = evidence and exhibit(evidence, verdict.decided_at, names, first)
         if there:
             yield there
 
@@ -177,29 +190,32 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 
 
 def exhibit(
-    document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str
+    evidence: Evidence, decided_at: datetime, names: Mapping[Role, str], first: Role
 ) -> Exhibit | None:
-    """Show the models that the document has evidence of, `first` first; names are by role.
+    """Show the models that there is evidence of, the one with the role `first` first; names in the
+    report are by role.
 
-    None if it has evidence of none, or of so few rows that it may not be shown.
+    None if there is evidence of none, or of so few rows that it may not be shown.
     """
-    if not may_be_shown(document):
+    if not may_be_shown(evidence) or not evidence.contestants:
         return None
-    order = sorted(names, key=lambda role: role != first)
-    models = tuple((role, names[role]) for role in order if document[role] is not None)
-    return Exhibit(decided_at, document, models) if models else None
+    order = sorted(evidence.contestants, key=lambda model: model.role != first)
+    named = (structs.replace(model, name=names.get(model.role, model.name)) for model in order)
+    return Exhibit(decided_at, evidence, tuple(named))
 
 
-def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
+def roc(evidence: Evidence, model: ModelEvidence) -> list[tuple[float, float, float]]:
     """Return threshold, 1 - specificity and sensitivity at each threshold that may be shown, from
     the highest down, with both corners."""
-    positive = document["positive"]
-    negative = document["rows"] - positive
+    positive = evidence.positive
+    negative = evidence.rows - positive
     if not positive or not negative:
         return []
-    points, cases, others = [(1.0, 0.0, 0.0)], 0, 0
-    for block in map(joined, reversed(blocks(document, role))):
-        cases, others = cases + block.cases, others + block.others
+    points = [(1.0, 0.0, 0.0)]
+    cases = others = 0
+    for block in map(joined, reversed(blocks(evidence, model))):
+        cases += block.cases
+        others += block.others
         points.append((block.low, others / negative, cases / positive))
     return points
 
@@ -214,10 +230,10 @@ class Group:
     observed: Figure
 
 
-def calibration(document: dict[str, Any], role: str) -> list[Group]:
+def calibration(evidence: Evidence, model: ModelEvidence) -> list[Group]:
     """Form ten groups of about equal size, or fewer if they would have too few rows to be shown."""
     found = []
-    for cells in together(blocks(document, role), document["rows"] // 10):
+    for cells in together(blocks(evidence, model), evidence.rows // 10):
         rows = sum(cell.rows for cell in cells)
         predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
         found.append(
@@ -226,10 +242,10 @@ def calibration(document: dict[str, Any], role: str) -> list[Group]:
     return found
 
 
-def distribution(document: dict[str, Any], role: str) -> list[Cell]:
+def distribution(evidence: Evidence, model: ModelEvidence) -> list[Cell]:
     """Count rows by tenths of probability; tenths with too few rows are joined."""
     tenths: list[list[Cell]] = []
-    for block in blocks(document, role):
+    for block in blocks(evidence, model):
         if not tenths or block[0].low in _TENTHS:
             tenths.append([])
         tenths[-1] += block

@@ -2,15 +2,15 @@
 it."""
 
 import re
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
 from itertools import groupby
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pima.core.evidence import shown_thresholds
+from pima.core.evidence import ModelEvidence, shown_thresholds
 from pima.core.features import Feature
 from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
@@ -44,13 +44,13 @@ def _pages() -> Environment:
         "moment": _moment,
         "time": "{:%Y-%m-%d %H:%M}".format,
         "area": _area,
-        "figure": lambda figure: in_words(Figure(**figure)),
+        "figure": in_words,
         "share": _share,
         "words": _words,
         "breakable": breakable,
         "several": counted,
         "values": values,
-        "by_feature": lambda subgroups: groupby(subgroups, lambda one: one["feature"]),
+        "by_feature": lambda subgroups: groupby(subgroups, lambda one: one.feature),
         "thousands": "{:,}".format,
         "known": lambda figure: "" if figure.value is None else _area(figure),
         "digits": _digits,
@@ -77,9 +77,8 @@ def _moment(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _area(figure: dict[str, Any] | Figure) -> str:
-    found = figure if isinstance(figure, Figure) else Figure(**figure)
-    return in_words(found, 2).replace(" to ", "\N{EN DASH}")
+def _area(figure: Figure) -> str:
+    return in_words(figure, 2).replace(" to ", "\N{EN DASH}")
 
 
 def _digits(value: float | None) -> str:
@@ -119,17 +118,28 @@ def _own(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>").format(breakable(text))
 
 
-def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
-    """Make a row of the tables beside the curves; the model's cells are None if too few rows lie
-    next to it."""
-    document = found.document
-    n = document["thresholds"].index(threshold)
-    called, positive = document[role]["called"], document["positive"]
-    negative = document["rows"] - positive
-    is_told = threshold in shown_thresholds(document, role)
-    return {
-        "sensitivity": called["cases"][n] / positive if positive and is_told else None,
-        "specificity": 1 - called["others"][n] / negative if negative and is_told else None,
-        "net_benefit": 100 * document[role]["net_benefit"]["net_benefit"][n] if is_told else None,
-        "treat_all": 100 * document["treat_all"]["net_benefit"][n],
-    }
+@dataclass(frozen=True, slots=True)
+class _AtThreshold:
+    """A row of the tables beside the curves."""
+
+    treat_all: float
+    sensitivity: float | None = None
+    specificity: float | None = None
+    net_benefit: float | None = None
+
+
+def _at_threshold(found: Exhibit, model: ModelEvidence, threshold: float) -> _AtThreshold:
+    """The model's cells are None if too few rows lie next to it."""
+    evidence = found.evidence
+    n = evidence.thresholds.index(threshold)
+    row = _AtThreshold(treat_all=100 * evidence.treat_all.net_benefit[n])
+    if model.called is None or threshold not in shown_thresholds(evidence, model):
+        return row
+    row = replace(row, net_benefit=100 * model.net_benefit.net_benefit[n])
+    positive = evidence.positive
+    if positive:
+        row = replace(row, sensitivity=model.called.cases[n] / positive)
+    negative = evidence.rows - positive
+    if negative:
+        row = replace(row, specificity=1 - model.called.others[n] / negative)
+    return row

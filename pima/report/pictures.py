@@ -12,7 +12,7 @@ them.
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -28,6 +28,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from pima.core import figures
 from pima.core.evidence import shown_thresholds
 from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
@@ -90,8 +91,8 @@ def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
 def roc_picture(found: Exhibit, name: str) -> Markup:
     """Draw sensitivity over 1 - specificity, for both models."""
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
-        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
-            points = roc(found.document, role)
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            points = roc(found.evidence, model)
             axes.plot(
                 [x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line
             )
@@ -105,13 +106,13 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
 def calibration_picture(found: Exhibit, name: str) -> Markup:
     """Draw observed over predicted shares, in groups of similar probability."""
     with _square(name, "predicted", "observed") as (figure, axes):
-        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
-            groups = calibration(found.document, role)
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            groups = calibration(found.evidence, model)
             xs, ys = (
                 [each.predicted for each in groups],
                 [each.observed.value or 0.0 for each in groups],
             )
-            if role == found.first:
+            if model is found.first:
                 lows = [each.observed.low or 0.0 for each in groups]
                 highs = [
                     1.0 if each.observed.high is None else each.observed.high for each in groups
@@ -135,27 +136,24 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
 
 def decision_picture(found: Exhibit, name: str) -> Markup:
     """Draw net benefit over the thresholds, beside treating all and none."""
-    document = found.document
-    thresholds = document["thresholds"]
+    evidence = found.evidence
     with drawn(name) as (figure, axes):
         axes.axhline(0, color=MUTED, linewidth=1)
-        everybody = document["treat_all"]["net_benefit"]
-        axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
-        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
-            steps, curve = (
-                shown_thresholds(document, role),
-                document[role]["net_benefit"]["net_benefit"],
-            )
-            points = [
-                (at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps
-            ]
+        everybody = evidence.treat_all.net_benefit
+        axes.plot(
+            evidence.thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":"
+        )
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            steps = shown_thresholds(evidence, model)
+            curve = zip(evidence.thresholds, model.net_benefit.net_benefit, strict=True)
+            points = [(at, value) for at, value in curve if at in steps]
             axes.plot(
                 [at for at, _ in points],
                 _of_100([value for _, value in points]),
                 color=colour,
                 linestyle=line,
             )
-        highest = 100 * document["positive"] / document["rows"]
+        highest = 100 * evidence.positive / evidence.rows
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
         axes.set_ylabel("net benefit, cases per 100")
         percents(axes, "x")
@@ -166,23 +164,21 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
 
 
-def _of_100(values: list[float]) -> list[float]:
+def _of_100(values: Iterable[float]) -> list[float]:
     return [100 * value for value in values]
 
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
     """Draw the first model's probabilities: of patients with the outcome above the line, and of the
     others below."""
-    tenths = distribution(found.document, found.first)
+    tenths = distribution(found.evidence, found.first)
     middles = [(each.low + each.high) / 2 for each in tenths]
     with drawn(name) as (figure, axes):
         widths = [each.high - each.low - 0.015 for each in tenths]
         axes.bar(middles, [each.cases for each in tenths], width=widths, color=FIRST)
         axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.axvline(
-            found.document[found.first]["threshold"], color=MUTED, linewidth=1, linestyle="--"
-        )
+        axes.axvline(found.first.threshold, color=MUTED, linewidth=1, linestyle="--")
         axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         percents(axes, "x")
@@ -207,7 +203,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
     feature."""
     lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
     with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
-        overall = found.document[found.first]["auroc"]["value"]
+        overall = found.first.auroc.value
         if overall is not None:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
         for is_few in (False, True):
@@ -216,14 +212,12 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
                 for n, line in enumerate(lines)
                 if line.area and line.is_few is is_few
             ]
-            with_interval = [
-                (n, area["low"], area["high"]) for n, area in areas if area["low"] is not None
-            ]
+            with_interval = [(n, area.low, area.high) for n, area in areas if area.low is not None]
             if with_interval:
                 axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
             fill = PAPER if is_few else FIRST
             axes.plot(
-                [area["value"] for _, area in areas],
+                [area.value for _, area in areas],
                 [n for n, _ in areas],
                 "o",
                 ms=4,
@@ -233,7 +227,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
         axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
-        lows = [line.area["low"] or line.area["value"] for line in lines if line.area]
+        lows = [line.area.low or line.area.value or 0.0 for line in lines if line.area]
         axes.set(
             ylim=(len(lines) - 0.4, -0.6), xlim=(min(0.45, *lows, 1), 1.01), xlabel="area under ROC"
         )
@@ -252,18 +246,21 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
 @dataclass(frozen=True, slots=True)
 class _Line:
     label: str
-    area: dict[str, Any] | None = None
+    area: figures.Figure | None = None
     is_few: bool = False
 
 
 def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
-    for feature, groups in groupby(found.document["subgroups"], lambda one: str(one["feature"])):
-        models = ((each, each[found.first]) for each in groups)
-        shown = [each for each, model in models if model and model["auroc"]["value"] is not None]
+    for feature, groups in groupby(found.evidence.subgroups, lambda one: one.feature):
+        models = [(each, each.of(found.first.role)) for each in groups]
+        shown = [
+            _Line(each.group, model.auroc, bool(each.few))
+            for each, model in models
+            if model and model.auroc.value is not None
+        ]
         if shown:
             yield _Line(feature.replace("_", " "))
-        for each in shown:
-            yield _Line(each["group"], each[found.first]["auroc"], bool(each["few"]))
+        yield from shown
 
 
 def short(label: str) -> str:

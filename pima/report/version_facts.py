@@ -3,17 +3,24 @@ them a patient's."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.core.evidence import may_be_shown, shown_thresholds
+from pima.core.contest import Role
+from pima.core.evidence import (
+    Evidence,
+    ModelEvidence,
+    SubgroupEvidence,
+    may_be_shown,
+    shown_thresholds,
+)
 from pima.core.features import Feature, differing_fields
 from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.registry import VersionSummary, as_features, newest_declaration
+from pima.store.evidence import read_evidence
+from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +140,9 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         if version is None:
             raise NoSuchVersion(number=number)
         moves = registry.list_moves(connection, number)
-        verdict = next((move for move in moves if move["challenger"] == number), None)
-        against = None if verdict is None else verdict["from_version"]
+        verdict = next((_own_verdict(move) for move in moves if move.challenger == number), None)
+        against = None if verdict is None else verdict.against
         before = None if against is None else registry.read_version(connection, against)
-        told = ("decided_at", "verdict", "reason", "explanation")
         outcome = newest_declaration(connection).outcome
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
@@ -161,12 +167,20 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
             ),
-            judged=None
-            if verdict is None
-            else OwnVerdict(**{name: verdict[name] for name in told}, against=against),
-            evidence=evidence_of(registry.read_evidence(connection, number)),
+            judged=verdict,
+            evidence=evidence_of(read_evidence(connection, number)),
             changes=() if before is None else tuple(changes(version, before)),
         )
+
+
+def _own_verdict(move: RecordedMove) -> OwnVerdict:
+    return OwnVerdict(
+        decided_at=move.decided_at,
+        verdict=move.verdict,
+        reason=move.reason,
+        explanation=move.explanation,
+        against=move.from_version,
+    )
 
 
 def input_of(feature: Feature) -> Input:
@@ -218,43 +232,44 @@ def _day(moment: datetime | None) -> date | None:
     return moment and moment.date()
 
 
-def evidence_of(document: dict[str, Any] | None) -> VersionEvidence | None:
-    """Read the challenger's evidence from a verdict's document; None if it has none, or may not be
-    shown."""
-    if document is None or document["challenger"] is None or not may_be_shown(document):
+def evidence_of(found: Evidence | None) -> VersionEvidence | None:
+    """Read the challenger's figures from the evidence of its verdict; None if there are none, or
+    they may not be shown."""
+    if found is None or not may_be_shown(found):
         return None
-    curve, everybody = (
-        document["challenger"]["net_benefit"]["net_benefit"],
-        document["treat_all"]["net_benefit"],
+    model = found.of(Role.CHALLENGER)
+    if model is None:
+        return None
+    told = shown_thresholds(found, model).intersection(TABLED_THRESHOLDS)
+    points = zip(
+        found.thresholds, model.net_benefit.net_benefit, found.treat_all.net_benefit, strict=True
     )
-    told = shown_thresholds(document, "challenger")
-    points = zip(document["thresholds"], curve, everybody, strict=True)
     return VersionEvidence(
-        rows=document["rows"],
-        positive=document["positive"],
-        figures=_compared(document["challenger"], document["champion"]),
-        net_benefit=tuple(
-            Benefit(*point)
-            for point in points
-            if point[0] in TABLED_THRESHOLDS and point[0] in told
-        ),
-        subgroups=tuple(_subgroup(each) for each in document["subgroups"]),
+        rows=found.rows,
+        positive=found.positive,
+        figures=_compared(model, found.of(Role.CHAMPION)),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in told),
+        subgroups=tuple(_subgroup(each) for each in found.subgroups),
     )
 
 
-def _subgroup(found: dict[str, Any]) -> Subgroup:
-    figures = (
-        () if found["challenger"] is None else _compared(found["challenger"], found["champion"])
-    )
+def _subgroup(found: SubgroupEvidence) -> Subgroup:
+    model = found.of(Role.CHALLENGER)
+    figures: tuple[ComparedFigure, ...] = ()
+    if model is not None:
+        figures = _compared(model, found.of(Role.CHAMPION))
     return Subgroup(
-        found["feature"], found["group"], found["rows"], found["positive"], found["few"], figures
+        feature=found.feature,
+        group=found.group,
+        rows=found.rows,
+        positive=found.positive,
+        few=found.few,
+        figures=figures,
     )
 
 
-def _compared(model: dict[str, Any], before: dict[str, Any] | None) -> tuple[ComparedFigure, ...]:
+def _compared(model: ModelEvidence, before: ModelEvidence | None) -> tuple[ComparedFigure, ...]:
     return tuple(
-        ComparedFigure(
-            label, Figure(**model[name]), None if before is None else Figure(**before[name])
-        )
+        ComparedFigure(label, getattr(model, name), getattr(before, name, None))
         for name, label in FIGURES.items()
     )

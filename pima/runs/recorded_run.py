@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
 from pima.errors import (
@@ -68,6 +69,8 @@ def as_json(record: "DataclassInstance") -> dict[str, Any]:
 def _as_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return as_json(value)
+    if isinstance(value, Struct):
+        return {name: _as_json(getattr(value, name)) for name in value.__struct_fields__}
     return [_as_json(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -7,14 +7,16 @@ against.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, Select, func, insert, literal, select, text, update
+from sqlalchemy import Column, Connection, Select, func, insert, literal, select, text, update
 
 from pima.core.features import Declaration, Features, first_difference
+from pima.core.verdict import Scores, VerdictFigures, read_figures, stored_figures
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
 from pima.store.engine import first_row
@@ -170,7 +172,8 @@ class Move:
     to_version: int | None
     challenger: int | None
     champion_sequence: int
-    figures: dict[str, Any]
+    figures: VerdictFigures | None
+    """None for a person's move."""
     run_id: int | None
     decided_by: str
     data_fingerprint: str | None = None
@@ -178,10 +181,32 @@ class Move:
     """Covers the settings of the fit and of the gate."""
     test_set_fingerprint: str | None = None
     evidence: dict[str, Any] | None = None
+    """As `pima.core.evidence.document` makes it."""
 
 
-_LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
-"""A decision's columns without the evidence, which is a hundred times as long."""
+@dataclass(frozen=True, slots=True)
+class RecordedMove:
+    """A row of the ledger as it is read, without the evidence, which is a hundred times as long;
+    each field is the column of its name."""
+
+    id: int
+    verdict: str
+    reason: str
+    explanation: str
+    from_version: int | None
+    to_version: int | None
+    challenger: int | None
+    champion_sequence: int
+    data_fingerprint: str | None
+    settings_fingerprint: str | None
+    figures: VerdictFigures | None
+    run_id: int | None
+    decided_by: str
+    decided_at: datetime
+    test_set_fingerprint: str | None
+
+
+_LEDGER = fields_of(RecordedMove, promotions)
 _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
 
 
@@ -255,11 +280,9 @@ def _plain_number(digits: str) -> float:
 
 def record_move(connection: Connection, move: Move) -> None:
     """Append a decision to the ledger."""
-    connection.execute(
-        insert(promotions).values(
-            **{name: getattr(move, name) for name in Move.__dataclass_fields__}
-        )
-    )
+    values = {name: getattr(move, name) for name in Move.__dataclass_fields__}
+    values["figures"] = stored_figures(move.figures)
+    connection.execute(insert(promotions).values(**values))
 
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
@@ -328,7 +351,7 @@ def version_before(connection: Connection, number: int) -> int | None:
 
 def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
-) -> Row[Any] | None:
+) -> RecordedMove | None:
     """The verdict on these data and settings against this champion; None if they were never
     judged."""
     # A person's moves carry no fingerprints.
@@ -342,7 +365,7 @@ def recorded_verdict(
         .order_by(promotions.c.id.desc())
         .limit(1)
     )
-    return connection.execute(statement).first()
+    return next(_moves(connection, statement), None)
 
 
 def was_rolled_back(
@@ -385,6 +408,11 @@ class VersionSummary:
     features: Any
     """The features it was fitted on; `as_features` reads them."""
 
+    @property
+    def scores(self) -> Scores | None:
+        """Its scores on the test set of its verdict; None if it gave no finite numbers."""
+        return msgspec.convert(self.metrics["holdout"], Scores | None)
+
 
 _SUMMARY = fields_of(VersionSummary, model_versions)
 
@@ -410,7 +438,7 @@ def read_version(connection: Connection, number: int) -> VersionSummary | None:
     return None if row is None else VersionSummary(**row._mapping)
 
 
-def list_moves(connection: Connection, version: int | None = None) -> list[dict[str, Any]]:
+def list_moves(connection: Connection, version: int | None = None) -> list[RecordedMove]:
     """The ledger, newest first; only the moves of `version` if given."""
     # The whole ledger, which grows by one row a week.
     statement = select(*_LEDGER).order_by(promotions.c.id.desc())
@@ -419,16 +447,14 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
         statement = statement.where(
             literal(version).in_([moves.challenger, moves.from_version, moves.to_version])
         )
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    return list(_moves(connection, statement))
 
 
-def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """The evidence beside the verdict on a version; None if there is none."""
-    statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
-    found: dict[str, Any] | None = connection.scalar(
-        statement.order_by(promotions.c.id.desc()).limit(1)
-    )
-    return found
+def _moves(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[RecordedMove]:
+    for row in connection.execute(statement):
+        columns = dict(row._mapping)
+        columns["figures"] = read_figures(columns["figures"])
+        yield RecordedMove(**columns)
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

@@ -110,23 +110,3 @@ def rejections_by_reason(connection: Connection) -> dict[tuple[str, str], int]:
     """Rows that scoring has rejected and that were not queued again, by reason and column."""
     statement = text("SELECT reason, field, count(*) FROM rejections GROUP BY reason, field")
     return {(row[0], row[1]): int(row[2]) for row in connection.execute(statement)}
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictWithEvidence:
-    """A verdict with evidence, and the models that it compares."""
-
-    challenger: int
-    from_version: int | None
-    decided_at: datetime
-
-
-def verdicts_with_evidence(connection: Connection) -> list[VerdictWithEvidence]:
-    """All verdicts with evidence, newest first; the evidence itself is not read."""
-    statement = text("""
-        SELECT challenger, from_version, decided_at FROM promotions
-        WHERE challenger IS NOT NULL AND evidence IS NOT NULL ORDER BY id DESC""")
-    return [
-        VerdictWithEvidence(*row)
-        for row in connection.execute(statement.columns(decided_at=Timestamp()))
-    ]

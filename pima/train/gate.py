@@ -6,12 +6,13 @@ own training rows show which these are: by id, by person and, if a snapshot is k
 The times of rows and versions play no part.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
 import numpy as np
 import pandas as pd
+from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
@@ -20,9 +21,9 @@ from pima.core.evidence import Evidence, evidence
 from pima.core.features import Declaration, Features
 from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
 from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
-from pima.core.metrics import Measure
 from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings
+from pima.core.verdict import Measure
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint
@@ -134,6 +135,10 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         ),
     )
     verdict = decide(contest, gate_options(asked.settings.gate))
+    figures = structs.replace(
+        verdict.figures, window=asked.settings.gate.window, test_set_rows=int(in_test_set.sum())
+    )
+    verdict = replace(verdict, figures=figures)
     return Judgement(champion, verdict, holdout[in_test_set], evidence(contest))
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from pima.core.contest import Role
 from pima.core.drift import reference_of
 from pima.core.evidence import document
 from pima.core.figures import Figure
@@ -49,10 +50,8 @@ def record(
     """
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
-    version, test_set = _new_version(asked, run_id, verdict), _test_set(judgement.test_set)
-    figures = asdict(verdict.figures)
-    # The ledger has always used these keys.
-    figures |= {role: figures.pop(f"{role}_scores") for role in ("challenger", "champion")}
+    version = _new_version(asked, run_id, verdict)
+    test_set = _test_set(judgement.test_set)
     with writing(engine) as connection:
         if registry.lock_champion(connection).sequence != judgement.champion.sequence:
             return None
@@ -69,8 +68,7 @@ def record(
             to_version=number if promoted else champion.model_version,
             challenger=number,
             champion_sequence=champion.sequence,
-            figures=figures
-            | {"window": asked.settings.gate.window, "test_set_rows": test_set.rows},
+            figures=verdict.figures,
             run_id=run_id,
             decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
@@ -165,11 +163,15 @@ class NewVerdict:
 def announce(judgement: Judgement, number: int | None) -> NewVerdict:
     """Log the verdict, and return it as the run's result with two rounded figures of its evidence.
     `number` is None in a dry run."""
-    verdict, found = judgement.verdict, judgement.evidence.challenger
-    auroc, slope = (
-        (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
-    )
-    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
+    verdict = judgement.verdict
+    found = judgement.evidence.of(Role.CHALLENGER)
+    auroc = slope = None
+    if found is not None:
+        auroc = _rounded(found.auroc)
+        slope = _rounded(found.calibration_slope)
+    log = get_logger().info
+    if verdict.reason is Reason.CHAMPION_UNLOADABLE:
+        log = get_logger().error
     log(
         "verdict",
         explanation=verdict.sentence,
@@ -177,8 +179,16 @@ def announce(judgement: Judgement, number: int | None) -> NewVerdict:
         auroc=auroc,
         calibration_slope=slope,
     )
-    said = (verdict.decision, verdict.reason, verdict.sentence, judgement.champion.model_version)
-    return NewVerdict(*said, number, verdict.figures, auroc, slope)
+    return NewVerdict(
+        verdict=verdict.decision,
+        reason=verdict.reason,
+        explanation=verdict.sentence,
+        champion_before=judgement.champion.model_version,
+        challenger=number,
+        figures=verdict.figures,
+        auroc=auroc,
+        calibration_slope=slope,
+    )
 
 
 def _rounded(figure: Figure) -> float | None:
@@ -270,9 +280,7 @@ def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) ->
             raise WrongUsage(what=what)
         make_champion(connection, before, target)
         after = _record_move(connection, "rolled_back", before, target, decider)
-    moved_at = next(
-        each["decided_at"] for each in moves if each["from_version"] != each["to_version"]
-    )
+    moved_at = next(each.decided_at for each in moves if each.from_version != each.to_version)
     return asdict(after) | {"from_version": before.model_version, "last_moved_at": moved_at}
 
 
@@ -304,7 +312,7 @@ def _record_move(
         to_version=to,
         challenger=None,
         champion_sequence=before.sequence,
-        figures={},
+        figures=None,
         run_id=None,
         decided_by=decider.name,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.verdict import stored_figures
 from pima.core.watched import Limits, State, volumes
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
@@ -22,7 +23,7 @@ from pima.store.monitoring import (
     rows_of_nights,
 )
 from pima.store.queue import Waiting
-from pima.store.registry import Champion, VersionSummary
+from pima.store.registry import Champion, RecordedMove, VersionSummary
 from pima.store.sources import SourcePull
 from pima.watch.unpredicted import as_shown
 
@@ -124,7 +125,7 @@ def overview(
             "version": found.champion.model_version,
             "pinned": found.champion.pinned,
             "trained_at": version and version.created_at,
-            "holdout_accuracy": version and (version.metrics["holdout"] or {}).get("accuracy"),
+            "holdout_accuracy": version and version.scores and version.scores.accuracy,
             "last_verdict": found.last_verdict,
         },
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
@@ -198,7 +199,7 @@ def versions(engine: Engine) -> dict[str, Any]:
         listed = registry.list_versions(connection)
         moves = registry.list_moves(connection)
     # A version is the challenger once; a person's moves have no challenger.
-    judged = {move["challenger"]: _judged(move) for move in moves}
+    judged = {move.challenger: _judged(move) for move in moves}
     return {
         "champion": champion.model_version,
         "pinned": champion.pinned,
@@ -208,13 +209,14 @@ def versions(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _judged(move: dict[str, Any]) -> dict[str, Any]:
-    figures = move["figures"]
-    challenger, champion = figures.get("challenger") or {}, figures.get("champion") or {}
+def _judged(move: RecordedMove) -> dict[str, Any]:
+    figures = stored_figures(move.figures)
+    challenger = figures.get("challenger") or {}
+    champion = figures.get("champion") or {}
     return {
-        "verdict": move["verdict"],
-        "reason": move["reason"],
-        "against": move["from_version"],
+        "verdict": move.verdict,
+        "reason": move.reason,
+        "against": move.from_version,
         "rows": challenger.get("rows"),
         "correct": challenger.get("correct"),
         "champion_correct": champion.get("correct"),

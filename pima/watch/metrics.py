@@ -204,10 +204,8 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_champion_version", found.champion.model_version or 0)
-    if found.version is not None and found.version.metrics["holdout"]:
-        yield _single(
-            "pima_champion_holdout_accuracy", found.version.metrics["holdout"]["accuracy"]
-        )
+    if found.version is not None and found.version.scores is not None:
+        yield _single("pima_champion_holdout_accuracy", found.version.scores.accuracy)
 
 
 def _of_nights(found: ServiceFigures) -> Iterator[Metric]:

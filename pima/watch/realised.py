@@ -176,12 +176,8 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         followed = followed_up(
             sum(each.run_began is not None for each in came), rows if is_whole else None
         )
-        found = registry.read_version(connection, version)
+        judged = registry.read_version(connection, version)
         yield (
             version,
-            list(
-                realised_figures(
-                    _realised(came), followed, found.metrics["holdout"] if found else None
-                )
-            ),
+            list(realised_figures(_realised(came), followed, judged.scores if judged else None)),
         )

@@ -224,22 +224,24 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(
     ended = call(history, "retrain", "--json", PIMA_LOGS__FORMAT="json")
     result = the_json(ended)
     found = _stored(history, result["challenger"])
-    assert found["version"] == 1
+    assert found["version"] == 2
     assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
     members = document(history, "SELECT patient_ids FROM test_sets")
     holdout = read_history(history.engine, Settings(), SHIPPED)[0].holdout
     rows = holdout[holdout.index.isin(members)]
     assert (found["rows"], found["positive"]) == (len(rows), rows["outcome"].sum())
-    for name, number in (("challenger", result["challenger"]), ("champion", 1)):
+    versions = {"challenger": result["challenger"], "champion": 1}
+    assert [each["role"] for each in found["contestants"]] == list(versions)
+    for each, number in zip(found["contestants"], versions.values(), strict=True):
         probabilities = load_scorer(history.engine, number).model.probabilities(features_of(rows))
-        assert found[name]["auroc"]["value"] == pytest.approx(
+        assert each["auroc"]["value"] == pytest.approx(
             roc_auc_score(rows["outcome"], probabilities), rel=1e-4
         )
     # Two bits of it for whoever reads the log.
     (said,) = [
         line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "verdict"
     ]
-    slope = found["challenger"]["calibration_slope"]["value"]
+    slope = found["contestants"][0]["calibration_slope"]["value"]
     for told in (said, result):
         assert told["auroc"] == pytest.approx(result["challenger_scores"]["auc"], abs=5e-4)
         assert told["calibration_slope"] == pytest.approx(slope, abs=1e-3)
@@ -272,12 +274,12 @@ def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: D
         document["positive"],
     )
     for name, found in zip(FIGURES, card["evidence"]["figures"], strict=True):
-        for role, key in (("challenger", "figure"), ("champion", "before")):
-            assert found[key] == {"reason": None} | document[role][name]
+        for each, key in zip(document["contestants"], ("figure", "before"), strict=True):
+            assert found[key] == {"reason": None} | each[name]
     assert any(change.startswith("training rows: ") for change in card["changes"])
     told = call(scored_database, "models", "card", "2").stdout
     assert told.startswith("# Model card: version 2\n\nNot the champion on ")
-    auroc = document["challenger"]["auroc"]
+    auroc = document["contestants"][0]["auroc"]
     assert (
         f"| area under ROC | {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) |"
         in told

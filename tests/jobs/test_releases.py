@@ -48,6 +48,11 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     before = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
     assert all(before.values())
     assert call(earlier, "migrate").exit_code == 0
+    assert "| area under ROC | 0." in call(earlier, "models", "card", "1").stdout
+    assert "correct of " in call(earlier, "models", "show", "1").stdout
+    report = tmp_path / "report.html"
+    assert call(earlier, "report", "--out", str(report)).exit_code == 0
+    assert "version 1, challenger" in report.read_text()
     clinic = visits(tmp_path)
     clinic.insert(20, seed=3)
     assert clinic.pulled(earlier)["inserted"] == 20

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from pima.core.figures import FIGURES
+from pima.core.evidence import Evidence, read_evidence
+from pima.core.figures import FIGURES, in_words
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
 from tests.support.alert_receiver import AlertReceiver
@@ -287,10 +287,9 @@ def _declared(database: Database, declared: str) -> None:
 
 
 Table = list[list[str]]
-_PARTS = ("value", "low", "high")
 
 
-def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]]:
+def _told(database: Database, folder: Path) -> tuple[Evidence, list[Table]]:
     """The last verdict's evidence, and the tables of the report's section about it: challenger
     first."""
     last, met = database.execute(
@@ -303,20 +302,9 @@ def _told(database: Database, folder: Path) -> tuple[dict[str, Any], list[Table]
     tables = [
         [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")] for table in found
     ]
-    evidence: dict[str, Any] = the_json(call(database, "models", "show", str(last), "--json"))[
-        "evidence"
-    ]
+    shown = the_json(call(database, "models", "show", str(last), "--json"))
     assert tables[-2][0] == ["figure", f"version {last}, challenger", f"version {met}, champion"]
-    return evidence, tables
-
-
-def _with_interval(figure: dict[str, Any], digits: int = 3, to: str = " to ") -> str:
-    if figure["value"] is None:
-        return f"none: {figure['reason']}"
-    value, low, high = (
-        f"{figure[each]:.{digits}f}" if figure[each] is not None else "" for each in _PARTS
-    )
-    return f"{value} ({low}{to}{high})" if low else value
+    return read_evidence(shown["evidence"]), tables
 
 
 @on_sqlite
@@ -324,48 +312,41 @@ def test_each_figure_subgroup_and_curve_is_that_of_its_model(
     scored_database: Database, tmp_path: Path
 ) -> None:
     evidence, tables = _told(scored_database, tmp_path)
+    challenger, champion = both = evidence.contestants
+    assert (challenger.role, champion.role) == ("challenger", "champion")
     roc, of_challenger, of_champion, decision, distribution, *_, figures, subgroups = tables
     assert [row[1:] for row in figures[1:]] == [
-        [_with_interval(evidence[role][name]) for role in ("challenger", "champion")]
-        for name in FIGURES
+        [in_words(getattr(each, name)) for each in both] for name in FIGURES
     ]
-    shown = [each for each in evidence["subgroups"] if each["rows"]]
+    shown = [each for each in evidence.subgroups if each.rows]
     assert [row for row in subgroups[1:] if len(row) == 4 and row[1] != "-"] == [
         [
-            each["group"],
-            f"{each['rows']}{'*' if each['few'] else ''} ({each['positive']})",
-            *(
-                _with_interval(each[role]["auroc"], 2, "\N{EN DASH}")
-                for role in ("challenger", "champion")
-            ),
+            each.group,
+            f"{each.rows}{'*' if each.few else ''} ({each.positive})",
+            *(in_words(one.auroc, 2).replace(" to ", "\N{EN DASH}") for one in each.contestants),
         ]
         for each in shown
     ]
-    positive, negative = evidence["positive"], evidence["rows"] - evidence["positive"]
+    positive, negative = evidence.positive, evidence.rows - evidence.positive
     for row, benefit in zip(roc[2:], decision[1:], strict=True):
-        n = evidence["thresholds"].index(int(row[0].removesuffix(" %")) / 100)
-        for place, role in enumerate(("challenger", "champion")):
-            called = evidence[role]["called"]
-            sensitivity, specificity = (
-                called["cases"][n] / positive,
-                1 - called["others"][n] / negative,
-            )
+        n = evidence.thresholds.index(int(row[0].removesuffix(" %")) / 100)
+        for place, each in enumerate(both):
+            sensitivity = each.called.cases[n] / positive
+            specificity = 1 - each.called.others[n] / negative
             assert row[1 + 2 * place : 3 + 2 * place] in (
                 ["-", "-"],
                 [f"{100 * sensitivity:.0f} %", f"{100 * specificity:.0f} %"],
             )
-            assert benefit[1 + place] in (
-                "-",
-                f"{100 * evidence[role]['net_benefit']['net_benefit'][n]:z.1f}",
-            )
-        assert benefit[3] == f"{100 * evidence['treat_all']['net_benefit'][n]:z.1f}"
-    for role, table in (("challenger", of_challenger), ("champion", of_champion)):
+            net_benefit = 100 * each.net_benefit.net_benefit[n]
+            assert benefit[1 + place] in ("-", f"{net_benefit:z.1f}")
+        assert benefit[3] == f"{100 * evidence.treat_all.net_benefit[n]:z.1f}"
+    for model, table in ((challenger, of_challenger), (champion, of_champion)):
         assert [[row[0], row[1], row[2].partition(" (")[0]] for row in table[1:]] == [
             [
                 f"{each.rows}",
                 f"{100 * each.predicted:.1f} %",
                 f"{100 * (each.observed.value or 0):.0f} %",
             ]
-            for each in calibration(evidence, role)
+            for each in calibration(evidence, model)
         ]
     assert [sum(int(row[n]) for row in distribution[1:]) for n in (1, 2)] == [positive, negative]

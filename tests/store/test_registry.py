@@ -14,7 +14,7 @@ from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
 from tests.support.databases import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.support.shipped import FEATURES
-from tests.support.versions import add_version, record
+from tests.support.versions import FIGURES, add_version, record
 
 
 def version_before(database: Database, number: int) -> int | None:
@@ -115,7 +115,7 @@ def test_the_ledger_lists_newest_first_and_of_one_version_where_asked(database: 
         everything = registry.list_moves(connection)
         of_eight = registry.list_moves(connection, 8)
         of_one = registry.list_moves(connection, 1)
-    assert [move["verdict"] for move in everything] == [
+    assert [move.verdict for move in everything] == [
         "blocked",
         "promoted",
         "unpinned",
@@ -124,10 +124,10 @@ def test_the_ledger_lists_newest_first_and_of_one_version_where_asked(database: 
         "promoted",
         "promoted",
     ]
-    assert [move["verdict"] for move in of_eight] == ["blocked"]
-    assert [(move["from_version"], move["to_version"]) for move in of_one] == [(1, 2), (None, 1)]
-    assert everything[0]["figures"] == {"rows": 168}
-    assert everything[0]["decided_at"].utcoffset().total_seconds() == 0
+    assert [move.verdict for move in of_eight] == ["blocked"]
+    assert [(move.from_version, move.to_version) for move in of_one] == [(1, 2), (None, 1)]
+    assert everything[0].figures == FIGURES
+    assert everything[0].decided_at.utcoffset().total_seconds() == 0
 
 
 # ---- versions

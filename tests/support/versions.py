@@ -5,12 +5,15 @@ from typing import Any
 
 from sqlalchemy import update
 
+from pima.core.verdict import VerdictFigures
 from pima.store import registry
 from pima.store.engine import writing
 from pima.store.registry import Move, NewVersion, as_stored
 from pima.store.tables import model_versions
 from tests.support.databases import Database
 from tests.support.shipped import FEATURES
+
+FIGURES = VerdictFigures(majority_correct=100, whole_rows=168, consultations=1)
 
 
 def add_version(
@@ -71,7 +74,7 @@ def record(
         to_version=to_version,
         challenger=challenger,
         champion_sequence=0,
-        figures={"rows": 168},
+        figures=FIGURES,
         run_id=None,
         decided_by="a test",
         data_fingerprint=data,

@@ -15,8 +15,9 @@ from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.gate import GateOptions, Window, decide
 from pima.core.history import features_of
-from pima.core.metrics import Measure, log_losses, odds
+from pima.core.metrics import log_losses, odds
 from pima.core.reasons import Decision
+from pima.core.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pima.core.gate import GateOptions
-from pima.core.metrics import Measure
+from pima.core.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.margins import MARGINS, SETTINGS, simulate_margins

@@ -26,6 +26,7 @@ from pima.core.drift import (
     wasserstein_allowed,
 )
 from pima.core.features import names_of
+from pima.core.metrics import scores
 from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
 from tests.support.simulated_nights import (
@@ -177,7 +178,7 @@ def test_only_too_little_that_came_true_is_below_the_limit() -> None:
     for known in (outcomes, 1 - outcomes, outcomes[:40]):
         found = realised(probabilities[: len(known)], 0.5, known)
         followed = followed_up(found.outcomes, 1_000)
-        judged = {"correct": 75, "rows": 100}
+        judged = scores(np.repeat([1.0, 0.0], [75, 25]), np.ones(100, np.int8), 0.5)
         states.append(
             [each.state for each in realised_figures(found, followed, judged) if each.allowed]
         )

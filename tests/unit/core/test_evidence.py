@@ -3,7 +3,7 @@ that say little None with a reason, never NaN."""
 
 import json
 import math
-from dataclasses import astuple, fields, replace
+from dataclasses import astuple, replace
 from functools import cache
 from typing import Any
 
@@ -12,13 +12,15 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 from scipy.optimize import minimize
 from scipy.stats import binomtest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from pima.core import figures
-from pima.core.evidence import Evidence, ModelEvidence, document, evidence
+from pima.core.contest import Role
+from pima.core.evidence import Evidence, ModelEvidence, document, evidence, read_evidence
 from pima.core.figures import CONSTANT, SEPARATED, THRESHOLDS, THRESHOLDS_OF_SUBGROUPS, Figure
 from pima.core.metrics import auc
 from pima.core.subgroups import groupings
@@ -48,13 +50,11 @@ def _divided() -> pd.DataFrame:
 @cache
 def _found() -> ModelEvidence:
     probabilities, outcomes = _shipped()
-    found = evidence(contest(outcomes, probabilities, None, THRESHOLD)).challenger
-    assert found is not None
-    return found
+    return evidence(contest(outcomes, probabilities, None, THRESHOLD)).contestants[0]
 
 
 def _figures(found: ModelEvidence) -> dict[str, Figure]:
-    each = {field.name: getattr(found, field.name) for field in fields(found)}
+    each = structs.asdict(found)
     return {name: figure for name, figure in each.items() if isinstance(figure, Figure)}
 
 
@@ -146,7 +146,7 @@ def test_figures_of_classes_are_those_of_the_confusion_matrix_with_wilson_s_inte
 def test_net_benefit_is_its_published_formula_row_by_row() -> None:
     probabilities, outcomes = _shipped()
     found = evidence(contest(outcomes, probabilities, None, THRESHOLD))
-    curve = found.challenger.net_benefit
+    curve = found.contestants[0].net_benefit
     assert found.thresholds == tuple(k / 100 for k in range(1, 100))
     for n, threshold in enumerate(THRESHOLDS):
         cost = threshold / (1 - threshold)
@@ -237,7 +237,7 @@ def test_what_a_small_or_strange_set_can_not_say_is_none_with_a_reason(
     probabilities: list[float], outcomes: list[int], lacking: dict[str, str]
 ) -> None:
     found = _evidence(probabilities, outcomes)
-    named = _figures(found.challenger)
+    named = _figures(found.contestants[0])
     for name, reason in lacking.items():
         assert named[name].reason.startswith(reason), name
         assert named[name].low is named[name].high is None
@@ -247,8 +247,9 @@ def test_what_a_small_or_strange_set_can_not_say_is_none_with_a_reason(
 def _assert_sound(found: Evidence) -> None:
     """Finite, within its interval, and a reason wherever something is lacking."""
     json.dumps(document(found), allow_nan=False)
-    for model in (found.challenger, *(each.challenger for each in found.subgroups)):
-        for name, figure in _figures(model).items() if model else ():
+    assert read_evidence(document(read_evidence(document(found)))) == read_evidence(document(found))
+    for model in (each for part in (found, *found.subgroups) for each in part.contestants):
+        for name, figure in _figures(model).items():
             assert (figure.reason is None) == (
                 None not in (figure.value, figure.low, figure.high)
             ), name
@@ -284,7 +285,7 @@ def test_whatever_the_rows_no_figure_is_nan(rows: list[tuple[float, int]]) -> No
     found = _evidence(probabilities, outcomes)
     _assert_sound(found)
     expected = auc(np.array(probabilities), np.array(outcomes))
-    assert found.challenger.auroc.value == (
+    assert found.contestants[0].auroc.value == (
         None if expected is None else pytest.approx(expected, abs=1e-12)
     )
 
@@ -305,7 +306,7 @@ def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() ->
         alone = evidence(replace(whole.only(members.to_numpy()), groups=divided[members][[]]))
         assert (each.rows, each.positive) == (members.sum(), outcomes[members].sum())
         assert each.few == (members.sum() < 50)
-        for ours, theirs in ((each.challenger, alone.challenger), (each.champion, alone.champion)):
+        for ours, theirs in zip(each.contestants, alone.contestants, strict=True):
             for one, other in zip(_figures(ours).values(), _figures(theirs).values(), strict=True):
                 assert astuple(one)[:3] == pytest.approx(astuple(other)[:3], abs=1e-9, nan_ok=False)
             assert ours.net_benefit.net_benefit == pytest.approx(
@@ -322,7 +323,24 @@ def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None
     found = evidence(
         contest(outcomes, np.full(len(outcomes), np.nan), probabilities, THRESHOLD, _divided())
     )
-    assert found.challenger is None
-    assert found.champion == _found()
-    assert any(each.champion for each in found.subgroups)
-    assert not any(each.challenger for each in found.subgroups)
+    (model,) = found.contestants
+    assert _figures(model) == _figures(_found())
+    told = [each.role for group in found.subgroups for each in group.contestants]
+    assert set(told) == {Role.CHAMPION}
+
+
+def test_a_document_of_the_first_version_is_read_as_one_of_today() -> None:
+    probabilities, outcomes = _shipped()
+    both = contest(outcomes, probabilities, np.sqrt(probabilities), THRESHOLD, _divided())
+    today = document(evidence(both))
+
+    def as_then(told: dict[str, Any]) -> dict[str, Any]:
+        found = dict.fromkeys(map(str, Role)) | told
+        for each in found.pop("contestants"):
+            found[each["role"]] = {
+                name: each[name] for name in each if name not in ("role", "name")
+            }
+        return found
+
+    then = as_then(today) | {"version": 1, "subgroups": [*map(as_then, today["subgroups"])]}
+    assert document(read_evidence(then)) == today

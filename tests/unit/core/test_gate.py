@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pima.core.contest import Contest, Role
 from pima.core.evidence import evidence
 from pima.core.gate import GateOptions, decide
-from pima.core.metrics import Measure
 from pima.core.reasons import Decision, Reason
+from pima.core.verdict import Measure
 from tests.support.contests import changed, contest, contestant
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)

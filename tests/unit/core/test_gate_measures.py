@@ -12,9 +12,8 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from pima.core.contest import Contest
 from pima.core.gate import GateOptions, Verdict, Window, decide, in_window, measured
-from pima.core.metrics import Measure
 from pima.core.reasons import Decision, Reason
-from pima.core.verdict import Measured
+from pima.core.verdict import Measure, Measured
 from tests.support.contests import contest
 
 WEEK = 7 * 24 * 3600 * 1000

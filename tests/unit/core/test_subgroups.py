@@ -16,9 +16,9 @@ from pima.core.evidence import evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
 from pima.core.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.gate import GateOptions, decide
-from pima.core.metrics import Measure
 from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings, quartile_bands, sizes_of
+from pima.core.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support import contests
@@ -216,7 +216,7 @@ def test_of_a_group_that_is_held_back_nothing_is_said() -> None:
     first, second, third = found.subgroups
     for each in (first, second):
         assert (each.rows, each.positive, each.few, each.treat_all) == (None,) * 4
-        assert each.challenger is each.champion is None
+        assert each.contestants == ()
     assert (third.rows, third.few) == (77, False)
 
 

@@ -5,28 +5,47 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence import blocks, cells, document, evidence, joined, shown_thresholds
+from pima.core.contest import Contest, Role
+from pima.core.evidence import (
+    Evidence,
+    ModelEvidence,
+    blocks,
+    cells,
+    document,
+    evidence,
+    joined,
+    read_evidence,
+    shown_thresholds,
+)
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
 from pima.report.version_facts import evidence_of
 from tests.support.contests import contest
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DRAW = np.random.default_rng(5)
 PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
 OUTCOMES = (DRAW.random(400) < PROBABILITIES).astype(np.int8)
 
 
-def _document(
+def _kept(asked: Contest) -> tuple[Evidence, ModelEvidence]:
+    """As the ledger keeps it, and the challenger's."""
+    kept = read_evidence(document(evidence(asked)))
+    return kept, kept.contestants[0]
+
+
+def _evidence(
     probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES
-) -> dict[str, object]:
-    return document(evidence(contest(outcomes, probabilities)))
+) -> tuple[Evidence, ModelEvidence]:
+    return _kept(contest(outcomes, probabilities))
 
 
 def test_cells_hold_each_row_once() -> None:
-    found = cells(_document(), "challenger")
+    found = cells(*_evidence())
     assert len(found) == 100
     assert sum(cell.cases for cell in found) == OUTCOMES.sum()
     assert sum(cell.rows for cell in found) == 400
@@ -41,7 +60,7 @@ def test_the_roc_curve_is_that_of_scikit_learn() -> None:
         round(float(each), 3): (x, y)
         for each, x, y in zip(thresholds, false_alarms, found, strict=True)
     }
-    points = roc(_document(), "challenger")
+    points = roc(*_evidence())
     assert points[0] == (1, 0, 0)
     assert points[-1] == (0, 1, 1)
     compared = [(point[1:], at[point[0]]) for point in points[1:-1] if point[0] in at]
@@ -51,7 +70,7 @@ def test_the_roc_curve_is_that_of_scikit_learn() -> None:
 
 
 def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
-    found = calibration(_document(), "challenger")
+    found = calibration(*_evidence())
     assert 5 <= len(found) <= 10
     assert sum(group.rows for group in found) == 400
     assert min(group.rows for group in found) >= 40
@@ -63,7 +82,7 @@ def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
 
 
 def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
-    found = distribution(_document(), "challenger")
+    found = distribution(*_evidence())
     tenths = [(n / 10, (n + 1) / 10) for n in range(7)]
     assert [(cell.low, cell.high) for cell in found] == [*tenths, (0.7, 1.0)]
     assert sum(cell.rows for cell in found) == 400
@@ -74,24 +93,24 @@ def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
 @pytest.mark.parametrize("own", [0.31, 0.3145])
 def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> None:
     probabilities = PROBABILITIES[:rows]
-    made = document(evidence(contest(OUTCOMES[:rows], probabilities, None, own)))
-    groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
-    told = {0.0, *shown_thresholds(made, "challenger"), *(cell.low for cell in bars)}
-    told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
+    made = _kept(contest(OUTCOMES[:rows], probabilities, None, own))
+    groups, bars = calibration(*made), distribution(*made)
+    told = {0.0, *shown_thresholds(*made), *(cell.low for cell in bars)}
+    told |= {threshold for threshold, *_ in roc(*made)[1:]}
     steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
     assert steps.sum() == rows
     assert len(steps) == 1 or steps.min() >= 10
     assert sum(group.rows for group in groups) == rows
     # A group of like probability is made of whole steps.
     assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
-    assert [joined(block).rows for block in blocks(made, "challenger")] == steps.tolist()
+    assert [joined(block).rows for block in blocks(*made)] == steps.tolist()
     assert (own in told) is (rows >= 150)
 
 
 @pytest.mark.parametrize("own", [0.004, 0.855, 0.8999, 0.9955])
 def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
-    made = document(evidence(contest(OUTCOMES, PROBABILITIES, None, own)))
-    told = np.array([cell[0].low for cell in blocks(made, "challenger")])
+    made = _kept(contest(OUTCOMES, PROBABILITIES, None, own))
+    told = np.array([cell[0].low for cell in blocks(*made)])
     beside = np.abs((told[:, None] <= PROBABILITIES).sum(axis=1) - (own <= PROBABILITIES).sum())
     assert beside.min() == 0 or beside[1:].min() >= 10
 
@@ -99,31 +118,29 @@ def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
 def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
     halves = pd.DataFrame({"side": ["left", "right"] * 200}, dtype="category")
     for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
-        made = document(evidence(contest(outcomes, PROBABILITIES, groups=halves)))
-        found = exhibit(
-            made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger"
-        )
-        assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (
+        made = _kept(contest(outcomes, PROBABILITIES, groups=halves))
+        found = exhibit(made[0], NOW, {}, first=Role.CHALLENGER)
+        assert (found is not None and has_areas(found), bool(roc(*made))) == (
             is_drawn,
             is_drawn,
         )
 
 
 def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
-    now, names = (
-        datetime(2026, 1, 1, tzinfo=UTC),
-        {"challenger": "version 2", "champion": "version 1"},
-    )
-    found = exhibit(_document(), now, names, first="champion")
+    names = {Role.CHALLENGER: "version 2", Role.CHAMPION: "version 1"}
+    made, _ = _evidence()
+    found = exhibit(made, NOW, names, first=Role.CHAMPION)
     assert found is not None
-    assert found.models == (("challenger", "version 2"),)
-    assert exhibit(_document() | {"challenger": None}, now, names, first="champion") is None
+    assert [(each.role, each.name) for each in found.models] == [("challenger", "version 2")]
+    assert exhibit(replace(made, contestants=()), NOW, names, first=Role.CHAMPION) is None
+    answers = contest(OUTCOMES, PROBABILITIES, PROBABILITIES / 2)
+    found = exhibit(_kept(answers)[0], NOW, names, first=Role.CHAMPION)
+    assert found is not None
+    assert [each.name for each in found.models] == ["version 1", "version 2"]
 
 
 @pytest.mark.parametrize("rows", [1, 9, 10])
 def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
-    made = _document(PROBABILITIES[:rows], OUTCOMES[:rows])
-    in_report = exhibit(
-        made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger"
-    )
+    made, _ = _evidence(PROBABILITIES[:rows], OUTCOMES[:rows])
+    in_report = exhibit(made, NOW, {}, first=Role.CHALLENGER)
     assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)

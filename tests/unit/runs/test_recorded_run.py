@@ -13,14 +13,21 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from pima.core.evidence import evidence
 from pima.core.figures import Figure
 from pima.core.gate import Verdict
 from pima.core.mapping import SourceTally
-from pima.core.metrics import Measure, PairedComparison, Scores
 from pima.core.reasons import Decision, Reason
-from pima.core.verdict import Measured, VerdictFigures, WorstSubgroup
+from pima.core.verdict import (
+    Measure,
+    Measured,
+    PairedComparison,
+    Scores,
+    VerdictFigures,
+    WorstSubgroup,
+)
 from pima.errors import Interrupted
 from pima.intake.header import Header
 from pima.intake.loading import LoadResult
@@ -81,12 +88,14 @@ VERDICT = Verdict(
     ),
 )
 EVIDENCE = evidence(contest(np.array([0, 1], dtype=np.int8), np.array([0.4, 0.6])))
-assert EVIDENCE.challenger is not None
-OF_CHALLENGER = replace(
-    EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951)
+OF_CHALLENGER = structs.replace(
+    EVIDENCE.contestants[0], auroc=Figure(0.85004), calibration_slope=Figure(1.06951)
 )
 JUDGEMENT = Judgement(
-    Champion(1, 1, False), VERDICT, pd.DataFrame(), replace(EVIDENCE, challenger=OF_CHALLENGER)
+    Champion(1, 1, False),
+    VERDICT,
+    pd.DataFrame(),
+    structs.replace(EVIDENCE, contestants=(OF_CHALLENGER,)),
 )
 JUDGED = RetrainResult(ROWS, announce(JUDGEMENT, 2))
 JUDGED_EARLIER = RetrainResult(
@@ -188,7 +197,7 @@ def test_what_retraining_decided_as_json() -> None:
             "seen_rows",
             "unscorable_rows",
         ),
-        *("worst_subgroup", "auroc", "calibration_slope"),
+        *("worst_subgroup", "window", "test_set_rows", "auroc", "calibration_slope"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == (
         "promoted",
@@ -205,7 +214,7 @@ def test_what_retraining_decided_as_json() -> None:
     }
     assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
     nothing = as_json(
-        announce(replace(JUDGEMENT, evidence=replace(EVIDENCE, challenger=None)), None)
+        announce(replace(JUDGEMENT, evidence=structs.replace(EVIDENCE, contestants=())), None)
     )
     assert (nothing["auroc"], nothing["calibration_slope"]) == (None, None)
     assert json.loads(json.dumps(found)) == found

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pima.core.metrics import Measure, scores
+from pima.core.metrics import scores
+from pima.core.verdict import Measure
 from pima.model.recipes import fit_fingerprint, recipe_for, stratified_folds
 from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, threshold_of, threshold_reaching
