@@ -30,7 +30,7 @@ from pima.core.features import Features
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
-from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratified_folds
+from pima.model.recipes import Article, CancelCheck, FiveSeeds, Recipe, never, stratified_folds
 
 LOGIT_BOUND = 0.01
 """The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
@@ -55,12 +55,10 @@ class TrainingData:
 
 _Layer = tuple[Float32Array, Float32Array]
 """Kernel (inputs, units) and bias (units,) of a dense layer."""
-_Fitted = tuple[list[_Layer], str, _Layer]
-"""Hidden layers, their activation, and the output."""
 
 
 def fit(
-    recipe: FiveSeeds | Article,
+    recipe: Recipe,
     declared: Features,
     data: TrainingData,
     seed: int,
@@ -74,40 +72,41 @@ def fit(
     """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    preprocessing = learn_preprocessing(recipe, declared, data.features)
+    return recipe.fit(declared, data, seed, boundary)
+
+
+def fit_five_seeds(
+    recipe: FiveSeeds, declared: Features, data: TrainingData, seed: int, boundary: CancelCheck
+) -> keras.Model:
+    """Fit the members side by side, and fold them into one network."""
+    preprocessing = learn_preprocessing(declared, data.features, recipe)
     standardised = preprocessing.apply(data.features)
-    if isinstance(recipe, FiveSeeds):
-        weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed, boundary)
-    else:
-        weights = _fit_article(recipe, standardised, data.outcomes, boundary)
-    return _plain_model(len(declared), preprocessing, *weights)
-
-
-def _fit_five_seeds(
-    recipe: FiveSeeds,
-    standardised: Float32Array,
-    outcomes: Int8Array,
-    seed: int,
-    boundary: CancelCheck,
-) -> _Fitted:
+    outcomes = data.outcomes
     l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
     members = train(
         recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary
     )
     kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
-    return [members.hidden], "silu", (kernel, members.bias.mean(keepdims=True))
+    read_out = (kernel, members.bias.mean(keepdims=True))
+    return _plain_model(len(declared), preprocessing, [members.hidden], "silu", read_out)
 
 
-def _fit_article(
-    recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: CancelCheck
-) -> _Fitted:
+def fit_article(
+    recipe: Article, declared: Features, data: TrainingData, boundary: CancelCheck
+) -> keras.Model:
+    """Fit the tutorial's network."""
+    preprocessing = learn_preprocessing(declared, data.features)
+    standardised = preprocessing.apply(data.features)
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
     model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
     model.compile(optimizer="adam", loss="binary_crossentropy")
     sizes = {"epochs": recipe.epochs, "batch_size": recipe.batch_rows}
-    model.fit(standardised, outcomes, **sizes, verbose=0, callbacks=[BetweenSteps(boundary)])
-    return [tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights())
+    between = [BetweenSteps(boundary)]
+    model.fit(standardised, data.outcomes, **sizes, verbose=0, callbacks=between)
+    fitted = [tuple(layer.get_weights()) for layer in hidden]
+    read_out = tuple(output.get_weights())
+    return _plain_model(len(declared), preprocessing, fitted, "relu", read_out)
 
 
 def _plain_model(

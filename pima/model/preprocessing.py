@@ -22,7 +22,7 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Features
-from pima.model.recipes import Article, FiveSeeds, choose_exponents
+from pima.model.recipes import FiveSeeds, choose_exponents
 
 LEAST_VALUES = 20
 """A number with fewer training values has no meaningful quantiles, and gets no pieces."""
@@ -179,10 +179,10 @@ class Preprocessing:
 
 
 def learn_preprocessing(
-    recipe: FiveSeeds | Article, declared: Features, features: Float32Array
+    declared: Features, features: Float32Array, recipe: FiveSeeds | None = None
 ) -> Preprocessing:
-    """Learn the steps: the recipe's exponents and scales, with moments of features (n, features),
-    NaN where missing."""
+    """Learn the steps: moments of features (n, features), NaN where missing, with the recipe's
+    exponents and scales, if it has any."""
     numbers = [position for position, feature in enumerate(declared) if feature.kind == "number"]
     codes = [
         (position, float(code))
@@ -191,8 +191,10 @@ def learn_preprocessing(
         for code in sorted(feature.codes)
     ]
     values = features[:, numbers]
-    exponents, scales, pieces = np.ones(len(numbers), dtype=np.float32), np.ones(len(numbers)), None
-    if isinstance(recipe, FiveSeeds) and recipe.exponents:
+    exponents = np.ones(len(numbers), dtype=np.float32)
+    scales = np.ones(len(numbers))
+    pieces = None
+    if recipe is not None and recipe.exponents:
         lows = [declared[position].low for position in numbers]
         exponents = choose_exponents(recipe.exponents, lows, values)
         scales = np.array(recipe.scales)

@@ -20,9 +20,8 @@ from pima.core.history import Split, features_of
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.recipes import (
-    Article,
     CancelCheck,
-    FiveSeeds,
+    Recipe,
     library_versions,
     never,
     recipe_for,
@@ -86,7 +85,7 @@ def seed_of(history: Split, settings: RetrainSettings) -> int:
 
 def threshold_of(
     asked: float | str,
-    recipe: FiveSeeds | Article,
+    recipe: Recipe,
     features: Features,
     data: "TrainingData",
     seed: int,

@@ -9,7 +9,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.logs import quiet_native_code
-from pima.model.recipes import Article, FiveSeeds, recipe_for
+from pima.model.recipes import Article, Recipe, recipe_for
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK, fit_ensemble
 from tests.bench.gate.population import fresh_patients
@@ -54,7 +54,7 @@ def _likeness(recipe: str, predict: _Predict, populations: int) -> Likeness:
 
 
 def _keras(
-    recipe: FiveSeeds | Article,
+    recipe: Recipe,
     features: Float32Array,
     outcomes: Int8Array,
     seed: int,

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 
 from pima.core.features import Feature
 from pima.errors import FileNotWritten, Interrupted
-from pima.model.recipes import Article, FiveSeeds, recipe_for
+from pima.model.recipes import Article, FiveSeeds, Recipe, recipe_for
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
 
@@ -55,9 +55,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(network, d
 @pytest.mark.parametrize(
     "recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)]
 )
-def test_a_fit_is_dropped_between_two_of_its_steps(
-    network, data, recipe: FiveSeeds | Article
-) -> None:
+def test_a_fit_is_dropped_between_two_of_its_steps(network, data, recipe: Recipe) -> None:
     steps: list[int] = []
 
     def drop_the_third() -> None:
@@ -77,7 +75,7 @@ def test_a_fit_says_the_mean_of_what_its_members_say(network, preprocessing, dat
     said = np.asarray(network.fit(few, FEATURES, data, seed=3)(data.features), dtype=np.float64)[
         :, 0
     ]
-    prepared = preprocessing.learn_preprocessing(few, FEATURES, data.features).apply(data.features)
+    prepared = preprocessing.learn_preprocessing(FEATURES, data.features, few).apply(data.features)
     outcomes = data.outcomes.astype(np.float32)[:, None]
     members = train(few, [few.l2_times_rows / len(outcomes)], prepared, outcomes, seed=3)
     assert np.log(said / (1 - said)) == pytest.approx(
@@ -114,7 +112,7 @@ def test_another_models_compiled_form_fails_parity(network, data, shipped) -> No
 def test_the_articles_network_sees_plain_standardised_measurements(preprocessing, data) -> None:
     mean, variance = preprocessing.observed_moments(data.features)
     plain = np.nan_to_num((data.features - mean) / np.sqrt(variance))
-    assert preprocessing.learn_preprocessing(Article(), FEATURES, data.features).apply(
+    assert preprocessing.learn_preprocessing(FEATURES, data.features).apply(
         data.features
     ) == pytest.approx(plain, abs=1e-5)
 
@@ -172,7 +170,7 @@ def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by
     preprocessing, undeclared_data, undeclared_model
 ) -> None:
     learned = preprocessing.learn_preprocessing(
-        LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features
+        UNDECLARED, undeclared_data.features, LEFT_TO_THE_FIT
     )
     prepared = learned.apply(undeclared_data.features)
     assert learned.exponents.tolist() == [0.5, 1, 1]
@@ -190,7 +188,7 @@ def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing
     undeclared_data,
 ) -> None:
     features = undeclared_data.features
-    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    learned = preprocessing.learn_preprocessing(UNDECLARED, features, LEFT_TO_THE_FIT)
     missing = np.array([[np.nan, np.nan, 5, np.nan]], dtype=np.float32)
     medians = missing.copy()
     medians[0, :2] = np.nanmedian(features[:, :2], axis=0)
@@ -215,7 +213,7 @@ def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces(preproce
     features = np.full((200, 4), 4, dtype=np.float32)
     features[19:, 0] = np.nan
     features[:19, 0] = np.arange(19)
-    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    learned = preprocessing.learn_preprocessing(UNDECLARED, features, LEFT_TO_THE_FIT)
     assert (learned.apply(features)[:, 3:11] == 0).all()
 
 

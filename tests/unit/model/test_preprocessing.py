@@ -25,7 +25,7 @@ def _fitted(features: tuple[Feature, ...], values: np.ndarray, chooses: bool = F
     values = values.astype(np.float32)
     data = TrainingData(values, (values[:, 0] > np.median(values[:, 0])).astype(np.int8))
     model = fit(recipe, features, data, seed=3)
-    return model, data, learn_preprocessing(recipe, features, values).apply(values)
+    return model, data, learn_preprocessing(features, values, recipe).apply(values)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_each_scale_that_may_be_declared_is_one_that_the_model_s_numbers_carry(
 
     values = (unit * np.random.default_rng(2).uniform(0.2, 9, (ROWS, 1))).astype(np.float32)
     features = (Feature("x", low=unit / 10, high=10 * unit, power=power, scale=scale),)
-    learned = learn_preprocessing(recipe_for("five_seeds", features), features, values)
+    learned = learn_preprocessing(features, values, recipe_for("five_seeds", features))
     entry = keras.Input((1,))
     stored = keras.Model(entry, learned.build(entry))
     for prepared in (learned.apply(values), np.asarray(stored(values))):

@@ -40,7 +40,7 @@ def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(
 
 
 @pytest.mark.parametrize("kind", [FiveSeeds, Article])
-def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds | Article]) -> None:
+def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds] | type[Article]) -> None:
     name = next(name for name, recipe in RECIPES.items() if isinstance(recipe, kind))
     stored = asdict(kind())
     del stored["batch_rows"]
