@@ -72,9 +72,9 @@ check: $(VENV)/.complete
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	@echo "only the databases' own packages, pima/store/database.py and the readers of sources name or ask for the kind of database"
+	@echo "only the databases' own packages, pima/store/database.py, urls.py and the readers of sources name or ask for the kind of database"
 	! grep -rnE --include=*.py --exclude-dir=sqlite --exclude-dir=postgresql --exclude=database.py \
-	    --exclude=source_engine.py --exclude=source_query.py \
+	    --exclude=urls.py --exclude=source_engine.py --exclude=source_query.py \
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
@@ -84,8 +84,8 @@ check: $(VENV)/.complete
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	@echo "code that test files share is in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
-	@echo "plain English, generated pages up to date, one meaning for a class name, migrations equal to the tables"
-	$(RUN) -m pytest -q tests/unit/test_prose.py tests/unit/test_reference.py tests/unit/test_names.py \
+	@echo "plain English, generated pages up to date, one meaning for a class name, no circle of imports, migrations equal to the tables"
+	$(RUN) -m pytest -q tests/unit/test_prose.py tests/unit/test_reference.py tests/unit/test_names.py tests/unit/test_imports.py \
 	    tests/store/test_schema.py -k "not test_schema or equal"
 
 format: $(VENV)/.complete

@@ -13,7 +13,7 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.core.features import Declaration
 from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
-from pima.store.engine import make_engine, reading, writing
+from pima.store.engine import reading, writing
 from pima.store.registry import newest_declaration, require_declared
 from pima.store.schema import add_columns, make_triggers, require_schema
 from pima.store.tables import (
@@ -23,6 +23,7 @@ from pima.store.tables import (
     metadata,
     with_features,
 )
+from pima.store.urls import make_engine
 
 _MADE_BY_MIGRATE = (champion, installation, declarations)
 """They have rows in a new database already, and the file's take their place."""

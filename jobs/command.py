@@ -32,10 +32,10 @@ from pima.runs.recorded_run import (
 )
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings.sections import Settings
-from pima.store.engine import is_empty_default_file, make_engine, require_file
 from pima.store.registry import require_declared
 from pima.store.runs import status_of_exit_code
 from pima.store.schema import migrate, require_schema
+from pima.store.urls import is_empty_default_file, make_engine, require_file
 
 Result = dict[str, Any]
 

@@ -7,8 +7,8 @@ from pima.errors import WrongUsage
 from pima.redeclaring import redeclare, would_redeclare
 from pima.runs.recorded_run import as_json
 from pima.store.database import database_of
-from pima.store.engine import require_file
 from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema
+from pima.store.urls import require_file
 
 
 def _options(options: OptionParser) -> None:

@@ -20,7 +20,7 @@ from pima.settings.reading import (
     source_url,
 )
 from pima.settings.sections import JOBS, PULL, Settings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from pima.watch.alerts import BackgroundTelling, Teller, receivers
 from pima.watch.metrics import serve_metrics
 

@@ -27,8 +27,8 @@ from pima.scorer import Scorer, load_scorer
 from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
-from pima.store.predictions import Predictions, Rejections, require_same_rows
-from pima.store.queue import Batch, require_counter_above_them
+from pima.store.predictions import Batch, Predictions, Rejections
+from pima.store.queue import require_counter_above_them, require_same_rows
 from pima.store.registry import newest_declaration
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes

@@ -16,9 +16,10 @@ from pima.scoring import ScoreOptions, drain, score_queue
 from pima.settings.reading import database_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
-from pima.store.engine import make_engine, reading
+from pima.store.engine import reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
+from pima.store.urls import make_engine
 from pima.watch.unpredicted import RowsBefore
 
 

@@ -25,9 +25,9 @@ from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json
 from pima.settings.sections import MlflowSettings
 from pima.store import registry
-from pima.store.database import with_driver
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary
+from pima.store.urls import with_driver
 
 _CHAMPION = "champion"
 _VERSION = "pima.version"

@@ -26,8 +26,8 @@ from pima.errors import (
 )
 from pima.settings.reading import url_variable
 from pima.settings.sections import DatabaseSettings
-from pima.store.database import Database, database_at, with_driver
-from pima.store.engine import any_url, make_engine
+from pima.store.database import Database
+from pima.store.urls import any_url, database_at, make_engine, with_driver
 
 _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host:5432/database"
 

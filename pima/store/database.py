@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import (
@@ -34,8 +33,7 @@ from pima.settings.sections import DatabaseSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pima.store.predictions import Predictions, Rejections
-    from pima.store.queue import Batch
+    from pima.store.predictions import Batch, Predictions, Rejections
 
 
 class Scoring(Protocol):
@@ -291,41 +289,13 @@ class Database(ABC):
         """Create or repair the roles; return their names. A loader may write these features."""
 
 
-_DRIVERS = {
-    "sqlite": "sqlite+pysqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-}
-
-
-def with_driver(url: URL) -> URL | None:
-    """The URL with the driver that pima uses; None if it names another driver, or a database that
-    pima doesn't know."""
-    name = _DRIVERS.get(url.drivername, url.drivername)
-    return url.set(drivername=name) if name in _DRIVERS.values() else None
-
-
-def database_at(url: URL) -> Database:
-    """The database of a URL that `with_driver` returned."""
-    return _named(url.get_backend_name())
+IN_USE: dict[str, Database] = {}
+"""The databases that a URL has named, by SQLAlchemy's name of the dialect."""
 
 
 def database_of(bound: Connection | Engine) -> Database:
     """The database of a connection or an engine."""
-    return _named(bound.dialect.name)
-
-
-@cache
-def _named(name: str) -> Database:
-    """Choose the class. Importing the other database's part of SQLAlchemy would cost every start of
-    a job 15 ms."""
-    if name == "sqlite":
-        from pima.store.sqlite.database import SQLite
-
-        return SQLite()
-    from pima.store.postgresql.database import PostgreSQL
-
-    return PostgreSQL()
+    return IN_USE[bound.dialect.name]
 
 
 # ---- Column types and expressions with the same meaning on each database.
@@ -356,10 +326,10 @@ class Timestamp(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _named(dialect.name).timestamp
+        return IN_USE[dialect.name].timestamp
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        return None if value is None else _named(dialect.name).stored_moment(value)
+        return None if value is None else IN_USE[dialect.name].stored_moment(value)
 
     def process_result_value(
         self, value: datetime | str | None, _dialect: Dialect
@@ -381,10 +351,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _named(dialect.name).json
+        return IN_USE[dialect.name].json
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else _named(dialect.name).stored_document(value)
+        return None if value is None else IN_USE[dialect.name].stored_document(value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
         return json.loads(value) if isinstance(value, str) else value
@@ -401,7 +371,7 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 @compiles(Real)
 @compiles(Key)
 def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
-    database = _named(compiler.dialect.name)
+    database = IN_USE[compiler.dialect.name]
     if isinstance(kind, Id):
         return database.id
     if isinstance(kind, Real):
@@ -411,4 +381,4 @@ def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str
 
 @compiles(database_now)
 def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).now
+    return IN_USE[compiler.dialect.name].now

@@ -1,4 +1,4 @@
-"""The connection to the database: one engine, short transactions, time limits on everything.
+"""Transactions on the database: short ones, with time limits on everything.
 
 There are two kinds of transaction. `reading` never takes a write lock. `writing` takes SQLite's at
 once by BEGIN IMMEDIATE: two deferred transactions that read first and write later would claim the
@@ -7,67 +7,20 @@ whatever the defaults of database and role. The level is READ COMMITTED even if 
 read: a decision based on them is checked again, under a lock, before writing.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Row, Select, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
-from pima.errors import DatabaseUnusable, SchemaDiffers, WrongConfiguration
-from pima.settings.sections import DatabaseSettings
-from pima.store.database import database_at, database_now, database_of, with_driver
+from pima.errors import SchemaDiffers
+from pima.store.database import database_now, database_of
 
 EXPECTED_URL = "sqlite:///path/to/file.db or postgresql+psycopg://user:password@host:5432/database"
 EXPECTED_OPTIONS = "for PostgreSQL options that libpq knows, for SQLite none"
-
-
-def parse_url(text: str) -> URL:
-    """Parse and check a URL, and add its driver. Raises WrongConfiguration, which never repeats the
-    text."""
-    url = _read(text)
-    database_at(url).require_sound_url(url, text)
-    try:
-        # As the driver will be asked: it refuses a server for a file, and several ports for one
-        # server.
-        url.get_dialect()().create_connect_args(url)
-    except (ArgumentError, ValueError):
-        raise _unreadable() from None
-    return url
-
-
-def _unreadable() -> WrongConfiguration:
-    return WrongConfiguration(what="the database URL can't be read as one", expected=EXPECTED_URL)
-
-
-def _read(text: str) -> URL:
-    try:
-        url = any_url(text)
-        port_is_sound = url.port is None or 0 < url.port < 65536
-    except (ArgumentError, ValueError):
-        raise _unreadable() from None
-    if not port_is_sound:
-        what = "the database URL's port is wrong: it has to be from 1 to 65535"
-        raise WrongConfiguration(what=what, expected=EXPECTED_URL)
-    known = with_driver(url)
-    if known is None:
-        raise WrongConfiguration(
-            what="the database URL names no database that is known here", expected=EXPECTED_URL
-        )
-    return known
-
-
-def any_url(text: str) -> URL:
-    """Read a URL of any dialect. Raises ArgumentError or ValueError, also for what no driver takes:
-    bytes that are not UTF-8, and a NUL, at which libpq would end the name."""
-    if "\0" in unquote(text.encode()):
-        raise ValueError
-    return make_url(text.strip())
 
 
 def redacted(url: URL) -> str:
@@ -75,32 +28,6 @@ def redacted(url: URL) -> str:
     is."""
     shown = {name: value for name, value in url.query.items() if name in ("host", "port", "user")}
     return url.set(query=shown).render_as_string(hide_password=True)
-
-
-def place_shown(url: URL) -> str:
-    """The file's path, or host and database: no user and no secret."""
-    file = Path(url.database or "").resolve()
-    return str(file) if database_at(url).is_a_file else redacted(url).rpartition("@")[2]
-
-
-def require_file(url: URL) -> None:
-    """Raises DatabaseUnusable if connecting would make a new file, which only migrate may do."""
-    # Path.exists raises for a name that is too long.
-    if database_at(url).is_a_file and not os.path.exists(url.database or ""):  # noqa: PTH110
-        expected = "a file that is there, or a new one, made by python -m jobs.migrate"
-        raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))
-
-
-def is_empty_default_file(url: URL, default_url: str) -> bool:
-    """Whether this is the embedded default database and it is still empty."""
-    path = Path(url.database or "")
-    return url == _read(default_url) and (not path.exists() or path.stat().st_size == 0)
-
-
-def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
-    """Make an engine for the URL, without connecting yet."""
-    url = parse_url(url_text)
-    return database_at(url).make_engine(url, settings)
 
 
 def clock(connection: Connection) -> datetime:

@@ -1,5 +1,5 @@
-"""The scoring queue: a batch, the waiting rows, putting lost rows back, and the counter of row
-versions.
+"""The scoring queue: the waiting rows, putting lost rows back, the counter of row versions, and
+those that were used twice.
 
 Each database claims a batch in its own way, in its own `scoring.py`.
 
@@ -10,39 +10,15 @@ process dies at any point, the transaction rolls back and the rows wait again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select, text
 
-from pima.core.arrays import Int64Array
-from pima.errors import VersionCounterBehind
+from pima.errors import VersionCounterBehind, VersionUsedTwice
 from pima.store.database import database_of
 from pima.store.engine import assigned, listed
+from pima.store.predictions import Predictions
 from pima.store.registry import newest_declaration
 from pima.store.tables import scoring_queue
-
-if TYPE_CHECKING:
-    from pima.core.validation import Measurements
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Claimed rows, by patient id."""
-
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
-    measurements: "Measurements"
-    """n rows of the requested features"""
-
-    def __len__(self) -> int:
-        return len(self.patient_ids)
-
-    @property
-    def last(self) -> int:
-        """The highest patient id of a batch that is not empty."""
-        return int(self.patient_ids[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +192,39 @@ def require_counter_above_them(connection: Connection) -> None:
     ).one()
     if drawn < highest:
         raise VersionCounterBehind(counter=drawn, version=highest)
+
+
+# ---- A row version that is used twice.
+
+_SHOWN = 20
+# The same row gives the same probability on any processor and with any batch size, up to less than
+# a millionth.
+_SAME_PROBABILITY = 1e-4
+
+
+def require_same_rows(
+    connection: Connection, predictions: Predictions, model_version: int, run_id: int
+) -> None:
+    """Raises VersionUsedTwice if this model predicted one of these versions before with another
+    probability."""
+    ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
+    made = dict(
+        zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True)
+    )
+    earlier = """
+        SELECT patient_id, patient_version, probability FROM predictions
+        WHERE model_version = :model_version AND run_id <> :run_id AND patient_id IN"""
+    by_whom = {"model_version": model_version, "run_id": run_id}
+    others = sorted(
+        patient_id
+        for listed in id_lists(ids)
+        for patient_id, version, probability in connection.execute(
+            text(f"{earlier} ({listed})"), by_whom
+        )
+        if abs(made.get((patient_id, version), probability) - probability) > _SAME_PROBABILITY
+    )
+    if others:
+        shown = ", ".join(map(str, others[:_SHOWN]))
+        raise VersionUsedTwice(
+            rows=len(others), first=shown + (", ..." if len(others) > _SHOWN else "")
+        )

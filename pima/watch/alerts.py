@@ -28,9 +28,10 @@ from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
-from pima.store.engine import clock, place_shown, reading, require_file, writing
+from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
+from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.watch.figures import ServiceFigures, alarming, read_figures
 from pima.watch.health import REASONS, Complaint, Explained, complaints

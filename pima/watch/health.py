@@ -16,11 +16,12 @@ from pima.runs.ticks import Schedule, pull_of, schedules
 from pima.settings.sections import JOBS, PULL, ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store
-from pima.store.engine import reading, require_file
+from pima.store.engine import reading
 from pima.store.monitoring import LastEnd
 from pima.store.runs import Status
 from pima.store.schema import require_schema
 from pima.store.sources import SourcePull
+from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
 
 _PERIODS = 2

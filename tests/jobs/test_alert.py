@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from pima.watch.alert_sending import Message, Problem, send
 from pima.watch.alerts import BackgroundTelling, Teller, Telling
 from tests.support.alert_receiver import AlertReceiver, alert_receiver

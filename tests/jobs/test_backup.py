@@ -18,8 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
 from pima.store.tables import TABLES
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

@@ -8,7 +8,8 @@ from sqlalchemy import event, text
 from pima.redeclaring import would_redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
+from pima.store.urls import make_engine
 from tests.support.databases import Database, call, the_json
 from tests.support.declared import ADDED, DECLARED, configuration
 

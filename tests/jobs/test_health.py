@@ -14,8 +14,9 @@ from pima.errors import WrongConfiguration
 from pima.runs.recorded_run import ping
 from pima.runs.ticks import Schedule
 from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.schema import HEAD
+from pima.store.urls import make_engine
 from pima.watch.health import period
 from pima.watch.metrics import DatabaseFigures, serve_metrics
 from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.support.databases import Database, call, clean_environ
 from tests.support.pages import PAGES, blocks
 from tests.support.shipped import ROOT, SHIPPED

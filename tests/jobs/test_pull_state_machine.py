@@ -25,7 +25,7 @@ from pima.intake.source_engine import make_source_engine
 from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.support.clinic import COLUMNS, MMOL, Clinic
 from tests.support.databases import Database
 from tests.support.state_machine import (

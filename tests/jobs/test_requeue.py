@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.queue import Requeued
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

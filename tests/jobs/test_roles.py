@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.postgresql import schema
 from pima.store.schema import make_roles
+from pima.store.urls import make_engine
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.clinic import URL, Clinic

@@ -17,7 +17,7 @@ import pytest
 
 from pima.runs.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

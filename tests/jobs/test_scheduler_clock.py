@@ -352,7 +352,8 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt_and_is_tol
         import os, sys
         from pima.settings.sections import DatabaseSettings
         from pima.store import runs
-        from pima.store.engine import make_engine, writing
+        from pima.store.engine import writing
+        from pima.store.urls import make_engine
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
         with writing(engine) as connection:
             fence = runs.take_lease(connection, "retrain", runs.owner_of(int(sys.argv[-1])), 86_400)

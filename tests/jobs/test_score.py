@@ -220,7 +220,8 @@ def score():
 
 score()
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
+from pima.store.urls import make_engine
 with writing(make_engine(os.environ["DATABASE_URL"], DatabaseSettings())) as connection:
     connection.exec_driver_sql("{insert}")
 score()

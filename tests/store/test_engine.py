@@ -27,7 +27,8 @@ from pima.errors import (
 )
 from pima.settings.sections import DatabaseSettings
 from pima.store.arrivals import Staging
-from pima.store.engine import make_engine, parse_url, reading, redacted, writing
+from pima.store.engine import reading, redacted, writing
+from pima.store.urls import make_engine, parse_url
 from tests.support.databases import Database, insert_patients
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.schema import make_roles
+from pima.store.urls import make_engine
 from tests.support.databases import Database, under_role
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
 

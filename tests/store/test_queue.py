@@ -12,8 +12,10 @@ from sqlalchemy import Connection, Engine, event, text
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.database import database_of
-from pima.store.engine import make_engine, reading, writing
-from pima.store.queue import Batch, Requeued
+from pima.store.engine import reading, writing
+from pima.store.predictions import Batch
+from pima.store.queue import Requeued
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

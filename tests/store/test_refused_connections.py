@@ -24,8 +24,8 @@ from pima.errors import (
 )
 from pima.intake.source_engine import make_source_engine, reading_source
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
 from pima.store.postgresql.errors import translated
+from pima.store.urls import make_engine
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.support.databases import Database, insert_patients
 from tests.support.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by

@@ -11,9 +11,10 @@ from pima.core.identifiers import LARGEST_ID
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
-from pima.store.engine import make_engine, reading
+from pima.store.engine import reading
 from pima.store.registry import HoldoutRule, holdout_rule
 from pima.store.tables import with_features
+from pima.store.urls import make_engine
 from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SALT
 

@@ -14,8 +14,9 @@ from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.schema import migrate
+from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

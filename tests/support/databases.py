@@ -25,8 +25,9 @@ from sqlalchemy.engine import make_url
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Timestamp
-from pima.store.engine import make_engine, reading, writing
+from pima.store.engine import reading, writing
 from pima.store.schema import make_triggers
+from pima.store.urls import make_engine
 from tests.support.shipped import ROOT, SOUND
 
 PATIENCE_SECONDS = 240

@@ -8,7 +8,7 @@ from pima.core.features import Declaration
 from pima.redeclaring import redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.support.databases import Database
 from tests.support.shipped import SALT
 

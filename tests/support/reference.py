@@ -16,12 +16,14 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import make_url
 
 from jobs.codes import Entry, entries
 from pima.errors import EXIT_CODES, RightMissing
 from pima.settings.reading import in_words
 from pima.settings.sections import Settings
 from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES
+from pima.store.urls import database_at
 from pima.watch.metrics import METRICS
 from tests.support.shipped import ROOT
 
@@ -326,6 +328,7 @@ def _tables() -> Iterator[str]:
 
 
 def _column(column: Column[Any], choices: Iterable[str]) -> list[str]:
+    database_at(make_url("postgresql://"))
     kind = str(column.type.compile(dialect=postgresql.dialect())).partition(" COLLATE")[0]
     kind = kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
     holds = (" (key)" if column.primary_key else "") + (", or NULL" if column.nullable else "")

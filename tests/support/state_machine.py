@@ -28,8 +28,9 @@ from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue
 from pima.store.database import database_of
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.runs import start_run
+from pima.store.urls import make_engine
 from pima.train.ledger import Decider, promote, roll_back
 from tests.support.databases import PATIENCE_SECONDS, Database
 

@@ -7,7 +7,8 @@ from sqlalchemy import Engine, text
 
 from pima.errors import PimaError
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, reading
+from pima.store.engine import reading
+from pima.store.urls import make_engine
 
 VALUE = "7777.125"
 """A measurement that stands nowhere else."""

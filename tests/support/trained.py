@@ -14,8 +14,9 @@ from sqlalchemy import text
 from pima.core.features import Declaration
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from pima.store.schema import migrate
+from pima.store.urls import make_engine
 from tests.support.databases import Database, call
 from tests.support.declared import configuration, csv_file, declaration
 from tests.support.shipped import HOLDOUT, SHIPPED

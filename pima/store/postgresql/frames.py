@@ -17,8 +17,8 @@ from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
+from pima.store.database import database_of
 from pima.store.engine import column
-from pima.store.postgresql.database import cursor, stream
 from pima.store.postgresql.scoring import COPY_END, COPY_HEAD
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
@@ -40,7 +40,7 @@ def read_columns(
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
     session: Any = connection.connection.dbapi_connection
     types = _types(connection, statement)
-    with closing(stream(connection)) as driver:
+    with closing(database_of(connection).stream(connection)) as driver:
         driver.adapters.register_loader("record", ByteaBinaryLoader)
         driver.execute(f"SELECT ROW(read.*) FROM (\n{statement}\n) AS read")
         while block := driver.fetchmany(rows):
@@ -50,7 +50,7 @@ def read_columns(
 def _types(connection: Connection, statement: str) -> list[int]:
     """The columns' types, by number. A domain gives its base type here; in a row it would give its
     own number."""
-    with closing(cursor(connection)) as driver:
+    with closing(database_of(connection).cursor(connection)) as driver:
         # LIMIT 0 makes no rows and sorts nothing.
         driver.execute(f"SELECT read.* FROM (\n{statement}\n) AS read LIMIT 0")
         return [described.type_code for described in driver.description]

@@ -13,8 +13,13 @@ from sqlalchemy import Connection, text
 from pima.core.validation import Measurements
 from pima.errors import DatabaseBusy
 from pima.store.engine import column, listed
-from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
-from pima.store.queue import Batch
+from pima.store.predictions import (
+    INSERT_PREDICTIONS,
+    INSERT_REJECTIONS,
+    Batch,
+    Predictions,
+    Rejections,
+)
 
 # A NULL is sent as a NaN that no arithmetic produces, so that every row has the same width. It is
 # no bytes literal, whose backslash would change its meaning if standard_conforming_strings is off.

@@ -9,8 +9,13 @@ from sqlalchemy import Connection
 
 from pima.core.validation import Measurements
 from pima.store.engine import listed
-from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
-from pima.store.queue import Batch
+from pima.store.predictions import (
+    INSERT_PREDICTIONS,
+    INSERT_REJECTIONS,
+    Batch,
+    Predictions,
+    Rejections,
+)
 
 # REPLACE deletes rows that share a unique value, and without recursive_triggers that fires no
 # trigger. Queue entries of such rows have no patient, and the claim deletes them. If the row exists

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pima.core.history import features_of
 from pima.settings.reading import SHIPPED, read_settings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from pima.train.retraining import read_history
 
 

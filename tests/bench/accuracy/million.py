@@ -25,8 +25,9 @@ from sqlalchemy import text
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.arrivals import Staging
-from pima.store.engine import make_engine, parse_url, without_time_limit, writing
+from pima.store.engine import without_time_limit, writing
 from pima.store.schema import migrate
+from pima.store.urls import make_engine, parse_url
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
 from tests.bench.endings import child_of, end_in_order, end_with_parent, to_its_end
 from tests.support.databases import clean_environ, postgresql_server

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.bench.scale.place import Place
 from tests.bench.speed.databases import execute, postgresql_database, value
 from tests.bench.speed.measure import Line, run_job

@@ -8,8 +8,8 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
-from pima.store.engine import make_engine
 from pima.store.schema import migrate
+from pima.store.urls import make_engine
 from tests.bench.speed.measure import Ran, run_job, run_process
 from tests.support.databases import Database, without_triggers
 from tests.support.shipped import SHIPPED

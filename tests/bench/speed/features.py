@@ -9,8 +9,8 @@ from sqlalchemy.engine import make_url
 
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
-from pima.store.engine import make_engine
 from pima.store.schema import migrate
+from pima.store.urls import make_engine
 from tests.bench.speed.databases import draw_above_all, execute, on_server, series, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 from tests.bench.speed.place import Place

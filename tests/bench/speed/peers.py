@@ -62,8 +62,9 @@ def ours() -> Callable[[], None]:
     from pima.logs import configure_logs
     from pima.runs.recorded_run import OpenRun, StopRequest
     from pima.settings.sections import Settings
-    from pima.store.engine import make_engine, writing
+    from pima.store.engine import writing
     from pima.store.runs import start_run
+    from pima.store.urls import make_engine
 
     settings = Settings()
     configure_logs("json")
