@@ -27,18 +27,28 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oi
 WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
     AND a.attnum > 0 AND NOT a.attisdropped;
 
--- name: tables
--- Everything that keeps a table from being a plain one; among triggers the BEFORE row triggers, by tgtype.
-SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
-    NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS lacks_key,
-    EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
-    EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid) AS is_subscribed,
-    CASE WHEN c.relname <> 'patients' THEN (
-        SELECT min(t.tgname) FROM pg_trigger t
-        WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS before
-FROM pg_class c
-WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-ORDER BY c.relname;
+-- name: fault_of_tables
+-- What keeps the first of these tables that is no plain one from being one; among triggers the BEFORE row triggers, by
+-- tgtype. A key is lost by CREATE TABLE AS, or by a restore that failed at its end.
+SELECT what FROM (
+    SELECT c.relname, CASE
+        WHEN c.relrowsecurity THEN c.relname || ' has row security, which may hide rows'
+        WHEN c.relhasrules THEN c.relname || ' has a rule, which rewrites statements behind the triggers'' back'
+        WHEN EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent))
+        THEN c.relname || ' has child tables or is one, whose writes fire other triggers'
+        WHEN NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+        THEN c.relname || ' lacks its primary key, without which rows could be written twice'
+        WHEN c.relpersistence = 'u' THEN c.relname || ' is unlogged, and empty after a crash of the server'
+        WHEN EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid)
+        THEN 'a subscription writes to ' || c.relname || ', which fires no triggers of statements'
+        WHEN c.relname <> 'patients' THEN (
+            SELECT 'the BEFORE trigger ' || min(t.tgname) || ' on ' || c.relname
+                || ' could change or drop what is written there'
+            FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D')
+        END AS what
+    FROM pg_class c
+    WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)) AS found
+WHERE what IS NOT NULL ORDER BY relname LIMIT 1;
 
 -- name: triggers
 -- The triggers on patients; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.

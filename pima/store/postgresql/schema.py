@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -33,26 +32,8 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """Say why one of these tables is not a plain table, such as a rule or row security on it; None
     if all are."""
-    rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
-    return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
-
-
-def _fault_of_table(row: Any) -> str | None:
-    faults = {
-        f"{row.relname} has row security, which may hide rows": row.relrowsecurity,
-        f"{row.relname} has a rule, which rewrites "
-        "statements behind the triggers' back": row.relhasrules,
-        f"{row.relname} has child tables or is one, whose writes fire other triggers": row.inherits,
-        # For example after CREATE TABLE AS, or after a restore that failed at its end.
-        f"{row.relname} lacks its primary key, without which "
-        "rows could be written twice": row.lacks_key,
-        f"{row.relname} is unlogged, and empty after a crash of the server": row.is_unlogged,
-        f"a subscription writes to {row.relname}, which "
-        "fires no triggers of statements": row.is_subscribed,
-        f"the BEFORE trigger {row.before} on {row.relname} could change or drop what is written "
-        "there": row.before,
-    }
-    return next((what for what, is_there in faults.items() if is_there), None)
+    found: str | None = connection.scalar(_CATALOGUE["fault_of_tables"], {"tables": list(tables)})
+    return found
 
 
 def wait_for_other_migrations(connection: Connection) -> None:
