@@ -75,7 +75,8 @@ def _show(result: Result) -> None:
             "corrected": "corrected",
             "cleared": "cleared",
         }
-        kinds |= {"held_back": "held back until their time"} if source["outcomes_held_back"] else {}
+        if source["outcomes_held_back"]:
+            kinds["held_back"] = "held back until their time"
         outcomes = ", ".join(
             f"{source[f'outcomes_{kind}']:,} {words}" for kind, words in kinds.items()
         )
@@ -90,6 +91,12 @@ def _show(result: Result) -> None:
             print(
                 f"  {counted(source['undeletable'], 'vanished row')} kept by a foreign key or a "
                 "trigger of yours"
+            )
+        if early := source["before_person"]:
+            print(
+                f"  rows that came before their person was known: {early:,}. "
+                "Many of them are used for neither side of the holdout (side_undecided). A new "
+                "database, pulled with `person` from the start, uses them all"
             )
         for reason, rows in source["rejected_by_reason"].items():
             by_field = source["rejected_by_field"].get(reason, {})

@@ -29,6 +29,8 @@ class PulledSource:
     """Rejected rows that broke a feature's rule, by reason and then by feature."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
+    before_person: int = 0
+    """Rows that had come before their person was known; many are `side_undecided` then."""
     outcomes_held_back: int = 0
     """Outcomes whose time is still to come; they are taken in then, and until then a known one
     stays as it is."""

@@ -219,7 +219,12 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             pull.report(result)
             comparison = staged.compared()
         unchanged = result.rows - result.rejected - comparison.new - comparison.changed
-        result = replace(result, unchanged=unchanged, vanished=comparison.vanished)
+        result = replace(
+            result,
+            unchanged=unchanged,
+            vanished=comparison.vanished,
+            before_person=comparison.before_person,
+        )
         pull.report(result)
         require_sound(opened.source, staged.tally, comparison, staged.is_whole)
         if staged.is_whole and not comparison.ours:

@@ -40,6 +40,8 @@ class Comparison:
     new: int
     changed: int
     vanished: int
+    before_person: int
+    """Our rows that get a person, or another one, only now."""
     outcomes: OutcomesChanged
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -158,10 +160,11 @@ class StagedSource(Staging):
             compared, *missing = self._one(f"SELECT count(*){lacking} FROM {both}", here)
         if not at_once:
             self._stage(f"{read} LEFT JOIN {_REJECTED} LEFT JOIN patients p ON {self._same}", here)
-        new, changed, *outcomes = self._one(
+        new, changed, before_person, *outcomes = self._one(
             f"""
             SELECT count(*) FILTER (WHERE p.id IS NULL),
-                count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})), {OUTCOMES}
+                count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})),
+                count(p.id) FILTER (WHERE s.person_key <> coalesce(p.person_key, '')), {OUTCOMES}
             FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND}
                 AND {of_range(within)}""",
             here,
@@ -172,7 +175,9 @@ class StagedSource(Staging):
             self._execute(f"DELETE {gone}", here)
         found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
         lacks = Counter(dict(zip([feature.name for feature in features], missing, strict=True)))
-        return Comparison(compared, in_all, known, lacks, new, changed, vanished, found)
+        return Comparison(
+            compared, in_all, known, lacks, new, changed, vanished, before_person, found
+        )
 
     def _stage(self, joined: str, here: Mapping[str, Any]) -> None:
         """Stage the rows that differ from ours, that are rejected, or whose rejection is to be

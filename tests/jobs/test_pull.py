@@ -55,6 +55,19 @@ def test_visits_of_another_database_are_pulled_and_scored(
     assert database.value("SELECT count(*) FROM scoring_queue") == 0
 
 
+def test_rows_that_came_before_their_person_was_declared_are_told_once(
+    database: Database, clinic: Clinic
+) -> None:
+    clinic.insert(6)
+    person = clinic.settings.pop("person")
+    assert "side_undecided" not in clinic.pull(database).stdout
+    clinic.settings["person"] = person
+    clinic.insert(2, seed=2)
+    for options in (["--dry-run"], []):
+        assert "came before their person was known: 6. " in clinic.pull(database, *options).stdout
+    assert "side_undecided" not in clinic.pull(database).stdout
+
+
 def test_only_what_has_changed_is_touched(database: Database, clinic: Clinic) -> None:
     first, second, third, *_ = sorted(clinic.insert(50))
     clinic.pulled(database)
