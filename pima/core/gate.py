@@ -15,6 +15,7 @@ that of Vickers and Elkin 2006 (Medical Decision Making 26:565): a false alarm c
 threshold, in units of a found case.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from msgspec import structs
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.contest import Contest, Contestant
 from pima.core.metrics import (
-    compare,
     correct,
     log_losses,
     lower_p,
@@ -237,7 +237,7 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
     whole = gains(Measure.ACCURACY, contest, contest.champion)
     return structs.replace(
         found,
-        comparison=_compared(judged, judged.challenger, champion),
+        comparison=compare(judged, judged.challenger, champion),
         whole_accuracy_difference=float(whole.mean()),
     )
 
@@ -246,12 +246,27 @@ def _scores(judged: Contest, contestant: Contestant) -> Scores:
     return scores(contestant.probabilities, judged.outcomes, contestant.threshold)
 
 
-def _compared(judged: Contest, first: Contestant, second: Contestant) -> PairedComparison:
-    return compare(
-        correct(first.probabilities, judged.outcomes, first.threshold),
-        correct(second.probabilities, judged.outcomes, second.threshold),
-        log_losses(first.probabilities, judged.outcomes),
-        log_losses(second.probabilities, judged.outcomes),
+def compare(judged: Contest, challenger: Contestant, champion: Contestant) -> PairedComparison:
+    """Compare two contestants on all rows of a contest, one or more."""
+    outcomes = judged.outcomes
+    is_right = correct(challenger.probabilities, outcomes, challenger.threshold)
+    was_right = correct(champion.probabilities, outcomes, champion.threshold)
+    rows = len(outcomes)
+    won = int((is_right & ~was_right).sum())
+    lost = int((was_right & ~is_right).sum())
+    low, high = paired_interval(won, lost, rows)
+    of_challenger = log_losses(challenger.probabilities, outcomes)
+    losses = of_challenger - log_losses(champion.probabilities, outcomes)
+    return PairedComparison(
+        only_challenger_correct=won,
+        only_champion_correct=lost,
+        accuracy_difference=(won - lost) / rows,
+        interval_low=low,
+        interval_high=high,
+        mcnemar_p=mcnemar_p(won, lost),
+        minimum_detectable_difference=2.49 * math.sqrt((won + lost) / rows / rows),
+        log_loss_difference=float(losses.mean()),
+        log_loss_p=lower_p(losses),
     )
 
 

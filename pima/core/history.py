@@ -58,10 +58,8 @@ def fingerprint_of(rows: pd.DataFrame) -> str:
     """Return the sha256 over ids, features and outcomes; not over the times, which change when the
     same outcomes are loaded again."""
     digest = hashlib.sha256(b"%d" % len(rows))
-    features = features_of(rows)
-    known = np.where(
-        np.isnan(features), np.float32(np.nan), features
-    )  # one bit pattern for all NaNs
+    known = features_of(rows).copy()
+    known[np.isnan(known)] = np.nan  # one bit pattern for all NaNs
     for array in (rows.index.to_numpy(), known, rows["outcome"].to_numpy()):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -119,10 +117,10 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     )
     left_out = Counter(checked.reasons)
     left_out["side_undecided"] = int((usable["Side"] == "undecided").sum())
-    training, holdout = (
-        _picked(usable, (usable["Side"] == side).to_numpy()) for side in ("training", "holdout")
-    )
+    training = _picked(usable, (usable["Side"] == "training").to_numpy())
+    holdout = _picked(usable, (usable["Side"] == "holdout").to_numpy())
     twins = twins_unless_known(training, holdout)
+    twins_kept = int(twins.sum())
     # If a history came first from a file and then by a pull, it is full of equal rows, however fine
     # its features are.
     as_they_came = int(equal_rows(training, holdout, [*names, "Keyed"]).sum())
@@ -130,12 +128,14 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     if not says_nothing:
         persons_twins = with_persons(training, twins)
         left_out["twin_of_holdout"] = int(persons_twins.sum())
-        training = _picked(training, ~persons_twins) if persons_twins.any() else training
+        twins_kept = 0
+        if persons_twins.any():
+            training = _picked(training, ~persons_twins)
     return Split(
         training=training,
         holdout=holdout,
         left_out=dict(+left_out),  # without zeros
-        twins_kept=int(twins.sum()) if says_nothing else 0,
+        twins_kept=twins_kept,
         equal_says_nothing=says_nothing,
         labelled=len(history),
         rejected=counted_reasons(checked),
@@ -198,16 +198,17 @@ def as_taken(
     columns = by_feature(rows[list(names_of(rules))].to_numpy(np.float64))
     # Declared features were rounded to float32; unless the ends of a range are, too, rows that lie
     # on them are lost.
-    judged = tuple(_rounded(rule) if rule.name in declared.names else rule for rule in rules)
+    judged = (_rounded(rule, declared) for rule in rules)
     scorable = np.all([broken_rule(*one) == 0 for one in zip(columns, judged, strict=True)], axis=0)
     features = pd.DataFrame(as_features(columns, rules), rows.index, names_of(rules))
     return pd.concat([features, kept], axis=1), scorable
 
 
-def _rounded(rule: Feature) -> Feature:
-    low, high = (
-        None if bound is None else float(np.float32(bound)) for bound in (rule.low, rule.high)
-    )
+def _rounded(rule: Feature, declared: Declaration) -> Feature:
+    if rule.name not in declared.names or rule.low is None or rule.high is None:
+        return rule
+    low = float(np.float32(rule.low))
+    high = float(np.float32(rule.high))
     return structs.replace(rule, low=low, high=high)
 
 
@@ -215,10 +216,11 @@ def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
     """Describe in counts what is missing for a fair fit and a fair judgement; None if there is
     enough."""
     lacking = _lacking(history, minimum_labels, minimum_of_each_class)
-    left_out = ", ".join(
-        f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items())
-    )
-    return f"{lacking}; left out: {left_out}" if lacking and left_out else lacking
+    if lacking is None or not history.left_out:
+        return lacking
+    left_out = sorted(history.left_out.items())
+    told = ", ".join(f"{rows} labelled rows ({reason})" for reason, rows in left_out)
+    return f"{lacking}; left out: {told}"
 
 
 def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:

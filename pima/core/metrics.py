@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.verdict import PairedComparison, Scores
+from pima.core.verdict import Scores
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
 # 16 nats.
@@ -89,32 +89,6 @@ def majority_correct(outcomes: Int8Array) -> int:
 
 
 Z_95_PERCENT = 1.959964
-
-
-def compare(
-    first_right: BoolArray,
-    second_right: BoolArray,
-    first_loss: Float64Array,
-    second_loss: Float64Array,
-) -> PairedComparison:
-    """Compare two models by four arrays (n,) over the same rows in the same order, n >= 1; the
-    first is the challenger."""
-    rows = len(first_right)
-    won = int((first_right & ~second_right).sum())
-    lost = int((second_right & ~first_right).sum())
-    low, high = paired_interval(won, lost, rows)
-    losses = first_loss - second_loss
-    return PairedComparison(
-        only_challenger_correct=won,
-        only_champion_correct=lost,
-        accuracy_difference=(won - lost) / rows,
-        interval_low=low,
-        interval_high=high,
-        mcnemar_p=mcnemar_p(won, lost),
-        minimum_detectable_difference=2.49 * math.sqrt((won + lost) / rows / rows),
-        log_loss_difference=float(losses.mean()),
-        log_loss_p=lower_p(losses),
-    )
 
 
 def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:

@@ -141,7 +141,9 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
 
 def stored_figures(figures: VerdictFigures | None) -> dict[str, Any]:
     """The column `figures` of the ledger; a person's move has none."""
-    stored: dict[str, Any] = {} if figures is None else msgspec.to_builtins(figures)
+    if figures is None:
+        return {}
+    stored: dict[str, Any] = msgspec.to_builtins(figures)
     return stored
 
 

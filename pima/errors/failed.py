@@ -79,7 +79,7 @@ class SnapshotDamaged(PimaError):
 class TrainingIdsDamaged(PimaError):
     """The list of the rows that model version {number} learned from is damaged: its sha256 differs
     from the one stored with it. It was not parsed. Without it and without a training snapshot the
-    version can't be judged, so no challenger can replace it. Restore the database from a backup, or
+    version can't be judged, so no newer one can replace it. Restore the database from a backup, or
     go to another version: `python -m jobs.models rollback --reason TEXT`, or `promote N`."""
 
     note = "Scoring does not need it. `forget` deletes such a list."

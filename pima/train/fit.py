@@ -57,7 +57,7 @@ def fit_challenger(
 ) -> Challenger:
     """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises
     ExtraMissing, and whatever `boundary` raises."""
-    network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
+    recipe = recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
     from pima.model.compiled import CompiledModel
@@ -66,14 +66,13 @@ def fit_challenger(
     rows = {"training_rows": len(history.training), "holdout_rows": len(history.holdout)}
     others = {"left_out": history.left_out, "twins_kept": history.twins_kept}
     counts = {name: found for name, found in (rows | others).items() if found}
-    get_logger().info("fit started", network=network, seed=seed, **counts)
+    get_logger().info("fit started", network=settings.retrain.network, seed=seed, **counts)
     data = TrainingData(features_of(history.training), history.training["outcome"].to_numpy())
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     checked = parity(artifacts, features_of(history.holdout), features, threshold)
-    return Challenger(
-        artifacts, checked, Scorer(threshold, features, CompiledModel(artifacts.compiled)), seed
-    )
+    scorer = Scorer(threshold, features, CompiledModel(artifacts.compiled))
+    return Challenger(artifacts, checked, scorer, seed)
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
@@ -144,13 +143,11 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     )
     features = as_features(version.features)
     data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
-    refitted = CompiledModel(
-        export(fit(recipe_of(version.settings), features, data, version.seed)).compiled
-    )
+    model = fit(recipe_of(version.settings), features, data, version.seed)
+    refitted = CompiledModel(export(model).compiled)
     compared = np.concatenate([data.features, probe_rows(features)])
-    difference = float(
-        np.abs(refitted.probabilities(compared) - stored.model.probabilities(compared)).max()
-    )
+    differences = refitted.probabilities(compared) - stored.model.probabilities(compared)
+    difference = float(np.abs(differences).max())
     return Reproduction(
         number=number,
         reproduced=difference <= LARGEST_DIFFERENCE,

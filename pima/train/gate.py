@@ -218,27 +218,35 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
 
 def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
     """Choose the test set among the holdout rows, (n,): the recent ones of the `eligible`, (n,)."""
-    gate, times = asked.settings.gate, asked.history.holdout["labelled_at"]
+    gate = asked.settings.gate
+    if gate.window == "all":
+        return eligible
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
+    times = asked.history.holdout["labelled_at"]
     test_set = eligible.copy()
-    test_set[eligible] = in_window(
-        times[eligible], None if gate.window == "all" else recent, asked.read_at
-    )
+    test_set[eligible] = in_window(times[eligible], recent, asked.read_at)
     return test_set
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
     """Translate the settings into the gate's demands beyond its rule."""
-    margin = None if gate.subgroup_margin == "off" else gate.subgroup_margin
-    return GateOptions(
-        _asks_for_log_loss(gate), gate.minimum_gain, gate.approve, Measure(gate.measure), margin
+    options = GateOptions(
+        log_loss_veto=_asks_for_log_loss(gate),
+        minimum_gain=gate.minimum_gain,
+        approve=gate.approve,
+        measure=Measure(gate.measure),
     )
+    if gate.subgroup_margin == "off":
+        return options
+    return replace(options, subgroup_margin=gate.subgroup_margin)
 
 
 def _asks_for_log_loss(gate: GateSettings) -> bool:
     """Whether a challenger that is better by the measure must also have a clearly lower log
     loss."""
-    return gate.measure != "log_loss" if gate.log_loss_veto == "auto" else gate.log_loss_veto
+    if gate.log_loss_veto == "auto":
+        return gate.measure != "log_loss"
+    return gate.log_loss_veto
 
 
 def gate_fingerprint(settings: Settings, features: Features) -> str:

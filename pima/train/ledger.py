@@ -7,7 +7,6 @@ who and why.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import msgspec
 import pandas as pd
@@ -48,8 +47,8 @@ def record(
     person's rollback). `still_ours` is called within the transaction and raises if another
     retraining has taken over.
     """
-    champion, verdict = judgement.champion, judgement.verdict
-    promoted = verdict.decision is Decision.PROMOTED
+    champion = judgement.champion
+    verdict = judgement.verdict
     version = _new_version(asked, run_id, verdict)
     test_set = _test_set(judgement.test_set)
     with writing(engine) as connection:
@@ -57,7 +56,9 @@ def record(
             return None
         still_ours(connection)
         number = registry.add_version(connection, version)
-        if promoted:
+        to_version = champion.model_version
+        if verdict.decision is Decision.PROMOTED:
+            to_version = number
             make_champion(connection, champion, number)
         lineage.keep_test_set(connection, test_set)
         move = Move(
@@ -65,7 +66,7 @@ def record(
             reason=verdict.reason,
             explanation=verdict.sentence,
             from_version=champion.model_version,
-            to_version=number if promoted else champion.model_version,
+            to_version=to_version,
             challenger=number,
             champion_sequence=champion.sequence,
             figures=verdict.figures,
@@ -82,11 +83,20 @@ def record(
 
 
 def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
-    history, challenger, scorer = asked.history, asked.challenger, asked.challenger.scorer
+    history = asked.history
+    challenger = asked.challenger
+    scorer = challenger.scorer
     labelled_at = pd.concat([history.training["labelled_at"], history.holdout["labelled_at"]])
     rows = features_of(history.training)
     probabilities = scorer.model.probabilities(rows)
-    scores, left = verdict.figures.challenger_scores, (history.labelled, history.rejected)
+    metrics: dict[str, object] = {"holdout": None, "parity": asdict(challenger.parity)}
+    if verdict.figures.challenger_scores is not None:
+        metrics["holdout"] = asdict(verdict.figures.challenger_scores)
+    if history.twins_kept:
+        metrics["twins_kept"] = history.twins_kept
+    reference = reference_of(
+        scorer.features, rows, probabilities, scorer.threshold, history.labelled, history.rejected
+    )
     return NewVersion(
         run_id=run_id,
         keras_artifact=challenger.artifacts.keras,
@@ -104,16 +114,10 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         rows_left_out=history.left_out,
         first_labelled_at=labelled_at.min(),
         last_labelled_at=labelled_at.max(),
-        metrics={
-            "holdout": None if scores is None else asdict(scores),
-            "parity": asdict(challenger.parity),
-        }
-        | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
+        metrics=metrics,
         features=as_stored(asked.declared.features),
         training_ids=ids_to_parquet(history.training.index.to_numpy()),
-        reference=msgspec.to_builtins(
-            reference_of(scorer.features, rows, probabilities, scorer.threshold, *left)
-        ),
+        reference=msgspec.to_builtins(reference),
     )
 
 
@@ -133,10 +137,13 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
         content = to_parquet(rows)
         snapshot = Snapshot(content, sha256_of(content), len(rows))
         lineage.keep_snapshot(connection, number, snapshot)
-    last_snapshots = kept.snapshots if isinstance(kept.snapshots, int) else 0
-    lineage.prune(
-        connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes
-    )
+    last_snapshots = 0
+    if isinstance(kept.snapshots, int):
+        last_snapshots = kept.snapshots
+    last_bytes = None
+    if kept.model_bytes != "all":
+        last_bytes = kept.model_bytes
+    lineage.prune(connection, last_snapshots, last_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +253,7 @@ def promote(engine: Engine, number: int, decider: Decider) -> Champion:
         return _record_move(connection, "promoted_by_hand", before, number, decider)
 
 
-def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) -> dict[str, Any]:
+def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) -> dict[str, object]:
     """Go back to the version that the champion replaced; with `only_from` nothing is done unless
     that is the champion.
 
@@ -262,11 +269,9 @@ def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) ->
             )
             return asdict(seen)
         moves = registry.list_moves(connection)
-        target = (
-            None
-            if seen.model_version is None
-            else registry.version_before(connection, seen.model_version)
-        )
+        target = None
+        if seen.model_version is not None:
+            target = registry.version_before(connection, seen.model_version)
     if target is None:
         raise NothingToRollBackTo()
     _require_loadable(engine, target)
@@ -286,12 +291,11 @@ def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) ->
 
 def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
     """Pin or unpin the champion; while it is pinned, retraining still records its verdicts."""
+    verdict = "pinned" if pinned else "unpinned"
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
         registry.set_champion(connection, before.model_version, pinned)
-        return _record_move(
-            connection, "pinned" if pinned else "unpinned", before, before.model_version, decider
-        )
+        return _record_move(connection, verdict, before, before.model_version, decider)
 
 
 def _require_loadable(engine: Engine, number: int) -> None:

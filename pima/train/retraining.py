@@ -6,7 +6,7 @@ write version, verdict and (only if it won) the champion's pointer in one transa
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
-from pima.runs.recorded_run import INLINED, OpenRun, StopRequest, only_one
+from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
@@ -67,18 +67,20 @@ def retrain(
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted, before anything
     is written.
     """
-    # A dry run changes nothing and needs no lease.
-    lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
-    with nullcontext() if dry_run else lease_of_its_own as lease:
+    lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
+    if not dry_run:  # which changes nothing and needs no lease
+        lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
+    with lease_of_its_own as lease:
         with stop.at_once():
             history, holdout, read_at = read_history(engine, settings, declared)
             rows = HistoryRows(
                 len(history.training), len(history.holdout), history.left_out, history.twins_kept
             )
             run.report(RetrainResult(rows))
-            if lacking := shortage(
+            lacking = shortage(
                 history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class
-            ):
+            )
+            if lacking is not None:
                 raise TooFewLabels(what=lacking)
             earlier = earlier_verdict(
                 engine, history.fingerprint, gate_fingerprint(settings, declared.features)
@@ -90,8 +92,18 @@ def retrain(
         # native code.
         challenger = fit_challenger(history, settings, declared.features, stop.check)
         stop.check()
-        asked = GateInput(history, holdout, read_at, declared, challenger, settings)
-        verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
+        asked = GateInput(
+            history=history,
+            holdout_rule=holdout,
+            read_at=read_at,
+            declared=declared,
+            challenger=challenger,
+            settings=settings,
+        )
+        still_ours: Callable[[Connection], None] | None = None
+        if lease is not None:
+            still_ours = lease.require
+        verdict = decide_and_record(engine, asked, run.id, still_ours)
         run.report(RetrainResult(rows, verdict))
 
 
@@ -110,7 +122,9 @@ def read_history(
         labelled = labelled_history(connection, declared.columns, holdout)
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
-    most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
+    most_twins = MOST_TWINS
+    if same_measurements(declared.features, SHIPPED.features):
+        most_twins = math.inf
     history = split(labelled, declared.features, most_twins)
     return history, holdout, read_at
 
@@ -128,6 +142,7 @@ def decide_and_record(
         judgement = judge(engine, asked)
         if still_ours is None:
             return announce(judgement, None)
-        if (number := record(engine, asked, judgement, run_id, still_ours)) is not None:
+        number = record(engine, asked, judgement, run_id, still_ours)
+        if number is not None:
             return announce(judgement, number)
     raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)

@@ -8,15 +8,17 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from pima.core.contest import Role
+from pima.core.gate import compare
 from pima.core.metrics import (
     auc,
-    compare,
     lower_p,
     majority_correct,
     mcnemar_p,
     paired_interval,
     scores,
 )
+from tests.support.contests import contest, contestant
 
 
 @pytest.mark.parametrize(
@@ -58,14 +60,15 @@ def test_an_interval_never_leaves_what_is_possible_and_has_a_width_even_without_
 
 
 def test_all_figures_are_of_the_same_rows() -> None:
-    challenger = np.array([True, True, True, False, True])
-    champion = np.array([True, False, False, True, True])
-    found = compare(
-        challenger,
-        champion,
-        np.array([0.1, 0.2, 0.3, 0.9, 0.1]),
-        np.array([0.1, 0.8, 0.7, 0.2, 0.2]),
+    ones = np.ones(5, dtype=np.int8)
+    challenger, champion = (
+        contestant(role, np.exp(-np.array(losses)))
+        for role, losses in (
+            (Role.CHALLENGER, (0.1, 0.2, 0.3, 0.9, 0.1)),
+            (Role.CHAMPION, (0.1, 0.8, 0.7, 0.2, 0.2)),
+        )
     )
+    found = compare(contest(ones, challenger.probabilities), challenger, champion)
     assert (found.only_challenger_correct, found.only_champion_correct) == (2, 1)
     assert found.accuracy_difference == pytest.approx(1 / 5)
     assert found.interval_low < found.accuracy_difference < found.interval_high
