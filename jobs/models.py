@@ -17,7 +17,7 @@ from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
 from pima.store import registry
 from pima.store.engine import reading
-from pima.store.evidence import read_evidence
+from pima.store.lineage import read_evidence
 from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 

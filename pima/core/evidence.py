@@ -200,10 +200,10 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
     )
 
 
-def document(evidence: Evidence) -> dict[str, Any]:
+def document(evidence: Evidence) -> dict[str, object]:
     """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if
     there is one."""
-    found: dict[str, Any] = _rounded(msgspec.to_builtins(evidence))
+    found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
     return found
 
 

@@ -29,8 +29,7 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading
-from pima.store.evidence import read_evidence, verdicts_with_evidence
-from pima.store.lineage import version_with_rows
+from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
@@ -122,7 +121,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             features=() if version is None else as_features(version.features),
             champion_since=next(moved, None),
             verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
-            exhibits=tuple(_exhibits(connection, champion)),
+            exhibits=tuple(_exhibits(connection, moves, champion)),
             leaning=leans,
             weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[
                 :WEEKS_SHOWN
@@ -158,22 +157,40 @@ def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
         yield told
 
 
-def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
+def _exhibits(
+    connection: Connection, moves: list[RecordedMove], champion: int | None
+) -> Iterator[Exhibit]:
     """Show the last verdict, and before it the last one that today's champion took part in, if that
     is another."""
-    found = verdicts_with_evidence(connection)
-    of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
-    for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
-        evidence = read_evidence(connection, verdict.challenger)
+    of_champion = [each for each in moves if champion in (each.challenger, each.from_version)]
+    shown = set()
+    for asked in (of_champion, moves):
+        found = _with_evidence(connection, asked)
+        if found is None or found[0].id in shown:
+            continue
+        verdict, evidence = found
+        shown.add(verdict.id)
         names = {
             Role.CHALLENGER: f"version {verdict.challenger}",
             Role.CHAMPION: f"version {verdict.from_version}",
         }
-        is_champion_s = verdict.from_version == champion is not None
-        first = Role.CHAMPION if is_champion_s else Role.CHALLENGER
-        there = evidence and exhibit(evidence, verdict.decided_at, names, first)
+        first = Role.CHALLENGER
+        if verdict.from_version == champion is not None:
+            first = Role.CHAMPION
+        there = exhibit(evidence, verdict.decided_at, names, first)
         if there:
             yield there
+
+
+def _with_evidence(
+    connection: Connection, moves: list[RecordedMove]
+) -> tuple[RecordedMove, Evidence] | None:
+    """Find the first verdict that has evidence; a person's moves have none."""
+    for move in moves:
+        evidence = read_evidence(connection, move.challenger)
+        if evidence is not None:
+            return move, evidence
+    return None
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:

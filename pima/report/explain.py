@@ -8,7 +8,6 @@ including those that wait and those that an earlier champion has predicted.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -243,7 +242,7 @@ def _schema(explainer: Explainer) -> pa.Schema:
     return pa.schema(columns)
 
 
-def _line(found: Explanation) -> dict[str, Any]:
+def _line(found: Explanation) -> dict[str, object]:
     told = ("patient_id", "model_version", "probability", "predicted_class", "mean_probability")
     moved = found.contributions
     return {

@@ -19,7 +19,7 @@ from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.evidence import read_evidence
+from pima.store.lineage import read_evidence
 from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
 
 

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
+from pima.core import evidence
 from pima.core.arrays import Int64Array
+from pima.core.evidence import Evidence
 from pima.core.features import names_of
 from pima.errors import (
     NoSuchVersion,
@@ -32,7 +34,14 @@ from pima.store.registry import (
     version_before,
 )
 from pima.store.runs import JUDGED_BEFORE
-from pima.store.tables import fields_of, model_versions, reports, test_sets, training_snapshots
+from pima.store.tables import (
+    fields_of,
+    model_versions,
+    promotions,
+    reports,
+    test_sets,
+    training_snapshots,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,13 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     # The fingerprint covers ids, features and outcomes.
     statement = database_of(connection).insert_unless_there(test_sets, ("fingerprint",))
     connection.execute(statement.values(**asdict(test_set)))
+
+
+def read_evidence(connection: Connection, challenger: int | None) -> Evidence | None:
+    """The evidence beside the verdict on a version; None if there is none."""
+    statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
+    stored = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
+    return None if stored is None else evidence.read_evidence(stored)
 
 
 def consultations(connection: Connection) -> int:

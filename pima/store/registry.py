@@ -50,12 +50,12 @@ def newest_number(connection: Connection) -> int:
     )
 
 
-def as_declaration(stored: Any) -> Declaration:
+def as_declaration(stored: object) -> Declaration:
     """Read a declaration from its stored form."""
     return msgspec.convert(stored, Declaration, str_keys=True)
 
 
-def as_features(stored: Any) -> Features:
+def as_features(stored: object) -> Features:
     """Read the features that a model version was fitted on from their stored form."""
     return msgspec.convert(stored, Features, str_keys=True)
 
@@ -122,10 +122,10 @@ class StoredArtifact:
     """The bytes; None if they were pruned or lost."""
     sha256: str
     threshold: float
-    features: Any
+    features: object
     """The features of a row in the model's order, as declared when it was fitted; `as_features`
     reads them."""
-    reference: Any
+    reference: object
     """The distribution of the rows that it learned from, as JSON."""
     scorer_sha256: str
     """The hash of that name when the version was stored."""
@@ -153,11 +153,11 @@ class NewVersion:
     first_labelled_at: datetime
     last_labelled_at: datetime
     metrics: dict[str, Any]
-    features: Any
+    features: object
     """The features it was fitted on, in the form of `as_stored`."""
     training_ids: bytes
     """The ids of the rows that it learned from; Parquet."""
-    reference: Any
+    reference: object
     """The distribution of those rows, as JSON."""
 
 
@@ -180,7 +180,7 @@ class Move:
     settings_fingerprint: str | None = None
     """Covers the settings of the fit and of the gate."""
     test_set_fingerprint: str | None = None
-    evidence: dict[str, Any] | None = None
+    evidence: dict[str, object] | None = None
     """As `pima.core.evidence.document` makes it."""
 
 
@@ -405,7 +405,7 @@ class VersionSummary:
     metrics: dict[str, Any]
     keras_sha256: str
     compiled_sha256: str
-    features: Any
+    features: object
     """The features it was fitted on; `as_features` reads them."""
 
     @property

@@ -163,7 +163,7 @@ def overview(
     }
 
 
-def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, Any]]:
+def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, object]]:
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import by_week
 
@@ -178,7 +178,7 @@ def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, Any]]:
     ]
 
 
-def _night(run: runs.Run) -> dict[str, Any]:
+def _night(run: runs.Run) -> dict[str, object]:
     assert run.finished_at is not None  # noqa: S101 (the query selects by it)
     by_pulls = rejected_by_pulls(run.counts)
     return {
@@ -191,7 +191,7 @@ def _night(run: runs.Run) -> dict[str, Any]:
     }
 
 
-def versions(engine: Engine) -> dict[str, Any]:
+def versions(engine: Engine) -> dict[str, object]:
     """Read everything that `models list` shows, newest first: each version with its result and the
     then champion's on the same rows."""
     with reading(engine) as connection:
@@ -209,7 +209,7 @@ def versions(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _judged(move: RecordedMove) -> dict[str, Any]:
+def _judged(move: RecordedMove) -> dict[str, object]:
     figures = stored_figures(move.figures)
     challenger = figures.get("challenger") or {}
     champion = figures.get("champion") or {}
