@@ -19,7 +19,7 @@ from pima.settings.reading import (
     require_urls_of_sources,
     source_url,
 )
-from pima.settings.sections import JOBS, PULL, Settings
+from pima.settings.sections import JOBS, STARTED, Settings
 from pima.store.urls import make_engine
 from pima.watch.alerts import BackgroundTelling, Teller, receivers
 from pima.watch.metrics import serve_metrics
@@ -34,7 +34,7 @@ def _work(command: Command) -> Result:
         telling.wake()
 
     # An error that would end every child also ends the scheduler.
-    for job in (*JOBS, PULL) if settings.sources else JOBS:
+    for job in STARTED if settings.sources else JOBS:
         make_engine(database_url(command.environ, job), settings.database).dispose()
     for source in settings.sources:
         make_source_engine(

@@ -22,7 +22,7 @@ from msgspec.structs import fields
 from pima.core.features import Declaration, Features, Outcome, first_fault
 from pima.core.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
-from pima.settings.sections import JOBS, PULL, SECTIONS, Frozen, Settings
+from pima.settings.sections import SECTIONS, STARTED, Frozen, Settings
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
@@ -31,7 +31,7 @@ _IN_A_WHEEL = Path(__file__).parent.parent / "config" / "pima.toml"
 
 _SOURCE_PREFIX = "PIMA_SOURCE__"
 _URLS_OF_ROLES = {
-    f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in (*JOBS, PULL) for suffix in ("", "_FILE")
+    f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in STARTED for suffix in ("", "_FILE")
 }
 # pima's variables that are no settings of a section.
 _OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | _URLS_OF_ROLES
@@ -278,7 +278,7 @@ def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
 
     Each may be set as X, or as X_FILE, which names a file with it; setting both is an error.
     """
-    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in (*JOBS, PULL) else []
+    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in STARTED else []
     for name in [*names, "DATABASE_URL"]:
         url = secret(environ, name)
         if url is not None:

@@ -119,6 +119,9 @@ PULL = "pull"
 """The job that comes before the others at each tick if there are sources; it has no schedule of its
 own."""
 
+STARTED = (*JOBS, PULL)
+"""All jobs that the scheduler starts."""
+
 
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""

@@ -13,7 +13,7 @@ from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules
-from pima.settings.sections import JOBS, PULL, ScheduleSettings, Settings
+from pima.settings.sections import JOBS, STARTED, ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store
 from pima.store.engine import reading
@@ -79,11 +79,11 @@ REASONS = {
     ),
     **{
         f"{job}_failed": Explained(_FAILED.format(job=job), _MEND_FIRST.format(job=job))
-        for job in (*JOBS, PULL)
+        for job in STARTED
     },
     **{
         f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job))
-        for job in (*JOBS, PULL)
+        for job in STARTED
     },
     "queue_old": Explained(
         "A row has waited for more than two scoring periods. A row that another transaction holds "

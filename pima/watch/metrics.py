@@ -13,14 +13,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.watched import USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.settings.sections import JOBS, PULL, MetricsSettings
+from pima.settings.sections import STARTED, MetricsSettings
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
 _COUNTED = [
-    (job, str(status)) for job in (*JOBS, PULL) for status in Status if status is not Status.RUNNING
+    (job, str(status)) for job in STARTED for status in Status if status is not Status.RUNNING
 ]
 """Series that exist from the first scrape on, since an increase only shows on a series that existed
 before."""

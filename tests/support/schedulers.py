@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pima.settings.sections import JOBS, PULL
+from pima.settings.sections import STARTED
 from tests.support.databases import PATIENCE_SECONDS
 
 EVERY_SECOND = "* * * * * *"
@@ -52,7 +52,7 @@ def wait_for_children() -> None:
     `runs`."""
     for thread in threading.enumerate():
         with _one_waits:
-            if thread.name in (*JOBS, PULL) and thread.is_alive():
+            if thread.name in STARTED and thread.is_alive():
                 thread.join()
 
 
