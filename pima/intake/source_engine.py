@@ -98,11 +98,10 @@ def place_of(url: URL) -> str:
     if known is not None and database_at(known).is_a_file:
         return str(Path(known.database or "").resolve())
     url = known or url
-    secret = {name for name in url.query if _SECRET.fullmatch(name)}
     said = {
         name: _SECRETS_VALUE.sub("", str(value))
         for name, value in url.query.items()
-        if name not in secret
+        if not _SECRET.fullmatch(name)
     }
     return str(url.set(query=said)._replace(password=None))
 

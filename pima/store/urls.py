@@ -30,20 +30,14 @@ def with_driver(url: URL) -> URL | None:
 def database_at(url: URL) -> Database:
     """The database of a URL that `with_driver` returned."""
     name = url.get_backend_name()
-    if name not in IN_USE:
-        IN_USE[name] = _made(name)
-    return IN_USE[name]
-
-
-def _made(name: str) -> Database:
     # Importing the other database's part of SQLAlchemy would cost every start of a job 15 ms.
     if name == "sqlite":
         from pima.store.sqlite.database import SQLite
 
-        return SQLite()
+        return IN_USE.setdefault(name, SQLite())
     from pima.store.postgresql.database import PostgreSQL
 
-    return PostgreSQL()
+    return IN_USE.setdefault(name, PostgreSQL())
 
 
 def parse_url(text: str) -> URL:

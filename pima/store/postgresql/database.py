@@ -17,7 +17,6 @@ from psycopg.pq import Format
 from sqlalchemy import Connection, DateTime, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
-from sqlalchemy.types import TypeEngine
 
 from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.errors import WrongConfiguration
@@ -54,10 +53,7 @@ def require_verified_tls(url: URL) -> None:
 
 
 def _asked(url: URL) -> dict[str, str]:
-    return {
-        name: ",".join([value] if isinstance(value, str) else value)
-        for name, value in url.query.items()
-    }
+    return {name: ",".join(values) for name, values in url.normalized_query.items()}
 
 
 def _libpq_options() -> dict[str, str]:
@@ -161,17 +157,6 @@ _UTF8 = {"client_encoding": "utf8"}
 # float's text could lack digits. Nothing relies on other settings: no literal has a backslash, and
 # there are no intervals or bytes literals.
 _MEANINGS = {"DateStyle": "ISO", "extra_float_digits": "1"}
-
-
-def cursor(connection: Connection) -> Any:
-    """The driver's cursor for binary values and plain tuples: SQLAlchemy's row objects cost more
-    than reading a row."""
-    return connection.connection.cursor(binary=True)
-
-
-def stream(connection: Connection) -> Any:
-    """The driver's cursor that fetches rows from the server block by block."""
-    return connection.connection.cursor("pima_stream", binary=True)
 
 
 # Searching all patients for rare rows uses several server processes. PostgreSQL uses a single
@@ -330,8 +315,8 @@ class PostgreSQL(Database):
     id = "BIGINT"
     real = "DOUBLE PRECISION"
     key = 'TEXT COLLATE "C"'
-    timestamp: TypeEngine[Any] = DateTime(timezone=True)
-    json: TypeEngine[Any] = JSONB()
+    timestamp = DateTime(timezone=True)
+    json = JSONB()
 
     def stored_moment(self, moment: datetime) -> datetime:
         return moment
@@ -424,8 +409,14 @@ class PostgreSQL(Database):
         with connection.connection.cursor().copy(f"COPY {table} ({column}) FROM STDIN") as copy:
             copy.write(f"{rows}\n")
 
-    cursor = staticmethod(cursor)
-    stream = staticmethod(stream)
+    def cursor(self, connection: Connection) -> Any:
+        """The driver's cursor for binary values and plain tuples: SQLAlchemy's row objects cost
+        more than reading a row."""
+        return connection.connection.cursor(binary=True)
+
+    def stream(self, connection: Connection) -> Any:
+        """The driver's cursor that fetches rows from the server block by block."""
+        return connection.connection.cursor("pima_stream", binary=True)
 
     def index_staged(self, connection: Connection, table: str) -> None:
         connection.exec_driver_sql(f"CREATE INDEX ON {table} (source_key)")

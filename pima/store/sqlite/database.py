@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, Insert, Table, Text, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.types import TypeEngine
 
 from pima.errors import (
     DatabaseBusy,
@@ -179,8 +178,8 @@ class SQLite(Database):
     id = "INTEGER"
     real = "REAL"
     key = "TEXT"
-    timestamp: TypeEngine[Any] = Text()
-    json: TypeEngine[Any] = Text()
+    timestamp = Text()
+    json = Text()
 
     def stored_moment(self, moment: datetime) -> str:
         """ISO 8601 with milliseconds and a Z, which sorts by time."""
