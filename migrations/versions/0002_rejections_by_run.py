@@ -5,6 +5,8 @@ Each model version has a hash of what makes its predictions, and one of its list
 Versions that are there already get both now, which `hashed_at` says: what changed before can't be
 told from them.
 
+Rows have a moment from which on their outcome is waited for.
+
 Revision ID: 0002
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
+from sqlalchemy.types import TypeEngine
 
 revision = "0002"
 down_revision = "0001"
@@ -27,18 +30,17 @@ def upgrade() -> None:
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
     op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
-    _hash_versions()
+    # They know no timestamps either.
+    moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
+    op.add_column("patients", Column("index_at", moment))
+    _hash_versions(moment)
 
 
-def _hash_versions() -> None:
+def _hash_versions(moment: TypeEngine[Any]) -> None:
     for name in ("scorer_sha256", "training_ids_sha256"):
         # SQLite wants a default for a column that may not be NULL. No bytes have this hash.
         op.add_column("model_versions", Column(name, Text, nullable=False, server_default=""))
-    # They know no timestamps either.
-    op.add_column(
-        "model_versions",
-        Column("hashed_at", DateTime(timezone=True).with_variant(Text(), "sqlite")),
-    )
+    op.add_column("model_versions", Column("hashed_at", moment))
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')" if is_sqlite else "clock_timestamp()"

@@ -9,7 +9,7 @@ no model sees. What stands beside them is drawn or noted by the service itself."
 _NAMES: dict[Kind, str] = {
     "key": "source source_key person_key",
     "outcome": "outcome",
-    "moment": "labelled_at",
+    "moment": "labelled_at index_at",
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
     "line known reason field",
 }

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from pima.core.columns import KINDS, of_kind
@@ -61,6 +61,15 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
 Features = tuple[Feature, ...]
 
 
+Span = Annotated[
+    str,
+    Meta(
+        pattern="^[1-9][0-9]{0,3} (hour|day|week)s?$",
+        description='a number of hours, days or weeks: "30 days"',
+    ),
+]
+
+
 class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     """The outcome that is predicted: 1 or 0, in the column `outcome`."""
 
@@ -68,6 +77,12 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     """The name that people use; a file's column may have it, too."""
     meaning: str = ""
     """The meaning of a 1, in words."""
+    horizon: Span | None = None
+    """How long the outcome is waited for, from `index_at` of the row on. Whether it comes early or
+    not at all, it counts once that is over. None: it counts as soon as it is known."""
+    predicted_within: Span | None = None
+    """How soon after `index_at` a prediction must come to be judged by the outcome. None: a tenth
+    of the horizon, at least a day."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 
@@ -112,7 +127,7 @@ class Declaration(
             "id": ("id",),
             "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
         }
-        return _by_folded(spellings | {key: (key,) for key in of_kind("key")})
+        return _by_folded(spellings | {name: (name,) for name in (*of_kind("key"), "index_at")})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
@@ -264,6 +279,8 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
         )
         yield from _faults_of_words(place, feature)
     yield from _faults_of_words("outcome", declaration.outcome)
+    if declaration.outcome.predicted_within and not declaration.outcome.horizon:
+        yield Fault("outcome: predicted_within", "stands there without horizon", "horizon, too")
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
         yield Fault(
@@ -275,7 +292,8 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
-    owners |= {folded_name(key): f"the service's own column {key}" for key in of_kind("key")}
+    for name in (*of_kind("key"), "index_at"):
+        owners[folded_name(name)] = f"the service's own column {name}"
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
     yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)

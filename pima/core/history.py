@@ -2,9 +2,9 @@
 rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
-`outcome` (0 or 1), `labelled_at`, `Person` (the rank of the row's person, NA without one), `Keyed`
-and `Side`, as described in `ranked` and `with_sides`. A feature may have any name in lower case, so
-columns that no table has are capitalised.
+`outcome` (0 or 1), `labelled_at`, `settled_at`, `Person` (the rank of the row's person, NA without
+one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. A feature may have any name in
+lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where
@@ -90,12 +90,16 @@ class Split:
     rejected: Mapping[str, int] = field(default_factory=dict)
     """Labelled rows that break a rule: by the reason's code, a space, and the column."""
 
+    horizon: str | None = None
+    """The declared horizon, after which its outcomes were settled."""
+
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 over both sides: equal histories have the same one."""
-        return hashlib.sha256(
-            f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode()
-        ).hexdigest()
+        """The sha256 over both sides: equal histories of the same horizon have the same one."""
+        parts = [fingerprint_of(self.training), fingerprint_of(self.holdout)]
+        if self.horizon is not None:
+            parts.append(self.horizon)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def split(history: pd.DataFrame, features: Features, most_twins: float = math.inf) -> Split:

@@ -8,6 +8,7 @@ fault is never shown. A missing measurement is no reason to reject: scoring judg
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,12 +23,32 @@ from pima.core.validation import CODES, MISSING, NOT_A_NUMBER, as_features, brok
 
 BAD_OUTCOME = "bad_outcome"
 
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Times or days of n rows."""
+
+    milliseconds: pd.Series
+    """(n,) Int64: since 1970, UTC; NA if the row has no moment."""
+    unreadable: BoolArray
+    """(n,): whether the moment can't be read, or lies before 1900."""
+    to_come: BoolArray
+    """(n,): whether the moment, or all of the day, lies in the future."""
+    is_today: BoolArray
+    """(n,): whether it is a day that is not over yet."""
+    wrong_type: str | None = None
+    """The name of a type in the column that is neither time nor day nor text; None if there is
+    none."""
+
+
+NO_TIMES: Mapping[str, Moments] = MappingProxyType({})
+
 Block: TypeAlias = pd.DataFrame
 """Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`,
-`outcome` (Int64, NA if unknown) and `labelled_at` (Int64, milliseconds since 1970, UTC), if the
-rows have them, and `reason` and `field`, empty texts if a row is sound. A row with `labelled_at`
-and no outcome is one whose outcome is held back. The index is the key of a row of a source, or the
-line of a row of a file."""
+`outcome` (Int64, NA if unknown), `labelled_at` and `index_at` (Int64, milliseconds since 1970,
+UTC), if the rows have them, and `reason` and `field`, empty texts if a row is sound. A row with
+`labelled_at` and no outcome is one whose outcome is held back. The index is the key of a row of a
+source, or the line of a row of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +69,6 @@ class SourceMapping:
     """One for each feature."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """The times at which the outcomes of n rows became known."""
-
-    milliseconds: pd.Series
-    """(n,) Int64: since 1970, UTC; NA if the row has no time."""
-    unreadable: BoolArray
-    """(n,): whether the time can't be read, or lies before 1900."""
-    to_come: BoolArray
-    """(n,): whether the time lies in the future."""
-    wrong_type: str | None = None
-    """The name of a type in the column that is neither time nor day nor text; None if there is
-    none."""
-
-
 @dataclass(slots=True)
 class SourceTally:
     """Counts made while a source was read."""
@@ -80,16 +86,18 @@ class SourceTally:
     feature."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
-    """Types that can't be read, by the feature, `outcome` or `outcome_at` whose column has them."""
+    """Types that can't be read, by the feature, `outcome`, `outcome_at` or `index_at` whose column
+    has them."""
 
 
 def mapped(
     mapping: SourceMapping,
     columns: Sequence[Column],
     tally: SourceTally,
-    moments: Moments | None = None,
+    times: Mapping[str, Moments] = NO_TIMES,
 ) -> Block:
-    """Map and judge the rows of a source that have a key, and count what can't be taken."""
+    """Map and judge the rows of a source that have a key, and count what can't be taken. `times`
+    are those of `outcome_at` and `index_at`, if the source has them."""
     read = iter(columns)
     key_columns = [objects_of(next(read)) for _ in mapping.key_types]
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
@@ -98,7 +106,9 @@ def mapped(
     tally.without_key += keys.count(None)
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
-    labelled_at, bad_moment = _labelled_at(found, moments, tally)
+    tally.wrong_types |= {name: each.wrong_type for name, each in times.items() if each.wrong_type}
+    is_known = ~np.isnan(found)
+    labelled_at = _labelled_at(found, times.get("outcome_at"), tally)
     values, faults = measurements(mapping.features, mapping.columns, list(read), len(keys), tally)
     is_lacking = np.isnan(as_features(by_feature(values), mapping.features))
     for n, feature in enumerate(mapping.features):
@@ -106,11 +116,16 @@ def mapped(
         tally.missing[feature.name] += int(np.count_nonzero(is_lacking[:, n] & (faults[:, n] == 0)))
     block = pd.DataFrame(values, columns=[feature.name for feature in mapping.features])
     block["person_key"] = pd.Series(persons, dtype=object)
-    block["outcome"], block["labelled_at"] = pd.Series(found).astype("Int64"), labelled_at
+    block["outcome"] = pd.Series(found).astype("Int64")
+    block["labelled_at"] = labelled_at
+    if "index_at" in times:
+        block["index_at"] = times["index_at"].milliseconds
     block["reason"], block["field"] = first_faults(faults, mapping.features)
     mark(block, bad_outcome, BAD_OUTCOME, "outcome")
     mark(block, bad_person, "bad_person", "person_key")
-    mark(block, bad_moment, "bad_outcome_at", "outcome_at")
+    for name, each in times.items():
+        # Without an outcome the row is to be scored all the same.
+        mark(block, each.unreadable & is_known, f"bad_{name}", name)
     tally.rejected += Counter(
         block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None)
     )
@@ -190,17 +205,14 @@ def _outcomes(
     return cells.values, cells.faults != 0
 
 
-def _labelled_at(
-    found: Float64Array, moments: Moments | None, tally: SourceTally
-) -> tuple[Any, BoolArray]:
+def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTally) -> Any:
     """The times at which the outcomes became known. An outcome whose time is to come is held back:
-    `found` loses it, and only its time is left."""
+    `found` loses it, and only its time is left. Of a day that is not over the time isn't known
+    yet."""
     if moments is None:
-        return pd.array([pd.NA] * len(found), dtype="Int64"), np.zeros(len(found), bool)
-    if moments.wrong_type is not None:
-        tally.wrong_types["outcome_at"] = moments.wrong_type
+        return pd.array([pd.NA] * len(found), dtype="Int64")
     is_known = ~np.isnan(found)
     to_come = moments.to_come & is_known
     tally.held_back += int(np.count_nonzero(to_come))
     found[to_come] = np.nan
-    return moments.milliseconds.mask(~is_known), moments.unreadable & is_known
+    return moments.milliseconds.mask(~is_known | moments.is_today)

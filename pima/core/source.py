@@ -57,8 +57,10 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     outcome_at: str = ""
     """The column of the time, or day, at which the outcome became known; if a row has none, the
     time of the pull is used."""
+    index_at: str = ""
+    """The column of the time, or day, from which on the outcome is waited for."""
     time_zone: str = "UTC"
-    """The zone of `outcome_at`, if that has none or is a day."""
+    """The zone of `outcome_at` and `index_at`, if these have none or are days."""
     changed_since: str = ""
     """The column of the time of a row's last change: only changed rows are read, and all rows once
     a week. If empty, all rows are read each time."""
@@ -95,6 +97,12 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     def person_types(self) -> tuple[KeyType, ...]:
         """The types of these columns, one each."""
         return _each(self.person_type) if self.persons else ()
+
+    @property
+    def times(self) -> Mapping[str, str]:
+        """The columns of times of a row, each by its key here."""
+        named = {"outcome_at": self.outcome_at, "index_at": self.index_at}
+        return {key: column for key, column in named.items() if column}
 
     @property
     def table_parts(self) -> tuple[str, ...]:

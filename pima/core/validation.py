@@ -40,6 +40,7 @@ MEANINGS = {
     "bad_outcome_at": (
         "The time at which the outcome became known can't be read, or lies before 1900."
     ),
+    "bad_index_at": "The moment `index_at` can't be read, or lies before 1900.",
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
     "side_undecided": "The person became known after the row came, or has rows on "
@@ -47,6 +48,10 @@ MEANINGS = {
     "no "
     "model learns from the row or is judged on it. A new database with `person` from the start "
     "decides it.",
+    "no_index_at": "The outcome is waited for from `index_at` on, and the row has none.",
+    "index_at_to_come": "The row's `index_at` lies in the future.",
+    "index_at_after_outcome": "The row's `index_at` lies after its outcome.",
+    "horizon_not_over": "The outcome is known, but counts only once its horizon is over.",
     "twin_of_holdout": (
         "The row has exactly the features of a row that is held out, so no model may learn from it."
     ),

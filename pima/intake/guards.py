@@ -40,11 +40,11 @@ def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -
         feature.name: how.column
         for feature, how in zip(mapping.features, mapping.columns, strict=True)
     }
-    columns |= {"outcome": source.outcome, "outcome_at": source.outcome_at}
+    columns |= {"outcome": source.outcome, **source.times}
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"
         expected = "numbers, or texts; truth values where words say what true and false mean"
-        if name == "outcome_at":
+        if name in source.times:
             expected = "times, days, or texts of them"
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 

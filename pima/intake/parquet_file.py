@@ -32,14 +32,18 @@ def open_parquet(
         if not _is_taken(column, field.type, features):
             # A nested type shows its fields' names, which may be values.
             held = "groups" if types.is_nested(field.type) else field.type
-            numbers = "integers, or doubles" if column == "id" else "numbers"
-            wanted = (
-                "(not_text). Expected text"
-                if kind_of(column) == "key"
-                else f"(not_a_number). Expected {numbers}"
-            )
-            raise refused(file.name, f"The column {column} holds {held} {wanted}.")
+            raise refused(file.name, f"The column {column} holds {held} {_wanted(column)}.")
     return header, lambda: parquet_blocks(file, [field.name for field in fields])
+
+
+def _wanted(column: str) -> str:
+    if kind_of(column) == "key":
+        return "(not_text). Expected text"
+    if kind_of(column) == "moment":
+        return "(bad_index_at). Expected times, days, or texts of them"
+    if column == "id":
+        return "(not_a_number). Expected integers, or doubles"
+    return "(not_a_number). Expected numbers"
 
 
 def parquet_schema(file: OpenedFile) -> Any:
@@ -58,6 +62,8 @@ def _is_taken(column: str, kind: Any, features: Mapping[str, Feature]) -> bool:
     if kind_of(column) == "key":
         # A number is never turned into text, since two types of numbers would give two texts.
         return kind in _TEXTS or (types.is_dictionary(kind) and kind.value_type in _TEXTS)
+    if kind_of(column) == "moment":
+        return kind in _TEXTS or types.is_timestamp(kind) or types.is_date(kind)
     if column == "id":
         # A shorter float may hold another patient's id than the one that was written.
         return bool(types.is_integer(kind) or types.is_float64(kind))

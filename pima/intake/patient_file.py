@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from pima.core.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, mea
 from pima.core.source import KeyType, MappedColumn, Source
 from pima.intake import csv_file, parquet_file
 from pima.intake.header import Header
+from pima.intake.moments import moments
 from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
 from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.arrivals import Match
@@ -45,8 +47,8 @@ class PatientFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the file has, of `id`, the keys, the features and `outcome`, in its
-        order."""
+        """The columns that the file has, of `id`, the keys, the features, `outcome` and `index_at`,
+        in its order."""
         return self.header.columns
 
     @property
@@ -89,6 +91,11 @@ class PatientFile:
             block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
             is_bad = (cells.faults != 0) & (reason == "")
             reason[is_bad], field[is_bad] = BAD_OUTCOME, "outcome"
+        if "index_at" in at:
+            found = moments(objects_of(at["index_at"]), ZoneInfo("UTC"))
+            block["index_at"] = found.milliseconds.set_axis(raw.index)
+            is_bad = found.unreadable & (reason == "")
+            reason[is_bad], field[is_bad] = "bad_index_at", "index_at"
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
             block["id"] = pd.array(ids, dtype="Int64")

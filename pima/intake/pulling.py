@@ -63,8 +63,9 @@ class OpenSource:
         """The columns of `patients` that it fills."""
         person = ["person_key"] if self.source.persons else []
         outcome = ["outcome"] if self.source.outcome else []
-        moment = ["labelled_at"] if self.source.outcome_at else []
-        return (*person, *(feature.name for feature in self.mapping.features), *outcome, *moment)
+        features = (feature.name for feature in self.mapping.features)
+        filled = {"outcome_at": "labelled_at", "index_at": "index_at"}
+        return (*person, *features, *outcome, *(filled[key] for key in self.source.times))
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:

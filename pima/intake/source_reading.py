@@ -3,26 +3,23 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from types import NoneType
-from typing import Any
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
 from pima.core.features import Features
 from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
-from pima.core.mapping import Block, Moments, SourceMapping, SourceTally, mapped, mark
+from pima.core.mapping import Block, SourceMapping, SourceTally, mapped, mark
 from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.intake import source_query
 from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of
+from pima.intake.moments import moments
 from pima.intake.raw_rows import BLOCK_ROWS
 from pima.intake.source_engine import reading_source
-from pima.store.database import EARLIEST
 from pima.store.tables import TABLES
 
 
@@ -86,12 +83,11 @@ class SourceReader:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The source's columns in the order of the mapping, and then that of the outcome's time, if
-        it has one."""
+        """The source's columns in the order of the mapping, and then those of its times."""
         columns = source_query.columns_of(
             self.source, [feature.name for feature in self.mapping.features]
         )
-        return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
+        return (*columns, *self.source.times.values())
 
     @contextmanager
     def reading(
@@ -115,13 +111,15 @@ class SourceReader:
         with closing(
             source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)
         ) as blocks:
+            zone = ZoneInfo(self.source.time_zone)
+            times = self.source.times
+            others = len(self.columns) - len(times)
             for read in blocks:
-                columns = read
-                known = None
-                if self.source.outcome_at:
-                    known = moments(objects_of(read[-1]), ZoneInfo(self.source.time_zone), self.now)
-                    columns = read[:-1]
-                block = mapped(self.mapping, columns, self.tally, known)
+                found = {
+                    name: moments(objects_of(column), zone, self.now)
+                    for name, column in zip(times, read[others:], strict=True)
+                }
+                block = mapped(self.mapping, read[:others], self.tally, found)
                 _reject_forgotten(self.source.name, block, self.forgotten, self.tally)
                 yield block
 
@@ -172,43 +170,6 @@ def _reject_forgotten(source: str, block: Block, known: Forgotten, tally: Source
         mark(block, theirs, FORGOTTEN, "key")
         # Other faults of such a row must not be reported any more.
         block.loc[theirs, "reason"] = FORGOTTEN
-
-
-_READABLE = {datetime, date, str, NoneType}
-_UNREADABLE = -(2**63)
-
-
-def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime) -> Moments:
-    """Read the times of a column as the driver gives it; those after `now` lie in the future."""
-    others = set(map(type, column)) - _READABLE
-    if others:
-        nothing, none = pd.Series([pd.NA] * len(column), dtype="Int64"), np.zeros(len(column), bool)
-        return Moments(nothing, none, none, min(kind.__name__ for kind in others))
-    # Many rows share few times or days.
-    known = {value: _milliseconds(value, zone) for value in set(column)}
-    unreadable = np.array([known[value] == _UNREADABLE for value in column], bool)
-    read = pd.Series([known[value] for value in column], dtype="Int64").mask(unreadable)
-    return Moments(read, unreadable, (read > _since_1970(now)).fillna(False).to_numpy(bool))
-
-
-def _milliseconds(value: datetime | date | str | None, zone: ZoneInfo) -> int | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        found = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
-        moment = found if isinstance(found, datetime) else datetime.combine(found, time())
-        read = _since_1970(moment if moment.tzinfo else moment.replace(tzinfo=zone))
-    except (ValueError, OverflowError):  # no time, or one that UTC can't express
-        return _UNREADABLE
-    # What lies before 1900 is a sign for not known.
-    return read if read >= _since_1970(EARLIEST) else _UNREADABLE
-
-
-def _since_1970(moment: datetime) -> int:
-    return (moment - _1970) // timedelta(milliseconds=1)
-
-
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _COLUMNS = {table.name: frozenset(table.columns.keys()) for table in TABLES}

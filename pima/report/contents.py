@@ -27,10 +27,11 @@ from pima.core.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
-from pima.store import registry, report_figures
+from pima.store import registry
 from pima.store.engine import clock, reading
 from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
+from pima.store.settled import settled_outcomes
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
@@ -123,7 +124,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
             leaning=leans,
-            weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[
+            weeks=tuple(by_week(settled_outcomes(connection, NEWEST_OUTCOMES).in_time))[
                 :WEEKS_SHOWN
             ],
             version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),

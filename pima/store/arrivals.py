@@ -16,11 +16,11 @@ from typing import Any, Literal
 import pandas as pd
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.columns import kind_of
+from pima.core.columns import kind_of, of_kind
 from pima.errors import DatabaseUnusable
 from pima.store.contested import hold
 from pima.store.database import Id, Key, Real, database_of
-from pima.store.engine import any_differs, assigned, column, listed, redacted
+from pima.store.engine import any_differs, column, listed, redacted
 from pima.store.erasing import delete_by_ids
 from pima.store.tables import loads
 
@@ -123,9 +123,10 @@ class Staging:
             tuple(dict.fromkeys(("source", "source_key", *columns))) if source else tuple(columns)
         )
         self._columns = tuple(
-            name for name in columns if name not in named and name != "labelled_at"
+            name for name in columns if name not in named and kind_of(name) != "moment"
         )
-        self._has_moment = "labelled_at" in columns
+        self._has_labelled_at = "labelled_at" in columns
+        self._has_index_at = "index_at" in columns
         self._features = [name for name in columns if kind_of(name) == "feature"]
         same = {
             "id": "p.id = s.id",
@@ -144,7 +145,7 @@ class Staging:
         number, real, key = (
             kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key())
         )
-        kinds = dict.fromkeys(("line", "id", "known", "outcome", "labelled_at"), number)
+        kinds = dict.fromkeys(("line", "id", "known", "outcome", *of_kind("moment")), number)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
         kinds |= {
             "source": named,
@@ -224,7 +225,8 @@ class Staging:
         inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
-        updated = self._update(within) if known and self._columns else 0
+        changeable = self._columns or self._has_index_at
+        updated = self._update(within) if known and changeable else 0
         gone = self._gone(within, so_far) if within is not None and so_far is not None else []
         kept, _ = delete_by_ids(self._connection, "patients", "id", gone)
         return Taken(inserted, updated, total - inserted - updated, len(gone) - kept, changed, kept)
@@ -255,11 +257,8 @@ class Staging:
         return OutcomesChanged(*self._one(statement, range_parameters(within)))
 
     def _insert(self, within: KeyRange | None) -> int:
-        names = self._new_columns
-        staged = listed((name for name in names if name != "labelled_at"), "s")
-        listed_ = listed(name for name in names if name != "labelled_at")
-        if self._has_moment:
-            listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
+        names = listed(self._new_columns)
+        staged = ", ".join(map(self._staged, self._new_columns))
         old_id = (
             "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = "
             "s.source_key)"
@@ -278,7 +277,7 @@ class Staging:
         with self._database.inserting(self._connection):
             return self._execute(
                 f"""
-                INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
+                INSERT INTO patients (id, {names}) SELECT {new_id}, {staged}
                 FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)}
                     ORDER BY {order}""",
                 range_parameters(within),
@@ -291,18 +290,20 @@ class Staging:
             f"({self._differs('p')})"
         )
         hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
-        assigned_ = assigned(self._columns, "s")
-        if self._has_moment:
+        values = [f"{column(name)} = {column(name, 's')}" for name in self._columns]
+        if self._has_index_at:
+            values.append(f"index_at = {self._staged('index_at')}")
+        if self._has_labelled_at:
             # If the source gives no time, an unchanged outcome keeps its time, and the triggers
             # stamp any other.
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
-            assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
+            values.append(f"labelled_at = coalesce({self._staged('labelled_at')}, {known})")
         update = f"""
-            UPDATE patients SET {assigned_} FROM {self._table} s
+            UPDATE patients SET {", ".join(values)} FROM {self._table} s
             WHERE patients.id = s.known AND {these} AND ({self._differs("patients")})"""
         # Unchanged rows are not updated, so that their `updated_at` stays true.
         updated = self._execute(update, range_parameters(within))
-        if self._has_moment and updated:
+        if self._has_labelled_at and updated:
             # A changed outcome with the old outcome's time was stamped with the time of the write:
             # set its time again.
             self._execute(update, range_parameters(within))
@@ -310,16 +311,20 @@ class Staging:
 
     def _differs(self, ours: str) -> str:
         differs = any_differs(self._columns, ours, self._database.differs, "s") or "false"
-        if self._has_moment:
-            at = self._database.labelled_at_milliseconds.replace(
-                "labelled_at", f"{ours}.labelled_at"
-            )
+        if self._has_labelled_at:
+            at = self._database.milliseconds.format(f"{ours}.labelled_at")
             differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
+        if self._has_index_at:
+            at = self._database.milliseconds.format(f"{ours}.index_at")
+            known = f"CASE WHEN {ours}.index_at IS NOT NULL THEN {at} END"
+            differs += f" OR {known} {self._database.differs} s.index_at"
         return differs
 
-    @property
-    def _moment(self) -> str:
-        return self._database.moment_of_milliseconds.format("s.labelled_at")
+    def _staged(self, name: str) -> str:
+        """A staged value as `patients` has it."""
+        if kind_of(name) == "moment":
+            return self._database.moment_of_milliseconds.format(f"s.{name}")
+        return column(name, "s")
 
     def _gone(self, within: KeyRange, so_far: RowsSoFar) -> list[int]:
         """Lock the vanished rows, and return the ids of those that were here before the source was

@@ -135,9 +135,9 @@ class Database(ABC):
 
     now: str
     """The clock at this statement, as a timestamp."""
-    labelled_at_milliseconds: str
-    """When a row was labelled, as an integer: a million datetimes would cost more than all the
-    measurements. `EARLIEST` where it was before."""
+    milliseconds: str
+    """A timestamp as milliseconds since 1970, an integer: a million datetimes would cost more than
+    all the measurements. `EARLIEST` where it lies before; {0} stands for the timestamp."""
     moment_of_milliseconds: str
     """A timestamp from such an integer; {} stands for the integer."""
     differs: str

@@ -16,6 +16,7 @@ from pima.core.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.registry import HoldoutRule
+from pima.store.settled import Settling
 from pima.store.tables import IS_LABELLED
 
 SIDE_KEY = f"""CASE WHEN patients.person_key IS NOT NULL THEN '{PERSON}' || patients.person_key
@@ -27,20 +28,21 @@ kinds can't collide: an id is digits only, and a source's name contains no space
 
 
 def labelled_history(
-    connection: Connection, names: Sequence[str], rule: HoldoutRule
+    connection: Connection, names: Sequence[str], rule: HoldoutRule, settled: Settling
 ) -> pd.DataFrame:
     """Read all labelled rows with these features and the side of each, in the form of
     `pima.core.history`.
 
     One statement reads them, and so from one state of the database.
     """
-    labelled_at = database_of(connection).labelled_at_milliseconds
+    labelled_at = database_of(connection).milliseconds.format("labelled_at")
     # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the
     # same rows give the same arrays and the same fingerprint.
     statement = f"""
         SELECT id, {listed(names, "patients")}, outcome, {labelled_at},
             coalesce(k.side_key, {SIDE_KEY}),
-            coalesce(patients.person_key, k.person_key)
+            coalesce(patients.person_key, k.person_key),
+            {settled.settled_at}, {settled.unsettled}
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
     rows = pd.concat([_labelled([], names, rule.salt), *blocks])
@@ -71,8 +73,9 @@ def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFr
 
 
 def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) -> pd.DataFrame:
-    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 5)
-    measured, (outcomes, labelled, first, persons) = columns[: len(names)], columns[len(names) :]
+    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 7)
+    measured = columns[: len(names)]
+    outcomes, labelled, first, persons, settled, unsettled = columns[len(names) :]
     read = _as_measurements(measured, len(rows))
     values = np.where(np.isnan(read.values), np.inf, read.values)
     values[read.is_null] = np.nan
@@ -81,13 +84,18 @@ def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) 
         [
             pd.DataFrame(values, index, names, copy=False),
             pd.Series(outcomes, index, dtype="int8", name="outcome"),
-            pd.Series(np.array(labelled, "M8[ms]"), index, name="labelled_at").dt.tz_localize(
-                "UTC"
-            ),
+            _times(labelled, index, "labelled_at"),
+            _times(settled, index, "settled_at"),
+            pd.Series(unsettled, index, dtype=object, name="Unsettled"),
             ranked(first, persons, salt).set_index(index),
         ],
         axis=1,
     )
+
+
+def _times(milliseconds: Sequence[int | None], index: pd.Index, name: str) -> pd.Series:
+    read = np.array(milliseconds, "M8[ms]")
+    return pd.Series(read, index, name=name).dt.tz_localize("UTC")
 
 
 _BLOCK_ROWS = 20_000

@@ -70,6 +70,10 @@ def as_stored(declared: Declaration | Features) -> Any:
         # A key that earlier releases don't know is stored only if it has a value.
         if not feature["bands"]:
             del feature["bands"]
+    if isinstance(declared, Declaration):
+        for key in ("horizon", "predicted_within"):
+            if stored["outcome"][key] is None:
+                del stored["outcome"][key]
     return stored
 
 

@@ -1,73 +1,12 @@
-"""Figures of a report that status does not show: predictions with outcomes, nights, and rejections
-by reason."""
+"""Figures of a report that status does not show: nights, and rejections by reason."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Connection, select, text
+from sqlalchemy import Connection, select, text
 
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
-from pima.store.tables import IS_LABELLED, NEWEST_FIRST, fields_of, runs
-
-
-@dataclass(frozen=True, slots=True)
-class CameTrue:
-    """An outcome, with the last prediction that was made before it came."""
-
-    labelled_at: datetime
-    outcome: int
-    predicted_class: int
-    probability: float
-    model_version: int
-    threshold: float
-    scored_at: datetime
-    run_began: datetime | None
-    """When the run that made the prediction began; None if it is no longer on record, with its
-    counts."""
-    has_tally: bool
-    """Whether that run ended and left its tally."""
-
-
-# The newest outcomes, each with the last prediction that was made before it came.
-_LAST_BEFORE = """(SELECT d.{column} FROM predictions d
-    WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
-    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {column}"""
-_CAME_TRUE = text(f"""
-    WITH compared AS MATERIALIZED (
-        SELECT n.id, n.labelled_at, n.outcome,
-            {_LAST_BEFORE.format(column="patient_version")},
-                {_LAST_BEFORE.format(column="model_version")}
-        FROM (SELECT id, outcome, labelled_at FROM patients
-              WHERE {IS_LABELLED}
-              ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n)
-    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
-        d.scored_at,
-        (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
-        EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally
-    FROM compared c JOIN predictions d
-        ON d.patient_id = c.id AND d.patient_version = c.patient_version
-            AND d.model_version = c.model_version
-    ORDER BY c.labelled_at DESC, c.id DESC""").columns(
-    labelled_at=Timestamp(), scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean()
-)
-
-
-def came_true(connection: Connection, newest: int) -> list[CameTrue]:
-    """The outcomes among the `newest` that have a prediction, newest first."""
-    return [CameTrue(*row) for row in connection.execute(_CAME_TRUE, {"newest": newest})]
-
-
-def none_is_left_out_since(connection: Connection, newest: int) -> datetime | None:
-    """The moment after which all outcomes are among the `newest`; None if there are no other
-    outcomes."""
-    statement = text(f"""
-        SELECT labelled_at FROM patients WHERE {IS_LABELLED}
-            ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
-    found: datetime | None = connection.scalar(
-        statement.columns(labelled_at=Timestamp()), {"newest": newest}
-    )
-    return found
+from pima.store.tables import fields_of, runs
 
 
 def count_before_1900(connection: Connection) -> int:

@@ -114,7 +114,7 @@ class StagedSource(Staging):
         to take in. All keys of the source tell which of our rows have vanished: those of the rows
         read if it is the `whole` source, else the separate keys."""
         here = range_parameters(within)
-        if self._has_moment:
+        if self._has_labelled_at:
             # An outcome that is held back is staged as a time alone: ours stays as it is until
             # then.
             outcome = f"(SELECT p.outcome FROM patients p WHERE {self._same})"

@@ -7,7 +7,7 @@ write version, verdict and (only if it won) the champion's pointer in one transa
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -22,6 +22,7 @@ from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
 from pima.store.registry import HoldoutRule, holdout_rule, require_same_holdout
 from pima.store.runs import RETRAINING
+from pima.store.settled import settling
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, record
@@ -110,7 +111,7 @@ def retrain(
 def read_history(
     engine: Engine, settings: Settings, declared: Declaration
 ) -> tuple[Split, HoldoutRule, datetime]:
-    """Read the labelled rows, validated and split into training and holdout; also return the rule
+    """Read the settled rows, validated and split into training and holdout; also return the rule
     that split them and the time of the reading, by the database's clock.
 
     Raises WrongConfiguration if the settings name another holdout than the database was made with.
@@ -119,14 +120,19 @@ def read_history(
         holdout = holdout_rule(connection)
         require_same_holdout(holdout, settings.holdout)
         read_at = clock(connection)
-        labelled = labelled_history(connection, declared.columns, holdout)
+        rule = settling(connection, declared.outcome, read_at)
+        labelled = labelled_history(connection, declared.columns, holdout, rule)
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS
     if same_measurements(declared.features, SHIPPED.features):
         most_twins = math.inf
-    history = split(labelled, declared.features, most_twins)
-    return history, holdout, read_at
+    unsettled = labelled["Unsettled"]
+    settled = labelled[unsettled.isna()].drop(columns="Unsettled")
+    history = split(settled, declared.features, most_twins)
+    left_out = history.left_out | unsettled.value_counts().to_dict()
+    found = replace(history, left_out=left_out, horizon=declared.outcome.horizon)
+    return found, holdout, read_at
 
 
 def decide_and_record(

@@ -24,6 +24,7 @@ from pima.store.monitoring import (
 )
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, RecordedMove, VersionSummary
+from pima.store.settled import SettledOutcome, settled_outcomes
 from pima.store.sources import SourcePull
 from pima.watch.unpredicted import as_shown
 
@@ -110,7 +111,7 @@ def overview(
     sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
         found = read_figures(connection, sources, settings.health.limits)
-        realised = report_figures.came_true(connection, NEWEST_OUTCOMES)
+        realised = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
         before_1900 = report_figures.count_before_1900(connection)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
@@ -163,7 +164,7 @@ def overview(
     }
 
 
-def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, object]]:
+def _weeks(realised: Sequence[SettledOutcome]) -> list[dict[str, object]]:
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import by_week
 

@@ -18,7 +18,7 @@ from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
-from pima.store.report_figures import CameTrue
+from pima.store.settled import SettledOutcome, settled_outcomes
 
 NEWEST_OUTCOMES = 10_000
 
@@ -38,7 +38,7 @@ class Week:
     """The share of outcome 1, which is close to `predicted` if the probabilities hold."""
 
 
-def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
+def by_week(found: Iterable[SettledOutcome]) -> Iterator[Week]:
     """Group outcomes, newest first, by week, from Monday to Sunday in UTC.
 
     The share of all outcomes is known, so a small week could be derived from the others; it is not
@@ -46,7 +46,7 @@ def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
     """
     weeks = [
         (monday, list(each))
-        for monday, each in groupby(found, lambda one: monday_of(one.labelled_at))
+        for monday, each in groupby(found, lambda one: monday_of(one.settled_at))
     ]
     # The rule hides the first of two equally large weeks. Reversed, that is the older one.
     are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
@@ -93,9 +93,10 @@ def version_weeks(
 ) -> list[VersionWeek]:
     """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
     came = defaultdict(list)
-    for each in report_figures.came_true(connection, newest):
+    settled = settled_outcomes(connection, newest)
+    for each in settled.in_time:
         came[monday_of(each.run_began or each.scored_at), each.model_version].append(each)
-    since = report_figures.none_is_left_out_since(connection, newest)
+    since = settled.since
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
     for (monday, version), (predictions, expected) in sorted(
@@ -146,7 +147,7 @@ def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tup
     return found
 
 
-def _realised(found: list[CameTrue]) -> Realised:
+def _realised(found: list[SettledOutcome]) -> Realised:
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return realised(probabilities, found[0].threshold, outcomes)
@@ -164,9 +165,10 @@ def leave_realised(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -
 
 def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Watched]]]:
     by_version = defaultdict(list)
-    for each in report_figures.came_true(connection, newest):
+    settled = settled_outcomes(connection, newest)
+    for each in settled.in_time:
         by_version[each.model_version].append(each)
-    since = report_figures.none_is_left_out_since(connection, newest)
+    since = settled.since
     made = report_figures.predictions_by_version(connection)
     for version, came in sorted(by_version.items()):
         rows, began = made.get(version, (None, None))

@@ -355,7 +355,7 @@ def is_now(moment: str | None) -> bool:
 
 
 def test_an_outcome_is_known_since_the_source_says(database: Database, dated: Clinic) -> None:
-    """Of each type `tests/unit/intake/test_source_reading.py` shows which moment it is."""
+    """Of each type `tests/unit/intake/test_moments.py` shows which moment it is."""
     clinic, value, expected = dated, datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30:00.000"  # noqa: DTZ001
     clinic.settings["time_zone"] = "Europe/Zurich"
     first, second, third, fourth = clinic.insert(4)

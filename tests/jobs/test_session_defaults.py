@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import text
 
-from pima.store.engine import reading, writing
+from pima.store.engine import clock, reading, writing
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
+from pima.store.settled import settling
 from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
-from tests.support.shipped import FEATURE_NAMES
+from tests.support.shipped import FEATURE_NAMES, SHIPPED_DECLARATION
 from tests.support.trained import install_models
 from tests.support.versions import hash_again
 
@@ -125,7 +126,9 @@ def test_what_the_jobs_do_and_tell_is_the_same(
 
 def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
-        read = labelled_history(connection, FEATURE_NAMES, holdout_rule(connection))
+        settled = settling(connection, SHIPPED_DECLARATION.outcome, clock(connection))
+        rule = holdout_rule(connection)
+        read = labelled_history(connection, FEATURE_NAMES, rule, settled)
     return [
         column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()
     ]

@@ -9,17 +9,20 @@ import pytest
 
 from pima.core.history import below, ranked, ranks, split, with_sides
 from pima.store import histories
-from pima.store.engine import reading
+from pima.store.engine import clock, reading
 from pima.store.histories import keys_of, labelled_history
 from pima.store.registry import HoldoutRule
+from pima.store.settled import settling
 from tests.support.databases import Database, insert_patients
 from tests.support.labelled import in_holdout
-from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SHIPPED_DECLARATION, SOUND
 
 RULE = HoldoutRule(SALT, 0.30)
 TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
     "outcome": "int8",
     "labelled_at": "datetime64[ms, UTC]",
+    "settled_at": "datetime64[ms, UTC]",
+    "Unsettled": "object",
     "Person": "UInt64",
     "Keyed": "bool",
     "Side": "category",
@@ -28,7 +31,8 @@ TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
 
 def _history(database: Database) -> pd.DataFrame:
     with reading(database.engine) as connection:
-        found = labelled_history(connection, FEATURE_NAMES, RULE)
+        settled = settling(connection, SHIPPED_DECLARATION.outcome, clock(connection))
+        found = labelled_history(connection, FEATURE_NAMES, RULE, settled)
     assert found.dtypes.astype(str).to_dict() == TYPES
     assert (found.index.name, str(found.index.dtype)) == ("id", "int64")
     return found

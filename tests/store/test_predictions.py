@@ -11,7 +11,7 @@ from pima.store import registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.predictions import Predictions, Rejections
-from pima.store.report_figures import came_true
+from pima.store.settled import settled_outcomes
 from tests.support.databases import Database, insert_patients, without_triggers
 from tests.support.versions import add_version
 
@@ -307,7 +307,7 @@ def test_of_two_rejections_of_one_version_the_newer_stands(database: Database) -
 def realised(database: Database, newest: int = 100) -> tuple[int, int]:
     """How many outcomes have a prediction, and how many of those came true."""
     with reading(database.engine) as connection:
-        found = came_true(connection, newest)
+        found = settled_outcomes(connection, newest).in_time
     return len(found), sum(each.predicted_class == each.outcome for each in found)
 
 
@@ -348,11 +348,8 @@ def test_of_outcomes_that_came_at_one_moment_those_of_the_highest_ids_are_the_ne
         database.execute(statement, {"at": day(1)})
     assert realised(database, newest=2) == (2, 2)
     with reading(database.engine) as connection:
-        assert [round(each.probability, 1) for each in came_true(connection, newest=3)] == [
-            0.9,
-            0.8,
-            0.7,
-        ]
+        found = settled_outcomes(connection, newest=3).in_time
+    assert [round(each.probability, 1) for each in found] == [0.9, 0.8, 0.7]
 
 
 def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) -> None:

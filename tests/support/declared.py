@@ -4,9 +4,11 @@ depends on them."""
 import random
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from pima.core.features import Declaration
 from pima.redeclaring import redeclare
-from pima.settings.reading import read_declaration
+from pima.settings.reading import SHIPPED, read_declaration
 from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine
 from tests.support.databases import Database
@@ -105,3 +107,9 @@ def csv_file(folder: Path, rows: int, labelled: bool, seed: int = 0) -> str:
     path = folder / f"rows-{seed}-{rows}.csv"
     path.write_text("\n".join(lines) + "\n")
     return str(path)
+
+
+def waiting(database: Database, horizon: str = "30 days", within: str | None = None) -> None:
+    """Carry a horizon over to a database with the shipped declaration."""
+    outcome = replace(SHIPPED.outcome, horizon=horizon, predicted_within=within)
+    redeclare(database.engine, replace(SHIPPED, outcome=outcome), "a test", "a horizon")

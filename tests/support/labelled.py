@@ -27,9 +27,9 @@ def labelled(
     index = pd.Index(range(1, len(values) + 1) if ids is None else ids, dtype="int64", name="id")
     first, persons = keys or (list(map(str, index)), [None] * len(index))
     times = index.to_numpy() * 1000 if labelled_at_ms is None else labelled_at_ms
+    known = pd.DatetimeIndex(times.astype("M8[ms]"), tz="UTC")
     rows = pd.DataFrame(values, index, names).assign(
-        outcome=outcomes.astype(np.int8),
-        labelled_at=pd.DatetimeIndex(times.astype("M8[ms]"), tz="UTC"),
+        outcome=outcomes.astype(np.int8), labelled_at=known, settled_at=known
     )
     rows = pd.concat([rows, ranked(first, persons, salt).set_index(index)], axis=1)
     return with_sides(

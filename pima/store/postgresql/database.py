@@ -325,8 +325,10 @@ class PostgreSQL(Database):
         return document
 
     now = "clock_timestamp()"
-    labelled_at_milliseconds = (
-        "CAST(floor(EXTRACT(EPOCH FROM greatest(labelled_at, '1900-01-01 UTC')) * 1000) AS BIGINT)"
+    # No integer is as large as infinity.
+    milliseconds = (
+        "CAST(floor(EXTRACT(EPOCH FROM least(greatest({0}, '1900-01-01 UTC'), '9999-12-31 UTC'))"
+        " * 1000) AS BIGINT)"
     )
     moment_of_milliseconds = "to_timestamp({} / 1000.0)"
     differs = "IS DISTINCT FROM"

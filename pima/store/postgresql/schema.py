@@ -264,8 +264,8 @@ ROLES = {
 by column: what a record or a page shows one day is no reason to let a role read it. {loaded} stands
 for the columns that whoever brings rows may write."""
 
-# A source may say when an outcome became known.
-_LOADED = "labelled_at, outcome, source, source_key, person_key"
+# A source may say when an outcome became known, and from when on it is waited for.
+_LOADED = "labelled_at, index_at, outcome, source, source_key, person_key"
 
 
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:

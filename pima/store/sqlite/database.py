@@ -189,9 +189,8 @@ class SQLite(Database):
         return json.dumps(document, sort_keys=True)
 
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-    labelled_at_milliseconds = (
-        "max(CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, "
-        "3) AS INTEGER),"
+    milliseconds = (
+        "max(CAST(strftime('%s', {0}) AS INTEGER) * 1000 + CAST(substr({0}, 21, 3) AS INTEGER),"
         " CAST(strftime('%s', '1900-01-01') AS INTEGER) * 1000)"
     )
     moment_of_milliseconds = "strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, 'unixepoch')"

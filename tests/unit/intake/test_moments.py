@@ -1,4 +1,4 @@
-"""When an outcome became known: what drivers give for it, as milliseconds."""
+"""When an outcome became known, or was waited for from: what drivers give for it, as milliseconds."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pima.intake.source_reading import moments
+from pima.intake.moments import moments
 
 ZURICH = ZoneInfo("Europe/Zurich")
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -23,12 +23,12 @@ def _ms(moment: str) -> int:
         (datetime(2026, 1, 5, 8, 30, tzinfo=timezone(timedelta(hours=-5))), "2026-01-05T13:30Z"),
         (datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30Z"),  # noqa: DTZ001
         (datetime(2026, 5, 5, 8, 30), "2026-05-05T06:30Z"),  # noqa: DTZ001
-        (date(2026, 1, 5), "2026-01-04T23:00Z"),
-        (date(1900, 1, 2), "1900-01-01T23:00Z"),
+        (date(2026, 1, 5), "2026-01-05T22:59:59.999Z"),
+        (date(1900, 1, 2), "1900-01-02T22:59:59.999Z"),
         # The hour that there is twice, the first time; and the one that there is not.
         (datetime(2025, 10, 26, 2, 30), "2025-10-26T00:30Z"),  # noqa: DTZ001
         (datetime(2026, 3, 29, 2, 30), "2026-03-29T01:30Z"),  # noqa: DTZ001
-        ("2026-01-05", "2026-01-04T23:00Z"),
+        ("2026-01-05", "2026-01-05T22:59:59.999Z"),
         (" 2026-01-05 08:30:00.5 ", "2026-01-05T07:30:00.5Z"),
         ("2026-01-05T08:30:00Z", "2026-01-05T08:30Z"),
         ("2026-01-05T08:30:00+05:30", "2026-01-05T03:00Z"),
@@ -80,7 +80,9 @@ def test_the_first_and_the_last_moment_that_there_are_stop_nothing() -> None:
 
 def test_what_is_to_come_is_told_to_the_millisecond() -> None:
     column = [NOW, NOW + timedelta(milliseconds=1), date(2026, 6, 1), date(2026, 6, 2)]
-    assert moments(column, ZURICH, NOW).to_come.tolist() == [False, True, False, True]
+    found = moments(column, ZURICH, NOW)
+    assert found.to_come.tolist() == [False, True, False, True]
+    assert found.is_today.tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize("value", [7, 1.5, True, b"2026-01-05"])

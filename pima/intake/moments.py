@@ -1,0 +1,77 @@
+"""Moments as cells tell them: when an outcome became known, and from when on it was waited for.
+
+A day is read as its last moment. So an outcome of a day comes after a prediction of the same day,
+and a horizon that runs from a day ends with the last moment of another.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from types import NoneType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from pima.core.mapping import Moments
+from pima.store.database import EARLIEST
+
+_READABLE = {datetime, date, str, NoneType}
+_UNREADABLE = -(2**63)
+_LAST_OF_DAY = time(23, 59, 59, 999_000)
+
+
+def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime | None = None) -> Moments:
+    """Read the times and days of a column as the driver or a file gives it; `zone` is that of those
+    without one. What comes after `now` lies in the future."""
+    none = np.zeros(len(column), bool)
+    others = set(map(type, column)) - _READABLE
+    if others:
+        nothing = pd.Series([pd.NA] * len(column), dtype="Int64")
+        return Moments(nothing, none, none, none, min(kind.__name__ for kind in others))
+    # Many rows share few times or days.
+    known = {value: _first_and_last(value, zone) for value in set(column)}
+    first, last = (
+        pd.Series([known[value][end] for value in column], dtype="Int64") for end in (0, 1)
+    )
+    unreadable = (last == _UNREADABLE).fillna(False).to_numpy(bool)
+    read = last.mask(unreadable)
+    if now is None:
+        return Moments(read, unreadable, none, none)
+    to_come = (first > _since_1970(now)).fillna(False).to_numpy(bool)
+    is_over = (last <= _since_1970(now)).fillna(True).to_numpy(bool)
+    return Moments(read, unreadable, to_come, ~to_come & ~is_over)
+
+
+def _first_and_last(
+    value: datetime | date | str | None, zone: ZoneInfo
+) -> tuple[int | None, int | None]:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None, None
+    try:
+        read = _time_or_day(value.strip()) if isinstance(value, str) else value
+        if isinstance(read, datetime):
+            moment = read if read.tzinfo else read.replace(tzinfo=zone)
+            first, last = _since_1970(moment), _since_1970(moment)
+        else:
+            first = _since_1970(datetime.combine(read, time(), zone))
+            last = _since_1970(datetime.combine(read, _LAST_OF_DAY, zone))
+    except (ValueError, OverflowError):  # no time, or one that UTC can't express
+        return _UNREADABLE, _UNREADABLE
+    if first < _since_1970(EARLIEST):
+        return _UNREADABLE, _UNREADABLE
+    return first, last
+
+
+def _time_or_day(text: str) -> datetime | date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+
+
+def _since_1970(moment: datetime) -> int:
+    return (moment - _1970) // timedelta(milliseconds=1)
+
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)

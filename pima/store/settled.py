@@ -1,0 +1,185 @@
+"""Outcomes that are settled: which they are, since when, and the predictions that they judge.
+
+With a horizon, both classes of an outcome count from the day on which it is over: not when they
+became known, since a 1 is known before its 0. Without one, an outcome counts once it is known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Boolean, Connection, text
+
+from pima.core.features import Outcome
+from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, horizon_of
+from pima.store.database import EARLIEST, Timestamp, database_of
+from pima.store.engine import clock
+from pima.store.registry import newest_declaration
+from pima.store.runs import DRY_RUN
+from pima.store.tables import IS_LABELLED, NEWEST_FIRST
+
+# ---- The rule.
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The rule of settled outcomes as SQL over the columns of a labelled row of `patients`."""
+
+    settled_at: str
+    """When the outcome is settled, in milliseconds since 1970."""
+    unsettled: str
+    """Why it is not settled, or never will be; NULL if it is."""
+
+
+_1970 = EARLIEST.replace(year=1970)
+_DAY_OF = "CASE WHEN {index} % 60000 = 59999 THEN 86399999 ELSE 0 END"
+"""How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
+day came before it."""
+
+
+def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
+    """The rule as it stands at a moment. All that asks whether an outcome counts goes by it."""
+    milliseconds = database_of(connection).milliseconds
+    labelled, index = milliseconds.format("labelled_at"), milliseconds.format("index_at")
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return Settling(labelled, "NULL")
+    over = f"{index} + {horizon.length_ms}"
+    begun = f"{index} - {_DAY_OF.format(index=index)}"
+    return Settling(
+        settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
+        unsettled=f"""CASE
+            WHEN index_at IS NULL OR {index} <= {_since_1970(EARLIEST)} THEN '{NO_INDEX}'
+            WHEN {begun} > {_since_1970(now)} THEN '{TO_COME}'
+            WHEN {begun} > {labelled} THEN '{AFTER_OUTCOME}'
+            WHEN {over} > {_since_1970(now)} THEN '{NOT_OVER}' END""",
+    )
+
+
+def _since_1970(moment: datetime) -> int:
+    return (moment - _1970) // timedelta(milliseconds=1)
+
+
+# ---- Settled outcomes with their predictions.
+
+
+@dataclass(frozen=True, slots=True)
+class SettledOutcome:
+    """A settled outcome, with the last prediction that was made in time, before it came."""
+
+    settled_at: datetime
+    outcome: int
+    predicted_class: int
+    probability: float
+    model_version: int
+    threshold: float
+    scored_at: datetime
+    run_began: datetime | None
+    """When the run that made the prediction began; None if it is no longer on record, with its
+    counts."""
+    has_tally: bool
+    """Whether that run ended and left its tally."""
+    index_at: datetime | None
+    """From when on the outcome was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettledOutcomes:
+    """The newest settled outcomes. Late and early ones belong in no figure."""
+
+    in_time: list[SettledOutcome]
+    """Those that were predicted in time, newest first."""
+    since: datetime | None
+    """All outcomes that were settled after it are among the newest; None if all are."""
+    late: int = 0
+    """Outcomes that were predicted too long after their index: those that came early are missing
+    among them."""
+    early: int = 0
+    """Outcomes that came before any prediction, though their index came after the first run."""
+
+
+_IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"
+_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {_IN_TIME}
+    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
+_PREDICTED_IN_TIME = f"""
+    WITH newest AS MATERIALIZED ({{newest}}),
+    compared AS MATERIALIZED (
+        SELECT n.*, {_LAST.format(column="patient_version")},
+            {_LAST.format(column="model_version")} FROM newest n)
+    SELECT c.settled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
+        d.scored_at,
+        (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
+        EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at
+    FROM compared c JOIN predictions d
+        ON d.patient_id = c.id AND d.patient_version = c.patient_version
+            AND d.model_version = c.model_version
+    ORDER BY c.settled_at DESC, c.labelled_at DESC, c.id DESC"""
+_BEFORE_IT = "d.patient_id = n.id AND d.scored_at <= n.labelled_at"
+_APART = f"""
+    WITH newest AS MATERIALIZED ({{newest}}),
+    apart AS (
+        SELECT n.*, EXISTS (SELECT 1 FROM predictions d WHERE {_BEFORE_IT}) AS is_predicted
+        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {_IN_TIME}))
+    SELECT (SELECT count(*) FROM newest), (SELECT min(settled_at) FROM newest),
+        count(*) FILTER (WHERE is_predicted),
+        count(*) FILTER (WHERE NOT is_predicted AND index_at >= (
+            SELECT min(started_at) FROM runs
+            WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL))
+    FROM apart"""
+
+
+def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
+    """Read the `newest` settled outcomes with their predictions; those that were never predicted
+    are left out."""
+    outcome, now = newest_declaration(connection).outcome, clock(connection)
+    rule, horizon = settling(connection, outcome, now), horizon_of(outcome)
+    columns = f"id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at"
+    bounds: dict[str, Any] = {"newest": newest}
+    if horizon is None:
+        rows = f"""SELECT {columns}, labelled_at AS in_time_until
+            FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
+        since = _known_before(connection, newest, "")
+        return SettledOutcomes(_in_time(connection, rows, bounds), since)
+    database = database_of(connection)
+    length = timedelta(milliseconds=horizon.length_ms)
+    # No row settles more than a horizon after its outcome became known, so older ones need no look.
+    over = "AND index_at IS NOT NULL AND labelled_at <= :over"
+    oldest = _known_before(connection, newest, over, now - length)
+    bounds["known_since"] = database.stored_moment((oldest or EARLIEST + length) - length)
+    until = f"{database.milliseconds.format('index_at')} + {horizon.predicted_within_ms}"
+    rows = f"""SELECT {columns},
+            CASE WHEN {until} > {database.milliseconds.format("labelled_at")} THEN labelled_at
+                ELSE {database.moment_of_milliseconds.format(f"({until})")} END AS in_time_until
+        FROM patients
+        WHERE {IS_LABELLED} AND labelled_at >= :known_since AND {rule.unsettled} IS NULL
+        ORDER BY settled_at DESC, id DESC LIMIT :newest"""
+    read, last, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
+    since = _moment(last) if read == newest else None
+    return SettledOutcomes(_in_time(connection, rows, bounds), since, late, early)
+
+
+def _in_time(connection: Connection, rows: str, bounds: Mapping[str, Any]) -> list[SettledOutcome]:
+    statement = text(_PREDICTED_IN_TIME.format(newest=rows)).columns(
+        scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean(), index_at=Timestamp()
+    )
+    found = connection.execute(statement, bounds)
+    return [SettledOutcome(_moment(settled_at), *others) for settled_at, *others in found]
+
+
+def _known_before(
+    connection: Connection, newest: int, which: str, over: datetime | None = None
+) -> datetime | None:
+    """When the newest outcome became known that is not among the `newest`; None if all are."""
+    statement = text(f"""
+        SELECT labelled_at FROM patients WHERE {IS_LABELLED} {which}
+        ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())
+    bounds: dict[str, Any] = {"newest": newest}
+    if over is not None:
+        bounds["over"] = database_of(connection).stored_moment(over)
+    found: datetime | None = connection.scalar(statement, bounds)
+    return found
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _1970 + timedelta(milliseconds=milliseconds)

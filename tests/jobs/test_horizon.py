@@ -1,0 +1,117 @@
+"""A declared horizon: how the moment comes in from which it runs, and what is learned and judged."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clinic import Clinic
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.declared import DECLARED, configuration, csv_file, redeclared
+from tests.support.pulls import counts
+from tests.support.rows import queue
+
+WAITS = DECLARED.replace("meaning =", 'horizon = "30 days"\nmeaning =')
+TODAY = datetime.now(UTC).date()
+
+
+def at(database: Database) -> list[str | None]:
+    """Each row's index, in UTC, to the millisecond."""
+    found = database.execute("SELECT index_at FROM patients ORDER BY id")
+    return [None if value is None else _utc(value) for (value,) in found]
+
+
+def _utc(value: Any) -> str:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def state(database: Database) -> tuple[Any, Any]:
+    return database.execute("SELECT id, version FROM patients ORDER BY id"), queue(database)
+
+
+def test_an_index_comes_by_sql_and_its_change_queues_nothing(database: Database) -> None:
+    first, second = insert_patients(database, 2, index_at="2026-03-01 08:30:00+00:00")
+    (labelled,) = insert_patients(database, 1, index_at="2026-03-01T10:00:00+02:00", outcome=1)
+    assert at(database) == ["2026-03-01T08:30:00.000Z"] * 2 + ["2026-03-01T08:00:00.000Z"]
+    before = state(database)
+    database.execute("UPDATE patients SET index_at = '2026-03-02T08:30:00+01:00'")
+    assert at(database) == ["2026-03-02T07:30:00.000Z"] * 3
+    assert database.value(f"SELECT updated_at > recorded_at FROM patients WHERE id = {labelled}")
+    database.execute(f"UPDATE patients SET index_at = NULL WHERE id = {second}")
+    assert at(database)[1] is None
+    assert state(database) == before
+    assert len(before[1]) == len([first, second])
+
+
+def test_an_index_comes_by_files_and_later_alone(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    names = "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age"
+    file.write_text(
+        f"{names},Index At\n7,1,148,72,35,0,33.6,0.6,50,2026-03-01\n8,1,148,72,35,0,33.6,0.6,50,\n"
+        "9,1,148,72,35,0,33.6,0.6,50,2026-03-01 08:30\n"
+    )
+    assert call(database, "load", str(file)).exit_code == 0
+    assert at(database) == ["2026-03-01T23:59:59.999Z", None, "2026-03-01T08:30:00.000Z"]
+    before = state(database)
+    file.write_text("id,index_at\n7,2026-03-01\n8,2026-03-02T10:00:00+01:00\n9,\n")
+    result = the_json(call(database, "load", "--json", str(file)))
+    assert (result["updated"], result["unchanged"]) == (2, 1)
+    assert at(database) == ["2026-03-01T23:59:59.999Z", "2026-03-02T09:00:00.000Z", None]
+    assert state(database) == before
+    file.write_text("id,index_at\n7,31.12.2026\n")
+    ended = call(database, "load", str(file))
+    assert (ended.exit_code, "bad_index_at (index_at)" in ended.stderr) == (2, True)
+
+
+def test_an_index_comes_from_a_source_with_its_zone(database: Database, clinic: Clinic) -> None:
+    clinic.execute("ALTER TABLE visits ADD COLUMN discharged_on TEXT")
+    clinic.settings |= {"index_at": "discharged_on", "time_zone": "Europe/Zurich"}
+    first, second = clinic.insert(2, discharged_on="2026-07-01")
+    assert counts(clinic.pulled(database)) == {"inserted": 2}
+    assert at(database) == ["2026-07-01T21:59:59.999Z"] * 2
+    before = state(database)
+    move = "UPDATE visits SET discharged_on = :on WHERE visit_id = :key"
+    clinic.execute(move, {"on": "2026-07-02 08:00", "key": first})
+    clinic.execute(move, {"on": "soon", "key": second})
+    assert counts(clinic.pulled(database)) == {"updated": 2}
+    assert sorted(map(str, at(database))) == ["2026-07-02T06:00:00.000Z", "None"]
+    assert state(database) == before
+    assert counts(clinic.pulled(database)) == {"unchanged": 2}
+    # With an outcome it can't be left out: what it says of the horizon would be lost unseen.
+    clinic.execute("UPDATE visits SET diabetic = 'yes'")
+    found = clinic.pulled(database)
+    assert found["rejected_by_reason"] == {"bad_index_at": 1}
+
+
+def with_index(path: str, first_day: int, days: int) -> str:
+    """A file's rows with an index each: so many days ago, spread over some days."""
+    head, *lines = Path(path).read_text().splitlines()
+    dated = [
+        f"{line},{TODAY - timedelta(days=first_day + n % days)}" for n, line in enumerate(lines)
+    ]
+    Path(path).write_text("\n".join([f"{head},index_at", *dated]) + "\n")
+    return path
+
+
+@pytest.fixture
+def waits(declared_database: Database, tmp_path: Path) -> tuple[Database, str]:
+    """A database that waits thirty days, and its settings."""
+    redeclared(declared_database, tmp_path, WAITS)
+    return declared_database, configuration(tmp_path, WAITS)
+
+
+def test_nothing_is_learned_before_its_horizon_is_over(
+    waits: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = waits
+    running = with_index(csv_file(tmp_path, 400, labelled=True, seed=1), 1, 25)
+    assert call(database, "load", "--config", config, running).exit_code == 0
+    without = csv_file(tmp_path, 50, labelled=True, seed=2)
+    assert call(database, "load", "--config", config, without).exit_code == 0
+    ended = call(database, "retrain", "--config", config)
+    assert ended.exit_code == 3
+    assert "0 usable labelled rows" in ended.stderr
+    assert "400 labelled rows (horizon_not_over)" in ended.stderr
+    assert "50 labelled rows (no_index_at)" in ended.stderr

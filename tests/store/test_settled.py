@@ -1,0 +1,144 @@
+"""When outcomes are settled, and which predictions they judge."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from pima.store.engine import clock, reading
+from pima.store.registry import newest_declaration
+from pima.store.settled import SettledOutcomes, settled_outcomes, settling
+from tests.support.databases import Database, insert_patients
+from tests.support.declared import waiting
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def end_of_day(days: float) -> datetime:
+    """How a day is kept: by its last moment."""
+    return ago(days).replace(hour=23, minute=59, second=59, microsecond=999_000)
+
+
+def row(
+    database: Database, index: datetime | None, known: datetime | None, outcome: int = 1
+) -> int:
+    """A row that came without an outcome, which is written once it is known; its id."""
+    (patient_id,) = insert_patients(
+        database, 1, index_at=None if index is None else database.stored(index)
+    )
+    if known is not None:
+        database.execute(
+            "UPDATE patients SET outcome = :outcome, labelled_at = :known WHERE id = :id",
+            {"outcome": outcome, "known": database.stored(known), "id": patient_id},
+        )
+    return patient_id
+
+
+def settled(database: Database) -> list[tuple[str | None, datetime]]:
+    """Why each labelled row is not settled, and when it is or will be."""
+    with reading(database.engine) as connection:
+        rule = settling(connection, newest_declaration(connection).outcome, clock(connection))
+        found = connection.execute(
+            text(f"SELECT {rule.unsettled}, {rule.settled_at} FROM patients ORDER BY id")
+        )
+        return [(why, datetime.fromtimestamp(at / 1000, UTC)) for why, at in found]
+
+
+def test_both_classes_settle_once_the_horizon_is_over(database: Database) -> None:
+    waiting(database)
+    row(database, ago(40), ago(38), outcome=1)
+    row(database, ago(40), ago(5), outcome=0)
+    row(database, ago(20), ago(18), outcome=1)
+    assert settled(database) == [
+        (None, ago(10)),
+        (None, ago(5)),
+        ("horizon_not_over", ago(-10)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("index", "known", "why"),
+    [
+        (None, ago(1), "no_index_at"),
+        (datetime(1900, 1, 1, tzinfo=UTC), ago(1), "no_index_at"),
+        (ago(-2), ago(1), "index_at_to_come"),
+        (ago(40), ago(40.01), "index_at_after_outcome"),
+        # A day is over with its last moment, and an outcome of the same day did not come before it.
+        (end_of_day(40), ago(40).replace(hour=0, minute=1), None),
+        (end_of_day(40), ago(41), "index_at_after_outcome"),
+        (end_of_day(0), ago(0), "horizon_not_over"),
+    ],
+)
+def test_a_row_with_an_unusable_index_never_settles(
+    database: Database, index: datetime | None, known: datetime, why: str | None
+) -> None:
+    waiting(database)
+    row(database, index, known)
+    assert [each for each, _ in settled(database)] == [why]
+
+
+def test_without_a_horizon_an_outcome_is_settled_once_it_is_known(database: Database) -> None:
+    row(database, ago(-3), ago(1))
+    row(database, None, ago(2))
+    assert settled(database) == [(None, ago(1)), (None, ago(2))]
+
+
+def predict(database: Database, patient_id: int, at: datetime, probability: float = 0.25) -> None:
+    values: dict[str, Any] = {"id": patient_id, "at": database.stored(at), "p": probability}
+    database.execute(
+        """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
+                                    predicted_class, threshold, scored_at)
+        SELECT :id, count(*), 1, 1, :p, 0, 0.5, :at FROM predictions""",
+        values,
+    )
+
+
+def found(database: Database, newest: int = 10_000) -> SettledOutcomes:
+    with reading(database.engine) as connection:
+        return settled_outcomes(connection, newest)
+
+
+def test_an_outcome_judges_the_last_prediction_in_time_others_stand_apart(
+    database: Database,
+) -> None:
+    waiting(database, within="3 days")
+    database.execute(
+        "INSERT INTO runs (job, trigger, attempt, status, counts, host, started_at, model_version)"
+        " VALUES ('score', 'manual', 1, 'succeeded', '{}', 'here', :at, 1)",
+        {"at": database.stored(ago(60))},
+    )
+    in_time = row(database, ago(50), ago(20), outcome=0)
+    predict(database, in_time, ago(49), 0.1)
+    predict(database, in_time, ago(47.5), 0.2)
+    predict(database, in_time, ago(30), 0.3)  # it knows that nothing happened for three weeks
+    before_its_index = row(database, ago(40), ago(39), outcome=1)
+    predict(database, before_its_index, ago(41), 0.4)
+    late = row(database, ago(45), ago(15), outcome=0)
+    predict(database, late, ago(41), 0.5)
+    row(database, ago(45), ago(44.9), outcome=1)  # early: it came before its prediction
+    row(database, ago(90), ago(61), outcome=0)  # history
+    waits = row(database, ago(20), ago(19), outcome=1)
+    predict(database, waits, ago(19.5), 0.6)
+    judged = found(database)
+    assert [(each.settled_at, each.outcome, each.probability) for each in judged.in_time] == [
+        (ago(10), 1, 0.4),
+        (ago(20), 0, 0.2),
+    ]
+    assert (judged.late, judged.early, judged.since) == (1, 1, None)
+
+
+def test_the_newest_are_those_that_settled_last(database: Database) -> None:
+    waiting(database)
+    for days in range(31, 61):
+        # The later ones became known sooner.
+        patient_id = row(database, ago(days), ago(days - (days % 30) / 2), outcome=days % 2)
+        predict(database, patient_id, ago(days + 1), days / 100)
+    assert [each.probability for each in found(database, 3).in_time] == [0.31, 0.32, 0.33]
+    assert found(database, 3).since == ago(3)
+    assert found(database, 30).since == ago(30)
+    assert len(found(database, 31).in_time) == 30
