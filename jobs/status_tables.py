@@ -34,6 +34,8 @@ def _facts(result: dict[str, Any]) -> Table:
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     facts.add_row("realised accuracy", _realised(result["realised"]))
+    if result["follow_up"]:
+        facts.add_row("followed up", _followed_up(result["follow_up"]))
     if result["outcomes_before_1900"]:
         early = counted(result["outcomes_before_1900"], "outcome")
         facts.add_row("outcome times", f"{early} known before 1900: correct patients.labelled_at")
@@ -70,7 +72,31 @@ def _realised(realised: dict[str, Any]) -> str:
     # A share of so few would suggest too much precision.
     few = realised["outcomes"] < FEWEST_ROWS
     share = realised["correct"] if few else f"{realised['accuracy']:.1%}"
-    return f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
+    told = f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes"
+    if realised["of_those_followed_up"]:
+        told += ", of those followed up"
+    told += ")"
+    for what, why in _APART.items():
+        if realised[what]:
+            told += f"; {realised[what]:,} {why}"
+    return told
+
+
+_APART = {
+    "left_out": "left out, of weeks that are hardly followed up",
+    "late": "apart, predicted too late",
+    "early": "apart, come before a prediction",
+}
+
+
+def _followed_up(weeks: list[dict[str, Any]]) -> str:
+    rows, outcomes = (sum(week[what] for week in weeks) for what in ("rows", "outcomes"))
+    told = f"{outcomes / rows:.1%} of {counted(rows, 'row')} whose horizon is over"
+    least = min(weeks, key=lambda week: week["outcomes"] / week["rows"])
+    if least["in_figures"]:
+        return told
+    share = least["outcomes"] / least["rows"]
+    return f"{told}; of the week of {least['monday']:%Y-%m-%d} {share:.0%}"
 
 
 def _night(last: dict[str, Any]) -> str:

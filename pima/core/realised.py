@@ -23,6 +23,7 @@ from pima.core.figures import (
     ranked,
     share,
 )
+from pima.core.followed_up import WEEK_FOLLOWED_UP, FollowUp
 from pima.core.verdict import Scores
 from pima.core.watched import State, Watched
 
@@ -31,7 +32,9 @@ FEWEST_OUTCOMES = 50
 ACCURACY_ALLOWED = 0.05
 """The realised accuracy may fall this far below that of the version's verdict; luck may widen the
 limit."""
-SOME_LEFT_OUT = "older outcomes are not looked at"
+SOME_LEFT_OUT = "not all outcomes are looked at, or due"
+WEEK_ALLOWED = 0.05
+"""A week may be followed up by so much less than those before it; luck may widen the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,13 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, followed: Figure, judged: Scores | None) -> Iterator[Watched]:
+def realised_figures(
+    found: Realised, followed: Figure, judged: Scores | None, may_alert: bool = True
+) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
-    outcome, `judged` its scores in its verdict."""
+    outcome, `judged` its scores in its verdict. Where few rows are followed up, nothing alerts."""
     reference = allowed = None
-    if judged is not None:
+    if judged is not None and may_alert:
         right = round((found.accuracy.value or 0.0) * found.outcomes)
         reference = judged.correct / judged.rows
         allowed = share_allowed(
@@ -91,12 +96,32 @@ def realised_figures(found: Realised, followed: Figure, judged: Scores | None) -
         yield _row(f"realised_{name}", getattr(found, name), found)
     # If the whole interval is below 0, the model does harm.
     high = found.net_benefit.high
-    harm = (
-        None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
-    )
+    harm = None
+    if may_alert and high is not None and found.net_benefit.value is not None:
+        harm = high - found.net_benefit.value
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
     yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
     yield _row("realised_followed_up", followed, found)
+
+
+def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
+    """Make a row of `monitoring` that compares the newest finished week with those before it, if
+    there are some."""
+    finished = [each for each in follow_up.weeks if each.is_finished]
+    if len(finished) < 2:
+        return
+    newest, *others = finished
+    rows, outcomes = sum(each.rows for each in others), sum(each.outcomes for each in others)
+    found = Watched(
+        "",
+        WEEK_FOLLOWED_UP,
+        newest.outcomes / newest.rows,
+        newest.rows,
+        outcomes / rows,
+        share_allowed(WEEK_ALLOWED, newest.outcomes, newest.rows, outcomes, rows),
+    )
+    is_less = found.is_beyond and newest.outcomes * rows < outcomes * newest.rows
+    yield replace(found, state=State.ALERT) if is_less else found
 
 
 def _row(

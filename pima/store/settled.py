@@ -4,7 +4,8 @@ With a horizon, both classes of an outcome count from the day on which it is ove
 became known, since a 1 is known before its 0. Without one, an outcome counts once it is known.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.features import Outcome
+from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
 from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, horizon_of
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.engine import clock
@@ -86,12 +88,17 @@ class SettledOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SettledOutcomes:
-    """The newest settled outcomes. Late and early ones belong in no figure."""
+    """The newest settled outcomes. Only those predicted `in_time` belong in a figure."""
 
     in_time: list[SettledOutcome]
-    """Those that were predicted in time, newest first."""
+    """Those that were predicted in time, newest first, of the weeks that are followed up."""
+    left_out: list[SettledOutcome]
+    """The same of other weeks."""
     since: datetime | None
     """All outcomes that were settled after it are among the newest; None if all are."""
+    follow_up: FollowUp
+    over_by: datetime | None = None
+    """The horizon of rows with an index up to then is over; None if none is declared."""
     late: int = 0
     """Outcomes that were predicted too long after their index: those that came early are missing
     among them."""
@@ -139,8 +146,9 @@ def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
     if horizon is None:
         rows = f"""SELECT {columns}, labelled_at AS in_time_until
             FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
-        since = _known_before(connection, newest, "")
-        return SettledOutcomes(_in_time(connection, rows, bounds), since)
+        found, since = _in_time(connection, rows, bounds), _known_before(connection, newest, "")
+        follow_up = _by_week_of_prediction(connection, found, since, now)
+        return SettledOutcomes(*_of_weeks(found, "run_began", follow_up), since, follow_up)
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
     # No row settles more than a horizon after its outcome became known, so older ones need no look.
@@ -156,7 +164,9 @@ def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
     read, last, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = _moment(last) if read == newest else None
-    return SettledOutcomes(_in_time(connection, rows, bounds), since, late, early)
+    follow_up = _by_week_of_index(connection, now, length)
+    outcomes = _of_weeks(_in_time(connection, rows, bounds), "index_at", follow_up)
+    return SettledOutcomes(*outcomes, since, follow_up, now - length, late, early)
 
 
 def _in_time(connection: Connection, rows: str, bounds: Mapping[str, Any]) -> list[SettledOutcome]:
@@ -183,3 +193,79 @@ def _known_before(
 
 def _moment(milliseconds: int) -> datetime:
     return _1970 + timedelta(milliseconds=milliseconds)
+
+
+# ---- The weeks, and how many of their rows are followed up.
+
+WEEKS = 26
+_WEEK = timedelta(weeks=1)
+_WEEK_OF = "({milliseconds} / 86400000 + 3) / 7"
+"""1 January 1970 was a Thursday."""
+
+
+def week_of(moment: datetime) -> int:
+    """The number of a moment's week, in UTC."""
+    return ((moment - _1970).days + 3) // 7
+
+
+def start_of_week(week: int) -> datetime:
+    """The first moment of a week."""
+    return _1970 + timedelta(days=7 * week - 3)
+
+
+def _of_weeks(
+    found: Sequence[SettledOutcome], moment: str, follow_up: FollowUp
+) -> tuple[list[SettledOutcome], list[SettledOutcome]]:
+    """Part outcomes by whether enough rows of the same week are followed up."""
+    left_out = follow_up.left_out
+    parts: tuple[list[SettledOutcome], list[SettledOutcome]] = ([], [])
+    for each in found:
+        at = getattr(each, moment)
+        parts[at is not None and week_of(at) in left_out].append(each)
+    return parts
+
+
+def _by_week_of_index(connection: Connection, now: datetime, horizon: timedelta) -> FollowUp:
+    """Count the rows whose horizon is over, and those of them with an outcome. It reads all rows:
+    an index for it would cost each write of a row."""
+    database = database_of(connection)
+    week = _WEEK_OF.format(milliseconds=database.milliseconds.format("index_at"))
+    over = now - horizon
+    bounds = {"since": over - WEEKS * _WEEK, "over": over}
+    statement = text(f"""
+        SELECT {week} AS week, count(*), count(outcome) FROM patients
+        WHERE index_at > :since AND index_at <= :over GROUP BY 1 ORDER BY 1 DESC""")
+    found = connection.execute(
+        statement, {name: database.stored_moment(moment) for name, moment in bounds.items()}
+    )
+    weeks = (
+        WeekFollowedUp(number, rows, outcomes, is_finished=start_of_week(number + 2) <= over)
+        for number, rows, outcomes in found
+    )
+    return FollowUp(tuple(weeks), expected=1.0)
+
+
+def _by_week_of_prediction(
+    connection: Connection,
+    outcomes: Sequence[SettledOutcome],
+    since: datetime | None,
+    now: datetime,
+) -> FollowUp:
+    """Count the predictions of the weeks whose outcomes are all among these."""
+    database = database_of(connection)
+    week = _WEEK_OF.format(milliseconds=database.milliseconds.format("started_at"))
+    oldest = now - WEEKS * _WEEK
+    if since is not None:
+        oldest = max(oldest, since)
+    statement = text(f"""
+        SELECT {week} AS week, sum(CAST(counts ->> 'predicted' AS BIGINT)) FROM runs
+        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :oldest
+            AND CAST(counts ->> 'predicted' AS BIGINT) > 0
+        GROUP BY 1 ORDER BY 1 DESC""")
+    bounds = {"oldest": database.stored_moment(start_of_week(week_of(oldest) + 1))}
+    came = Counter(week_of(each.run_began) for each in outcomes if each.run_began is not None)
+    weeks = tuple(
+        WeekFollowedUp(number, int(rows), came[number])
+        for number, rows in connection.execute(statement, bounds)
+    )
+    return FollowUp(weeks, usual_share(weeks))

@@ -22,9 +22,10 @@ from enum import StrEnum
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration
+from pima.core.followed_up import WEEK_FOLLOWED_UP
 from pima.core.reasons import Decision, Reason
 from pima.errors import PimaError
-from pima.logs import get_logger
+from pima.logs import counted, get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
@@ -61,6 +62,11 @@ EXPLAINED = {
         "nobody would have been "
         "better.",
         "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what the cause may be",
+    ),
+    "followed_up_below_usual": Explained(
+        "Of the newest week whose outcomes are all due, clearly fewer rows have one than is usual.",
+        "See whether outcomes still come, and of all patients: `python -m jobs.status` shows the "
+        "weeks, docs/do/watch-it.md says what figures leave out",
     ),
     "champion_changed": Explained(
         "Another model version scores from now on.",
@@ -151,6 +157,7 @@ def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
     realised = [
         ("realised_below_limit", each, str(each.model_version))
         for each in alarming(figures.of_outcomes)
+        if each.figure != WEEK_FOLLOWED_UP
     ]
     for reason, found, of in drifted + realised:
         about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
@@ -162,6 +169,17 @@ def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
         yield Condition(
             ":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice
         )
+
+
+def _of_follow_up(figures: ServiceFigures) -> Iterator[Condition]:
+    for found in alarming(figures.of_outcomes):
+        if found.figure == WEEK_FOLLOWED_UP:
+            what = (
+                f"of the newest week whose outcomes are all due, {found.value or 0.0:.0%} of "
+                f"{counted(found.rows, 'row')} have one; {found.reference or 0.0:.0%} is usual"
+            )
+            name = "followed_up_below_usual"
+            yield Condition(name, what, EXPLAINED[name].advice)
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
@@ -422,6 +440,7 @@ class Teller:
             *_awaits_approval(verdict, figures),
             *_lacks_a_report(report_error),
             *_of_monitoring(figures),
+            *_of_follow_up(figures),
             *_events(moves),
         ]
 

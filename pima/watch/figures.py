@@ -24,7 +24,7 @@ from pima.store.monitoring import (
 )
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, RecordedMove, VersionSummary
-from pima.store.settled import SettledOutcome, settled_outcomes
+from pima.store.settled import SettledOutcome, settled_outcomes, start_of_week
 from pima.store.sources import SourcePull
 from pima.watch.unpredicted import as_shown
 
@@ -111,7 +111,7 @@ def overview(
     sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
         found = read_figures(connection, sources, settings.health.limits)
-        realised = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
         before_1900 = report_figures.count_before_1900(connection)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
@@ -120,6 +120,7 @@ def overview(
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
     version, waiting = found.version, found.waiting
+    realised, follow_up = settled.in_time, settled.follow_up
     correct = sum(each.predicted_class == each.outcome for each in realised)
     return {
         "champion": {
@@ -134,7 +135,21 @@ def overview(
             "outcomes": len(realised),
             "correct": correct,
             "accuracy": correct / len(realised) if realised else None,
+            "of_those_followed_up": follow_up.is_of_few,
+            "left_out": len(settled.left_out),
+            "late": settled.late,
+            "early": settled.early,
         },
+        "follow_up": [
+            {
+                "monday": start_of_week(week.number).date(),
+                "rows": week.rows,
+                "outcomes": week.outcomes,
+                "in_figures": week.number not in follow_up.left_out,
+            }
+            for week in follow_up.weeks
+            if settled.over_by is not None
+        ],
         "realised_weeks": _weeks(realised) if realised else [],
         "outcomes_before_1900": before_1900,
         "sources": [

@@ -1,7 +1,7 @@
 """Predictions compared with outcomes: by the week of the outcome, by version and week of the
 prediction, and as stored figures of each version."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +12,13 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
-from pima.core.realised import Realised, followed_up, realised, realised_figures
+from pima.core.realised import (
+    Realised,
+    figure_of_week,
+    followed_up,
+    realised,
+    realised_figures,
+)
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
@@ -21,6 +27,7 @@ from pima.store.monitoring import keep_figures, tallies_since
 from pima.store.settled import SettledOutcome, settled_outcomes
 
 NEWEST_OUTCOMES = 10_000
+_A_WEEK = timedelta(weeks=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +99,18 @@ def version_weeks(
     connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES
 ) -> list[VersionWeek]:
     """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
-    came = defaultdict(list)
     settled = settled_outcomes(connection, newest)
-    for each in settled.in_time:
-        came[monday_of(each.run_began or each.scored_at), each.model_version].append(each)
-    since = settled.since
+    came, left_out = _by_version_week(settled.in_time), _by_version_week(settled.left_out)
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
     for (monday, version), (predictions, expected) in sorted(
         _predicted(connection, weeks).items(), reverse=True
     ):
-        outcomes = came.get((monday, version), [])
-        is_whole = since is None or monday > since.date()
+        judged = came.get((monday, version), [])
+        outcomes = judged + left_out.get((monday, version), [])
+        is_whole = settled.since is None or monday > settled.since.date()
+        if settled.over_by is not None and monday + _A_WEEK > settled.over_by.date():
+            is_whole = False
         found.append(
             VersionWeek(
                 monday=monday,
@@ -116,9 +123,18 @@ def version_weeks(
                 estimated_accuracy=expected_accuracy(expected, predictions)
                 if predictions >= FEWEST_ROWS
                 else Figure(None),
-                realised=_realised(outcomes) if (monday, version) in told else None,
+                realised=_realised(judged) if (monday, version) in told else None,
             )
         )
+    return found
+
+
+def _by_version_week(
+    outcomes: Iterable[SettledOutcome],
+) -> dict[tuple[date, int], list[SettledOutcome]]:
+    found = defaultdict(list)
+    for each in outcomes:
+        found[monday_of(each.run_began or each.scored_at), each.model_version].append(each)
     return found
 
 
@@ -170,16 +186,30 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         by_version[each.model_version].append(each)
     since = settled.since
     made = report_figures.predictions_by_version(connection)
+    others = Counter(each.model_version for each in settled.left_out if each.run_began is not None)
     for version, came in sorted(by_version.items()):
         rows, began = made.get(version, (None, None))
         # The share followed up is known only if all outcomes of the version's predictions are among
         # the newest.
         is_whole = since is None or (began is not None and began > since)
+        # With a horizon the outcomes of some predictions are not due yet.
+        is_due = settled.over_by is None
         followed = followed_up(
-            sum(each.run_began is not None for each in came), rows if is_whole else None
+            sum(each.run_began is not None for each in came) + others[version],
+            rows if is_whole and is_due else None,
         )
         judged = registry.read_version(connection, version)
         yield (
             version,
-            list(realised_figures(_realised(came), followed, judged.scores if judged else None)),
+            list(
+                realised_figures(
+                    _realised(came),
+                    followed,
+                    judged.scores if judged else None,
+                    may_alert=not settled.follow_up.is_of_few,
+                )
+            ),
         )
+    champion = registry.read_champion(connection).model_version
+    if champion is not None:
+        yield champion, list(figure_of_week(settled.follow_up))

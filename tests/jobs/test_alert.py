@@ -303,14 +303,18 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
         _figure(sqlite, night, "glucose", "psi", state, 0.31)
         _figure(sqlite, night, "bmi", "psi", "alert", 0.4)
         _figure(sqlite, 10 + night, "", "realised_accuracy", state, 0.55)
+        _figure(sqlite, 10 + night, "", "realised_week_followed_up", state, 0.4)
         _alert(sqlite, listener.url)
     assert listener.titles == [
         "drift:psi:bmi",
         "drift:psi:glucose",
         "realised_below_limit:realised_accuracy:2",
+        "followed_up_below_usual",
         "drift:psi:glucose is over",
+        "followed_up_below_usual is over",
         "realised_below_limit:realised_accuracy:2 is over",
     ]
+    assert "40% of 900 rows have one; 70% is usual" in listener.got[3]["message"]
     what, _, advice = listener.got[1]["message"].splitlines()
     assert what == "Psi of glucose, of version 2, is 0.31, but should be 0.7, give or take 0.1."
     assert "docs/do/watch-it.md" in advice

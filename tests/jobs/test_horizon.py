@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from pima.core.history import Split
+from pima.settings.reading import SHIPPED_FILE, declared, read_settings
+from pima.train.retraining import read_history
 from tests.support.clinic import Clinic
 from tests.support.databases import Database, call, insert_patients, the_json
-from tests.support.declared import DECLARED, configuration, csv_file, redeclared
+from tests.support.declared import DECLARED, configuration, csv_file, redeclared, waiting
 from tests.support.pulls import counts
-from tests.support.rows import queue
+from tests.support.settled import NOW, ago, predict, row
 
 WAITS = DECLARED.replace("meaning =", 'horizon = "30 days"\nmeaning =')
 TODAY = datetime.now(UTC).date()
@@ -28,7 +31,9 @@ def _utc(value: Any) -> str:
 
 
 def state(database: Database) -> tuple[Any, Any]:
-    return database.execute("SELECT id, version FROM patients ORDER BY id"), queue(database)
+    """Each row's version, and those that wait."""
+    waits = "SELECT patient_id, patient_version FROM scoring_queue ORDER BY 1"
+    return database.execute("SELECT id, version FROM patients ORDER BY id"), database.execute(waits)
 
 
 def test_an_index_comes_by_sql_and_its_change_queues_nothing(database: Database) -> None:
@@ -115,3 +120,65 @@ def test_nothing_is_learned_before_its_horizon_is_over(
     assert "0 usable labelled rows" in ended.stderr
     assert "400 labelled rows (horizon_not_over)" in ended.stderr
     assert "50 labelled rows (no_index_at)" in ended.stderr
+
+
+SHIPPED_WAITS = SHIPPED_FILE.read_text().replace(
+    'name = "outcome"', 'name = "outcome"\nhorizon = "30 days"'
+)
+
+
+def test_status_and_report_count_what_is_in_no_figure(database: Database, tmp_path: Path) -> None:
+    waiting(database)
+    config = configuration(tmp_path, SHIPPED_WAITS)
+    monday = NOW.replace(hour=12) - timedelta(days=NOW.weekday())
+    for weeks, known in ((9, 20), (8, 10)):
+        index = monday - timedelta(weeks=weeks)
+        for n in range(20):
+            outcome = index + timedelta(days=2 + n) if n < known else None
+            predict(database, row(database, index, outcome, n % 2), index)
+    late = row(database, monday - timedelta(weeks=9), ago(1), 0)
+    predict(database, late, monday - timedelta(weeks=8))
+    status = the_json(call(database, "status", "--json", "--config", config))
+    counted = {name: status["realised"][name] for name in ("outcomes", "left_out", "late", "early")}
+    assert counted == {"outcomes": 20, "left_out": 10, "late": 1, "early": 0}
+    assert [(week["rows"], week["outcomes"]) for week in status["follow_up"]] == [
+        (20, 10),
+        (21, 21),
+    ]
+    assert [week["in_figures"] for week in status["follow_up"]] == [False, True]
+    shown = " ".join(call(database, "status", "--config", config).stdout.split())
+    assert "10 left out, of weeks that are hardly followed up; 1 apart, predicted too late" in shown
+    assert "75.6% of 41 rows whose horizon is over" in shown
+    page = tmp_path / "report.html"
+    assert call(database, "report", "--out", str(page), "--config", config).exit_code == 0
+    html = page.read_text()
+    assert "Left out: 10 outcomes of weeks that are hardly followed up." in html
+    assert "1 outcome predicted too late" in html
+
+
+def test_a_horizon_on_a_live_database_changes_fingerprints_and_no_version(
+    declared_database: Database, tmp_path: Path
+) -> None:
+    database, config = declared_database, configuration(tmp_path)
+    file = with_index(csv_file(tmp_path, 200, labelled=True, seed=3), 90, 60)
+    waiting_rows = csv_file(tmp_path, 5, labelled=False, seed=4)
+    assert call(database, "load", "--config", config, file, waiting_rows).exit_code == 0
+    before, learned = state(database), read(database, config)
+    config = configuration(tmp_path, WAITS)
+    refused = call(database, "retrain", "--config", config)
+    assert (refused.exit_code, "migrate --features" in refused.stderr) == (2, True)
+    asked = ("migrate", "--config", config, "--features", "--json", "--reason", "thirty days")
+    assert the_json(call(database, *asked))["changed"] == {"outcome": ["horizon"]}
+    assert state(database) == before
+    now = read(database, config)
+    assert now.labelled == learned.labelled == 200
+    assert now.fingerprint != learned.fingerprint
+    times = now.training
+    settled = (times["settled_at"] - times["labelled_at"]).dt.total_seconds()
+    assert (settled == 0).all()  # loaded long after it was over
+
+
+def read(database: Database, config: str) -> Split:
+    settings = read_settings(Path(config), {})
+    history, *_ = read_history(database.engine, settings, declared(Path(config), settings))
+    return history

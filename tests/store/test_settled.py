@@ -1,42 +1,21 @@
 """When outcomes are settled, and which predictions they judge."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from pima.store.engine import clock, reading
 from pima.store.registry import newest_declaration
-from pima.store.settled import SettledOutcomes, settled_outcomes, settling
-from tests.support.databases import Database, insert_patients
+from pima.store.settled import SettledOutcomes, settled_outcomes, settling, week_of
+from tests.support.databases import Database
 from tests.support.declared import waiting
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-def ago(days: float) -> datetime:
-    return NOW - timedelta(days=days)
+from tests.support.settled import NOW, ago, predict, row
 
 
 def end_of_day(days: float) -> datetime:
     """How a day is kept: by its last moment."""
     return ago(days).replace(hour=23, minute=59, second=59, microsecond=999_000)
-
-
-def row(
-    database: Database, index: datetime | None, known: datetime | None, outcome: int = 1
-) -> int:
-    """A row that came without an outcome, which is written once it is known; its id."""
-    (patient_id,) = insert_patients(
-        database, 1, index_at=None if index is None else database.stored(index)
-    )
-    if known is not None:
-        database.execute(
-            "UPDATE patients SET outcome = :outcome, labelled_at = :known WHERE id = :id",
-            {"outcome": outcome, "known": database.stored(known), "id": patient_id},
-        )
-    return patient_id
 
 
 def settled(database: Database) -> list[tuple[str | None, datetime]]:
@@ -88,16 +67,6 @@ def test_without_a_horizon_an_outcome_is_settled_once_it_is_known(database: Data
     assert settled(database) == [(None, ago(1)), (None, ago(2))]
 
 
-def predict(database: Database, patient_id: int, at: datetime, probability: float = 0.25) -> None:
-    values: dict[str, Any] = {"id": patient_id, "at": database.stored(at), "p": probability}
-    database.execute(
-        """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
-                                    predicted_class, threshold, scored_at)
-        SELECT :id, count(*), 1, 1, :p, 0, 0.5, :at FROM predictions""",
-        values,
-    )
-
-
 def found(database: Database, newest: int = 10_000) -> SettledOutcomes:
     with reading(database.engine) as connection:
         return settled_outcomes(connection, newest)
@@ -142,3 +111,45 @@ def test_the_newest_are_those_that_settled_last(database: Database) -> None:
     assert found(database, 3).since == ago(3)
     assert found(database, 30).since == ago(30)
     assert len(found(database, 31).in_time) == 30
+
+
+def weeks_of(judged: SettledOutcomes) -> list[tuple[int, int]]:
+    return [(each.rows, each.outcomes) for each in judged.follow_up.weeks]
+
+
+def test_with_a_horizon_a_week_of_index_that_lacks_outcomes_is_in_no_figure(
+    database: Database,
+) -> None:
+    waiting(database)
+    monday = NOW.replace(hour=12) - timedelta(days=NOW.weekday())
+    for weeks, known in ((9, 10), (8, 8)):
+        for n in range(10):
+            index = monday - timedelta(weeks=weeks, days=-(n % 7))
+            outcome = index + timedelta(days=30, hours=1)
+            predict(database, row(database, index, outcome if n < known else None, 0), index)
+    judged = found(database)
+    assert weeks_of(judged) == [(10, 8), (10, 10)]
+    assert [each.is_finished for each in judged.follow_up.weeks] == [True, True]
+    assert (len(judged.in_time), len(judged.left_out)) == (10, 8)
+    assert {week_of(each.index_at) for each in judged.in_time if each.index_at} == {
+        week_of(monday - timedelta(weeks=9))
+    }
+
+
+def test_without_one_a_week_of_predictions_is_compared_with_what_is_usual(
+    database: Database,
+) -> None:
+    for run, (days, known) in enumerate(((28, 8), (21, 8), (14, 5)), 1):
+        database.execute(
+            "INSERT INTO runs (id, job, trigger, attempt, status, counts, host, started_at)"
+            " VALUES (:id, 'score', 'manual', 1, 'succeeded', :counts, 'here', :at)",
+            {"id": 100 + run, "counts": '{"predicted": 10}', "at": database.stored(ago(days))},
+        )
+        for n in range(10):
+            patient_id = row(database, None, ago(1) if n < known else None)
+            predict(database, patient_id, ago(days))
+        database.execute(f"UPDATE predictions SET run_id = {100 + run} WHERE run_id = 1")
+    judged = found(database)
+    assert weeks_of(judged) == [(10, 5), (10, 8), (10, 8)]
+    assert (judged.follow_up.expected, judged.follow_up.is_of_few) == (0.8, False)
+    assert (len(judged.in_time), len(judged.left_out)) == (16, 5)

@@ -27,6 +27,7 @@ OUTCOME = re.compile(
 )
 TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}"),
+    "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),
     "changed_since": re.compile("chang|updat|modif|mtime|geänd"),
 }
 """The keys of a source that name a column of times, and the words in the names of such columns."""

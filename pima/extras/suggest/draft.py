@@ -183,6 +183,10 @@ def _unusable_names(table: Table) -> list[Refused]:
             found[name] = Refused(
                 name, "what load takes for the id, or for the key of a row or a person", False
             )
+        elif table.source is None and folded_name(name) == folded_name("index_at"):
+            found[name] = Refused(
+                name, "what load takes for the moment from which the outcome is waited for", False
+            )
         elif table.source is None and folded_name(name) == "outcome" and two_values(column) is None:
             found[name] = Refused(
                 name, "what load takes for the outcome, but it has not two values: rename it"

@@ -147,6 +147,8 @@ def _outcome(draft: Draft) -> Iterator[str]:
     name = "outcome" if is_called_so else draft.names[column]
     yield _line("name", name, f"two values in {quoted(column)}")
     yield _line("meaning", "", "say what a 1 means")
+    asked = "does it come within some time? Each row then needs index_at, from when on"
+    yield f"# {_line('horizon', '30 days', asked)}"
     yield from _other_name(draft, name, column)
     if draft.table.source is None and (found.values.no, found.values.yes) != ("0", "1"):
         yield "# load takes 0 and 1 for it: replace the words in the file"

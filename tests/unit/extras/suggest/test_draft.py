@@ -279,6 +279,7 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
         "changed_at": days,
         "lastUpdate": days,
         "seen": days,
+        "discharged": days,
         "modified_rankin": drawn(1, 2, 3),
     }
     text = as_toml(
@@ -294,9 +295,11 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
     offered = re.findall(r"^# (\w+) = (\S+) # if", text, re.MULTILINE)
     assert offered == [
         ("outcome_at", '"known_on"'),
+        ("index_at", '"discharged"'),
         ("changed_since", '"changed_at"'),
         ("changed_since", '"lastUpdate"'),
     ]
+    assert '\n# horizon = "30 days" # does it come within some time?' in text
     assert '\n# "fallnr": an identifier, by its name' in text
 
 
