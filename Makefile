@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test docs wheel lock clean
+.PHONY: demo unit test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -66,6 +66,11 @@ bench-scale: $(VENV)/.dask
 # The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
+
+# A half year of made-up clinics by the commands themselves, under a moved clock; needs Debian's package faketime. Writes
+# docs/measured/year.md in a quarter of an hour on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics.
+bench-year: $(VENV)/.complete
+	$(RUN) -m tests.bench.year
 
 check: $(VENV)/.complete
 	$(VENV)/bin/ruff format --check .

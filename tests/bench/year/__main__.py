@@ -1,0 +1,129 @@
+"""python -m tests.bench.year [NAME ...]: a half year of made-up clinics, into
+docs/measured/year.md.
+
+Each clinic lives in a process of its own, one on each core, through 26 weeks by the commands. With
+names, --nights or --without-horizon the page is only printed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.bench.endings import child_of, end_in_order, to_its_end
+from tests.bench.year.living import NIGHTS
+from tests.bench.year.page import PAGE, SIMULATED, Simulations, page
+from tests.bench.year.population import CLINICS
+from tests.bench.year.simulation import simulate_many
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
+
+CORES = 2
+_CLOCK = ("faketime", "--disable-shm", "-m", "-f", "+0", "printenv", "LD_PRELOAD")
+
+
+def main(names: list[str], given: argparse.Namespace) -> str:
+    """Let clinics live, and simulate many more; the page."""
+    end_in_order()
+    began = time.monotonic()
+    lived: dict[str, dict[str, Any]] = {}
+    with ExitStack() as opened:
+        with to_its_end():
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        for name, found in _lives(names, folder, given):
+            minutes = (time.monotonic() - began) / 60
+            print(f"{name}: there after {minutes:.1f} minutes", file=sys.stderr, flush=True)
+            lived[name] = found
+    simulated = _simulations(given.clinics)
+    in_order = [lived[name] for name in names]
+    return page(in_order, simulated, (time.monotonic() - began) / 60)
+
+
+def _lives(
+    names: list[str], folder: Path, given: argparse.Namespace
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each clinic's half year as soon as it has ended, as many at a time as there are cores."""
+    waiting = list(enumerate(names))
+    living: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+    with ExitStack() as opened:
+        while waiting or living:
+            while waiting and len(living) < CORES:
+                number, name = waiting.pop(0)
+                place = folder / str(number)
+                place.mkdir()
+                child = opened.enter_context(_clinic(name, place, given))
+                living[name] = (child, place)
+            for name, (child, place) in list(living.items()):
+                if child.poll() is not None:
+                    del living[name]
+                    if child.returncode:
+                        raise SystemExit(f"{name} ended with {child.returncode}")
+                    yield name, json.loads((place / "lived.json").read_text())
+            time.sleep(0.2)
+
+
+def _clinic(name: str, place: Path, given: argparse.Namespace) -> Any:
+    command = [sys.executable, "-m", "tests.bench.year.living", name, "--folder", str(place)]
+    command += ["--nights", str(given.nights)]
+    if given.without_horizon:
+        command.append("--without-horizon")
+    environ = clean_environ() | {
+        "LD_PRELOAD": _moved_clock(),
+        "FAKETIME": "+0",
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+        "TMPDIR": str(place),
+        "OPENBLAS_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
+    return child_of(command, cwd=ROOT, env=environ, stdin=subprocess.PIPE)
+
+
+def _moved_clock() -> str:
+    """The library by which a process has a clock of its own. Not the program itself: it would stand
+    between us and the process that signals are for."""
+    if shutil.which("faketime") is None:
+        raise SystemExit("the clock is moved by Debian's package faketime: install it")
+    return subprocess.run(_CLOCK, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _simulations(clinics: int) -> Simulations:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core is faster
+    with get_context("spawn").Pool(CORES) as pool:
+        return {
+            (name, is_settled_only): simulate_many(pool, name, is_settled_only, clinics)
+            for name in SIMULATED
+            for is_settled_only in (True, False)
+        }
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="python -m tests.bench.year", description=__doc__)
+    every = [clinic.name for clinic in CLINICS]
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of: {'; '.join(every)}")
+    options.add_argument("--nights", type=int, default=NIGHTS, help="(default %(default)s)")
+    options.add_argument(
+        "--clinics", type=int, default=200, help="simulated ones (default %(default)s)"
+    )
+    options.add_argument(
+        "--without-horizon", action="store_true", help="outcomes count as soon as they are there"
+    )
+    asked = options.parse_args()
+    if unknown := set(asked.names) - set(every):
+        options.error(f"no clinic is called {', '.join(sorted(unknown))}")
+    text = main(asked.names or every, asked)
+    print(text)
+    is_whole = not asked.names and not asked.without_horizon and asked.nights == NIGHTS
+    if is_whole:
+        PAGE.write_text(text)

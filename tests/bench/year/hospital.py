@@ -1,0 +1,108 @@
+"""The clinic's own database, which pima pulls from: it holds the whole half year, and its view
+`visits` shows what is known at the moment at which it is asked."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.bench.year.population import FEATURES, HORIZON_DAYS, Clinic, Visits
+from tests.support.shipped import SALT
+
+FIRST_DAY = np.datetime64("2026-01-04")
+"""Day 0, a Sunday."""
+
+# A day's events are known once it is over. Of the history only what has an outcome was ever written
+# down, unless the clinic has a backlog.
+_VIEW = """
+CREATE VIEW visits AS
+SELECT visit, age, creatinine, stays, haemoglobin, discharged_on,
+    CASE WHEN known_on < date('now') THEN outcome END AS outcome,
+    CASE WHEN known_on < date('now') THEN known_on END AS known_on
+FROM everything
+WHERE discharged_on < date('now') AND (is_written_at_once OR known_on < date('now'))"""
+
+_SETTINGS = """
+[holdout]
+salt = "{salt}"
+
+[gate]
+measure = "log_loss"
+
+[retrain]
+threshold = {threshold}
+
+[outcome]
+name = "readmitted"
+meaning = "back in hospital within 30 days of discharge"
+{horizon}
+[[feature]]
+name = "age"
+unit = "years"
+low = 18
+high = 120
+
+[[feature]]
+name = "creatinine"
+unit = "mg/dL"
+low = 0.1
+high = 20
+
+[[feature]]
+name = "stays"
+unit = "count"
+low = 0
+high = 40
+
+[[feature]]
+name = "haemoglobin"
+unit = "g/dL"
+low = 3
+high = 22
+
+[[source]]
+name = "hospital"
+table = "visits"
+key = "visit"
+key_type = "integer"
+outcome = "outcome"
+outcome_at = "known_on"
+{index_at}
+[source.columns]
+age = "age"
+creatinine = "creatinine"
+stays = "stays"
+haemoglobin = "haemoglobin"
+"""
+
+
+def write_hospital(folder: Path, clinic: Clinic, visits: Visits) -> str:
+    """Make the database; its URL."""
+    rows = pd.DataFrame(visits.recorded, columns=list(FEATURES))
+    rows.insert(0, "visit", np.arange(1, len(rows) + 1))
+    rows["discharged_on"] = (FIRST_DAY + visits.day).astype(str)
+    rows["known_on"] = (FIRST_DAY + visits.known_day).astype(str)
+    rows["outcome"] = visits.outcome
+    rows["is_written_at_once"] = (clinic.has_backlog | (visits.day >= 0)).astype(int)
+    path = folder / "hospital.db"
+    with closing(sqlite3.connect(path)) as connection:
+        rows.to_sql("everything", connection, index=False)
+        connection.execute(_VIEW)
+        connection.commit()
+    return f"sqlite:///{path}"
+
+
+def write_settings(folder: Path, clinic: Clinic, has_horizon: bool) -> Path:
+    """Make the settings' file; its path."""
+    path = folder / "clinic.toml"
+    path.write_text(
+        _SETTINGS.format(
+            salt=SALT,
+            threshold=0.15 if clinic.prevalence < 0.2 else 0.4,
+            horizon=f'horizon = "{HORIZON_DAYS} days"\n' if has_horizon else "",
+            index_at='index_at = "discharged_on"\n' if has_horizon else "",
+        )
+    )
+    return path

@@ -1,0 +1,287 @@
+"""docs/measured/year.md, written from what was lived through and simulated; no figure in it is
+typed by hand."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from tests.bench.gate.page import filled, table
+from tests.bench.year.population import CHANGE_ON
+from tests.bench.year.simulation import (
+    LOOKED_AT,
+    Simulated,
+    first_fits_mean,
+    mean_on_each_day,
+)
+from tests.support.shipped import ROOT
+
+PAGE = ROOT / "docs" / "measured" / "year.md"
+SIMULATED = ("early, 7 %", "early, 35 %", "backlog, 35 %")
+Simulations = dict[tuple[str, bool], list[Simulated]]
+"""By a clinic's name, and whether only settled outcomes count."""
+FEWEST_OF_A_CLASS = 5
+"""With fewer of the rarer class no figure is shown."""
+_EXPECTED = ("champion_changed", "verdict_blocked")
+"""News, and no alarms."""
+
+
+def page(lived: Sequence[dict[str, Any]], simulated: Simulations, minutes: float) -> str:
+    """All of it."""
+    parts = [
+        "# A half year of made-up clinics",
+        "\n".join(f"- {each}" for each in _said_first(lived, simulated)),
+        _HOW.format(minutes=minutes),
+        "## What is shown, beside what is true",
+        _SHOWN,
+        table(_OF_WEEKS, [row for each in lived for row in _weeks(each)]),
+        "## What was told, and when",
+        _TOLD,
+        table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
+        "## First fits",
+        table(_OF_FITS, [_first_fit(each) for each in lived if each["first_fit"]]),
+        "## Promotions, and what they are worth",
+        _WORTH,
+        table(_OF_MOVES, [_moves(each) for each in lived]),
+        "## Many clinics, simulated",
+        _SIMULATION.format(clinics=len(next(iter(simulated.values())))),
+        table(_OF_MANY, [_many(*each) for each in simulated.items()]),
+        "## What it does not show",
+        _LIMITS,
+    ]
+    written = (part if part.startswith("|") else filled(part) for part in parts)
+    return "\n\n".join(part.strip() for part in written) + "\n"
+
+
+def _said_first(lived: Sequence[dict[str, Any]], simulated: Simulations) -> list[str]:
+    most = max((_apart(each) for each in lived), default=0.0)
+    false = sum(len(_false_alarms(each)) for each in lived)
+    moves = [move for each in lived for move in _promotions(each)]
+    worse = [move for move in moves if move["gain"] < 0]
+    settled = [mean for name in SIMULATED for mean, _ in mean_on_each_day(simulated[name, True])]
+    fits = [first_fits_mean(simulated[name, True]) for name in SIMULATED]
+    apart = (
+        f"{len(lived)} clinics whose truth is known live through 26 weeks by the real commands. "
+        f"What is shown of a champion's observed/expected lies at most {most:.3f} from what the "
+        "same predictions have once all of their outcomes are known."
+    )
+    mean = (
+        f"Over simulated clinics the mean observed/expected is {min(settled):.2f} to "
+        f"{max(settled):.2f} from day {LOOKED_AT[0]} on."
+    )
+    first = (
+        f"First fits predict {min(fits):.3f} to {max(fits):.3f} of what becomes of the visits of "
+        "their days."
+    )
+    alarms = f"{false} alarms were false: told where nothing had changed."
+    better = f"{len(moves) - len(worse)} of {len(moves)} promotions are truly better."
+    return [apart, alarms, better, mean, first]
+
+
+# ---- Weeks.
+
+_OF_WEEKS = (
+    "clinic",
+    "day",
+    "version",
+    "outcomes (1)",
+    "observed/expected: shown",
+    "true",
+    "AUROC: shown",
+    "true",
+)
+
+
+def _weeks(lived: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [
+        (
+            lived["clinic"],
+            str(week["night"]),
+            str(week["version"]),
+            f"{week['shown']['outcomes']} ({week['shown']['positive']})",
+            _two(week["shown"]["observed_expected"]),
+            _two(week["true"]["observed_expected"]),
+            _two(week["shown"]["auroc"]),
+            _two(week["true"]["auroc"]),
+        )
+        for week in lived["weeks"]
+        if _has_figures(week) and week["night"] % 14 == 0
+    ]
+
+
+def _has_figures(week: dict[str, Any]) -> bool:
+    shown = week["shown"]
+    return min(shown["positive"], shown["outcomes"] - shown["positive"]) >= FEWEST_OF_A_CLASS
+
+
+def _apart(lived: dict[str, Any]) -> float:
+    """How far the shown observed/expected was from the true one at most."""
+    weeks = [week for week in lived["weeks"] if _has_figures(week)]
+    both = ((week["shown"], week["true"]) for week in weeks)
+    return max(
+        (abs(one["observed_expected"] - other["observed_expected"]) for one, other in both),
+        default=0.0,
+    )
+
+
+# ---- Alarms.
+
+_OF_ALARMS = ("clinic", "first told on day", "after so many outcomes", "what", "messages", "false")
+
+
+def _alarms(lived: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows = []
+    for name in dict.fromkeys(each["title"] for each in _told(lived)):
+        told = [each for each in _told(lived) if each["title"] == name]
+        is_false = "yes" if told[0] in _false_alarms(lived) else ""
+        first = told[0]
+        rows.append(
+            (
+                lived["clinic"],
+                str(first["night"]),
+                str(first["settled"]),
+                f"`{name}`",
+                str(len(told)),
+                is_false,
+            )
+        )
+    return rows or [(lived["clinic"], "never", "", "", "0", "")]
+
+
+def _told(lived: dict[str, Any]) -> list[dict[str, Any]]:
+    """Messages of alarms, without news of verdicts and of what is over."""
+    return [
+        each
+        for each in lived["told"]
+        if not each["title"].startswith(_EXPECTED) and not each["title"].endswith("is over")
+    ]
+
+
+def _false_alarms(lived: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was told where nothing had changed, or before it did."""
+    return [each for each in _told(lived) if not lived["has_a_change"] or each["night"] < CHANGE_ON]
+
+
+# ---- Fits and promotions.
+
+_OF_FITS = (
+    "clinic",
+    "training rows",
+    "mean prediction",
+    "of these days' visits so many have the outcome",
+    "ratio",
+)
+
+
+def _first_fit(lived: dict[str, Any]) -> tuple[str, ...]:
+    fit = lived["first_fit"]
+    ratio = fit["mean"] / fit["prevalence"]
+    return (
+        lived["clinic"],
+        str(fit["rows"]),
+        f"{fit['mean']:.4f}",
+        f"{fit['prevalence']:.4f}",
+        f"{ratio:.3f}",
+    )
+
+
+_OF_MOVES = (
+    "clinic",
+    "verdicts",
+    "promoted",
+    "truly better",
+    "gains in thousandths of log loss: median",
+    "least",
+    "last true AUROC",
+)
+
+
+def _moves(lived: dict[str, Any]) -> tuple[str, ...]:
+    gains = [1000 * move["gain"] for move in _promotions(lived)]
+    better = sum(gain > 0 for gain in gains)
+    last = next((move["true_auroc"] for move in reversed(lived["moves"])), None)
+    return (
+        lived["clinic"],
+        str(len(lived["moves"])),
+        str(len(gains)),
+        str(better),
+        f"{median(gains):+.1f}" if gains else "",
+        f"{min(gains):+.1f}" if gains else "",
+        _two(last),
+    )
+
+
+def _promotions(lived: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that took another champion's place."""
+    return [
+        move
+        for move in lived["moves"]
+        if move["verdict"] == "promoted" and move["gain"] is not None
+    ]
+
+
+# ---- The simulation.
+
+_OF_MANY = (
+    "clinics",
+    "outcomes count",
+    "first fits",
+    *(f"day {day}: observed/expected (clinics)" for day in LOOKED_AT),
+)
+
+
+def _many(key: tuple[str, bool], found: Sequence[Simulated]) -> tuple[str, ...]:
+    name, is_settled_only = key
+    counts = "once settled" if is_settled_only else "as soon as known"
+    means = [f"{mean:.2f} ({shown})" for mean, shown in mean_on_each_day(found)]
+    return (name, counts, f"{first_fits_mean(found):.3f}", *means)
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+_HOW = """
+`make bench-year` writes this page; this one took {minutes:.0f} minutes on two cores. Each clinic has about 20 visits a
+day, and an outcome within 30 days of discharge that is true of 7 or 35 % of them. The true probabilities have an AUROC
+of .76. The first night comes after 90 days of history. Then there are 182 nights: each at 02:15 `pull` and `score`, once a week at
+03:00 `retrain`, at 07:00 `alert`, `health`, and once a week `status`. A receiver takes the messages.
+
+The commands run in one process a clinic, by their `main`. It stands under Debian's faketime, and moves its own clock
+from night to night. SQLite has the same clock, so every stamp is the command's own. The clinic's database holds
+the whole half year; a view shows of it what is known on that day.
+
+- **calm**: outcomes are written on day 30, whatever they are, and nothing changes.
+- **early**: a 1 is written when it happens, a 0 on day 30.
+- **backlog**: such a clinic; visits of the last 30 days whose outcome is not known yet wait for the first night.
+- **dead**: from week 13 on nothing says anything about the outcome.
+- **doubled**: from week 13 on 7 % become 14, 35 become 52.
+- **a wrong unit**: from week 13 on creatinine arrives five times too high for six weeks, within its range.
+"""
+
+_SHOWN = """
+Every second week, where the champion has at least five outcomes of each kind. "True" is what the same predictions have
+once all of their outcomes are known.
+"""
+
+_TOLD = """
+Outcomes are those of visits whose 30 days are over; in clinics that change, of visits after the change. A message is
+one that the receiver got. What is told after a change need not be about it.
+"""
+
+_WORTH = """
+A gain is by how much the new champion's mean log loss is lower than the old one's on 20,000 fresh visits, by their
+true probabilities.
+"""
+
+_SIMULATION = """
+No commands here: {clinics} clinics for each line, with a logistic regression that is fitted each week and stays where
+its log loss on the held-out visits is lower. A first fit's figure is its mean prediction over what becomes of its days'
+visits. Observed/expected is the champion's, in the clinics where it has five outcomes of each kind by then.
+"""
+
+_LIMITS = """
+- Each clinic lives once, by one seed: how often an alarm is false in a hundred clinics is for [the gate's
+  page](gate.md).
+- Everything is on SQLite. The rules of time are tested on PostgreSQL, too.
+- Visits come evenly, and each person once.
+"""

@@ -1,0 +1,193 @@
+"""Clinics whose truth is known: how likely each visit's outcome is, and when it becomes known."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from functools import cache
+
+import numpy as np
+
+from pima.core.arrays import Float64Array, Int8Array, Int64Array
+
+VISITS_A_DAY = 20
+AUROC = 0.76
+"""How well the true probabilities tell visits apart."""
+HORIZON_DAYS = 30
+DAYS_BEFORE = 90
+"""The visits of so many days before the first night are the history."""
+CHANGE_ON = 12 * 7
+"""The day of the change, where a clinic has one."""
+UNIT_DAYS = 6 * 7
+"""How long a unit is wrong."""
+WRONG_UNIT = 5.0
+FEATURES = ("age", "creatinine", "stays", "haemoglobin")
+_WEIGHTS = np.array([0.35, 0.6, 0.5, -0.45])
+
+
+class Change(StrEnum):
+    """What becomes different in the clinic's 13th week."""
+
+    NONE = auto()
+    DEAD = auto()
+    """The outcome no longer depends on anything."""
+    DOUBLED = auto()
+    """The outcome is twice as frequent, or half as frequent again where it was no rare one."""
+    UNIT = auto()
+    """Creatinine arrives five times too high, for six weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """One made-up clinic."""
+
+    name: str
+    prevalence: float
+    is_early: bool = False
+    """An outcome 1 is written when it happens, a 0 on day 30; otherwise both on day 30."""
+    has_backlog: bool = False
+    """Visits of the last 30 days whose outcome is not known yet wait for the first night."""
+    change: Change = Change.NONE
+    prevalence_then: float | None = None
+    """After the change, where that changes it."""
+
+    @property
+    def has_a_change(self) -> bool:
+        return self.change is not Change.NONE
+
+
+CLINICS = (
+    Clinic("calm, 7 %", 0.07),
+    Clinic("calm, 35 %", 0.35),
+    Clinic("early, 7 %", 0.07, is_early=True),
+    Clinic("early, 35 %", 0.35, is_early=True),
+    Clinic("backlog, 35 %", 0.35, is_early=True, has_backlog=True),
+    Clinic("dead, 7 %", 0.07, change=Change.DEAD),
+    Clinic("dead, 35 %", 0.35, change=Change.DEAD),
+    Clinic("doubled, 7 %", 0.07, change=Change.DOUBLED, prevalence_then=0.14),
+    Clinic("doubled, 35 %", 0.35, change=Change.DOUBLED, prevalence_then=0.52),
+    Clinic("a wrong unit, 35 %", 0.35, change=Change.UNIT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Visits in the order of their discharge, with what nobody knows yet."""
+
+    day: Int64Array
+    """Of discharge; the first night follows day 0."""
+    measurements: Float64Array
+    """(n, 4), as they are true."""
+    recorded: Float64Array
+    """(n, 4), as they are written down."""
+    probability: Float64Array
+    """How likely the outcome truly is."""
+    outcome: Int8Array
+    known_day: Int64Array
+    """The day at whose end the outcome is written down."""
+
+
+def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
+    """Draw the visits of the history and of so many days after it."""
+    draw = np.random.default_rng(seed)
+    span = np.arange(1 - DAYS_BEFORE, days + 1)
+    day = np.repeat(span, draw.poisson(VISITS_A_DAY, len(span)))
+    measurements = draw_measurements(draw, len(day))
+    has_changed = day >= CHANGE_ON
+    probability = np.where(
+        has_changed,
+        probability_after(clinic)(measurements),
+        probability_before(clinic)(measurements),
+    )
+    outcome = (draw.random(len(day)) < probability).astype(np.int8)
+    happens = draw.integers(1, HORIZON_DAYS + 1, len(day))
+    is_written_then = (outcome == 1) & clinic.is_early
+    return Visits(
+        day=day,
+        measurements=measurements,
+        recorded=_recorded(clinic, day, measurements),
+        probability=probability,
+        outcome=outcome,
+        known_day=day + np.where(is_written_then, happens, HORIZON_DAYS),
+    )
+
+
+def draw_measurements(draw: np.random.Generator, rows: int) -> Float64Array:
+    """(rows, 4) in the order of FEATURES."""
+    return np.column_stack(
+        [
+            draw.normal(66, 14, rows).clip(18, 105).round(),
+            draw.lognormal(0, 0.45, rows).clip(0.2, 10).round(2),
+            draw.poisson(1.5, rows).clip(0, 30),
+            draw.normal(12.5, 2, rows).clip(5, 19).round(1),
+        ]
+    )
+
+
+def probability_before(clinic: Clinic) -> Callable[[Float64Array], Float64Array]:
+    """How likely the outcome is until the change."""
+    return _relation(clinic.prevalence)
+
+
+def probability_after(clinic: Clinic) -> Callable[[Float64Array], Float64Array]:
+    """How likely it is from the change on."""
+    if clinic.change is Change.DEAD:
+        return lambda measurements: np.full(len(measurements), clinic.prevalence)
+    return _relation(clinic.prevalence_then or clinic.prevalence)
+
+
+@cache
+def _relation(prevalence: float) -> Callable[[Float64Array], Float64Array]:
+    """Found once on many visits, so that prevalence and AUROC are those that were asked for."""
+    score = _score(draw_measurements(np.random.default_rng(0), 40_000))
+    slope = _bisect(
+        lambda tried: _auroc(tried * score, _constant(tried * score, prevalence)), AUROC
+    )
+    constant = _constant(slope * score, prevalence)
+    return lambda measurements: _logistic(slope * _score(measurements) + constant)
+
+
+def _score(measurements: Float64Array) -> Float64Array:
+    age, creatinine, stays, haemoglobin = measurements.T
+    standard = (
+        (age - 66) / 14,
+        np.log(creatinine) / 0.45,
+        (stays - 1.5) / 1.22,
+        (haemoglobin - 12.5) / 2,
+    )
+    return np.column_stack(standard) @ _WEIGHTS
+
+
+def _constant(log_odds: Float64Array, prevalence: float) -> float:
+    return _bisect(lambda tried: float(_logistic(log_odds + tried).mean()), prevalence, -20, 20)
+
+
+def _auroc(log_odds: Float64Array, constant: float) -> float:
+    """The expected one: each visit counts for a case as far as it is likely to be one."""
+    likely = np.sort(_logistic(log_odds + constant))
+    others_below = np.cumsum(1 - likely) - (1 - likely)
+    return float((likely * others_below).sum() / (likely.sum() * (1 - likely).sum()))
+
+
+def _bisect(
+    rising: Callable[[float], float], wanted: float, low: float = 0.0, high: float = 5.0
+) -> float:
+    for _ in range(40):
+        middle = (low + high) / 2
+        if rising(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _logistic(log_odds: Float64Array) -> Float64Array:
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def _recorded(clinic: Clinic, day: Int64Array, measurements: Float64Array) -> Float64Array:
+    recorded = measurements.copy()
+    if clinic.change is Change.UNIT:
+        is_wrong = (day >= CHANGE_ON) & (day < CHANGE_ON + UNIT_DAYS)
+        creatinine = FEATURES.index("creatinine")
+        recorded[is_wrong, creatinine] = (WRONG_UNIT * recorded[is_wrong, creatinine]).clip(0, 20)
+    return recorded

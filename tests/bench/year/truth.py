@@ -1,0 +1,179 @@
+"""What is true of a clinic, beside what pima shows of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pima.core.arrays import Float64Array, Int8Array
+from pima.core.history import below, ranks
+from pima.core.metrics import log_losses
+from pima.core.validation import as_features, by_feature
+from pima.scorer import load_scorer
+from pima.settings.sections import HoldoutSettings
+from pima.store.engine import reading
+from pima.store.lineage import version_with_rows
+from pima.store.report_figures import came_true
+from tests.bench.year.hospital import FIRST_DAY
+from tests.bench.year.population import (
+    CHANGE_ON,
+    FEATURES,
+    HORIZON_DAYS,
+    Clinic,
+    Visits,
+    draw_measurements,
+    probability_after,
+    probability_before,
+)
+from tests.support.databases import Database
+from tests.support.shipped import SALT
+
+_FRESH_VISITS = 20_000
+_DAYS_ON_TIME = 3
+"""A tenth of the horizon."""
+HOLDOUT_SHARE = HoldoutSettings().share
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of predictions and their outcomes."""
+
+    outcomes: int
+    positive: int
+    observed_expected: float | None
+    auroc: float | None
+
+
+@dataclass(frozen=True)
+class Week:
+    """What stands of the champion on a week's last morning, and what is true of it."""
+
+    night: int
+    version: int | None
+    shown: Figures
+    true: Figures
+    """Of the same predictions, once all of their outcomes are known."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A verdict, and what the challenger is truly worth."""
+
+    night: int
+    challenger: int | None
+    verdict: str
+    auroc: float | None
+    """By the verdict's test set."""
+    true_auroc: float | None
+    gain: float | None
+    """By how much the true mean log loss is lower than the champion's."""
+
+
+@dataclass(frozen=True)
+class FirstFit:
+    """The first version's mean probability over its training rows, beside what becomes of all
+    visits of the same days and side."""
+
+    rows: int
+    mean: float
+    prevalence: float
+
+
+def figures_of(probability: Float64Array, outcome: Int8Array) -> Figures:
+    """Observed over expected, and the area under the curve; None of too few."""
+    positive = int(outcome.sum())
+    rows = len(outcome)
+    expected = float(probability.sum())
+    ratio = positive / expected if rows else None
+    auroc = None
+    if 0 < positive < rows:
+        order = np.argsort(np.argsort(probability)) + 1
+        auroc = (order[outcome == 1].sum() - positive * (positive + 1) / 2) / (
+            positive * (rows - positive)
+        )
+    return Figures(rows, positive, ratio, None if auroc is None else float(auroc))
+
+
+class Truth:
+    """Somebody who knows everything about the clinic."""
+
+    def __init__(
+        self, clinic: Clinic, visits: Visits, database: Database, has_horizon: bool
+    ) -> None:
+        self._clinic = clinic
+        self._visits = visits
+        self._database = database
+        self._has_horizon = has_horizon
+        self._fresh = draw_measurements(np.random.default_rng(99), _FRESH_VISITS)
+        self._scored: dict[int, Float64Array] = {}
+
+    def week(self, night: int, status: dict[str, Any]) -> Week:
+        version = status["champion"]["version"]
+        with reading(self._database.engine) as connection:
+            found = [
+                each for each in came_true(connection, 10_000) if each.model_version == version
+            ]
+        shown = figures_of(
+            np.array([each.probability for each in found]),
+            np.array([each.outcome for each in found]),
+        )
+        return Week(night, version, shown, self._true(night, version))
+
+    def _true(self, night: int, version: int | None) -> Figures:
+        rows = self._database.execute(
+            """
+            SELECT p.source_key, d.probability, d.scored_at FROM predictions d
+            JOIN patients p ON p.id = d.patient_id WHERE d.model_version = :version""",
+            {"version": version},
+        )
+        of = np.array([int(row[0]) - 1 for row in rows], dtype=int)
+        probability = np.array([row[1] for row in rows])
+        scored = np.array([np.datetime64(row[2][:10]) for row in rows], dtype="M8[D]")
+        day = self._visits.day[of]
+        is_told = (scored - FIRST_DAY).astype(int) <= day + _DAYS_ON_TIME
+        if self._has_horizon:
+            is_told &= day < night - HORIZON_DAYS
+        return figures_of(probability[is_told], self._visits.outcome[of[is_told]])
+
+    def move(self, night: int, result: dict[str, Any]) -> Move:
+        """A retraining's verdict."""
+        challenger, champion = result["challenger"], result["champion_before"]
+        loss, auroc = self._loss_and_auroc(challenger, night)
+        gain = None if champion is None else self._loss_and_auroc(champion, night)[0] - loss
+        shown = (result["challenger_scores"] or {}).get("auc")
+        return Move(night, challenger, result["verdict"], shown, auroc, gain)
+
+    def _loss_and_auroc(self, version: int, night: int) -> tuple[float, float]:
+        """On fresh visits of that day, by their true probabilities."""
+        probability = self._probabilities(version)
+        relation = probability_after if night > CHANGE_ON else probability_before
+        truly = relation(self._clinic)(self._fresh)
+        loss = truly * log_losses(probability, np.ones_like(truly, dtype=np.int8)) + (
+            1 - truly
+        ) * log_losses(probability, np.zeros_like(truly, dtype=np.int8))
+        order = np.argsort(probability)
+        below = np.cumsum(1 - truly[order]) - (1 - truly[order])
+        auroc = (truly[order] * below).sum() / (truly.sum() * (1 - truly).sum())
+        return float(loss.mean()), float(auroc)
+
+    def _probabilities(self, version: int) -> Float64Array:
+        if version not in self._scored:
+            scorer = load_scorer(self._database.engine, version)
+            features = as_features(by_feature(self._fresh), scorer.features)
+            self._scored[version] = scorer.model.probabilities(features).astype(np.float64)
+        return self._scored[version]
+
+    def first_fit(self) -> FirstFit | None:
+        """None without a first version."""
+        if self._database.value("SELECT count(*) FROM model_versions") == 0:
+            return None
+        _, rows = version_with_rows(self._database.engine, 1)
+        features = rows[list(FEATURES)].to_numpy()
+        mean = load_scorer(self._database.engine, 1).model.probabilities(features).mean()
+        keys = dict(self._database.execute("SELECT id, source_key FROM patients"))
+        day = self._visits.day[[int(keys[row]) - 1 for row in rows.index]]
+        names = (b"source hospital %d" % visit for visit in range(1, len(self._visits.day) + 1))
+        is_learned_from = ~below(ranks(names, SALT), HOLDOUT_SHARE)
+        is_learned_from &= (self._visits.day >= day.min()) & (self._visits.day <= day.max())
+        prevalence = self._visits.outcome[is_learned_from].mean()
+        return FirstFit(len(rows), float(mean), float(prevalence))
