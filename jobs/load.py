@@ -43,7 +43,7 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     print(
-        f"{counted(result['files'], 'file')}: {counted(result['inserted'], 'patient')} inserted, "
+        f"{counted(result['files'], 'file')}: {counted(result['inserted'], 'row')} inserted, "
         f"{result['updated']:,} updated, {result['unchanged']:,} unchanged, "
         f"{counted(result['refused'], 'line')} refused"
     )

@@ -97,7 +97,7 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
                 [x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line
             )
         told = (
-            "ROC curves: the share of patients with the outcome that is found, against the share "
+            "ROC curves: the share of rows with the outcome that is found, against the share "
             "of false alarms"
         )
         return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
@@ -128,7 +128,7 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
                 markeredgecolor=PAPER,
             )
         told = (
-            "Calibration: the share of patients with the outcome among those of like predicted "
+            "Calibration: the share of rows with the outcome among those of like predicted "
             "probability"
         )
         return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
@@ -158,7 +158,7 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         axes.set_ylabel("net benefit, cases per 100")
         percents(axes, "x")
         told = (
-            "Decision curves: cases found per hundred patients, less the false alarms, weighted "
+            "Decision curves: cases found per hundred rows, less the false alarms, weighted "
             "by the threshold"
         )
         return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
@@ -169,7 +169,7 @@ def _of_100(values: Iterable[float]) -> list[float]:
 
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
-    """Draw the first model's probabilities: of patients with the outcome above the line, and of the
+    """Draw the first model's probabilities: of rows with the outcome above the line, and of the
     others below."""
     tenths = distribution(found.evidence, found.first)
     middles = [(each.low + each.high) / 2 for each in tenths]
@@ -179,11 +179,11 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
         axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.axvline(found.first.threshold, color=MUTED, linewidth=1, linestyle="--")
-        axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
+        axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="rows")
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         percents(axes, "x")
         told = (
-            "How many patients with the outcome (above the line) and without it (below) got which "
+            "How many rows with the outcome (above the line) and without it (below) got which "
             "probability"
         )
         return as_svg(
@@ -233,13 +233,11 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
         )
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        told = (
-            "How well the model tells patients apart within each subgroup, with its 95 % interval"
-        )
+        told = "How well the model tells rows apart within each subgroup, with its 95 % interval"
         return as_svg(
             figure,
             "Subgroups",
-            f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.",
+            f"{told}. Hollow marks: fewer than 50 rows. Dashed: all rows.",
         )
 
 
@@ -279,7 +277,7 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
         axes.set_yticks(range(len(shown)), [short(each.replace("_", " ")) for each, _ in shown])
         axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability")
         axes.grid(visible=False, axis="y")
-        told = "How far each feature moves a patient's probability, on average."
+        told = "How far each feature moves a row's probability, on average."
         return as_svg(figure, "What the model leans on", told)
 
 
