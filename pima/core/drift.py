@@ -21,7 +21,7 @@ from pima.core.features import Features
 from pima.core.figures import Figure
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
-from pima.core.watched import State, Watched, alerts
+from pima.core.watched import ALERTING_NIGHTS, State, Watched, alerts
 
 MOST_BINS = 10
 """Deciles, as the population stability index is used since the 1990s."""
@@ -303,16 +303,22 @@ first."""
 
 
 def night_figures(
-    names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
+    names: Sequence[str],
+    night: Tally,
+    reference: Reference | None,
+    before: NightsBefore,
+    needed: int = ALERTING_NIGHTS,
 ) -> Iterator[Watched]:
-    """All figures of a night, or of several nights pooled; `names` are the version's features."""
+    """All figures of a night, or of several nights pooled. `names` are the version's features; an
+    alert needs `needed` nights beyond the limit."""
     for found in _figures(names, night, reference or _NO_REFERENCE):
         if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
             yield Watched(
                 found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA
             )
         else:
-            is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
+            is_usual = found.state == State.USUAL
+            is_alert = is_usual and alerts(found.is_beyond, found.name, before, needed)
             yield replace(found, state=State.ALERT) if is_alert else found
 
 

@@ -13,6 +13,8 @@ from enum import StrEnum
 ALERTING_NIGHTS, LAST_NIGHTS = 3, 5
 """An alert needs so many nights beyond the limit among the last ones, so that one odd night causes
 none."""
+ALERTING_POOLS = 2
+"""How many it needs where nights are pooled, since the odd one is in one pool only."""
 
 
 class State(StrEnum):
@@ -57,14 +59,19 @@ class Watched:
         return abs(self.value - (self.reference or 0.0)) > self.allowed
 
 
-def alerts(is_beyond: bool, name: str, nights_before: Sequence[Collection[str]]) -> bool:
-    """Whether `ALERTING_NIGHTS` of the last `LAST_NIGHTS` were beyond the limit, tonight included.
+def alerts(
+    is_beyond: bool,
+    name: str,
+    nights_before: Sequence[Collection[str]],
+    needed: int = ALERTING_NIGHTS,
+) -> bool:
+    """Whether `needed` of the last `LAST_NIGHTS` were beyond the limit, tonight included.
 
     `nights_before` are the names of the figures beyond their limit in each night before, newest
     first.
     """
     before = sum(name in night for night in nights_before[: LAST_NIGHTS - 1])
-    return is_beyond + before >= ALERTING_NIGHTS
+    return is_beyond + before >= needed
 
 
 NIGHT, WEEK = "rows", "rows_in_week"

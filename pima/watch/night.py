@@ -12,7 +12,7 @@ from pima.core.arrays import Float64Array
 from pima.core.drift import MINIMUM_ROWS, Reference, Tally, added, night_figures, tally_of
 from pima.core.features import names_of
 from pima.core.validation import Validated
-from pima.core.watched import LAST_NIGHTS, volumes
+from pima.core.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, volumes
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
@@ -26,8 +26,9 @@ from pima.store.monitoring import (
     rows_of_nights,
 )
 
-POOLED_FOR = timedelta(days=7)
-"""How far back rows are pooled if a night has too few."""
+POOLED_FOR = timedelta(days=28)
+"""How far back rows are pooled if a night has too few. A clinic of 20 visits a day has enough in
+ten days."""
 
 
 class NightTally:
@@ -60,8 +61,9 @@ class NightTally:
             return
         kept = newest_tallies(connection, self._version, but_of=run_id)
         now = clock(connection)
-        night, before = night_so_far(counted, kept, now)
-        found = list(night_figures(names_of(self._scorer.features), night, self._reference, before))
+        names = names_of(self._scorer.features)
+        night, before, needed = night_so_far(counted, kept, now)
+        found = list(night_figures(names, night, self._reference, before, needed))
         beyond = (
             [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
         )
@@ -89,14 +91,16 @@ class NightTally:
 
 def night_so_far(
     counted: Tally, kept: Iterable[KeptTally], now: datetime
-) -> tuple[Tally, list[tuple[str, ...]]]:
+) -> tuple[Tally, list[tuple[str, ...]], int]:
     """Add the counts of other runs to a run's counts: those of the same day, and of the days before
     if they are too few. Also return the figures beyond their limits in each earlier night that had
-    enough rows, newest first.
+    enough rows, newest first, and how many nights beyond them make an alert.
 
     `kept` is newest first, and read no further than needed.
     """
-    pooled, rows = [counted], counted.rows
+    pooled = [counted]
+    rows = counted.rows
+    needed = ALERTING_NIGHTS
     before: list[tuple[str, ...]] = []
     # Days pooled into a night are not nights of their own; otherwise a single odd day would be in
     # several nights.
@@ -116,10 +120,12 @@ def night_so_far(
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
             rows += each.tally.rows
+            if not is_tonight:
+                needed = ALERTING_POOLS
         if recorded == day or rows_of_night < MINIMUM_ROWS:
             day, rows_of_night = recorded, rows_of_night + each.tally.rows
         elif each.beyond is not None and len(before) < LAST_NIGHTS - 1:
             # A day's last run has counted the whole day.
             day, rows_of_night = recorded, each.tally.rows
             before.append(each.beyond)
-    return added(pooled), before
+    return added(pooled), before, needed

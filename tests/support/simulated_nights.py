@@ -70,12 +70,12 @@ def nights(kept: Reference, tallies: Iterator[Tally]) -> Iterator[tuple[Watched,
     before: list[KeptTally] = []
     for number, tally in enumerate(tallies):
         now = FIRST_NIGHT + timedelta(days=number)
-        pooled, beyond = night_so_far(tally, before[::-1], now)
-        found = tuple(night_figures(names_of(FEATURES), pooled, kept, beyond))
+        pooled, beyond, needed = night_so_far(tally, before[::-1], now)
+        found = tuple(night_figures(names_of(FEATURES), pooled, kept, beyond, needed))
         were = (
             tuple(each.name for each in found if each.is_beyond)
             if pooled.rows >= MINIMUM_ROWS
             else None
         )
-        before = [*before[-20:], KeptTally(tally, were, now)]
+        before = [*before[-60:], KeptTally(tally, were, now)]
         yield found

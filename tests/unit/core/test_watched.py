@@ -96,11 +96,22 @@ def test_one_odd_night_alarms_nobody_also_where_several_are_pooled_and_a_change_
 ):
     random = np.random.default_rng(1)
     kept = reference(random, 378)
-    for shifts, alarming in (([0.0] * 20 + [2.0] + [0.0] * 9, 0), ([0.0] * 20 + [2.0] * 10, 4)):
+    for shifts, alarming in (([0.0] * 20 + [2.0] + [0.0] * 9, 0), ([0.0] * 20 + [2.0] * 10, 7)):
         found = nights(kept, (night_tally(random, kept, 70, age=shift) for shift in shifts))
         alarms = [_alarms(night) for night in found]
         assert sum("wasserstein age" in night for night in alarms) == alarming, alarms
         assert set().union(*alarms) <= {"psi age", "wasserstein age"}
+
+
+def test_a_unit_that_is_wrong_is_told_within_three_weeks_where_twenty_rows_come_a_night() -> None:
+    random = np.random.default_rng(2)
+    kept = reference(random, 378)
+    for shift, told in ((0.0, False), (3.0, True)):
+        shifts = [0.0] * 40 + [shift] * 21
+        found = list(nights(kept, (night_tally(random, kept, 20, age=each) for each in shifts)))
+        alarms = [_alarms(night) for night in found]
+        assert set().union(*alarms) == ({"psi age", "wasserstein age"} if told else set())
+        assert not any(alarms[:42])
 
 
 def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> None:
