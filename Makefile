@@ -63,7 +63,8 @@ bench: $(VENV)/.complete
 bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
-# The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md.
+# The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md. `python -m
+# tests.bench.gate --alarms` writes only the section on alarms over settled outcomes, in a minute.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 

@@ -16,6 +16,7 @@ from rich.progress import track
 from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
+from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
@@ -34,6 +35,18 @@ def main() -> None:
         "1"  # a process a core is faster
     )
     console = Console(stderr=True)
+    if asked.alarms:
+        before = asked.page.read_text().partition(BEGINS)[0]
+    else:
+        before = _of_the_gate(asked, console)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        text = f"{before.rstrip()}\n\n{alarms_section(pool, asked.clinics)}"
+    asked.page.write_text(text)
+    print(text)
+
+
+def _of_the_gate(asked: argparse.Namespace, console: Console) -> str:
+    """The page but for its last section."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         alike = pool.submit(
             likenesses, asked.populations
@@ -51,9 +64,7 @@ def main() -> None:
             each.name: _margins(pool, each, max(2, asked.runs // 6), console) for each in SETTINGS
         }
         first = page(Findings(asked.runs, alike.result(), stated, simulated))
-        text = "\n".join([first, measures_section(by_prevalence), margins_section(by_setting)])
-    asked.page.write_text(text)
-    print(text)
+        return "\n".join([first, measures_section(by_prevalence), margins_section(by_setting)])
 
 
 def _arguments() -> argparse.Namespace:
@@ -69,6 +80,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--populations", type=int, default=6, help="data sets for Keras (default %(default)s)"
+    )
+    parser.add_argument(
+        "--clinics",
+        type=int,
+        default=4_000,
+        help="calm clinics for the alarms, a tenth with each fault (default %(default)s)",
+    )
+    parser.add_argument(
+        "--alarms",
+        action="store_true",
+        help="write only the section on alarms, and leave the rest of the page as it is",
     )
     parser.add_argument(
         "--page",

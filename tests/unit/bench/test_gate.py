@@ -15,6 +15,14 @@ from tests.bench.gate.page_of_measures import summary_of
 from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS, WEEKS
 from tests.bench.gate.population import fresh_patients
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, simulate_prevalence
+from tests.bench.gate.settled import (
+    CHANGES,
+    CLINICS,
+    CLINICS_AT_ONCE,
+    Change,
+    calm_years,
+    outcomes_until_told,
+)
 from tests.bench.gate.simulation import simulate
 
 pytestmark = pytest.mark.campaign
@@ -144,3 +152,21 @@ def test_the_smaller_the_margin_the_more_winners_are_kept_out_sound_ones_among_t
     assert found[0.02].falsely > 0
     # What it is for: fewer of those get through that did not learn of a subgroup.
     assert found[0.02].spoiled_promotions < found[None].spoiled_promotions
+
+
+def test_alarms_over_outcomes_ring_hardly_ever_in_calm_clinics(at_length: bool) -> None:
+    tried = [
+        calm_years(each, seed)[0] for each in CLINICS for seed in range(40 if at_length else 1)
+    ]
+    rang = sum(np.isfinite(each).any(axis=1).sum() for each in tried)
+    # 2 of 100 are asked; of 150 clinics more than 8 would have a chance of 1 in 200.
+    assert rang / (len(tried) * CLINICS_AT_ONCE) <= (0.02 if at_length else 0.055)
+
+
+@pytest.mark.parametrize("change", CHANGES[:4], ids=lambda each: f"{each.name}, {each.clinic.name}")
+def test_a_change_is_told_within_the_outcomes_that_are_asked(
+    change: Change, at_length: bool
+) -> None:
+    found = [outcomes_until_told(change, seed)[0] for seed in range(20 if at_length else 2)]
+    assert change.within is not None
+    assert np.median(np.concatenate(found)) <= change.within

@@ -1,0 +1,154 @@
+"""The section of docs/measured/gate.md on alarms over settled outcomes; no figure in it is typed by
+hand."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from functools import partial
+
+import numpy as np
+
+from pima.core.arrays import Float64Array
+from pima.core.cusum import BAND, BARS, DRAWN_TO, FACTOR
+from pima.core.watched import FAULTS, Fault
+from tests.bench.gate.page import filled, table
+from tests.bench.gate.settled import (
+    CHANGES,
+    CLINICS,
+    CLINICS_AT_ONCE,
+    DAYS,
+    FREQUENT,
+    INTERCEPT_DEVIATION,
+    OUTCOMES_A_DAY,
+    RARE,
+    SLOPE_DEVIATION,
+    Bars,
+    Change,
+    Clinic,
+    calm_years,
+    outcomes_until_told,
+)
+
+BEGINS = "## Alarms over settled outcomes"
+"""The section's heading, where the part of the page before it ends."""
+_TRIED = (6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
+_CHOOSING, _REPORTED = 0, 1_000_000
+"""The first seeds of what a bar is chosen by, and of what is reported of it."""
+_CALM_LIMIT = 2.0
+"""Of 100 calm clinics a year."""
+
+
+def alarms_section(pool: Executor, clinics: int) -> str:
+    changed = max(clinics // 10, 2 * CLINICS_AT_ONCE)
+    calm = {each: _many(pool, calm_years, each, clinics, _REPORTED)[0] for each in CLINICS}
+    told = {each: _many(pool, outcomes_until_told, each, changed, _REPORTED)[0] for each in CHANGES}
+    parts = [
+        BEGINS,
+        filled(_HEAD.format(clinics=clinics)),
+        table(("calm clinics", *map(_named, FAULTS), "any of them"), _calm_rows(calm)),
+        filled(_TOLD.format(changed=changed)),
+        table(_COLUMNS, [_told_row(*each) for each in told.items()]),
+        filled(_reading(calm, told)),
+        filled(_CHOICE),
+        table(_COLUMNS_OF_CHOICE, list(_choice(pool, clinics, changed))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _many(
+    pool: Executor,
+    simulate: Callable[..., Float64Array],
+    what: Clinic | Change,
+    clinics: int,
+    first_seed: int,
+    tried: Sequence[Bars] = (BARS,),
+) -> Float64Array:
+    """What so many clinics give: (tried, clinics, ...)."""
+    seeds = range(first_seed, first_seed + -(-clinics // CLINICS_AT_ONCE))
+    return np.concatenate(list(pool.map(partial(simulate, what, tried=tried), seeds)), axis=1)
+
+
+def _calm_rows(calm: dict[Clinic, Float64Array]) -> list[tuple[str, ...]]:
+    rows = []
+    for clinic, found in calm.items():
+        alarmed = np.isfinite(found)
+        shares = (*alarmed.mean(axis=0), alarmed.any(axis=1).mean())
+        rows.append((clinic.name, *(f"{100 * share:.1f}" for share in shares)))
+    return rows
+
+
+_COLUMNS = ("what happens", "clinic", "alarm", "outcomes, median", "nine in ten", "asked, median")
+
+
+def _told_row(change: Change, found: Float64Array) -> tuple[str, ...]:
+    late = np.quantile(found, 0.9, method="higher")
+    asked = "-" if change.within is None else f"{change.within}"
+    return (
+        change.name,
+        change.clinic.name,
+        _named(change.fault),
+        f"{np.median(found):.0f}",
+        f"{late:.0f}" if np.isfinite(late) else "later",
+        asked,
+    )
+
+
+_COLUMNS_OF_CHOICE = (
+    "bar",
+    *(
+        f"{what}, {100 * clinic.prevalence:.0f} %"
+        for what in ("constant: false", "told after", "prevalence: false", "told after")
+        for clinic in (RARE, FREQUENT)
+    ),
+)
+
+
+def _choice(pool: Executor, clinics: int, changed: int) -> Iterator[tuple[str, ...]]:
+    tried = [(bar,) * len(FAULTS) for bar in _TRIED]
+    calm = [
+        np.isfinite(_many(pool, calm_years, each, clinics, _CHOOSING, tried))
+        for each in (RARE, FREQUENT)
+    ]
+    told = [
+        np.median(_many(pool, outcomes_until_told, each, changed, _CHOOSING, tried), axis=1)
+        for each in CHANGES[:4]
+    ]
+    for number, bar in enumerate(_TRIED):
+        constant = [f"{100 * found[number, :, 0].mean():.1f}" for found in calm]
+        prevalence = [f"{100 * found[number, :, 1:].any(axis=1).mean():.1f}" for found in calm]
+        after = [f"{found[number]:.0f}" for found in told]
+        yield (f"{bar:g}", *constant, *after[:2], *prevalence, *after[2:])
+
+
+def _named(fault: Fault) -> str:
+    return f"`{fault}`"
+
+
+def _reading(calm: dict[Clinic, Float64Array], told: dict[Change, Float64Array]) -> str:
+    worst = max(100 * np.isfinite(found).any(axis=1).mean() for found in calm.values())
+    asked = [change for change in told if change.within is not None]
+    kept = [change for change in asked if np.median(told[change]) <= (change.within or 0)]
+    return (
+        f"Asked are at most {_CALM_LIMIT:g} of 100 calm clinics: the most is {worst:.1f}. Of the "
+        f"{len(asked)} medians that are asked {len(kept)} are kept."
+    )
+
+
+_HEAD = f"""
+The alarms (`pima/core/cusum.py`) add up evidence as outcomes settle, and are looked at at each day's end. Made-up
+clinics have {OUTCOMES_A_DAY} outcomes a day for {DAYS} days. Their champion is wrong as 60 to 80 cases leave it: its
+calibration intercept has a standard deviation of {INTERCEPT_DEVIATION}, its slope one of {SLOPE_DEVIATION}, and it stays for
+the whole year. Of 100 calm clinics so many have a false alarm in a year, {{clinics:,}} clinics a row:
+"""
+
+_TOLD = """
+After a change, which comes after calm days, so many outcomes settle until the alarm, {changed} clinics a row:
+"""
+
+_CHOICE = f"""
+### How the bars were chosen
+
+By other seeds than those above. Calm clinics of 100 with a false alarm in a year, and outcomes in the median until a dead
+model is told (constant), and twice or half as many again (prevalence), by the bar; chosen are {BARS[0]:g} and
+{BARS[1]:g}. The sound model's log odds keep {DRAWN_TO:g} of their distance from the constant; the odds of the fault are
+multiplied by {FACTOR:g}, those of the sound model by {BAND:g}.
+"""

@@ -1,0 +1,152 @@
+"""Clinics whose outcomes settle, 20 a day: how often the alarms over them ring by luck, and how
+soon after a fault. The rule is the real one (`pima.core.cusum`), of whole clinics at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from pima.core.arrays import Float64Array, Int8Array
+from pima.core.cusum import BARS, evidence_of, next_sums
+from pima.core.watched import FAULTS, Fault
+
+OUTCOMES_A_DAY, DAYS = 20, 365
+DAYS_BEFORE = 60
+"""Calm days before a fault, so that a sum is anywhere when it comes."""
+INTERCEPT_DEVIATION, SLOPE_DEVIATION = 0.13, 0.15
+"""Of a champion's calibration error, as 60 to 80 cases leave it."""
+CLINICS_AT_ONCE = 25
+Bars = tuple[float, ...]
+_NORMAL = np.random.default_rng(0).normal(size=100_001)
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """Where the outcome is this frequent, a model's true log odds are normal with this AUROC."""
+
+    prevalence: float
+    auroc: float = 0.76
+
+    @property
+    def name(self) -> str:
+        return f"{100 * self.prevalence:.0f} %, AUROC {self.auroc:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens in a clinic, and what should tell it."""
+
+    name: str
+    clinic: Clinic
+    fault: Fault
+    prevalence: float | None = None
+    """The prevalence from then on; None where the relation vanishes."""
+    within: int | None = None
+    """How many outcomes it may take in the median."""
+
+
+RARE, FREQUENT = Clinic(0.07), Clinic(0.35)
+CLINICS = (RARE, FREQUENT, Clinic(0.20), Clinic(0.07, 0.66), Clinic(0.35, 0.66), Clinic(0.20, 0.86))
+CHANGES = (
+    Change("the relation vanishes", RARE, Fault.NO_BETTER_THAN_CONSTANT, None, 500),
+    Change("the relation vanishes", FREQUENT, Fault.NO_BETTER_THAN_CONSTANT, None, 150),
+    Change("twice as many", RARE, Fault.OUTCOME_MORE_FREQUENT, 0.14, 550),
+    Change("half as many again", FREQUENT, Fault.OUTCOME_MORE_FREQUENT, 0.525, 350),
+    Change("half as many", RARE, Fault.OUTCOME_LESS_FREQUENT, 0.035),
+    Change("half as many", FREQUENT, Fault.OUTCOME_LESS_FREQUENT, 0.175),
+)
+
+
+def calm_years(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+    """The day of the first alarm of each fault in each of some calm clinics, infinite if there is
+    none, for each of the bars that are tried: (tried, clinics, faults)."""
+    draw = np.random.default_rng([seed, 1])
+    true = _true_log_odds(clinic, DAYS, draw)
+    evidence = _evidence(clinic, true, _outcomes(true, draw), draw)
+    return np.stack([_first_alarms(evidence, bars) for bars in tried])
+
+
+def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+    """How many outcomes settle in each of some clinics from the change until its alarm, infinite
+    where there is none in time: (tried, clinics). One that had alarmed before counts from then on,
+    so below 0."""
+    draw = np.random.default_rng([seed, 2])
+    clinic, calm = change.clinic, DAYS_BEFORE * OUTCOMES_A_DAY
+    true = _true_log_odds(clinic, DAYS, draw)
+    then = true.copy()
+    if change.prevalence is None:
+        then[:, calm:] = np.log(clinic.prevalence / (1 - clinic.prevalence))
+    else:
+        mean, deviation = _distribution(clinic)
+        then[:, calm:] += _mean_for(deviation, change.prevalence) - mean
+    evidence = _evidence(clinic, true, _outcomes(then, draw), draw)
+    found = np.stack([_first_alarms(evidence, bars) for bars in tried])
+    return (found[:, :, FAULTS.index(change.fault)] - DAYS_BEFORE) * OUTCOMES_A_DAY
+
+
+def _true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
+    mean, deviation = _distribution(clinic)
+    return draw.normal(mean, deviation, size=(CLINICS_AT_ONCE, days * OUTCOMES_A_DAY))
+
+
+def _outcomes(log_odds: Float64Array, draw: np.random.Generator) -> Int8Array:
+    return (draw.random(log_odds.shape) < _probability(log_odds)).astype(np.int8)
+
+
+def _evidence(
+    clinic: Clinic, true: Float64Array, outcomes: Int8Array, draw: np.random.Generator
+) -> Float64Array:
+    """Of each day: (clinics, days, faults). Constant and probabilities share the error of the
+    intercept, since both come from the same training rows."""
+    intercepts = draw.normal(0, INTERCEPT_DEVIATION, size=(len(true), 1))
+    slopes = np.clip(draw.normal(1, SLOPE_DEVIATION, size=(len(true), 1)), 0.4, None)
+    usual = np.log(clinic.prevalence / (1 - clinic.prevalence))
+    predicted = usual - intercepts + (true - usual) / slopes
+    constants = np.broadcast_to(_probability(usual - intercepts), true.shape)
+    found = evidence_of(_probability(predicted), outcomes, constants)
+    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(FAULTS)).sum(axis=2)
+
+
+def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
+    """The number of the first day, from 1 on, at whose end each sum is at its bar."""
+    sums = np.zeros((len(evidence), len(FAULTS)))
+    found = np.full(sums.shape, np.inf)
+    for day in range(evidence.shape[1]):
+        sums = next_sums(sums, evidence[:, day], bars)
+        found[(sums >= bars) & np.isinf(found)] = day + 1
+    return found
+
+
+def _probability(log_odds: Float64Array) -> Float64Array:
+    return 1 / (1 + np.exp(-log_odds))
+
+
+@cache
+def _distribution(clinic: Clinic) -> tuple[float, float]:
+    """The mean and standard deviation of the true log odds."""
+
+    def auroc(deviation: float) -> float:
+        ordered = np.sort(
+            _probability(_mean_for(deviation, clinic.prevalence) + deviation * _NORMAL)
+        )
+        cases, others = ordered / ordered.sum(), (1 - ordered) / (1 - ordered).sum()
+        return float((cases * (np.cumsum(others) - others / 2)).sum())
+
+    deviation = _where(lambda each: auroc(each) - clinic.auroc, 0.1, 3.0)
+    return _mean_for(deviation, clinic.prevalence), deviation
+
+
+@cache
+def _mean_for(deviation: float, prevalence: float) -> float:
+    return _where(
+        lambda mean: float(_probability(mean + deviation * _NORMAL).mean()) - prevalence, -9, 9
+    )
+
+
+def _where(rises: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that rises is zero."""
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rises(middle) > 0 else (middle, high)
+    return low
