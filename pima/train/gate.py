@@ -113,13 +113,16 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
-    contestants = [_challenger(asked)]
+    challenger = _challenger(asked)
+    contestants = [challenger]
     if current is not None and champion.model_version is not None:
         contestants.append(_champion(engine, asked, current, champion.model_version))
     holdout = asked.history.holdout
     eligible = judged_by_all(each for each in contestants if each.decides)
     too_few = min(of_each_class(holdout[eligible])) < asked.settings.retrain.minimum_of_each_class
-    in_test_set = _test_set(asked, eligible | too_few)
+    if too_few:
+        eligible = judged_by_all([challenger])
+    in_test_set = _test_set(asked, eligible)
     contest = Contest(
         outcomes=holdout["outcome"].to_numpy(),
         groups=groupings(asked.declared.features, holdout, asked.history.training),
