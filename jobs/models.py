@@ -8,7 +8,6 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, positive, this_user, why
 from pima.core.evidence import document
-from pima.core.verdict import stored_figures
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
@@ -115,7 +114,7 @@ def _version(command: Command) -> Result:
         raise NoSuchVersion(number=number)
     return {
         "version": asdict(version),
-        "decisions": [asdict(move) | {"figures": stored_figures(move.figures)} for move in moves],
+        "decisions": [asdict(move) for move in moves],
         "evidence": evidence and document(evidence),
     }
 

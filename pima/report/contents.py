@@ -133,7 +133,8 @@ def gather(engine: Engine, settings: Settings) -> Contents:
 
 def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
     for move in moves:
-        if move.challenger is None or move.figures is None:
+        figures = move.verdict_figures
+        if move.challenger is None or figures is None:
             continue
         told = ReportedVerdict(
             challenger=move.challenger,
@@ -142,7 +143,6 @@ def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
             verdict=move.verdict,
             explanation=move.explanation,
         )
-        figures = move.figures
         if figures.measured is not None:
             told = replace(
                 told,

@@ -7,7 +7,6 @@ against.
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -203,11 +202,17 @@ class RecordedMove:
     champion_sequence: int
     data_fingerprint: str | None
     settings_fingerprint: str | None
-    figures: VerdictFigures | None
+    figures: dict[str, Any]
+    """Empty for a person's move; `verdict_figures` reads them."""
     run_id: int | None
     decided_by: str
     decided_at: datetime
     test_set_fingerprint: str | None
+
+    @property
+    def verdict_figures(self) -> VerdictFigures | None:
+        """The figures that the verdict rests on; None for a person's move."""
+        return read_figures(self.figures)
 
 
 _LEDGER = fields_of(RecordedMove, promotions)
@@ -369,7 +374,8 @@ def recorded_verdict(
         .order_by(promotions.c.id.desc())
         .limit(1)
     )
-    return next(_moves(connection, statement), None)
+    row = connection.execute(statement).first()
+    return None if row is None else RecordedMove(**row._mapping)
 
 
 def was_rolled_back(
@@ -451,14 +457,7 @@ def list_moves(connection: Connection, version: int | None = None) -> list[Recor
         statement = statement.where(
             literal(version).in_([moves.challenger, moves.from_version, moves.to_version])
         )
-    return list(_moves(connection, statement))
-
-
-def _moves(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[RecordedMove]:
-    for row in connection.execute(statement):
-        columns = dict(row._mapping)
-        columns["figures"] = read_figures(columns["figures"])
-        yield RecordedMove(**columns)
+    return [RecordedMove(**row._mapping) for row in connection.execute(statement)]
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.verdict import stored_figures
 from pima.core.watched import Limits, State, volumes
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
@@ -226,7 +225,7 @@ def versions(engine: Engine) -> dict[str, object]:
 
 
 def _judged(move: RecordedMove) -> dict[str, object]:
-    figures = stored_figures(move.figures)
+    figures = move.figures
     challenger = figures.get("challenger") or {}
     champion = figures.get("champion") or {}
     return {

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from jobs import retrain
-from pima.core.verdict import VerdictFigures, stored_figures
 from tests.support.databases import Database, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import install_models
@@ -80,8 +79,7 @@ def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(
     scored_database: Database,
 ) -> None:
     scored_database.execute("DELETE FROM promotions WHERE challenger = 1")
-    without_numbers = VerdictFigures(majority_correct=7, whole_rows=10, consultations=2)
-    figures = json.dumps(stored_figures(without_numbers))
+    figures = json.dumps({"challenger": None, "champion": None, "majority_correct": 7})
     scored_database.execute(
         "UPDATE promotions SET verdict = 'blocked', reason = 'not_finite', figures = :figures "
         "WHERE challenger = 2",

@@ -127,7 +127,7 @@ def test_the_ledger_lists_newest_first_and_of_one_version_where_asked(database: 
     ]
     assert [move.verdict for move in of_eight] == ["blocked"]
     assert [(move.from_version, move.to_version) for move in of_one] == [(1, 2), (None, 1)]
-    assert everything[0].figures == FIGURES
+    assert everything[0].verdict_figures == FIGURES
     assert everything[0].decided_at.utcoffset().total_seconds() == 0
 
 
