@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,18 @@ def fit(
     """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    return recipe.fit(declared, data, seed, boundary)
+    return _fitted(recipe, declared, data, seed, boundary)
 
 
-def fit_five_seeds(
+@singledispatch
+def _fitted(
+    recipe: Recipe, _declared: Features, _data: TrainingData, _seed: int, _boundary: CancelCheck
+) -> keras.Model:
+    raise TypeError(f"no fit is registered for {type(recipe).__name__}")
+
+
+@_fitted.register
+def _five_seeds(
     recipe: FiveSeeds, declared: Features, data: TrainingData, seed: int, boundary: CancelCheck
 ) -> keras.Model:
     """Fit the members side by side, and fold them into one network."""
@@ -91,8 +100,9 @@ def fit_five_seeds(
     return _plain_model(len(declared), preprocessing, [members.hidden], "silu", read_out)
 
 
-def fit_article(
-    recipe: Article, declared: Features, data: TrainingData, boundary: CancelCheck
+@_fitted.register
+def _article(
+    recipe: Article, declared: Features, data: TrainingData, _seed: int, boundary: CancelCheck
 ) -> keras.Model:
     """Fit the tutorial's network."""
     preprocessing = learn_preprocessing(declared, data.features)

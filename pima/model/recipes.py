@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -14,11 +14,6 @@ import numpy as np
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.features import Feature, Features
 from pima.settings.sections import Settings
-
-if TYPE_CHECKING:
-    import keras
-
-    from pima.model.network import TrainingData
 
 CancelCheck = Callable[[], None]
 """Called between two steps of a fit; raises to end the fit. An exception raised inside TensorFlow's
@@ -31,7 +26,8 @@ def never() -> None:
 
 class Recipe(Protocol):
     """How a network is fitted. Another one is a class like the two below with its place in
-    `RECIPES`, a fit like theirs in `pima.model.network`, and its name in `retrain.network`."""
+    `RECIPES`, a fit registered beside theirs in `pima.model.network`, which is too heavy to import
+    here, and its name in `retrain.network`."""
 
     def for_inputs(self, features: Features, /) -> "Recipe":
         """The recipe with what is declared for its inputs."""
@@ -41,11 +37,6 @@ class Recipe(Protocol):
 
     def fingerprint(self, feature: Feature, /) -> dict[str, Any]:
         """What else than its name, kind and codes the fit takes from a declared feature."""
-
-    def fit(
-        self, declared: Features, data: "TrainingData", seed: int, boundary: CancelCheck, /
-    ) -> "keras.Model":
-        """Fit a network, as `pima.model.network.fit` describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +101,6 @@ class FiveSeeds:
             return {}
         return {"powers": powers_to_choose_from(feature.low)}
 
-    def fit(
-        self, declared: Features, data: "TrainingData", seed: int, boundary: CancelCheck
-    ) -> "keras.Model":
-        """Fit its members side by side."""
-        from pima.model.network import fit_five_seeds
-
-        return fit_five_seeds(self, declared, data, seed, boundary)
-
 
 @dataclass(frozen=True, slots=True)
 class Article:
@@ -138,14 +121,6 @@ class Article:
     def fingerprint(self, _feature: Feature, /) -> dict[str, Any]:
         """Nothing."""
         return {}
-
-    def fit(
-        self, declared: Features, data: "TrainingData", _seed: int, boundary: CancelCheck
-    ) -> "keras.Model":
-        """Fit it as the tutorial does."""
-        from pima.model.network import fit_article
-
-        return fit_article(self, declared, data, boundary)
 
 
 RECIPES: dict[str, Recipe] = {"five_seeds": FiveSeeds(), "article": Article()}
