@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Connection, text
 
 from pima.core.features import Outcome
 from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
-from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, horizon_of
+from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizon, horizon_of
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.engine import clock
 from pima.store.registry import newest_declaration
@@ -43,7 +43,8 @@ day came before it."""
 def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
     """The rule as it stands at a moment. All that asks whether an outcome counts goes by it."""
     milliseconds = database_of(connection).milliseconds
-    labelled, index = milliseconds.format("labelled_at"), milliseconds.format("index_at")
+    labelled = milliseconds.format("labelled_at")
+    index = milliseconds.format("index_at")
     horizon = horizon_of(outcome)
     if horizon is None:
         return Settling(labelled, "NULL")
@@ -139,31 +140,47 @@ _APART = f"""
 def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
     """Read the `newest` settled outcomes with their predictions; those that were never predicted
     are left out."""
-    outcome, now = newest_declaration(connection).outcome, clock(connection)
-    rule, horizon = settling(connection, outcome, now), horizon_of(outcome)
+    outcome = newest_declaration(connection).outcome
+    now = clock(connection)
+    rule = settling(connection, outcome, now)
     columns = f"id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at"
-    bounds: dict[str, Any] = {"newest": newest}
-    if horizon is None:
-        rows = f"""SELECT {columns}, labelled_at AS in_time_until
-            FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
-        found, since = _in_time(connection, rows, bounds), _known_before(connection, newest, "")
-        follow_up = _by_week_of_prediction(connection, found, since, now)
-        return SettledOutcomes(*_of_weeks(found, "run_began", follow_up), since, follow_up)
+    horizon = horizon_of(outcome)
+    if horizon is not None:
+        return _once_over(connection, newest, columns, rule, horizon, now)
+    rows = f"""SELECT {columns}, labelled_at AS in_time_until
+        FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
+    found = _in_time(connection, rows, {"newest": newest})
+    since = _known_before(connection, newest)
+    follow_up = _by_week_of_prediction(connection, found, since, now)
+    return SettledOutcomes(*_of_weeks(found, "run_began", follow_up), since, follow_up)
+
+
+def _once_over(
+    connection: Connection,
+    newest: int,
+    columns: str,
+    rule: Settling,
+    horizon: Horizon,
+    now: datetime,
+) -> SettledOutcomes:
+    """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
-    # No row settles more than a horizon after its outcome became known, so older ones need no look.
-    over = "AND index_at IS NOT NULL AND labelled_at <= :over"
-    oldest = _known_before(connection, newest, over, now - length)
-    bounds["known_since"] = database.stored_moment((oldest or EARLIEST + length) - length)
+    bounds: dict[str, Any] = {"newest": newest, "known_since": database.stored_moment(EARLIEST)}
+    # An outcome is settled within a horizon of the moment when it became known, and no later than
+    # now if it has been known for that long. So the newest are not among older ones than these.
+    last = _known_before(connection, newest, now - length)
+    if last is not None:
+        bounds["known_since"] = database.stored_moment(last - length)
+    labelled = database.milliseconds.format("labelled_at")
     until = f"{database.milliseconds.format('index_at')} + {horizon.predicted_within_ms}"
-    rows = f"""SELECT {columns},
-            CASE WHEN {until} > {database.milliseconds.format("labelled_at")} THEN labelled_at
+    rows = f"""SELECT {columns}, CASE WHEN {until} > {labelled} THEN labelled_at
                 ELSE {database.moment_of_milliseconds.format(f"({until})")} END AS in_time_until
         FROM patients
         WHERE {IS_LABELLED} AND labelled_at >= :known_since AND {rule.unsettled} IS NULL
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
-    read, last, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
-    since = _moment(last) if read == newest else None
+    read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
+    since = None if read < newest else _moment(oldest)
     follow_up = _by_week_of_index(connection, now, length)
     outcomes = _of_weeks(_in_time(connection, rows, bounds), "index_at", follow_up)
     return SettledOutcomes(*outcomes, since, follow_up, now - length, late, early)
@@ -178,15 +195,18 @@ def _in_time(connection: Connection, rows: str, bounds: Mapping[str, Any]) -> li
 
 
 def _known_before(
-    connection: Connection, newest: int, which: str, over: datetime | None = None
+    connection: Connection, newest: int, over: datetime | None = None
 ) -> datetime | None:
-    """When the newest outcome became known that is not among the `newest`; None if all are."""
-    statement = text(f"""
-        SELECT labelled_at FROM patients WHERE {IS_LABELLED} {which}
-        ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())
+    """When the newest outcome became known that is not among the `newest`, of those with an index
+    and known up to a moment if that is given; None if all are."""
+    which = IS_LABELLED
     bounds: dict[str, Any] = {"newest": newest}
     if over is not None:
+        which += " AND index_at IS NOT NULL AND labelled_at <= :over"
         bounds["over"] = database_of(connection).stored_moment(over)
+    statement = text(f"""
+        SELECT labelled_at FROM patients WHERE {which}
+        ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())
     found: datetime | None = connection.scalar(statement, bounds)
     return found
 
