@@ -3,8 +3,9 @@ rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
 `outcome` (0 or 1), `labelled_at`, `settled_at`, `Person` (the rank of the row's person, NA without
-one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. A feature may have any name in
-lower case, so columns that no table has are capitalised.
+one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. With a horizon, it is read with
+`Unsettled`, too: why a row does not count, if it does not. A feature may have any name in lower
+case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where

@@ -36,16 +36,20 @@ def labelled_history(
     One statement reads them, and so from one state of the database.
     """
     labelled_at = database_of(connection).milliseconds.format("labelled_at")
+    others = ""
+    waits = settled.unsettled is not None
+    if waits:
+        others = f", {settled.settled_at}, {settled.unsettled}"
     # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the
     # same rows give the same arrays and the same fingerprint.
     statement = f"""
         SELECT id, {listed(names, "patients")}, outcome, {labelled_at},
             coalesce(k.side_key, {SIDE_KEY}),
-            coalesce(patients.person_key, k.person_key),
-            {settled.settled_at}, {settled.unsettled}
+            coalesce(patients.person_key, k.person_key){others}
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
-    blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
-    rows = pd.concat([_labelled([], names, rule.salt), *blocks])
+    read = _plain_rows(connection, statement)
+    blocks = (_labelled(block, names, rule.salt, waits) for block in chain([()], read))
+    rows = pd.concat(list(blocks))
     # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
     # few, since a row that comes with a person takes its first name from it.
     renamed = _ranked(
@@ -72,25 +76,29 @@ def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFr
     return ranked(names, persons, salt).set_index(pd.Index(ids, dtype="int64", name="id"))
 
 
-def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) -> pd.DataFrame:
-    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 7)
+def _labelled(
+    rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str, waits: bool
+) -> pd.DataFrame:
+    columns = list(zip(*rows, strict=True)) or [()] * (len(names) + 5 + 2 * waits)
+    ids = columns.pop(0)
     measured = columns[: len(names)]
-    outcomes, labelled, first, persons, settled, unsettled = columns[len(names) :]
+    outcomes, labelled, first, persons, *settled = columns[len(names) :]
     read = _as_measurements(measured, len(rows))
     values = np.where(np.isnan(read.values), np.inf, read.values)
     values[read.is_null] = np.nan
     index = pd.Index(ids, dtype="int64", name="id")
-    return pd.concat(
-        [
-            pd.DataFrame(values, index, names, copy=False),
-            pd.Series(outcomes, index, dtype="int8", name="outcome"),
-            _times(labelled, index, "labelled_at"),
-            _times(settled, index, "settled_at"),
+    labelled_at = _times(labelled, index, "labelled_at")
+    counts = [labelled_at.rename("settled_at")]
+    if waits:
+        settled_at, unsettled = settled
+        counts = [
+            _times(settled_at, index, "settled_at"),
             pd.Series(unsettled, index, dtype=object, name="Unsettled"),
-            ranked(first, persons, salt).set_index(index),
-        ],
-        axis=1,
-    )
+        ]
+    features = pd.DataFrame(values, index, names, copy=False)
+    outcome = pd.Series(outcomes, index, dtype="int8", name="outcome")
+    names_of_rows = ranked(first, persons, salt).set_index(index)
+    return pd.concat([features, outcome, labelled_at, *counts, names_of_rows], axis=1)
 
 
 def _times(milliseconds: Sequence[int | None], index: pd.Index, name: str) -> pd.Series:

@@ -30,8 +30,8 @@ class Settling:
 
     settled_at: str
     """When the outcome is settled, in milliseconds since 1970."""
-    unsettled: str
-    """Why it is not settled, or never will be; NULL if it is."""
+    unsettled: str | None
+    """Why it is not settled, or never will be; NULL if it is. None if each one is."""
 
 
 _1970 = EARLIEST.replace(year=1970)
@@ -47,7 +47,7 @@ def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settlin
     index = milliseconds.format("index_at")
     horizon = horizon_of(outcome)
     if horizon is None:
-        return Settling(labelled, "NULL")
+        return Settling(labelled, None)
     over = f"{index} + {horizon.length_ms}"
     begun = f"{index} - {_DAY_OF.format(index=index)}"
     return Settling(

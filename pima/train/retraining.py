@@ -127,9 +127,10 @@ def read_history(
     most_twins = MOST_TWINS
     if same_measurements(declared.features, SHIPPED.features):
         most_twins = math.inf
-    unsettled = labelled["Unsettled"]
-    settled = labelled[unsettled.isna()].drop(columns="Unsettled")
-    history = split(settled, declared.features, most_twins)
+    if declared.outcome.horizon is None:
+        return split(labelled, declared.features, most_twins), holdout, read_at
+    unsettled = labelled.pop("Unsettled")
+    history = split(labelled[unsettled.isna()], declared.features, most_twins)
     left_out = history.left_out | unsettled.value_counts().to_dict()
     found = replace(history, left_out=left_out, horizon=declared.outcome.horizon)
     return found, holdout, read_at

@@ -22,7 +22,6 @@ TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
     "outcome": "int8",
     "labelled_at": "datetime64[ms, UTC]",
     "settled_at": "datetime64[ms, UTC]",
-    "Unsettled": "object",
     "Person": "UInt64",
     "Keyed": "bool",
     "Side": "category",

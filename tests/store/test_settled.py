@@ -23,7 +23,7 @@ def settled(database: Database) -> list[tuple[str | None, datetime]]:
     with reading(database.engine) as connection:
         rule = settling(connection, newest_declaration(connection).outcome, clock(connection))
         found = connection.execute(
-            text(f"SELECT {rule.unsettled}, {rule.settled_at} FROM patients ORDER BY id")
+            text(f"SELECT {rule.unsettled or 'NULL'}, {rule.settled_at} FROM patients ORDER BY id")
         )
         return [(why, datetime.fromtimestamp(at / 1000, UTC)) for why, at in found]
 

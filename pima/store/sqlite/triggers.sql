@@ -12,9 +12,7 @@
 CREATE TRIGGER patients_inserted AFTER INSERT ON patients WHEN NEW.outcome IS NULL
 BEGIN
     UPDATE patient_version_counter SET last = last + 1;
-    UPDATE patients SET version = (SELECT last FROM patient_version_counter), labelled_at = NULL,
-        index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at)
-    WHERE id = NEW.id;
+    UPDATE patients SET version = (SELECT last FROM patient_version_counter), labelled_at = NULL WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
     INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
@@ -31,8 +29,7 @@ BEGIN
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
         labelled_at = CASE WHEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
                 BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at) ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END,
-        index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at)
+            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at) ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
 END;
@@ -75,7 +72,14 @@ BEGIN
     DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NEW.outcome IS NOT NULL;
 END;
 
--- No model sees it: it draws no version and queues nothing. However a moment is written, it is kept in one form.
+-- However a moment is written, it is kept in one form. It has triggers of its own, so that rows without it pay nothing. No
+-- model sees it: it draws no version and queues nothing.
+CREATE TRIGGER patients_index_inserted AFTER INSERT ON patients
+WHEN NEW.index_at IS NOT NULL AND NEW.index_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at)
+BEGIN
+    UPDATE patients SET index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at) WHERE id = NEW.id;
+END;
+
 CREATE TRIGGER patients_index_changed AFTER UPDATE OF index_at ON patients
 WHEN NEW.version IS OLD.version AND NEW.index_at IS NOT OLD.index_at
 BEGIN
