@@ -1,12 +1,16 @@
 """python -m jobs.health: exit code 0 if the service is healthy, 1 with the reasons if it is not;
-with --why, the meaning of a code."""
+with --why, the meaning of a code. Alarms of the model are shown, and change the exit code only with
+--model."""
 
 from typing import NoReturn
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import HelpAsked, OptionParser
 from pima.errors import Unhealthy, WrongUsage
+from pima.store.engine import clock, reading
+from pima.store.monitoring import newest_figures
 from pima.watch.health import complaints
+from pima.watch.model_alarms import model_alarms
 
 
 def _options(options: OptionParser) -> None:
@@ -18,6 +22,10 @@ def _options(options: OptionParser) -> None:
             "explain a code of an error, of health, of a rejected row, of a verdict or of a run, "
             "and what to do"
         ),
+    )
+
+    options.add_argument(
+        "--model", action="store_true", help="an alarm of the model is unhealthy, too"
     )
 
 
@@ -36,13 +44,20 @@ def _explain(code: str) -> NoReturn:
 
 def _work(command: Command) -> Result:
     found = complaints(command.engine, command.settings, command.declared)
-    if found:
-        raise Unhealthy(reasons="; ".join(map(str, found)))
-    return {"healthy": True}
+    alarms = []
+    if not any(each.hides_others for each in found):
+        with reading(command.engine) as connection:
+            figures = newest_figures(connection, clock(connection))
+        alarms = [str(each) for each in model_alarms(figures)]
+    if found or (alarms and command.options.model):
+        raise Unhealthy(reasons="; ".join(map(str, (*found, *alarms))))
+    return {"healthy": True, "alarms": alarms}
 
 
-def _show(_result: Result) -> None:
+def _show(result: Result) -> None:
     print("healthy")
+    for alarm in result["alarms"]:
+        print(f"alarm of the model: {alarm}")
 
 
 main = main_of("jobs.health", __doc__, _work, _show, _options, needs_schema=False)

@@ -16,6 +16,7 @@ from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
+from pima.watch.model_alarms import leave_alarms
 
 
 def _options(options: OptionParser) -> None:
@@ -61,6 +62,8 @@ def _work(command: Command) -> Result:
             score_on_workers(command.engine, command.run, options, workers, command.stop)
         else:
             score_queue(command.engine, command.run, options, command.stop)
+    if not given.dry_run:
+        leave_alarms(command.engine, command.run.id)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 

@@ -45,7 +45,7 @@ def _facts(result: dict[str, Any]) -> Table:
         alert = "ALERT: " if result["new_rows"]["too_many"] else ""
         facts.add_row("new rows", f"{alert}{result['new_rows']['what']}")
     if result["monitoring"]:
-        facts.add_row("monitoring", _monitoring(result["monitoring"]))
+        facts.add_row("monitoring", _monitoring(result["monitoring"], result["alarms"]))
     for source in result["sources"]:
         facts.add_row(f"source {source['source']}", _pulled(source))
     for job, moment in result["next_runs"].items():
@@ -105,19 +105,11 @@ def _night(last: dict[str, Any]) -> str:
     return f"{last['status']}: {told} in {last['seconds']:.1f} s"
 
 
-def _monitoring(figures: list[dict[str, Any]]) -> str:
-    alarms = []
-    for each in figures:
-        if each["state"] == State.ALERT:
-            about = f"{each['figure'].replace('_', ' ')} {each['feature']}".strip()
-            usual = f"{each['reference']:.3g} \u00b1 {each['allowed']:.3g} is usual"
-            alarms.append(f"{about} {each['value']:.3g} ({usual})")
+def _monitoring(figures: list[dict[str, Any]], alarms: list[str]) -> str:
     compared = [each for each in figures if each["allowed"] is not None]
-    told = (
-        f"ALERT: {', '.join(alarms)}"
-        if alarms
-        else f"no alert in {counted(len(compared), 'figure')}"
-    )
+    told = f"no alert in {counted(len(compared), 'figure')}"
+    if alarms:
+        told = f"ALERT: {'; '.join(alarms)}"
     few = sum(each["state"] == State.INSUFFICIENT_DATA for each in figures)
     too_few = [f"{few} rest on too few rows"] if few else []
     estimated = [

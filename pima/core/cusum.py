@@ -16,7 +16,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.figures import FEWEST_ROWS
-from pima.core.watched import FAULTS, Fault
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 
 DRAWN_TO = 0.8
 """How much of its distance from the constant a sound model's log odds keep."""
@@ -31,7 +31,7 @@ SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class SettledOutcomes:
+class PredictedOutcomes:
     """Outcomes (n,) in the order in which they settled, with the last prediction before each.
     Moments are seconds since 1970."""
 
@@ -45,10 +45,10 @@ class SettledOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Finding:
     """What the outcomes say of one fault, since its sum was last zero."""
 
-    fault: Fault
+    fault: OutcomeAlarm
     alarms: bool
     versions: dict[int, int]
     """How many of these outcomes each version predicted."""
@@ -58,8 +58,8 @@ class Verdict:
     """How many are 1 by the probabilities."""
 
 
-def verdicts(found: SettledOutcomes, champion_changes: Sequence[float]) -> list[Verdict]:
-    """Judge each fault, in the order of FAULTS.
+def findings(found: PredictedOutcomes, champion_changes: Sequence[float]) -> list[Finding]:
+    """Judge each fault, in the order of OUTCOME_ALARMS.
 
     An alarm begins at the end of the day on which its sum reaches the bar, and ends when that is
     back at zero. If the champion changes meanwhile, all sums begin again, with what is predicted
@@ -70,9 +70,9 @@ def verdicts(found: SettledOutcomes, champion_changes: Sequence[float]) -> list[
     begins = np.flatnonzero(np.diff(days, prepend=-np.inf)).tolist()
     # After the last day comes one without outcomes, which has not ended yet.
     ends = [*(days[begins] + 1) * SECONDS_A_DAY, np.inf]
-    sums = np.zeros(len(FAULTS))
+    sums = np.zeros(len(OUTCOME_ALARMS))
     alarms = sums > 0
-    first_rows = np.zeros(len(FAULTS), int)
+    first_rows = np.zeros(len(OUTCOME_ALARMS), int)
     alarmed_at = np.inf
     counts = np.ones(len(days), bool)
     for (begin, next_begin), now in zip(
@@ -80,7 +80,8 @@ def verdicts(found: SettledOutcomes, champion_changes: Sequence[float]) -> list[
     ):
         follow = [each for each in champion_changes if alarmed_at <= each < now]
         if follow:
-            sums = np.zeros(len(FAULTS))
+            sums = np.zeros(len(OUTCOME_ALARMS))
+            alarms = sums > 0
             counts = found.predicted_at >= min(follow)
         today = slice(begin, next_begin)
         sums = next_sums(sums, evidence[today][counts[today]].sum(axis=0))
@@ -94,13 +95,15 @@ def verdicts(found: SettledOutcomes, champion_changes: Sequence[float]) -> list[
             found,
             counts & (np.arange(len(days)) >= first_rows[number]),
         )
-        for number, fault in enumerate(FAULTS)
+        for number, fault in enumerate(OUTCOME_ALARMS)
     ]
 
 
-def _verdict(fault: Fault, alarms: bool, found: SettledOutcomes, rows: BoolArray) -> Verdict:
+def _verdict(
+    fault: OutcomeAlarm, alarms: bool, found: PredictedOutcomes, rows: BoolArray
+) -> Finding:
     versions = Counter(found.versions[rows].tolist())
-    return Verdict(
+    return Finding(
         fault,
         # Of fewer no figure is told.
         alarms and versions.total() >= FEWEST_ROWS,
@@ -123,8 +126,10 @@ def evidence_of(
 ) -> Float64Array:
     """The log likelihood ratio of each fault against a sound model: (..., faults), for outcomes
     (...)."""
-    predicted, constant = _log_odds(probabilities), _log_odds(constants)
-    factor, band = np.log(FACTOR), np.log(BAND)
+    predicted = _log_odds(probabilities)
+    constant = _log_odds(constants)
+    factor = np.log(FACTOR)
+    band = np.log(BAND)
     pairs = (
         (constant, constant + DRAWN_TO * (predicted - constant)),
         (predicted + factor, predicted + band),

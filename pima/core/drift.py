@@ -121,6 +121,8 @@ class Reference(Struct, frozen=True):
     labelled: int
     """All rows with an outcome, including those that could not be used."""
     rejected: Rejected
+    cases: int | None = None
+    """How many of the rows have outcome 1; None in versions of release 0.1.0."""
 
 
 def reference_of(
@@ -130,9 +132,10 @@ def reference_of(
     threshold: float,
     labelled: int,
     rejected: Mapping[str, int],
+    cases: int,
 ) -> Reference:
-    """Describe training rows (n, features), NaN where missing, n >= 1, and their probabilities
-    (n,)."""
+    """Describe training rows (n, features), NaN where missing, n >= 1, their probabilities (n,),
+    and how many of them are cases."""
     columns = np.ascontiguousarray(rows.T)
     return Reference(
         rows=len(rows),
@@ -146,6 +149,7 @@ def reference_of(
         probability=number_bins(probabilities),
         labelled=labelled,
         rejected=dict(rejected),
+        cases=cases,
     )
 
 

@@ -24,14 +24,10 @@ from pima.core.figures import (
     share,
 )
 from pima.core.followed_up import WEEK_FOLLOWED_UP, FollowUp
-from pima.core.verdict import Scores
 from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
-"""The fewest outcomes for an alert; with fewer, the figures say too little."""
-ACCURACY_ALLOWED = 0.05
-"""The realised accuracy may fall this far below that of the version's verdict; luck may widen the
-limit."""
+"""With fewer, the figures say too little."""
 SOME_LEFT_OUT = "not all outcomes are looked at, or due"
 WEEK_ALLOWED = 0.05
 """A week may be followed up by so much less than those before it; luck may widen the limit."""
@@ -79,29 +75,14 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(
-    found: Realised, followed: Figure, judged: Scores | None, may_alert: bool = True
-) -> Iterator[Watched]:
+def realised_figures(found: Realised, followed: Figure) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
-    outcome, `judged` its scores in its verdict. Where few rows are followed up, nothing alerts."""
-    reference = allowed = None
-    if judged is not None and may_alert:
-        right = round((found.accuracy.value or 0.0) * found.outcomes)
-        reference = judged.correct / judged.rows
-        allowed = share_allowed(
-            ACCURACY_ALLOWED, right, found.outcomes, judged.correct, judged.rows
-        )
-    yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
-    for name in ("auroc", "calibration_intercept", "calibration_slope"):
-        yield _row(f"realised_{name}", getattr(found, name), found)
-    # If the whole interval is below 0, the model does harm.
-    high = found.net_benefit.high
-    harm = None
-    if may_alert and high is not None and found.net_benefit.value is not None:
-        harm = high - found.net_benefit.value
-    yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
-    yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
-    yield _row("realised_followed_up", followed, found)
+    outcome."""
+    names = ("accuracy", "auroc", "calibration_intercept", "calibration_slope", "net_benefit")
+    for name in names:
+        yield _row(f"realised_{name}", getattr(found, name), found.outcomes)
+    yield _row("realised_expected_accuracy", found.estimated_accuracy, found.outcomes)
+    yield _row("realised_followed_up", followed, found.outcomes)
 
 
 def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
@@ -124,18 +105,7 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
     yield replace(found, state=State.ALERT) if is_less else found
 
 
-def _row(
-    name: str,
-    figure: Figure,
-    of: Realised,
-    reference: float | None = None,
-    allowed: float | None = None,
-) -> Watched:
-    # A value that is too low is an alert; one that is too high is not.
-    if of.outcomes < FEWEST_OUTCOMES:
-        return Watched("", name, None, of.outcomes, state=State.INSUFFICIENT_DATA)
-    found = Watched(
-        "", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high
-    )
-    is_less = found.is_beyond and (found.value or 0.0) < (found.reference or 0.0)
-    return replace(found, state=State.ALERT) if is_less else found
+def _row(name: str, figure: Figure, outcomes: int) -> Watched:
+    if outcomes < FEWEST_OUTCOMES:
+        return Watched("", name, None, outcomes, state=State.INSUFFICIENT_DATA)
+    return Watched("", name, figure.value, outcomes, low=figure.low, high=figure.high)

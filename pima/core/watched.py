@@ -28,16 +28,15 @@ class State(StrEnum):
     """There is nothing to compare with: the version's reference could not be read."""
 
 
-class Fault(StrEnum):
-    """A way in which predictions no longer hold, by their settled outcomes; each is a figure's
-    name."""
+class OutcomeAlarm(StrEnum):
+    """An alarm over settled outcomes: a fault of the predictions. Each is a figure's name."""
 
     NO_BETTER_THAN_CONSTANT = "no_better_than_constant"
     OUTCOME_MORE_FREQUENT = "outcome_more_frequent"
     OUTCOME_LESS_FREQUENT = "outcome_less_frequent"
 
 
-FAULTS = tuple(Fault)
+OUTCOME_ALARMS = tuple(OutcomeAlarm)
 
 
 @dataclass(frozen=True, slots=True)

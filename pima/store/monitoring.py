@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Unpredicted, Watched, Why
+from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.watched import (
+    LAST_NIGHTS,
+    NIGHT,
+    OUTCOME_ALARMS,
+    WEEK,
+    WEEKS,
+    Unpredicted,
+    Watched,
+    Why,
+)
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit
 from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
@@ -283,6 +293,8 @@ def keep_figures(
         connection.execute(insert(monitoring), rows)
 
 
+SILENT_FOR = timedelta(weeks=8)
+"""The alarms of versions that have not predicted for so long are over."""
 _SLACK = timedelta(hours=1)
 """A run at the same time of day may have begun a little later."""
 _DAY = timedelta(days=1)
@@ -335,27 +347,46 @@ class KeptFigure:
     recorded_at: datetime
 
 
-def newest_figures(connection: Connection) -> list[KeptFigure]:
-    """The newest volumes, the newest figures of a night that had rows, and the newest realised
-    figures."""
-    # One figure that every run of scoring leaves, one of every run that took rows, one of every
-    # retraining. Read backwards by the key: the next such row is a night or a week away.
-    newest = select(monitoring.c.run_id).order_by(monitoring.c.run_id.desc()).limit(1)
-    each_run, *others = (
-        connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
-        for figure in (NIGHT, "predicted_positive", "realised_accuracy")
+# Read backwards by the key: the next run that left such a figure is a night or a week away.
+_LAST_LEFT = """(SELECT run_id FROM monitoring WHERE figure = '{0}' ORDER BY run_id DESC LIMIT 1)"""
+_OF_FAULTS = ", ".join(f"'{fault}'" for fault in OUTCOME_ALARMS)
+# A run of scoring that took no rows leaves volumes alone. No version predicts where none come.
+_NEWEST_FIGURES = text(f"""
+    WITH newest AS (SELECT
+        {_LAST_LEFT.format(NIGHT)} AS of_volumes,
+        {_LAST_LEFT.format("predicted_positive")} AS of_rows,
+        {_LAST_LEFT.format("realised_accuracy")} AS of_realised,
+        {_LAST_LEFT.format(OUTCOME_ALARMS[0])} AS of_faults)
+    SELECT {", ".join(f"m.{name}" for name in KeptFigure.__dataclass_fields__)}
+    FROM newest n JOIN monitoring m
+        ON m.run_id IN (n.of_volumes, n.of_rows, n.of_realised, n.of_faults)
+    WHERE m.run_id = CASE WHEN m.figure IN ('{NIGHT}', '{WEEK}') THEN n.of_volumes
+            WHEN m.figure LIKE 'realised%' THEN n.of_realised
+            WHEN m.figure IN ({_OF_FAULTS}) THEN n.of_faults ELSE n.of_rows END
+        AND (m.state <> 'alert' OR m.figure IN ('{NIGHT}', '{WEEK}', '{WEEK_FOLLOWED_UP}')
+            OR EXISTS (
+            SELECT 1 FROM monitoring same JOIN runs r ON r.model_version = same.model_version
+            WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature
+                AND r.job = 'score' AND r.trigger <> '{DRY_RUN}' AND r.started_at >= :since
+                AND CAST(r.counts ->> 'predicted' AS BIGINT) > 0))
+    ORDER BY m.run_id, m.model_version, m.feature, m.figure""").columns(recorded_at=Timestamp())
+
+
+def newest_figures(connection: Connection, now: datetime) -> list[KeptFigure]:
+    """The newest volumes, the newest figures of a night that had rows, the newest realised figures,
+    and what settled outcomes last said; without alarms of versions that have not predicted for
+    `SILENT_FOR`."""
+    since = bindparam("since", now - SILENT_FOR, Timestamp())
+    return [KeptFigure(*row) for row in connection.execute(_NEWEST_FIGURES.bindparams(since))]
+
+
+def last_left(connection: Connection, figure: str) -> datetime | None:
+    """When a run last left this figure; None if none has."""
+    statement = select(monitoring.c.recorded_at).where(monitoring.c.figure == figure)
+    found: datetime | None = connection.scalar(
+        statement.order_by(monitoring.c.run_id.desc()).limit(1)
     )
-    statement = select(*fields_of(KeptFigure, monitoring)).where(
-        monitoring.c.run_id.in_([each_run, *others])
-    )
-    order = (
-        monitoring.c.run_id,
-        monitoring.c.model_version,
-        monitoring.c.feature,
-        monitoring.c.figure,
-    )
-    found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
-    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]
+    return found
 
 
 # ---- Rows without a prediction, from the tables, and the figures of them that each run of scoring

@@ -7,12 +7,24 @@ against.
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Select, func, insert, literal, select, text, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 
 from pima.core.features import Declaration, Features, first_difference
 from pima.core.verdict import Scores, VerdictFigures, read_figures, stored_figures
@@ -458,6 +470,29 @@ def list_moves(connection: Connection, version: int | None = None) -> list[Recor
             literal(version).in_([moves.challenger, moves.from_version, moves.to_version])
         )
     return [RecordedMove(**row._mapping) for row in connection.execute(statement)]
+
+
+def prevalences(connection: Connection, versions: Collection[int]) -> dict[int, float]:
+    """The prevalence among each version's training rows. Versions of release 0.1.0 did not keep it:
+    for them the mean of their probabilities stands."""
+    statement = text("""
+        SELECT number, coalesce(
+            CAST(reference ->> 'cases' AS DOUBLE PRECISION)
+                / CAST(reference ->> 'rows' AS DOUBLE PRECISION),
+            (SELECT avg(probability) FROM (SELECT probability FROM predictions
+                WHERE model_version = number LIMIT 10000) AS some_of_its))
+        FROM model_versions WHERE number IN :versions""")
+    bound = statement.bindparams(bindparam("versions", list(versions), expanding=True))
+    return {row[0]: row[1] for row in connection.execute(bound)}
+
+
+def champion_changes(connection: Connection) -> list[datetime]:
+    """When another version became champion, oldest first."""
+    moves = promotions.c
+    statement = select(moves.decided_at).where(
+        moves.to_version.is_distinct_from(moves.from_version)
+    )
+    return list(connection.execute(statement.order_by(moves.id)).scalars())
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

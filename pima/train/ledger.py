@@ -95,7 +95,13 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
     if history.twins_kept:
         metrics["twins_kept"] = history.twins_kept
     reference = reference_of(
-        scorer.features, rows, probabilities, scorer.threshold, history.labelled, history.rejected
+        scorer.features,
+        rows,
+        probabilities,
+        scorer.threshold,
+        history.labelled,
+        history.rejected,
+        cases=int(history.training["outcome"].sum()),
     )
     return NewVersion(
         run_id=run_id,

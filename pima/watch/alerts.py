@@ -22,10 +22,10 @@ from enum import StrEnum
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration
-from pima.core.followed_up import WEEK_FOLLOWED_UP
 from pima.core.reasons import Decision, Reason
+from pima.core.watched import OutcomeAlarm
 from pima.errors import PimaError
-from pima.logs import counted, get_logger
+from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
@@ -34,11 +34,16 @@ from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
 from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
-from pima.watch.figures import ServiceFigures, alarming, read_figures
+from pima.watch.figures import ServiceFigures, read_figures
 from pima.watch.health import REASONS, Complaint, Explained, complaints
+from pima.watch.model_alarms import model_alarms
 
 A_DAY = timedelta(days=1)
 AN_HOUR = timedelta(hours=1)
+_DAILY = timedelta(hours=23)
+"""After it a condition is reported again. A message is recorded after it was sent, so a cron job
+that looks once a day would find the last one a little less than a day old, and tell every second
+day."""
 MOST_TOLD = {AN_HOUR: 3, A_DAY: 6}
 """Messages about one condition; the next one says that it flaps. A source that was away for ten
 minutes of every twenty caused 144 messages a day."""
@@ -49,19 +54,29 @@ _TO_NOTE_IT = timedelta(seconds=60)
 """How long a claim stands beyond the receiver's time."""
 _SECONDS_TO_END = 10
 
+_SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md says what they mean"
+_UNTIL = (
+    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again, "
+    "or when another champion predicts."
+)
 EXPLAINED = {
     "drift": Explained(
         "The rows of recent nights are distributed differently from those that the champion "
         "learned from.",
-        "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows "
-        "all figures, "
-        "docs/do/watch-it.md says what they mean",
+        f"See whether a unit, a device or the patients have changed: {_SEE}",
     ),
-    "realised_below_limit": Explained(
-        "Clearly fewer predictions came true than on the test set of the verdict, or treating "
-        "nobody would have been "
-        "better.",
-        "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what the cause may be",
+    OutcomeAlarm.NO_BETTER_THAN_CONSTANT: Explained(
+        "The same answer for everybody explains the settled outcomes better than the predictions "
+        f"do. {_UNTIL}",
+        f"See whether a feature has changed its meaning, or the outcome has: {_SEE}",
+    ),
+    OutcomeAlarm.OUTCOME_MORE_FREQUENT: Explained(
+        f"Outcome 1 is clearly more frequent than predicted. {_UNTIL}",
+        f"See whether other patients come, or outcomes are found otherwise: {_SEE}",
+    ),
+    OutcomeAlarm.OUTCOME_LESS_FREQUENT: Explained(
+        f"Outcome 1 is clearly less frequent than predicted. {_UNTIL}",
+        f"See whether outcomes are missing, or other patients come: {_SEE}",
     ),
     "followed_up_below_usual": Explained(
         "Of the newest week whose outcomes are all due, clearly fewer rows have one than is usual.",
@@ -126,7 +141,11 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         advice = _OF_ERRORS if known is None else known.advice
         name = f"{each.reason}:{each.source}".rstrip(":")
         yield Condition(
-            name, each.what, advice.format(code=each.cause), each.cause, hides_others=known is None
+            name,
+            each.what,
+            advice.format(code=each.cause),
+            each.cause,
+            hides_others=each.hides_others,
         )
 
 
@@ -150,36 +169,14 @@ def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
         yield Condition("report_not_left", what, EXPLAINED["report_not_left"].advice, error_code)
 
 
-def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
-    """One condition for each feature and figure, so that another feature is reported on the same
-    day."""
-    drifted = [("drift", each, each.feature) for each in alarming(figures.of_nights)]
-    realised = [
-        ("realised_below_limit", each, str(each.model_version))
-        for each in alarming(figures.of_outcomes)
-        if each.figure != WEEK_FOLLOWED_UP
-    ]
-    for reason, found, of in drifted + realised:
-        about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
-        usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
-        what = (
-            f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g}, but should "
-            f"be {usual}"
-        )
-        yield Condition(
-            ":".join(filter(None, (reason, found.figure, of))), what, EXPLAINED[reason].advice
-        )
+def _of_model(figures: ServiceFigures) -> Iterator[Condition]:
+    for each in model_alarms(figures.monitoring):
+        yield Condition(each.name, each.what, EXPLAINED[each.name.partition(":")[0]].advice)
 
 
-def _of_follow_up(figures: ServiceFigures) -> Iterator[Condition]:
-    for found in alarming(figures.of_outcomes):
-        if found.figure == WEEK_FOLLOWED_UP:
-            what = (
-                f"of the newest week whose outcomes are all due, {found.value or 0.0:.0%} of "
-                f"{counted(found.rows, 'row')} have one; {found.reference or 0.0:.0%} is usual"
-            )
-            name = "followed_up_below_usual"
-            yield Condition(name, what, EXPLAINED[name].advice)
+_NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO)
+"""Guards that make no event: what awaits approval is a condition, and a challenger whose log loss
+is not clearly lower is an everyday verdict."""
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
@@ -188,7 +185,7 @@ def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
             name, number, was = "champion_changed", move.to_version, move.from_version
             before = "there was none before" if was is None else f"before it was version {was}"
             what = f"version {number} is the champion now ({move.verdict}); {before}"
-        elif move.verdict == Decision.BLOCKED and move.reason != Reason.AWAITS_APPROVAL:
+        elif move.verdict == Decision.BLOCKED and move.reason not in _NO_EVENTS:
             name, number = "verdict_blocked", move.challenger
             what = f"version {number} was kept from becoming champion by a guard ({move.reason})"
         else:
@@ -306,7 +303,7 @@ def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Ale
 
 
 def _kind(condition: Condition | None, known: Remembered, now: datetime) -> Kind | None:
-    is_a_day_ago = known.told_at is None or now - known.told_at >= A_DAY
+    is_a_day_ago = known.told_at is None or now - known.told_at >= _DAILY
     if condition is not None and condition.happened_at is not None:
         return Kind.HAPPENED if known.told_at is None else None
     if known.flapped_at is not None and not _has_settled(condition, known, now):
@@ -339,7 +336,7 @@ def _has_turned(condition: Condition | None, known: Remembered) -> bool:
 
 def _has_settled(condition: Condition | None, known: Remembered, now: datetime) -> bool:
     # One that comes and goes every few hours would seem settled each time after one hour.
-    quiet = AN_HOUR if len(known.told_lately) < MOST_TOLD[A_DAY] else A_DAY
+    quiet = AN_HOUR if len(known.told_lately) < MOST_TOLD[A_DAY] else _DAILY
     is_long = known.flapped_at is not None and now - known.flapped_at >= quiet
     return is_long and not _has_turned(condition, known)
 
@@ -439,8 +436,7 @@ class Teller:
             *_of_health(found),
             *_awaits_approval(verdict, figures),
             *_lacks_a_report(report_error),
-            *_of_monitoring(figures),
-            *_of_follow_up(figures),
+            *_of_model(figures),
             *_events(moves),
         ]
 

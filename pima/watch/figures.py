@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.watched import Limits, State, volumes
+from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
@@ -25,6 +25,7 @@ from pima.store.queue import Waiting
 from pima.store.registry import Champion, RecordedMove, VersionSummary
 from pima.store.settled import SettledOutcome, settled_outcomes, start_of_week
 from pima.store.sources import SourcePull
+from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import as_shown
 
 RUNS_SHOWN = 8
@@ -55,12 +56,16 @@ class ServiceFigures:
     pulled: dict[str, SourcePull]
     """The last successful pull of each declared source."""
     monitoring: list[KeptFigure]
-    """The newest figures of the nights, and the newest realised figures."""
+    """The newest figures of the nights, the newest realised ones, and what settled outcomes say."""
 
     @property
     def of_nights(self) -> list[KeptFigure]:
         """The newest figures of the last nights."""
-        return [each for each in self.monitoring if not each.figure.startswith(REALISED)]
+        return [
+            each
+            for each in self.monitoring
+            if not each.figure.startswith((REALISED, *OUTCOME_ALARMS))
+        ]
 
     @property
     def of_outcomes(self) -> list[KeptFigure]:
@@ -73,9 +78,10 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
     no prediction."""
     champion = registry.read_champion(connection)
     number = champion.model_version
+    now = clock(connection)
     successes = source_store.last_successes(connection) if sources else {}
     return ServiceFigures(
-        now=clock(connection),
+        now=now,
         champion=champion,
         version=None if number is None else registry.read_version(connection, number),
         last_verdict=monitoring.newest_retraining(connection).get("explanation"),
@@ -83,14 +89,8 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
         new_rows=as_shown(connection, limits),
         succeeded=monitoring.last_success(connection),
         pulled={source: successes[source] for source in sources if source in successes},
-        monitoring=newest_figures(connection),
+        monitoring=newest_figures(connection, now),
     )
-
-
-def alarming(figures: Sequence[KeptFigure]) -> list[KeptFigure]:
-    """Pick the figures in the state of alert: three of five nights were beyond the limit, a week
-    brought too few rows, or the realised figure is below its limit."""
-    return [each for each in figures if each.state == State.ALERT]
 
 
 def leave_volumes(run_id: int, connection: Connection) -> None:
@@ -169,6 +169,7 @@ def overview(
         "nights": [_night(run) for run in nights],
         "new_rows": found.new_rows,
         "monitoring": [asdict(figure) for figure in found.monitoring],
+        "alarms": [str(each) for each in model_alarms(found.monitoring)],
         "rejections": [
             {"reason": reason, "field": field, "rows": rows}
             for (reason, field), rows in sorted(

@@ -131,6 +131,11 @@ class Complaint:
     """A code for the cause, if the reason may have several; unlike the sentence it has no age and
     no count."""
 
+    @property
+    def hides_others(self) -> bool:
+        """Whether it kept health from looking for others."""
+        return self.reason not in REASONS
+
     def __str__(self) -> str:
         return f"{self.reason}: {self.what}"
 

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
-from pima.core.watched import USUAL_LIMITS, Limits, State
+from pima.core.watched import OUTCOME_ALARMS, USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings.sections import STARTED, MetricsSettings
@@ -82,7 +82,9 @@ METRICS = {
     "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_VERSION),
     "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_VERSION),
     "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_VERSION),
-    "pima_realised_alert": Described("1 if the figure is below its limit", _BY_VERSION),
+    "pima_settled_alert": Described(
+        "1 if settled outcomes alarm about the predictions of this version", _BY_VERSION
+    ),
 }
 """Every metric; those of sources appear only if the settings have some."""
 
@@ -235,5 +237,9 @@ def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
         ("pima_realised_outcomes", "rows"),
     ):
         yield _labelled(name, {labels: getattr(each, column) for labels, each in by_labels.items()})
-    alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
-    yield _labelled("pima_realised_alert", alerts)
+    alerts = {
+        (each.figure, str(each.model_version)): float(each.state == State.ALERT)
+        for each in found.monitoring
+        if each.figure in OUTCOME_ALARMS
+    }
+    yield _labelled("pima_settled_alert", alerts)

@@ -14,14 +14,13 @@ from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.realised import (
     Realised,
-    figure_of_week,
     followed_up,
     realised,
     realised_figures,
 )
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
-from pima.store import registry, report_figures
+from pima.store import report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
 from pima.store.settled import SettledOutcome, settled_outcomes
@@ -198,18 +197,4 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
             sum(each.run_began is not None for each in came) + others[version],
             rows if is_whole and is_due else None,
         )
-        judged = registry.read_version(connection, version)
-        yield (
-            version,
-            list(
-                realised_figures(
-                    _realised(came),
-                    followed,
-                    judged.scores if judged else None,
-                    may_alert=not settled.follow_up.is_of_few,
-                )
-            ),
-        )
-    champion = registry.read_champion(connection).model_version
-    if champion is not None:
-        yield champion, list(figure_of_week(settled.follow_up))
+        yield version, list(realised_figures(_realised(came), followed))

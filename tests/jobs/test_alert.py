@@ -67,7 +67,8 @@ def _time_goes_by(database: Database, **since: int) -> None:
 
 
 def _a_day_goes_by(database: Database) -> None:
-    _time_goes_by(database, days=1)
+    """To the next look of a cron job, which was told at the end of the last one."""
+    _time_goes_by(database, seconds=24 * 3600 - 30)
 
 
 def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
@@ -262,6 +263,7 @@ def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
         ":challenger, sequence, '{}',"
         " 'retrain' FROM champion"
     )
+    sqlite.execute(verdict, {"reason": "log_loss_veto", "challenger": 2})
     sqlite.execute(verdict, {"reason": "subgroup_worse", "challenger": 2})
     sqlite.execute(verdict, {"reason": "awaits_approval", "challenger": 3})
     _alert(sqlite, listener.url)
@@ -297,27 +299,37 @@ def _figure(
 def test_drift_and_what_came_true_are_told_by_feature_and_figure(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
+    insert_run(sqlite, "score", "succeeded", model_version=2, counts='{"predicted": 900}')
     for night, state in enumerate(("alert", "usual"), 1):
         _figure(sqlite, night, "", "rows", "usual", 900)
         _figure(sqlite, night, "", "predicted_positive", "usual", 0.3)
         _figure(sqlite, night, "glucose", "psi", state, 0.31)
-        _figure(sqlite, night, "bmi", "psi", "alert", 0.4)
-        _figure(sqlite, 10 + night, "", "realised_accuracy", state, 0.55)
+        _figure(sqlite, night, "bmi", "psi", "alert", 0.9)
+        _figure(sqlite, 10 + night, "", "realised_accuracy", "usual", 0.5)
         _figure(sqlite, 10 + night, "", "realised_week_followed_up", state, 0.4)
+        _figure(sqlite, 10 + night, "", "no_better_than_constant", state, 0.05)
         _alert(sqlite, listener.url)
     assert listener.titles == [
+        "no_better_than_constant",
         "drift:psi:bmi",
         "drift:psi:glucose",
-        "realised_below_limit:realised_accuracy:2",
         "followed_up_below_usual",
         "drift:psi:glucose is over",
         "followed_up_below_usual is over",
-        "realised_below_limit:realised_accuracy:2 is over",
+        "no_better_than_constant is over",
     ]
     assert "40% of 900 rows have one; 70% is usual" in listener.got[3]["message"]
-    what, _, advice = listener.got[1]["message"].splitlines()
-    assert what == "Psi of glucose, of version 2, is 0.31, but should be 0.7, give or take 0.1."
-    assert "docs/do/watch-it.md" in advice
+    (constant, *_), (bmi, *_), (glucose, *_) = (
+        each["message"].splitlines() for each in listener.got[:3]
+    )
+    assert bmi == "Psi of bmi, of version 2, is 0.9, but should be at most 0.8."
+    assert glucose == "Psi of glucose, of version 2, is 0.31, but should be at least 0.6."
+    assert constant == (
+        "The same answer for everybody would do better: of 900 settled outcomes, "
+        "predicted 900 by version 2, 45 are 1, and 630.0 by the probabilities; or those predicted "
+        "1 were treated, which pima can't know."
+    )
+    assert "docs/do/watch-it.md" in listener.got[1]["message"]
 
 
 def test_a_scheduler_is_missed_only_where_there_was_one(

@@ -83,7 +83,8 @@ def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database)
         insert_run(
             database, job, "succeeded", counts=json.dumps(counts), started_at=now, finished_at=now
         )
-    for run, figure in enumerate(("rows", "predicted_positive", "realised_accuracy"), 1):
+    figures = ("rows", "predicted_positive", "realised_accuracy", "no_better_than_constant")
+    for run, figure in enumerate(figures, 1):
         database.execute(
             "INSERT INTO monitoring"
             " (run_id, model_version, feature, figure, value, low, high, rows, reference, "

@@ -92,6 +92,16 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
         FEATURE_NAMES
     )
     counted = guarded.value("SELECT counts -> 'unpredicted' FROM runs")
+    # Outcomes that settled before today are judged, though the role sees no measurement.
+    guarded.execute("UPDATE predictions SET scored_at = scored_at - interval '3 days'")
+    guarded.execute(
+        "UPDATE patients SET outcome = 1, labelled_at = recorded_at - interval '2 days' WHERE id < 3"
+    )
+    guarded.execute("UPDATE monitoring SET recorded_at = recorded_at - interval '3 days'")
+    ended = call(under_role(guarded, "pima_scorer"), "score")
+    assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
+    settled = "SELECT max(rows) FROM monitoring WHERE figure = 'no_better_than_constant'"
+    assert guarded.value(settled) == 2
     assert (counted["predicted"], counted["causes"][0]["rows"], counted["is_good"]) == (3, 1, False)
     # The same versions again meet their own predictions, and rejections are written over.
     for requeue in ("--stale", "--rejected"):
@@ -357,8 +367,8 @@ def test_every_command_works_under_its_role_where_a_source_is_declared(
 FORBIDDEN = {
     "pima_scorer": {
         "SELECT": (
-            "monitoring.value patients model_versions.keras_artifact model_versions.metrics "
-            "training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
+            "monitoring.value patients.glucose patients.source_key promotions.explanation "
+            "model_versions.keras_artifact model_versions.metrics training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
         ),
         "UPDATE": "patient_versions.patient_version champion.model_version predictions.probability",
         "DELETE": "predictions runs",
@@ -478,7 +488,7 @@ def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database
     guarded.execute("GRANT SELECT (metrics) ON model_versions TO pima_scorer")
     assert not _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
     assert call(guarded, "migrate", "--roles").exit_code == 0
-    assert _refused(guarded, "pima_scorer", "SELECT count(*) FROM patients")
+    assert _refused(guarded, "pima_scorer", "SELECT glucose FROM patients")
     assert _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
 
 

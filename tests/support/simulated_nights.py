@@ -51,7 +51,13 @@ def reference(random: np.random.Generator, rows: int) -> Reference:
     learned = rows_of(random, rows)
     rejected = {"missing glucose": rows // 50}
     return reference_of(
-        FEATURES, learned, probabilities_of(learned), THRESHOLD, rows + rows // 50, rejected
+        FEATURES,
+        learned,
+        probabilities_of(learned),
+        THRESHOLD,
+        rows + rows // 50,
+        rejected,
+        rows // 3,
     )
 
 

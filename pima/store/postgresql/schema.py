@@ -130,9 +130,11 @@ def _plain(definition: str | None) -> str:
 # memberships and attributes are left alone.
 
 ROLES = {
-    # No right at all on patients: the queue carries the measurements, so neither labels nor history
-    # are needed.
+    # No measurement of patients: the queue carries those that it scores. Outcomes with their times
+    # are for the alarms over them.
     "pima_scorer": (
+        "SELECT (id, outcome, labelled_at, index_at) ON patients",
+        "SELECT (id, from_version, to_version, decided_at) ON promotions",
         "SELECT ON alembic_version, declarations, champion",
         # SELECT ... FOR UPDATE needs the right UPDATE.
         "SELECT, UPDATE, DELETE ON scoring_queue",
@@ -143,6 +145,7 @@ ROLES = {
         # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
+        "SELECT (run_id, figure, recorded_at) ON monitoring",
         # Which rows have no prediction: a view without values and outcomes, and what pulls
         # rejected.
         "SELECT ON patient_versions, source_rejections",

@@ -9,7 +9,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array
 from pima.core.cusum import BAND, BARS, DRAWN_TO, FACTOR
-from pima.core.watched import FAULTS, Fault
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.settled import (
     CHANGES,
@@ -44,7 +44,7 @@ def alarms_section(pool: Executor, clinics: int) -> str:
     parts = [
         BEGINS,
         filled(_HEAD.format(clinics=clinics)),
-        table(("calm clinics", *map(_named, FAULTS), "any of them"), _calm_rows(calm)),
+        table(("calm clinics", *map(_named, OUTCOME_ALARMS), "any of them"), _calm_rows(calm)),
         filled(_TOLD.format(changed=changed)),
         table(_COLUMNS, [_told_row(*each) for each in told.items()]),
         filled(_reading(calm, told)),
@@ -103,7 +103,7 @@ _COLUMNS_OF_CHOICE = (
 
 
 def _choice(pool: Executor, clinics: int, changed: int) -> Iterator[tuple[str, ...]]:
-    tried = [(bar,) * len(FAULTS) for bar in _TRIED]
+    tried = [(bar,) * len(OUTCOME_ALARMS) for bar in _TRIED]
     calm = [
         np.isfinite(_many(pool, calm_years, each, clinics, _CHOOSING, tried))
         for each in (RARE, FREQUENT)
@@ -119,7 +119,7 @@ def _choice(pool: Executor, clinics: int, changed: int) -> Iterator[tuple[str, .
         yield (f"{bar:g}", *constant, *after[:2], *prevalence, *after[2:])
 
 
-def _named(fault: Fault) -> str:
+def _named(fault: OutcomeAlarm) -> str:
     return f"`{fault}`"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.cusum import BARS, evidence_of, next_sums
-from pima.core.watched import FAULTS, Fault
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 
 OUTCOMES_A_DAY, DAYS = 20, 365
 DAYS_BEFORE = 60
@@ -39,7 +39,7 @@ class Change:
 
     name: str
     clinic: Clinic
-    fault: Fault
+    fault: OutcomeAlarm
     prevalence: float | None = None
     """The prevalence from then on; None where the relation vanishes."""
     within: int | None = None
@@ -49,12 +49,12 @@ class Change:
 RARE, FREQUENT = Clinic(0.07), Clinic(0.35)
 CLINICS = (RARE, FREQUENT, Clinic(0.20), Clinic(0.07, 0.66), Clinic(0.35, 0.66), Clinic(0.20, 0.86))
 CHANGES = (
-    Change("the relation vanishes", RARE, Fault.NO_BETTER_THAN_CONSTANT, None, 500),
-    Change("the relation vanishes", FREQUENT, Fault.NO_BETTER_THAN_CONSTANT, None, 150),
-    Change("twice as many", RARE, Fault.OUTCOME_MORE_FREQUENT, 0.14, 550),
-    Change("half as many again", FREQUENT, Fault.OUTCOME_MORE_FREQUENT, 0.525, 350),
-    Change("half as many", RARE, Fault.OUTCOME_LESS_FREQUENT, 0.035),
-    Change("half as many", FREQUENT, Fault.OUTCOME_LESS_FREQUENT, 0.175),
+    Change("the relation vanishes", RARE, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 500),
+    Change("the relation vanishes", FREQUENT, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 150),
+    Change("twice as many", RARE, OutcomeAlarm.OUTCOME_MORE_FREQUENT, 0.14, 550),
+    Change("half as many again", FREQUENT, OutcomeAlarm.OUTCOME_MORE_FREQUENT, 0.525, 350),
+    Change("half as many", RARE, OutcomeAlarm.OUTCOME_LESS_FREQUENT, 0.035),
+    Change("half as many", FREQUENT, OutcomeAlarm.OUTCOME_LESS_FREQUENT, 0.175),
 )
 
 
@@ -82,7 +82,7 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
         then[:, calm:] += _mean_for(deviation, change.prevalence) - mean
     evidence = _evidence(clinic, true, _outcomes(then, draw), draw)
     found = np.stack([_first_alarms(evidence, bars) for bars in tried])
-    return (found[:, :, FAULTS.index(change.fault)] - DAYS_BEFORE) * OUTCOMES_A_DAY
+    return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * OUTCOMES_A_DAY
 
 
 def _true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
@@ -105,12 +105,12 @@ def _evidence(
     predicted = usual - intercepts + (true - usual) / slopes
     constants = np.broadcast_to(_probability(usual - intercepts), true.shape)
     found = evidence_of(_probability(predicted), outcomes, constants)
-    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(FAULTS)).sum(axis=2)
+    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(OUTCOME_ALARMS)).sum(axis=2)
 
 
 def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
     """The number of the first day, from 1 on, at whose end each sum is at its bar."""
-    sums = np.zeros((len(evidence), len(FAULTS)))
+    sums = np.zeros((len(evidence), len(OUTCOME_ALARMS)))
     found = np.full(sums.shape, np.inf)
     for day in range(evidence.shape[1]):
         sums = next_sums(sums, evidence[:, day], bars)

@@ -9,18 +9,18 @@ from pima.core.cusum import (
     DRAWN_TO,
     FACTOR,
     SECONDS_A_DAY,
-    SettledOutcomes,
-    Verdict,
+    Finding,
+    PredictedOutcomes,
     evidence_of,
-    verdicts,
+    findings,
 )
-from pima.core.watched import FAULTS, Fault
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 
 A_DAY = 20
 PREVALENCE = 0.2
 
 
-def _settled(*spans: tuple[int, float | None], seed: int = 1) -> SettledOutcomes:
+def _settled(*spans: tuple[int, float | None], seed: int = 1) -> PredictedOutcomes:
     """Spans of so many days, whose odds are the predicted ones times a factor; None: the relation
     has vanished. What settles was predicted a day before, the version is the span's number."""
     random = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ def _settled(*spans: tuple[int, float | None], seed: int = 1) -> SettledOutcomes
         versions.append(np.full(len(true), number))
     rows = sum(len(each) for each in versions)
     settled_at = np.arange(rows) / A_DAY * SECONDS_A_DAY
-    return SettledOutcomes(
+    return PredictedOutcomes(
         settled_at=settled_at,
         predicted_at=settled_at - SECONDS_A_DAY,
         versions=np.concatenate(versions),
@@ -43,8 +43,8 @@ def _settled(*spans: tuple[int, float | None], seed: int = 1) -> SettledOutcomes
     )
 
 
-def _alarms(found: SettledOutcomes, *champion_changes: float) -> dict[Fault, Verdict]:
-    return {each.fault: each for each in verdicts(found, champion_changes) if each.alarms}
+def _alarms(found: PredictedOutcomes, *champion_changes: float) -> dict[OutcomeAlarm, Finding]:
+    return {each.fault: each for each in findings(found, champion_changes) if each.alarms}
 
 
 def test_the_evidence_is_the_log_likelihood_ratio_by_hand() -> None:
@@ -61,13 +61,13 @@ def test_the_evidence_is_the_log_likelihood_ratio_by_hand() -> None:
 @pytest.mark.parametrize(
     ("factor", "fault"),
     [
-        (None, Fault.NO_BETTER_THAN_CONSTANT),
-        (2.5, Fault.OUTCOME_MORE_FREQUENT),
-        (0.3, Fault.OUTCOME_LESS_FREQUENT),
+        (None, OutcomeAlarm.NO_BETTER_THAN_CONSTANT),
+        (2.5, OutcomeAlarm.OUTCOME_MORE_FREQUENT),
+        (0.3, OutcomeAlarm.OUTCOME_LESS_FREQUENT),
     ],
 )
 def test_each_fault_is_told_with_the_outcomes_since_its_sum_was_zero(
-    factor: float | None, fault: Fault
+    factor: float | None, fault: OutcomeAlarm
 ) -> None:
     assert _alarms(_settled((100, 1.0))) == {}
     found = _settled((100, 1.0), (40, factor))
@@ -87,7 +87,7 @@ def test_an_alarm_ends_once_its_sum_is_back_at_zero() -> None:
 def test_all_begins_again_with_what_the_champion_predicts_that_follows_an_alarm() -> None:
     found = _settled((100, 1.0), (40, 2.5), (40, 2.5))
     before, follows, much_later = (day * SECONDS_A_DAY for day in (90.5, 139.5, 200))
-    assert _alarms(found, before)[Fault.OUTCOME_MORE_FREQUENT].versions.keys() >= {2, 3}
+    assert _alarms(found, before)[OutcomeAlarm.OUTCOME_MORE_FREQUENT].versions.keys() >= {2, 3}
     (again,) = _alarms(found, before, follows).values()
     assert again.versions.keys() == {3}
     assert again.versions[3] <= 39.5 * A_DAY
@@ -97,14 +97,14 @@ def test_all_begins_again_with_what_the_champion_predicts_that_follows_an_alarm(
 def test_the_order_within_a_day_alarms_nobody() -> None:
     found = _settled((30, 1.0))
     for order in (np.argsort(found.outcomes), np.argsort(-found.outcomes)):
-        columns = {name: getattr(found, name)[order] for name in SettledOutcomes.__slots__}
+        columns = {name: getattr(found, name)[order] for name in PredictedOutcomes.__slots__}
         columns["settled_at"] = np.full(len(order), 0.5)
-        assert _alarms(SettledOutcomes(**columns)) == {}
+        assert _alarms(PredictedOutcomes(**columns)) == {}
 
 
 def test_neither_one_outcome_nor_nine_alarm() -> None:
     for rows, alarms in ((1, False), (9, False), (10, True)):
-        found = SettledOutcomes(
+        found = PredictedOutcomes(
             settled_at=np.zeros(rows),
             predicted_at=np.zeros(rows),
             versions=np.ones(rows, np.int64),
@@ -116,5 +116,5 @@ def test_neither_one_outcome_nor_nine_alarm() -> None:
 
 
 def test_bars_stand_for_the_faults_in_order() -> None:
-    assert len(BARS) == len(FAULTS)
-    assert [each.fault for each in verdicts(_settled((1, 1.0)), [])] == list(FAULTS)
+    assert len(BARS) == len(OUTCOME_ALARMS)
+    assert [each.fault for each in findings(_settled((1, 1.0)), [])] == list(OUTCOME_ALARMS)

@@ -26,7 +26,6 @@ from pima.core.drift import (
     wasserstein_allowed,
 )
 from pima.core.features import names_of
-from pima.core.metrics import scores
 from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
 from tests.support.simulated_nights import (
@@ -170,19 +169,13 @@ def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_cha
     assert agree == [True, False]
 
 
-def test_only_too_little_that_came_true_is_below_the_limit() -> None:
-    random = np.random.default_rng(15)
-    probabilities = random.random(400)
+def test_what_came_true_is_kept_where_there_are_outcomes_enough() -> None:
+    probabilities = np.random.default_rng(15).random(400)
     outcomes = (probabilities > 0.5).astype(np.int8)
-    states = []
-    for known in (outcomes, 1 - outcomes, outcomes[:40]):
-        found = realised(probabilities[: len(known)], 0.5, known)
-        followed = followed_up(found.outcomes, 1_000)
-        judged = scores(np.repeat([1.0, 0.0], [75, 25]), np.ones(100, np.int8), 0.5)
-        states.append(
-            [each.state for each in realised_figures(found, followed, judged) if each.allowed]
-        )
-    assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
-    found = realised(probabilities, 0.5, outcomes)
-    (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)
-    assert (accuracy.value, accuracy.allowed, share.value) == (1.0, None, 0.4)
+    found = []
+    for rows in (400, 40):
+        of_rows = realised(probabilities[:rows], 0.5, outcomes[:rows])
+        (accuracy, *_, share) = realised_figures(of_rows, followed_up(rows, 1_000))
+        found.append((accuracy.value, accuracy.state, share.value))
+    few = (None, State.INSUFFICIENT_DATA, None)
+    assert found == [(1.0, State.USUAL, 0.4), few]

@@ -43,12 +43,14 @@ def _known(
     [
         pytest.param(None, NOW, id="never seen"),
         pytest.param(_known(None, is_open=False), NOW - 48 * HOUR, id="seen, and not taken yet"),
-        pytest.param(_known(24 * HOUR), NOW - 48 * HOUR, id="told a day ago"),
+        pytest.param(
+            _known(24 * HOUR - MINUTE), NOW - 48 * HOUR, id="told a day ago, at the end of the look"
+        ),
         pytest.param(
             _known(24 * HOUR, claimed=-HOUR), NOW - 48 * HOUR, id="claimed by somebody who is gone"
         ),
         pytest.param(_known(30 * HOUR, is_open=False), NOW, id="was over, and came again"),
-        pytest.param(_known(23 * HOUR), None, id="told today"),
+        pytest.param(_known(23 * HOUR - MINUTE), None, id="told today"),
         pytest.param(_known(MINUTE, is_open=False), NOW, id="was over, and came again at once"),
         pytest.param(
             replace(_known(23 * HOUR), cause="other"),
@@ -56,7 +58,7 @@ def _known(
             id="told today of another cause",
         ),
         pytest.param(
-            replace(_known(23 * HOUR), cause=None),
+            replace(_known(22 * HOUR), cause=None),
             None,
             id="told today of a cause that was not kept",
         ),
@@ -138,6 +140,8 @@ class Receiver:
 
 
 A_DAY = 24 * 60
+DAILY = 23 * 60
+"""How often what holds is told, so that a look a day finds it due."""
 FLAPPING = list(enumerate(["holds source_away", "over", "holds source_away", "flaps"]))
 
 
@@ -146,7 +150,7 @@ def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_
     receiver.flap(1, 1, 300)
     receiver.look_every_minute(300, 1500, HOLDS)
     receiver.look_every_minute(1501, 1510)
-    assert receiver.heard == [*FLAPPING, (3 + A_DAY, "holds source_away"), (1501, "over")]
+    assert receiver.heard == [*FLAPPING, (3 + DAILY, "holds source_away"), (1501, "over")]
 
 
 @pytest.mark.parametrize("last", [3, 299])
@@ -162,7 +166,7 @@ def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
     receiver.flap(1, 1, 3000)
     assert receiver.heard == [
         *FLAPPING,
-        *((4 + day * A_DAY, "flaps source_away") for day in (1, 2)),
+        *((4 + day * DAILY, "flaps source_away") for day in (1, 2)),
     ]
 
 

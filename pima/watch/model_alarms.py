@@ -1,0 +1,139 @@
+"""Alarms of the model: drift, and what settled outcomes say of the predictions; worded for health,
+alerts and status. A night without news needs no numpy."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.logs import counted
+from pima.runs.recorded_run import never_failing
+from pima.store import monitoring, registry
+from pima.store.engine import clock, reading, writing
+from pima.store.monitoring import KeptFigure, keep_figures
+from pima.store.settled import SettledOutcome, settled_outcomes
+
+NEWEST_OUTCOMES = 10_000
+_SAYS = {
+    OutcomeAlarm.NO_BETTER_THAN_CONSTANT: "the same answer for everybody would do better",
+    OutcomeAlarm.OUTCOME_MORE_FREQUENT: "outcome 1 is more frequent than predicted",
+    OutcomeAlarm.OUTCOME_LESS_FREQUENT: "outcome 1 is less frequent than predicted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAlarm:
+    """A figure of the model in the state of alert."""
+
+    name: str
+    """The reason's code, with figure and feature if it may have several."""
+    what: str
+    """The description, as a sentence without its full stop."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
+    """Word the figures in the state of alert: one alarm for each figure and feature."""
+    alerts = [each for each in figures if each.state == State.ALERT]
+    for fault in OUTCOME_ALARMS:
+        by_version = [each for each in alerts if each.figure == fault]
+        if by_version:
+            yield ModelAlarm(fault, _of_outcomes(fault, by_version))
+    for each in alerts:
+        if each.figure == WEEK_FOLLOWED_UP:
+            yield ModelAlarm("followed_up_below_usual", _of_week(each))
+        elif each.figure not in OUTCOME_ALARMS:
+            name = f"drift:{each.figure}:{each.feature}".rstrip(":")
+            yield ModelAlarm(name, _of_night(each))
+
+
+def _of_outcomes(fault: OutcomeAlarm, by_version: Sequence[KeptFigure]) -> str:
+    outcomes = sum(each.rows for each in by_version)
+    observed = outcomes * (by_version[0].value or 0.0)
+    expected = outcomes * (by_version[0].reference or 0.0)
+    versions = " and ".join(f"{each.rows:,} by version {each.model_version}" for each in by_version)
+    return (
+        f"{_SAYS[fault]}: of {counted(outcomes, 'settled outcome')}, predicted {versions}, "
+        f"{observed:,.0f} are 1, and {expected:,.1f} by the probabilities; or those predicted 1 "
+        "were treated, which pima can't know"
+    )
+
+
+def _of_night(found: KeptFigure) -> str:
+    about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
+    value = found.value or 0.0
+    usual = found.reference or 0.0
+    allowed = found.allowed or 0.0
+    limit = f"at most {usual + allowed:.3g}"
+    if value < usual:
+        limit = f"at least {usual - allowed:.3g}"
+    return f"{about}, of version {found.model_version}, is {value:.3g}, but should be {limit}"
+
+
+def _of_week(found: KeptFigure) -> str:
+    return (
+        f"of the newest week whose outcomes are all due, {found.value or 0.0:.0%} of "
+        f"{counted(found.rows, 'row')} have one; {found.reference or 0.0:.0%} is usual"
+    )
+
+
+def leave_alarms(engine: Engine, run_id: int) -> None:
+    """Judge the settled outcomes of the days before today, in UTC, and store what they say for this
+    run; the first run of a day does so, others nothing."""
+    with never_failing():
+        with reading(engine) as connection:
+            today = clock(connection).replace(hour=0, minute=0, second=0, microsecond=0)
+            champion = registry.read_champion(connection).model_version
+            judged_at = monitoring.last_left(connection, OUTCOME_ALARMS[0])
+            if champion is None or (judged_at is not None and judged_at >= today):
+                return
+            newest = settled_outcomes(connection, NEWEST_OUTCOMES)
+            came = [each for each in reversed(newest.in_time) if each.settled_at < today]
+            if newest.follow_up.is_of_few:
+                came = []
+            prevalences = registry.prevalences(connection, {each.model_version for each in came})
+            changes = registry.champion_changes(connection)
+        figures = {champion: [Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS]}
+        if came:
+            figures = _judged(came, prevalences, changes, champion)
+        with writing(engine) as connection:
+            for version, its_figures in figures.items():
+                keep_figures(connection, run_id, version, its_figures)
+
+
+def _judged(
+    came: Sequence[SettledOutcome],
+    prevalences: Mapping[int, float],
+    champion_changes: Sequence[datetime],
+    champion: int,
+) -> dict[int, list[Watched]]:
+    """The figure of each fault: of an alarm by the versions that predicted its outcomes, else of
+    the champion."""
+    import numpy as np
+
+    from pima.core.cusum import PredictedOutcomes, findings
+
+    found = PredictedOutcomes(
+        settled_at=np.array([each.settled_at.timestamp() for each in came]),
+        predicted_at=np.array([each.scored_at.timestamp() for each in came]),
+        versions=np.array([each.model_version for each in came], dtype=np.int64),
+        probabilities=np.array([each.probability for each in came]),
+        outcomes=np.array([each.outcome for each in came], dtype=np.int8),
+        constants=np.array([prevalences[each.model_version] for each in came]),
+    )
+    figures = defaultdict(list)
+    for each in findings(found, [change.timestamp() for change in champion_changes]):
+        if not each.alarms:
+            figures[champion].append(Watched("", each.fault, None, len(came)))
+            continue
+        outcomes = sum(each.versions.values())
+        of_all = {"value": each.observed / outcomes, "reference": each.expected / outcomes}
+        for version, rows in each.versions.items():
+            figures[version].append(Watched("", each.fault, rows=rows, state=State.ALERT, **of_all))
+    return figures
