@@ -43,24 +43,28 @@ name = "age"
 unit = "years"
 low = 18
 high = 120
+power = 1
 
 [[feature]]
 name = "creatinine"
 unit = "mg/dL"
 low = 0.1
 high = 20
+power = 0.5
 
 [[feature]]
 name = "stays"
 unit = "count"
 low = 0
 high = 40
+power = 1
 
 [[feature]]
 name = "haemoglobin"
 unit = "g/dL"
 low = 3
 high = 22
+power = 1
 
 [[source]]
 name = "hospital"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine
+from pima.store.urls import make_engine
 from tests.bench.endings import end_in_order, end_with_parent
 from tests.bench.year.hospital import FIRST_DAY, write_hospital, write_settings
 from tests.bench.year.population import CHANGE_ON, CLINICS, HORIZON_DAYS, Clinic, visits_of
@@ -125,7 +125,7 @@ class Hospital:
         return {each.partition(":")[0] for each in reasons} - {"scheduler_silent"}
 
     def _settled(self, night: int) -> int:
-        is_settled = self._visits.day < night - HORIZON_DAYS
+        is_settled = self._visits.day <= night - HORIZON_DAYS
         if self._has_changed_on is not None and night > self._has_changed_on:
             is_settled &= self._visits.day >= self._has_changed_on
         return int(is_settled.sum())

@@ -103,16 +103,16 @@ def first_fits_mean(found: Iterable[Simulated]) -> float:
 
 
 def _is_settled(visits: Visits, day: int) -> BoolArray:
-    return visits.day + HORIZON_DAYS < day
+    return visits.day + HORIZON_DAYS <= day
 
 
 def _is_written(visits: Visits, day: int) -> BoolArray:
-    return visits.known_day < day
+    return visits.known_day <= day
 
 
 def _scored_days(clinic: Clinic, visits: Visits) -> np.ndarray:
     """The night of each visit; those of the history that nobody waits for have none."""
-    waits = clinic.has_backlog & (visits.known_day >= 0)
+    waits = clinic.has_backlog & (visits.known_day > 0)
     return np.where(visits.day >= 0, visits.day, np.where(waits, 0, -1))
 
 

@@ -11,9 +11,7 @@ from pima.core.metrics import log_losses
 from pima.core.validation import as_features, by_feature
 from pima.scorer import load_scorer
 from pima.settings.sections import HoldoutSettings
-from pima.store.engine import reading
 from pima.store.lineage import version_with_rows
-from pima.store.report_figures import came_true
 from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (
     CHANGE_ON,
@@ -46,7 +44,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Week:
-    """What stands of the champion on a week's last morning, and what is true of it."""
+    """What stands on top of `status` on a week's last morning, and what is true of it."""
 
     night: int
     version: int | None
@@ -108,16 +106,17 @@ class Truth:
         self._scored: dict[int, Float64Array] = {}
 
     def week(self, night: int, status: dict[str, Any]) -> Week:
-        version = status["champion"]["version"]
-        with reading(self._database.engine) as connection:
-            found = [
-                each for each in came_true(connection, 10_000) if each.model_version == version
-            ]
-        shown = figures_of(
-            np.array([each.probability for each in found]),
-            np.array([each.outcome for each in found]),
+        found = status["standing"]
+        if found is None:
+            nothing = Figures(0, 0, None, None)
+            return Week(night, None, nothing, nothing)
+        shown = Figures(
+            found["outcomes"],
+            found["positive"],
+            found["figures"]["observed_expected"]["value"],
+            found["figures"]["auroc"]["value"],
         )
-        return Week(night, version, shown, self._true(night, version))
+        return Week(night, found["version"], shown, self._true(night, found["version"]))
 
     def _true(self, night: int, version: int | None) -> Figures:
         rows = self._database.execute(
@@ -132,7 +131,7 @@ class Truth:
         day = self._visits.day[of]
         is_told = (scored - FIRST_DAY).astype(int) <= day + _DAYS_ON_TIME
         if self._has_horizon:
-            is_told &= day < night - HORIZON_DAYS
+            is_told &= day <= night - HORIZON_DAYS
         return figures_of(probability[is_told], self._visits.outcome[of[is_told]])
 
     def move(self, night: int, result: dict[str, Any]) -> Move:
