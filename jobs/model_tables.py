@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import names_of
+from pima.core.figures import gain_of, in_words
 from pima.core.verdict import Measure, Measured, Scores, read_figures
 from pima.logs import counted
 from pima.store.registry import as_features
@@ -57,16 +58,19 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
     verdict = f"blocked: {found['reason']}" if blocked else found["verdict"]
     if found["correct"] is None:
         return verdict, "no finite numbers"
-    by = _other_than_accuracy(msgspec.convert(found["measured"], Measured | None))
+    measured = msgspec.convert(found["measured"], Measured | None)
+    gain = gain_of(measured)
+    gained = "" if gain is None else f"; gain {in_words(gain, 4)}"
+    by = _other_than_accuracy(measured)
     if by is not None:
         beside = f"constant answer: {by.constant:.4f}"
         if by.champion is not None:
             beside = f"version {found['against']}: {by.champion:.4f}"
-        return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}"
+        return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}{gained}"
     beside = f"majority class: {found['majority_correct']}"
     if found["champion_correct"] is not None:
         beside = f"version {found['against']}: {found['champion_correct']}"
-    return verdict, f"{found['correct']} of {found['rows']}, {beside}"
+    return verdict, f"{found['correct']} of {found['rows']}, {beside}{gained}"
 
 
 def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:

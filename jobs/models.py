@@ -73,7 +73,7 @@ def _work(command: Command) -> Result:
     decider = Decider(this_user(), getattr(given, "reason", None) or "")
     match given.command:
         case "list":
-            return versions(engine)
+            return versions(engine, command.settings.retrain.threshold)
         case "show":
             return _version(command)
         case "card":
@@ -174,6 +174,8 @@ def _show_tables(result: Result) -> None:
         )
     elif result["versions"]:
         console.print(version_list(result["versions"], result["champion"], result["pinned"]))
+        for remark in result["threshold_remarks"]:
+            console.print(f"\n{remark}")
     else:
         console.print("no versions yet: python -m jobs.retrain makes the first")
 

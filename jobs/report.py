@@ -1,4 +1,4 @@
-"""python -m jobs.report: one page of HTML on the champion, the evidence for it, realised accuracy,
+"""python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true,
 and the nights. It needs no network and holds nothing that identifies a patient."""
 
 from pathlib import Path

@@ -15,7 +15,9 @@ from pima.errors import Interrupted
 from pima.logs import counted
 from pima.report.making import leave_report
 from pima.runs.recorded_run import recorded_run
+from pima.store.engine import reading
 from pima.train.retraining import retrain
+from pima.watch.figures import on_threshold
 from pima.watch.realised import leave_realised
 
 
@@ -44,7 +46,10 @@ def _work(command: Command) -> Result:
         with suppress(Interrupted), command.stop.at_once():
             leave_realised(command.engine, command.run.id)
             leave_report(command.engine, command.settings, command.run)
-    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+    with reading(command.engine) as connection:
+        remarks = on_threshold(connection, command.settings.retrain.threshold)
+    found = {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+    return found | {"threshold_remarks": remarks}
 
 
 def _show(result: Result) -> None:
@@ -80,6 +85,8 @@ def _show(result: Result) -> None:
             msgspec.convert(result["measured"], Measured | None),
         )
         Console(highlight=False).print(table)
+    for remark in result["threshold_remarks"]:
+        print(textwrap.fill(remark, 79, subsequent_indent="  "))
     if result["dry_run"]:
         print("a dry run: nothing was written")
 

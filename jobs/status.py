@@ -1,4 +1,4 @@
-"""python -m jobs.status: one screen: champion, queue, sources, realised accuracy, nights, last
+"""python -m jobs.status: one screen: champion, queue, sources, what came true, nights, last
 verdicts, rejections, last and next runs."""
 
 import sys

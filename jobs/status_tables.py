@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from pima.core.figures import FEWEST_ROWS
+from pima.core.figures import FEWEST_ROWS, Figure, in_words
+from pima.core.realised import FEW_EVENTS, STANDING
 from pima.core.watched import State
 from pima.logs import counted
 from pima.store.runs import DRY_RUN
@@ -33,7 +34,8 @@ def _facts(result: dict[str, Any]) -> Table:
     queue = result["queue"]
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
-    facts.add_row("realised accuracy", _realised(result["realised"]))
+    for label, words in _standing(result):
+        facts.add_row(label, words)
     if result["follow_up"]:
         facts.add_row("followed up", _followed_up(result["follow_up"]))
     if result["outcomes_before_1900"]:
@@ -66,16 +68,15 @@ def _champion(champion: dict[str, Any]) -> str:
     return f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
 
 
-def _realised(realised: dict[str, Any]) -> str:
-    if not realised["outcomes"]:
-        return "no outcome has come after a prediction yet"
-    # A share of so few would suggest too much precision.
-    few = realised["outcomes"] < FEWEST_ROWS
-    share = realised["correct"] if few else f"{realised['accuracy']:.1%}"
-    told = f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes"
+def _settled(found: dict[str, Any] | None, realised: dict[str, Any]) -> str:
+    told = "none yet of any prediction"
+    if found is not None:
+        told = f"{found['outcomes']:,} predicted by version {found['version']}, "
+        told += f"{found['positive']} with outcome 1"
+        if found["events"] < FEW_EVENTS:
+            told += " (few: what follows may be luck)"
     if realised["of_those_followed_up"]:
         told += ", of those followed up"
-    told += ")"
     for what, why in _APART.items():
         if realised[what]:
             told += f"; {realised[what]:,} {why}"
@@ -87,6 +88,19 @@ _APART = {
     "late": "apart, predicted too late",
     "early": "apart, come before a prediction",
 }
+
+
+def _standing(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    found = result["standing"]
+    yield "settled outcomes", _settled(found, result["realised"])
+    if found is not None and found["outcomes"] >= FEWEST_ROWS:
+        for name, label in STANDING.items():
+            words = in_words(Figure(**found["figures"][name]), 2)
+            if name == "auroc" and found["verdict_auroc"] is not None:
+                words += f"; in its verdict {found['verdict_auroc']:.2f}"
+            yield label, words
+    for remark in result["champion"]["threshold_remarks"]:
+        yield "threshold", remark
 
 
 def _followed_up(weeks: list[dict[str, Any]]) -> str:

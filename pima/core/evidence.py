@@ -24,8 +24,6 @@ from pima.core.contest import Contest, Contestant, Role
 from pima.core.figures import (
     FEW_ROWS,
     FEWEST_ROWS,
-    NO_CASES,
-    NO_OTHERS,
     TABLED_THRESHOLDS,
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
@@ -38,15 +36,12 @@ from pima.core.figures import (
     called,
     decision_curve,
     mean,
+    of_classes,
     ranked,
-    share,
     shown,
     treating_all,
 )
 from pima.core.subgroups import sizes_of
-
-NONE_CALLED = "no rows at the threshold or above"
-ALL_CALLED = "no rows below the threshold"
 
 
 class ModelEvidence(Struct, frozen=True, kw_only=True):
@@ -147,11 +142,6 @@ def _model_evidence(
 ) -> ModelEvidence:
     rows = ranked(contestant.probabilities, judged.outcomes)
     counts = called(rows, thresholds)
-    at = called(rows, (contestant.threshold,))
-    found = at.cases[0]
-    false_alarms = at.others[0]
-    cases = _positive(judged)
-    others = len(rows) - cases
     return ModelEvidence(
         role=contestant.role,
         name=contestant.name,
@@ -161,12 +151,7 @@ def _model_evidence(
         brier=mean((rows.probabilities - rows.cases) ** 2, low=0, high=1),
         calibration_intercept=calibration_intercept(rows),
         calibration_slope=calibration_slope(rows),
-        sensitivity=share(found, cases, NO_CASES),
-        specificity=share(others - false_alarms, others, NO_OTHERS),
-        positive_predictive_value=share(found, found + false_alarms, NONE_CALLED),
-        negative_predictive_value=share(
-            others - false_alarms, len(rows) - found - false_alarms, ALL_CALLED
-        ),
+        **of_classes(rows, contestant.threshold),
         net_benefit=decision_curve(counts, len(rows), thresholds),
         called=counts,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import Z_95_PERCENT, bounded, log_losses
+from pima.core.verdict import Measured
 
 NO_CASES = "no rows with outcome 1"
 NO_OTHERS = "no rows with outcome 0"
@@ -42,6 +43,13 @@ def in_words(figure: Figure, digits: int = 3) -> str:
         if figure.low is None
         else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
     )
+
+
+def gain_of(measured: Measured | None) -> Figure | None:
+    """A challenger's gain over the champion; None without a champion."""
+    if measured is None or measured.gain is None:
+        return None
+    return Figure(measured.gain, measured.interval_low, measured.interval_high)
 
 
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
@@ -206,6 +214,18 @@ def calibration_slope(rows: Ranked) -> Figure:
     return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
 
 
+def observed_expected(rows: Ranked) -> Figure:
+    """How many rows (n,), n >= 1, have the outcome, over how many the probabilities add up to; 1 is
+    best. The interval is a normal approximation on the log scale, with the probabilities taken as
+    given (Debray et al., BMJ 2017, 356:i6460)."""
+    cases = int(rows.cases.sum())
+    ratio = cases / float(rows.probabilities.sum())
+    if not cases:
+        return Figure(ratio, reason=NO_CASES)
+    margin = Z_95_PERCENT * math.sqrt((1 - cases / len(rows)) / cases)
+    return Figure(ratio, ratio * math.exp(-margin), ratio * math.exp(margin))
+
+
 def _last_coefficient(
     rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array
 ) -> Figure:
@@ -300,6 +320,26 @@ def called(rows: Ranked, thresholds: tuple[float, ...]) -> Called:
     cases = cases_below[-1] - cases_below[first]
     others = len(rows) - first - cases
     return Called(tuple(cases.tolist()), tuple(others.tolist()))
+
+
+NONE_CALLED = "no rows at the threshold or above"
+ALL_CALLED = "no rows below the threshold"
+
+
+def of_classes(rows: Ranked, threshold: float) -> dict[str, Figure]:
+    """Judge the classes of rows (n,) at one threshold, by the keys of FIGURES."""
+    at = called(rows, (threshold,))
+    found = at.cases[0]
+    false_alarms = at.others[0]
+    cases = int(rows.cases.sum())
+    others = len(rows) - cases
+    spared = others - false_alarms
+    return {
+        "sensitivity": share(found, cases, NO_CASES),
+        "specificity": share(spared, others, NO_OTHERS),
+        "positive_predictive_value": share(found, found + false_alarms, NONE_CALLED),
+        "negative_predictive_value": share(spared, spared + cases - found, ALL_CALLED),
+    }
 
 
 def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> Curve:

@@ -13,6 +13,8 @@ import numpy as np
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.drift import expected_accuracy, share_allowed
 from pima.core.figures import (
+    FEWEST_ROWS,
+    FIGURES,
     NO_CASES,
     Figure,
     auroc,
@@ -20,6 +22,8 @@ from pima.core.figures import (
     calibration_slope,
     called,
     decision_curve,
+    observed_expected,
+    of_classes,
     ranked,
     share,
 )
@@ -65,6 +69,54 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
         net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
         estimated_accuracy=expected_accuracy(float(sure_of_class.sum()), len(rows)),
     )
+
+
+FEWEST_EVENTS = 5
+"""With fewer of the rarer outcome a figure has no interval: none would hold what it promises."""
+FEW_EVENTS = 10
+"""With fewer of the rarer outcome figures are marked, since their intervals are too narrow."""
+TOO_FEW_OUTCOMES = f"fewer than {FEWEST_ROWS} outcomes"
+TOO_FEW_EVENTS = f"fewer than {FEWEST_EVENTS} of the rarer outcome"
+STANDING = {
+    "auroc": FIGURES["auroc"],
+    "observed_expected": "observed / expected",
+    "sensitivity": FIGURES["sensitivity"],
+    "positive_predictive_value": FIGURES["positive_predictive_value"],
+    "negative_predictive_value": FIGURES["negative_predictive_value"],
+}
+"""The names for people of the figures that stand on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands of a version: its predictions beside their outcomes, since it first scored."""
+
+    outcomes: int
+    positive: int
+    figures: dict[str, Figure]
+    """By the keys of `STANDING`, and the specificity."""
+
+    @property
+    def events(self) -> int:
+        """Rows of the rarer outcome, on which all figures rest."""
+        return min(self.positive, self.outcomes - self.positive)
+
+
+def standing(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Standing:
+    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
+    rows = ranked(probabilities, outcomes)
+    figures = of_classes(rows, threshold)
+    figures["auroc"] = auroc(rows)
+    figures["observed_expected"] = observed_expected(rows)
+    found = Standing(len(rows), int(rows.cases.sum()), figures)
+    if len(rows) < FEWEST_ROWS:
+        figures = dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
+    elif found.events < FEWEST_EVENTS:
+        figures = {
+            name: Figure(each.value, reason=each.reason or TOO_FEW_EVENTS)
+            for name, each in figures.items()
+        }
+    return replace(found, figures=figures)
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:

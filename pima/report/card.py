@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Engine
 
 from pima.core.figures import FEWEST_ROWS, in_words
+from pima.core.realised import FEW_EVENTS, STANDING, Standing
 from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
@@ -64,6 +65,7 @@ def as_markdown(made: Card) -> str:
         *_data(facts),
         *_figures(facts),
         *_subgroups(facts),
+        *_standing(facts.standing),
         *_listed("Limits", told.limits),
         *_changes(facts),
         *_items(
@@ -158,7 +160,7 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
         for row, each in zip(rows, found.figures, strict=True):
             row.append("-" if each.before is None else in_words(each.before))
     yield _table(heads, rows)
-    yield "Net benefit, in cases found per 100 patients; treating none has 0:"
+    yield "Net benefit, in cases found per 100 rows; treating none has 0:"
     benefits = (
         (
             f"{100 * each.threshold:.0f} %",
@@ -178,6 +180,20 @@ def _subgroups(facts: VersionFacts) -> Iterator[str]:
         return
     yield "Few rows say little. A dash stands where the figures could give a patient away."
     yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
+
+
+def _standing(found: Standing | None) -> Iterator[str]:
+    yield "## What came true"
+    if found is None or found.outcomes < FEWEST_ROWS:
+        yield f"Fewer than {FEWEST_ROWS} of its predictions have a settled outcome."
+        return
+    few = " These are few: the figures may be luck." if found.events < FEW_EVENTS else ""
+    yield (
+        f"Of its predictions {found.outcomes:,} have a settled outcome, {found.positive} of them "
+        f"outcome 1.{few}"
+    )
+    rows = ((label, in_words(found.figures[name])) for name, label in STANDING.items())
+    yield _table(("figure", "with its 95 % interval"), rows)
 
 
 def _subgroup(found: Subgroup) -> tuple[str, ...]:

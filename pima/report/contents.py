@@ -20,7 +20,7 @@ from pima.core.evidence import (
     together,
 )
 from pima.core.features import Features, names_of
-from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, gain_of, share
 from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
 from pima.core.verdict import Measure
@@ -74,6 +74,8 @@ class ReportedVerdict:
     """The challenger's figure by that measure, on the test set."""
     of_champion: float | None = None
     """The figure of the champion that it met; None if there was none that could be loaded."""
+    gain: Figure | None = None
+    """How much better the challenger is, in the measure's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
                 measure=figures.measured.measure,
                 of_challenger=figures.measured.challenger,
                 of_champion=figures.measured.champion,
+                gain=gain_of(figures.measured),
             )
         elif figures.champion_scores is not None:
             # A challenger whose outputs are not numbers has no figures by the measure.

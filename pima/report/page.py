@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pima.core.evidence import ModelEvidence, shown_thresholds
 from pima.core.features import Feature
 from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
+from pima.core.realised import FEW_EVENTS, STANDING
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution
@@ -45,6 +46,7 @@ def _pages() -> Environment:
         "time": "{:%Y-%m-%d %H:%M}".format,
         "area": _area,
         "figure": in_words,
+        "stored_area": lambda stored: _area(Figure(**stored)),
         "share": _share,
         "words": _words,
         "breakable": breakable,
@@ -53,6 +55,7 @@ def _pages() -> Environment:
         "by_feature": lambda subgroups: groupby(subgroups, lambda one: one.feature),
         "thousands": "{:,}".format,
         "known": lambda figure: "" if figure.value is None else _area(figure),
+        "gain": lambda figure: in_words(figure, 4),
         "digits": _digits,
         "tenths": "{:z.1f}".format,
     }
@@ -61,6 +64,8 @@ def _pages() -> Environment:
         "thresholds": TABLED_THRESHOLDS,
         "few": FEW_ROWS,
         "fewest": FEWEST_ROWS,
+        "few_events": FEW_EVENTS,
+        "standing_figures": STANDING,
         "calibration": calibration,
         "distribution": distribution,
         "pictures": pictures,

@@ -13,8 +13,8 @@ from pima.logs import counted
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
 _MONITORED = (
-    "Each outcome that comes after a prediction is compared with it (`jobs.status` has the share "
-    "that came true). "
+    "Each settled outcome is compared with the prediction that was made before it "
+    "(`jobs.status` has the figures). "
     "Each retraining judges the version in use again, on held-out rows labelled lately."
 )
 _UPDATED = (
@@ -190,7 +190,7 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
         Item(
             "12g",
             "How predictions were calculated in the evaluation",
-            "By the compiled form that scores patients.",
+            "By the compiled form that scores.",
         ),
         Item(
             "13",
@@ -279,7 +279,7 @@ def sizes(data: Data) -> str:
 
 def sides(data: Data) -> str:
     """Describe how rows are held out."""
-    share = f" {100 * data.holdout_share:g} % of the patients are held out."
+    share = f" {100 * data.holdout_share:g} % of the rows are held out."
     twins = (
         ""
         if data.twins_kept

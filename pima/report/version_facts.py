@@ -16,11 +16,14 @@ from pima.core.evidence import (
 )
 from pima.core.features import Feature, differing_fields
 from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
+from pima.core.realised import Standing
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading
 from pima.store.lineage import read_evidence
 from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
+from pima.store.settled import settled_outcomes
+from pima.watch.realised import NEWEST_OUTCOMES, standing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class VersionFacts:
     evidence: VersionEvidence | None
     """The figures; None if the version is older than evidence is, or gave no finite numbers, or if
     the rows are too few to be shown."""
+    standing: Standing | None
+    """What stands of its predictions by now; None if none of them has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
 
@@ -144,6 +149,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         against = None if verdict is None else verdict.against
         before = None if against is None else registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
+        its_own = [each for each in settled if each.model_version == number]
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
             version=number,
@@ -169,6 +176,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             ),
             judged=verdict,
             evidence=evidence_of(read_evidence(connection, number)),
+            standing=standing_of(its_own) if its_own else None,
             changes=() if before is None else tuple(changes(version, before)),
         )
 

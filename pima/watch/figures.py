@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.thresholds import not_in_use, out_of_reach
 from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
@@ -31,7 +32,7 @@ from pima.watch.unpredicted import as_shown
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
 NIGHTS_SHOWN = 30
-NEWEST_OUTCOMES = 1_000
+NEWEST_OUTCOMES = 10_000
 REALISED = "realised_"
 """The prefix of figures that compare predictions with outcomes."""
 
@@ -103,6 +104,28 @@ def leave_volumes(run_id: int, connection: Connection) -> None:
         )
 
 
+def on_threshold(connection: Connection, now: float | str) -> list[str]:
+    """What people should know of the champion's threshold, or of the newest version's if there is
+    no champion; `now` is `retrain.threshold`."""
+    numbers = registry.numbers(connection)
+    newest = registry.read_version(connection, numbers[-1]) if numbers else None
+    champion = registry.read_champion(connection).model_version
+    used = newest if champion is None else registry.read_version(connection, champion)
+    if used is None or newest is None:
+        return []
+    sensitivity = None if used.scores is None else used.scores.sensitivity
+    is_fitted = newest.settings.get("threshold") == now
+    return [
+        *out_of_reach(used.number, used.threshold, sensitivity),
+        *not_in_use(
+            used.number,
+            used.settings.get("threshold", used.threshold),
+            now,
+            newest.number if is_fitted else None,
+        ),
+    ]
+
+
 def overview(
     engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN
 ) -> dict[str, Any]:
@@ -111,6 +134,7 @@ def overview(
     with reading(engine) as connection:
         found = read_figures(connection, sources, settings.health.limits)
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        standing = _standing(connection, settled.in_time, found.champion.model_version)
         before_1900 = report_figures.count_before_1900(connection)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
@@ -118,6 +142,7 @@ def overview(
         nights = report_figures.last_nights(connection, nights_shown)
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
+        remarks = on_threshold(connection, settings.retrain.threshold)
     version, waiting = found.version, found.waiting
     realised, follow_up = settled.in_time, settled.follow_up
     correct = sum(each.predicted_class == each.outcome for each in realised)
@@ -128,6 +153,7 @@ def overview(
             "trained_at": version and version.created_at,
             "holdout_accuracy": version and version.scores and version.scores.accuracy,
             "last_verdict": found.last_verdict,
+            "threshold_remarks": remarks,
         },
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {
@@ -149,6 +175,7 @@ def overview(
             for week in follow_up.weeks
             if settled.over_by is not None
         ],
+        "standing": standing,
         "realised_weeks": _weeks(realised) if realised else [],
         "outcomes_before_1900": before_1900,
         "sources": [
@@ -179,6 +206,21 @@ def overview(
     }
 
 
+def _standing(
+    connection: Connection, settled: Sequence[SettledOutcome], champion: int | None
+) -> dict[str, object] | None:
+    """The figures of the version that can be told, beside the area that its verdict found; None if
+    no outcome of a prediction is settled."""
+    if not settled:
+        return None
+    from pima.watch.realised import told_standing
+
+    version, found = told_standing(settled, champion)
+    judged = registry.read_version(connection, version)
+    area = judged and judged.scores and judged.scores.auc
+    return asdict(found) | {"version": version, "events": found.events, "verdict_auroc": area}
+
+
 def _weeks(realised: Sequence[SettledOutcome]) -> list[dict[str, object]]:
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import by_week
@@ -207,18 +249,20 @@ def _night(run: runs.Run) -> dict[str, object]:
     }
 
 
-def versions(engine: Engine) -> dict[str, object]:
+def versions(engine: Engine, threshold: float | str) -> dict[str, object]:
     """Read everything that `models list` shows, newest first: each version with its result and the
-    then champion's on the same rows."""
+    then champion's on the same rows; `threshold` is `retrain.threshold`."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
         moves = registry.list_moves(connection)
+        remarks = on_threshold(connection, threshold)
     # A version is the challenger once; a person's moves have no challenger.
     judged = {move.challenger: _judged(move) for move in moves}
     return {
         "champion": champion.model_version,
         "pinned": champion.pinned,
+        "threshold_remarks": remarks,
         "versions": [
             asdict(version) | {"judged": judged.get(version.number)} for version in listed
         ],

@@ -2,7 +2,7 @@
 prediction, and as stored figures of each version."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -14,9 +14,11 @@ from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.realised import (
     Realised,
+    Standing,
     followed_up,
     realised,
     realised_figures,
+    standing,
 )
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
@@ -166,6 +168,25 @@ def _realised(found: list[SettledOutcome]) -> Realised:
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return realised(probabilities, found[0].threshold, outcomes)
+
+
+def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tuple[int, Standing]:
+    """A version with what stands of it among these outcomes, of which there is one at least: the
+    champion, or until it has enough outcomes the newest that has; if none has, the newest."""
+    outcomes = Counter(each.model_version for each in found)
+    enough = {version for version, rows in outcomes.items() if rows >= FEWEST_ROWS} or outcomes
+    version = max(enough)
+    if champion is not None and champion in enough:
+        version = champion
+    return version, standing_of([each for each in found if each.model_version == version])
+
+
+def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
+    """What stands of a version by all outcomes of its predictions, of which there is one at
+    least."""
+    probabilities = np.array([each.probability for each in its_own])
+    outcomes = np.array([each.outcome for each in its_own], dtype=np.int8)
+    return standing(probabilities, its_own[0].threshold, outcomes)
 
 
 def leave_realised(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:

@@ -88,6 +88,8 @@ def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Datab
     by_accuracy = _json(clinic, "retrain")
     assert (by_accuracy["verdict"], by_accuracy["reason"]) == ("not_better", "not_above_majority")
     assert database.value("SELECT model_version FROM champion") is None
+    (remark,) = by_accuracy["threshold_remarks"]
+    assert "nobody is predicted 1: at its threshold of 0.5 version 1 finds" in remark
 
     by_log_loss = _json(clinic, "retrain", **LOG_LOSS)
     assert (by_log_loss["judged_before"], by_log_loss["verdict"]) == (False, "promoted")

@@ -134,7 +134,10 @@ def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path
     if len(rows) == 1:
         cells = f'>{100 * predicted:.0f} %</td><td class="number">{100 * float(observed):.0f} %<'
         assert cells in section
-    assert f"{100 * correct / outcomes:.1f} %" in page.text
+    ratio = lived_in.value("""
+        SELECT sum(outcome) / sum(probability) FROM patients JOIN predictions ON patient_id = id
+        WHERE scored_at <= labelled_at GROUP BY model_version ORDER BY model_version DESC""")
+    assert f"Observed / expected {ratio:.2f} {ratio:.2f} (" in page.text
 
 
 @on_sqlite

@@ -1,11 +1,14 @@
 """The one screen: what stands on it, and that it fits where no terminal says its width."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from pima.store.engine import reading
+from pima.store.registry import read_version
 from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
 
@@ -86,6 +89,13 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
     apart = {"of_those_followed_up": False, "left_out": 0, "late": 0, "early": 0}
     came_true = {"outcomes": 38, "correct": 29, "accuracy": 29 / 38}
     assert found["realised"] == came_true | apart
+    standing = found["standing"]
+    assert (standing["version"], standing["outcomes"], standing["positive"]) == (1, 38, 29)
+    assert standing["figures"]["observed_expected"]["value"] == pytest.approx(29 / (0.9 * 38))
+    assert standing["figures"]["sensitivity"]["value"] == 1
+    with reading(worked.engine) as connection:
+        judged = read_version(connection, 1)
+    assert standing["verdict_auroc"] == judged.scores.auc
 
 
 @on_sqlite
@@ -121,18 +131,34 @@ def test_few_outcomes_give_no_share_either_here_or_in_a_report(
     scored_database: Database, tmp_path: Path
 ) -> None:
     database, came = scored_database, 0
-    for outcomes, told in (
-        (9, "4 of 9 predictions came true"),
-        (10, "50.0% of 10 predictions came true"),
-    ):
+    for outcomes in (9, 10):
         _came(database, outcomes - came, outcomes // 2 - came // 2, MONDAY)
         came = outcomes
         screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
-        assert f"accuracy {told}" in screen
+        told = f"settled outcomes {outcomes} predicted by version 1"
+        assert f"{told}, {outcomes // 2} with outcome 1 (few: what follows may be luck)" in screen
         assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
         page = (tmp_path / "report.html").read_text()
-        too_few = "fewer than 10 outcomes have come after a prediction yet"
-        assert [too_few in page, "of the newest 10 outcomes" in page] == [
-            outcomes < 10,
-            outcomes == 10,
-        ]
+        too_few = "fewer than 10 of the champion's predictions have a settled outcome yet"
+        has_figure = outcomes == 10
+        assert ("observed / expected 0.56 (0.30 to 1.03)" in screen) == has_figure
+        assert [too_few in page, "10 settled outcomes" in page] == [not has_figure, has_figure]
+
+
+def test_a_threshold_that_nobody_reaches_or_that_is_not_in_use_is_told(
+    scored_database: Database,
+) -> None:
+    with reading(scored_database.engine) as connection:
+        metrics = read_version(connection, 1).metrics
+    metrics["holdout"]["sensitivity"] = 0.0
+    scored_database.execute(
+        "UPDATE model_versions SET metrics = :metrics WHERE number = 1",
+        {"metrics": json.dumps(metrics)},
+    )
+    for command in (("status",), ("models", "list")):
+        said = call(scored_database, *command, PIMA_RETRAIN__THRESHOLD="0.1", COLUMNS="200")
+        told = " ".join(said.stdout.split())
+        assert "nobody is predicted 1: at its threshold of 0.5 version 1 finds 0 %" in told
+        assert "retrain.threshold is 0.1, but version 1 was fitted with 0.5" in told
+        as_set = call(scored_database, *command, COLUMNS="200")
+        assert "was fitted with" not in as_set.stdout

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from pima.core.features import Feature
 from pima.core.figures import Figure
+from pima.core.realised import STANDING, Standing
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits
 from pima.report.version_facts import (
@@ -43,6 +44,7 @@ EVIDENCE = VersionEvidence(
     (),
     (FEW, HIDDEN),
 )
+STANDS = Standing(120, 8, dict.fromkeys(STANDING, Figure(0.714, 0.6, 0.8)))
 FACTS = VersionFacts(
     version=2,
     as_of=datetime(2026, 2, 1, tzinfo=UTC),
@@ -61,6 +63,7 @@ FACTS = VersionFacts(
         datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1
     ),
     evidence=EVIDENCE,
+    standing=STANDS,
     changes=("training rows: 400 -> 500",),
 )
 
@@ -99,9 +102,19 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
     )
     assert answers["4(i)"] == "Labelled rows that no rule rejects. Left out: 3 rows out of range."
     assert "from 2025-01-02 to 2026-01-30" in str(answers["5b"])
-    assert "30 % of the patients are held out." in str(answers["12a"])
+    assert "30 % of the rows are held out." in str(answers["12a"])
     assert "chosen out of fold to reach sensitivity >= 0.85" in str(answers["15"])
     assert answers["24"] == "promoted: because."
+
+
+def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
+    told = " ".join(as_markdown(card(FACTS)).split())
+    assert "have a settled outcome, 8 of them outcome 1. These are few" in told
+    assert "| observed / expected | 0.714 (0.600 to 0.800) |" in told
+    enough = as_markdown(card(replace(FACTS, standing=replace(STANDS, positive=10))))
+    assert "These are few" not in enough
+    unknown = as_markdown(card(replace(FACTS, standing=None)))
+    assert "Fewer than 10 of its predictions have a settled outcome." in unknown
 
 
 def test_limits_follow_from_the_figures() -> None:

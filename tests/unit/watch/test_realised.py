@@ -1,8 +1,9 @@
 """Which weeks of a version may be shown."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
-from pima.watch.realised import told_weeks
+from pima.store.settled import SettledOutcome
+from pima.watch.realised import told_standing, told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 
@@ -16,3 +17,19 @@ def test_a_small_week_is_not_told_by_the_others_of_its_version() -> None:
 def test_each_version_is_told_by_itself() -> None:
     assert told_weeks({(FIRST, 1): 10, (FIRST, 2): 3}) == {(FIRST, 1)}
     assert told_weeks({}) == set()
+
+
+def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    return [SettledOutcome(at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
+
+
+def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
+    before = [*_outcomes(1, 40), *_outcomes(2, 10)]
+    version, standing = told_standing([*before, *_outcomes(3, 9)], 3)
+    assert (version, standing.outcomes) == (2, 10)
+    assert told_standing([*before, *_outcomes(3, 10)], 3)[0] == 3
+    # A champion of old has been put back.
+    assert told_standing(before, 1)[0] == 1
+    assert told_standing(_outcomes(2, 9), 3)[0] == 2
+    assert told_standing(_outcomes(2, 9), None)[0] == 2
