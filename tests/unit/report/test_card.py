@@ -132,7 +132,7 @@ def test_limits_follow_from_the_figures() -> None:
         figures=(replace(SLOPE, figure=Figure(0.9, 0.7, 1.1)),),
         subgroups=(),
     )
-    assert len(limits(replace(FACTS, evidence=sound))) == 3
+    assert len(limits(replace(FACTS, evidence=sound))) == 4
     assert "nothing is known of its subgroups" in limits(replace(FACTS, evidence=None))[-1]
 
 
