@@ -376,8 +376,8 @@ CREATE VIEW current_predictions AS
 CREATE VIEW patient_versions AS
     SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled FROM patients;
 
--- Every prediction with the outcome that came after it (`label`), by the names that monitoring tools expect,
--- without the patient.
+-- Every prediction with the outcome that came after it (`label`), settled or not, by the names that monitoring tools
+-- expect, without the patient.
 CREATE VIEW monitored_predictions AS
     SELECT p.model_version AS model_id, p.scored_at AS timestamp, p.probability AS prediction, t.outcome AS label
     FROM predictions p

@@ -3,17 +3,25 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pima.core.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
+from pima.store.engine import writing
+from pima.store.registry import set_champion
 from pima.train.retraining import read_history
+from pima.watch.realised import leave_realised
 from tests.support.clinic import Clinic
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.declared import DECLARED, configuration, csv_file, redeclared, waiting
 from tests.support.pulls import counts
 from tests.support.settled import NOW, ago, predict, row
+from tests.support.shipped import SOUND
+from tests.support.versions import add_version
 
 WAITS = DECLARED.replace("meaning =", 'horizon = "30 days"\nmeaning =')
 TODAY = datetime.now(UTC).date()
@@ -182,3 +190,40 @@ def read(database: Database, config: str) -> Split:
     settings = read_settings(Path(config), {})
     history, *_ = read_history(database.engine, settings, declared(Path(config), settings))
     return history
+
+
+def test_an_index_comes_by_parquet(sqlite: Database, tmp_path: Path) -> None:
+    day = datetime(2026, 3, 1, 8, 30, tzinfo=ZoneInfo("Europe/Zurich"))
+    rows = pa.table(
+        {name: [value] * 2 for name, value in SOUND.items()}
+        | {"index_at": pa.array([day, None], pa.timestamp("us", "Europe/Zurich"))}
+    )
+    pq.write_table(rows, tmp_path / "times.parquet")
+    pq.write_table(
+        rows.set_column(8, "index_at", pa.array([day.date(), None])), tmp_path / "days.parquet"
+    )
+    for name in ("times", "days"):
+        assert call(sqlite, "load", str(tmp_path / f"{name}.parquet")).exit_code == 0
+    assert at(sqlite) == ["2026-03-01T07:30:00.000Z", None, "2026-03-01T23:59:59.999Z", None]
+    pq.write_table(rows.set_column(8, "index_at", pa.array([1, 2])), tmp_path / "numbers.parquet")
+    ended = call(sqlite, "load", str(tmp_path / "numbers.parquet"))
+    assert (ended.exit_code, "(bad_index_at). Expected times" in ended.stderr) == (2, True)
+
+
+def test_a_retraining_leaves_how_many_of_a_finished_week_are_followed_up(
+    database: Database,
+) -> None:
+    waiting(database)
+    add_version(database)
+    with writing(database.engine) as connection:
+        set_champion(connection, 1, pinned=False)
+    monday = NOW.replace(hour=12) - timedelta(days=NOW.weekday())
+    for weeks, known in ((9, 30), (8, 10)):
+        index = monday - timedelta(weeks=weeks)
+        for n in range(30):
+            row(database, index, index + timedelta(days=9) if n < known else None, n % 2)
+    leave_realised(database.engine, 7)
+    (figure,) = database.execute(
+        "SELECT figure, rows, reference, state FROM monitoring WHERE run_id = 7"
+    )
+    assert figure == ("realised_week_followed_up", 30, 1.0, "alert")

@@ -3,6 +3,7 @@ is labelled."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -370,6 +371,28 @@ def test_an_outcome_is_known_since_the_source_says(database: Database, dated: Cl
     assert counts(clinic.pulled(database)) == {"updated": 1, "unchanged": 3, "outcomes_arrived": 1}
     assert labelled(database, third) == expected
     assert counts(clinic.pulled(database)) == {"unchanged": 4}
+
+
+def test_a_day_counts_to_its_end_and_today_until_the_pull(
+    database: Database, dated: Clinic
+) -> None:
+    now = datetime.now(UTC)
+    dated.settings["time_zone"] = f"Etc/GMT{now.hour - 12:+}"  # about noon
+    zone = ZoneInfo(dated.settings["time_zone"])
+    first, second = dated.insert(2)
+    say(dated, first, "yes", date(2026, 1, 5))
+    say(dated, second, "yes", now.astimezone(zone).date())
+    dated.execute("ALTER TABLE visits RENAME COLUMN known_at TO said_at")
+    days = "substr(CAST(said_at AS TEXT), 1, 10) AS known_at"
+    dated.execute(f"CREATE VIEW days AS SELECT v.*, {days} FROM visits v")
+    dated.settings["table"] = "days"
+    assert counts(dated.pulled(database)) == {"inserted": 2}
+    end = datetime(2026, 1, 5, 23, 59, 59, 999_000, zone).astimezone(UTC)
+    assert labelled(database, first) == f"{end:%Y-%m-%dT%H:%M:%S}.999"
+    known = labelled(database, second)
+    assert is_now(known)
+    assert counts(dated.pulled(database)) == {"unchanged": 2}
+    assert labelled(database, second) == known
 
 
 def test_a_time_that_is_corrected_alone_changes_nothing_else(
