@@ -15,6 +15,7 @@ from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.realised import (
     Realised,
     Standing,
+    figure_of_week,
     followed_up,
     realised,
     realised_figures,
@@ -22,7 +23,7 @@ from pima.core.realised import (
 )
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
-from pima.store import report_figures
+from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
 from pima.store.settled import SettledOutcome, settled_outcomes
@@ -219,3 +220,6 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
             rows if is_whole and is_due else None,
         )
         yield version, list(realised_figures(_realised(came), followed))
+    champion = registry.read_champion(connection).model_version
+    if champion is not None:
+        yield champion, list(figure_of_week(settled.follow_up))
