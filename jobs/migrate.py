@@ -105,9 +105,8 @@ def _show_changes(result: Result) -> None:
         if "unit" in fields:
             print(
                 f"models know numbers, not units, and go on with {name} as it is written: unless "
-                "the unit is only"
-                " spelled otherwise, keep it and convert the values, or give the feature in its "
-                "new unit another name"
+                "the unit is only spelled otherwise, keep it and convert the values, or give the "
+                "feature in its new unit another name"
             )
     counts = (
         ("unlabelled rows rejected from now on", result["rejected_from_now"]),

@@ -25,9 +25,8 @@ def _show(result: Result) -> None:
     numbers = ", ".join(str(number) for number in result["mirrored"])
     what = "would be mirrored" if result["dry_run"] else "mirrored"
     print(
-        f"{counted(len(result['mirrored']), 'version')} {what}{': ' * bool(numbers)}{numbers}; "
-        "the champion is "
-        f"{result['champion'] or 'none'}"
+        f"{counted(len(result['mirrored']), 'version')} {what}{': ' * bool(numbers)}{numbers}; the "
+        f"champion is {result['champion'] or 'none'}"
     )
 
 

@@ -143,8 +143,7 @@ def _show(result: Result) -> None:
     elif "reproduced" in result:
         print(
             f"version {result['number']}: reproduced from its {result['training_rows']} training "
-            "rows, "
-            f"largest difference {result['largest_difference']:.2g}"
+            f"rows, largest difference {result['largest_difference']:.2g}"
         )
     elif "path" in result:
         print(f"{result['bytes']} bytes written to {result['path']}")

@@ -82,9 +82,8 @@ def _show(result: Result) -> None:
         )
         print(
             f"{source['source']}: {counted(source['rows'], 'row')} read{part}, "
-            f"{source['inserted']:,} inserted, "
-            f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, "
-            f"{source['rejected']:,} rejected, "
+            f"{source['inserted']:,} inserted, {source['updated']:,} updated, "
+            f"{source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
             f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
         )
         if source["undeletable"]:

@@ -94,9 +94,8 @@ def show_dataset(result: Result) -> None:
     before = f", {result['parts_before']:,} of them already there" if result["parts_before"] else ""
     print(
         f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: "
-        f"{result['predicted']:,} predicted by "
-        f"model version {result['model_version']}, {result['rejected']:,} rejected; "
-        f"{counted(result['parts'], 'part')}{before}"
+        f"{result['predicted']:,} predicted by model version {result['model_version']}, "
+        f"{result['rejected']:,} rejected; {counted(result['parts'], 'part')}{before}"
     )
     if result["unknown_taken"]:
         print(

@@ -20,9 +20,8 @@ EXPECTED = {
     "bad_index_at": f"expected a time or a day since 1900, as 2026-02-28 13:00, {_OR_NOTHING}",
     "bad_outcome": "expected 0, 1 or nothing",
     "bad_person_key": (
-        f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, "
-        "and beside an id "
-        "spelled as a pull spells it"
+        f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, and "
+        "beside an id spelled as a pull spells it"
     ),
     "bad_source": (
         "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all"

@@ -79,11 +79,10 @@ def _require_features(source: Source, tally: SourceTally, comparison: Comparison
         if unusable > source.most_missing or is_sudden:
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
             what = (
-                f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} "
-                "and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number, perhaps since its "
-                "factor, words or range "
-                f"don't fit the source){was}; most_missing is {source.most_missing:g}"
+                f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and "
+                f"can't be taken in {tally.unusable[name]:,} (out of range, unknown, no number, "
+                f"perhaps since its factor, words or range don't fit the source){was}; "
+                f"most_missing is {source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
 
@@ -102,11 +101,9 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
             for (reason, column), rows in broken.most_common(_SHOWN)
         )
         what = (
-            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule "
-            f"({', '.join(most)}), perhaps since "
-            "outcome_words, person_type, or the factor, words or range of a feature don't fit "
-            "the source; "
-            f"most_rejected is {source.most_rejected:g}"
+            f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), "
+            "perhaps since outcome_words, person_type, or the factor, words or range of a feature "
+            f"don't fit the source; most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)
 
@@ -115,8 +112,7 @@ def _require_known(source: Source, vanished: int, ours: int) -> None:
     if vanished > source.most_vanished * ours:
         what = (
             f"{vanished:,} of our {counted(ours, 'row')} are no longer in it (those that are kept "
-            "count each time); "
-            f"most_vanished is {source.most_vanished:g}"
+            f"count each time); most_vanished is {source.most_vanished:g}"
         )
         raise SourceRefused(source=source.name, what=what)
 
@@ -125,7 +121,6 @@ def _require_outcomes(source: Source, cleared: int, known: int) -> None:
     if cleared > source.most_cleared * known:
         what = (
             f"{cleared:,} of our {counted(known, 'known outcome')} are NULL in it (column "
-            f"{source.outcome}) and would "
-            f"be cleared; most_cleared is {source.most_cleared:g}"
+            f"{source.outcome}) and would be cleared; most_cleared is {source.most_cleared:g}"
         )
         raise SourceRefused(source=source.name, what=what)

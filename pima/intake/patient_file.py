@@ -203,7 +203,6 @@ def _fault_of_keys(columns: Set[str]) -> str | None:
         other = ({"source", "source_key"} - named).pop()
         return (
             f"It has {min(named)} without {other} (half_a_key). Expected both: a key is that of a "
-            "row in one source. "
-            f"--ignore {min(named)} leaves it out."
+            f"row in one source. --ignore {min(named)} leaves it out."
         )
     return None

@@ -344,13 +344,11 @@ class _Staged:
                 if known > asked / 2:
                     what = (
                         f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are "
-                        "those of rows of the "
-                        f"source {former}, which the settings no longer declare. If it was "
-                        "renamed, give it its former "
-                        f"name back ({former}): a source's name is part of what a row is called, "
-                        "and under another one "
-                        "each row would come a second time. If it is really another source, "
-                        f"declare {former}, too"
+                        f"those of rows of the source {former}, which the settings no longer "
+                        f"declare. If it was renamed, give it its former name back ({former}): a "
+                        "source's name is part of what a row is called, and under another one each "
+                        "row would come a second time. If it is really another source, declare "
+                        f"{former}, too"
                     )
                     raise SourceRefused(source=name, what=what)
 

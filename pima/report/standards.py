@@ -19,25 +19,19 @@ _MONITORED = (
 )
 _UPDATED = (
     "Each scheduled retraining (weekly, unless configured otherwise) fits a challenger on all "
-    "outcomes known by then. "
-    "It is put to use only if it is strictly better than the version in use on the same held-out "
-    "rows. "
-    "A person can undo it."
+    "outcomes known by then. It is put to use only if it is strictly better than the version in "
+    "use on the same held-out rows. A person can undo it."
 )
 _OTHER_DATA = "None that pima knows of: all figures are on held-out rows of the same database."
 _MISSING = (
     "A missing number counts as the mean of the training rows, a missing category as none of its "
-    "codes; "
-    "which inputs may be missing is under Inputs. "
-    "A row that lacks another, or has a value out of its range, is rejected with the reason and "
-    "gets no prediction."
+    "codes; which inputs may be missing is under Inputs. A row that lacks another, or has a value "
+    "out of its range, is rejected with the reason and gets no prediction."
 )
 _FIGURES = (
     "AUROC, log loss, Brier score, calibration intercept and slope, sensitivity, specificity, "
-    "predictive values and "
-    "net benefit over thresholds, with 95 % intervals, for both models on the same held-out rows, "
-    "in all and by "
-    "subgroup."
+    "predictive values and net benefit over thresholds, with 95 % intervals, for both models on "
+    "the same held-out rows, in all and by subgroup."
 )
 
 
@@ -90,8 +84,7 @@ def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
         Item(
             "4(ii)",
             "Use of race, ethnicity, language, sexual orientation, gender identity, sex, date of "
-            "birth, social "
-            "determinants or health assessments as inputs",
+            "birth, social determinants or health assessments as inputs",
             f"{inputs(facts)} No other column is seen by the model.",
         ),
         Item("4(iii)", "How well the training rows represent those groups", None),
@@ -334,9 +327,8 @@ def by_subgroup(found: VersionEvidence | None) -> str | None:
         return None
     return (
         f"The same figures for {counted(shown, 'subgroup')} by the inputs' codes and bands, under "
-        "Subgroups. "
-        "Whether they are fair, and whether a group is missing that no input tells of, is for "
-        "people to judge."
+        "Subgroups. Whether they are fair, and whether a group is missing that no input tells of, "
+        "is for people to judge."
     )
 
 

@@ -19,10 +19,9 @@ from pima.settings.sections import JOBS, PULL, ScheduleSettings
 
 _EXPECTED = (
     "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, "
-    "numbers, lists, ranges "
-    "from low to high, and steps, within the field's limits, and weekdays by name (mon to sun), "
-    "since some count them "
-    "from Sunday, some from Monday; the time zone by its IANA name, such as Europe/Berlin"
+    "numbers, lists, ranges from low to high, and steps, within the field's limits, and weekdays "
+    "by name (mon to sun), since some count them from Sunday, some from Monday; the time zone by "
+    "its IANA name, such as Europe/Berlin"
 )
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.

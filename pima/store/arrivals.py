@@ -236,8 +236,7 @@ class Staging:
         are inserted."""
         return self._execute(
             f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND "
-            f"{self._same} AND "
-            f"{of_range(within)}",
+            f"{self._same} AND {of_range(within)}",
             range_parameters(within),
         )
 

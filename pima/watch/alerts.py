@@ -94,11 +94,9 @@ EXPLAINED = {
     ),
     "report_not_left": Explained(
         "The last retraining could not leave its report in the database, or in `report.folder`. "
-        "The code in brackets "
-        "says why. It is over when a retraining leaves one.",
+        "The code in brackets says why. It is over when a retraining leaves one.",
         "Look the code up by `python -m jobs.health --why CODE`, then `python -m jobs.retrain`; "
-        "meanwhile "
-        "`python -m jobs.report` makes one",
+        "meanwhile `python -m jobs.report` makes one",
     ),
     "awaits_approval": Explained(
         "A model version is better than the champion, and `gate.approve` asks for a person's "
@@ -352,9 +350,8 @@ _COLOURS = {
     Kind.OVER: "success",
 }
 _COMES_AND_GOES = (
-    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, "
-    "after six messages in a "
-    "day), or in a day."
+    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, after "
+    "six messages in a day), or in a day."
 )
 _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 

@@ -44,37 +44,29 @@ class Explained(NamedTuple):
 
 _FAILED = (
     "The last run of `{job}` failed, was refused or crashed, or a scheduler gave it up after its "
-    "last try. The code in "
-    "brackets says why. It does not matter who started the run; dry runs and runs that were "
-    "stopped or ended with 75 "
-    "don't count. The reason is gone when a run succeeds."
+    "last try. The code in brackets says why. It does not matter who started the run; dry runs and "
+    "runs that were stopped or ended with 75 don't count. The reason is gone when a run succeeds."
 )
 _OLD = (
     "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that "
-    "nothing starts it, "
-    "`skipped` that it never ends in time, `interrupted` that someone stops it each time, "
-    "`try_again_later` that what "
-    "it needs is away each time."
+    "nothing starts it, `skipped` that it never ends in time, `interrupted` that someone stops it "
+    "each time, `try_again_later` that what it needs is away each time."
 )
 _MEND_FIRST = (
     "Put the cause right first, since another run alone may end the same; `python -m jobs.health "
-    "--why {{code}}` "
-    "explains the code. Then `python -m jobs.{job}`"
+    "--why {{code}}` explains the code. Then `python -m jobs.{job}`"
 )
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
 REASONS = {
     "declaration_differs": Explained(
         "The settings declare other features, or another outcome, than the database. Jobs refuse "
-        "such settings, so "
-        "nothing is scored.",
-        "Do all machines have the same settings? Set the declaration back, or see what carrying "
-        "it over would do: "
-        "`python -m jobs.migrate --features --dry-run`",
+        "such settings, so nothing is scored.",
+        "Do all machines have the same settings? Set the declaration back, or see what carrying it "
+        "over would do: `python -m jobs.migrate --features --dry-run`",
     ),
     "scheduler_silent": Explained(
-        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none "
-        "ever has. Under cron "
-        "ignore this.",
+        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none ever "
+        "has. Under cron ignore this.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
     **{
@@ -87,33 +79,25 @@ REASONS = {
     },
     "queue_old": Explained(
         "A row has waited for more than two scoring periods. A row that another transaction holds "
-        "is skipped each "
-        "night.",
+        "is skipped each night.",
         "Is the job running, and is there a champion? `python -m jobs.status`. On PostgreSQL "
-        "`pg_stat_activity` shows "
-        "sessions that hold rows",
+        "`pg_stat_activity` shows sessions that hold rows",
     ),
     "no_champion": Explained(
         "Retraining works, but no verdict has made a champion yet, so nothing can be scored. With "
-        "few labels that may "
-        "be bad luck.",
+        "few labels that may be bad luck.",
         "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote "
-        "one: "
-        "`python -m jobs.models list`",
+        "one: `python -m jobs.models list`",
     ),
     "rows_without_prediction": Explained(
         "Too many rows that were new or changed since the last good night have no prediction: a "
-        "pull or scoring "
-        "rejected them, or they were never queued.",
-        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` "
-        "each row that a pull "
-        "rejected, `rejections` each row that scoring rejected. "
-        "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, "
-        "then "
-        "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
-        "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, "
-        "let one night "
-        "pass with a higher `health.most_without_prediction`",
+        "pull or scoring rejected them, or they were never queued.",
+        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` each "
+        "row that a pull rejected, `rejections` each row that scoring rejected. Has a unit or a "
+        "column of the source changed? Correct `[source.columns]` or the source, then `python -m "
+        "jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m "
+        "jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one "
+        "night pass with a higher `health.most_without_prediction`",
     ),
 }
 """The reasons that health reports, with explanations."""

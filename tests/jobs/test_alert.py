@@ -117,8 +117,7 @@ def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
     assert over.endswith(" UTC, and is over now.")
     assert flaps == (
         "It comes and goes: you hear of it again when it has been over for an hour (for a day, "
-        "after six messages in a "
-        "day), or in a day."
+        "after six messages in a day), or in a day."
     )
     for status in ("failed", "succeeded"):
         assert look(status) == Telling([], [], {})
@@ -258,10 +257,8 @@ def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
     sqlite.execute("DELETE FROM promotions")
     verdict = (
         "INSERT INTO promotions (verdict, reason, explanation, from_version, to_version, "
-        "challenger,"
-        " champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, "
-        ":challenger, sequence, '{}',"
-        " 'retrain' FROM champion"
+        "challenger, champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, "
+        ":challenger, sequence, '{}', 'retrain' FROM champion"
     )
     sqlite.execute(verdict, {"reason": "log_loss_veto", "challenger": 2})
     sqlite.execute(verdict, {"reason": "subgroup_worse", "challenger": 2})
@@ -290,8 +287,7 @@ def _figure(
 ) -> None:
     database.execute(
         "INSERT INTO monitoring (run_id, model_version, feature, figure, value, rows, reference, "
-        "allowed, state)"
-        " VALUES (:run, 2, :feature, :figure, :value, 900, 0.7, 0.1, :state)",
+        "allowed, state) VALUES (:run, 2, :feature, :figure, :value, 900, 0.7, 0.1, :state)",
         {"run": run, "feature": feature, "figure": figure, "value": value, "state": state},
     )
 

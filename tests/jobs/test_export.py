@@ -108,8 +108,7 @@ def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spread
     assert ended.exit_code == 0, ended.stderr
     header, *rows = ended.stdout.splitlines()
     assert header == (
-        "patient_id,source,source_key,person_key,patient_version,model_version,run_id,probability,predicted_class,"
-        "threshold,scored_at,superseded,deleted"
+        "patient_id,source,source_key,person_key,patient_version,model_version,run_id,probability,predicted_class,threshold,scored_at,superseded,deleted"
     )
     assert rows == [
         "1,,,,1,3,7,0.676,1,0.5,2026-01-05T02:15:00Z,false,false",

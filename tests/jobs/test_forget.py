@@ -122,8 +122,7 @@ def _person(database: Database, config: str) -> tuple[int, int]:
     for n, patient_id in enumerate((learned, judged, ID, ID + 1)):
         database.execute(
             f"UPDATE patients SET source = 'clinic', source_key = '{KEY}-{n}', person_key = "
-            f"'{PERSON}'"
-            " WHERE id = :id", {"id": patient_id},
+            f"'{PERSON}' WHERE id = :id", {"id": patient_id},
         )  # fmt: skip
     assert call(database, "score", "--config", config).exit_code == 0
     database.execute("UPDATE patients SET age = age + 1 WHERE id = :id", {"id": ID})
@@ -221,9 +220,8 @@ def _leave_in_a_free_place(database: Database) -> None:
 def _fingerprints(database: Database) -> list[tuple[Any, ...]]:
     return database.execute(
         "SELECT 'version', data_fingerprint FROM model_versions UNION ALL SELECT 'test set', "
-        "fingerprint FROM test_sets"
-        " UNION ALL SELECT 'snapshot', coalesce(first_sha256, sha256) FROM training_snapshots "
-        "ORDER BY 1, 2"
+        "fingerprint FROM test_sets UNION ALL SELECT 'snapshot', coalesce(first_sha256, sha256) "
+        "FROM training_snapshots ORDER BY 1, 2"
     )
 
 

@@ -376,8 +376,7 @@ FORBIDDEN = {
     "pima_scheduler": {
         "SELECT": (
             "tallies.tally patients scoring_queue.glucose predictions "
-            "model_versions.keras_artifact "
-            "promotions.explanation monitored_predictions"
+            "model_versions.keras_artifact promotions.explanation monitored_predictions"
         ),
         "DELETE": "runs",
         "UPDATE": "champion.model_version",
@@ -385,8 +384,7 @@ FORBIDDEN = {
     "pima_reader": {
         "SELECT": (
             "monitoring.value patient_versions monitored_predictions patients row_keys.side_key "
-            "scoring_queue "
-            "model_versions champion"
+            "scoring_queue model_versions champion"
         ),
         "DELETE": "rejections predictions",
     },
@@ -420,9 +418,8 @@ FORBIDDEN = {
     "pima_operator": {
         "UPDATE": (
             "patients.glucose patients.outcome patients.version predictions.probability "
-            "rejections.reason "
-            "model_versions.seed promotions.decided_by training_snapshots.rows runs.status "
-            "schedules.expression"
+            "rejections.reason model_versions.seed promotions.decided_by training_snapshots.rows "
+            "runs.status schedules.expression"
         ),
         "INSERT": "patients predictions",
         "DELETE": "patients predictions model_versions promotions reports champion runs leases",
@@ -431,8 +428,7 @@ FORBIDDEN = {
     "pima_eraser": {
         "UPDATE": (
             "patients.glucose predictions.probability champion.model_version champion.sequence "
-            "champion.pinned "
-            "model_versions.scorer_sha256 model_versions.threshold"
+            "champion.pinned model_versions.scorer_sha256 model_versions.threshold"
         ),
         "DELETE": "promotions model_versions forgotten champion",
         "SELECT": "model_versions.compiled_artifact",

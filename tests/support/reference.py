@@ -117,9 +117,8 @@ def _commands() -> Iterator[str]:
     yield from _head(
         "Commands",
         "Each is `python -m jobs.NAME`. All but `demo` take `--help`, `--config PATH` (the "
-        "settings; default: "
-        "`config/pima.toml`) and `--json`, with which stdout holds one JSON object. "
-        "[Exit codes](errors.md#exit-codes).",
+        "settings; default: `config/pima.toml`) and `--json`, with which stdout holds one JSON "
+        "object. [Exit codes](errors.md#exit-codes).",
     )
     of = roles()
     rows = (
@@ -187,16 +186,13 @@ def _settings() -> Iterator[str]:
     yield from _head(
         "Settings",
         "They stand in `config/pima.toml`, or in the file that `--config` names. Each has the "
-        "default that is shown. "
-        "The variable `PIMA_SECTION__KEY` goes over the file (`PIMA_SCORE__BATCH_ROWS=5000`). "
-        "`PIMA_SECTION__KEY_FILE` "
-        "names a file that holds the value, such as a secret. A key or variable that pima does "
-        "not know is an error.",
+        "default that is shown. The variable `PIMA_SECTION__KEY` goes over the file "
+        "(`PIMA_SCORE__BATCH_ROWS=5000`). `PIMA_SECTION__KEY_FILE` names a file that holds the "
+        "value, such as a secret. A key or variable that pima does not know is an error.",
         "The database's URL comes from `DATABASE_URL` or `DATABASE_URL_FILE`; "
-        "`PIMA_SCORE__DATABASE_URL`, "
-        "`PIMA_RETRAIN__DATABASE_URL` and `PIMA_PULL__DATABASE_URL` go over it for one job. The "
-        "keys of `[[source]]`, "
-        "`[outcome]` and `[[feature]]` are on [a page of their own](declaration.md).",
+        "`PIMA_SCORE__DATABASE_URL`, `PIMA_RETRAIN__DATABASE_URL` and `PIMA_PULL__DATABASE_URL` go "
+        "over it for one job. The keys of `[[source]]`, `[outcome]` and `[[feature]]` are on [a "
+        "page of their own](declaration.md).",
     )
     sections = {
         field.name: field.type
@@ -254,9 +250,8 @@ def _errors() -> Iterator[str]:
     known = entries()
     yield from _head(
         "Codes: errors, reasons, ends of runs",
-        "`python -m jobs.health --why CODE` prints what stands here of one code. Words in "
-        "capitals stand for what the "
-        "message names.",
+        "`python -m jobs.health --why CODE` prints what stands here of one code. Words in capitals "
+        "stand for what the message names.",
     )
     yield from ("## Exit codes", "")
     yield from _table(
@@ -300,8 +295,7 @@ def _tables() -> Iterator[str]:
     yield from _head(
         "Tables",
         "What `python -m jobs.migrate` makes. The types are PostgreSQL's; SQLite has its own for "
-        "them. "
-        "[Architecture](../understand/architecture.md#tables) shows how the tables belong "
+        "them. [Architecture](../understand/architecture.md#tables) shows how the tables belong "
         "together.",
     )
     features = " and ".join(f"`{name}`" for name in WITH_FEATURES)

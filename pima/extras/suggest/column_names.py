@@ -12,18 +12,14 @@ PERSON = re.compile(
     "patient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"
 )
 _THING = re.compile(
-    "id|no|nr|number|nummer|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
-    "|(pat|patient|person|subject|member|versicherten|kv|sv|nhs|visit|case|fall|encounter|episode|aufnahme|record|row"
-    "|sample)"
-    "(id|no|nr|num|number|nummer|key)"
+    "id|no|nr|number|nummer|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn|(pat|patient|person|subject|member|versicherten|kv|sv|nhs|visit|case|fall|encounter|episode|aufnahme|record|row|sample)(id|no|nr|num|number|nummer|key)"
 )
 _SHARED = re.compile(
     "((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse"
     r"|zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax)$"
 )
 OUTCOME = re.compile(
-    "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic"
-    "|failure|disease|positive|result|respon"
+    "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic|failure|disease|positive|result|respon"
 )
 TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}"),

@@ -296,8 +296,7 @@ class PostgreSQL(Database):
         """Make all joins use an index until the transaction ends."""
         connection.exec_driver_sql(
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL "
-            "enable_mergejoin = off;"
-            "SET LOCAL enable_nestloop = on"
+            "enable_mergejoin = off;SET LOCAL enable_nestloop = on"
         )
 
     def join_by_merge(self, connection: Connection) -> None:
@@ -353,9 +352,8 @@ class PostgreSQL(Database):
     revision_table = "SELECT to_regclass('alembic_version')"
     sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
     keeps_deleted = (
-        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, "
-        "its WAL, archives of it,"
-        " and standbys"
+        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its "
+        "WAL, archives of it, and standbys"
     )
 
     # Modules with numpy are imported when they are needed, so that a run with an empty queue does

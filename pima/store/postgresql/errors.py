@@ -33,9 +33,8 @@ _BUSY = {
 # The server function that refuses SET TRANSACTION READ WRITE on a standby.
 _REFUSES_A_SETTING = "call_bool_check_hook"
 _ON_A_STANDBY = (
-    "the server is a standby, which takes no writes until it is promoted (the primary's address "
-    "is needed, or both with"
-    " target_session_attrs=read-write)"
+    "the server is a standby, which takes no writes until it is promoted (the primary's address is "
+    "needed, or both with target_session_attrs=read-write)"
 )
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F")

@@ -57,8 +57,7 @@ def article() -> Candidate:
     layers = "-".join(map(str, recipe.hidden_units))
     settings = (
         f"Dense {layers} relu, then a sigmoid unit, Adam, binary cross-entropy, {recipe.epochs} "
-        "epochs, "
-        f"batch {recipe.batch_rows}, inputs neither scaled nor cleaned"
+        f"epochs, batch {recipe.batch_rows}, inputs neither scaled nor cleaned"
     )
     return Candidate(
         HONEST, settings, lambda rows, seed: _fit_article(recipe, rows, seed), most_shuffles=3

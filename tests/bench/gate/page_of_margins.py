@@ -97,11 +97,9 @@ def _reading(found: dict[str, MarginRuns]) -> list[str]:
 def _small(found: dict[str, MarginRuns]) -> str:
     quiet, shift = found[_NO_DRIFT], found[_SHIFT]
     return (
-        f"In the small clinic a margin of 0.05 costs {_cost(quiet, 0.05)} points of true "
-        "accuracy, with the shift "
-        f"{_cost(shift, 0.05)}. One of 0.02 costs {_cost(quiet, 0.02)} and {_cost(shift, 0.02)}: "
-        f"of {FEW_ROWS} rows a "
-        "single one is two points."
+        f"In the small clinic a margin of 0.05 costs {_cost(quiet, 0.05)} points of true accuracy, "
+        f"with the shift {_cost(shift, 0.05)}. One of 0.02 costs {_cost(quiet, 0.02)} and "
+        f"{_cost(shift, 0.02)}: of {FEW_ROWS} rows a single one is two points."
     )
 
 

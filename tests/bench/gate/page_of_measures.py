@@ -114,8 +114,7 @@ def _prevalence(prevalence: Prevalence, found: ByMeasure) -> list[str]:
         table(_COLUMNS, [_row(_NAMES[measure], each) for measure, each in found.items()]),
         filled(
             "Standard errors, at most: promotions {:.1f}, harmful {:.1f}, log loss {:.4f}, net "
-            "benefit "
-            "{:.2f}, accuracy {:.2f}, behind {:.4f}.".format(*largest)
+            "benefit {:.2f}, accuracy {:.2f}, behind {:.4f}.".format(*largest)
         ),
     ]
 
@@ -158,10 +157,9 @@ def _rare(found: ByMeasure) -> str:
 def _frequent(found: ByMeasure) -> str:
     return (
         "With 35 %, log loss less accuracy is "
-        f"{_less_accuracy(found, Measure.LOG_LOSS, 'log_loss', 4)} in true log "
-        f"loss and {_less_accuracy(found, Measure.LOG_LOSS, 'accuracy', 2)} points of true "
-        "accuracy; net benefit less "
-        f"accuracy {_less_accuracy(found, Measure.NET_BENEFIT, 'log_loss', 4)} and "
+        f"{_less_accuracy(found, Measure.LOG_LOSS, 'log_loss', 4)} in true log loss and "
+        f"{_less_accuracy(found, Measure.LOG_LOSS, 'accuracy', 2)} points of true accuracy; net "
+        f"benefit less accuracy {_less_accuracy(found, Measure.NET_BENEFIT, 'log_loss', 4)} and "
         f"{_less_accuracy(found, Measure.NET_BENEFIT, 'accuracy', 2)}."
     )
 

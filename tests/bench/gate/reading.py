@@ -91,9 +91,8 @@ def _fresh(found: Found) -> str:
 def _challengers(found: Found) -> str:
     return (
         f"Even h ends {_mean(found[SHIFT]['h'].behind)} points behind a fit on the rows since the "
-        "shift, and "
-        f"{_mean(found[REVERSAL]['h'].behind)} after the reversal: retraining learns from all "
-        "history alike."
+        f"shift, and {_mean(found[REVERSAL]['h'].behind)} after the reversal: retraining learns "
+        "from all history alike."
     )
 
 

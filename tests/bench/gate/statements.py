@@ -67,8 +67,7 @@ def _membership(found: Sequence[trials.Membership]) -> Statement:
         "The holdout has its 30 %, and rows that are added move nobody",
         f"{len(found):,} salts, 4,000 patients each",
         f"{100 * (np.abs(sigmas) < 3).mean():.1f} % within 3 sigma (fair draws: 99.7), sd of the "
-        "deviation "
-        f"{sigmas.std():.2f} sigma (1), {sum(each.moved for each in found)} moved",
+        f"deviation {sigmas.std():.2f} sigma (1), {sum(each.moved for each in found)} moved",
     )
 
 
@@ -77,9 +76,8 @@ def _sides(found: Sequence[trials.Sides]) -> Statement:
     return Statement(
         "Nobody is ever trained on and ever tested on, whatever is corrected meanwhile",
         f"{len(found):,} years of 52 weeks",
-        f"{both} patients on both sides, {sum(each.twins_across for each in found)} twins across "
-        "a week's sides "
-        f"({sum(each.corrected for each in found):,} corrections; twins left out "
+        f"{both} patients on both sides, {sum(each.twins_across for each in found)} twins across a "
+        f"week's sides ({sum(each.corrected for each in found):,} corrections; twins left out "
         f"{sum(each.twins_left_out for each in found):,} times)",
     )
 

@@ -60,8 +60,7 @@ def _of_nights(of: dict[str, float]) -> str:
     ]
     return (
         f"Where server and workers share two cores, one process takes {less:.2f} of the time of "
-        "two Dask workers. They "
-        "are for servers with cores to spare, which was not measured."
+        "two Dask workers. They are for servers with cores to spare, which was not measured."
     )
 
 
@@ -99,8 +98,7 @@ def _of_year(of: dict[str, float]) -> str:
 def _of_curve(of: dict[str, float]) -> str:
     return (
         "A night of 10,000,000 rows takes "
-        f"{of['10,000,000 rows, PostgreSQL: jobs.score, seconds']:.0f} s on this "
-        "page's machine."
+        f"{of['10,000,000 rows, PostgreSQL: jobs.score, seconds']:.0f} s on this page's machine."
     )
 
 

@@ -46,8 +46,7 @@ def _said_first(lines: list[Line]) -> Iterator[str]:
     million = "1,000,000 rows, {}: ours, seconds"
     yield (
         f"A night of 1,000,000 new rows takes {of[million.format('PostgreSQL')]:.1f} s on "
-        "PostgreSQL and "
-        f"{of[million.format('SQLite')]:.1f} s on SQLite, the model included."
+        f"PostgreSQL and {of[million.format('SQLite')]:.1f} s on SQLite, the model included."
     )
     statement = of[
         "1,000,000 rows, PostgreSQL: the in-database statement on one connection / ours on two"
@@ -55,8 +54,7 @@ def _said_first(lines: list[Line]) -> Iterator[str]:
     naive = of["200,000 rows, PostgreSQL: the naive script / ours"]
     yield (
         f"On PostgreSQL a formula that never leaves the server takes {statement:.2g} times as "
-        "long, a plain script "
-        f"with pandas and Keras {naive:.0f} times."
+        f"long, a plain script with pandas and Keras {naive:.0f} times."
     )
     history = of[
         "10,000 new rows, PostgreSQL: time over 10,000,000 predictions made before / over 100,000"
@@ -64,8 +62,7 @@ def _said_first(lines: list[Line]) -> Iterator[str]:
     peak = of["10,000,000 rows, PostgreSQL: peak memory of jobs.score, MB"]
     yield (
         f"A night goes by what is new: over 10,000,000 earlier predictions it takes {history:.2f} "
-        "times as long as "
-        f"over 100,000. 10,000,000 new rows need {peak:.0f} MB."
+        f"times as long as over 100,000. 10,000,000 new rows need {peak:.0f} MB."
     )
     empty = of["jobs.score on an empty queue, PostgreSQL, seconds"]
     load = of["load of 1,000,000 CSV rows, seconds"]

@@ -224,8 +224,7 @@ def _change(ground: Ground) -> None:
     execute(
         ground.clinic.url,
         "UPDATE visits SET age = CASE WHEN age > 60 THEN 21 ELSE age + 1 END, updated_at = "
-        "clock_timestamp() "
-        f"WHERE visit_id IN ({some})",
+        f"clock_timestamp() WHERE visit_id IN ({some})",
     )
     execute(ground.url, "TRUNCATE scoring_queue", "CHECKPOINT")
 

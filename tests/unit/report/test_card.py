@@ -97,8 +97,7 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
     )
     assert answers["7(i)"] == (
         "On 200 held-out rows, 70 with outcome 1, 95 % intervals: area under ROC 0.812 (0.750 to "
-        "0.860); "
-        "calibration slope 0.600 (0.400 to 0.900)."
+        "0.860); calibration slope 0.600 (0.400 to 0.900)."
     )
     assert answers["4(i)"] == "Labelled rows that no rule rejects. Left out: 3 rows out of range."
     assert "from 2025-01-02 to 2026-01-30" in str(answers["5b"])

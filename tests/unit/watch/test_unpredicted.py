@@ -26,16 +26,14 @@ def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:
             _night(0, Cause("", "missing", "age", 1)),
             (
                 "1 of the 1 row that was new or changed since 2026-11-27 02:15 UTC has no "
-                "prediction: "
-                "1 rejected by scoring (missing: age)"
+                "prediction: 1 rejected by scoring (missing: age)"
             ),
         ),
         (
             _night(1_000, Cause("", "never_queued", "", 300), Cause("", "", "", 20), since=""),
             (
-                "320 of the 1,320 new rows have no prediction: "
-                "300 never queued, written while the triggers were switched off, 20 rejected by "
-                "scoring"
+                "320 of the 1,320 new rows have no prediction: 300 never queued, written while the "
+                "triggers were switched off, 20 rejected by scoring"
             ),
         ),
         (
