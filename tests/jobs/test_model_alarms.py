@@ -162,3 +162,12 @@ def test_a_version_that_kept_no_prevalence_is_judged_by_its_mean_probability(
     _a_day_goes_by(well)
     _score(well)
     assert _left(well)[-1][3] == "alert"
+
+
+def test_where_less_than_half_is_followed_up_nothing_alarms(well: Database) -> None:
+    _outcomes(well, are_wrong=True)
+    well.execute("UPDATE patients SET outcome = NULL WHERE id % 3 > 0")
+    _a_day_goes_by(well)
+    _score(well)
+    assert _left(well)[-1][1:] == (1, 0, "usual")
+    assert _alarms(well) == []
