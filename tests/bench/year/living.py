@@ -26,8 +26,9 @@ from tests.support.databases import Database, call, the_json
 
 NIGHTS = 182
 _BEGAN = time.time() - time.monotonic()
-_ALLOWED = {"health": (0, 1), "score": (0, 3), "retrain": (0, 3)}
-"""Exit codes beside 0: what health finds, and what is refused while there is no champion."""
+_ALLOWED = {"alert": (0, 75), "health": (0, 1), "score": (0, 3), "retrain": (0, 3)}
+"""Exit codes beside 0: alerts to send again, what health finds, and what is refused while there is
+no champion."""
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Hospital:
         if is_weeks_end and night > 0:
             self._retrain(night)
         set_clock(moment_of(night, 7, 0))
-        self._run("alert")
+        self._send_alerts()
         told = [Told(night, title, self._settled(night)) for title in receiver.titles]
         self.lived.told += told
         receiver.got.clear()
@@ -111,6 +112,13 @@ class Hospital:
         if is_weeks_end:
             status = the_json(self._run("status", "--json"))
             self.lived.weeks.append(self._truth.week(night, status))
+
+    def _send_alerts(self) -> None:
+        """On a busy machine the sender may miss its deadline, and says to run it again."""
+        for _ in range(5):
+            if self._run("alert").exit_code == 0:
+                return
+        raise AssertionError("the receiver never got the alerts")
 
     def _retrain(self, night: int) -> None:
         ended = self._run("retrain", "--json")
