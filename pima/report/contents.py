@@ -116,6 +116,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         )
         version = None if champion is None else registry.read_version(connection, champion)
         outcome = newest_declaration(connection).outcome
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
         return Contents(
             made_at=clock(connection),
             stands=stands,
@@ -126,10 +127,8 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
             leaning=leans,
-            weeks=tuple(by_week(settled_outcomes(connection, NEWEST_OUTCOMES).in_time))[
-                :WEEKS_SHOWN
-            ],
-            version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
+            weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
+            version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),
         )
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 from sqlalchemy import Connection, Engine
 
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.realised import (
@@ -26,7 +27,7 @@ from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
-from pima.store.settled import SettledOutcome, settled_outcomes
+from pima.store.settled import SettledOutcome, SettledOutcomes, settled_outcomes
 
 NEWEST_OUTCOMES = 10_000
 _A_WEEK = timedelta(weeks=1)
@@ -98,10 +99,9 @@ class VersionWeek:
 
 
 def version_weeks(
-    connection: Connection, weeks: int, newest: int = NEWEST_OUTCOMES
+    connection: Connection, settled: SettledOutcomes, weeks: int
 ) -> list[VersionWeek]:
-    """Read the last `weeks` weeks with predictions, newest first, from the `newest` outcomes."""
-    settled = settled_outcomes(connection, newest)
+    """Judge the last `weeks` weeks with predictions, newest first, by what has settled."""
     came, left_out = _by_version_week(settled.in_time), _by_version_week(settled.left_out)
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
@@ -165,10 +165,16 @@ def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tup
     return found
 
 
-def _realised(found: list[SettledOutcome]) -> Realised:
+def _columns(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
+    """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
+    there is one at least."""
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
-    return realised(probabilities, found[0].threshold, outcomes)
+    return probabilities, found[0].threshold, outcomes
+
+
+def _realised(found: Sequence[SettledOutcome]) -> Realised:
+    return realised(*_columns(found))
 
 
 def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tuple[int, Standing]:
@@ -185,9 +191,7 @@ def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tupl
 def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
     """What stands of a version by all outcomes of its predictions, of which there is one at
     least."""
-    probabilities = np.array([each.probability for each in its_own])
-    outcomes = np.array([each.outcome for each in its_own], dtype=np.int8)
-    return standing(probabilities, its_own[0].threshold, outcomes)
+    return standing(*_columns(its_own))
 
 
 def leave_realised(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:

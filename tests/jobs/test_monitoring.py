@@ -21,10 +21,11 @@ from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
+from pima.store.settled import settled_outcomes
 from pima.store.tables import predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
-from pima.watch.realised import leave_realised, monday_of, version_weeks
+from pima.watch.realised import NEWEST_OUTCOMES, leave_realised, monday_of, version_weeks
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models
@@ -286,7 +287,7 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
         < served["pima_monitoring_allowed", "psi", "glucose"]
     )
     with reading(scored_database.engine) as connection:
-        (week,) = version_weeks(connection, 26)
+        (week,) = version_weeks(connection, settled_outcomes(connection, NEWEST_OUTCOMES), 26)
     assert (week.version, week.predictions) == (1, 400)
     assert week.estimated_accuracy.value == pytest.approx(expected["expected_accuracy"])
 
@@ -301,7 +302,7 @@ def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(
     for newest in (299, 300):
         leave_realised(scored_database.engine, newest, newest)
         with reading(scored_database.engine) as connection:
-            (week,) = version_weeks(connection, 26, newest)
+            (week,) = version_weeks(connection, settled_outcomes(connection, newest), 26)
         assert week.outcomes == newest
         kept = _figures(scored_database, newest)["realised_followed_up"][:2]
         followed_up[newest] = (*kept, week.followed_up.value)
@@ -323,7 +324,7 @@ def test_a_night_across_two_weeks_is_of_the_one_in_which_it_began(
         connection.execute(update(tallies).values(recorded_at=monday + timedelta(seconds=2)))
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
     with reading(scored_database.engine) as connection:
-        (week,) = version_weeks(connection, 26)
+        (week,) = version_weeks(connection, settled_outcomes(connection, NEWEST_OUTCOMES), 26)
     assert (week.monday, week.predictions, week.outcomes) == (
         monday.date() - timedelta(weeks=1),
         400,
@@ -348,7 +349,7 @@ def test_no_outcomes_of_a_run_that_was_killed_or_is_not_on_record_are_counted(
         "DELETE FROM tallies WHERE run_id = (SELECT min(run_id) FROM predictions)"
     )
     with reading(scored_database.engine) as connection:
-        (week,) = version_weeks(connection, 26)
+        (week,) = version_weeks(connection, settled_outcomes(connection, NEWEST_OUTCOMES), 26)
     assert (week.predictions, week.outcomes, week.followed_up.value) == (
         80,
         410,
