@@ -202,7 +202,8 @@ def test_pulling_works_under_the_loader_s_role(guarded: Database, sqlite_clinic:
     found = clinic.pulled(loader)
     assert (found["updated"], found["outcomes_arrived"], found["deleted"]) == (1, 1, 1)
     assert guarded.execute("SELECT job, status FROM runs") == [("pull", "succeeded")] * 2
-    assert f"{guarded.value('SELECT max(labelled_at) FROM patients'):%Y-%m-%d}" == "2026-01-05"
+    known_at = guarded.value("SELECT max(labelled_at) FROM patients").astimezone(UTC)
+    assert f"{known_at:%Y-%m-%d}" == "2026-01-05"
     # Its own URL comes first.
     environ = {"DATABASE_URL": "postgresql:///nowhere", "PIMA_PULL__DATABASE_URL": loader.url}
     assert clinic.pull(guarded, **environ).exit_code == 0
