@@ -109,7 +109,8 @@ def _version(command: Command) -> Result:
     with reading(command.engine) as connection:
         version = registry.read_version(connection, number)
         moves = registry.list_moves(connection, number)
-        evidence = read_evidence(connection, number)
+        verdict = next((move.id for move in moves if move.challenger == number), None)
+        evidence = read_evidence(connection, verdict)
     if version is None:
         raise NoSuchVersion(number=number)
     return {

@@ -46,7 +46,7 @@ def in_words(figure: Figure, digits: int = 3) -> str:
 
 
 def gain_of(measured: Measured | None) -> Figure | None:
-    """A challenger's gain over the champion; None without a champion."""
+    """The gain that a verdict rests on; None if there was nobody to compare with."""
     if measured is None or measured.gain is None:
         return None
     return Figure(measured.gain, measured.interval_low, measured.interval_high)

@@ -138,6 +138,22 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The setting `gate.window`."""
     test_set_rows: int | None = None
 
+    @property
+    def rows(self) -> int | None:
+        """The rows of the scores; None if the challenger gave no numbers."""
+        return None if self.challenger_scores is None else self.challenger_scores.rows
+
+    @property
+    def by_role(self) -> dict[str, float]:
+        """The figures by the measure that decides, by the role of those who have one; where the
+        challenger gave no numbers, the champion's accuracy."""
+        found: dict[str, float | None] = {}
+        if self.measured is not None:
+            found = {"challenger": self.measured.challenger, "champion": self.measured.champion}
+        elif self.champion_scores is not None:
+            found = {"champion": self.champion_scores.accuracy}
+        return {role: figure for role, figure in found.items() if figure is not None}
+
 
 def stored_figures(figures: VerdictFigures | None) -> dict[str, Any]:
     """The column `figures` of the ledger; a person's move has none."""

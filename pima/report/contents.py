@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import Connection, Engine
 
-from pima.core.contest import Role
 from pima.core.evidence import (
     Cell,
     Evidence,
@@ -60,22 +59,20 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True)
 class ReportedVerdict:
-    """One verdict on a challenger."""
+    """One verdict."""
 
-    challenger: int
-    against: int | None
+    versions: Mapping[str, int | None]
+    """The versions that were compared, by role."""
+    figures: Mapping[str, float]
+    """Their figures by the measure, on the test set, by role; whoever has none is left out."""
     decided_at: datetime
     verdict: str
     explanation: str
     rows: int | None = None
-    """Rows of its test set; None if the challenger gave no numbers."""
+    """Rows of its test set; None if the version that was judged gave no numbers."""
     measure: str = Measure.ACCURACY
-    of_challenger: float | None = None
-    """The challenger's figure by that measure, on the test set."""
-    of_champion: float | None = None
-    """The figure of the champion that it met; None if there was none that could be loaded."""
     gain: Figure | None = None
-    """How much better the challenger is, in the measure's unit."""
+    """How much better the version that was judged is, in the measure's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +132,19 @@ def gather(engine: Engine, settings: Settings) -> Contents:
 def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
     for move in moves:
         figures = move.verdict_figures
-        if move.challenger is None or figures is None:
+        if figures is None:
             continue
         told = ReportedVerdict(
-            challenger=move.challenger,
-            against=move.from_version,
+            versions=move.versions,
+            figures=figures.by_role,
             decided_at=move.decided_at,
             verdict=move.verdict,
             explanation=move.explanation,
+            rows=figures.rows,
         )
         if figures.measured is not None:
-            told = replace(
-                told,
-                measure=figures.measured.measure,
-                of_challenger=figures.measured.challenger,
-                of_champion=figures.measured.champion,
-                gain=gain_of(figures.measured),
-            )
-        elif figures.champion_scores is not None:
-            # A challenger whose outputs are not numbers has no figures by the measure.
-            told = replace(told, of_champion=figures.champion_scores.accuracy)
-        if figures.challenger_scores is not None:
-            told = replace(told, rows=figures.challenger_scores.rows)
+            measure = figures.measured.measure
+            told = replace(told, measure=measure, gain=gain_of(figures.measured))
         yield told
 
 
@@ -165,7 +153,7 @@ def _exhibits(
 ) -> Iterator[Exhibit]:
     """Show the last verdict, and before it the last one that today's champion took part in, if that
     is another."""
-    of_champion = [each for each in moves if champion in (each.challenger, each.from_version)]
+    of_champion = [each for each in moves if champion in each.versions.values()]
     shown = set()
     for asked in (of_champion, moves):
         found = _with_evidence(connection, asked)
@@ -173,14 +161,7 @@ def _exhibits(
             continue
         verdict, evidence = found
         shown.add(verdict.id)
-        names = {
-            Role.CHALLENGER: f"version {verdict.challenger}",
-            Role.CHAMPION: f"version {verdict.from_version}",
-        }
-        first = Role.CHALLENGER
-        if verdict.from_version == champion is not None:
-            first = Role.CHAMPION
-        there = exhibit(evidence, verdict.decided_at, names, first)
+        there = exhibit(evidence, verdict.decided_at, verdict.versions, champion)
         if there:
             yield there
 
@@ -190,7 +171,7 @@ def _with_evidence(
 ) -> tuple[RecordedMove, Evidence] | None:
     """Find the first verdict that has evidence; a person's moves have none."""
     for move in moves:
-        evidence = read_evidence(connection, move.challenger)
+        evidence = read_evidence(connection, move.id)
         if evidence is not None:
             return move, evidence
     return None
@@ -210,18 +191,29 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 
 
 def exhibit(
-    evidence: Evidence, decided_at: datetime, names: Mapping[Role, str], first: Role
+    evidence: Evidence,
+    decided_at: datetime,
+    versions: Mapping[str, int | None],
+    first: int | None,
 ) -> Exhibit | None:
-    """Show the models that there is evidence of, the one with the role `first` first; names in the
-    report are by role.
+    """Show the models that there is evidence of, by the versions that have the roles; version
+    `first` comes first, if it is among them.
 
     None if there is evidence of none, or of so few rows that it may not be shown.
     """
     if not may_be_shown(evidence) or not evidence.contestants:
         return None
-    order = sorted(evidence.contestants, key=lambda model: model.role != first)
-    named = (structs.replace(model, name=names.get(model.role, model.name)) for model in order)
+    order = sorted(
+        evidence.contestants,
+        key=lambda model: first is None or versions.get(model.role) != first,
+    )
+    named = (structs.replace(model, name=_name(model, versions)) for model in order)
     return Exhibit(decided_at, evidence, tuple(named))
+
+
+def _name(model: ModelEvidence, versions: Mapping[str, int | None]) -> str:
+    number = versions.get(model.role)
+    return model.name if number is None else f"version {number}"
 
 
 def roc(evidence: Evidence, model: ModelEvidence) -> list[tuple[float, float, float]]:

@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pima.core import figures
+from pima.core.contest import Role
 from pima.core.evidence import shown_thresholds
 from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
@@ -282,41 +283,46 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
 
 
 def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
-    """Draw the figures of challenger and champion in each verdict, by the measure that decides
-    today."""
+    """Draw the figures that were compared in each verdict, by the measure that decides today."""
+    judged = Role.CHALLENGER
     shown = [
-        each
-        for each in verdicts
-        if each.of_challenger is not None and each.measure == verdicts[0].measure
+        each for each in verdicts if judged in each.figures and each.measure == verdicts[0].measure
     ]
     measure = verdicts[0].measure.replace("_", " ")
     with drawn(name) as (figure, axes):
-        met = [each for each in shown if each.of_champion is not None]
-        champions = [each.of_champion for each in met]
-        axes.plot(
-            [each.decided_at for each in met],
-            champions,
-            color=SECOND,
-            linestyle="--",
-            marker="s",
-            markersize=3,
-        )
+        for role in Role:
+            if role is judged:
+                continue
+            met = [each for each in shown if role in each.figures]
+            axes.plot(
+                [each.decided_at for each in met],
+                [each.figures[role] for each in met],
+                color=SECOND,
+                linestyle="--",
+                marker="s",
+                markersize=3,
+            )
         axes.plot(
             [each.decided_at for each in shown],
-            [each.of_challenger for each in shown],
+            [each.figures[judged] for each in shown],
             color=FIRST,
             linewidth=1,
         )
         for promoted in (False, True):
             some = [each for each in shown if (each.verdict == "promoted") is promoted]
-            days, values = [each.decided_at for each in some], [each.of_challenger for each in some]
-            fill, size = (FIRST, 6) if promoted else (PAPER, 4)
+            days = [each.decided_at for each in some]
+            values = [each.figures[judged] for each in some]
+            fill = PAPER
+            size = 4
+            if promoted:
+                fill = FIRST
+                size = 6
             axes.plot(days, values, "o", color=FIRST, markerfacecolor=fill, markersize=size)
         axes.set_ylabel(measure)
         if measure == "accuracy":
             percents(axes, "y")
         _dates(axes, [each.decided_at for each in shown])
-        told = f"The {measure} of challenger and champion on the test rows of each verdict"
+        told = f"The {measure} of the versions compared, on the test rows of each verdict"
         return as_svg(figure, "Verdicts over time", f"{told}. Filled marks are promotions.")
 
 

@@ -145,8 +145,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         if version is None:
             raise NoSuchVersion(number=number)
         moves = registry.list_moves(connection, number)
-        verdict = next((_own_verdict(move) for move in moves if move.challenger == number), None)
-        against = None if verdict is None else verdict.against
+        verdict = next((move for move in moves if move.challenger == number), None)
+        against = None if verdict is None else verdict.from_version
         before = None if against is None else registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
@@ -174,8 +174,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
             ),
-            judged=verdict,
-            evidence=evidence_of(read_evidence(connection, number)),
+            judged=verdict and _own_verdict(verdict),
+            evidence=evidence_of(read_evidence(connection, verdict and verdict.id)),
             standing=standing_of(its_own) if its_own else None,
             changes=() if before is None else tuple(changes(version, before)),
         )

@@ -79,10 +79,9 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     connection.execute(statement.values(**asdict(test_set)))
 
 
-def read_evidence(connection: Connection, challenger: int | None) -> Evidence | None:
-    """The evidence beside the verdict on a version; None if there is none."""
-    statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
-    stored = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
+def read_evidence(connection: Connection, move: int | None) -> Evidence | None:
+    """The evidence beside a verdict, by its id in the ledger; None if there is none."""
+    stored = connection.scalar(select(promotions.c.evidence).where(promotions.c.id == move))
     return None if stored is None else evidence.read_evidence(stored)
 
 

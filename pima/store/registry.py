@@ -226,6 +226,11 @@ class RecordedMove:
         """The figures that the verdict rests on; None for a person's move."""
         return read_figures(self.figures)
 
+    @property
+    def versions(self) -> dict[str, int | None]:
+        """The versions that were compared, by the role of each."""
+        return {"challenger": self.challenger, "champion": self.from_version}
+
 
 _LEDGER = fields_of(RecordedMove, promotions)
 _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.contest import Contest, Role
+from pima.core.contest import Contest
 from pima.core.evidence import (
     Evidence,
     ModelEvidence,
@@ -119,7 +119,7 @@ def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
     halves = pd.DataFrame({"side": ["left", "right"] * 200}, dtype="category")
     for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
         made = _kept(contest(outcomes, PROBABILITIES, groups=halves))
-        found = exhibit(made[0], NOW, {}, first=Role.CHALLENGER)
+        found = exhibit(made[0], NOW, {}, None)
         assert (found is not None and has_areas(found), bool(roc(*made))) == (
             is_drawn,
             is_drawn,
@@ -127,20 +127,29 @@ def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
 
 
 def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
-    names = {Role.CHALLENGER: "version 2", Role.CHAMPION: "version 1"}
+    versions = {"challenger": 2, "champion": 1}
     made, _ = _evidence()
-    found = exhibit(made, NOW, names, first=Role.CHAMPION)
+    found = exhibit(made, NOW, versions, first=1)
     assert found is not None
     assert [(each.role, each.name) for each in found.models] == [("challenger", "version 2")]
-    assert exhibit(replace(made, contestants=()), NOW, names, first=Role.CHAMPION) is None
+    assert exhibit(replace(made, contestants=()), NOW, versions, first=1) is None
     answers = contest(OUTCOMES, PROBABILITIES, PROBABILITIES / 2)
-    found = exhibit(_kept(answers)[0], NOW, names, first=Role.CHAMPION)
+    both = _kept(answers)[0]
+    for first, names in ((1, ["version 1", "version 2"]), (2, ["version 2", "version 1"])):
+        found = exhibit(both, NOW, versions, first)
+        assert found is not None
+        assert [each.name for each in found.models] == names
+
+
+def test_one_without_a_version_keeps_its_name_and_its_place() -> None:
+    both, _ = _kept(contest(OUTCOMES, PROBABILITIES, PROBABILITIES / 2))
+    found = exhibit(both, NOW, {"challenger": 2}, first=None)
     assert found is not None
-    assert [each.name for each in found.models] == ["version 1", "version 2"]
+    assert [each.name for each in found.models] == ["version 2", "the champion"]
 
 
 @pytest.mark.parametrize("rows", [1, 9, 10])
 def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
     made, _ = _evidence(PROBABILITIES[:rows], OUTCOMES[:rows])
-    in_report = exhibit(made, NOW, {}, first=Role.CHALLENGER)
+    in_report = exhibit(made, NOW, {}, None)
     assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)
