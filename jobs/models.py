@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, positive, this_user, why
 from pima.core.evidence import document
+from pima.core.verdict import stored_figures
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
@@ -16,6 +17,7 @@ from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
 from pima.store import registry
 from pima.store.engine import reading
+from pima.store.ledger import list_moves, own_verdicts
 from pima.store.lineage import read_evidence
 from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
@@ -108,14 +110,14 @@ def _version(command: Command) -> Result:
     number = command.options.number
     with reading(command.engine) as connection:
         version = registry.read_version(connection, number)
-        moves = registry.list_moves(connection, number)
-        verdict = next((move.id for move in moves if move.challenger == number), None)
-        evidence = read_evidence(connection, verdict)
+        moves = list_moves(connection, number)
+        verdict = own_verdicts(moves).get(number)
+        evidence = read_evidence(connection, verdict and verdict.id)
     if version is None:
         raise NoSuchVersion(number=number)
     return {
         "version": asdict(version),
-        "decisions": [asdict(move) for move in moves],
+        "decisions": [asdict(move) | {"figures": stored_figures(move.figures)} for move in moves],
         "evidence": evidence and document(evidence),
     }
 

@@ -154,6 +154,17 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
             found = {"champion": self.champion_scores.accuracy}
         return {role: figure for role, figure in found.items() if figure is not None}
 
+    @property
+    def in_brief(self) -> dict[str, object]:
+        """What a list of versions says of it, as JSON."""
+        return {
+            "rows": self.rows,
+            "correct": self.challenger_scores and self.challenger_scores.correct,
+            "champion_correct": self.champion_scores and self.champion_scores.correct,
+            "majority_correct": self.majority_correct,
+            "measured": msgspec.to_builtins(self.measured),
+        }
+
 
 def stored_figures(figures: VerdictFigures | None) -> dict[str, Any]:
     """The column `figures` of the ledger; a person's move has none."""

@@ -28,8 +28,9 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry
 from pima.store.engine import clock, reading
+from pima.store.ledger import Move, list_moves
 from pima.store.lineage import read_evidence, version_with_rows
-from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
+from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import settled_outcomes
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
@@ -107,7 +108,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
     champion = stands["champion"]["version"]
     leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:
-        moves = registry.list_moves(connection)
+        moves = list_moves(connection)
         moved = (
             move.decided_at for move in moves if move.to_version == champion != move.from_version
         )
@@ -129,9 +130,9 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         )
 
 
-def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
+def _verdicts(moves: list[Move]) -> Iterator[ReportedVerdict]:
     for move in moves:
-        figures = move.verdict_figures
+        figures = move.figures
         if figures is None:
             continue
         told = ReportedVerdict(
@@ -148,9 +149,7 @@ def _verdicts(moves: list[RecordedMove]) -> Iterator[ReportedVerdict]:
         yield told
 
 
-def _exhibits(
-    connection: Connection, moves: list[RecordedMove], champion: int | None
-) -> Iterator[Exhibit]:
+def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -> Iterator[Exhibit]:
     """Show the last verdict, and before it the last one that today's champion took part in, if that
     is another."""
     of_champion = [each for each in moves if champion in each.versions.values()]
@@ -166,9 +165,7 @@ def _exhibits(
             yield there
 
 
-def _with_evidence(
-    connection: Connection, moves: list[RecordedMove]
-) -> tuple[RecordedMove, Evidence] | None:
+def _with_evidence(connection: Connection, moves: list[Move]) -> tuple[Move, Evidence] | None:
     """Find the first verdict that has evidence; a person's moves have none."""
     for move in moves:
         evidence = read_evidence(connection, move.id)

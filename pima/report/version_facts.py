@@ -20,8 +20,9 @@ from pima.core.realised import Standing
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading
+from pima.store.ledger import Move, list_moves, own_verdicts
 from pima.store.lineage import read_evidence
-from pima.store.registry import RecordedMove, VersionSummary, as_features, newest_declaration
+from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import settled_outcomes
 from pima.watch.realised import NEWEST_OUTCOMES, standing_of
 
@@ -144,8 +145,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         version = registry.read_version(connection, number)
         if version is None:
             raise NoSuchVersion(number=number)
-        moves = registry.list_moves(connection, number)
-        verdict = next((move for move in moves if move.challenger == number), None)
+        verdict = own_verdicts(list_moves(connection, number)).get(number)
         against = None if verdict is None else verdict.from_version
         before = None if against is None else registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
@@ -181,7 +181,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         )
 
 
-def _own_verdict(move: RecordedMove) -> OwnVerdict:
+def _own_verdict(move: Move) -> OwnVerdict:
     return OwnVerdict(
         decided_at=move.decided_at,
         verdict=move.verdict,

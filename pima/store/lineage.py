@@ -26,13 +26,8 @@ from pima.errors import (
 from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
-from pima.store.registry import (
-    VersionSummary,
-    as_features,
-    read_champion,
-    sha256_of,
-    version_before,
-)
+from pima.store.ledger import version_before
+from pima.store.registry import VersionSummary, as_features, read_champion, sha256_of
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import (
     fields_of,

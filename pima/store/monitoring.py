@@ -25,7 +25,7 @@ from pima.core.watched import (
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit
 from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import fields_of, monitoring, promotions, runs, schedules, tallies
+from pima.store.tables import monitoring, runs, schedules, tallies
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
@@ -123,64 +123,6 @@ def newest_retraining(connection: Connection) -> dict[str, Any]:
         runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL
     )
     return connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar() or {}
-
-
-def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
-    """The gate's newest verdicts in brief, newest first."""
-    moves = promotions.c
-    columns = (
-        moves.challenger,
-        moves.from_version.label("against"),
-        moves.decided_at,
-        moves.verdict,
-        moves.reason,
-    )
-    # A person's moves have no challenger.
-    statement = (
-        select(*columns)
-        .where(moves.challenger.is_not(None))
-        .order_by(moves.id.desc())
-        .limit(newest)
-    )
-    return [dict(row._mapping) for row in connection.execute(statement)]
-
-
-@dataclass(frozen=True, slots=True)
-class MoveLine:
-    """A decision about the champion in brief; each field is the column of its name."""
-
-    id: int
-    verdict: str
-    reason: str
-    challenger: int | None
-    from_version: int | None
-    to_version: int | None
-    champion_sequence: int
-    """The sequence number of the champion that it was decided against."""
-    decided_at: datetime
-
-
-_MOVE = fields_of(MoveLine, promotions)
-
-
-def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
-    """Decisions of the gate and of people since a moment, oldest first."""
-    rows = connection.execute(
-        select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id)
-    )
-    return [MoveLine(*row) for row in rows]
-
-
-def newest_verdict(connection: Connection) -> MoveLine | None:
-    """The gate's last verdict; a person's moves have no challenger."""
-    statement = (
-        select(*_MOVE)
-        .where(promotions.c.challenger.is_not(None))
-        .order_by(promotions.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else MoveLine(*row)
 
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:

@@ -20,14 +20,13 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    literal,
     select,
     text,
     update,
 )
 
 from pima.core.features import Declaration, Features, first_difference
-from pima.core.verdict import Scores, VerdictFigures, read_figures, stored_figures
+from pima.core.verdict import Scores
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
 from pima.store.engine import first_row
@@ -148,7 +147,7 @@ class StoredArtifact:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A challenger to store in the registry; each field is the column of its name."""
+    """A version to store in the registry; each field is the column of its name."""
 
     run_id: int
     keras_artifact: bytes
@@ -176,63 +175,6 @@ class NewVersion:
     """The distribution of those rows, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A row of the ledger; each field is the column of its name."""
-
-    verdict: str
-    reason: str
-    explanation: str
-    from_version: int | None
-    to_version: int | None
-    challenger: int | None
-    champion_sequence: int
-    figures: VerdictFigures | None
-    """None for a person's move."""
-    run_id: int | None
-    decided_by: str
-    data_fingerprint: str | None = None
-    settings_fingerprint: str | None = None
-    """Covers the settings of the fit and of the gate."""
-    test_set_fingerprint: str | None = None
-    evidence: dict[str, object] | None = None
-    """As `pima.core.evidence.document` makes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedMove:
-    """A row of the ledger as it is read, without the evidence, which is a hundred times as long;
-    each field is the column of its name."""
-
-    id: int
-    verdict: str
-    reason: str
-    explanation: str
-    from_version: int | None
-    to_version: int | None
-    challenger: int | None
-    champion_sequence: int
-    data_fingerprint: str | None
-    settings_fingerprint: str | None
-    figures: dict[str, Any]
-    """Empty for a person's move; `verdict_figures` reads them."""
-    run_id: int | None
-    decided_by: str
-    decided_at: datetime
-    test_set_fingerprint: str | None
-
-    @property
-    def verdict_figures(self) -> VerdictFigures | None:
-        """The figures that the verdict rests on; None for a person's move."""
-        return read_figures(self.figures)
-
-    @property
-    def versions(self) -> dict[str, int | None]:
-        """The versions that were compared, by the role of each."""
-        return {"challenger": self.challenger, "champion": self.from_version}
-
-
-_LEDGER = fields_of(RecordedMove, promotions)
 _POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
 
 
@@ -304,13 +246,6 @@ def _plain_number(digits: str) -> float:
     return float(digits) + 0.0
 
 
-def record_move(connection: Connection, move: Move) -> None:
-    """Append a decision to the ledger."""
-    values = {name: getattr(move, name) for name in Move.__dataclass_fields__}
-    values["figures"] = stored_figures(move.figures)
-    connection.execute(insert(promotions).values(**values))
-
-
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The compiled form of a version, its hash not checked; None if there is no such version."""
     # Only these columns: a scorer's role may read no others.
@@ -349,66 +284,6 @@ def _artifact(
     )
     row = connection.execute(select(*columns).where(version.number == number)).first()
     return None if row is None else StoredArtifact(*row)
-
-
-def version_before(connection: Connection, number: int) -> int | None:
-    """The version that the champion `number` replaced; None if it was the first.
-
-    The ledger is replayed: each rollback undoes one promotion, so two in a row go back two
-    versions, and the last one ends at the first champion.
-    """
-    moves = ("promoted", "promoted_by_hand", "rolled_back")
-    # The whole ledger: at most about a row a week.
-    statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
-    standing: list[Any] = []
-    for move in connection.execute(
-        statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)
-    ):
-        if move.from_version == move.to_version:
-            continue
-        if move.verdict != "rolled_back":
-            standing.append(move)
-        elif standing:
-            standing.pop()
-    while standing and standing[-1].to_version != number:
-        standing.pop()
-    return standing[-1].from_version if standing else None
-
-
-def recorded_verdict(
-    connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
-) -> RecordedMove | None:
-    """The verdict on these data and settings against this champion; None if they were never
-    judged."""
-    # A person's moves carry no fingerprints.
-    statement = (
-        select(*_LEDGER)
-        .where(
-            promotions.c.data_fingerprint == data_fingerprint,
-            promotions.c.settings_fingerprint == settings_fingerprint,
-            promotions.c.from_version.is_not_distinct_from(against),
-        )
-        .order_by(promotions.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else RecordedMove(**row._mapping)
-
-
-def was_rolled_back(
-    connection: Connection, data_fingerprint: str, settings_fingerprint: str
-) -> bool:
-    """Whether a person moved the champion away from a version fitted from exactly these data and
-    settings."""
-    statement = text("""
-        SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
-        WHERE p.verdict IN ('rolled_back', 'promoted_by_hand') AND p.from_version <> p.to_version
-          AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
-        LIMIT 1""")
-    found = connection.execute(
-        statement, {"data": data_fingerprint, "settings": settings_fingerprint}
-    )
-    return found.first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,18 +338,6 @@ def read_version(connection: Connection, number: int) -> VersionSummary | None:
     """One version; None if there is none."""
     row = connection.execute(select(*_SUMMARY).where(model_versions.c.number == number)).first()
     return None if row is None else VersionSummary(**row._mapping)
-
-
-def list_moves(connection: Connection, version: int | None = None) -> list[RecordedMove]:
-    """The ledger, newest first; only the moves of `version` if given."""
-    # The whole ledger, which grows by one row a week.
-    statement = select(*_LEDGER).order_by(promotions.c.id.desc())
-    if version is not None:
-        moves = promotions.c
-        statement = statement.where(
-            literal(version).in_([moves.challenger, moves.from_version, moves.to_version])
-        )
-    return [RecordedMove(**row._mapping) for row in connection.execute(statement)]
 
 
 def prevalences(connection: Connection, versions: Collection[int]) -> dict[int, float]:

@@ -29,7 +29,7 @@ from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
-from pima.store import lineage, registry
+from pima.store import ledger, lineage, registry
 from pima.store.engine import reading
 from pima.store.histories import keys_of
 from pima.store.lineage import ids_from_parquet, kept_rows, training_ids
@@ -62,7 +62,7 @@ def earlier_verdict(
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        row = registry.recorded_verdict(
+        row = ledger.recorded_verdict(
             connection, data_fingerprint, settings_fingerprint, champion.model_version
         )
     if (
@@ -110,7 +110,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         fitted = fit_fingerprint(asked.settings, asked.declared.features)
-        rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
+        rolled_back = ledger.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
     challenger = _challenger(asked)

@@ -28,8 +28,9 @@ from pima.runs.recorded_run import INLINED
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
+from pima.store.ledger import list_moves, record_move, version_before
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
-from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration, sha256_of
+from pima.store.registry import Champion, NewVersion, as_stored, newest_declaration, sha256_of
 from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 
@@ -61,23 +62,22 @@ def record(
             to_version = number
             make_champion(connection, champion, number)
         lineage.keep_test_set(connection, test_set)
-        move = Move(
+        record_move(
+            connection,
+            champion,
+            to_version,
             verdict=verdict.decision,
             reason=verdict.reason,
             explanation=verdict.sentence,
-            from_version=champion.model_version,
-            to_version=to_version,
+            decided_by="retrain",
             challenger=number,
-            champion_sequence=champion.sequence,
             figures=verdict.figures,
             run_id=run_id,
-            decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
             settings_fingerprint=gate_fingerprint(asked.settings, asked.declared.features),
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )
-        registry.record_move(connection, move)
         _keep_lineage(connection, asked, number)
     return number
 
@@ -274,10 +274,10 @@ def roll_back(engine: Engine, decider: Decider, only_from: int | None = None) ->
                 "nothing was done, since another version is champion", champion=seen.model_version
             )
             return asdict(seen)
-        moves = registry.list_moves(connection)
+        moves = list_moves(connection)
         target = None
         if seen.model_version is not None:
-            target = registry.version_before(connection, seen.model_version)
+            target = version_before(connection, seen.model_version)
     if target is None:
         raise NothingToRollBackTo()
     _require_loadable(engine, target)
@@ -314,17 +314,13 @@ def _require_loadable(engine: Engine, number: int) -> None:
 def _record_move(
     connection: Connection, verdict: str, before: Champion, to: int | None, decider: Decider
 ) -> Champion:
-    move = Move(
+    record_move(
+        connection,
+        before,
+        to,
         verdict=verdict,
         reason="by_hand",
         explanation=decider.reason,
-        from_version=before.model_version,
-        to_version=to,
-        challenger=None,
-        champion_sequence=before.sequence,
-        figures=None,
-        run_id=None,
         decided_by=decider.name,
     )
-    registry.record_move(connection, move)
     return registry.read_champion(connection)

@@ -30,7 +30,7 @@ from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import MoveLine
+from pima.store.ledger import MoveLine, moves_since, newest_verdict
 from pima.store.schema import require_revision
 from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
@@ -148,11 +148,11 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
 
 
 def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
-    """The newest verdict's challenger, unless the champion was moved or pinned since."""
+    """The version that won the newest verdict, unless the champion was moved or pinned since."""
     if verdict is None or verdict.reason != Reason.AWAITS_APPROVAL:
         return
     if verdict.champion_sequence == figures.champion.sequence:
-        number = verdict.challenger
+        number = verdict.version
         what = f"version {number} is better than the champion, and waits for a person's approval"
         yield Condition(
             f"awaits_approval:{number}",
@@ -173,22 +173,26 @@ def _of_model(figures: ServiceFigures) -> Iterator[Condition]:
 
 
 _NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO)
-"""Guards that make no event: what awaits approval is a condition, and a challenger whose log loss
-is not clearly lower is an everyday verdict."""
+"""Guards that make no event: what awaits approval is a condition, and a log loss that is not
+clearly lower is an everyday verdict."""
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
     for move in moves:
         if move.to_version != move.from_version:
-            name, number, was = "champion_changed", move.to_version, move.from_version
-            before = "there was none before" if was is None else f"before it was version {was}"
-            what = f"version {number} is the champion now ({move.verdict}); {before}"
+            name = "champion_changed"
+            before = f"before it was version {move.from_version}"
+            if move.from_version is None:
+                before = "there was none before"
+            what = f"version {move.version} is the champion now ({move.verdict}); {before}"
         elif move.verdict == Decision.BLOCKED and move.reason not in _NO_EVENTS:
-            name, number = "verdict_blocked", move.challenger
-            what = f"version {number} was kept from becoming champion by a guard ({move.reason})"
+            name = "verdict_blocked"
+            what = (
+                f"version {move.version} was kept from becoming champion by a guard ({move.reason})"
+            )
         else:
             continue
-        advice = EXPLAINED[name].advice.format(number=number)
+        advice = EXPLAINED[name].advice.format(number=move.version)
         yield Condition(f"{name}:{move.id}", what, advice, happened_at=move.decided_at)
 
 
@@ -419,8 +423,8 @@ class Teller:
                 connection, self.engine.url
             )  # earlier schemas have no table for sent alerts
             figures = read_figures(connection, (), self.settings.health.limits)
-            moves = monitoring.moves_since(connection, figures.now - _OLDEST_EVENT)
-            verdict = monitoring.newest_verdict(connection)
+            moves = moves_since(connection, figures.now - _OLDEST_EVENT)
+            verdict = newest_verdict(connection)
             report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
             # With cron there is never a scheduler, and a scheduler that asks is alive.
             ever_lived = monitoring.scheduler_heartbeat(connection) is not None

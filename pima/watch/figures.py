@@ -15,6 +15,7 @@ from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
+from pima.store.ledger import last_verdicts, list_moves, own_verdicts
 from pima.store.monitoring import (
     KeptFigure,
     keep_figures,
@@ -23,7 +24,7 @@ from pima.store.monitoring import (
     rows_of_nights,
 )
 from pima.store.queue import Waiting
-from pima.store.registry import Champion, RecordedMove, VersionSummary
+from pima.store.registry import Champion, VersionSummary
 from pima.store.settled import SettledOutcome, settled_outcomes, start_of_week
 from pima.store.sources import SourcePull
 from pima.watch.model_alarms import model_alarms
@@ -138,7 +139,7 @@ def overview(
         before_1900 = report_figures.count_before_1900(connection)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
-        verdicts = monitoring.last_verdicts(connection, VERDICTS_SHOWN)
+        verdicts = last_verdicts(connection, VERDICTS_SHOWN)
         nights = report_figures.last_nights(connection, nights_shown)
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
@@ -255,10 +256,18 @@ def versions(engine: Engine, threshold: float | str) -> dict[str, object]:
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
-        moves = registry.list_moves(connection)
+        verdicts = own_verdicts(list_moves(connection))
         remarks = on_threshold(connection, threshold)
-    # A version is the challenger once; a person's moves have no challenger.
-    judged = {move.challenger: _judged(move) for move in moves}
+    judged = {
+        number: {
+            "verdict": move.verdict,
+            "reason": move.reason,
+            "against": move.from_version,
+            **move.figures.in_brief,
+        }
+        for number, move in verdicts.items()
+        if move.figures is not None
+    }
     return {
         "champion": champion.model_version,
         "pinned": champion.pinned,
@@ -266,20 +275,4 @@ def versions(engine: Engine, threshold: float | str) -> dict[str, object]:
         "versions": [
             asdict(version) | {"judged": judged.get(version.number)} for version in listed
         ],
-    }
-
-
-def _judged(move: RecordedMove) -> dict[str, object]:
-    figures = move.figures
-    challenger = figures.get("challenger") or {}
-    champion = figures.get("champion") or {}
-    return {
-        "verdict": move.verdict,
-        "reason": move.reason,
-        "against": move.from_version,
-        "rows": challenger.get("rows"),
-        "correct": challenger.get("correct"),
-        "champion_correct": champion.get("correct"),
-        "majority_correct": figures.get("majority_correct"),
-        "measured": figures.get("measured"),
     }

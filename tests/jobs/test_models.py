@@ -83,7 +83,7 @@ def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(
     scored_database: Database,
 ) -> None:
     scored_database.execute("DELETE FROM promotions WHERE challenger = 1")
-    figures = json.dumps({"challenger": None, "champion": None, "majority_correct": 7})
+    figures = json.dumps({"majority_correct": 7, "whole_rows": 9, "consultations": 1})
     scored_database.execute(
         "UPDATE promotions SET verdict = 'blocked', reason = 'not_finite', figures = :figures "
         "WHERE challenger = 2",

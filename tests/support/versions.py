@@ -8,7 +8,8 @@ from sqlalchemy import update
 from pima.core.verdict import VerdictFigures
 from pima.store import registry
 from pima.store.engine import writing
-from pima.store.registry import Move, NewVersion, as_stored
+from pima.store.ledger import record_move
+from pima.store.registry import Champion, NewVersion, as_stored
 from pima.store.tables import model_versions
 from tests.support.databases import Database
 from tests.support.shipped import FEATURES
@@ -66,19 +67,17 @@ def record(
     settings: str | None = None,
     explanation: str = "",
 ) -> None:
-    move = Move(
-        verdict=verdict,
-        reason="by_hand",
-        explanation=explanation,
-        from_version=from_version,
-        to_version=to_version,
-        challenger=challenger,
-        champion_sequence=0,
-        figures=FIGURES,
-        run_id=None,
-        decided_by="a test",
-        data_fingerprint=data,
-        settings_fingerprint=settings,
-    )
     with writing(database.engine) as connection:
-        registry.record_move(connection, move)
+        record_move(
+            connection,
+            Champion(from_version, 0, pinned=False),
+            to_version,
+            verdict=verdict,
+            reason="by_hand",
+            explanation=explanation,
+            decided_by="a test",
+            challenger=challenger,
+            figures=FIGURES,
+            data_fingerprint=data,
+            settings_fingerprint=settings,
+        )
