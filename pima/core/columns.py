@@ -2,14 +2,16 @@
 
 from typing import Literal
 
-Kind = Literal["key", "outcome", "feature", "moment", "beside"]
-"""A key says whose a row is, in the system that it comes from. A moment is a time of the row that
-no model sees. What stands beside them is drawn or noted by the service itself."""
+Kind = Literal["key", "outcome", "known_at", "feature", "moment", "beside"]
+"""A key says whose a row is, in the system that it comes from. An outcome is known from a time on,
+which the service notes where nobody tells it. A moment is a time of the row that comes with it and
+that no model sees. What stands beside them is drawn or noted by the service itself."""
 
 _NAMES: dict[Kind, str] = {
     "key": "source source_key person_key",
     "outcome": "outcome",
-    "moment": "labelled_at index_at",
+    "known_at": "labelled_at",
+    "moment": "index_at",
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
     "line known reason field",
 }

@@ -127,7 +127,8 @@ class Declaration(
             "id": ("id",),
             "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
         }
-        return _by_folded(spellings | {name: (name,) for name in (*of_kind("key"), "index_at")})
+        own = (*of_kind("key"), *of_kind("moment"))
+        return _by_folded(spellings | {name: (name,) for name in own})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
@@ -292,7 +293,7 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
-    for name in (*of_kind("key"), "index_at"):
+    for name in (*of_kind("key"), *of_kind("moment")):
         owners[folded_name(name)] = f"the service's own column {name}"
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()

@@ -16,6 +16,7 @@ import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.cells import Column, measured, objects_of, outcomes, takes_truth_values, wrong_type
+from pima.core.columns import kind_of
 from pima.core.features import Features
 from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
@@ -45,8 +46,8 @@ NO_TIMES: Mapping[str, Moments] = MappingProxyType({})
 
 Block: TypeAlias = pd.DataFrame
 """Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`,
-`outcome` (Int64, NA if unknown), `labelled_at` and `index_at` (Int64, milliseconds since 1970,
-UTC), if the rows have them, and `reason` and `field`, empty texts if a row is sound. A row with
+`outcome` (Int64, NA if unknown), `labelled_at` and moments (Int64, milliseconds since 1970, UTC),
+if the rows have them, and `reason` and `field`, empty texts if a row is sound. A row with
 `labelled_at` and no outcome is one whose outcome is held back. The index is the key of a row of a
 source, or the line of a row of a file."""
 
@@ -86,8 +87,8 @@ class SourceTally:
     feature."""
     held_back: int = 0
     wrong_types: dict[str, str] = field(default_factory=dict)
-    """Types that can't be read, by the feature, `outcome`, `outcome_at` or `index_at` whose column
-    has them."""
+    """Types that can't be read, by the feature, `outcome`, `outcome_at` or moment whose column has
+    them."""
 
 
 def mapped(
@@ -97,7 +98,7 @@ def mapped(
     times: Mapping[str, Moments] = NO_TIMES,
 ) -> Block:
     """Map and judge the rows of a source that have a key, and count what can't be taken. `times`
-    are those of `outcome_at` and `index_at`, if the source has them."""
+    are those of `outcome_at` and of moments, if the source has them."""
     read = iter(columns)
     key_columns = [objects_of(next(read)) for _ in mapping.key_types]
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
@@ -118,8 +119,9 @@ def mapped(
     block["person_key"] = pd.Series(persons, dtype=object)
     block["outcome"] = pd.Series(found).astype("Int64")
     block["labelled_at"] = labelled_at
-    if "index_at" in times:
-        block["index_at"] = times["index_at"].milliseconds
+    for name, each in times.items():
+        if kind_of(name) == "moment":
+            block[name] = each.milliseconds
     block["reason"], block["field"] = first_faults(faults, mapping.features)
     mark(block, bad_outcome, BAD_OUTCOME, "outcome")
     mark(block, bad_person, "bad_person", "person_key")

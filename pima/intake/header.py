@@ -21,7 +21,7 @@ class Header:
     """The meaning of the cells of a line."""
 
     columns: tuple[str, ...]
-    """The columns that are read, of `id`, the keys, the features, `outcome` and `index_at`, in the
+    """The columns that are read, of `id`, the keys, the features, `outcome` and the moments, in the
     file's order."""
     positions: tuple[int, ...]
     """Their positions in a line, from 0."""
@@ -30,7 +30,7 @@ class Header:
 
 
 def known_columns(declaration: Declaration) -> tuple[str, ...]:
-    """The columns that a file may have, other than keys and the index."""
+    """The columns that a file may have, other than keys and moments."""
     return ("id", *declaration.names, "outcome")
 
 
@@ -102,7 +102,7 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
             )
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
-    known = ", ".join((*known_columns(declaration), "index_at", *of_kind("key")))
+    known = ", ".join((*known_columns(declaration), *of_kind("moment"), *of_kind("key")))
     return "\n".join([*told, f"Known columns: {known}. --ignore and its name leave a column out."])
 
 

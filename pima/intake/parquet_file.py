@@ -40,7 +40,7 @@ def _wanted(column: str) -> str:
     if kind_of(column) == "key":
         return "(not_text). Expected text"
     if kind_of(column) == "moment":
-        return "(bad_index_at). Expected times, days, or texts of them"
+        return f"(bad_{column}). Expected times, days, or texts of them"
     if column == "id":
         return "(not_a_number). Expected integers, or doubles"
     return "(not_a_number). Expected numbers"

@@ -47,8 +47,8 @@ class PatientFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the file has, of `id`, the keys, the features, `outcome` and `index_at`,
-        in its order."""
+        """The columns that the file has, of `id`, the keys, the features, `outcome` and the
+        moments, in its order."""
         return self.header.columns
 
     @property
@@ -91,11 +91,14 @@ class PatientFile:
             block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
             is_bad = (cells.faults != 0) & (reason == "")
             reason[is_bad], field[is_bad] = BAD_OUTCOME, "outcome"
-        if "index_at" in at:
-            found = moments(objects_of(at["index_at"]), ZoneInfo("UTC"))
-            block["index_at"] = found.milliseconds.set_axis(raw.index)
+        for name in of_kind("moment"):
+            if name not in at:
+                continue
+            found = moments(objects_of(at[name]), ZoneInfo("UTC"))
+            block[name] = found.milliseconds.set_axis(raw.index)
             is_bad = found.unreadable & (reason == "")
-            reason[is_bad], field[is_bad] = "bad_index_at", "index_at"
+            reason[is_bad] = f"bad_{name}"
+            field[is_bad] = name
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
             block["id"] = pd.array(ids, dtype="Int64")

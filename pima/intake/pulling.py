@@ -64,8 +64,9 @@ class OpenSource:
         person = ["person_key"] if self.source.persons else []
         outcome = ["outcome"] if self.source.outcome else []
         features = (feature.name for feature in self.mapping.features)
-        filled = {"outcome_at": "labelled_at", "index_at": "index_at"}
-        return (*person, *features, *outcome, *(filled[key] for key in self.source.times))
+        filled = {"outcome_at": "labelled_at"}
+        times = (filled.get(key, key) for key in self.source.times)
+        return (*person, *features, *outcome, *times)
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:

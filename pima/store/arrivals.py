@@ -29,6 +29,8 @@ Match = Literal["id", "source_key"] | None
 VANISHED = "vanished"
 """Stands as the reason of a staged key that `patients` has and its source no longer does."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_TIMES = ("known_at", "moment")
+"""The kinds of columns that are staged as milliseconds since 1970."""
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
 
 
@@ -123,10 +125,10 @@ class Staging:
             tuple(dict.fromkeys(("source", "source_key", *columns))) if source else tuple(columns)
         )
         self._columns = tuple(
-            name for name in columns if name not in named and kind_of(name) != "moment"
+            name for name in columns if name not in named and kind_of(name) not in _TIMES
         )
         self._has_labelled_at = "labelled_at" in columns
-        self._has_index_at = "index_at" in columns
+        self._moments = [name for name in columns if kind_of(name) == "moment"]
         self._features = [name for name in columns if kind_of(name) == "feature"]
         same = {
             "id": "p.id = s.id",
@@ -145,7 +147,8 @@ class Staging:
         number, real, key = (
             kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key())
         )
-        kinds = dict.fromkeys(("line", "id", "known", "outcome", *of_kind("moment")), number)
+        numbers = ("line", "id", "known", "outcome", "labelled_at", *of_kind("moment"))
+        kinds = dict.fromkeys(numbers, number)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
         kinds |= {
             "source": named,
@@ -225,7 +228,7 @@ class Staging:
         inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
-        changeable = self._columns or self._has_index_at
+        changeable = self._columns or self._moments
         updated = self._update(within) if known and changeable else 0
         gone = self._gone(within, so_far) if within is not None and so_far is not None else []
         kept, _ = delete_by_ids(self._connection, "patients", "id", gone)
@@ -290,8 +293,7 @@ class Staging:
         )
         hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
         values = [f"{column(name)} = {column(name, 's')}" for name in self._columns]
-        if self._has_index_at:
-            values.append(f"index_at = {self._staged('index_at')}")
+        values += [f"{name} = {self._staged(name)}" for name in self._moments]
         if self._has_labelled_at:
             # If the source gives no time, an unchanged outcome keeps its time, and the triggers
             # stamp any other.
@@ -313,15 +315,15 @@ class Staging:
         if self._has_labelled_at:
             at = self._database.milliseconds.format(f"{ours}.labelled_at")
             differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
-        if self._has_index_at:
-            at = self._database.milliseconds.format(f"{ours}.index_at")
-            known = f"CASE WHEN {ours}.index_at IS NOT NULL THEN {at} END"
-            differs += f" OR {known} {self._database.differs} s.index_at"
+        for name in self._moments:
+            at = self._database.milliseconds.format(f"{ours}.{name}")
+            known = f"CASE WHEN {ours}.{name} IS NOT NULL THEN {at} END"
+            differs += f" OR {known} {self._database.differs} s.{name}"
         return differs
 
     def _staged(self, name: str) -> str:
         """A staged value as `patients` has it."""
-        if kind_of(name) == "moment":
+        if kind_of(name) in _TIMES:
             return self._database.moment_of_milliseconds.format(f"s.{name}")
         return column(name, "s")
 

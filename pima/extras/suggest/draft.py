@@ -183,7 +183,7 @@ def _unusable_names(table: Table) -> list[Refused]:
             found[name] = Refused(
                 name, "what load takes for the id, or for the key of a row or a person", False
             )
-        elif table.source is None and folded_name(name) == folded_name("index_at"):
+        elif table.source is None and folded_name(name) in map(folded_name, of_kind("moment")):
             found[name] = Refused(
                 name, "what load takes for the moment from which the outcome is waited for", False
             )
