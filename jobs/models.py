@@ -111,8 +111,7 @@ def _version(command: Command) -> Result:
     with reading(command.engine) as connection:
         version = registry.read_version(connection, number)
         moves = list_moves(connection, number)
-        verdict = own_verdicts(moves).get(number)
-        evidence = read_evidence(connection, verdict and verdict.id)
+        evidence = read_evidence(connection, own_verdicts(moves).get(number))
     if version is None:
         raise NoSuchVersion(number=number)
     return {

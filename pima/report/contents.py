@@ -4,7 +4,6 @@ them a patient's."""
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Connection, Engine
@@ -32,7 +31,7 @@ from pima.store.ledger import Move, list_moves
 from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import settled_outcomes
-from pima.watch.figures import overview
+from pima.watch.overview import Overview, overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
 NEWEST_OUTCOMES = 10_000
@@ -82,7 +81,7 @@ class Contents:
 
     made_at: datetime
     """The time, by the database's clock."""
-    stands: dict[str, Any]
+    stands: Overview
     """The present state, as in `jobs.status`."""
     outcome: str
     champion: VersionSummary | None
@@ -105,7 +104,7 @@ class Contents:
 def gather(engine: Engine, settings: Settings) -> Contents:
     """Read all contents of a report from the tables."""
     stands = overview(engine, settings, NIGHTS_SHOWN)
-    champion = stands["champion"]["version"]
+    champion = stands.champion.version
     leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:
         moves = list_moves(connection)
@@ -168,7 +167,7 @@ def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -
 def _with_evidence(connection: Connection, moves: list[Move]) -> tuple[Move, Evidence] | None:
     """Find the first verdict that has evidence; a person's moves have none."""
     for move in moves:
-        evidence = read_evidence(connection, move.id)
+        evidence = read_evidence(connection, move)
         if evidence is not None:
             return move, evidence
     return None

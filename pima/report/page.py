@@ -46,7 +46,6 @@ def _pages() -> Environment:
         "time": "{:%Y-%m-%d %H:%M}".format,
         "area": _area,
         "figure": in_words,
-        "stored_area": lambda stored: _area(Figure(**stored)),
         "share": _share,
         "words": _words,
         "breakable": breakable,

@@ -32,6 +32,7 @@ from pima.core import figures
 from pima.core.contest import Role
 from pima.core.evidence import shown_thresholds
 from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
+from pima.watch.overview import NightRun
 from pima.watch.realised import Week
 
 # Marks: colours that no style sheet uses.
@@ -350,9 +351,9 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
         )
 
 
-def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
+def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
     """Draw the rows that each night predicted and rejected, and how long it took."""
-    started = [each["started_at"] for each in nights]
+    started = [each.started_at for each in nights]
     places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
     # Bars are as wide as the distance of the two closest runs allows, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
@@ -361,18 +362,18 @@ def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
         figure,
         (above, below),
     ):
-        predicted = [each["predicted"] for each in nights]
+        predicted = [each.predicted for each in nights]
         above.bar(places, predicted, width=width, color=FIRST)
         above.bar(
             places,
-            [each["rejected"] for each in nights],
+            [each.rejected for each in nights],
             width=width,
             bottom=predicted,
             color=SECOND,
         )
         above.set_ylabel("rows")
-        below.plot(places, [each["seconds"] for each in nights], "o", markersize=3, color=FIRST)
-        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each["seconds"] for each in nights) + 0.1))
+        below.plot(places, [each.seconds for each in nights], "o", markersize=3, color=FIRST)
+        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each.seconds for each in nights) + 0.1))
         below.axhline(0, color=MUTED, linewidth=0.8)
         _dates(below, started)
         told = (

@@ -146,6 +146,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         if version is None:
             raise NoSuchVersion(number=number)
         verdict = own_verdicts(list_moves(connection, number)).get(number)
+        judged = None if verdict is None else _own_verdict(verdict)
         against = None if verdict is None else verdict.from_version
         before = None if against is None else registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
@@ -174,8 +175,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
             ),
-            judged=verdict and _own_verdict(verdict),
-            evidence=evidence_of(read_evidence(connection, verdict and verdict.id)),
+            judged=judged,
+            evidence=evidence_of(read_evidence(connection, verdict)),
             standing=standing_of(its_own) if its_own else None,
             changes=() if before is None else tuple(changes(version, before)),
         )

@@ -71,6 +71,8 @@ def _as_json(value: Any) -> Any:
         return as_json(value)
     if isinstance(value, Struct):
         return {name: _as_json(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {name: _as_json(each) for name, each in value.items()}
     return [_as_json(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -170,12 +170,24 @@ def version_before(connection: Connection, number: int) -> int | None:
 # ---- In brief: the role of the scheduler may read no other columns.
 
 
-def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """A verdict in brief."""
+
+    challenger: int
+    against: int | None
+    """The champion at that time."""
+    decided_at: datetime
+    verdict: str
+    reason: str
+
+
+def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
     """The gate's newest verdicts in brief, newest first."""
     moves = promotions.c
     columns = (
         moves.challenger,
-        moves.from_version.label("against"),
+        moves.from_version,
         moves.decided_at,
         moves.verdict,
         moves.reason,
@@ -187,7 +199,7 @@ def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
         .order_by(moves.id.desc())
         .limit(newest)
     )
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    return [VerdictLine(*row) for row in connection.execute(statement)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,29 @@
 """The figures of the service: the record that status, report, metrics, health and alerts use, and
-the output of `status` and `models list`. It needs no numpy until an outcome has come after a
-prediction."""
+the output of `models list`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.thresholds import not_in_use, out_of_reach
 from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
-from pima.settings.sections import Settings
-from pima.store import monitoring, queue, registry, report_figures, runs
+from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.ledger import last_verdicts, list_moves, own_verdicts
+from pima.store.ledger import list_moves, own_verdicts
 from pima.store.monitoring import (
     KeptFigure,
     keep_figures,
     newest_figures,
-    rejected_by_pulls,
     rows_of_nights,
 )
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
-from pima.store.settled import SettledOutcome, settled_outcomes, start_of_week
 from pima.store.sources import SourcePull
-from pima.watch.model_alarms import model_alarms
-from pima.watch.unpredicted import as_shown
+from pima.watch.unpredicted import NewRows, as_shown
 
-RUNS_SHOWN = 8
-VERDICTS_SHOWN = 3
-NIGHTS_SHOWN = 30
-NEWEST_OUTCOMES = 10_000
 REALISED = "realised_"
 """The prefix of figures that compare predictions with outcomes."""
 
@@ -51,7 +41,7 @@ class ServiceFigures:
     last_verdict: str | None
     """The explanation of the newest retraining; None before the first."""
     waiting: Waiting
-    new_rows: dict[str, Any] | None
+    new_rows: NewRows | None
     """How many rows have no prediction, and why; None until a run of scoring has left its
     figures."""
     succeeded: dict[str, datetime]
@@ -125,129 +115,6 @@ def on_threshold(connection: Connection, now: float | str) -> list[str]:
             newest.number if is_fitted else None,
         ),
     ]
-
-
-def overview(
-    engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN
-) -> dict[str, Any]:
-    """Read everything that `status` shows, in one transaction."""
-    sources = [source.name for source in settings.sources]
-    with reading(engine) as connection:
-        found = read_figures(connection, sources, settings.health.limits)
-        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        standing = _standing(connection, settled.in_time, found.champion.model_version)
-        before_1900 = report_figures.count_before_1900(connection)
-        last_pulls = source_store.last_pulls(connection) if sources else {}
-        last = runs.last_runs(connection, RUNS_SHOWN)
-        verdicts = last_verdicts(connection, VERDICTS_SHOWN)
-        nights = report_figures.last_nights(connection, nights_shown)
-        rejected_there = source_store.rejected_rows(connection) if sources else []
-        rejected = report_figures.rejections_by_reason(connection)
-        remarks = on_threshold(connection, settings.retrain.threshold)
-    version, waiting = found.version, found.waiting
-    realised, follow_up = settled.in_time, settled.follow_up
-    correct = sum(each.predicted_class == each.outcome for each in realised)
-    return {
-        "champion": {
-            "version": found.champion.model_version,
-            "pinned": found.champion.pinned,
-            "trained_at": version and version.created_at,
-            "holdout_accuracy": version and version.scores and version.scores.accuracy,
-            "last_verdict": found.last_verdict,
-            "threshold_remarks": remarks,
-        },
-        "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
-        "realised": {
-            "outcomes": len(realised),
-            "correct": correct,
-            "accuracy": correct / len(realised) if realised else None,
-            "of_those_followed_up": follow_up.is_of_few,
-            "left_out": len(settled.left_out),
-            "late": settled.late,
-            "early": settled.early,
-        },
-        "follow_up": [
-            {
-                "monday": start_of_week(week.number).date(),
-                "rows": week.rows,
-                "outcomes": week.outcomes,
-                "in_figures": week.number not in follow_up.left_out,
-            }
-            for week in follow_up.weeks
-            if settled.over_by is not None
-        ],
-        "standing": standing,
-        "realised_weeks": _weeks(realised) if realised else [],
-        "outcomes_before_1900": before_1900,
-        "sources": [
-            {
-                "source": name,
-                "last_pull": asdict(last_pulls[name]) if name in last_pulls else None,
-                "last_success": found.pulled[name].at if name in found.pulled else None,
-                "rejected": [
-                    {"reason": each.reason, "field": each.field, "rows": each.rows}
-                    for each in rejected_there
-                    if each.source == name
-                ],
-            }
-            for name in sources
-        ],
-        "runs": [asdict(run) for run in last],
-        "verdicts": verdicts,
-        "nights": [_night(run) for run in nights],
-        "new_rows": found.new_rows,
-        "monitoring": [asdict(figure) for figure in found.monitoring],
-        "alarms": [str(each) for each in model_alarms(found.monitoring)],
-        "rejections": [
-            {"reason": reason, "field": field, "rows": rows}
-            for (reason, field), rows in sorted(
-                rejected.items(), key=lambda item: (-item[1], item[0])
-            )
-        ],
-    }
-
-
-def _standing(
-    connection: Connection, settled: Sequence[SettledOutcome], champion: int | None
-) -> dict[str, object] | None:
-    """The figures of the version that can be told, beside the area that its verdict found; None if
-    no outcome of a prediction is settled."""
-    if not settled:
-        return None
-    from pima.watch.realised import told_standing
-
-    version, found = told_standing(settled, champion)
-    judged = registry.read_version(connection, version)
-    area = judged and judged.scores and judged.scores.auc
-    return asdict(found) | {"version": version, "events": found.events, "verdict_auroc": area}
-
-
-def _weeks(realised: Sequence[SettledOutcome]) -> list[dict[str, object]]:
-    # Imported here, since it imports numpy, which is not needed before there are outcomes.
-    from pima.watch.realised import by_week
-
-    return [
-        {
-            "monday": week.monday,
-            "outcomes": week.outcomes,
-            "correct": week.correct,
-            "accuracy": week.share and week.share.value,
-        }
-        for week in by_week(realised)
-    ]
-
-
-def _night(run: runs.Run) -> dict[str, object]:
-    assert run.finished_at is not None  # noqa: S101 (the query selects by it)
-    by_pulls = rejected_by_pulls(run.counts)
-    return {
-        "started_at": run.started_at,
-        "status": run.status,
-        "seconds": (run.finished_at - run.started_at).total_seconds(),
-        "predicted": run.counts.get("predicted", 0),
-        "rejected": run.counts.get("rejected", 0) + by_pulls,
-        "rejected_by_pulls": by_pulls,
-    }
 
 
 def versions(engine: Engine, threshold: float | str) -> dict[str, object]:

@@ -238,8 +238,8 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
         )
         yield Complaint("no_champion", what)
     # This can happen even if every job succeeded.
-    if found.new_rows and found.new_rows["too_many"]:
-        yield Complaint("rows_without_prediction", found.new_rows["what"])
+    if found.new_rows and found.new_rows.too_many:
+        yield Complaint("rows_without_prediction", found.new_rows.what)
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:

@@ -18,6 +18,7 @@ from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
+from pima.watch.unpredicted import NewRows
 
 _COUNTED = [
     (job, str(status)) for job in STARTED for status in Status if status is not Status.RUNNING
@@ -198,10 +199,10 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_queue_rows", waiting.rows)
     age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
     yield _single("pima_queue_oldest_seconds", max(age, 0.0))
-    new = found.new_rows or {"rows": 0, "without_prediction": 0, "too_many": False}
-    yield _single("pima_new_rows", new["rows"])
-    yield _single("pima_new_rows_without_prediction", new["without_prediction"])
-    yield _single("pima_new_rows_alert", float(new["too_many"]))
+    new = found.new_rows or NewRows()
+    yield _single("pima_new_rows", new.rows)
+    yield _single("pima_new_rows_without_prediction", new.without_prediction)
+    yield _single("pima_new_rows_alert", float(new.too_many))
 
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:

@@ -3,7 +3,7 @@ words whether they are too many. It runs on empty nights too, so it needs no num
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -133,19 +133,37 @@ def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest
 _CAUSES_SHOWN = 5
 
 
-def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class NewRows:
+    """The figures of the last run of scoring; the field names are keys of the JSON of `status`."""
+
+    since: datetime | None = None
+    """The time of the last good night; None before the first."""
+    rows: int = 0
+    without_prediction: int = 0
+    too_many: bool = False
+    """Whether too many rows lack a prediction."""
+    causes: tuple[Cause, ...] = ()
+    what: str = ""
+    """All that in a sentence."""
+
+
+def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
     """Return the figures of the last run of scoring; None until a run has left some."""
     found = store.newest_unpredicted(connection)
     if found is None:
         return None
-    return {
-        "since": datetime.fromisoformat(found.since) if found.since else None,
-        "rows": found.rows,
-        "without_prediction": found.without,
-        "too_many": found.are_too_many(limits),
-        "causes": [asdict(each) for each in found.causes],
-        "what": in_words(found),
-    }
+    since = None
+    if found.since:
+        since = datetime.fromisoformat(found.since)
+    return NewRows(
+        since=since,
+        rows=found.rows,
+        without_prediction=found.without,
+        too_many=found.are_too_many(limits),
+        causes=found.causes,
+        what=in_words(found),
+    )
 
 
 def in_words(found: Unpredicted) -> str:

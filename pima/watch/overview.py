@@ -1,0 +1,299 @@
+"""All that `status` shows, and the report beside it: the state of the service as one record, whose
+field names are the keys of its JSON."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine
+
+from pima.settings.sections import Settings
+from pima.store import registry, report_figures, runs
+from pima.store import sources as source_store
+from pima.store.engine import reading
+from pima.store.ledger import VerdictLine, last_verdicts
+from pima.store.monitoring import KeptFigure, rejected_by_pulls
+from pima.store.queue import Waiting
+from pima.store.runs import Run
+from pima.store.settled import SettledOutcome, SettledOutcomes, settled_outcomes, start_of_week
+from pima.store.sources import RejectedRows, SourcePull
+from pima.watch.figures import ServiceFigures, on_threshold, read_figures
+from pima.watch.model_alarms import model_alarms
+from pima.watch.unpredicted import NewRows
+
+if TYPE_CHECKING:
+    from pima.core.figures import Figure
+
+RUNS_SHOWN = 8
+VERDICTS_SHOWN = 3
+NIGHTS_SHOWN = 30
+NEWEST_OUTCOMES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionState:
+    """The version that scores, if there is one."""
+
+    version: int | None
+    pinned: bool
+    trained_at: datetime | None
+    holdout_accuracy: float | None
+    last_verdict: str | None
+    """The explanation of the newest retraining; None before the first."""
+    threshold_remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettledCounts:
+    """How many of the newest settled outcomes there are, and what became of the others."""
+
+    outcomes: int
+    correct: int
+    accuracy: float | None
+    of_those_followed_up: bool
+    """Whether so few are followed up that figures say little of the others."""
+    left_out: int
+    """Of weeks that are hardly followed up."""
+    late: int
+    """Predicted too late."""
+    early: int
+    """Come before a prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedUpWeek:
+    """The rows of one week whose horizon is over."""
+
+    monday: date
+    rows: int
+    outcomes: int
+    in_figures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStanding:
+    """What stands of the version that can be told."""
+
+    outcomes: int
+    positive: int
+    figures: "dict[str, Figure]"
+    version: int
+    events: int
+    """Rows of the rarer outcome."""
+    verdict_auroc: float | None
+    """The area that its verdict found."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettledWeek:
+    """The settled outcomes of one week; two figures are None if it may not be shown."""
+
+    monday: date
+    outcomes: int
+    correct: int | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Rows that break one rule in one column."""
+
+    reason: str
+    field: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A declared source, and its rows that can't be taken in."""
+
+    source: str
+    last_pull: SourcePull | None
+    last_success: datetime | None
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NightRun:
+    """A run of scoring."""
+
+    started_at: datetime
+    status: str
+    seconds: float
+    predicted: int
+    rejected: int
+    """Also by the pulls before it."""
+    rejected_by_pulls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of the service at one moment."""
+
+    champion: ChampionState
+    queue: Waiting
+    realised: SettledCounts
+    follow_up: tuple[FollowedUpWeek, ...]
+    """Empty if no horizon is declared."""
+    standing: VersionStanding | None
+    """None if no outcome of a prediction is settled."""
+    realised_weeks: tuple[SettledWeek, ...]
+    outcomes_before_1900: int
+    sources: tuple[SourceState, ...]
+    runs: tuple[Run, ...]
+    verdicts: tuple[VerdictLine, ...]
+    nights: tuple[NightRun, ...]
+    new_rows: NewRows | None
+    monitoring: tuple[KeptFigure, ...]
+    alarms: tuple[str, ...]
+    rejections: tuple[Rejected, ...]
+    """Most rows first."""
+
+
+def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN) -> Overview:
+    """Read everything that `status` shows, in one transaction."""
+    sources = [source.name for source in settings.sources]
+    with reading(engine) as connection:
+        found = read_figures(connection, sources, settings.health.limits)
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        return Overview(
+            champion=_champion(found, on_threshold(connection, settings.retrain.threshold)),
+            queue=found.waiting,
+            realised=_counts(settled),
+            follow_up=_follow_up(settled),
+            standing=_standing(connection, settled.in_time, found.champion.model_version),
+            realised_weeks=_weeks(settled.in_time),
+            outcomes_before_1900=report_figures.count_before_1900(connection),
+            sources=tuple(_sources(connection, sources, found)),
+            runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
+            verdicts=tuple(last_verdicts(connection, VERDICTS_SHOWN)),
+            nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
+            new_rows=found.new_rows,
+            monitoring=tuple(found.monitoring),
+            alarms=tuple(map(str, model_alarms(found.monitoring))),
+            rejections=_rejections(report_figures.rejections_by_reason(connection)),
+        )
+
+
+def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:
+    version = found.version
+    scores = None if version is None else version.scores
+    return ChampionState(
+        version=found.champion.model_version,
+        pinned=found.champion.pinned,
+        trained_at=None if version is None else version.created_at,
+        holdout_accuracy=None if scores is None else scores.accuracy,
+        last_verdict=found.last_verdict,
+        threshold_remarks=tuple(remarks),
+    )
+
+
+def _counts(settled: SettledOutcomes) -> SettledCounts:
+    outcomes = len(settled.in_time)
+    correct = sum(each.predicted_class == each.outcome for each in settled.in_time)
+    accuracy = None
+    if outcomes:
+        accuracy = correct / outcomes
+    return SettledCounts(
+        outcomes=outcomes,
+        correct=correct,
+        accuracy=accuracy,
+        of_those_followed_up=settled.follow_up.is_of_few,
+        left_out=len(settled.left_out),
+        late=settled.late,
+        early=settled.early,
+    )
+
+
+def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
+    if settled.over_by is None:
+        return ()
+    left_out = settled.follow_up.left_out
+    return tuple(
+        FollowedUpWeek(
+            monday=start_of_week(week.number).date(),
+            rows=week.rows,
+            outcomes=week.outcomes,
+            in_figures=week.number not in left_out,
+        )
+        for week in settled.follow_up.weeks
+    )
+
+
+def _standing(
+    connection: Connection, settled: Sequence[SettledOutcome], champion: int | None
+) -> VersionStanding | None:
+    if not settled:
+        return None
+    # Imported here, since it imports numpy, which is not needed before there are outcomes.
+    from pima.watch.realised import told_standing
+
+    number, found = told_standing(settled, champion)
+    version = registry.read_version(connection, number)
+    scores = None if version is None else version.scores
+    return VersionStanding(
+        outcomes=found.outcomes,
+        positive=found.positive,
+        figures=found.figures,
+        version=number,
+        events=found.events,
+        verdict_auroc=None if scores is None else scores.auc,
+    )
+
+
+def _weeks(settled: Sequence[SettledOutcome]) -> tuple[SettledWeek, ...]:
+    if not settled:
+        return ()
+    from pima.watch.realised import by_week
+
+    found = []
+    for week in by_week(settled):
+        accuracy = None
+        if week.share is not None:
+            accuracy = week.share.value
+        found.append(SettledWeek(week.monday, week.outcomes, week.correct, accuracy))
+    return tuple(found)
+
+
+def _sources(
+    connection: Connection, names: Sequence[str], found: ServiceFigures
+) -> Iterator[SourceState]:
+    if not names:
+        return
+    last_pulls = source_store.last_pulls(connection)
+    rejected = source_store.rejected_rows(connection)
+    for name in names:
+        success = None
+        if name in found.pulled:
+            success = found.pulled[name].at
+        yield SourceState(
+            source=name,
+            last_pull=last_pulls.get(name),
+            last_success=success,
+            rejected=_of_source(name, rejected),
+        )
+
+
+def _of_source(source: str, rejected: Iterable[RejectedRows]) -> tuple[Rejected, ...]:
+    return tuple(
+        Rejected(each.reason, each.field, each.rows) for each in rejected if each.source == source
+    )
+
+
+def _night(run: Run) -> NightRun:
+    assert run.finished_at is not None  # noqa: S101 (the query selects by it)
+    by_pulls = rejected_by_pulls(run.counts)
+    return NightRun(
+        started_at=run.started_at,
+        status=run.status,
+        seconds=(run.finished_at - run.started_at).total_seconds(),
+        predicted=run.counts.get("predicted", 0),
+        rejected=run.counts.get("rejected", 0) + by_pulls,
+        rejected_by_pulls=by_pulls,
+    )
+
+
+def _rejections(found: dict[tuple[str, str], int]) -> tuple[Rejected, ...]:
+    rejections = (Rejected(*why, rows) for why, rows in found.items())
+    return tuple(sorted(rejections, key=lambda each: (-each.rows, each.reason, each.field)))
