@@ -1,6 +1,6 @@
 """Versions and verdicts as tables, rounded for people; `--json` keeps every digit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,11 @@ from rich.table import Table
 
 from pima.core.features import names_of
 from pima.core.figures import gain_of, in_words
-from pima.core.verdict import Measure, Measured, Scores, read_figures
+from pima.core.verdict import Measure, Measured, Scores
 from pima.logs import counted
-from pima.store.registry import as_features
+from pima.store.ledger import Move
+from pima.store.registry import VersionSummary, as_features
+from pima.watch.figures import ListedVerdict, ListedVersions
 
 _SCORES = {
     "accuracy": "accuracy",
@@ -33,65 +35,69 @@ _DIFFERENCES = (
 )
 
 
-def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: bool) -> Table:
+def version_list(found: ListedVersions) -> Table:
     """List the versions. Accuracies are not put in one column, since each was measured on other
     rows."""
     table = Table(box=None)
     for name in ("version", "trained", "on", "verdict", "correct on the same test rows"):
         # Columns that a person acts on are not wrapped; the others are.
         table.add_column(name, overflow="fold", no_wrap=name in ("trained", "on", "verdict"))
-    mark = " (champion, pinned)" if pinned else " (champion)"
-    for version in versions:
+    for each in found.versions:
+        version = each.version
+        mark = ""
+        if version.number == found.champion:
+            mark = " (champion, pinned)" if found.pinned else " (champion)"
         table.add_row(
-            f"{version['number']}{mark if version['number'] == champion else ''}",
-            f"{version['created_at']:%Y-%m-%d}",
-            counted(version["training_rows"], "row"),
-            *_judged(version["judged"]),
+            f"{version.number}{mark}",
+            f"{version.created_at:%Y-%m-%d}",
+            counted(version.training_rows, "row"),
+            *_judged(each.judged),
         )
     return table
 
 
-def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
+def _judged(found: ListedVerdict | None) -> tuple[str, str]:
     if found is None:
         return "", "none recorded"
-    blocked = found["verdict"] == "blocked"
-    verdict = f"blocked: {found['reason']}" if blocked else found["verdict"]
-    if found["correct"] is None:
+    verdict = found.verdict
+    if verdict == "blocked":
+        verdict = f"blocked: {found.reason}"
+    brief = found.brief
+    if brief.correct is None:
         return verdict, "no finite numbers"
-    measured = msgspec.convert(found["measured"], Measured | None)
-    gain = gain_of(measured)
+    gain = gain_of(brief.measured)
     gained = "" if gain is None else f"; gain {in_words(gain, 4)}"
-    by = _other_than_accuracy(measured)
+    by = _other_than_accuracy(brief.measured)
     if by is not None:
         beside = f"constant answer: {by.constant:.4f}"
         if by.champion is not None:
-            beside = f"version {found['against']}: {by.champion:.4f}"
+            beside = f"version {found.against}: {by.champion:.4f}"
         return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}{gained}"
-    beside = f"majority class: {found['majority_correct']}"
-    if found["champion_correct"] is not None:
-        beside = f"version {found['against']}: {found['champion_correct']}"
-    return verdict, f"{found['correct']} of {found['rows']}, {beside}{gained}"
+    beside = f"majority class: {brief.majority_correct}"
+    if brief.champion_correct is not None:
+        beside = f"version {found.against}: {brief.champion_correct}"
+    return verdict, f"{brief.correct} of {brief.rows}, {beside}{gained}"
 
 
-def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:
+def version_with_decisions(version: VersionSummary, moves: Iterable[Move]) -> Group:
     """Show a version's lineage, and each decision about it with its figures, newest first."""
-    features = ", ".join(names_of(as_features(version["features"])))
+    features = ", ".join(names_of(as_features(version.features)))
     return Group(
-        _facts(version | {"features": features}),
-        *(part for move in decisions for part in _decision(move)),
+        _facts(asdict(version) | {"features": features}),
+        *(part for move in moves for part in _decision(move)),
     )
 
 
-def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
-    yield f"\n{_text(move['decided_at'])}: {move['verdict']} by {move['decided_by']}"
-    yield move["explanation"]
-    figures = read_figures(move["figures"])
+def _decision(move: Move) -> Iterator[Table | str]:
+    yield f"\n{_text(move.decided_at)}: {move.verdict} by {move.decided_by}"
+    yield move.explanation
+    figures = move.figures
     if figures is None:
         return
     if figures.challenger_scores is not None:
         yield side_by_side(
             (figures.challenger_scores, figures.champion_scores),
-            (move["challenger"], move["from_version"]),
+            (move.challenger, move.from_version),
             figures.measured,
         )
     shown: dict[str, Any] = {}

@@ -75,7 +75,8 @@ def _work(command: Command) -> Result:
     decider = Decider(this_user(), getattr(given, "reason", None) or "")
     match given.command:
         case "list":
-            return versions(engine, command.settings.retrain.threshold)
+            found = versions(engine, command.settings.retrain.threshold)
+            return as_json(found) if given.json else {"versions": found}
         case "show":
             return _version(command)
         case "card":
@@ -114,6 +115,8 @@ def _version(command: Command) -> Result:
         evidence = read_evidence(connection, own_verdicts(moves).get(number))
     if version is None:
         raise NoSuchVersion(number=number)
+    if not command.options.json:
+        return {"version": version, "moves": moves}
     return {
         "version": asdict(version),
         "decisions": [asdict(move) | {"figures": stored_figures(move.figures)} for move in moves],
@@ -168,14 +171,12 @@ def _show_tables(result: Result) -> None:
 
     console = Console(highlight=False, markup=False)
     if "version" in result:
-        console.print(version_with_decisions(result["version"], result["decisions"]))
-        console.print(
-            "\nThe evidence of its verdict: python -m jobs.models card "
-            f"{result['version']['number']}"
-        )
-    elif result["versions"]:
-        console.print(version_list(result["versions"], result["champion"], result["pinned"]))
-        for remark in result["threshold_remarks"]:
+        version = result["version"]
+        console.print(version_with_decisions(version, result["moves"]))
+        console.print(f"\nThe evidence of its verdict: python -m jobs.models card {version.number}")
+    elif result["versions"].versions:
+        console.print(version_list(result["versions"]))
+        for remark in result["versions"].threshold_remarks:
             console.print(f"\n{remark}")
     else:
         console.print("no versions yet: python -m jobs.retrain makes the first")

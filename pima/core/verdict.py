@@ -110,6 +110,18 @@ class WorstSubgroup:
     """Over the champion, in the measure's unit; below 0 if the challenger is worse."""
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictInBrief:
+    """What a list of versions says of the figures of a verdict."""
+
+    rows: int | None
+    correct: int | None
+    """Of the version that was judged; None if it gave no numbers."""
+    champion_correct: int | None
+    majority_correct: int
+    measured: Measured | None
+
+
 class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The figures that a verdict rests on; the field names are keys of a retraining's JSON."""
 
@@ -155,15 +167,17 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
         return {role: figure for role, figure in found.items() if figure is not None}
 
     @property
-    def in_brief(self) -> dict[str, object]:
-        """What a list of versions says of it, as JSON."""
-        return {
-            "rows": self.rows,
-            "correct": self.challenger_scores and self.challenger_scores.correct,
-            "champion_correct": self.champion_scores and self.champion_scores.correct,
-            "majority_correct": self.majority_correct,
-            "measured": msgspec.to_builtins(self.measured),
-        }
+    def in_brief(self) -> VerdictInBrief:
+        """What a list of versions says of it."""
+        own = self.challenger_scores
+        champion = self.champion_scores
+        return VerdictInBrief(
+            rows=self.rows,
+            correct=None if own is None else own.correct,
+            champion_correct=None if champion is None else champion.correct,
+            majority_correct=self.majority_correct,
+            measured=self.measured,
+        )
 
 
 def stored_figures(figures: VerdictFigures | None) -> dict[str, Any]:

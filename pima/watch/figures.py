@@ -2,17 +2,19 @@
 the output of `models list`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.thresholds import not_in_use, out_of_reach
+from pima.core.verdict import VerdictInBrief
 from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
+from pima.runs.recorded_run import INLINED
 from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.ledger import list_moves, own_verdicts
+from pima.store.ledger import Move, list_moves, own_verdicts
 from pima.store.monitoring import (
     KeptFigure,
     keep_figures,
@@ -117,29 +119,55 @@ def on_threshold(connection: Connection, now: float | str) -> list[str]:
     ]
 
 
-def versions(engine: Engine, threshold: float | str) -> dict[str, object]:
-    """Read everything that `models list` shows, newest first: each version with its result and the
-    then champion's on the same rows; `threshold` is `retrain.threshold`."""
+@dataclass(frozen=True, slots=True)
+class ListedVerdict:
+    """The verdict that a version got when it was made."""
+
+    verdict: str
+    reason: str
+    against: int | None
+    """The champion at that time."""
+    brief: VerdictInBrief = field(metadata=INLINED)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """A version with its verdict; None if none is on record."""
+
+    version: VersionSummary = field(metadata=INLINED)
+    judged: ListedVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersions:
+    """Everything that `models list` shows; the field names are keys of its JSON."""
+
+    champion: int | None
+    pinned: bool
+    threshold_remarks: tuple[str, ...]
+    versions: tuple[ListedVersion, ...]
+    """Newest first."""
+
+
+def versions(engine: Engine, threshold: float | str) -> ListedVersions:
+    """Read each version with its result and the then champion's on the same rows; `threshold` is
+    `retrain.threshold`."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
-        verdicts = own_verdicts(list_moves(connection))
+        judged = _listed(own_verdicts(list_moves(connection)))
         remarks = on_threshold(connection, threshold)
-    judged = {
-        number: {
-            "verdict": move.verdict,
-            "reason": move.reason,
-            "against": move.from_version,
-            **move.figures.in_brief,
-        }
+    return ListedVersions(
+        champion=champion.model_version,
+        pinned=champion.pinned,
+        threshold_remarks=tuple(remarks),
+        versions=tuple(ListedVersion(each, judged.get(each.number)) for each in listed),
+    )
+
+
+def _listed(verdicts: dict[int, Move]) -> dict[int, ListedVerdict]:
+    return {
+        number: ListedVerdict(move.verdict, move.reason, move.from_version, move.figures.in_brief)
         for number, move in verdicts.items()
         if move.figures is not None
-    }
-    return {
-        "champion": champion.model_version,
-        "pinned": champion.pinned,
-        "threshold_remarks": remarks,
-        "versions": [
-            asdict(version) | {"judged": judged.get(version.number)} for version in listed
-        ],
     }
