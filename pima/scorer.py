@@ -2,7 +2,7 @@
 out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
@@ -24,7 +24,7 @@ class Scorer:
     features: Features
     """The model's inputs, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"
-    reference: Any = None
+    reference: object = None
     """The distribution of the rows that it learned from, as it is stored; None if it is not from a
     database."""
 

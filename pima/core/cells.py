@@ -224,7 +224,7 @@ def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
     return np.nan, fault if fault and CODES[fault] != NOT_A_NUMBER else CODES.index(UNKNOWN_CODE)
 
 
-def is_empty(value: Any) -> bool:
+def is_empty(value: object) -> bool:
     """Whether a value is NULL or blank text."""
     return value is None or (isinstance(value, str) and not value.strip())
 

@@ -4,7 +4,7 @@ it."""
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -192,6 +192,6 @@ def _faults_of_columns(source: Source) -> Iterator[Fault]:
         yield from _faults_of_words(f"{place}.words", how.words)
 
 
-def _faults_of_words(place: str, words: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults_of_words(place: str, words: Mapping[str, object]) -> Iterator[Fault]:
     if len({word.strip().casefold() for word in words}) < len(words):
         yield Fault(place, "has a word twice, case aside", "each word once")

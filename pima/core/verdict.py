@@ -6,7 +6,6 @@ to do, so it is not imported here.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -180,14 +179,14 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
         )
 
 
-def stored_figures(figures: VerdictFigures | None) -> dict[str, Any]:
+def stored_figures(figures: VerdictFigures | None) -> dict[str, object]:
     """The column `figures` of the ledger; a person's move has none."""
     if figures is None:
         return {}
-    stored: dict[str, Any] = msgspec.to_builtins(figures)
+    stored: dict[str, object] = msgspec.to_builtins(figures)
     return stored
 
 
-def read_figures(stored: Any) -> VerdictFigures | None:
+def read_figures(stored: object) -> VerdictFigures | None:
     """Read the column `figures` of the ledger; None for a person's move."""
     return msgspec.convert(stored, VerdictFigures) if stored else None

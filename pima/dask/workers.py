@@ -17,7 +17,7 @@ from functools import cache, partial
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pima
 from pima.errors import (
@@ -40,7 +40,9 @@ _MOST_GIVEN_UP = 20
 """How many tasks of a call Dask may give up, each after several workers died, before the call is
 given up too."""
 
-Task = Callable[[Any, StopRequest], Any]
+_Told = TypeVar("_Told")
+_Result = TypeVar("_Result")
+Task = Callable[[_Told, StopRequest], _Result]
 
 
 @contextmanager
@@ -97,7 +99,7 @@ class Workers:
     settings: Settings
     stop: StopRequest
 
-    def fit(self, lacks: Callable[[Any], str], told: object) -> int:
+    def fit(self, lacks: Callable[[_Told], str], told: _Told) -> int:
         """Check every worker by `lacks(told)`, and return how many may take part. Raises
         ClusterAway if there are none, ClusterUnfit if any can't do the work."""
         found = self._asked(
@@ -113,7 +115,9 @@ class Workers:
         get_logger().info("workers found", workers=len(found))
         return min(len(found), self.settings.score.most_workers)
 
-    def results(self, function: Task, told: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def results(
+        self, function: Task[_Told, _Result], told: Sequence[_Told]
+    ) -> Iterator[tuple[_Told, _Result]]:
         """Call the function for each of `told` on a free worker, and yield each with its result as
         it comes. Raises the error that ended one of them, ClusterAway, WorkersFailed or
         Interrupted, after the others have stopped."""
@@ -147,7 +151,7 @@ class Workers:
                 return ask()
         raise ClusterAway(what="its scheduler is gone")
 
-    def _begin(self, function: Task, told: object) -> Any:
+    def _begin(self, function: Task[_Told, _Result], told: _Told) -> Any:
         look = resolved_look(self.settings.logs.format)
         return self.client.submit(_called, function, told, self.client.id, look, pure=False)
 
@@ -174,7 +178,7 @@ def _release() -> str:
     return found.hexdigest()
 
 
-def _lacks(release: str, lacks: Callable[[Any], str], told: object) -> str:
+def _lacks(release: str, lacks: Callable[[_Told], str], told: _Told) -> str:
     """The reason why this worker can't do the work, in words; empty if it can."""
     if _release() != release:
         return "another release of pima is installed there"
@@ -187,7 +191,9 @@ _stops: dict[str, StopRequest] = {}
 """The stop request that all of this worker's tasks for a Dask client share, by the client's id."""
 
 
-def _called(function: Task, told: object, client: str, look: Look) -> Any:
+def _called(
+    function: Task[_Told, _Result], told: _Told, client: str, look: Look
+) -> _Result | PimaError | Interrupted:
     """Call the function; return its result, or the error that ended it as a value, of which Dask
     logs no traceback."""
     configure_logs(look)

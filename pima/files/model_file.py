@@ -11,7 +11,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
@@ -56,13 +55,13 @@ class _Document(Struct, frozen=True):
 
     version: int
     threshold: float
-    features: Any
-    declaration: Any
+    features: object
+    declaration: object
     compiled_sha256: str
     compiled: str
 
 
-def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
+def export_model(engine: Engine, number: int, path: Path) -> dict[str, object]:
     """Write a version with today's declaration to a new file; return the path, bytes, version and
     sha256 of all but the first line. Raises NoSuchVersion, VersionHasNoBytes or ArtifactDamaged,
     and WrongUsage if the file exists."""

@@ -10,7 +10,6 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -253,7 +252,7 @@ def read_facts(place: Place, path: str) -> Facts | None:
         return None
 
 
-def summed(facts: Iterable[Facts]) -> dict[str, Any]:
+def summed(facts: Iterable[Facts]) -> dict[str, object]:
     """Sum the counts of all parts."""
     listed = list(facts)
     rows, predicted = sum(each.rows for each in listed), sum(each.predicted for each in listed)

@@ -97,7 +97,7 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
     return Dataset(source, output, files, parts, output.finished(parts))
 
 
-def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, Any]:
+def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, object]:
     """Write the missing parts and the manifest, and return the counts, which are the command's
     JSON.
 
@@ -313,7 +313,7 @@ def score_files_on_workers(
     into: str,
     content: bytes,
     reached: AbstractContextManager[Workers],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Do the work of `score_files` on workers, with the model file's bytes; also raises what
     `Workers` raises."""
     if not (told := [Told(dataset, into, part, content) for part in found.missing]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -44,6 +44,7 @@ BLOCK_KEYS = 10_000
 LEASE_SECONDS = 60
 """The time for which a pull that died blocks the next one of its source."""
 _SHOWN = 20
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ class _Staged:
             self._write_while_reading(self._append, blocks)
             self._write_while_reading(self._append_keys, keys)
 
-    def _write_while_reading(self, write: Callable[[Any], None], read: Iterator[Any]) -> None:
+    def _write_while_reading(self, write: Callable[[_Read], None], read: Iterator[_Read]) -> None:
         """Write each block while the next one is read, which waits for two servers at once."""
         with ThreadPoolExecutor(1, "staging") as writer:
             last = None

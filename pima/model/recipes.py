@@ -32,10 +32,10 @@ class Recipe(Protocol):
     def for_inputs(self, features: Features, /) -> "Recipe":
         """The recipe with what is declared for its inputs."""
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, object]:
         """All its numbers, as a version's settings keep them."""
 
-    def fingerprint(self, feature: Feature, /) -> dict[str, Any]:
+    def fingerprint(self, feature: Feature, /) -> dict[str, object]:
         """What else than its name, kind and codes the fit takes from a declared feature."""
 
 
@@ -91,11 +91,11 @@ class FiveSeeds:
             return recipe
         return replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, object]:
         """All its numbers."""
         return asdict(self)
 
-    def fingerprint(self, feature: Feature) -> dict[str, Any]:
+    def fingerprint(self, feature: Feature) -> dict[str, object]:
         """The powers that a declared range leaves the fit to choose from."""
         if feature.kind != "number" or feature.power is not None:
             return {}
@@ -114,11 +114,11 @@ class Article:
         """The recipe as it is."""
         return self
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, object]:
         """All its numbers."""
         return asdict(self)
 
-    def fingerprint(self, _feature: Feature, /) -> dict[str, Any]:
+    def fingerprint(self, _feature: Feature, /) -> dict[str, object]:
         """Nothing."""
         return {}
 
@@ -142,7 +142,7 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
     return msgspec.convert(settings["recipe"], type(today))
 
 
-def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
+def settings_of_fit(settings: Settings, features: Features) -> dict[str, object]:
     """List all that makes one fit differ from another, other than the data and the features'
     names."""
     return {
@@ -153,7 +153,7 @@ def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
     }
 
 
-def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> str:
+def fit_fingerprint(settings: Settings, features: Features, **others: object) -> str:
     """Return the sha256 over the settings of a fit, and over any `others`."""
     recipe = RECIPES[settings.retrain.network]
     inputs = [

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, Update, delete, select, update
 
 from pima.store.database import database_of
 from pima.store.tables import alerts, fields_of
@@ -85,7 +85,7 @@ def forget(connection: Connection, receiver: int, conditions: Sequence[str]) -> 
     connection.execute(delete(alerts).where(*theirs))
 
 
-def _update(receiver: int, conditions: Sequence[str]) -> Any:
+def _update(receiver: int, conditions: Sequence[str]) -> Update:
     return update(alerts).where(alerts.c.receiver == receiver, alerts.c.condition.in_(conditions))
 
 

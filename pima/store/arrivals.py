@@ -28,7 +28,7 @@ Match = Literal["id", "source_key"] | None
 """How a staged row is matched with one of ours; None if every row is a new patient."""
 VANISHED = "vanished"
 """Stands as the reason of a staged key that `patients` has and its source no longer does."""
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _TIMES = ("known_at", "moment")
 """The kinds of columns that are staged as milliseconds since 1970."""
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
@@ -348,20 +348,20 @@ class Staging:
             {**range_parameters(within), "version": so_far.version, "writer": so_far.writer},
         )
 
-    def _execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
+    def _execute(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> int:
         return self._connection.execute(
             text(statement), {"source": self._source, **parameters}
         ).rowcount
 
-    def _one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...]:
+    def _one(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> tuple[Any, ...]:
         return tuple(
             self._connection.execute(text(statement), {"source": self._source, **parameters}).one()
         )
 
-    def _count(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
+    def _count(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> int:
         return int(self._one(statement, parameters)[0])
 
-    def _numbers(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> list[int]:
+    def _numbers(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> list[int]:
         return list(self._connection.execute(text(statement), dict(parameters)).scalars())
 
 
@@ -433,7 +433,7 @@ def of_range(within: KeyRange | None, of: str = "s") -> str:
     return "TRUE" if within is None else f"{of}.source_key > :after AND {of}.source_key <= :last"
 
 
-def range_parameters(within: KeyRange | None) -> dict[str, Any]:
+def range_parameters(within: KeyRange | None) -> dict[str, object]:
     """The parameters of that condition."""
     return {} if within is None else {"after": within.after, "last": within.last}
 

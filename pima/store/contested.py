@@ -7,7 +7,7 @@ ends one of the transactions, which may be the clinic's own software.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -31,7 +31,7 @@ def told_as_contested(connection: Connection) -> Iterator[None]:
 
 
 def hold(
-    connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any] | None = None
+    connection: Connection, rows: str, lock: str, parameters: Mapping[str, object] | None = None
 ) -> None:
     """Lock the rows of `p` in a FROM clause until the transaction ends or its savepoint is rolled
     back. Raises RowsContested if another transaction holds one."""

@@ -128,7 +128,7 @@ class Database(ABC):
         """Convert a time with a zone to a value for `timestamp`."""
 
     @abstractmethod
-    def stored_document(self, document: Any, /) -> Any:
+    def stored_document(self, document: object, /) -> Any:
         """Convert an object or a list to a value for `json`."""
 
     # ---- pieces of SQL for statements that are otherwise the same
@@ -230,7 +230,7 @@ class Database(ABC):
 
     @abstractmethod
     def lock_unless_held(
-        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /
+        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, object], /
     ) -> None:
         """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if
         others hold some, the error is one that `contested` knows."""
@@ -353,7 +353,7 @@ class Json(TypeDecorator[Any]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return IN_USE[dialect.name].json
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: object, dialect: Dialect) -> Any:
         return None if value is None else IN_USE[dialect.name].stored_document(value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
@@ -370,7 +370,7 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 @compiles(Id)
 @compiles(Real)
 @compiles(Key)
-def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
+def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: object) -> str:
     database = IN_USE[compiler.dialect.name]
     if isinstance(kind, Id):
         return database.id
@@ -380,5 +380,5 @@ def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str
 
 
 @compiles(database_now)
-def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
+def _now(_element: database_now, compiler: SQLCompiler, **_: object) -> str:
     return IN_USE[compiler.dialect.name].now

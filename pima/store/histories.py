@@ -1,6 +1,6 @@
 """Stored patients: the labelled history as a DataFrame, and all rows or some of them as arrays."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -157,7 +157,7 @@ def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, mo
 
 
 def _rows_where(
-    connection: Connection, names: Sequence[str], condition: str, parameters: dict[str, Any]
+    connection: Connection, names: Sequence[str], condition: str, parameters: Mapping[str, object]
 ) -> Rows:
     found = connection.execute(text(f"{_select_rows(names)} WHERE {condition}"), parameters)
     return _as_rows([tuple(row) for row in found], names)

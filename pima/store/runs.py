@@ -217,7 +217,7 @@ def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
     return connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar() or {}
 
 
-def beat(connection: Connection, run_id: int, **values: Any) -> None:
+def beat(connection: Connection, run_id: int, **values: object) -> None:
     """Write a heartbeat, with the values of these columns."""
     # Only this run's own process does so: one that was closed as crashed, since its machine slept,
     # is running again.
@@ -239,7 +239,7 @@ def finish_run(
     error_line: str | None = None,
 ) -> None:
     """Close the run; None keeps the counts that its work recorded."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "status": status,
         "error_code": error_code,
         "heartbeat_at": database_now(),

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Boolean, Connection, text
 
@@ -166,7 +165,7 @@ def _once_over(
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
-    bounds: dict[str, Any] = {"newest": newest, "known_since": database.stored_moment(EARLIEST)}
+    bounds: dict[str, object] = {"newest": newest, "known_since": database.stored_moment(EARLIEST)}
     # An outcome is settled within a horizon of the moment when it became known, and no later than
     # now if it has been known for that long. So the newest are not among older ones than these.
     last = _known_before(connection, newest, now - length)
@@ -186,7 +185,9 @@ def _once_over(
     return SettledOutcomes(*outcomes, since, follow_up, now - length, late, early)
 
 
-def _in_time(connection: Connection, rows: str, bounds: Mapping[str, Any]) -> list[SettledOutcome]:
+def _in_time(
+    connection: Connection, rows: str, bounds: Mapping[str, object]
+) -> list[SettledOutcome]:
     statement = text(_PREDICTED_IN_TIME.format(newest=rows)).columns(
         scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean(), index_at=Timestamp()
     )
@@ -200,7 +201,7 @@ def _known_before(
     """When the newest outcome became known that is not among the `newest`, of those with an index
     and known up to a moment if that is given; None if all are."""
     which = IS_LABELLED
-    bounds: dict[str, Any] = {"newest": newest}
+    bounds: dict[str, object] = {"newest": newest}
     if over is not None:
         which += " AND index_at IS NOT NULL AND labelled_at <= :over"
         bounds["over"] = database_of(connection).stored_moment(over)

@@ -59,7 +59,7 @@ def complete(
     connection: Connection, source: str, changed_up_to: str | None, whole_since: datetime | None
 ) -> None:
     """Record that a pull is completed; `whole_since` is None if it compared only a part."""
-    values: dict[str, Any] = {"completed_at": database_now(), "changed_up_to": changed_up_to}
+    values: dict[str, object] = {"completed_at": database_now(), "changed_up_to": changed_up_to}
     if whole_since is not None:
         values["compared_whole_at"] = whole_since
     connection.execute(update(source_pulls).where(source_pulls.c.source == source).values(**values))

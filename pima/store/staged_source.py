@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from sqlalchemy import text
 
@@ -179,7 +178,7 @@ class StagedSource(Staging):
             compared, in_all, known, lacks, new, changed, vanished, before_person, found
         )
 
-    def _stage(self, joined: str, here: Mapping[str, Any]) -> None:
+    def _stage(self, joined: str, here: Mapping[str, object]) -> None:
         """Stage the rows that differ from ours, that are rejected, or whose rejection is to be
         removed."""
         names = self._new_columns[2:]

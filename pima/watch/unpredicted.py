@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -60,7 +59,7 @@ class NightEnd:
     rows_before: RowsBefore | None = None
     """The rows before the run; None if it took no row."""
 
-    def __call__(self, connection: Connection) -> dict[str, Any]:
+    def __call__(self, connection: Connection) -> dict[str, object]:
         self.leave_figures(connection)
         return {store.UNPREDICTED: as_json(_counted(connection, self))}
 

@@ -320,7 +320,7 @@ class PostgreSQL(Database):
     def stored_moment(self, moment: datetime) -> datetime:
         return moment
 
-    def stored_document(self, document: Any) -> Any:
+    def stored_document(self, document: object) -> Any:
         return document
 
     now = "clock_timestamp()"
@@ -447,7 +447,7 @@ class PostgreSQL(Database):
         )
 
     def lock_unless_held(
-        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]
+        self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, object]
     ) -> None:
         """Lock the rows without waiting.
 

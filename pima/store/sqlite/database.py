@@ -185,7 +185,7 @@ class SQLite(Database):
         """ISO 8601 with milliseconds and a Z, which sorts by time."""
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def stored_document(self, document: Any) -> str:
+    def stored_document(self, document: object) -> str:
         return json.dumps(document, sort_keys=True)
 
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"

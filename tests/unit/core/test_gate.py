@@ -76,6 +76,12 @@ def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
         changed(_contest(9, 2), of_challenger={"probabilities": challenger}), GateOptions()
     )
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
+    # There is no figure by the measure then, and of the champion its accuracy is told.
+    assert (verdict.figures.by_role, verdict.figures.rows) == ({"champion": 0.2}, None)
+    told = decide(_contest(9, 2), GateOptions(measure=Measure.LOG_LOSS)).figures
+    assert (list(told.by_role), told.rows) == (["challenger", "champion"], 10)
+    assert told.measured is not None
+    assert told.by_role["champion"] == told.measured.champion
 
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
