@@ -10,12 +10,12 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import names_of
-from pima.core.figures import gain_of, in_words
+from pima.core.figures import gained
 from pima.core.verdict import Measure, Measured, Scores
 from pima.logs import counted
-from pima.store.ledger import Move
+from pima.store.ledger import Move, VerdictInBrief
 from pima.store.registry import VersionSummary, as_features
-from pima.watch.figures import ListedVerdict, ListedVersions
+from pima.watch.figures import ListedVersions
 
 _SCORES = {
     "accuracy": "accuracy",
@@ -56,27 +56,25 @@ def version_list(found: ListedVersions) -> Table:
     return table
 
 
-def _judged(found: ListedVerdict | None) -> tuple[str, str]:
+def _judged(found: VerdictInBrief | None) -> tuple[str, str]:
     if found is None:
         return "", "none recorded"
     verdict = found.verdict
     if verdict == "blocked":
         verdict = f"blocked: {found.reason}"
-    brief = found.brief
-    if brief.correct is None:
+    if found.correct is None:
         return verdict, "no finite numbers"
-    gain = gain_of(brief.measured)
-    gained = "" if gain is None else f"; gain {in_words(gain, 4)}"
-    by = _other_than_accuracy(brief.measured)
+    gain = gained(found.measured)
+    by = _other_than_accuracy(found.measured)
     if by is not None:
         beside = f"constant answer: {by.constant:.4f}"
         if by.champion is not None:
             beside = f"version {found.against}: {by.champion:.4f}"
-        return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}{gained}"
-    beside = f"majority class: {brief.majority_correct}"
-    if brief.champion_correct is not None:
-        beside = f"version {found.against}: {brief.champion_correct}"
-    return verdict, f"{brief.correct} of {brief.rows}, {beside}{gained}"
+        return verdict, f"{_words(by.measure)} {by.challenger:.4f}, {beside}{gain}"
+    beside = f"majority class: {found.majority_correct}"
+    if found.champion_correct is not None:
+        beside = f"version {found.against}: {found.champion_correct}"
+    return verdict, f"{found.correct} of {found.rows}, {beside}{gain}"
 
 
 def version_with_decisions(version: VersionSummary, moves: Iterable[Move]) -> Group:

@@ -109,18 +109,6 @@ class WorstSubgroup:
     """Over the champion, in the measure's unit; below 0 if the challenger is worse."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictInBrief:
-    """What a list of versions says of the figures of a verdict."""
-
-    rows: int | None
-    correct: int | None
-    """Of the version that was judged; None if it gave no numbers."""
-    champion_correct: int | None
-    majority_correct: int
-    measured: Measured | None
-
-
 class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The figures that a verdict rests on; the field names are keys of a retraining's JSON."""
 
@@ -155,6 +143,11 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
         return None if self.challenger_scores is None else self.challenger_scores.rows
 
     @property
+    def measure(self) -> Measure:
+        """The measure that decides; accuracy, where the challenger gave no numbers."""
+        return Measure.ACCURACY if self.measured is None else self.measured.measure
+
+    @property
     def by_role(self) -> dict[str, float]:
         """The figures by the measure that decides, by the role of those who have one; where the
         challenger gave no numbers, the champion's accuracy."""
@@ -164,19 +157,6 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
         elif self.champion_scores is not None:
             found = {"champion": self.champion_scores.accuracy}
         return {role: figure for role, figure in found.items() if figure is not None}
-
-    @property
-    def in_brief(self) -> VerdictInBrief:
-        """What a list of versions says of it."""
-        own = self.challenger_scores
-        champion = self.champion_scores
-        return VerdictInBrief(
-            rows=self.rows,
-            correct=None if own is None else own.correct,
-            champion_correct=None if champion is None else champion.correct,
-            majority_correct=self.majority_correct,
-            measured=self.measured,
-        )
 
 
 def stored_figures(figures: VerdictFigures | None) -> dict[str, object]:

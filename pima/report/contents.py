@@ -2,7 +2,7 @@
 them a patient's."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import structs
@@ -18,10 +18,9 @@ from pima.core.evidence import (
     together,
 )
 from pima.core.features import Features, names_of
-from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, gain_of, share
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
-from pima.core.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
@@ -58,24 +57,6 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedVerdict:
-    """One verdict."""
-
-    versions: Mapping[str, int | None]
-    """The versions that were compared, by role."""
-    figures: Mapping[str, float]
-    """Their figures by the measure, on the test set, by role; whoever has none is left out."""
-    decided_at: datetime
-    verdict: str
-    explanation: str
-    rows: int | None = None
-    """Rows of its test set; None if the version that was judged gave no numbers."""
-    measure: str = Measure.ACCURACY
-    gain: Figure | None = None
-    """How much better the version that was judged is, in the measure's unit."""
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """All contents of a report."""
 
@@ -88,8 +69,8 @@ class Contents:
     features: Features
     champion_since: datetime | None
     """The time when it became champion; None if the ledger doesn't say."""
-    verdicts: tuple[ReportedVerdict, ...]
-    """Newest first."""
+    verdicts: tuple[Move, ...]
+    """The gate's, newest first."""
     exhibits: tuple[Exhibit, ...]
     """The evidence of the last verdict that the champion took part in, and of the last verdict if
     that is another."""
@@ -121,31 +102,12 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion=version,
             features=() if version is None else as_features(version.features),
             champion_since=next(moved, None),
-            verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
+            verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
             leaning=leans,
             weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),
         )
-
-
-def _verdicts(moves: list[Move]) -> Iterator[ReportedVerdict]:
-    for move in moves:
-        figures = move.figures
-        if figures is None:
-            continue
-        told = ReportedVerdict(
-            versions=move.versions,
-            figures=figures.by_role,
-            decided_at=move.decided_at,
-            verdict=move.verdict,
-            explanation=move.explanation,
-            rows=figures.rows,
-        )
-        if figures.measured is not None:
-            measure = figures.measured.measure
-            told = replace(told, measure=measure, gain=gain_of(figures.measured))
-        yield told
 
 
 def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -> Iterator[Exhibit]:

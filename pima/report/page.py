@@ -12,7 +12,15 @@ from markupsafe import Markup
 
 from pima.core.evidence import ModelEvidence, shown_thresholds
 from pima.core.features import Feature
-from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
+from pima.core.figures import (
+    FEW_ROWS,
+    FEWEST_ROWS,
+    FIGURES,
+    TABLED_THRESHOLDS,
+    Figure,
+    gained,
+    in_words,
+)
 from pima.core.realised import FEW_EVENTS, STANDING
 from pima.logs import counted
 from pima.report import pictures
@@ -54,7 +62,7 @@ def _pages() -> Environment:
         "by_feature": lambda subgroups: groupby(subgroups, lambda one: one.feature),
         "thousands": "{:,}".format,
         "known": lambda figure: "" if figure.value is None else _area(figure),
-        "gain": lambda figure: in_words(figure, 4),
+        "gained": gained,
         "digits": _digits,
         "tenths": "{:z.1f}".format,
     }

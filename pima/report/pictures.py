@@ -31,7 +31,8 @@ from matplotlib.ticker import PercentFormatter
 from pima.core import figures
 from pima.core.contest import Role
 from pima.core.evidence import shown_thresholds
-from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
+from pima.report.contents import Exhibit, calibration, distribution, roc
+from pima.store.ledger import Move
 from pima.watch.overview import NightRun
 from pima.watch.realised import Week
 
@@ -283,48 +284,52 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
         return as_svg(figure, "What the model leans on", told)
 
 
-def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
+def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
     """Draw the figures that were compared in each verdict, by the measure that decides today."""
     judged = Role.CHALLENGER
+    found = [(each, each.figures) for each in verdicts if each.figures is not None]
+    today = found[0][1].measure
     shown = [
-        each for each in verdicts if judged in each.figures and each.measure == verdicts[0].measure
+        (each, figures.by_role)
+        for each, figures in found
+        if judged in figures.by_role and figures.measure is today
     ]
-    measure = verdicts[0].measure.replace("_", " ")
+    days = [each.decided_at for each, _ in shown]
+    measure = today.replace("_", " ")
     with drawn(name) as (figure, axes):
         for role in Role:
             if role is judged:
                 continue
-            met = [each for each in shown if role in each.figures]
+            met = [(each.decided_at, told[role]) for each, told in shown if role in told]
             axes.plot(
-                [each.decided_at for each in met],
-                [each.figures[role] for each in met],
+                [day for day, _ in met],
+                [figure for _, figure in met],
                 color=SECOND,
                 linestyle="--",
                 marker="s",
                 markersize=3,
             )
-        axes.plot(
-            [each.decided_at for each in shown],
-            [each.figures[judged] for each in shown],
-            color=FIRST,
-            linewidth=1,
-        )
-        for promoted in (False, True):
-            some = [each for each in shown if (each.verdict == "promoted") is promoted]
-            days = [each.decided_at for each in some]
-            values = [each.figures[judged] for each in some]
-            fill = PAPER
-            size = 4
-            if promoted:
-                fill = FIRST
-                size = 6
-            axes.plot(days, values, "o", color=FIRST, markerfacecolor=fill, markersize=size)
+        axes.plot(days, [told[judged] for _, told in shown], color=FIRST, linewidth=1)
+        for promoted, fill, size in ((False, PAPER, 4), (True, FIRST, 6)):
+            some = [
+                (each.decided_at, told[judged])
+                for each, told in shown
+                if (each.verdict == "promoted") is promoted
+            ]
+            axes.plot(
+                [day for day, _ in some],
+                [figure for _, figure in some],
+                "o",
+                color=FIRST,
+                markerfacecolor=fill,
+                markersize=size,
+            )
         axes.set_ylabel(measure)
         if measure == "accuracy":
             percents(axes, "y")
-        _dates(axes, [each.decided_at for each in shown])
-        told = f"The {measure} of the versions compared, on the test rows of each verdict"
-        return as_svg(figure, "Verdicts over time", f"{told}. Filled marks are promotions.")
+        _dates(axes, days)
+        what = f"The {measure} of the versions compared, on the test rows of each verdict"
+        return as_svg(figure, "Verdicts over time", f"{what}. Filled marks are promotions.")
 
 
 def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:

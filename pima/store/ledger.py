@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, literal, select, text
 
-from pima.core.verdict import VerdictFigures, read_figures, stored_figures
+from pima.core.verdict import Measured, VerdictFigures, read_figures, stored_figures
 from pima.store.registry import Champion
 from pima.store.tables import fields_of, promotions
 
@@ -107,6 +107,38 @@ def own_verdicts(moves: Iterable[Move]) -> dict[int, Move]:
     return {move.challenger: move for move in moves if move.challenger is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictInBrief:
+    """What a list of versions says of a verdict; the field names are keys of its JSON."""
+
+    verdict: str
+    reason: str
+    against: int | None
+    """The champion at that time."""
+    rows: int | None
+    correct: int | None
+    """Of the version that was judged; None if it gave no numbers."""
+    champion_correct: int | None
+    majority_correct: int
+    measured: Measured | None
+
+
+def in_brief(move: Move, figures: VerdictFigures) -> VerdictInBrief:
+    """Shorten a verdict, with its figures."""
+    own = figures.challenger_scores
+    champion = figures.champion_scores
+    return VerdictInBrief(
+        verdict=move.verdict,
+        reason=move.reason,
+        against=move.from_version,
+        rows=figures.rows,
+        correct=None if own is None else own.correct,
+        champion_correct=None if champion is None else champion.correct,
+        majority_correct=figures.majority_correct,
+        measured=figures.measured,
+    )
+
+
 def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
 ) -> Move | None:
@@ -171,38 +203,6 @@ def version_before(connection: Connection, number: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictLine:
-    """A verdict in brief."""
-
-    challenger: int
-    against: int | None
-    """The champion at that time."""
-    decided_at: datetime
-    verdict: str
-    reason: str
-
-
-def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
-    """The gate's newest verdicts in brief, newest first."""
-    moves = promotions.c
-    columns = (
-        moves.challenger,
-        moves.from_version,
-        moves.decided_at,
-        moves.verdict,
-        moves.reason,
-    )
-    # A person's moves have no challenger.
-    statement = (
-        select(*columns)
-        .where(moves.challenger.is_not(None))
-        .order_by(moves.id.desc())
-        .limit(newest)
-    )
-    return [VerdictLine(*row) for row in connection.execute(statement)]
-
-
-@dataclass(frozen=True, slots=True)
 class MoveLine:
     """A decision about the champion in brief; each field is the column of its name."""
 
@@ -235,13 +235,9 @@ def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
     return [MoveLine(*row) for row in rows]
 
 
-def newest_verdict(connection: Connection) -> MoveLine | None:
-    """The gate's last verdict; a person's moves have no challenger."""
-    statement = (
-        select(*_MOVE)
-        .where(promotions.c.challenger.is_not(None))
-        .order_by(promotions.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else MoveLine(*row)
+def last_verdicts(connection: Connection, newest: int) -> list[MoveLine]:
+    """The gate's newest verdicts, newest first."""
+    # A person's moves have no challenger.
+    of_the_gate = select(*_MOVE).where(promotions.c.challenger.is_not(None))
+    rows = connection.execute(of_the_gate.order_by(promotions.c.id.desc()).limit(newest))
+    return [MoveLine(*row) for row in rows]

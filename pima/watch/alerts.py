@@ -30,7 +30,7 @@ from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
 from pima.store.engine import clock, reading, writing
-from pima.store.ledger import MoveLine, moves_since, newest_verdict
+from pima.store.ledger import MoveLine, last_verdicts, moves_since
 from pima.store.schema import require_revision
 from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
@@ -147,18 +147,19 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         )
 
 
-def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
+def _awaits_approval(newest: Sequence[MoveLine], figures: ServiceFigures) -> Iterator[Condition]:
     """The version that won the newest verdict, unless the champion was moved or pinned since."""
-    if verdict is None or verdict.reason != Reason.AWAITS_APPROVAL:
-        return
-    if verdict.champion_sequence == figures.champion.sequence:
-        number = verdict.version
-        what = f"version {number} is better than the champion, and waits for a person's approval"
-        yield Condition(
-            f"awaits_approval:{number}",
-            what,
-            EXPLAINED["awaits_approval"].advice.format(number=number),
-        )
+    for verdict in newest:
+        if (
+            verdict.reason == Reason.AWAITS_APPROVAL
+            and verdict.champion_sequence == figures.champion.sequence
+        ):
+            number = verdict.version
+            what = (
+                f"version {number} is better than the champion, and waits for a person's approval"
+            )
+            advice = EXPLAINED["awaits_approval"].advice.format(number=number)
+            yield Condition(f"awaits_approval:{number}", what, advice)
 
 
 def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
@@ -424,7 +425,7 @@ class Teller:
             )  # earlier schemas have no table for sent alerts
             figures = read_figures(connection, (), self.settings.health.limits)
             moves = moves_since(connection, figures.now - _OLDEST_EVENT)
-            verdict = newest_verdict(connection)
+            verdicts = last_verdicts(connection, 1)
             report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
             # With cron there is never a scheduler, and a scheduler that asks is alive.
             ever_lived = monitoring.scheduler_heartbeat(connection) is not None
@@ -435,7 +436,7 @@ class Teller:
         ]
         return [
             *_of_health(found),
-            *_awaits_approval(verdict, figures),
+            *_awaits_approval(verdicts, figures),
             *_lacks_a_report(report_error),
             *_of_model(figures),
             *_events(moves),

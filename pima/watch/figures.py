@@ -8,13 +8,12 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.thresholds import not_in_use, out_of_reach
-from pima.core.verdict import VerdictInBrief
 from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
 from pima.runs.recorded_run import INLINED
 from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.ledger import Move, list_moves, own_verdicts
+from pima.store.ledger import Move, VerdictInBrief, in_brief, list_moves, own_verdicts
 from pima.store.monitoring import (
     KeptFigure,
     keep_figures,
@@ -120,22 +119,11 @@ def on_threshold(connection: Connection, now: float | str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedVerdict:
-    """The verdict that a version got when it was made."""
-
-    verdict: str
-    reason: str
-    against: int | None
-    """The champion at that time."""
-    brief: VerdictInBrief = field(metadata=INLINED)
-
-
-@dataclass(frozen=True, slots=True)
 class ListedVersion:
     """A version with its verdict; None if none is on record."""
 
     version: VersionSummary = field(metadata=INLINED)
-    judged: ListedVerdict | None
+    judged: VerdictInBrief | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +153,9 @@ def versions(engine: Engine, threshold: float | str) -> ListedVersions:
     )
 
 
-def _listed(verdicts: dict[int, Move]) -> dict[int, ListedVerdict]:
+def _listed(verdicts: dict[int, Move]) -> dict[int, VerdictInBrief]:
     return {
-        number: ListedVerdict(move.verdict, move.reason, move.from_version, move.figures.in_brief)
+        number: in_brief(move, move.figures)
         for number, move in verdicts.items()
         if move.figures is not None
     }
