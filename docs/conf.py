@@ -18,6 +18,7 @@ include_patterns = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "docs/**",
     "pima/data/PROVENANCE.md",
 ]
@@ -41,7 +42,7 @@ _MENU = {
     "Look up": ["reference/commands", "reference/*"],
     "Understand": ["understand/architecture", "understand/*"],
     "Measured": ["measured/*"],
-    "Take part": ["/CONTRIBUTING", "/CHANGELOG", "/pima/data/PROVENANCE"],
+    "Take part": ["/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "/pima/data/PROVENANCE"],
 }
 
 
