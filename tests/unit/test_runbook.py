@@ -86,9 +86,7 @@ def _reasons_of_health() -> set[str]:
 
 def _reasons_of_alerts() -> set[str]:
     source = Path(alerts.__file__).read_text()
-    return set(
-        re.findall(r'(?:Condition\(f"|EXPLAINED\["|name, number(?:, was)? = ")(\w+)[:"]', source)
-    )
+    return set(re.findall(r'(?:Condition\(f"|EXPLAINED\["|name = ")(\w+)[:"]', source))
 
 
 def _reasons_of_rows() -> set[str]:
