@@ -15,6 +15,7 @@ from pima.report.card import as_markdown, read_card
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
+from pima.settings.reading import settings_folder
 from pima.store import registry
 from pima.store.engine import reading
 from pima.store.ledger import list_moves, own_verdicts
@@ -128,7 +129,8 @@ def _reproduce(command: Command) -> Result:
     from pima.train.fit import reproduce  # TensorFlow, which no other subcommand needs
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    found = reproduce(command.engine, command.options.number)
+    folder = settings_folder(command.options.config)
+    found = reproduce(command.engine, command.options.number, folder)
     if not found.reproduced:
         then, now = (
             ", ".join(f"{k} {v}" for k, v in each.items())

@@ -13,8 +13,10 @@ from jobs.options import OptionParser, add_run_id_option
 from pima.core.verdict import Measured, Scores
 from pima.errors import Interrupted
 from pima.logs import counted
+from pima.model.network_file import add_own_network
 from pima.report.making import leave_report
 from pima.runs.recorded_run import recorded_run
+from pima.settings.reading import settings_folder
 from pima.store.engine import reading
 from pima.train.retraining import retrain
 from pima.watch.figures import on_threshold
@@ -33,6 +35,7 @@ def _options(options: OptionParser) -> None:
 def _work(command: Command) -> Result:
     given = command.options
     with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
+        add_own_network(command.settings.retrain, settings_folder(given.config))
         retrain(
             command.engine,
             command.settings,

@@ -16,6 +16,13 @@ class DeclarationDiffers(WrongError):
     run it first with --dry-run, which shows what it would do."""
 
 
+class OwnNetworkRefused(WrongError):
+    """Your own network can't be used: {what}. No model was made, and the champion stays as it is.
+    Expected: {expected}."""
+
+    note = "docs/do/bring-your-own-network.md has one that works."
+
+
 class WrongUsage(WrongError):
     """{what}"""
 

@@ -30,8 +30,18 @@ from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.features import Features
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
+from pima.model.network_file import refused
+from pima.model.own_network import build_members, fit_members, require_probabilities
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
-from pima.model.recipes import Article, CancelCheck, FiveSeeds, Recipe, never, stratified_folds
+from pima.model.recipes import (
+    Article,
+    CancelCheck,
+    FiveSeeds,
+    OwnNetwork,
+    Recipe,
+    never,
+    stratified_folds,
+)
 
 LOGIT_BOUND = 0.01
 """The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
@@ -117,6 +127,43 @@ def _article(
     fitted = [tuple(layer.get_weights()) for layer in hidden]
     read_out = tuple(output.get_weights())
     return _plain_model(len(declared), preprocessing, fitted, "relu", read_out)
+
+
+@_fitted.register
+def _own_network(
+    recipe: OwnNetwork, declared: Features, data: TrainingData, seed: int, boundary: CancelCheck
+) -> keras.Model:
+    """Fit the members one after the other, and put preprocessing and mean around them."""
+    preprocessing = learn_preprocessing(declared, data.features)
+    standardised = preprocessing.apply(data.features)
+    members = build_members(recipe, standardised.shape[1], seed)
+    measurements = keras.Input((len(declared),), name="measurements")
+    tensor = preprocessing.build(measurements)
+    mean = keras.layers.Average(name="probability")([member(tensor) for member in members])
+    model = keras.Model(measurements, mean, name="pima")
+    _require_storable(model)
+    fit_members(recipe, members, standardised, data.outcomes, seed, BetweenSteps(boundary))
+    rows = np.concatenate([data.features, probe_rows(declared)])
+    require_probabilities(np.asarray(model(rows)))
+    return model
+
+
+def _require_storable(model: keras.Model) -> None:
+    """Raises OwnNetworkRefused if a model can't be stored in both forms and read back without the
+    file that builds it. Called before the fit, which may take long."""
+    # Classes that the file has registered are known in this process, but in no other.
+    keras.saving.get_custom_objects().clear()
+    row = np.zeros(model.input_shape[1:], dtype=np.float32)[None]
+    with refused(
+        "a trial to store it and to read it back",
+        "layers and operations of Keras that LiteRT has too; no Lambda layer, and no class or "
+        "function of its own",
+    ):
+        if '"class_name": "Lambda"' in model.to_json():
+            raise TypeError("it has a Lambda layer")
+        stored = export(model)
+        keras_probabilities(stored.keras, row)
+        CompiledModel(stored.compiled).probabilities(row)
 
 
 def _plain_model(

@@ -25,7 +25,7 @@ def never() -> None:
 
 
 class Recipe(Protocol):
-    """How a network is fitted. Another one is a class like the two below with its place in
+    """How a network is fitted. Another one is a class like those below with its place in
     `RECIPES`, a fit registered beside theirs in `pima.model.network`, which is too heavy to import
     here, and its name in `retrain.network`."""
 
@@ -123,7 +123,49 @@ class Article:
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class OwnNetwork:
+    """A network that a file of one's own builds, and its fit."""
+
+    sha256: str
+    """Of the file."""
+    epochs: int
+    """At most: each member stops early by the rows that it does not learn from."""
+    batch_rows: int
+    learning_rate: float
+    members: int
+    parameters: dict[str, Any]
+    folds: int
+    """Each member leaves out one of so many parts of the training rows, in turn."""
+    patience_epochs: int
+    """A member stops if the log loss of what it leaves out has not fallen for so many epochs."""
+    text: str = ""
+    """The file's text, as it was read beside the settings: no text out of a database is ever
+    run."""
+
+    def for_inputs(self, _features: Features, /) -> Recipe:
+        """The recipe as it is."""
+        return self
+
+    def numbers(self) -> dict[str, Any]:
+        """All but the text, which its sha256 stands for."""
+        found = asdict(self)
+        del found["text"]
+        return found
+
+    def fingerprint(self, _feature: Feature, /) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
 RECIPES: dict[str, Recipe] = {"five_seeds": FiveSeeds(), "article": Article()}
+"""By the name in the settings. `add_own_network` of `pima.model.network_file` adds that of a
+file."""
+
+
+def is_file(network: str) -> bool:
+    """Whether a network's name is that of a file."""
+    return network.endswith(".py")
 
 
 def recipe_for(network: str, features: Features) -> Recipe:
@@ -136,6 +178,8 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
 
     Raises msgspec.ValidationError if it lacks a number.
     """
+    if is_file(settings["network"]):
+        return replace(msgspec.convert(settings["recipe"], OwnNetwork), text="")
     today = RECIPES[settings["network"]]
     if missing := sorted(today.numbers().keys() - settings["recipe"].keys()):
         raise msgspec.ValidationError(f"the stored recipe lacks {', '.join(missing)}")
@@ -145,12 +189,16 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
 def settings_of_fit(settings: Settings, features: Features) -> dict[str, object]:
     """List all that makes one fit differ from another, other than the data and the features'
     names."""
-    return {
+    recipe = recipe_for(settings.retrain.network, features)
+    found: dict[str, object] = {
         "network": settings.retrain.network,
-        "recipe": recipe_for(settings.retrain.network, features).numbers(),
+        "recipe": recipe.numbers(),
         "threshold": settings.retrain.threshold,
         "holdout_share": settings.holdout.share,
     }
+    if isinstance(recipe, OwnNetwork):
+        found["network_text"] = recipe.text
+    return found
 
 
 def fit_fingerprint(settings: Settings, features: Features, **others: object) -> str:

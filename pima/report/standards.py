@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pima.core.figures import in_words
 from pima.logs import counted
+from pima.model.recipes import is_file
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
 _MONITORED = (
@@ -124,10 +125,15 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
         "Ranges and codes are checked by the same rules in training and in service. Nothing is "
         "converted."
     )
+    told = (
+        "`docs/understand/model-and-gate.md` tells how it is built and fitted, and how that was "
+        "chosen"
+    )
+    if is_file(facts.network):
+        told = "the version keeps the text of that file, which builds it"
     model = (
-        f"A neural network of the recipe `{facts.network}`; `docs/understand/model-and-gate.md` "
-        "tells how it is built "
-        f"and fitted, and how that was chosen. Seed {facts.seed}, derived from the data."
+        f"A neural network of the recipe `{facts.network}`; {told}. Seed {facts.seed}, derived "
+        "from the data."
     )
     events = (
         f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1."

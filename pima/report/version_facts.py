@@ -224,9 +224,10 @@ def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
         ("settings", now.settings, before.settings),
         ("libraries", now.libraries, before.libraries),
     ):
+        # Of a file's text the sha256 says that it differs.
         both = (
             (key, ours.get(key, "none"), theirs.get(key, "none"))
-            for key in sorted({*ours, *theirs})
+            for key in sorted({*ours, *theirs} - {"network_text"})
         )
         found += [
             f"{name}, {key.replace('_', ' ')}: {then} -> {today}"

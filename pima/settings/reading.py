@@ -212,6 +212,11 @@ def _default_config() -> Path:
     return DEFAULT_CONFIG
 
 
+def settings_folder(config: Path | None) -> Path:
+    """The folder of the settings file, where other files lie that it names."""
+    return (config or _default_config()).parent
+
+
 def declared(config: Path | None, settings: Settings) -> Declaration:
     """Read the declaration in the settings file, or in the file that it names; if there is none,
     the shipped one.

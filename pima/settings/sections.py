@@ -23,6 +23,28 @@ ToReach = Annotated[
     ),
 ]
 """The target of a threshold that is chosen for each model version."""
+NetworkName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(five_seeds|article|\w[\w.-]*\.py)\Z",
+        description='"five_seeds", "article", or a file beside the settings, as "clinic_net.py"',
+    ),
+]
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="text")]
+_MOST = 10**15
+# A database gives these back as they were: PostgreSQL takes no NaN and no NUL, and makes whole
+# numbers of larger ones.
+_Value = (
+    bool
+    | Annotated[int, Meta(ge=-_MOST, le=_MOST)]
+    | Annotated[float, Meta(ge=-_MOST, le=_MOST)]
+    | Text
+)
+Parameter = Annotated[
+    _Value | list[_Value],
+    Meta(description="a number of at most 15 digits, a text, true, false, or a list of such"),
+]
+"""What the file of one's own network is told."""
 
 
 class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,14 +70,25 @@ class ScoreSettings(Frozen, frozen=True):
     dask: str = ""
 
 
+class CustomSettings(Frozen, frozen=True):
+    """The fit of one's own network, if `retrain.network` names a file."""
+
+    epochs: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    batch_rows: Positive = 64
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.001
+    members: Annotated[int, Meta(ge=1, le=32)] = 5
+    parameters: dict[Text, Parameter] = {}
+
+
 class RetrainSettings(Frozen, frozen=True):
     """The weekly job."""
 
-    network: Literal["five_seeds", "article"] = "five_seeds"
+    network: NetworkName = "five_seeds"
     threshold: Share | ToReach = 0.5
     minimum_labels: Positive = 100
     minimum_of_each_class: Positive = 10
     lease_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 60
+    custom: CustomSettings = CustomSettings()
 
 
 class HoldoutSettings(Frozen, frozen=True):

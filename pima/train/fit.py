@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from pima.core.features import Features
 from pima.core.history import Split, features_of
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
+from pima.model.network_file import with_kept_file
 from pima.model.recipes import (
     CancelCheck,
+    OwnNetwork,
     Recipe,
     library_versions,
     never,
@@ -56,7 +59,7 @@ def fit_challenger(
     history: Split, settings: Settings, features: Features, boundary: CancelCheck
 ) -> Challenger:
     """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises
-    ExtraMissing, and whatever `boundary` raises."""
+    ExtraMissing, OwnNetworkRefused, and whatever `boundary` raises."""
     recipe = recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
@@ -125,14 +128,18 @@ class Reproduction:
     libraries_then: dict[str, str]
 
 
-def reproduce(engine: Engine, number: int) -> Reproduction:
+def reproduce(engine: Engine, number: int, folder: Path) -> Reproduction:
     """Fit version `number` again from its training snapshot, and compare its predictions with those
-    of its stored bytes.
+    of its stored bytes. The file of one's own network is taken from `folder`, that of the settings.
 
     Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged,
-    ExtraMissing.
+    ExtraMissing, OwnNetworkRefused.
     """
     version, rows = version_with_rows(engine, number, all_of_them=True)
+    recipe = recipe_of(version.settings)
+    if isinstance(recipe, OwnNetwork):
+        # Only its name: a database must not lead to a file elsewhere.
+        recipe = with_kept_file(recipe, folder / Path(version.settings["network"]).name)
     stored = load_scorer(engine, number)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, probe_rows
@@ -143,7 +150,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     )
     features = as_features(version.features)
     data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
-    model = fit(recipe_of(version.settings), features, data, version.seed)
+    model = fit(recipe, features, data, version.seed)
     refitted = CompiledModel(export(model).compiled)
     compared = np.concatenate([data.features, probe_rows(features)])
     differences = refitted.probabilities(compared) - stored.model.probabilities(compared)

@@ -21,8 +21,10 @@ FOLLOWED = {
     "docs/start/tutorial.md",
     "docs/start/my-database.md",
     "docs/do/compare-with-your-score.md",
+    "docs/do/bring-your-own-network.md",
 }
-"""Pages that test_tutorial.py types from top to bottom, and compares with what they print."""
+"""Pages that test_tutorial.py types from top to bottom, and compares with what they print; the last
+one is followed by test_own_network.py."""
 MAY_NOT_RUN = {
     "docker",
     "it ends with 1 where something is wrong",

@@ -194,19 +194,18 @@ def _settings() -> Iterator[str]:
         "over it for one job. The keys of `[[source]]`, `[outcome]` and `[[feature]]` are on [a "
         "page of their own](declaration.md).",
     )
-    sections = {
-        field.name: field.type
-        for field in msgspec.structs.fields(Settings)
-        if field.name != "sources"
-    }
     for section, (intro, groups) in _commented().items():
-        fields = {field.name: field for field in msgspec.structs.fields(sections[section])}
-        yield from (f"## {section}", "", _prose(str(sections[section].__doc__)), "")
+        kind: Any = Settings
+        for name in section.split("."):
+            kind = next(each.type for each in msgspec.structs.fields(kind) if each.name == name)
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        yield from (f"## {section}", "", _prose(str(kind.__doc__)), "")
         if intro:
             yield from (_prose(intro), "")
         rows = []
         for group in groups:
-            defaults = (f"`{key} = {_in_toml(fields[key].default)}`" for key in group.keys)
+            shown = kind()
+            defaults = (f"`{key} = {_in_toml(getattr(shown, key))}`" for key in group.keys)
             takes = dict.fromkeys(
                 in_words(fields[key].type).replace("'", '"') for key in group.keys
             )

@@ -106,6 +106,12 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
     assert answers["24"] == "promoted: because."
 
 
+def test_of_a_network_of_one_s_own_it_says_who_built_it() -> None:
+    made = card(replace(FACTS, network="clinic_net.py"))
+    assert "the text of that file, which builds it. Seed" in as_markdown(made)
+    assert "model-and-gate" not in as_markdown(made)
+
+
 def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     told = " ".join(as_markdown(card(FACTS)).split())
     assert "have a settled outcome, 8 of them outcome 1. These are few" in told
@@ -202,7 +208,7 @@ def test_changes_are_told_one_by_one() -> None:
     )
     known = {
         "last_labelled_at": datetime(2026, 1, 30, 12, tzinfo=UTC),
-        "settings": {"network": "five_seeds"},
+        "settings": {"network": "five_seeds", "network_text": "a file, which would be long"},
     }
     now = replace(before, features=as_stored((FEATURES[0], raised)), training_rows=500, **known)
     assert changes(now, before) == [
