@@ -16,6 +16,7 @@ from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
 from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizon, horizon_of
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.engine import clock
+from pima.store.predicted_on import IN_TIME, in_time_until
 from pima.store.registry import newest_declaration
 from pima.store.runs import DRY_RUN
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST
@@ -106,8 +107,7 @@ class SettledOutcomes:
     """Outcomes that came before any prediction, though their index came after the first run."""
 
 
-_IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"
-_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {_IN_TIME}
+_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {IN_TIME}
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
 _PREDICTED_IN_TIME = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
@@ -127,7 +127,7 @@ _APART = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
     apart AS (
         SELECT n.*, EXISTS (SELECT 1 FROM predictions d WHERE {_BEFORE_IT}) AS is_predicted
-        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {_IN_TIME}))
+        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME}))
     SELECT (SELECT count(*) FROM newest), (SELECT min(settled_at) FROM newest),
         count(*) FILTER (WHERE is_predicted),
         count(*) FILTER (WHERE NOT is_predicted AND index_at >= (
@@ -143,10 +143,11 @@ def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
     now = clock(connection)
     rule = settling(connection, outcome, now)
     columns = f"id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at"
+    columns += f", {in_time_until(connection, outcome)} AS in_time_until"
     horizon = horizon_of(outcome)
     if horizon is not None:
         return _once_over(connection, newest, columns, rule, horizon, now)
-    rows = f"""SELECT {columns}, labelled_at AS in_time_until
+    rows = f"""SELECT {columns}
         FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
     found = _in_time(connection, rows, {"newest": newest})
     since = _known_before(connection, newest)
@@ -171,11 +172,7 @@ def _once_over(
     last = _known_before(connection, newest, now - length)
     if last is not None:
         bounds["known_since"] = database.stored_moment(last - length)
-    labelled = database.milliseconds.format("labelled_at")
-    until = f"{database.milliseconds.format('index_at')} + {horizon.predicted_within_ms}"
-    rows = f"""SELECT {columns}, CASE WHEN {until} > {labelled} THEN labelled_at
-                ELSE {database.moment_of_milliseconds.format(f"({until})")} END AS in_time_until
-        FROM patients
+    rows = f"""SELECT {columns} FROM patients
         WHERE {IS_LABELLED} AND labelled_at >= :known_since AND {rule.unsettled} IS NULL
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()

@@ -1,0 +1,35 @@
+"""Which version of a labelled row counts: the last one that a prediction in time was made from.
+
+A row may be corrected or completed after its prediction, and even after its outcome. So models
+learn from, and are judged on, the values that were there when the prediction had to be made.
+"""
+
+from sqlalchemy import Connection
+
+from pima.core.features import Outcome
+from pima.core.horizon import horizon_of
+from pima.store.database import database_of
+
+IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"
+"""The condition that the prediction `d` of the row `n` was made in time."""
+
+COUNTED_VERSION = f"""(SELECT max(version) FROM (
+    SELECT max(d.patient_version) AS version FROM predictions d WHERE {IN_TIME}
+    UNION ALL SELECT max(k.patient_version) FROM replaced_rows k
+    WHERE k.patient_id = n.id AND k.counts = 1) AS counted)"""
+"""The version of the labelled row `n` that counts; NULL if none was predicted on in time. The mark
+of `replaced_rows` outlives the prediction, which `retain` deletes."""
+
+
+def in_time_until(connection: Connection, outcome: Outcome) -> str:
+    """Until when a prediction is in time, as SQL over the columns of a labelled row of `patients`:
+    until the outcome became known, and with a horizon no longer than `predicted_within`. NULL if
+    the row has no index and needs one."""
+    database = database_of(connection)
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return "labelled_at"
+    labelled = database.milliseconds.format("labelled_at")
+    until = f"{database.milliseconds.format('index_at')} + {horizon.predicted_within_ms}"
+    over = database.moment_of_milliseconds.format(f"({until})")
+    return f"CASE WHEN {until} > {labelled} THEN labelled_at ELSE {over} END"
