@@ -13,12 +13,19 @@ from pima.store.database import database_of
 IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"
 """The condition that the prediction `d` of the row `n` was made in time."""
 
-COUNTED_VERSION = f"""(SELECT max(version) FROM (
-    SELECT max(d.patient_version) AS version FROM predictions d WHERE {IN_TIME}
-    UNION ALL SELECT max(k.patient_version) FROM replaced_rows k
-    WHERE k.patient_id = n.id AND k.counts = 1) AS counted)"""
-"""The version of the labelled row `n` that counts; NULL if none was predicted on in time. The mark
-of `replaced_rows` outlives the prediction, which `retain` deletes."""
+
+def counted_version(row: str, until: str) -> str:
+    """The version of a labelled row that counts, as a SELECT of one value; NULL if none was
+    predicted on in time.
+
+    `row` is what the statement calls the row, `until` what `in_time_until` says of it.
+    `replaced_rows` says what was predicted on, too, since `retain` deletes predictions.
+    """
+    return f"""(SELECT max(version) FROM (
+        SELECT max(d.patient_version) AS version FROM predictions d
+        WHERE d.patient_id = {row}.id AND d.scored_at <= {until}
+        UNION ALL SELECT max(k.patient_version) FROM replaced_rows k
+        WHERE k.patient_id = {row}.id AND k.predicted_at <= {until}) AS counted)"""
 
 
 def in_time_until(connection: Connection, outcome: Outcome) -> str:
