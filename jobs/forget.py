@@ -91,6 +91,7 @@ _TOLD = {
     "queue_entries": "entry of the queue",
     "predictions": "prediction",
     "rejections": "rejection",
+    "replaced_rows": "replaced row",
     "row_keys": "key of a row",
     "error_lines": "line of a run's error",
     "test_sets": "test set",

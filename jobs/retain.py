@@ -41,8 +41,13 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     rows = ", ".join(
-        counted(result[name], name.removesuffix("s"))
-        for name in ("predictions", "rejections", "runs")
+        counted(result[name], what)
+        for name, what in (
+            ("predictions", "prediction"),
+            ("rejections", "rejection"),
+            ("replaced_rows", "replaced row"),
+            ("runs", "run"),
+        )
     )
     to = f", moved to {counted(len(result['files']), 'file')}" if result["files"] else ""
     done = "would be removed (dry run)" if result["dry_run"] else "removed"

@@ -30,6 +30,7 @@ from pima.store.engine import reading, writing
 from pima.store.predictions import Batch, Predictions, Rejections
 from pima.store.queue import require_counter_above_them, require_same_rows
 from pima.store.registry import newest_declaration
+from pima.store.replaced import examine
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
@@ -106,17 +107,38 @@ def score_queue(
     claimed. The run passes over the queue once, upwards by patient id: rows that others hold, or
     that come in below, wait for the next run. To score in other processes, `hand_out` starts
     `drain` in each of them, with the champion's number and the state of the rows before the first
-    claim, and returns when all have ended.
+    claim, and returns when all have ended. At last it looks which values that were replaced a day
+    ago were predicted on.
 
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched;
     VersionUsedTwice before its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
     champion = _champion_if_needed(engine)
-    if champion is None:
-        if not options.dry_run:
-            run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
-        return
+    if champion is not None:
+        _score(engine, run, champion, options, stop, hand_out)
+    elif not options.dry_run:
+        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
+    if not options.dry_run:
+        _examine_replaced(engine, options.batch_rows, stop)
+
+
+def _examine_replaced(engine: Engine, rows: int, stop: StopRequest) -> None:
+    examined = rows
+    while examined:
+        stop.check()
+        with writing(engine) as connection:
+            examined = examine(connection, rows)
+
+
+def _score(
+    engine: Engine,
+    run: OpenRun,
+    champion: int,
+    options: ScoreOptions,
+    stop: StopRequest,
+    hand_out: Callable[[int, RowsBefore], None] | None,
+) -> None:
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
     from pima.watch.night import NightTally  # imports numpy, which an empty queue does not need

@@ -7,6 +7,8 @@ told from them.
 
 Rows have a moment from which on their outcome is waited for.
 
+Values that an update replaces are kept. Those that were replaced before are not known.
+
 Revision ID: 0002
 """
 
@@ -15,11 +17,19 @@ import json
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, inspect, text
 from sqlalchemy.types import TypeEngine
 
 revision = "0002"
 down_revision = "0001"
+
+_NOW_ON_SQLITE = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+_ON_SQLITE = {
+    "BIGINT": "INTEGER",
+    "DOUBLE PRECISION": "REAL",
+    "TIMESTAMP WITH TIME ZONE": "TEXT",
+    "clock_timestamp()": f"({_NOW_ON_SQLITE})",
+}
 
 
 def upgrade() -> None:
@@ -34,6 +44,33 @@ def upgrade() -> None:
     moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
     op.add_column("patients", Column("index_at", moment))
     _hash_versions(moment)
+    _keep_replaced()
+
+
+def _keep_replaced() -> None:
+    connection = op.get_bind()
+    look = inspect(connection)
+    there = {column["name"] for column in look.get_columns("patients")}
+    waiting = [column["name"] for column in look.get_columns("scoring_queue")]
+    features = [f'"{name}" DOUBLE PRECISION' for name in waiting if name in there]
+    statement = f"""
+        CREATE TABLE replaced_rows (
+            patient_id BIGINT NOT NULL,
+            patient_version BIGINT NOT NULL,
+            {", ".join(features)},
+            replaced_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp(),
+            predicted_at TIMESTAMP WITH TIME ZONE,
+            CONSTRAINT pk_replaced_rows PRIMARY KEY (patient_id, patient_version)
+        )"""
+    if connection.dialect.name == "sqlite":
+        for word, instead in _ON_SQLITE.items():
+            statement = statement.replace(word, instead)
+        statement += " STRICT"
+    op.execute(statement)
+    op.execute(
+        "CREATE INDEX ix_replaced_rows_replaced_at ON replaced_rows (replaced_at) "
+        "WHERE predicted_at IS NULL"
+    )
 
 
 def _hash_versions(moment: TypeEngine[Any]) -> None:
@@ -43,7 +80,7 @@ def _hash_versions(moment: TypeEngine[Any]) -> None:
     op.add_column("model_versions", Column("hashed_at", moment))
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
-    now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')" if is_sqlite else "clock_timestamp()"
+    now = _NOW_ON_SQLITE if is_sqlite else "clock_timestamp()"
     columns = "number, compiled_sha256, threshold, features, reference, training_ids"
     select = text(f"SELECT {columns} FROM model_versions WHERE number = :number")
     hashes = "scorer_sha256 = :scorer, training_ids_sha256 = :training_ids"

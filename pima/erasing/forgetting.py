@@ -48,6 +48,8 @@ class ForgetResult:
     queue_entries: int
     predictions: int
     rejections: int
+    replaced_rows: int
+    """Kept values of earlier versions."""
     row_keys: int
     error_lines: int
     """Error lines of runs in which an id was made unreadable."""

@@ -55,6 +55,8 @@ class RetainResult:
     """The moment that all removed rows are older than."""
     predictions: int = 0
     rejections: int = 0
+    replaced_rows: int = 0
+    """Kept values of versions of labelled rows that don't count; they are in no file."""
     runs: int = 0
     files: tuple[str, ...] = ()
     """The files that rows were moved to."""
@@ -98,7 +100,8 @@ def retain(asked: Retaining) -> None:
             found = what_is_old(connection, cutoff)
         asked.report(RetainResult(cutoff.isoformat()))
         for name, old in found.items():
-            if asked.folder is not None and not asked.dry_run:
+            is_moved = name != "replaced_rows" and not asked.dry_run
+            if asked.folder is not None and is_moved:
                 _move(asked, lease, name, old, asked.folder)
             else:
                 _remove(asked, lease, name, old)

@@ -156,6 +156,9 @@ class Database(ABC):
     share_unless_held: str
     """The end of a SELECT that locks the rows of `p` until the transaction ends, and leaves out
     those that others hold; empty on a file, where nobody else can."""
+    update_unless_held: str
+    """The end of a SELECT that locks its rows until the transaction ends, and leaves out those that
+    others hold; empty on a file, too."""
     revision_table: str
     """The query for Alembic's table; NULL or no row if it does not exist."""
     sources_of_run: str

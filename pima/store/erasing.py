@@ -36,6 +36,7 @@ from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
 from pima.store.queue import id_lists
+from pima.store.replaced import are_over, leave_marks
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import (
     forgotten,
@@ -44,6 +45,7 @@ from pima.store.tables import (
     patients,
     predictions,
     rejections,
+    replaced_rows,
     runs,
     tallies,
 )
@@ -70,9 +72,12 @@ _TABLES_BY_ID = {
     "queue_entries": "scoring_queue",
     "predictions": "predictions",
     "rejections": "rejections",
+    "replaced_rows": "replaced_rows",
     "row_keys": "row_keys",
 }
 """Other tables with rows of a patient, by `patient_id`; the keys name their counts."""
+_EMPTIED_BY_TRIGGERS = ("queue_entries", "replaced_rows")
+"""Those whose rows go with the patient's own."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
 """Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken).
 A run with any error code may hold the text: that of a child that its parent closed, or of a job
@@ -185,15 +190,16 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     keeps rows.
     """
     ids = sorted(found.ids)
-    waiting = _count(
-        connection, "scoring_queue", "patient_id", ids
-    )  # its entries go with the rows, by the triggers
+    there = {
+        name: _count(connection, _TABLES_BY_ID[name], "patient_id", ids)
+        for name in _EMPTIED_BY_TRIGGERS
+    }
     erased = {"rows": _take_out(connection, "patients", "id", ids)}
     erased |= {
         name: _take_out(connection, table, "patient_id", ids)
         for name, table in _TABLES_BY_ID.items()
     }
-    erased["queue_entries"] = max(waiting, erased["queue_entries"])
+    erased |= {name: max(count, erased[name]) for name, count in there.items()}
     return erased | {"error_lines": _hide_in_errors(connection, ids)}
 
 
@@ -285,10 +291,14 @@ class Old:
 
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
     """List the tables that old rows are deleted from. Predictions come before rejections, because a
-    rejection marks a deleted row's older prediction as superseded."""
+    rejection marks a deleted row's older prediction as superseded, and before the values that they
+    were made from."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
+        "replaced_rows": Old(
+            replaced_rows, are_over(connection), replaced_rows.c.predicted_at, cutoff
+        ),
         "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
     }
 
@@ -396,6 +406,8 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
         for table in (tallies, monitoring):
             connection.execute(delete(table).where(table.c.run_id.in_(gone)))
     database_of(connection).join_by_index(connection)
+    if old.table is predictions:
+        condition = and_(condition, leave_marks(connection, condition))
     return connection.execute(delete(old.table).where(condition)).rowcount
 
 

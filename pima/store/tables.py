@@ -1,6 +1,6 @@
 """The tables, their columns and the views, read from schema.sql, which says what each is for.
 
-`patients` and `scoring_queue` also have a column for each declared feature. Those are made from the
+The tables of `WITH_FEATURES` also have a column for each declared feature. Those are made from the
 declaration, so no list here has them.
 """
 
@@ -88,6 +88,7 @@ predictions = metadata.tables["predictions"]
 promotions = metadata.tables["promotions"]
 rejections = metadata.tables["rejections"]
 removed_runs = metadata.tables["removed_runs"]
+replaced_rows = metadata.tables["replaced_rows"]
 reports = metadata.tables["reports"]
 row_keys = metadata.tables["row_keys"]
 runs = metadata.tables["runs"]
@@ -110,7 +111,7 @@ highest id is the newest. SQLite reads this order from the index. PostgreSQL sor
 moment that it needs: that takes 0.3 s if 200,000 rows share a moment, and under a millisecond if
 500 do."""
 
-WITH_FEATURES = ("patients", "scoring_queue")
+WITH_FEATURES = ("patients", "scoring_queue", "replaced_rows")
 """The tables that have a column of type Real for each feature, declared or retired."""
 
 

@@ -51,9 +51,10 @@ SELECT what FROM (
 WHERE what IS NOT NULL ORDER BY relname LIMIT 1;
 
 -- name: triggers
--- The triggers on patients; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
-SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
+-- The triggers on patients and replaced_rows; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
+SELECT c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
     f.pronamespace = c.relnamespace AS is_beside, f.prosrc, f.prosecdef, f.proconfig,
     t.tgtype & 3 = 3 AND t.tgtype & 20 > 0 AND t.tgenabled <> 'D' AS changes_rows
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid
-WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal ORDER BY t.tgname;
+WHERE t.tgrelid IN (to_regclass('patients'), to_regclass('replaced_rows')) AND NOT t.tgisinternal
+ORDER BY t.tgname;

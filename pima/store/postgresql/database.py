@@ -349,6 +349,7 @@ class PostgreSQL(Database):
         ORDER BY age(number) DESC LIMIT 1"""
     came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
     share_unless_held = "FOR SHARE OF p SKIP LOCKED"
+    update_unless_held = "FOR UPDATE SKIP LOCKED"
     revision_table = "SELECT to_regclass('alembic_version')"
     sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
     keeps_deleted = (

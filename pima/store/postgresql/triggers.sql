@@ -149,11 +149,24 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Rows with another version are to be scored, and labelled ones no longer.
+-- Rows with another version are to be scored, and labelled ones no longer. The values that were replaced are kept.
 -- Without nested loops: a plan that was made for a single row would take 30 s for 20,000 of them.
 CREATE OR REPLACE FUNCTION public.enqueue_updated() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_nestloop = off AS $$
 BEGIN
+    -- Values are kept whether they were predicted on or not: who has claimed the version may commit its prediction later. So
+    -- scoring looks a day later. Only a mark of `retain` can be there already.
+    INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
+        o.insulin, o.bmi, o.diabetes_pedigree, o.age /* end */
+    FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version
+    ON CONFLICT (patient_id, patient_version) DO UPDATE
+    SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
+        glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
+        skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
+        diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
+
     INSERT INTO public.scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
     SELECT n.id, n.version, /* features */ n.pregnancies, n.glucose, n.blood_pressure, n.skin_thickness,
@@ -218,6 +231,29 @@ BEGIN
     DELETE FROM public.scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM old_rows))
         AND NOT EXISTS (SELECT FROM public.patients p
             WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL OFFSET 0);
+
+    PERFORM set_config('pima.deletes', 'on', true);
+    INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT id, version, /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+        diabetes_pedigree, age /* end */
+    FROM old_rows
+    ON CONFLICT (patient_id, patient_version) DO UPDATE
+    SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
+        glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
+        skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
+        diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
+    PERFORM set_config('pima.deletes', '', true);
+    RETURN NULL;
+END $$;
+
+-- At the end of the transaction that has deleted a row: nothing of it is kept, unless it has come again, as where all rows
+-- are deleted and inserted.
+CREATE OR REPLACE FUNCTION public.drop_replaced() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    DELETE FROM public.replaced_rows r WHERE r.patient_id = NEW.patient_id
+        AND NOT EXISTS (SELECT FROM public.patients p WHERE p.id = r.patient_id OFFSET 0);
     RETURN NULL;
 END $$;
 
@@ -227,12 +263,15 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 BEGIN
     DELETE FROM public.scoring_queue q
     WHERE NOT EXISTS (SELECT FROM public.patients p WHERE p.id = q.patient_id OFFSET 0);
+    DELETE FROM public.replaced_rows r
+    WHERE NOT EXISTS (SELECT FROM public.patients p WHERE p.id = r.patient_id OFFSET 0);
     RETURN NULL;
 END $$;
 
 -- Whoever may call a function with its owner's rights could hang it on a table of their own.
 REVOKE ALL ON FUNCTION public.take_kept_id(), public.enqueue_inserted(), public.enqueue_updated(),
-    public.keep_changed_key(), public.dequeue_deleted(), public.dequeue_truncated() FROM PUBLIC;
+    public.keep_changed_key(), public.dequeue_deleted(), public.drop_replaced(), public.dequeue_truncated()
+    FROM PUBLIC;
 -- An update draws its version with the writer's rights.
 GRANT USAGE ON SEQUENCE public.patient_version TO PUBLIC;
 
@@ -263,6 +302,11 @@ CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON public.patients
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_deleted();
 CREATE OR REPLACE TRIGGER patients_truncated AFTER TRUNCATE ON public.patients
     FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_truncated();
+-- Not on patients, which could then not be truncated by a transaction that has deleted rows.
+DROP TRIGGER IF EXISTS replaced_rows_written ON public.replaced_rows; -- CREATE OR REPLACE knows no constraint triggers
+CREATE CONSTRAINT TRIGGER replaced_rows_written AFTER INSERT OR UPDATE ON public.replaced_rows
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((current_setting('pima.deletes'::text, true) = 'on'::text)) EXECUTE FUNCTION public.drop_replaced();
 
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_inserted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_key_inserted;
@@ -273,3 +317,4 @@ ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_key_changed;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_deleted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_truncated;
+ALTER TABLE public.replaced_rows ENABLE ALWAYS TRIGGER replaced_rows_written;

@@ -201,7 +201,7 @@ class SQLite(Database):
     # There is one writer at a time, so the row version alone tells which rows are older.
     first_writer = "SELECT 0"
     came_before_writer = ":writer = 0"
-    share_unless_held = ""
+    share_unless_held = update_unless_held = ""
     revision_table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     sources_of_run = "json_each(runs.counts, '$.sources') AS item"
     keeps_deleted = (

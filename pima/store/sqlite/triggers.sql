@@ -34,7 +34,8 @@ BEGIN
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
 END;
 
--- A measurement changes, or an outcome is cleared: another version, which is to be scored.
+-- A measurement changes, or an outcome is cleared: another version, which is to be scored. The values that it replaces are
+-- kept, and scoring looks a day later whether they were predicted on. Only a mark of `retain` can be there already.
 CREATE TRIGGER patients_changed
 AFTER UPDATE OF /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree,
     age /* end */, outcome ON patients
@@ -44,6 +45,15 @@ WHEN (NEW.outcome IS NULL AND OLD.outcome IS NOT NULL)
     OR NEW.insulin IS NOT OLD.insulin OR NEW.bmi IS NOT OLD.bmi OR NEW.diabetes_pedigree IS NOT OLD.diabetes_pedigree
     OR NEW.age IS NOT OLD.age /* end */
 BEGIN
+    INSERT INTO replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    VALUES (OLD.id, OLD.version, /* features */ OLD.pregnancies, OLD.glucose, OLD.blood_pressure, OLD.skin_thickness,
+        OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */)
+    ON CONFLICT (patient_id, patient_version) DO UPDATE
+    SET replaced_at = excluded.replaced_at, /* features */ pregnancies = excluded.pregnancies,
+        glucose = excluded.glucose, blood_pressure = excluded.blood_pressure,
+        skin_thickness = excluded.skin_thickness, insulin = excluded.insulin, bmi = excluded.bmi,
+        diabetes_pedigree = excluded.diabetes_pedigree, age = excluded.age /* end */;
     UPDATE patient_version_counter SET last = last + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
@@ -91,6 +101,7 @@ END;
 CREATE TRIGGER patients_deleted AFTER DELETE ON patients
 BEGIN
     DELETE FROM scoring_queue WHERE patient_id = OLD.id;
+    DELETE FROM replaced_rows WHERE patient_id = OLD.id;
 END;
 
 -- What a row was called when it first came, and whose it is.

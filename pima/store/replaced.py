@@ -1,0 +1,107 @@
+"""Kept values of row versions that were replaced: which of them stay, and how long.
+
+The triggers keep all of them. They can't look for a prediction: whoever has claimed a version may
+not have committed it yet.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    text,
+)
+
+from pima.store.database import database_of
+from pima.store.engine import clock
+from pima.store.predicted_on import counted_version, in_time_until
+from pima.store.registry import newest_declaration
+from pima.store.tables import patients, predictions, replaced_rows
+
+# ---- Looking once whether they were predicted on.
+
+_COMMITTED_AFTER = timedelta(days=1)
+"""How long a scorer may take from claiming a version to committing its prediction, by far."""
+_IS_DUE = """(patient_id, patient_version) IN (
+    WITH due AS MATERIALIZED (
+        SELECT patient_id, patient_version FROM replaced_rows
+        WHERE predicted_at IS NULL AND replaced_at < :before
+        ORDER BY replaced_at LIMIT :rows {held})
+    SELECT patient_id, patient_version FROM due)"""
+_PREDICTED = """FROM predictions d WHERE d.patient_id = replaced_rows.patient_id
+    AND d.patient_version = replaced_rows.patient_version"""
+_DROP = f"DELETE FROM replaced_rows WHERE {_IS_DUE} AND NOT EXISTS (SELECT 1 {_PREDICTED})"
+_KEEP = f"""UPDATE replaced_rows SET predicted_at = (SELECT min(d.scored_at) {_PREDICTED})
+    WHERE {_IS_DUE} AND EXISTS (SELECT 1 {_PREDICTED})"""
+
+
+def examine(connection: Connection, rows: int) -> int:
+    """Look at the oldest versions that were replaced a day ago or earlier: those without a
+    prediction go, the others stay and are not looked at again. Return how many it were.
+
+    Those that somebody else looks at are left out, so nobody waits.
+    """
+    database = database_of(connection)
+    database.join_by_index(connection)
+    before = database.stored_moment(clock(connection) - _COMMITTED_AFTER)
+    bounds = {"before": before, "rows": rows}
+    statements = (text(each.format(held=database.update_unless_held)) for each in (_DROP, _KEEP))
+    return sum(connection.execute(statement, bounds).rowcount for statement in statements)
+
+
+# ---- What outlives the predictions that `retain` deletes.
+
+_OF_THE_VERSION = (
+    replaced_rows.c.patient_id == predictions.c.patient_id,
+    replaced_rows.c.patient_version == predictions.c.patient_version,
+)
+_IS_PREDICTED_AT = replaced_rows.c.predicted_at.is_not(None)
+
+
+def leave_marks(connection: Connection, going: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Leave a mark of each labelled version that stands and whose predictions are `going`: whatever
+    replaces it later, it is known as predicted on. Return the condition of predictions that may go.
+
+    A row that somebody changes is left to the next time, and so is a version that nobody has looked
+    at since it was replaced. Rows with a mark are locked until the commit: else a correction could
+    keep the values, see no mark, and lose them a day later.
+    """
+    row = patients.alias("row")
+    stands = (row.c.id == predictions.c.patient_id, row.c.version == predictions.c.patient_version)
+    first = select(func.min(predictions.c.scored_at)).where(*stands).scalar_subquery()
+    marks = (
+        select(row.c.id, row.c.version, null(), first)
+        .where(row.c.outcome.is_not(None), exists().where(*stands, going))
+        .with_for_update(read=True, skip_locked=True, of=row)
+    )
+    key = ("patient_id", "patient_version")
+    insert = database_of(connection).insert_unless_there(replaced_rows, key)
+    connection.execute(insert.from_select([*key, "replaced_at", "predicted_at"], marks))
+    is_kept = exists().where(*_OF_THE_VERSION)
+    is_known = exists().where(*_OF_THE_VERSION, _IS_PREDICTED_AT)
+    return or_(is_known, not_(or_(is_kept, exists().where(*stands))))
+
+
+def are_over(connection: Connection) -> ColumnElement[bool]:
+    """The condition of kept values that nothing can ask for any more: their predictions are gone,
+    and another version of the labelled row counts, or the row is gone, too."""
+    outcome = newest_declaration(connection).outcome
+    counted = counted_version("patients", in_time_until(connection, outcome))
+    may_count = or_(
+        patients.c.outcome.is_(None),
+        replaced_rows.c.patient_version == literal_column(counted, BigInteger),
+    )
+    return and_(
+        _IS_PREDICTED_AT,
+        not_(exists().where(*_OF_THE_VERSION)),
+        not_(exists().where(patients.c.id == replaced_rows.c.patient_id, may_count)),
+    )
