@@ -49,10 +49,10 @@ def upgrade() -> None:
 
 def _keep_replaced() -> None:
     connection = op.get_bind()
-    look = inspect(connection)
-    there = {column["name"] for column in look.get_columns("patients")}
-    waiting = [column["name"] for column in look.get_columns("scoring_queue")]
-    features = [f'"{name}" DOUBLE PRECISION' for name in waiting if name in there]
+    # The queue has a column for each feature that was ever declared.
+    columns = [each["name"] for each in inspect(connection).get_columns("scoring_queue")]
+    others = ("patient_id", "patient_version", "enqueued_at")
+    features = [f'"{name}" DOUBLE PRECISION' for name in columns if name not in others]
     statement = f"""
         CREATE TABLE replaced_rows (
             patient_id BIGINT NOT NULL,

@@ -39,14 +39,18 @@ _IS_DUE = """(patient_id, patient_version) IN (
     SELECT patient_id, patient_version FROM due)"""
 _PREDICTED = """FROM predictions d WHERE d.patient_id = replaced_rows.patient_id
     AND d.patient_version = replaced_rows.patient_version"""
-_DROP = f"DELETE FROM replaced_rows WHERE {_IS_DUE} AND NOT EXISTS (SELECT 1 {_PREDICTED})"
+# TRUNCATE in an old snapshot, and SQLite's REPLACE by a source's key, leave values of rows that are
+# gone.
+_STAYS = f"""(EXISTS (SELECT 1 {_PREDICTED})
+    AND EXISTS (SELECT 1 FROM patients p WHERE p.id = replaced_rows.patient_id))"""
+_DROP = f"DELETE FROM replaced_rows WHERE {_IS_DUE} AND NOT {_STAYS}"
 _KEEP = f"""UPDATE replaced_rows SET predicted_at = (SELECT min(d.scored_at) {_PREDICTED})
-    WHERE {_IS_DUE} AND EXISTS (SELECT 1 {_PREDICTED})"""
+    WHERE {_IS_DUE} AND {_STAYS}"""
 
 
 def examine(connection: Connection, rows: int) -> int:
     """Look at the oldest versions that were replaced a day ago or earlier: those without a
-    prediction go, the others stay and are not looked at again. Return how many it were.
+    prediction go, the others stay and are not looked at again. Return how many they were.
 
     Those that somebody else looks at are left out, so nobody waits.
     """
@@ -75,7 +79,7 @@ def leave_marks(connection: Connection, going: ColumnElement[bool]) -> ColumnEle
     at since it was replaced. Rows with a mark are locked until the commit: else a correction could
     keep the values, see no mark, and lose them a day later.
     """
-    row = patients.alias("row")
+    row = patients.alias("standing")
     stands = (row.c.id == predictions.c.patient_id, row.c.version == predictions.c.patient_version)
     first = select(func.min(predictions.c.scored_at)).where(*stands).scalar_subquery()
     marks = (

@@ -99,6 +99,29 @@ def test_a_column_of_somebody_else_s_under_a_new_feature_s_name_is_told(
     assert done.exit_code == 0, done.stderr
 
 
+def test_replaced_values_stay_when_features_come_and_go(
+    declared_database: Database, tmp_path: Path
+) -> None:
+    database, config = declared_database, configuration(tmp_path)
+    database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25)')
+    correct = "UPDATE patients SET creatinine = creatinine + 1"
+    database.execute(correct)
+    without = ADDED.replace("creatinine", "urea")
+    for declared, change in (
+        (ADDED, "glucose = 100"),
+        (without, "glucose = 200"),
+        (without, "creatinine = 7"),
+        (ADDED, "creatinine = 8"),
+    ):
+        configuration(tmp_path, declared)
+        asked = ("migrate", "--config", config, "--features", "--reason", "x")
+        assert call(database, *asked).exit_code == 0
+        database.execute(f"UPDATE patients SET {change}")
+    kept = "SELECT creatinine, glucose FROM replaced_rows ORDER BY patient_version"
+    values = [(25, None), (26, None), (26, 100), (26, 200), (7, 200)]
+    assert database.execute(kept) == values
+
+
 def test_without_a_schema_there_is_nothing_to_carry_over(
     empty_database: Database, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def _as_backed_up(database: Database, person_of_key: str) -> None:
     )
     database.execute(rejected, {"key": REJECTED})
     assert call(database, "score").exit_code == 0
+    database.execute("UPDATE patients SET age = age + 1")
 
 
 def _everything(database: Database) -> list[Any]:
@@ -51,6 +52,7 @@ def _everything(database: Database) -> list[Any]:
         "patients",
         "row_keys",
         "scoring_queue",
+        "replaced_rows",
         "predictions",
         "source_rejections",
         "forgotten",

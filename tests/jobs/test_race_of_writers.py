@@ -45,9 +45,9 @@ COLUMNS = ", ".join(FEATURE_NAMES)
 PLACES = ", ".join(["%s"] * len(FEATURE_NAMES))
 INSERT = f"INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (%s, {PLACES}, %s)"
 CLINIC = (
-    "CREATE TABLE audit (LIKE patients)",
+    "CREATE TABLE audit (LIKE patients, event TEXT)",
     """CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS '
-    BEGIN INSERT INTO audit SELECT NEW.*; RETURN NULL; END'""",
+    BEGIN INSERT INTO audit SELECT NEW.*, TG_OP; RETURN NULL; END'""",
     (
         "CREATE TRIGGER audited AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION "
         "audit()"
@@ -286,6 +286,7 @@ def test_whoever_writes_meanwhile_each_row_ends_once_with_its_own_values(
     assert set(race.committed) == set(LEVELS)
     assert_none_is_lost(postgresql)
     assert_by_their_own_values(postgresql)
+    assert_values_are_kept(postgresql)
     assert (
         postgresql.execute(
             "SELECT status, count(*) FROM runs WHERE status <> 'succeeded' GROUP BY status"
@@ -306,6 +307,26 @@ def assert_none_is_lost(database: Database) -> None:
             SELECT 1 FROM ({ended_or_waits}) AS e WHERE e.patient_id = p.id
                 AND e.patient_version = p.version)"""
     assert database.execute(lost) == []
+
+
+def assert_values_are_kept(database: Database) -> None:
+    """Of each prediction of a row that is there, since it came, those that it had then; a day later
+    as well."""
+    database.execute("UPDATE replaced_rows SET replaced_at = now() - interval '2 days'")
+    assert call(database, "score").exit_code == 0
+    replaced = """predictions d JOIN patients p ON p.id = d.patient_id
+        JOIN audit a ON a.id = d.patient_id AND a.version = d.patient_version
+        LEFT JOIN replaced_rows r
+            ON (r.patient_id, r.patient_version) = (d.patient_id, d.patient_version)
+        WHERE d.patient_version < p.version AND d.patient_version >= (
+            SELECT max(came.version) FROM audit came
+            WHERE came.id = p.id AND came.version <= p.version AND came.event = 'INSERT')"""
+    assert database.value(f"SELECT count(*) FROM {replaced}") > 0
+    values, kept = (", ".join(f"{of}.{name}" for name in FEATURE_NAMES) for of in "ar")
+    others = f"(r.predicted_at, {kept}) IS DISTINCT FROM (d.scored_at, {values})"
+    assert database.execute(f"SELECT d.patient_id FROM {replaced} AND {others}") == []
+    gone = "SELECT patient_id FROM replaced_rows EXCEPT SELECT id FROM patients"
+    assert database.execute(gone) == []
 
 
 def assert_by_their_own_values(database: Database) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.releases.__main__ import FOLDER, run_program, visits
 from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.shipped import FEATURE_NAMES
 
 RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
 KEPT = {
@@ -57,6 +58,12 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     clinic.insert(20, seed=3)
     assert clinic.pulled(earlier)["inserted"] == 20
     insert_patients(earlier, 5)
+    # What is replaced from now on is kept.
+    one = "(SELECT min(id) FROM patients WHERE outcome IS NOT NULL)"
+    values = f"SELECT {', '.join(FEATURE_NAMES)} FROM"
+    labelled = earlier.execute(f"{values} patients WHERE id = {one}")
+    earlier.execute(f"UPDATE patients SET glucose = 150, age = 50 WHERE id = {one}")
+    assert earlier.execute(f"{values} replaced_rows") == labelled
     waiting = earlier.value("SELECT count(*) FROM scoring_queue")
     scored = the_json(call(earlier, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)

@@ -44,6 +44,7 @@ def lived_in(scored_database: Database) -> Database:
     # rejected still.
     found.execute("UPDATE patients SET age = age + 1 WHERE id IN (1, 2, 3, 11)")
     found.execute("UPDATE patients SET bmi = 30 WHERE id = 13")
+    found.execute("UPDATE replaced_rows SET replaced_at = :young", {"young": found.stored(YOUNG)})
     assert call(found, "score").exit_code == 0
     found.execute("UPDATE patients SET outcome = 1 WHERE id BETWEEN 4 AND 6")
     found.execute("DELETE FROM patients WHERE id IN (7, 14)")

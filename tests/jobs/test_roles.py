@@ -335,6 +335,30 @@ def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(
     assert again["refused_by_reason"] == {"forgotten": 1}
 
 
+def test_replaced_values_are_looked_at_and_erased_under_their_roles(
+    guarded: Database, trained: Path
+) -> None:
+    install_models(guarded, trained)
+    labelled, other = insert_patients(guarded, 2)
+    scorer, eraser = under_role(guarded, "pima_scorer"), under_role(guarded, "pima_eraser")
+    assert call(scorer, "score").exit_code == 0
+    guarded.execute("UPDATE patients SET glucose = glucose + 1")
+    guarded.execute("UPDATE replaced_rows SET replaced_at = now() - interval '2 days'")
+    assert call(scorer, "score").exit_code == 0
+    looked_at = "SELECT count(*) FROM replaced_rows WHERE predicted_at IS NOT NULL"
+    assert guarded.value(looked_at) == 2
+    guarded.execute(f"UPDATE patients SET outcome = 1 WHERE id = {labelled}")
+    for table, moment in (("predictions", "scored_at"), ("replaced_rows", "predicted_at")):
+        guarded.execute(f"UPDATE {table} SET {moment} = {moment} - interval '300 days'")
+    found = the_json(call(eraser, "retain", "--older-than", "200", "--json"))
+    # Of the labelled row a mark of its last version is left, for the values of the first.
+    assert (found["predictions"], found["replaced_rows"]) == (3, 1)
+    for patient_id, rows in ((labelled, 1), (other, 1)):
+        asked = ("forget", str(patient_id), "--reason", "a test", "--json")
+        assert the_json(call(eraser, *asked))["replaced_rows"] == rows
+    assert guarded.value("SELECT count(*) FROM replaced_rows") == 0
+
+
 def test_every_command_works_under_its_role_where_a_source_is_declared(
     guarded: Database, sqlite_clinic: Clinic, tmp_path: Path, listener: AlertReceiver
 ) -> None:
@@ -369,14 +393,14 @@ FORBIDDEN = {
     "pima_scorer": {
         "SELECT": (
             "monitoring.value patients.glucose patients.source_key promotions.explanation "
-            "model_versions.keras_artifact model_versions.metrics training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
+            "replaced_rows.glucose model_versions.keras_artifact model_versions.metrics training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
         ),
         "UPDATE": "patient_versions.patient_version champion.model_version predictions.probability",
         "DELETE": "predictions runs",
     },
     "pima_scheduler": {
         "SELECT": (
-            "tallies.tally patients scoring_queue.glucose predictions "
+            "tallies.tally patients scoring_queue.glucose replaced_rows predictions "
             "model_versions.keras_artifact promotions.explanation monitored_predictions"
         ),
         "DELETE": "runs",
@@ -385,12 +409,14 @@ FORBIDDEN = {
     "pima_reader": {
         "SELECT": (
             "monitoring.value patient_versions monitored_predictions patients row_keys.side_key "
-            "scoring_queue model_versions champion"
+            "scoring_queue replaced_rows model_versions champion"
         ),
         "DELETE": "rejections predictions",
     },
     "pima_monitor": {
-        "SELECT": "patient_versions predictions patients.outcome current_predictions",
+        "SELECT": (
+            "patient_versions predictions patients.outcome replaced_rows current_predictions"
+        ),
     },
     "pima_trainer": {
         "UPDATE": (
@@ -403,7 +429,7 @@ FORBIDDEN = {
     },
     "pima_loader": {
         "SELECT": (
-            "predictions champion scoring_queue model_versions.compiled_artifact "
+            "predictions champion scoring_queue replaced_rows model_versions.compiled_artifact "
             "installation.holdout_salt"
         ),
         "DELETE": "runs leases forgotten",
@@ -411,7 +437,10 @@ FORBIDDEN = {
         "INSERT": "row_keys",
     },
     "pima_writer": {
-        "SELECT": "predictions scoring_queue row_keys runs leases installation alembic_version",
+        "SELECT": (
+            "predictions scoring_queue replaced_rows row_keys runs leases installation "
+            "alembic_version"
+        ),
         "INSERT": "patients.version row_keys runs leases",
         "UPDATE": "patients.id patients.version runs leases",
         "DELETE": "runs leases row_keys",

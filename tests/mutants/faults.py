@@ -72,6 +72,7 @@ _CORRECTED = (
 _USED_TWICE = (
     "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
 )
+_KEPT = "tests/store/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
 _BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
 FAULTS = (
@@ -390,5 +391,70 @@ FAULTS = (
                 (f"{_BEFORE_IT_IS}[postgresql]",),
             ),
         },
+    ),
+    Fault(
+        "values that an update replaces are not kept",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/triggers.sql",
+                        "VALUES (OLD.id, OLD.version, /* features */",
+                        "SELECT OLD.id, OLD.version, /* features */",
+                    ),
+                    Edit(
+                        "pima/store/sqlite/triggers.sql",
+                        "OLD.diabetes_pedigree, OLD.age /* end */)",
+                        "OLD.diabetes_pedigree, OLD.age /* end */ WHERE false",
+                    ),
+                ),
+                (f"{_KEPT}[sqlite]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/triggers.sql",
+                        "JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version",
+                        "JOIN new_rows n ON n.id = o.id WHERE false",
+                    ),
+                ),
+                (f"{_KEPT}[postgresql]",),
+            ),
+        },
+    ),
+    Fault(
+        "values are kept only if the trigger sees their prediction",
+        {
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/triggers.sql",
+                        "JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version",
+                        """JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version
+        AND EXISTS (SELECT FROM public.predictions d WHERE d.patient_id = o.id)""",
+                    ),
+                ),
+                tuple(
+                    "tests/store/test_replaced.py::test_values_that_are_replaced_beside_a_scorer_that_has_not_committed_stay"
+                    f"[glucose = 99-{level}]"
+                    for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+                ),
+            ),
+        },
+    ),
+    _on_both(
+        "kept values are looked at, and deleted, too early",
+        Edit("pima/store/replaced.py", "timedelta(days=1)", "timedelta()"),
+        caught_by="tests/store/test_replaced.py::test_scoring_looks_once_and_a_day_later[DATABASE]",
+    ),
+    _on_both(
+        "retain leaves no mark of what was predicted on",
+        Edit(
+            "pima/store/erasing.py",
+            "        condition = and_(condition, leave_marks(connection, condition))\n",
+            "        pass\n",
+        ),
+        caught_by="tests/store/test_replaced.py"
+        "::test_what_was_predicted_on_is_known_after_its_prediction_is_gone[DATABASE]",
     ),
 )

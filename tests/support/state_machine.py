@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
 from hypothesis import HealthCheck, settings
@@ -44,6 +45,7 @@ class Jobs(RuleBasedStateMachine):
     emptied: ClassVar[tuple[str, ...]] = (
         "patients",
         "scoring_queue",
+        "replaced_rows",
         "predictions",
         "rejections",
         "runs",
@@ -111,6 +113,12 @@ class Jobs(RuleBasedStateMachine):
         else:
             self.ended = set(self._ended())
 
+    @rule()
+    def a_day_passes(self) -> None:
+        """Since values were replaced: the next run of scoring looks whether to keep them."""
+        then = self.database.stored(datetime.now(UTC) - timedelta(days=1, minutes=1))
+        self.database.execute("UPDATE replaced_rows SET replaced_at = :then", {"then": then})
+
     # ---- what must hold ----
 
     @invariant()
@@ -126,6 +134,17 @@ class Jobs(RuleBasedStateMachine):
         assert set(waiting) <= set(current), "a version waits that is no longer current"
         assert self.ended <= set(ended), "something that had ended is gone"
         self.ended = set(ended)
+
+    @invariant()
+    def every_prediction_has_the_values_that_it_was_made_from(self) -> None:
+        """Unless the row was deleted since, and has come again."""
+        lost = """
+            SELECT d.patient_id, d.patient_version FROM predictions d
+            JOIN patients p ON p.id = d.patient_id AND p.version <> d.patient_version
+            WHERE d.scored_at > p.recorded_at AND NOT EXISTS (
+                SELECT 1 FROM replaced_rows r
+                WHERE r.patient_id = d.patient_id AND r.patient_version = d.patient_version)"""
+        assert self.database.execute(lost) == []
 
     def teardown(self) -> None:
         self._score(ScoreOptions(10))
