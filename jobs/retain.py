@@ -23,20 +23,35 @@ def _options(options: OptionParser) -> None:
         "--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder"
     )
     options.add_argument(
+        "--values",
+        action="store_true",
+        help="also kept values of rows with an outcome, which then count as they stand",
+    )
+    options.add_argument(
         "--dry-run", action="store_true", help="count, and write only the run's own row"
     )
 
 
 def _work(command: Command) -> Result:
     given = command.options
-    require_old_enough(given.older_than, command.settings.retain.minimum_days)
+    minimum_days = command.settings.retain.minimum_days
+    if given.values:
+        minimum_days = max(minimum_days, 7 * command.settings.gate.window_weeks)
+    require_old_enough(given.older_than, minimum_days)
     with recorded_run(command.engine, "retain", None, given.dry_run) as command.run:
         retain(
             Retaining(
-                command.engine, command.run, command.stop, given.older_than, given.dry_run, given.to
+                engine=command.engine,
+                run=command.run,
+                stop=command.stop,
+                days=given.older_than,
+                dry_run=given.dry_run,
+                folder=given.to,
+                all_values=given.values,
             )
         )
-    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+    asked = {"dry_run": given.dry_run, "values": given.values}
+    return {"run_id": command.run.id, **asked, **command.run.counts}
 
 
 def _show(result: Result) -> None:
@@ -52,6 +67,11 @@ def _show(result: Result) -> None:
     to = f", moved to {counted(len(result['files']), 'file')}" if result["files"] else ""
     done = "would be removed (dry run)" if result["dry_run"] else "removed"
     print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")
+    if result["values"]:
+        print(
+            "Rows with an outcome that old are learned from and explained as they stand: earlier "
+            "verdicts and explanations can't be computed again. Training snapshots stay."
+        )
 
 
 main = main_of("jobs.retain", __doc__, _work, _show, _options)

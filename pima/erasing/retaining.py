@@ -74,6 +74,8 @@ class Retaining:
     dry_run: bool
     folder: Path | None
     """The folder to move rows to; None if they are not kept."""
+    all_values: bool = False
+    """Whether labelled rows lose the kept values that count, too."""
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:
@@ -97,7 +99,7 @@ def retain(asked: Retaining) -> None:
     with only_one(asked.engine, RETAINING, asked.run.id, _LEASE_SECONDS) as lease:
         with reading(asked.engine) as connection:
             cutoff = clock(connection) - timedelta(days=asked.days)
-            found = what_is_old(connection, cutoff)
+            found = what_is_old(connection, cutoff, asked.all_values)
         asked.report(RetainResult(cutoff.isoformat()))
         for name, old in found.items():
             is_moved = name != "replaced_rows" and not asked.dry_run

@@ -36,7 +36,7 @@ from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
 from pima.store.queue import id_lists
-from pima.store.replaced import are_over, leave_marks
+from pima.store.replaced import are_over, delete_unless_held, leave_marks
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import (
     forgotten,
@@ -289,15 +289,20 @@ class Old:
         return next(iter(self.table.primary_key.columns))
 
 
-def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
+def what_is_old(
+    connection: Connection, cutoff: datetime, all_values: bool = False
+) -> dict[str, Old]:
     """List the tables that old rows are deleted from. Predictions come before rejections, because a
     rejection marks a deleted row's older prediction as superseded, and before the values that they
-    were made from."""
+    were made from. With `all_values` labelled rows lose the values that count, too."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
         "replaced_rows": Old(
-            replaced_rows, are_over(connection), replaced_rows.c.predicted_at, cutoff
+            replaced_rows,
+            are_over(connection, all_values),
+            replaced_rows.c.predicted_at,
+            cutoff,
         ),
         "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
     }
@@ -408,6 +413,8 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
     database_of(connection).join_by_index(connection)
     if old.table is predictions:
         condition = and_(condition, leave_marks(connection, condition))
+    if old.table is replaced_rows:
+        return delete_unless_held(connection, condition)
     return connection.execute(delete(old.table).where(condition)).rowcount
 
 

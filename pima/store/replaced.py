@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    delete,
     exists,
     func,
     literal_column,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
 )
 
 from pima.store.database import database_of
@@ -68,7 +70,7 @@ _OF_THE_VERSION = (
     replaced_rows.c.patient_id == predictions.c.patient_id,
     replaced_rows.c.patient_version == predictions.c.patient_version,
 )
-_IS_PREDICTED_AT = replaced_rows.c.predicted_at.is_not(None)
+_IS_KNOWN = replaced_rows.c.predicted_at.is_not(None)
 
 
 def leave_marks(connection: Connection, going: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -91,21 +93,29 @@ def leave_marks(connection: Connection, going: ColumnElement[bool]) -> ColumnEle
     insert = database_of(connection).insert_unless_there(replaced_rows, key)
     connection.execute(insert.from_select([*key, "replaced_at", "predicted_at"], marks))
     is_kept = exists().where(*_OF_THE_VERSION)
-    is_known = exists().where(*_OF_THE_VERSION, _IS_PREDICTED_AT)
+    is_known = exists().where(*_OF_THE_VERSION, _IS_KNOWN)
     return or_(is_known, not_(or_(is_kept, exists().where(*stands))))
 
 
-def are_over(connection: Connection) -> ColumnElement[bool]:
+def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
     """The condition of kept values that nothing can ask for any more: their predictions are gone,
-    and another version of the labelled row counts, or the row is gone, too."""
-    outcome = newest_declaration(connection).outcome
-    counted = counted_version("patients", in_time_until(connection, outcome))
-    may_count = or_(
-        patients.c.outcome.is_(None),
-        replaced_rows.c.patient_version == literal_column(counted, BigInteger),
-    )
+    and another version of the labelled row counts, or the row is gone, too. With `all_values`
+    labelled rows lose those that count as well."""
+    may_count = patients.c.outcome.is_(None)
+    if not all_values:
+        outcome = newest_declaration(connection).outcome
+        counted = counted_version("patients", in_time_until(connection, outcome))
+        counts = replaced_rows.c.patient_version == literal_column(counted, BigInteger)
+        may_count = or_(may_count, counts)
     return and_(
-        _IS_PREDICTED_AT,
+        _IS_KNOWN,
         not_(exists().where(*_OF_THE_VERSION)),
         not_(exists().where(patients.c.id == replaced_rows.c.patient_id, may_count)),
     )
+
+
+def delete_unless_held(connection: Connection, condition: ColumnElement[bool]) -> int:
+    """Delete kept values, other than those that a correction is writing; return how many."""
+    key = tuple(replaced_rows.primary_key.columns)
+    free = select(*key).where(condition).with_for_update(skip_locked=True).correlate(None)
+    return connection.execute(delete(replaced_rows).where(tuple_(*key).in_(free))).rowcount
