@@ -30,7 +30,7 @@ from pima.store.engine import reading, writing
 from pima.store.predictions import Batch, Predictions, Rejections
 from pima.store.queue import require_counter_above_them, require_same_rows
 from pima.store.registry import newest_declaration
-from pima.store.replaced import examine
+from pima.store.replaced import are_due, examine
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
@@ -124,11 +124,12 @@ def score_queue(
 
 
 def _examine_replaced(engine: Engine, rows: int, stop: StopRequest) -> None:
-    examined = rows
-    while examined:
+    with reading(engine) as connection:
+        go_on = are_due(connection)
+    while go_on:
         stop.check()
         with writing(engine) as connection:
-            examined = examine(connection, rows)
+            go_on = examine(connection, rows) > 0
 
 
 def _score(

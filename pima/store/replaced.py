@@ -5,6 +5,7 @@ not have committed it yet.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -33,12 +34,10 @@ from pima.store.tables import patients, predictions, replaced_rows
 
 _COMMITTED_AFTER = timedelta(days=1)
 """How long a scorer may take from claiming a version to committing its prediction, by far."""
-_IS_DUE = """(patient_id, patient_version) IN (
-    WITH due AS MATERIALIZED (
-        SELECT patient_id, patient_version FROM replaced_rows
-        WHERE predicted_at IS NULL AND replaced_at < :before
-        ORDER BY replaced_at LIMIT :rows {held})
-    SELECT patient_id, patient_version FROM due)"""
+_DUE = """SELECT patient_id, patient_version FROM replaced_rows
+    WHERE predicted_at IS NULL AND replaced_at < :before ORDER BY replaced_at LIMIT :rows"""
+_IS_DUE = f"""(patient_id, patient_version) IN (
+    WITH due AS MATERIALIZED ({_DUE} {{held}}) SELECT patient_id, patient_version FROM due)"""
 _PREDICTED = """FROM predictions d WHERE d.patient_id = replaced_rows.patient_id
     AND d.patient_version = replaced_rows.patient_version"""
 # TRUNCATE in an old snapshot, and SQLite's REPLACE by a source's key, leave values of rows that are
@@ -50,6 +49,16 @@ _KEEP = f"""UPDATE replaced_rows SET predicted_at = (SELECT min(d.scored_at) {_P
     WHERE {_IS_DUE} AND {_STAYS}"""
 
 
+def are_due(connection: Connection) -> bool:
+    """Whether there are versions to look at."""
+    return connection.execute(text(_DUE), _bounds(connection, 1)).first() is not None
+
+
+def _bounds(connection: Connection, rows: int) -> dict[str, Any]:
+    before = clock(connection) - _COMMITTED_AFTER
+    return {"before": database_of(connection).stored_moment(before), "rows": rows}
+
+
 def examine(connection: Connection, rows: int) -> int:
     """Look at the oldest versions that were replaced a day ago or earlier: those without a
     prediction go, the others stay and are not looked at again. Return how many they were.
@@ -58,8 +67,7 @@ def examine(connection: Connection, rows: int) -> int:
     """
     database = database_of(connection)
     database.join_by_index(connection)
-    before = database.stored_moment(clock(connection) - _COMMITTED_AFTER)
-    bounds = {"before": before, "rows": rows}
+    bounds = _bounds(connection, rows)
     statements = (text(each.format(held=database.update_unless_held)) for each in (_DROP, _KEEP))
     return sum(connection.execute(statement, bounds).rowcount for statement in statements)
 
@@ -101,7 +109,7 @@ def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
     """The condition of kept values that nothing can ask for any more: their predictions are gone,
     and another version of the labelled row counts, or the row is gone, too. With `all_values`
     labelled rows lose those that count as well."""
-    may_count = patients.c.outcome.is_(None)
+    may_count: ColumnElement[bool] = patients.c.outcome.is_(None)
     if not all_values:
         outcome = newest_declaration(connection).outcome
         counted = counted_version("patients", in_time_until(connection, outcome))

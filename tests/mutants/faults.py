@@ -414,8 +414,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version",
-                        "JOIN new_rows n ON n.id = o.id WHERE false",
+                        "WHERE n.version <> o.version AND o.outcome IS NULL;",
+                        "WHERE false;",
                     ),
                 ),
                 (f"{_KEPT}[postgresql]",),
@@ -429,9 +429,9 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version",
-                        """JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version
-        AND EXISTS (SELECT FROM public.predictions d WHERE d.patient_id = o.id)""",
+                        "WHERE n.version <> o.version AND o.outcome IS NULL;",
+                        """WHERE n.version <> o.version AND o.outcome IS NULL
+        AND EXISTS (SELECT FROM public.predictions d WHERE d.patient_id = o.id);""",
                     ),
                 ),
                 tuple(

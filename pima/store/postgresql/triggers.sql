@@ -155,17 +155,25 @@ CREATE OR REPLACE FUNCTION public.enqueue_updated() RETURNS trigger LANGUAGE plp
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_nestloop = off AS $$
 BEGIN
     -- Values are kept whether they were predicted on or not: who has claimed the version may commit its prediction later. So
-    -- scoring looks a day later. Only a mark of `retain` can be there already.
+    -- scoring looks a day later.
     INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
     SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
         o.insulin, o.bmi, o.diabetes_pedigree, o.age /* end */
-    FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version
-    ON CONFLICT (patient_id, patient_version) DO UPDATE
-    SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
-        glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
-        skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
-        diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
+    FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version AND o.outcome IS NULL;
+    -- Of a labelled row there may be a mark of `retain`. To look for one always would cost a tenth of an UPDATE.
+    IF EXISTS (SELECT FROM old_rows WHERE outcome IS NOT NULL) THEN
+        INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+            skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+        SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
+            o.insulin, o.bmi, o.diabetes_pedigree, o.age /* end */
+        FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version AND o.outcome IS NOT NULL
+        ON CONFLICT (patient_id, patient_version) DO UPDATE
+        SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
+            glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
+            skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
+            diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
+    END IF;
 
     INSERT INTO public.scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
