@@ -63,7 +63,7 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     values = f"SELECT {', '.join(FEATURE_NAMES)} FROM"
     labelled = earlier.execute(f"{values} patients WHERE id = {one}")
     earlier.execute(f"UPDATE patients SET glucose = 150, age = 50 WHERE id = {one}")
-    assert earlier.execute(f"{values} replaced_rows") == labelled
+    assert earlier.execute(f"{values} replaced_rows WHERE patient_id = {one}") == labelled
     waiting = earlier.value("SELECT count(*) FROM scoring_queue")
     scored = the_json(call(earlier, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)

@@ -238,9 +238,9 @@ ROLES = {
         "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
         "SELECT (number, training_ids, training_ids_sha256) ON model_versions",
         "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, training_snapshots",
-        "SELECT, DELETE ON replaced_rows",
-        # Marks of versions whose predictions go.
+        # Marks of versions whose predictions go. SELECT ... FOR UPDATE needs a right to UPDATE.
         "INSERT (patient_id, patient_version, replaced_at, predicted_at) ON replaced_rows",
+        "SELECT, UPDATE (predicted_at), DELETE ON replaced_rows",
         "SELECT, UPDATE (side_key), DELETE ON row_keys",
         "SELECT, DELETE ON source_rejections",
         "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
