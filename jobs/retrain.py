@@ -10,6 +10,7 @@ import msgspec
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
+from pima.core.hindsight import Corrections, in_words
 from pima.core.verdict import Measured, Scores
 from pima.errors import Interrupted
 from pima.logs import counted
@@ -47,7 +48,8 @@ def _work(command: Command) -> Result:
     if not given.dry_run:
         # The verdict is on record, and a stop from here on takes nothing back.
         with suppress(Interrupted), command.stop.at_once():
-            leave_realised(command.engine, command.run.id)
+            corrected = Corrections(**command.run.counts["corrected"])
+            leave_realised(command.engine, command.run.id, corrected)
             leave_report(command.engine, command.settings, command.run)
     with reading(command.engine) as connection:
         remarks = on_threshold(connection, command.settings.retrain.threshold)
@@ -68,6 +70,8 @@ def _show(result: Result) -> None:
             "were kept:"
         )
         print("where so many rows are equal, equality says nothing about the person")
+    if any(result["corrected"][what] for what in ("zeros", "ones", "not_kept")):
+        print(f"corrected after their prediction: {in_words(result['corrected'])}")
     if undecided := result["left_out"].get("side_undecided"):
         print(
             f"{counted(undecided, 'labelled row')} are used for neither side of the holdout "

@@ -13,7 +13,8 @@ missing.
 
 A twin is a row with exactly the features of another row. It may be the same person entered twice;
 if features are coarse, it says nothing. If both rows have a person key, the keys decide whether
-they are the same person, not equality.
+they are the same person, not equality. Rows that were corrected after their prediction have the
+values that they were predicted on, and are twins by those of today, too.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
+from pima.core.hindsight import Corrections
 from pima.core.identifiers import PERSON, SOURCE, name_of_person
 from pima.core.validation import (
     FeatureValues,
@@ -72,6 +74,25 @@ def of_each_class(rows: pd.DataFrame) -> tuple[int, int]:
     return len(rows) - positive, positive
 
 
+# ---- Rows as they were predicted on.
+
+
+def as_predicted_on(history: pd.DataFrame, then: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put the values that rows were predicted on, `then`, in the place of today's. Also return the
+    rows whose values differ, as they stand today. Rows that the history has not are left out."""
+    then = then[then.index.isin(history.index)]
+    names = list(then.columns)
+    today = history.loc[then.index]
+    today = today.loc[today[names].compare(then).index]
+    if not today.empty:
+        history = history.copy(deep=False)
+        history.loc[today.index, names] = then.loc[today.index]
+    return history, today
+
+
+# ---- The split.
+
+
 @dataclass(frozen=True)
 class Split:
     """The history as one retraining sees it."""
@@ -93,6 +114,9 @@ class Split:
 
     horizon: str | None = None
     """The declared horizon, after which its outcomes were settled."""
+    today: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Rows of both sides that were corrected after their prediction, as they stand today."""
+    corrections: Corrections = field(default_factory=Corrections)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -103,9 +127,14 @@ class Split:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def split(history: pd.DataFrame, features: Features, most_twins: float = math.inf) -> Split:
+def split(
+    history: pd.DataFrame,
+    features: Features,
+    most_twins: float = math.inf,
+    today: pd.DataFrame | None = None,
+) -> Split:
     """Leave out the rows that are invalid or on no side, and keep twins of holdout rows out of
-    training.
+    training. `today` has those of its rows that were corrected, as they stand today.
 
     If a twin has a person, all rows of the person are kept out. Twins stay in training if the share
     `most_twins` of the training rows, or more, equals holdout rows that came in the same way;
@@ -120,11 +149,15 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     usable = pd.concat(
         [pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1
     )
+    if today is None:
+        today = history[:0]
+    taken = as_features(by_feature(today[names].to_numpy(np.float64)), features)
+    today = today.assign(**dict(zip(names, taken.T, strict=True)))
     left_out = Counter(checked.reasons)
     left_out["side_undecided"] = int((usable["Side"] == "undecided").sum())
     training = _picked(usable, (usable["Side"] == "training").to_numpy())
     holdout = _picked(usable, (usable["Side"] == "holdout").to_numpy())
-    twins = twins_unless_known(training, holdout)
+    twins = twins_by_either(training, holdout, today)
     twins_kept = int(twins.sum())
     # If a history came first from a file and then by a pull, it is full of equal rows, however fine
     # its features are.
@@ -144,6 +177,7 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
         equal_says_nothing=says_nothing,
         labelled=len(history),
         rejected=counted_reasons(checked),
+        today=today,
     )
 
 
@@ -177,6 +211,20 @@ def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
     if not nameless.all():
         twins |= rows["Person"].isna().to_numpy() & equal_rows(rows, others[~nameless], names)
     return twins
+
+
+def twins_by_either(
+    rows: pd.DataFrame, others: pd.DataFrame, today: pd.DataFrame | None
+) -> BoolArray:
+    """Find the rows, (n,), that are twins of one of the others, either of them by the values that
+    it was predicted on or by those that it has in `today`."""
+    if today is None or today.empty:
+        return twins_unless_known(rows, others)
+    both, all_others = (
+        pd.concat([side, today[today.index.isin(side.index)]]) for side in (rows, others)
+    )
+    found: BoolArray = rows.index.isin(both.index[twins_unless_known(both, all_others)])
+    return found
 
 
 def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
@@ -239,9 +287,14 @@ def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
     return None
 
 
-def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = True) -> BoolArray:
+def unseen_by(
+    learned: pd.DataFrame,
+    holdout: pd.DataFrame,
+    by_features: bool = True,
+    today: pd.DataFrame | None = None,
+) -> BoolArray:
     """Find the rows of a holdout, (n,), that a version can't have learned from; both as the version
-    takes them.
+    takes them. So is `today`, which has those that were corrected, as they stand today.
 
     The rows it learned from have, beside `Person`, the `Rank` of a row that came by a key; without
     features they are found by id and person alone. Times play no part: a row that was deleted and
@@ -249,7 +302,7 @@ def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = 
     """
     seen: BoolArray = holdout.index.isin(learned.index)
     if by_features and len(learned.select_dtypes("float32").columns):
-        seen |= with_persons(holdout, twins_unless_known(holdout, learned))
+        seen |= with_persons(holdout, twins_by_either(holdout, learned, today))
     return ~(seen | of_persons(holdout, learned["Rank"]) | of_persons(holdout, learned["Person"]))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
+from pima.core import hindsight
 from pima.core.figures import FEWEST_ROWS, in_words
 from pima.core.realised import FEW_EVENTS, STANDING, Standing
 from pima.logs import counted
@@ -134,6 +135,7 @@ def _data(facts: VersionFacts) -> Iterator[str]:
         ),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
+        ("corrected after their prediction", hindsight.in_words(data.corrected)),
     ]
     yield _table(("data", ""), rows)
 

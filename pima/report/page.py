@@ -10,6 +10,7 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pima.core import hindsight
 from pima.core.evidence import ModelEvidence, shown_thresholds
 from pima.core.features import Feature
 from pima.core.figures import (
@@ -65,6 +66,7 @@ def _pages() -> Environment:
         "gained": gained,
         "digits": _digits,
         "tenths": "{:z.1f}".format,
+        "corrected": hindsight.in_words,
     }
     pages.globals |= {
         "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},

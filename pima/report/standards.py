@@ -8,6 +8,7 @@ items, some of several parts, in our words.
 
 from dataclasses import dataclass
 
+from pima.core import hindsight
 from pima.core.figures import in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
@@ -123,7 +124,8 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
     data, evidence = facts.data, facts.evidence
     prepared = (
         "Ranges and codes are checked by the same rules in training and in service. Nothing is "
-        "converted."
+        "converted. Rows that were corrected after their prediction have the values that it was "
+        f"made from: {hindsight.in_words(data.corrected)}."
     )
     told = (
         "`docs/understand/model-and-gate.md` tells how it is built and fitted, and how that was "

@@ -52,6 +52,9 @@ class Data:
     twins_kept: int
     """Rows that it learned from although a held-out row has the same features, since there equality
     says nothing."""
+    corrected: dict[str, int] | None
+    """Rows that were corrected after their prediction; None if a release made it that did not count
+    them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 holdout_share=version.settings["holdout_share"],
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
+                corrected=version.metrics.get("corrected"),
             ),
             judged=judged,
             evidence=evidence_of(read_evidence(connection, verdict)),

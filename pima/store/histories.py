@@ -136,7 +136,7 @@ class Rows:
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
     """Read a block of the rows with the lowest ids above `after`; None if there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
-    return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
+    return next((as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
 
 
 def row_by_id(connection: Connection, patient_id: int, names: Sequence[str]) -> Rows:
@@ -144,10 +144,12 @@ def row_by_id(connection: Connection, patient_id: int, names: Sequence[str]) -> 
     return _rows_where(connection, names, "id = :patient_id", {"patient_id": patient_id})
 
 
-def row_by_key(connection: Connection, source: str, source_key: str, names: Sequence[str]) -> Rows:
-    """The row that has this key in this source; none or one."""
+def id_by_key(connection: Connection, source: str, source_key: str) -> int | None:
+    """The id of the row that has this key in this source; None if there is none."""
+    statement = text("SELECT id FROM patients WHERE source = :source AND source_key = :source_key")
     called = {"source": source, "source_key": source_key}
-    return _rows_where(connection, names, "source = :source AND source_key = :source_key", called)
+    found: int | None = connection.scalar(statement, called)
+    return found
 
 
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
@@ -160,14 +162,15 @@ def _rows_where(
     connection: Connection, names: Sequence[str], condition: str, parameters: Mapping[str, object]
 ) -> Rows:
     found = connection.execute(text(f"{_select_rows(names)} WHERE {condition}"), parameters)
-    return _as_rows([tuple(row) for row in found], names)
+    return as_rows([tuple(row) for row in found], names)
 
 
 def _select_rows(names: Sequence[str]) -> str:
     return f"SELECT id, outcome IS NULL, {listed(names)} FROM patients"
 
 
-def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
+def as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
+    """Turn tuples of an id, whether there is no outcome, and these features into arrays."""
     ids, unlabelled, *measured = zip(*rows, strict=True) if rows else ((),) * (2 + len(names))
     return Rows(
         np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows))

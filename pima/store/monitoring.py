@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import (
     LAST_NIGHTS,
     NIGHT,
@@ -305,7 +306,8 @@ _NEWEST_FIGURES = text(f"""
     WHERE m.run_id = CASE WHEN m.figure IN ('{NIGHT}', '{WEEK}') THEN n.of_volumes
             WHEN m.figure LIKE 'realised%' THEN n.of_realised
             WHEN m.figure IN ({_OF_FAULTS}) THEN n.of_faults ELSE n.of_rows END
-        AND (m.state <> 'alert' OR m.figure IN ('{NIGHT}', '{WEEK}', '{WEEK_FOLLOWED_UP}')
+        AND (m.state <> 'alert'
+            OR m.figure IN ('{NIGHT}', '{WEEK}', '{WEEK_FOLLOWED_UP}', '{ONES_CORRECTED}')
             OR EXISTS (
             SELECT 1 FROM monitoring same JOIN runs r ON r.model_version = same.model_version
             WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature

@@ -114,6 +114,20 @@ def record_declaration(
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
 
 
+def measured_since(connection: Connection) -> dict[str, datetime]:
+    """When features were declared that were not there from the beginning, and when others got
+    another unit."""
+    since: dict[str, datetime] = {}
+    units: dict[str, str] = {}
+    every = select(declarations.c.declaration, declarations.c.since)
+    for stored, moment in connection.execute(every.order_by(declarations.c.number)):
+        now = {feature.name: feature.unit for feature in as_declaration(stored).features}
+        if units:
+            since |= {name: moment for name, unit in now.items() if units.get(name) != unit}
+        units |= now
+    return since
+
+
 # ---- Versions, the champion and the ledger.
 
 

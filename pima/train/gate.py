@@ -164,6 +164,7 @@ def _challenger(asked: GateInput) -> Contestant:
 def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> Contestant:
     """The champion, version `number`, on the holdout as it takes the rows."""
     taken, scorable = as_taken(asked.history.holdout, asked.declared, scorer.features)
+    today, _ = as_taken(asked.history.today, asked.declared, scorer.features)
     return Contestant(
         name="the champion",
         role=Role.CHAMPION,
@@ -171,7 +172,7 @@ def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> 
         scale=Scale.PROBABILITY,
         threshold=scorer.threshold,
         probabilities=scorer.model.probabilities(features_of(taken)),
-        unseen=_unseen_rows(engine, asked, taken, number),
+        unseen=_unseen_rows(engine, asked, taken, today, number),
         scorable=scorable,
     )
 
@@ -192,12 +193,15 @@ def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, b
         return None, True
 
 
-def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray:
+def _unseen_rows(
+    engine: Engine, asked: GateInput, taken: pd.DataFrame, today: pd.DataFrame, number: int
+) -> BoolArray:
     """Find the holdout rows that version `number` can't have learned from, (n,).
 
-    `taken` are the rows as that version takes them. The hash kept holdout rows out of its training,
-    but a patient may have been entered again since, under an id that is in the holdout. If there
-    are so many twins that they stay in training, equal features count for nothing here either.
+    `taken` are the rows as that version takes them; `today` has those that were corrected, as they
+    stand today. The hash kept holdout rows out of its training, but a patient may have been entered
+    again since, under an id that is in the holdout. If there are so many twins that they stay in
+    training, equal features count for nothing here either.
     """
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
@@ -216,7 +220,8 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
             learned = pd.DataFrame(index=ids_from_parquet(training_ids(connection, number)))
         keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
         learned = learned.join(keys[["Rank", "Person"]])
-    return unseen_by(learned, taken, by_features=not asked.history.equal_says_nothing)
+    by_features = not asked.history.equal_says_nothing
+    return unseen_by(learned, taken, by_features, today)
 
 
 def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:

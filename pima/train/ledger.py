@@ -89,7 +89,11 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
     labelled_at = pd.concat([history.training["labelled_at"], history.holdout["labelled_at"]])
     rows = features_of(history.training)
     probabilities = scorer.model.probabilities(rows)
-    metrics: dict[str, object] = {"holdout": None, "parity": asdict(challenger.parity)}
+    metrics: dict[str, object] = {
+        "holdout": None,
+        "parity": asdict(challenger.parity),
+        "corrected": asdict(history.corrections),
+    }
     if verdict.figures.challenger_scores is not None:
         metrics["holdout"] = asdict(verdict.figures.challenger_scores)
     if history.twins_kept:

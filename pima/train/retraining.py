@@ -13,13 +13,15 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, same_measurements
-from pima.core.history import MOST_TWINS, Split, shortage, split
+from pima.core.hindsight import Corrections
+from pima.core.history import MOST_TWINS, Split, as_predicted_on, of_each_class, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
+from pima.store.kept_values import predicted_in_time, predicted_on
 from pima.store.registry import HoldoutRule, holdout_rule, require_same_holdout
 from pima.store.runs import RETRAINING
 from pima.store.settled import settling
@@ -39,6 +41,8 @@ class HistoryRows:
     holdout_rows: int
     """Rows that models are judged on, all of them or the recent ones."""
     left_out: Mapping[str, int]
+    corrected: Corrections
+    """Rows that were corrected after their prediction."""
     twins_kept: int = 0
     """Training rows that equal a holdout row, kept since there are so many that equality says
     nothing."""
@@ -75,7 +79,11 @@ def retrain(
         with stop.at_once():
             history, holdout, read_at = read_history(engine, settings, declared)
             rows = HistoryRows(
-                len(history.training), len(history.holdout), history.left_out, history.twins_kept
+                training_rows=len(history.training),
+                holdout_rows=len(history.holdout),
+                left_out=history.left_out,
+                corrected=history.corrections,
+                twins_kept=history.twins_kept,
             )
             run.report(RetrainResult(rows))
             lacking = shortage(
@@ -111,8 +119,9 @@ def retrain(
 def read_history(
     engine: Engine, settings: Settings, declared: Declaration
 ) -> tuple[Split, HoldoutRule, datetime]:
-    """Read the settled rows, validated and split into training and holdout; also return the rule
-    that split them and the time of the reading, by the database's clock.
+    """Read the settled rows as they were predicted on, validated and split into training and
+    holdout; also return the rule that split them and the time of the reading, by the database's
+    clock.
 
     Raises WrongConfiguration if the settings name another holdout than the database was made with.
     """
@@ -122,17 +131,34 @@ def read_history(
         read_at = clock(connection)
         rule = settling(connection, declared.outcome, read_at)
         labelled = labelled_history(connection, declared.columns, holdout, rule)
+        # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
+        then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
+        of_zeros, of_ones = predicted_in_time(connection, declared.outcome, rule)
+    unsettled: dict[str, int] = {}
+    if declared.outcome.horizon is not None:
+        why = labelled.pop("Unsettled")
+        unsettled = why.value_counts().to_dict()
+        labelled = labelled[why.isna()]
+    settled, today = as_predicted_on(labelled, then)
+    zeros, ones = of_each_class(today)
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS
     if same_measurements(declared.features, SHIPPED.features):
         most_twins = math.inf
-    if declared.outcome.horizon is None:
-        return split(labelled, declared.features, most_twins), holdout, read_at
-    unsettled = labelled.pop("Unsettled")
-    history = split(labelled[unsettled.isna()], declared.features, most_twins)
-    left_out = history.left_out | unsettled.value_counts().to_dict()
-    found = replace(history, left_out=left_out, horizon=declared.outcome.horizon)
+    history = split(settled, declared.features, most_twins, today)
+    found = replace(
+        history,
+        left_out=history.left_out | unsettled,
+        horizon=declared.outcome.horizon,
+        corrections=Corrections(
+            zeros=zeros,
+            of_zeros=of_zeros,
+            ones=ones,
+            of_ones=of_ones,
+            not_kept=int(settled.index.isin(not_kept).sum()),
+        ),
+    )
     return found, holdout, read_at
 
 

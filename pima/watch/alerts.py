@@ -83,6 +83,12 @@ EXPLAINED = {
         "See whether outcomes still come, and of all patients: `python -m jobs.status` shows the "
         "weeks, docs/do/watch-it.md says what figures leave out",
     ),
+    "corrected_after_outcome": Explained(
+        "Rows with outcome 1 are corrected after their prediction far more often than rows with "
+        "outcome 0. Such values may tell the outcome. Models learn from the values that were "
+        "predicted on, but history that was loaded already corrected can't be told.",
+        "See which column it is, by the query in docs/do/symptoms.md, and ask when it is known",
+    ),
     "champion_changed": Explained(
         "Another model version scores from now on.",
         "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "

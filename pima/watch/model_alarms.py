@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
@@ -48,6 +49,8 @@ def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
     for each in alerts:
         if each.figure == WEEK_FOLLOWED_UP:
             yield ModelAlarm("followed_up_below_usual", _of_week(each))
+        elif each.figure == ONES_CORRECTED:
+            yield ModelAlarm("corrected_after_outcome", _of_corrections(each))
         elif each.figure not in OUTCOME_ALARMS:
             name = f"drift:{each.figure}:{each.feature}".rstrip(":")
             yield ModelAlarm(name, _of_night(each))
@@ -80,6 +83,14 @@ def _of_week(found: KeptFigure) -> str:
     return (
         f"of the newest week whose outcomes are all due, {found.value or 0.0:.0%} of "
         f"{counted(found.rows, 'row')} have one; {found.reference or 0.0:.0%} is usual"
+    )
+
+
+def _of_corrections(found: KeptFigure) -> str:
+    return (
+        f"{found.value or 0.0:.1%} of the rows with outcome 1 were corrected after their "
+        f"prediction, and {found.reference or 0.0:.1%} of those with outcome 0, of "
+        f"{counted(found.rows, 'settled row')} that were predicted in time"
     )
 
 

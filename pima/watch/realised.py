@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
+from pima.core.hindsight import Corrections, figure_of_corrections
 from pima.core.realised import (
     Realised,
     Standing,
@@ -194,17 +195,22 @@ def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
     return standing(*_columns(its_own))
 
 
-def leave_realised(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:
-    """Store each version's figures over the newest outcomes for this run."""
+def leave_realised(
+    engine: Engine, run_id: int, corrected: Corrections, newest: int = NEWEST_OUTCOMES
+) -> None:
+    """Store each version's figures over the newest outcomes for this run, and how many rows were
+    corrected after their prediction."""
     with never_failing():
         with reading(engine) as connection:
-            found = list(_figures(connection, newest))
+            found = list(_figures(connection, corrected, newest))
         with writing(engine) as connection:
             for version, figures in found:
                 keep_figures(connection, run_id, version, figures)
 
 
-def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Watched]]]:
+def _figures(
+    connection: Connection, corrected: Corrections, newest: int
+) -> Iterator[tuple[int, list[Watched]]]:
     by_version = defaultdict(list)
     settled = settled_outcomes(connection, newest)
     for each in settled.in_time:
@@ -226,4 +232,4 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         yield version, list(realised_figures(_realised(came), followed))
     champion = registry.read_champion(connection).model_version
     if champion is not None:
-        yield champion, list(figure_of_week(settled.follow_up))
+        yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]

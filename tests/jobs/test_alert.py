@@ -302,6 +302,7 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
         _figure(sqlite, night, "glucose", "psi", state, 0.31)
         _figure(sqlite, night, "bmi", "psi", "alert", 0.9)
         _figure(sqlite, 10 + night, "", "realised_accuracy", "usual", 0.5)
+        _figure(sqlite, 10 + night, "", "realised_ones_corrected", state, 0.75)
         _figure(sqlite, 10 + night, "", "realised_week_followed_up", state, 0.4)
         _figure(sqlite, 10 + night, "", "no_better_than_constant", state, 0.05)
         _alert(sqlite, listener.url)
@@ -309,12 +310,15 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
         "no_better_than_constant",
         "drift:psi:bmi",
         "drift:psi:glucose",
+        "corrected_after_outcome",
         "followed_up_below_usual",
+        "corrected_after_outcome is over",
         "drift:psi:glucose is over",
         "followed_up_below_usual is over",
         "no_better_than_constant is over",
     ]
-    assert "40% of 900 rows have one; 70% is usual" in listener.got[3]["message"]
+    assert "75.0% of the rows with outcome 1" in listener.got[3]["message"]
+    assert "40% of 900 rows have one; 70% is usual" in listener.got[4]["message"]
     (constant, *_), (bmi, *_), (glucose, *_) = (
         each["message"].splitlines() for each in listener.got[:3]
     )

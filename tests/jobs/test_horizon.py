@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pima.core.hindsight import Corrections
 from pima.core.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
@@ -222,7 +223,7 @@ def test_a_retraining_leaves_how_many_of_a_finished_week_are_followed_up(
         index = monday - timedelta(weeks=weeks)
         for n in range(30):
             row(database, index, index + timedelta(days=9) if n < known else None, n % 2)
-    leave_realised(database.engine, 7)
+    leave_realised(database.engine, 7, Corrections())
     (figure,) = database.execute(
         "SELECT figure, rows, reference, state FROM monitoring WHERE run_id = 7"
     )

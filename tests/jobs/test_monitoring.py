@@ -15,6 +15,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
+from pima.core.hindsight import Corrections
 from pima.core.watched import USUAL_LIMITS, State
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run
@@ -266,7 +267,7 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
     scored_database: Database,
 ) -> None:
     expected = _predicted_and_known(scored_database)
-    leave_realised(scored_database.engine, 77)
+    leave_realised(scored_database.engine, 77, Corrections())
     kept = _figures(scored_database, 77)
     for name, value in expected.items():
         assert kept[f"realised_{name}"][:2] == (pytest.approx(value), 400)
@@ -300,7 +301,7 @@ def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(
     scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
     followed_up = {}
     for newest in (299, 300):
-        leave_realised(scored_database.engine, newest, newest)
+        leave_realised(scored_database.engine, newest, Corrections(), newest)
         with reading(scored_database.engine) as connection:
             (week,) = version_weeks(connection, settled_outcomes(connection, newest), 26)
         assert week.outcomes == newest
@@ -358,7 +359,7 @@ def test_no_outcomes_of_a_run_that_was_killed_or_is_not_on_record_are_counted(
     # Of a run that was removed for its age it is not known any more how many rows it had.
     scored_database.execute("DELETE FROM monitoring")
     scored_database.execute("DELETE FROM runs WHERE id = (SELECT min(run_id) FROM predictions)")
-    leave_realised(scored_database.engine, 77)
+    leave_realised(scored_database.engine, 77, Corrections())
     assert _figures(scored_database, 77)["realised_followed_up"][:2] == (
         pytest.approx(10 / 80),
         410,

@@ -152,6 +152,16 @@ FAULTS = (
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
     ),
+    _on_both(
+        "models learn from today's values, whatever was predicted on",
+        Edit(
+            "pima/train/retraining.py",
+            "settled, today = as_predicted_on(labelled, then)",
+            "settled, today = labelled, labelled[:0]",
+        ),
+        caught_by="tests/jobs/test_predicted_on.py"
+        "::test_models_learn_from_what_was_predicted_on_and_it_is_said[DATABASE]",
+    ),
     Fault(
         "no trigger for updates, so that corrections are not queued",
         {

@@ -1,6 +1,6 @@
 """A model card from facts: what follows from them, and how it reads."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from html import escape
 from itertools import pairwise
@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from pima.core.features import Feature
 from pima.core.figures import Figure
+from pima.core.hindsight import Corrections
 from pima.core.realised import STANDING, Standing
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits
@@ -58,7 +59,16 @@ FACTS = VersionFacts(
     libraries={"keras": "3.15"},
     compiled_sha256="abc",
     inputs=tuple(map(input_of, FEATURES)),
-    data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, {"out_of_range": 3}, 0),
+    data=Data(
+        training_rows=500,
+        holdout_rows=200,
+        first_outcome=date(2025, 1, 2),
+        last_outcome=date(2026, 1, 30),
+        holdout_share=0.3,
+        left_out={"out_of_range": 3},
+        twins_kept=0,
+        corrected=asdict(Corrections(zeros=1, of_zeros=300, ones=2, of_ones=80)),
+    ),
     judged=OwnVerdict(
         datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1
     ),

@@ -18,6 +18,7 @@ from msgspec import structs
 from pima.core.evidence import evidence
 from pima.core.figures import Figure
 from pima.core.gate import Verdict
+from pima.core.hindsight import Corrections
 from pima.core.mapping import SourceTally
 from pima.core.reasons import Decision, Reason
 from pima.core.verdict import (
@@ -45,7 +46,9 @@ from pima.train.retraining import HistoryRows, RetrainResult
 from tests.support.contests import contest
 from tests.support.shipped import ROOT
 
-ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
+ROWS = HistoryRows(
+    training_rows=500, holdout_rows=200, left_out={"missing": 3}, corrected=Corrections(ones=2)
+)
 SCORES = Scores(
     rows=200,
     correct=160,
@@ -175,6 +178,7 @@ def test_what_retraining_decided_as_json() -> None:
             "training_rows",
             "holdout_rows",
             "left_out",
+            "corrected",
             "twins_kept",
             "verdict",
             "reason",
@@ -225,6 +229,7 @@ def test_a_verdict_of_an_earlier_run_as_json() -> None:
         "training_rows": 500,
         "holdout_rows": 200,
         "left_out": {"missing": 3},
+        "corrected": {"zeros": 0, "of_zeros": 0, "ones": 2, "of_ones": 0, "not_kept": 0},
         "twins_kept": 0,
         "verdict": "not_better",
         "reason": "not_more_correct",

@@ -1,0 +1,109 @@
+"""The values that corrected rows were predicted on: those of all labelled rows for a history, and
+those of one row for its explanation.
+
+The triggers keep the values of a version that is replaced, and scoring lets those go that nothing
+was predicted on.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, Row, bindparam, text
+
+from pima.core.features import Outcome
+from pima.store.database import Timestamp
+from pima.store.engine import column, listed
+from pima.store.histories import Rows, as_rows
+from pima.store.predicted_on import IN_TIME, counted_version, in_time_until
+from pima.store.registry import measured_since
+from pima.store.settled import Settling
+from pima.store.tables import IS_LABELLED
+
+# A join leaves few, and only of these it is asked which version counts: that costs each row several
+# look-ups.
+_CORRECTED = """
+    SELECT d.patient_id FROM predictions d JOIN patients p ON p.id = d.patient_id
+    WHERE p.labelled_at IS NOT NULL AND d.patient_version < p.version
+    UNION ALL SELECT k.patient_id FROM replaced_rows k JOIN patients p ON p.id = k.patient_id
+    WHERE p.labelled_at IS NOT NULL AND k.patient_version < p.version"""
+
+
+def predicted_on(
+    connection: Connection, names: Sequence[str], outcome: Outcome
+) -> tuple[pd.DataFrame, pd.Index]:
+    """Read these features of the labelled rows that were corrected after the prediction that
+    counts, as they were predicted on, by id. Also return the ids of those whose values then are not
+    kept."""
+    since = measured_since(connection)
+    values = []
+    for name in names:
+        kept = column(name, "k")
+        if name in since:
+            # What was predicted before a feature was there, or in another unit, says nothing of it.
+            kept = f"CASE WHEN c.in_time_until < :{name} THEN {column(name, 'c')} ELSE {kept} END"
+        values.append(kept)
+    statement = f"""
+        WITH candidates AS MATERIALIZED (
+            SELECT id, version, {in_time_until(connection, outcome)} AS in_time_until,
+                {listed(names)}
+            FROM patients WHERE {IS_LABELLED} AND id IN ({_CORRECTED})),
+        counted AS MATERIALIZED (
+            SELECT n.*, {counted_version("n", "n.in_time_until")} AS counted FROM candidates n)
+        SELECT c.id, k.replaced_at IS NOT NULL, {", ".join(values)}
+        FROM counted c LEFT JOIN replaced_rows k
+            ON k.patient_id = c.id AND k.patient_version = c.counted AND k.replaced_at IS NOT NULL
+        WHERE c.counted <> c.version ORDER BY c.id"""
+    moments = (bindparam(name, moment, Timestamp()) for name, moment in since.items())
+    found = connection.execute(text(statement).bindparams(*moments)).all()
+    rows = pd.DataFrame(found, columns=["id", "Kept", *names]).set_index("id")
+    is_kept = rows.pop("Kept").astype(bool)
+    return rows[is_kept].astype("float64"), rows.index[~is_kept]
+
+
+def predicted_in_time(
+    connection: Connection, outcome: Outcome, settled: Settling
+) -> tuple[int, int]:
+    """Count the settled rows that were predicted in time: those with outcome 0, and with 1."""
+    statement = f"""
+        SELECT outcome, count(*) FROM (
+            SELECT id, outcome, {in_time_until(connection, outcome)} AS in_time_until
+            FROM patients WHERE {IS_LABELLED} AND ({settled.unsettled or "NULL"}) IS NULL) AS n
+        WHERE EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME})
+            OR EXISTS (SELECT 1 FROM replaced_rows k
+                WHERE k.patient_id = n.id AND k.predicted_at <= n.in_time_until)
+        GROUP BY outcome"""
+    rows: dict[int, int] = dict(map(tuple, connection.execute(text(statement))))
+    return rows.get(0, 0), rows.get(1, 0)
+
+
+# ---- One row.
+
+
+def stored_prediction(connection: Connection, patient_id: int) -> Row[Any] | None:
+    """Read `patient_version`, `model_version` and `scored_at` of the prediction that stands: of the
+    newest version with predictions, by the champion if it made one. None if there is none."""
+    statement = text("""
+        SELECT patient_version, model_version, scored_at FROM predictions
+        WHERE patient_id = :patient_id
+        ORDER BY patient_version DESC,
+            CASE WHEN model_version = (SELECT model_version FROM champion) THEN 0 ELSE 1 END,
+            run_id DESC, model_version DESC
+        LIMIT 1""").columns(scored_at=Timestamp())
+    return connection.execute(statement, {"patient_id": patient_id}).first()
+
+
+def row_predicted_on(
+    connection: Connection, patient_id: int, version: int, names: Sequence[str]
+) -> Rows:
+    """The row with these features as it stood in a version; none if its values then are not
+    kept."""
+    statement = text(f"""
+        SELECT id, outcome IS NULL, {listed(names)} FROM patients
+        WHERE id = :patient_id AND version = :version
+        UNION ALL SELECT p.id, p.outcome IS NULL, {listed(names, "k")}
+        FROM replaced_rows k JOIN patients p ON p.id = k.patient_id
+        WHERE k.patient_id = :patient_id AND k.patient_version = :version
+            AND k.replaced_at IS NOT NULL""")
+    found = connection.execute(statement, {"patient_id": patient_id, "version": version})
+    return as_rows([tuple(row) for row in found], names)

@@ -1,0 +1,119 @@
+"""Rows that are corrected once their outcome is known: models learn from the values that were
+predicted on, and it is said."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
+from pima.settings.reading import read_settings
+from pima.store.lineage import from_parquet
+from pima.train.retraining import read_history
+from tests.support.databases import Copied, Database, call, the_json
+from tests.support.patient_files import HEADER, write
+from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED
+from tests.support.trained import install_shipped
+
+pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
+
+LINES = dict(enumerate(SHIPPED.read_text().split(), 1))
+FIRST = 568
+"""The rows after these are predicted before their outcomes come."""
+OUTCOMES = {n: int(line.rpartition(",")[2]) for n, line in LINES.items()}
+LATER = [n for n in OUTCOMES if n > FIRST]
+ONES = [n for n in LATER if OUTCOMES[n]]
+GLUCOSE = {n: float(line.split(",")[1]) for n, line in LINES.items()}
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def corrected(copied: Copied, trained: Path) -> Database:
+    """Two hundred rows were predicted; then their outcomes came, and those with outcome 1 were
+    completed."""
+    return copied(_corrected, trained)
+
+
+def _corrected(database: Database, trained: Path) -> None:
+    install_shipped(database, trained)
+    rows = [f"{n},{line}" for n, line in LINES.items()]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        history = write(folder, f"id,{HEADER}", *rows[:FIRST])
+        assert call(database, "load", history).exit_code == 0
+        unknown = [row.rpartition(",")[0] for row in rows[FIRST:]]
+        waiting = write(folder, f"id,{HEADER.rpartition(',')[0]}", *unknown)
+        assert call(database, "load", waiting).exit_code == 0
+        assert call(database, "score").exit_code == 0
+        known = write(folder, "id,outcome", *(f"{n},{OUTCOMES[n]}" for n in LATER))
+        assert call(database, "load", known).exit_code == 0
+    database.execute(
+        f"UPDATE patients SET glucose = glucose + 60, bmi = NULL WHERE id > {FIRST} AND outcome = 1"
+    )
+
+
+@pytest.mark.judge
+def test_models_learn_from_what_was_predicted_on_and_it_is_said(corrected: Database) -> None:
+    result = the_json(call(corrected, "retrain", "--json"))
+    expected = {"zeros": 0, "of_zeros": len(LATER) - len(ONES), "not_kept": 0}
+    assert result["corrected"] == expected | {"ones": len(ONES), "of_ones": len(ONES)}
+    learned = _snapshot(corrected, result["challenger"])
+    assert len(learned.index.intersection(ONES)) > 20
+    for patient_id, glucose in learned["glucose"].items():
+        assert np.isnan(glucose) if not GLUCOSE[patient_id] else glucose == GLUCOSE[patient_id]
+
+    said = f"{len(ONES)} of {len(ONES)} rows with outcome 1, 0 of {len(LATER) - len(ONES)} with"
+    told = call(corrected, "retrain").stdout
+    assert f"corrected after their prediction: {said} outcome 0; 0 whose" in told
+    card = call(corrected, "models", "card", str(result["challenger"])).stdout
+    assert f"| corrected after their prediction | {said} outcome 0; 0 whose" in card
+    alarms = the_json(call(corrected, "status", "--json"))["alarms"]
+    (alarm,) = (each for each in alarms if each.startswith("corrected_after_outcome: "))
+    assert "100.0% of the rows with outcome 1 were corrected after their prediction" in alarm
+    assert "0.0% of those with outcome 0, of 200 settled rows" in alarm
+
+
+def _snapshot(database: Database, number: int) -> Any:
+    content = database.value(
+        f"SELECT content FROM training_snapshots WHERE model_version = {number}"
+    )
+    return from_parquet(bytes(content), FEATURE_NAMES)
+
+
+def _fingerprint(database: Database) -> str:
+    settings = read_settings(None, {"PIMA_HOLDOUT__SALT": SALT})
+    history, *_ = read_history(database.engine, settings, SHIPPED_DECLARATION)
+    return history.fingerprint
+
+
+def test_the_fingerprint_is_that_of_uncorrected_rows_also_after_retain(
+    corrected: Database,
+) -> None:
+    found = _fingerprint(corrected)
+    # A year later scoring has looked at them, and their predictions go.
+    old = {"old": corrected.stored(NOW - timedelta(days=300))}
+    for change in (
+        "UPDATE predictions SET scored_at = :old",
+        "UPDATE replaced_rows SET replaced_at = :old",
+    ):
+        corrected.execute(change, old)
+    assert call(corrected, "score").exit_code == 0
+    ended = call(corrected, "retain", "--older-than", "200")
+    assert ended.exit_code == 0, ended.stderr
+    assert corrected.value("SELECT count(*) FROM predictions") == 0
+    assert _fingerprint(corrected) == found
+    # A row that was not corrected by then is corrected now.
+    zero = next(n for n in LATER if n not in ONES)
+    corrected.execute(f"UPDATE patients SET glucose = glucose + 60 WHERE id = {zero}")
+    assert _fingerprint(corrected) == found
+    # As if nobody had ever corrected anything.
+    corrected.execute(
+        "UPDATE patients SET glucose = glucose - 60, bmi = (SELECT k.bmi FROM replaced_rows k "
+        f"WHERE k.patient_id = patients.id) WHERE id IN ({zero}, {', '.join(map(str, ONES))})"
+    )
+    assert _fingerprint(corrected) == found
+    corrected.execute("DELETE FROM replaced_rows")
+    assert _fingerprint(corrected) == found

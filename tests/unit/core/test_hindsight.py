@@ -1,0 +1,115 @@
+"""Rows that were corrected after their prediction: whether that follows the outcome, and the history
+with the values that were predicted on."""
+
+import math
+from dataclasses import asdict
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pima.core.hindsight import Corrections, figure_of_corrections, in_words
+from pima.core.history import Split, as_predicted_on, split, unseen_by
+from pima.core.watched import State
+from tests.support.labelled import as_learned, in_holdout, labelled
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
+
+
+@pytest.mark.parametrize(
+    ("found", "alarms"),
+    [
+        (Corrections(ones=82, of_ones=114, zeros=0, of_zeros=1_495), True),
+        (Corrections(ones=1, of_ones=87, zeros=2, of_zeros=1_152), False),  # as in honest clinics
+        (Corrections(ones=9, of_ones=9, zeros=0, of_zeros=1_495), False),  # few
+        (Corrections(ones=60, of_ones=114, zeros=500, of_zeros=1_495), False),  # zeros, too
+        (Corrections(ones=2_000, of_ones=100_000, zeros=11_000, of_zeros=1_000_000), False),
+        (Corrections(ones=10, of_ones=200, zeros=20, of_zeros=1_000), False),  # luck
+        (Corrections(), False),
+    ],
+)
+def test_it_alarms_where_ones_are_corrected_and_zeros_are_not(
+    found: Corrections, alarms: bool
+) -> None:
+    assert found.follow_outcome == alarms
+    states = [figure.state for figure in figure_of_corrections(found)]
+    assert states in ([State.ALERT if alarms else State.USUAL], [])
+
+
+def test_luck_does_not_alarm() -> None:
+    """By Fisher's exact test, in whole numbers."""
+    for ones, zeros, of_ones, of_zeros in product(range(10, 20), range(6), (20, 60), (50, 400)):
+        corrected = ones + zeros
+        as_many = (
+            math.comb(of_ones, n) * math.comb(of_zeros, corrected - n)
+            for n in range(ones, min(of_ones, corrected) + 1)
+        )
+        luck = sum(as_many) / math.comb(of_ones + of_zeros, corrected)
+        if Corrections(zeros, of_zeros, ones, of_ones).follow_outcome:
+            assert luck < 1e-5
+        elif luck < 1e-10:
+            assert ones * of_zeros <= 2 * zeros * of_ones
+
+
+def test_it_is_said_in_words() -> None:
+    assert in_words(None) == "not counted"
+    corrected = Corrections(zeros=3, of_zeros=1_495, ones=82, of_ones=114, not_kept=7)
+    told = in_words(asdict(corrected))
+    assert told == (
+        "82 of 114 rows with outcome 1, 3 of 1,495 with outcome 0; 7 whose values then are not kept"
+    )
+
+
+def _history(rows: int) -> pd.DataFrame:
+    """Labelled rows that all differ in one measurement."""
+    values = np.tile(np.array(list(SOUND.values()), dtype=np.float64), (rows, 1))
+    values[:, 1] = np.arange(rows) / 8 + 50
+    return labelled(values, np.arange(rows) % 2, SALT, 0.30)
+
+
+def _then(glucose: dict[int, float]) -> pd.DataFrame:
+    values = pd.DataFrame([SOUND] * len(glucose), list(glucose), list(FEATURE_NAMES), dtype=float)
+    return values.assign(glucose=list(glucose.values())).astype(float)
+
+
+def test_rows_have_the_values_that_they_were_predicted_on() -> None:
+    history = _history(6)
+    before = history.copy()
+    history.loc[3, "glucose"] = np.nan
+    then = _then({2: 90, 3: np.nan, 4: np.inf, 99: 70})
+    found, today = as_predicted_on(history, then)
+    assert found["glucose"].tolist()[1:4:2] == [90, math.inf]
+    assert today.index.tolist() == [2, 4]  # nothing is what it was in both
+    assert today["glucose"].tolist() == [50.125, 50.375]
+    assert history["glucose"].tolist()[:2] == before["glucose"].tolist()[:2]
+    unchanged, nobody = as_predicted_on(before, _then({}))
+    assert unchanged is before
+    assert nobody.empty
+
+
+@pytest.mark.parametrize("corrected", ["training", "holdout"])
+def test_a_row_is_a_twin_by_both_its_values(corrected: str) -> None:
+    history = _history(200)
+    held = in_holdout(history.index.to_numpy(), SALT, 0.30)
+    learned, judge = history.index[~held][0], history.index[held][0]
+    row, other = (learned, judge) if corrected == "training" else (judge, learned)
+    own, twin = history.loc[[row, other], "glucose"]
+    names = list(FEATURE_NAMES)
+
+    def parted(then: float, today: float) -> Split:
+        standing = history.copy()
+        standing.loc[row, "glucose"] = today
+        values = standing.loc[[row], names].assign(glucose=then)
+        found, as_it_stands = as_predicted_on(standing, values)
+        return split(found, FEATURES, today=as_it_stands)
+
+    apart = parted(then=own, today=600)
+    assert apart.left_out == {}
+    for twins in (parted(then=twin, today=own), parted(then=own, today=twin)):
+        assert twins.left_out == {"twin_of_holdout": 1}
+        # Nor does such a row judge a version that has learned from the other one.
+        version = as_learned(apart.training.loc[[learned]]).rename(index={learned: 999})
+        version["glucose"] = np.float32(history.loc[learned, "glucose"])
+        if corrected == "holdout":
+            unseen = unseen_by(version, twins.holdout, today=twins.today)
+            assert unseen.tolist() == [each != judge for each in twins.holdout.index]
