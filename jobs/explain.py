@@ -1,6 +1,6 @@
-"""python -m jobs.explain: why today's champion gives a patient its prediction: the features that
-moved it most, and the meaning of the probability. It shows the patient's values, because a person
-asks for this row."""
+"""python -m jobs.explain: why a patient has its prediction: the features that moved it most, and
+the meaning of the probability. A row without a prediction is explained as it stands, by today's
+champion. It shows the patient's values, because a person asks for this row."""
 
 from pathlib import Path
 
@@ -47,9 +47,12 @@ def _show(result: Result) -> None:
         print(f"{result['path']}: {counted(result['explained'], 'row')} explained{rejected}")
         return
     probability, threshold = result["probability"], result["threshold"]
+    which = "as it stands"
+    if result["scored_at"] is not None:
+        which = f"predicted on {result['scored_at']:%Y-%m-%d}"
     print(
-        f"patient {result['patient_id']}, by version {result['model_version']}: probability "
-        f"{probability:.2f},",
+        f"patient {result['patient_id']}, {which}, by version {result['model_version']}: "
+        f"probability {probability:.2f},",
         end=" ",
     )
     print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
@@ -67,6 +70,9 @@ def _show(result: Result) -> None:
             else f"the other {len(others)} features together"
         )
         print(f"  {what}: {rest:+z.2f}")
+    if result["differs_today"]:
+        since = f"Corrected since, after version {result['patient_version']} of the row"
+        print(f"\n{since}: {'; '.join(result['differs_today'])}.")
     if not result["exact"]:
         print("These are estimates, each with its standard error.")
     print("\nThis is how the model came to its number, not what causes the outcome.")

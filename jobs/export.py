@@ -27,6 +27,11 @@ def _options(options: OptionParser) -> None:
         "--all", action="store_true", help="for predictions: also those that are no longer current"
     )
     options.add_argument(
+        "--values",
+        action="store_true",
+        help="for predictions: also the measurements that each was made from, where they are kept",
+    )
+    options.add_argument(
         "--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC"
     )
     options.add_argument("--format", choices=get_args(Format), default="csv", help="default: csv")
@@ -56,6 +61,8 @@ def _work(command: Command) -> Result:
         )
     if given.all and given.what != "predictions":
         raise WrongUsage(what="--all is for predictions: everything else is always exported whole")
+    if given.values and (given.what != "predictions" or given.format == "fhir"):
+        raise WrongUsage(what="--values is for predictions as csv or parquet")
     if given.out is None and (given.json or given.format == "parquet"):
         what = "--json" if given.json else "--format parquet"
         raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
@@ -93,7 +100,7 @@ def _show(result: Result) -> None:
 def _export(command: Command, file: Any) -> Exported:
     given = command.options
     what = ALL_PREDICTIONS if given.all else given.what
-    return export(command.engine, what, given.format, given.since, file, command.stop)
+    return export(command.engine, what, given.format, given.since, file, command.stop, given.values)
 
 
 main = main_of("jobs.export", __doc__, _work, _show, _options)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Engine
 
 from pima.runs.recorded_run import StopRequest
 from pima.store.engine import reading, without_time_limit
-from pima.store.exported import EXPORTS, exported_rows
+from pima.store.exported import EXPORTS, exported_rows, with_values
 from pima.store.registry import newest_declaration
 
 Format = Literal["csv", "parquet", "fhir"]
@@ -52,9 +52,12 @@ def export(
     since: datetime | None,
     file: BinaryIO,
     stop: StopRequest,
+    values: bool = False,
 ) -> Exported:
-    """Write the rows since a moment, all from one state of the database. Raises Interrupted."""
-    rows, columns = 0, EXPORTS[what].columns
+    """Write the rows since a moment, all from one state of the database; with `values` those that
+    predictions were made from. Raises Interrupted."""
+    rows = 0
+    asked = EXPORTS[what]
 
     def counted(blocks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         nonlocal rows
@@ -65,19 +68,21 @@ def export(
 
     with reading(engine) as connection:
         without_time_limit(connection)
-        blocks = counted(exported_rows(connection, EXPORTS[what], since))
+        if values:
+            asked = with_values(asked, newest_declaration(connection).columns)
+        blocks = counted(exported_rows(connection, asked, since))
         match form:
             case "csv":
-                write_csv(file, columns, blocks)
+                write_csv(file, asked.columns, blocks)
             case "parquet":
                 from pima.store.parquet_rows import (
                     write_parquet,
                 )  # imports pyarrow, which other formats do not need
 
-                write_parquet(file, columns, blocks)
+                write_parquet(file, asked.columns, blocks)
             case "fhir":
                 outcome = newest_declaration(connection).outcome
-                write_fhir(file, columns, blocks, outcome.meaning or outcome.name)
+                write_fhir(file, asked.columns, blocks, outcome.meaning or outcome.name)
     return Exported(what, form, None if since is None else since.isoformat(), rows)
 
 

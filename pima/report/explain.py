@@ -1,18 +1,23 @@
-"""Explanations of predictions by today's champion: how each feature moves one, compared with
-training rows.
+"""Explanations of predictions: how each feature moves one, compared with training rows.
 
-One row is explained as it is now; or all rows without a known outcome are, in a Parquet file,
-including those that wait and those that an earlier champion has predicted.
+Of one row the stored prediction is explained, by the version that made it, from the values that it
+was made from. A row that has none is explained as it stands, by today's champion; so are all rows
+without a known outcome, in a Parquet file, including those that wait and those that an earlier
+champion has predicted.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, Row
 
 from pima.core.arrays import Float32Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
@@ -20,14 +25,23 @@ from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, contributions
 from pima.core.validation import Validated, validate
-from pima.errors import NoChampion, NoSuchRow, RowCannotBeScored, RowRejectedBySource
+from pima.errors import (
+    ArtifactDamaged,
+    NoChampion,
+    NoSuchRow,
+    RowCannotBeScored,
+    RowRejectedBySource,
+    SnapshotDamaged,
+    SnapshotNotKept,
+)
 from pima.logs import get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
 from pima.store.engine import reading
-from pima.store.histories import Rows, row_by_id, row_by_key, unlabelled_rows
+from pima.store.histories import Rows, id_by_key, row_by_id, unlabelled_rows
+from pima.store.kept_values import row_predicted_on, stored_prediction
 from pima.store.lineage import version_with_rows
 from pima.store.registry import newest_declaration
 from pima.store.sources import rejected_row
@@ -68,25 +82,31 @@ class Explanation:
     exact: bool
     contributions: tuple[Movement, ...]
     """One for each feature, the largest first."""
+    patient_version: int | None = None
+    """The row version that was predicted on; None if the row is explained as it stands."""
+    scored_at: datetime | None = None
+    """When it was predicted; None if the row is explained as it stands."""
+    differs_today: tuple[str, ...] = ()
+    """Values that have changed since, such as "glucose 148 mg/dL then, 120 mg/dL today"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """The champion, with all that is needed to explain its predictions."""
+    """A version, with all that is needed to explain its predictions."""
 
     version: int
     scorer: Scorer
     declared: Declaration
     """Today's declaration: rows are judged by its rules and described in its words."""
     background: Float32Array
-    """(b, features), training rows drawn by the champion's seed."""
+    """(b, features), training rows drawn by the version's seed."""
     seed: int
     mean_probability: float
     """The mean of the background: the prediction before anything is known about the row."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the champion's features, in order."""
+        """The names of the version's features, in order."""
         return names_of(self.scorer.features)
 
     @property
@@ -96,7 +116,7 @@ class Explainer:
 
     @property
     def rules(self) -> Features:
-        """Today's rules for the champion's features."""
+        """Today's rules for the version's features."""
         return self.declared.rules_for(self.scorer.features)
 
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
@@ -131,14 +151,20 @@ class Explainer:
         )
 
 
-def load_explainer(engine: Engine) -> Explainer:
+def load_champion(engine: Engine) -> Explainer:
     """Load today's champion. Raises NoChampion, ArtifactDamaged, SnapshotNotKept,
     SnapshotDamaged."""
     with reading(engine) as connection:
         number = registry.read_champion(connection).model_version
-        declared = newest_declaration(connection)
     if number is None:
         raise NoChampion(what="its predictions are those that are explained")
+    return load_explainer(engine, number)
+
+
+def load_explainer(engine: Engine, number: int) -> Explainer:
+    """Load a version. Raises ArtifactDamaged, SnapshotNotKept, SnapshotDamaged."""
+    with reading(engine) as connection:
+        declared = newest_declaration(connection)
     scorer = load_scorer(engine, number)
     version, learned = version_with_rows(engine, number)
     background = drawn(features_of(learned), BACKGROUND_ROWS, version.seed)
@@ -154,24 +180,55 @@ def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
 
 
 def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
-    """Explain one row as it is now.
+    """Explain the stored prediction of one row; or what today's champion gives the row as it
+    stands, if there is none, or if its values or the rows of its version are no longer kept.
 
-    Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_explainer` raises.
+    Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_champion` raises.
     """
-    if isinstance(called, ByKey):
-        with reading(engine) as connection:
-            rejected = rejected_row(connection, called.source, called.source_key)
-        if rejected is not None:
-            since = f"{rejected.since:%Y-%m-%d}"
-            raise RowRejectedBySource(
-                called=called, field=rejected.field, reason=rejected.reason, since=since
-            )
-    explainer = load_explainer(engine)
     with reading(engine) as connection:
-        if isinstance(called, ById):
-            rows = row_by_id(connection, called.patient_id, explainer.names)
-        else:
-            rows = row_by_key(connection, called.source, called.source_key, explainer.names)
+        patient_id = _id_of(connection, called)
+        stored = stored_prediction(connection, patient_id)
+    if stored is not None:
+        with suppress(ArtifactDamaged, SnapshotNotKept, SnapshotDamaged, NoSuchRow):
+            return _explain_stored(engine, called, patient_id, stored)
+    explainer = load_champion(engine)
+    with reading(engine) as connection:
+        rows = row_by_id(connection, patient_id, explainer.names)
+    return _explain(explainer, called, rows)
+
+
+def _explain_stored(
+    engine: Engine, called: ById | ByKey, patient_id: int, stored: Row[Any]
+) -> Explanation:
+    explainer = load_explainer(engine, stored.model_version)
+    with reading(engine) as connection:
+        then = row_predicted_on(connection, patient_id, stored.patient_version, explainer.names)
+        today = row_by_id(connection, patient_id, explainer.names)
+    return replace(
+        _explain(explainer, called, then),
+        patient_version=stored.patient_version,
+        scored_at=stored.scored_at,
+        differs_today=tuple(_differences(explainer.rules, then, today)),
+    )
+
+
+def _id_of(connection: Connection, called: ById | ByKey) -> int:
+    if isinstance(called, ById):
+        return called.patient_id
+    rejected = rejected_row(connection, called.source, called.source_key)
+    if rejected is not None:
+        since = f"{rejected.since:%Y-%m-%d}"
+        raise RowRejectedBySource(
+            called=called, field=rejected.field, reason=rejected.reason, since=since
+        )
+    found = id_by_key(connection, called.source, called.source_key)
+    if found is None:
+        raise NoSuchRow(called=called)
+    return found
+
+
+def _explain(explainer: Explainer, called: ById | ByKey, rows: Rows) -> Explanation:
+    """Explain the one row."""
     if len(rows.ids) == 0:
         raise NoSuchRow(called=called)
     found = validate(rows.measurements.by_feature, explainer.rules)
@@ -180,6 +237,19 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
             patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0]
         )
     return explainer.explain(rows, found, 0)
+
+
+def _differences(features: Features, then: Rows, today: Rows) -> Iterator[str]:
+    """Describe the values of the one row that have changed."""
+    words = (_values_in_words(features, rows) for rows in (then, today))
+    for feature, was, now in zip(features, *words, strict=True):
+        if was != now:
+            yield f"{feature.name.replace('_', ' ')} {was} then, {now} today"
+
+
+def _values_in_words(features: Features, rows: Rows) -> list[str]:
+    read = np.where(rows.measurements.is_null, np.nan, rows.measurements.values)[0]
+    return [_told(feature, value) for feature, value in zip(features, read.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +268,9 @@ class ExplainedRows:
 def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     """Write a line for each unlabelled row that can be scored, by id.
 
-    Raises WrongUsage, Interrupted (no file is left), and what `load_explainer` raises.
+    Raises WrongUsage, Interrupted (no file is left), and what `load_champion` raises.
     """
-    explainer = load_explainer(engine)
+    explainer = load_champion(engine)
     explained, rejected, after = 0, 0, BELOW_ALL_IDS
     with (
         whole_file(path, "--all") as file,
@@ -258,14 +328,19 @@ def in_words(
 ) -> str:
     """Describe a feature, its value and its contribution: "glucose 148 mg/dL: +0.18", "smoking
     former: -0.02"."""
-    if value is None:
-        told = "missing"
-    elif feature.kind == "category":
-        told = feature.codes.get(int(value), f"{value:g}")
-    else:
-        told = f"{value:.10g} {'' if feature.unit == 'count' else feature.unit}".rstrip()
     within = "" if error is None else f" ± {error:.2f}"
+    told = _told(feature, value)
     return f"{feature.name.replace('_', ' ')} {told}: {contribution:+z.2f}{within}"
+
+
+def _told(feature: Feature, value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "missing"
+    if feature.kind == "category":
+        known = value.is_integer() and int(value) in feature.codes
+        return feature.codes[int(value)] if known else f"{value:g}"
+    unit = "" if feature.unit == "count" else feature.unit
+    return f"{value:.10g} {unit}".rstrip()
 
 
 def meaning(probability: float, outcome: Outcome) -> str:

@@ -2,7 +2,7 @@
 bounded."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +13,23 @@ from sqlalchemy import (
     FromClause,
     Select,
     column,
+    func,
     or_,
     select,
     table,
+    tuple_,
 )
 
 from pima.core.columns import of_kind
 from pima.store.database import Key
-from pima.store.tables import predictions, promotions, rejections, row_keys, runs
+from pima.store.tables import (
+    predictions,
+    promotions,
+    rejections,
+    row_keys,
+    runs,
+    with_features,
+)
 
 BLOCK_ROWS = 5_000
 
@@ -106,6 +115,20 @@ EXPORTS = {
     ),
 }
 """The exports by name."""
+
+
+def with_values(export: Export, names: Sequence[str]) -> Export:
+    """Add the values of these features that each prediction was made from; empty where they are no
+    longer kept."""
+    told = {column.key: column for column in export.columns}
+    version = tuple_(told["patient_id"], told["patient_version"])
+    rows = with_features(names).tables
+    now = rows["patients"]
+    kept = rows["replaced_rows"]
+    tables = export.tables.outerjoin(now, tuple_(now.c.id, now.c.version) == version)
+    tables = tables.outerjoin(kept, tuple_(kept.c.patient_id, kept.c.patient_version) == version)
+    values = (func.coalesce(now.c[name], kept.c[name]).label(f"value_of_{name}") for name in names)
+    return replace(export, columns=(*export.columns, *values), tables=tables)
 
 
 def exported_rows(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,39 @@ def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored
         }
     for there in (path, tmp_path / "nowhere" / "why.parquet"):
         assert call(explained, "explain", "--all", str(there)).exit_code == 2
+
+
+def test_the_stored_prediction_is_explained_from_the_values_that_it_was_made_from(
+    explained: Database,
+) -> None:
+    (patient_id,) = insert_patients(explained, 1)
+    assert call(explained, "score").exit_code == 0
+    row = f"WHERE id = {patient_id}"
+    explained.execute(f"UPDATE patients SET glucose = 100, bmi = 33.6, age = NULL {row}")
+    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    stored = explained.execute("SELECT patient_version, probability FROM predictions")
+    assert stored == [(found["patient_version"], pytest.approx(found["probability"], abs=1e-6))]
+    values = {each["feature"]: each["value"] for each in found["contributions"]}
+    assert (values["glucose"], values["age"]) == (148, 50)
+    assert found["differs_today"] == [
+        "glucose 148 mg/dL then, 100 mg/dL today",
+        "age 50 years then, missing today",
+    ]
+    told = call(explained, "explain", str(patient_id)).stdout
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert told.startswith(f"patient {patient_id}, predicted on {today}, by version 1: ")
+    version = found["patient_version"]
+    assert f"Corrected since, after version {version} of the row: glucose 148 mg/dL then" in told
+
+    explained.execute(f"UPDATE patients SET age = 50 {row}")
+    explained.execute("DELETE FROM replaced_rows")
+    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    assert (found["scored_at"], found["differs_today"]) == (None, [])
+    told = call(explained, "explain", str(patient_id)).stdout
+    assert told.startswith(f"patient {patient_id}, as it stands, by version 1: ")
+    explained.execute("UPDATE predictions SET model_version = 9")
+    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    assert (found["model_version"], found["scored_at"]) == (1, None)
 
 
 @on_sqlite

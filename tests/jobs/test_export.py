@@ -154,6 +154,33 @@ def test_one_prediction_a_row_says_whose_it_is_and_whether_the_row_is_still_as_i
     assert _shown(visits, "--all") == sorted([*as_they_stand, *before])
 
 
+def test_a_prediction_comes_with_the_values_that_it_was_made_from(
+    visits: Database, tmp_path: Path
+) -> None:
+    """Those of rows that are deleted, and those that nothing has kept, are missing."""
+    visits.execute("UPDATE patients SET glucose = 90 WHERE id = 5")
+    visits.execute("DELETE FROM replaced_rows WHERE patient_id = 5")
+    told = call(visits, "export", "predictions", "--all", "--values").stdout
+    glucose = [(line["patient_id"], line["value_of_glucose"]) for line in _lines(told)]
+    assert glucose == [
+        ("1", "148.0"),
+        ("2", "148.0"),
+        ("3", ""),
+        ("4", "148.0"),
+        ("4", "149.0"),
+        ("5", ""),
+        ("6", "148.0"),
+        ("6", "148.0"),
+    ]
+    path = tmp_path / "values.parquet"
+    asked = ("--values", "--format", "parquet", "--out", str(path))
+    assert call(visits, "export", "predictions", *asked).exit_code == 0
+    found = pq.read_table(path)
+    assert found["value_of_age"].to_pylist() == [50, 50, None, 50, None, 50]
+    for refused in (("rejections", "--values"), ("predictions", "--values", "--format", "fhir")):
+        assert call(visits, "export", *refused).exit_code == 2
+
+
 @given(st.text(st.sampled_from("=+-@＝'\";,\t\r\n a")))
 def test_no_cell_is_run_whatever_divides_cells_and_every_text_can_be_had_back(text: str) -> None:
     told = text_cell(text)
