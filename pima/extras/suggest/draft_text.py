@@ -82,6 +82,10 @@ def _head(draft: Draft) -> Iterator[str]:
         "it is no feature."
     )
     yield (
+        "Ask of each column when it is known, and whether it is completed or corrected later: rows "
+        "loaded so tell more than new ones."
+    )
+    yield (
         f"Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow "
         "it."
     )
@@ -185,6 +189,7 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
     )
     yield _line("may_be_missing", bool(feature.missing), lacks)
     yield from _other_name(draft, name, column.name)
+    yield "# when is it known, and is it corrected afterwards?"
     yield from (f"# {remark}" for remark in feature.remarks)
 
 
