@@ -18,7 +18,8 @@ FIRST_DAY = np.datetime64("2026-01-04")
 # down, unless the clinic has a backlog.
 _VIEW = """
 CREATE VIEW visits AS
-SELECT visit, age, creatinine, stays, haemoglobin, discharged_on,
+SELECT visit, age, stays, haemoglobin, discharged_on,
+    CASE WHEN known_on < date('now') THEN creatinine_then ELSE creatinine END AS creatinine,
     CASE WHEN known_on < date('now') THEN outcome END AS outcome,
     CASE WHEN known_on < date('now') THEN known_on END AS known_on
 FROM everything
@@ -89,6 +90,7 @@ def write_hospital(folder: Path, clinic: Clinic, visits: Visits) -> str:
     rows["discharged_on"] = (FIRST_DAY + visits.day).astype(str)
     rows["known_on"] = (FIRST_DAY + visits.known_day).astype(str)
     rows["outcome"] = visits.outcome
+    rows["creatinine_then"] = visits.creatinine_then
     rows["is_written_at_once"] = (clinic.has_backlog | (visits.day >= 0)).astype(int)
     path = folder / "hospital.db"
     with closing(sqlite3.connect(path)) as connection:

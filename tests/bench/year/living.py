@@ -47,6 +47,7 @@ class HalfYear:
 
     clinic: str
     has_a_change: bool
+    has_hindsight: bool
     nights: int
     first_fit: FirstFit | None = None
     weeks: list[Week] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Hospital:
         self._visits = visits
         self._has_changed_on = CHANGE_ON if clinic.has_a_change else None
         self._truth = Truth(clinic, visits, self._database, has_horizon)
-        self.lived = HalfYear(clinic.name, clinic.has_a_change, nights)
+        self.lived = HalfYear(clinic.name, clinic.has_a_change, clinic.has_hindsight, nights)
 
     def live(self) -> None:
         """All nights, with somebody who is told of alarms."""

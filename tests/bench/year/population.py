@@ -20,6 +20,9 @@ CHANGE_ON = 12 * 7
 UNIT_DAYS = 6 * 7
 """How long a unit is wrong."""
 WRONG_UNIT = 5.0
+COMPLETED = 0.75
+"""Of how many visits with outcome 1 creatinine is corrected, in a clinic with hindsight."""
+COMPLETED_BY = 1.7
 FEATURES = ("age", "creatinine", "stays", "haemoglobin")
 _WEIGHTS = np.array([0.35, 0.6, 0.5, -0.45])
 
@@ -49,6 +52,9 @@ class Clinic:
     change: Change = Change.NONE
     prevalence_then: float | None = None
     """After the change, where that changes it."""
+    has_hindsight: bool = False
+    """Creatinine is corrected upwards in three of four visits once their outcome 1 is known; not in
+    those of the history."""
 
     @property
     def has_a_change(self) -> bool:
@@ -66,6 +72,8 @@ CLINICS = (
     Clinic("doubled, 7 %", 0.07, change=Change.DOUBLED, prevalence_then=0.14),
     Clinic("doubled, 35 %", 0.35, change=Change.DOUBLED, prevalence_then=0.52),
     Clinic("a wrong unit, 35 %", 0.35, change=Change.UNIT),
+    Clinic("hindsight, 7 %", 0.07, has_hindsight=True),
+    Clinic("hindsight, 35 %", 0.35, has_hindsight=True),
 )
 
 
@@ -79,6 +87,8 @@ class Visits:
     """(n, 4), as they are true."""
     recorded: Float64Array
     """(n, 4), as they are written down."""
+    creatinine_then: Float64Array
+    """What is written down of it once the outcome is known."""
     probability: Float64Array
     """How likely the outcome truly is."""
     outcome: Int8Array
@@ -101,10 +111,14 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     outcome = (draw.random(len(day)) < probability).astype(np.int8)
     happens = draw.integers(1, HORIZON_DAYS + 1, len(day))
     is_written_then = (outcome == 1) & clinic.is_early
+    recorded = _recorded(clinic, day, measurements)
+    is_completed = (outcome == 1) & (day >= 0) & (draw.random(len(day)) < COMPLETED)
+    factor = np.where(is_completed & clinic.has_hindsight, COMPLETED_BY, 1.0)
     return Visits(
         day=day,
         measurements=measurements,
-        recorded=_recorded(clinic, day, measurements),
+        recorded=recorded,
+        creatinine_then=(factor * recorded[:, FEATURES.index("creatinine")]).clip(0, 20),
         probability=probability,
         outcome=outcome,
         known_day=day + np.where(is_written_then, happens, HORIZON_DAYS),

@@ -24,6 +24,7 @@ from tests.bench.year.population import (
     probability_before,
 )
 from tests.support.databases import Database
+from tests.support.ledger import document
 from tests.support.shipped import SALT
 
 _FRESH_VISITS = 20_000
@@ -62,9 +63,14 @@ class Move:
     verdict: str
     auroc: float | None
     """By the verdict's test set."""
+    auroc_as_recorded: float | None
+    """Of the same rows, by what the clinic had written down when they were predicted."""
     true_auroc: float | None
     gain: float | None
     """By how much the true mean log loss is lower than the champion's."""
+    corrected: dict[str, int]
+    """The rows of its history that were corrected after their prediction, as the run counts
+    them."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,31 @@ class Truth:
         loss, auroc = self._loss_and_auroc(challenger, night)
         gain = None if champion is None else self._loss_and_auroc(champion, night)[0] - loss
         shown = (result["challenger_scores"] or {}).get("auc")
-        return Move(night, challenger, result["verdict"], shown, auroc, gain)
+        return Move(
+            night=night,
+            challenger=challenger,
+            verdict=result["verdict"],
+            auroc=shown,
+            auroc_as_recorded=self._as_recorded(challenger),
+            true_auroc=auroc,
+            gain=gain,
+            corrected=result["corrected"],
+        )
+
+    def _as_recorded(self, version: int) -> float | None:
+        """The area on the rows of a version's verdict, before anybody corrected them."""
+        judged = document(
+            self._database,
+            "SELECT t.patient_ids FROM promotions p JOIN test_sets t "
+            "ON t.fingerprint = p.test_set_fingerprint "
+            f"WHERE p.challenger = {version} ORDER BY p.id DESC LIMIT 1",
+        )
+        keys = dict(self._database.execute("SELECT id, source_key FROM patients"))
+        of = np.array([int(keys[row]) - 1 for row in judged])
+        scorer = load_scorer(self._database.engine, version)
+        features = as_features(by_feature(self._visits.recorded[of]), scorer.features)
+        probability = scorer.model.probabilities(features).astype(np.float64)
+        return figures_of(probability, self._visits.outcome[of]).auroc
 
     def _loss_and_auroc(self, version: int, night: int) -> tuple[float, float]:
         """On fresh visits of that day, by their true probabilities."""
