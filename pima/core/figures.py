@@ -127,7 +127,7 @@ def auroc(rows: Ranked) -> Figure:
     if variance > 0 and 0 < value < 1:
         log_odds = math.log(value / (1 - value))
         margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
-        low, high = _logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
+        low, high = logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
         return Figure(value, low, high)
     return Figure(value, *_newcombe(value, cases, others))
 
@@ -235,7 +235,7 @@ def _last_coefficient(
     Each step is halved until the likelihood, which has one peak, does not fall."""
     loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
-        expected = _logistic(_linear(offset, columns, known))
+        expected = logistic(_linear(offset, columns, known))
         missed, weights = rows.cases - expected, expected * (1 - expected)
         # No matrix products: BLAS adds them up in its own threads, which is slower here and not
         # reproducible.
@@ -283,7 +283,8 @@ def _linear(offset: Float64Array, columns: list[Float64Array], known: Float64Arr
     return sum((factor * column for factor, column in zip(known, columns, strict=True)), offset)
 
 
-def _logistic(log_odds: Float64Array) -> Float64Array:
+def logistic(log_odds: Float64Array) -> Float64Array:
+    """Turn log odds (n,) into probabilities."""
     # Written as a hyperbolic tangent, it never overflows.
     return 0.5 + 0.5 * np.tanh(log_odds / 2)
 
