@@ -22,6 +22,7 @@ class Role(StrEnum):
 
     CHALLENGER = "challenger"
     CHAMPION = "champion"
+    STRAIGHT_LINE = "straight_line"
 
 
 class Scale(StrEnum):

@@ -41,6 +41,7 @@ from pima.core.figures import (
     shown,
     treating_all,
 )
+from pima.core.pairs import PairEvidence, pairs_of
 from pima.core.subgroups import sizes_of
 
 
@@ -105,6 +106,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     subgroups: tuple[SubgroupEvidence, ...]
     """All subgroups by feature, in the order of the declaration; only features that divide these
     rows."""
+    pairs: tuple[PairEvidence, ...] = ()
+    """Each who decides nothing, beside each of the contestants."""
 
     def of(self, role: Role) -> ModelEvidence | None:
         """The figures of the contestant with this role; None if there are none."""
@@ -112,8 +115,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def evidence(contest: Contest) -> Evidence:
-    """Gather the evidence of those whom the verdict is about, on its rows, at least one."""
-    judged = contest.without_broken_champion().of_those_who_decide().on_the_test_set()
+    """Gather the evidence of those whom the verdict is about, on its rows, at least one; and of
+    everybody else, beside them."""
+    sound = contest.without_broken_champion()
+    judged = sound.of_those_who_decide().on_the_test_set()
     finite = (each for each in judged.contestants if np.isfinite(each.probabilities).all())
     judged = replace(judged, contestants=tuple(finite))
     rows = len(judged.outcomes)
@@ -126,6 +131,7 @@ def evidence(contest: Contest) -> Evidence:
         treat_all=treating_all(positive, rows, THRESHOLDS),
         contestants=_of_contestants(judged, THRESHOLDS),
         subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
+        pairs=tuple(pairs_of(sound, [each.role for each in judged.contestants])),
     )
 
 
@@ -236,6 +242,11 @@ class Cell:
 def may_be_shown(found: Evidence) -> bool:
     """Whether it is on enough rows that no one can be singled out."""
     return found.rows >= FEWEST_ROWS
+
+
+def told_pairs(found: Evidence, beside: Role) -> tuple[PairEvidence, ...]:
+    """The pairs beside the contestant of this role that are on enough rows."""
+    return tuple(each for each in found.pairs if each.beside == beside and each.rows >= FEWEST_ROWS)
 
 
 def cells(found: Evidence, model: ModelEvidence) -> list[Cell]:

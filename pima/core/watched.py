@@ -37,6 +37,8 @@ class OutcomeAlarm(StrEnum):
 
 
 OUTCOME_ALARMS = tuple(OutcomeAlarm)
+GAIN_ON_LINE = "gain_on_straight_line"
+"""The figure of the champion's gain in log loss over a straight line, in its newest verdict."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def changed(
     """Another contest, with other fields of a contestant, of the contest or of its
     circumstances."""
     by_role = {Role.CHALLENGER: of_challenger or {}, Role.CHAMPION: of_champion or {}}
-    contestants = (replace(each, **by_role[each.role]) for each in contest.contestants)
+    contestants = (replace(each, **by_role.get(each.role, {})) for each in contest.contestants)
     of_circumstances = {each.name for each in fields(Circumstances)} & changes.keys()
     return replace(
         contest,
