@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Engine
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.features import Features
 from pima.core.history import Split, features_of
+from pima.core.straight_line import choose_strength, fit_line, probabilities
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.network_file import with_kept_file
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from pima.model.network import Artifacts, Parity, TrainingData
 
 FOLDS = 5
+MOST_ROWS_TO_CHOOSE = 4_096
+"""The most rows that the strength of a straight line is chosen on; of more, a random sample."""
 LARGEST_DIFFERENCE = 1e-6
 """A second fit that differs by no more, in probability, counts as equal: libraries and processors
 differ slightly."""
@@ -53,6 +56,8 @@ class Challenger:
     parity: "Parity"
     scorer: Scorer
     seed: int
+    straight_line: Float64Array
+    """What a straight line of the same training rows says of the holdout, (n,)."""
 
 
 def fit_challenger(
@@ -75,7 +80,25 @@ def fit_challenger(
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     checked = parity(artifacts, features_of(history.holdout), features, threshold)
     scorer = Scorer(threshold, features, CompiledModel(artifacts.compiled))
-    return Challenger(artifacts, checked, scorer, seed)
+    line = by_straight_line(features, data, features_of(history.holdout), seed)
+    return Challenger(artifacts, checked, scorer, seed, line)
+
+
+def by_straight_line(
+    features: Features, data: "TrainingData", asked: Float32Array, seed: int
+) -> Float64Array:
+    """The probabilities of rows (n, features) by a straight line that is fitted on the data, its
+    inputs all standardised, and missing ones taken as the network takes them."""
+    from pima.model.preprocessing import learn_preprocessing
+
+    plain = learn_preprocessing(features, data.features)
+    inputs = plain.apply(data.features)
+    chosen_on = np.random.default_rng(seed).permutation(len(inputs))[:MOST_ROWS_TO_CHOOSE]
+    outcomes = data.outcomes[chosen_on]
+    folds = stratified_folds(outcomes, FOLDS, seed)
+    strength = choose_strength(inputs[chosen_on], outcomes, folds)
+    line = fit_line(inputs, data.outcomes, strength)
+    return probabilities(line, plain.apply(asked))
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:

@@ -114,7 +114,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
     challenger = _challenger(asked)
-    contestants = [challenger]
+    contestants = [challenger, _straight_line(asked, challenger)]
     if current is not None and champion.model_version is not None:
         contestants.append(_champion(engine, asked, current, champion.model_version))
     holdout = asked.history.holdout
@@ -158,6 +158,18 @@ def _challenger(asked: GateInput) -> Contestant:
         probabilities=scorer.model.probabilities(features_of(asked.history.holdout)),
         unseen=everywhere,
         scorable=everywhere,
+    )
+
+
+def _straight_line(asked: GateInput, challenger: Contestant) -> Contestant:
+    """A straight line of the challenger's training rows, which shows whether a network is worth
+    it."""
+    return replace(
+        challenger,
+        name="a straight line (logistic regression)",
+        role=Role.STRAIGHT_LINE,
+        decides=False,
+        probabilities=asked.challenger.straight_line,
     )
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -175,7 +176,8 @@ def _case(database: Database, number: int) -> GateInput:
     assert compiled is not None
     scorer = load_scorer(database.engine, number)
     artifacts = Artifacts(bytes(keras.content or b""), bytes(compiled.content or b""))
-    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7)
+    line = np.full(len(divided.holdout), 0.35)
+    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, line)
     return GateInput(divided, rule, read_at, SHIPPED, challenger, settings)
 
 

@@ -1,4 +1,4 @@
-"""What tells gates apart, and the threshold of a fit."""
+"""What tells gates apart, the threshold of a fit, and the straight line beside it."""
 
 from dataclasses import replace
 from typing import Literal
@@ -6,12 +6,15 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from pima.core.features import Feature
 from pima.core.metrics import scores
+from pima.core.straight_line import STRENGTHS
 from pima.core.verdict import Measure
 from pima.model.recipes import fit_fingerprint, recipe_for, stratified_folds
 from pima.settings.sections import GateSettings, Settings
-from pima.train.fit import FOLDS, threshold_of, threshold_reaching
+from pima.train.fit import FOLDS, by_straight_line, threshold_of, threshold_reaching
 from pima.train.gate import gate_fingerprint, gate_options
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
@@ -88,3 +91,33 @@ def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
 
 def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:
     assert threshold_of(0.37, RECIPE, FEATURES, None, SEED) == 0.37
+
+
+# ---- the straight line beside the network takes its inputs as the network does
+# ----------------------------------
+
+
+def test_a_straight_line_takes_what_is_missing_as_the_mean_or_as_no_code() -> None:
+    from pima.model.network import TrainingData
+
+    features = (
+        Feature("dose", low=0, high=1_000, may_be_missing=True),
+        Feature("ward", kind="category", codes={3: "north", 7: "south"}, may_be_missing=True),
+    )
+    draw = np.random.default_rng(3)
+    doses = np.where(draw.random(400) < 0.2, np.nan, draw.lognormal(3, 1, 400).clip(0, 1_000))
+    wards = draw.choice([3, 7, np.nan], 400)
+    rows = np.column_stack([doses, wards]).astype(np.float32)
+    risks = 0.2 + 0.3 * (np.nan_to_num(doses) > 20) + 0.2 * (wards == 7)
+    outcomes = (draw.random(400) < risks).astype(np.int8)
+    data = TrainingData(rows[:300], outcomes[:300])
+    found = by_straight_line(features, data, rows[300:], SEED)
+    mean = np.nanmean(rows[:300, 0])
+    scaled = (np.nan_to_num(rows[:, 0], nan=mean) - mean) / np.nanstd(rows[:300, 0])
+    inputs = np.column_stack([scaled, wards == 3, wards == 7])
+    expected = []
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=1 / strength, tol=1e-10).fit(inputs[:300], outcomes[:300])
+        expected.append(pytest.approx(model.predict_proba(inputs[300:])[:, 1], abs=1e-5))
+    assert found in expected
+    assert (found == by_straight_line(features, data, rows[300:], SEED)).all()
