@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from pima.core import hindsight
 from pima.core.figures import FEWEST_ROWS, in_words
+from pima.core.pairs import sentence_of
 from pima.core.realised import FEW_EVENTS, STANDING, Standing
 from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
@@ -162,6 +163,8 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
         for row, each in zip(rows, found.figures, strict=True):
             row.append("-" if each.before is None else in_words(each.before))
     yield _table(heads, rows)
+    for pair in found.pairs:
+        yield sentence_of(pair, f"version {facts.version}")
     yield "Net benefit, in cases found per 100 rows; treating none has 0:"
     benefits = (
         (

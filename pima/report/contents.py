@@ -16,10 +16,12 @@ from pima.core.evidence import (
     joined,
     may_be_shown,
     together,
+    told_pairs,
 )
 from pima.core.features import Features, names_of
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
+from pima.core.pairs import sentence_of
 from pima.core.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
@@ -54,6 +56,15 @@ class Exhibit:
     def first(self) -> ModelEvidence:
         """The first model."""
         return self.models[0]
+
+    @property
+    def sentences(self) -> list[str]:
+        """How each model stands beside those who decide nothing."""
+        return [
+            sentence_of(pair, model.name)
+            for model in self.models
+            for pair in told_pairs(self.evidence, model.role)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from pima.core.evidence import (
     SubgroupEvidence,
     may_be_shown,
     shown_thresholds,
+    told_pairs,
 )
 from pima.core.features import Feature, differing_fields
 from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
+from pima.core.pairs import PairEvidence
 from pima.core.realised import Standing
 from pima.errors import NoSuchVersion
 from pima.store import registry
@@ -110,6 +112,8 @@ class VersionEvidence:
     figures: tuple[ComparedFigure, ...]
     net_benefit: tuple[Benefit, ...]
     subgroups: tuple[Subgroup, ...]
+    pairs: tuple[PairEvidence, ...] = ()
+    """The version beside those who decide nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +268,7 @@ def evidence_of(found: Evidence | None) -> VersionEvidence | None:
         figures=_compared(model, found.of(Role.CHAMPION)),
         net_benefit=tuple(Benefit(*point) for point in points if point[0] in told),
         subgroups=tuple(_subgroup(each) for each in found.subgroups),
+        pairs=told_pairs(found, Role.CHALLENGER),
     )
 
 
