@@ -17,6 +17,7 @@ from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
+from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
@@ -40,13 +41,14 @@ def main() -> None:
     else:
         before = _of_the_gate(asked, console)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        text = f"{before.rstrip()}\n\n{alarms_section(pool, asked.clinics)}"
+        alarms = alarms_section(pool, asked.clinics)
+        text = f"{before.rstrip()}\n\n{alarms}\n{lines_section(pool, asked.clinics // 10)}"
     asked.page.write_text(text)
     print(text)
 
 
 def _of_the_gate(asked: argparse.Namespace, console: Console) -> str:
-    """The page but for its last section."""
+    """The page but for its sections on alarms."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         alike = pool.submit(
             likenesses, asked.populations
@@ -90,7 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--alarms",
         action="store_true",
-        help="write only the section on alarms, and leave the rest of the page as it is",
+        help="write only the sections on alarms, and leave the rest of the page as it is",
     )
     parser.add_argument(
         "--page",

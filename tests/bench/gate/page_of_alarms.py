@@ -31,16 +31,16 @@ from tests.bench.gate.settled import (
 BEGINS = "## Alarms over settled outcomes"
 """The section's heading, where the part of the page before it ends."""
 _TRIED = (6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
-_CHOOSING, _REPORTED = 0, 1_000_000
+CHOOSING, REPORTED = 0, 1_000_000
 """The first seeds of what a bar is chosen by, and of what is reported of it."""
-_CALM_LIMIT = 2.0
+CALM_LIMIT = 2.0
 """Of 100 calm clinics a year."""
 
 
 def alarms_section(pool: Executor, clinics: int) -> str:
     changed = max(clinics // 10, 2 * CLINICS_AT_ONCE)
-    calm = {each: _many(pool, calm_years, each, clinics, _REPORTED)[0] for each in CLINICS}
-    told = {each: _many(pool, outcomes_until_told, each, changed, _REPORTED)[0] for each in CHANGES}
+    calm = {each: _many(pool, calm_years, each, clinics, REPORTED)[0] for each in CLINICS}
+    told = {each: _many(pool, outcomes_until_told, each, changed, REPORTED)[0] for each in CHANGES}
     parts = [
         BEGINS,
         filled(_HEAD.format(clinics=clinics)),
@@ -105,11 +105,11 @@ _COLUMNS_OF_CHOICE = (
 def _choice(pool: Executor, clinics: int, changed: int) -> Iterator[tuple[str, ...]]:
     tried = [(bar,) * len(OUTCOME_ALARMS) for bar in _TRIED]
     calm = [
-        np.isfinite(_many(pool, calm_years, each, clinics, _CHOOSING, tried))
+        np.isfinite(_many(pool, calm_years, each, clinics, CHOOSING, tried))
         for each in (RARE, FREQUENT)
     ]
     told = [
-        np.median(_many(pool, outcomes_until_told, each, changed, _CHOOSING, tried), axis=1)
+        np.median(_many(pool, outcomes_until_told, each, changed, CHOOSING, tried), axis=1)
         for each in CHANGES[:4]
     ]
     for number, bar in enumerate(_TRIED):
@@ -128,7 +128,7 @@ def _reading(calm: dict[Clinic, Float64Array], told: dict[Change, Float64Array])
     asked = [change for change in told if change.within is not None]
     kept = [change for change in asked if np.median(told[change]) <= (change.within or 0)]
     return (
-        f"Asked are at most {_CALM_LIMIT:g} of 100 calm clinics: the most is {worst:.1f}. Of the "
+        f"Asked are at most {CALM_LIMIT:g} of 100 calm clinics: the most is {worst:.1f}. Of the "
         f"{len(asked)} medians that are asked {len(kept)} are kept."
     )
 

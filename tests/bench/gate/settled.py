@@ -62,8 +62,8 @@ def calm_years(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> Fl
     """The day of the first alarm of each fault in each of some calm clinics, infinite if there is
     none, for each of the bars that are tried: (tried, clinics, faults)."""
     draw = np.random.default_rng([seed, 1])
-    true = _true_log_odds(clinic, DAYS, draw)
-    evidence = _evidence(clinic, true, _outcomes(true, draw), draw)
+    true = true_log_odds(clinic, DAYS, draw)
+    evidence = _evidence(clinic, true, outcomes_of(true, draw), draw)
     return np.stack([_first_alarms(evidence, bars) for bars in tried])
 
 
@@ -73,39 +73,47 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
     so below 0."""
     draw = np.random.default_rng([seed, 2])
     clinic, calm = change.clinic, DAYS_BEFORE * OUTCOMES_A_DAY
-    true = _true_log_odds(clinic, DAYS, draw)
+    true = true_log_odds(clinic, DAYS, draw)
     then = true.copy()
     if change.prevalence is None:
         then[:, calm:] = np.log(clinic.prevalence / (1 - clinic.prevalence))
     else:
         mean, deviation = _distribution(clinic)
         then[:, calm:] += _mean_for(deviation, change.prevalence) - mean
-    evidence = _evidence(clinic, true, _outcomes(then, draw), draw)
+    evidence = _evidence(clinic, true, outcomes_of(then, draw), draw)
     found = np.stack([_first_alarms(evidence, bars) for bars in tried])
     return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * OUTCOMES_A_DAY
 
 
-def _true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
+def true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
     mean, deviation = _distribution(clinic)
     return draw.normal(mean, deviation, size=(CLINICS_AT_ONCE, days * OUTCOMES_A_DAY))
 
 
-def _outcomes(log_odds: Float64Array, draw: np.random.Generator) -> Int8Array:
-    return (draw.random(log_odds.shape) < _probability(log_odds)).astype(np.int8)
+def outcomes_of(log_odds: Float64Array, draw: np.random.Generator) -> Int8Array:
+    return (draw.random(log_odds.shape) < probability(log_odds)).astype(np.int8)
 
 
 def _evidence(
     clinic: Clinic, true: Float64Array, outcomes: Int8Array, draw: np.random.Generator
 ) -> Float64Array:
-    """Of each day: (clinics, days, faults). Constant and probabilities share the error of the
+    """Of each day: (clinics, days, faults)."""
+    constants, predicted = predictions(clinic, true, draw)
+    found = evidence_of(predicted, outcomes, np.broadcast_to(constants, true.shape))
+    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(OUTCOME_ALARMS)).sum(axis=2)
+
+
+def predictions(
+    clinic: Clinic, true: Float64Array, draw: np.random.Generator
+) -> tuple[Float64Array, Float64Array]:
+    """What a model makes of these true log odds (clinics, n) that is wrong as 60 to 80 cases leave
+    it: a constant of each clinic (clinics, 1), and probabilities. Both share the error of the
     intercept, since both come from the same training rows."""
     intercepts = draw.normal(0, INTERCEPT_DEVIATION, size=(len(true), 1))
     slopes = np.clip(draw.normal(1, SLOPE_DEVIATION, size=(len(true), 1)), 0.4, None)
     usual = np.log(clinic.prevalence / (1 - clinic.prevalence))
     predicted = usual - intercepts + (true - usual) / slopes
-    constants = np.broadcast_to(_probability(usual - intercepts), true.shape)
-    found = evidence_of(_probability(predicted), outcomes, constants)
-    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(OUTCOME_ALARMS)).sum(axis=2)
+    return probability(usual - intercepts), probability(predicted)
 
 
 def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
@@ -118,7 +126,7 @@ def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
     return found
 
 
-def _probability(log_odds: Float64Array) -> Float64Array:
+def probability(log_odds: Float64Array) -> Float64Array:
     return 1 / (1 + np.exp(-log_odds))
 
 
@@ -128,7 +136,7 @@ def _distribution(clinic: Clinic) -> tuple[float, float]:
 
     def auroc(deviation: float) -> float:
         ordered = np.sort(
-            _probability(_mean_for(deviation, clinic.prevalence) + deviation * _NORMAL)
+            probability(_mean_for(deviation, clinic.prevalence) + deviation * _NORMAL)
         )
         cases, others = ordered / ordered.sum(), (1 - ordered) / (1 - ordered).sum()
         return float((cases * (np.cumsum(others) - others / 2)).sum())
@@ -140,7 +148,7 @@ def _distribution(clinic: Clinic) -> tuple[float, float]:
 @cache
 def _mean_for(deviation: float, prevalence: float) -> float:
     return _where(
-        lambda mean: float(_probability(mean + deviation * _NORMAL).mean()) - prevalence, -9, 9
+        lambda mean: float(probability(mean + deviation * _NORMAL).mean()) - prevalence, -9, 9
     )
 
 

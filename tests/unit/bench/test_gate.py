@@ -10,7 +10,9 @@ from pima.core.gate import GateOptions
 from pima.core.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.lines import calm_lines, overfitted
 from tests.bench.gate.margins import MARGINS, SETTINGS, simulate_margins
+from tests.bench.gate.page_of_lines import OVERFITTED
 from tests.bench.gate.page_of_measures import summary_of
 from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS, WEEKS
 from tests.bench.gate.population import fresh_patients
@@ -160,6 +162,18 @@ def test_alarms_over_outcomes_ring_hardly_ever_in_calm_clinics(at_length: bool) 
     ]
     rang = sum(np.isfinite(each).any(axis=1).sum() for each in tried)
     assert rang / (len(tried) * CLINICS_AT_ONCE) <= 0.02
+
+
+def test_a_line_that_is_no_better_is_hardly_ever_told_to_be(at_length: bool) -> None:
+    seeds = range(40 if at_length else 3)
+    found = [calm_lines(each, seed).falsely for each in CLINICS for seed in seeds]
+    assert np.mean(found) <= 0.004
+
+
+def test_a_champion_that_learned_from_luck_is_told_of(at_length: bool) -> None:
+    found = [overfitted(OVERFITTED[-1], seed) for seed in range(10 if at_length else 1)]
+    assert np.mean([np.isfinite(each.weeks) for each in found]) > 0.9
+    assert np.mean([each.true_gains for each in found]) < -0.05
 
 
 @pytest.mark.parametrize("change", CHANGES[:4], ids=lambda each: f"{each.name}, {each.clinic.name}")
