@@ -19,6 +19,7 @@ from pima.report.making import leave_report
 from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
+from pima.train.ledger import leave_gain_on_line
 from pima.train.retraining import retrain
 from pima.watch.figures import on_threshold
 from pima.watch.realised import leave_realised
@@ -50,6 +51,7 @@ def _work(command: Command) -> Result:
         with suppress(Interrupted), command.stop.at_once():
             corrected = Corrections(**command.run.counts["corrected"])
             leave_realised(command.engine, command.run.id, corrected)
+            leave_gain_on_line(command.engine, command.run.id)
             leave_report(command.engine, command.settings, command.run)
     with reading(command.engine) as connection:
         remarks = on_threshold(connection, command.settings.retrain.threshold)

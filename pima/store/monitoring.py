@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 from pima.core.followed_up import WEEK_FOLLOWED_UP
 from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import (
+    GAIN_ON_LINE,
     LAST_NIGHTS,
     NIGHT,
     OUTCOME_ALARMS,
@@ -299,13 +300,16 @@ _NEWEST_FIGURES = text(f"""
         {_LAST_LEFT.format(NIGHT)} AS of_volumes,
         {_LAST_LEFT.format("predicted_positive")} AS of_rows,
         {_LAST_LEFT.format("realised_accuracy")} AS of_realised,
+        {_LAST_LEFT.format(GAIN_ON_LINE)} AS of_line,
         {_LAST_LEFT.format(OUTCOME_ALARMS[0])} AS of_faults)
     SELECT {", ".join(f"m.{name}" for name in KeptFigure.__dataclass_fields__)}
     FROM newest n JOIN monitoring m
-        ON m.run_id IN (n.of_volumes, n.of_rows, n.of_realised, n.of_faults)
+        ON m.run_id IN (n.of_volumes, n.of_rows, n.of_realised, n.of_line, n.of_faults)
     WHERE m.run_id = CASE WHEN m.figure IN ('{NIGHT}', '{WEEK}') THEN n.of_volumes
             WHEN m.figure LIKE 'realised%' THEN n.of_realised
+            WHEN m.figure = '{GAIN_ON_LINE}' THEN n.of_line
             WHEN m.figure IN ({_OF_FAULTS}) THEN n.of_faults ELSE n.of_rows END
+        AND (m.figure <> '{GAIN_ON_LINE}' OR m.model_version = (SELECT model_version FROM champion))
         AND (m.state <> 'alert'
             OR m.figure IN ('{NIGHT}', '{WEEK}', '{WEEK_FOLLOWED_UP}', '{ONES_CORRECTED}')
             OR EXISTS (
@@ -318,8 +322,8 @@ _NEWEST_FIGURES = text(f"""
 
 def newest_figures(connection: Connection, now: datetime) -> list[KeptFigure]:
     """The newest volumes, the newest figures of a night that had rows, the newest realised figures,
-    and what settled outcomes last said; without alarms of versions that have not predicted for
-    `SILENT_FOR`."""
+    how the champion stood beside a straight line, and what settled outcomes last said; without
+    alarms of versions that have not predicted for `SILENT_FOR`."""
     since = bindparam("since", now - SILENT_FOR, Timestamp())
     return [KeptFigure(*row) for row in connection.execute(_NEWEST_FIGURES.bindparams(since))]
 

@@ -15,21 +15,23 @@ from sqlalchemy.exc import DBAPIError
 
 from pima.core.contest import Role
 from pima.core.drift import reference_of
-from pima.core.evidence import document
+from pima.core.evidence import document, told_pairs
 from pima.core.figures import Figure
 from pima.core.gate import Verdict
 from pima.core.history import features_of, fingerprint_of
+from pima.core.pairs import VERDICTS_IN_A_ROW, PairEvidence, gain_on_line
 from pima.core.reasons import Decision, Reason
 from pima.core.verdict import VerdictFigures
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
-from pima.runs.recorded_run import INLINED
+from pima.runs.recorded_run import INLINED, never_failing
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.ledger import list_moves, record_move, version_before
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
+from pima.store.monitoring import keep_figures
 from pima.store.registry import Champion, NewVersion, as_stored, newest_declaration, sha256_of
 from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
@@ -210,6 +212,21 @@ def announce(judgement: Judgement, number: int | None) -> NewVerdict:
 
 def _rounded(figure: Figure) -> float | None:
     return None if figure.value is None else round(figure.value, 3)
+
+
+def leave_gain_on_line(engine: Engine, run_id: int) -> None:
+    """Store how the champion stood beside a straight line in its newest verdicts, for this run."""
+    with never_failing(), writing(engine) as connection:
+        champion = registry.read_champion(connection).model_version
+        verdicts = [each for each in list_moves(connection) if each.challenger is not None]
+        pairs: list[PairEvidence] = []
+        for each in verdicts[:VERDICTS_IN_A_ROW]:
+            found = lineage.read_evidence(connection, each)
+            if found is not None and each.from_version == champion:
+                beside = told_pairs(found, Role.CHAMPION)
+                pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]
+        if champion is not None and pairs:
+            keep_figures(connection, run_id, champion, [gain_on_line(pairs)])
 
 
 def make_champion(connection: Connection, before: Champion, number: int) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.thresholds import not_in_use, out_of_reach
-from pima.core.watched import OUTCOME_ALARMS, Limits, volumes
+from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
 from pima.runs.recorded_run import INLINED
 from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
@@ -57,7 +57,7 @@ class ServiceFigures:
         return [
             each
             for each in self.monitoring
-            if not each.figure.startswith((REALISED, *OUTCOME_ALARMS))
+            if not each.figure.startswith((REALISED, GAIN_ON_LINE, *OUTCOME_ALARMS))
         ]
 
     @property

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from pima.core.followed_up import WEEK_FOLLOWED_UP
 from pima.core.hindsight import ONES_CORRECTED
-from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store import monitoring, registry
@@ -47,7 +47,9 @@ def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
         if by_version:
             yield ModelAlarm(fault, _of_outcomes(fault, by_version))
     for each in alerts:
-        if each.figure == WEEK_FOLLOWED_UP:
+        if each.figure == GAIN_ON_LINE:
+            yield ModelAlarm("straight_line_better", _of_line(each))
+        elif each.figure == WEEK_FOLLOWED_UP:
             yield ModelAlarm("followed_up_below_usual", _of_week(each))
         elif each.figure == ONES_CORRECTED:
             yield ModelAlarm("corrected_after_outcome", _of_corrections(each))
@@ -77,6 +79,16 @@ def _of_night(found: KeptFigure) -> str:
     if value < usual:
         limit = f"at least {usual - allowed:.3g}"
     return f"{about}, of version {found.model_version}, is {value:.3g}, but should be {limit}"
+
+
+def _of_line(found: KeptFigure) -> str:
+    return (
+        "in three verdicts in a row a straight line (logistic regression) had a clearly lower log "
+        f"loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
+        f"({found.low:.4f} to {found.high:.4f}) in the newest, on {counted(found.rows, 'row')}; "
+        "promote a challenger that is better than the line, or give the network fewer features or "
+        "more outcomes"
+    )
 
 
 def _of_week(found: KeptFigure) -> str:
