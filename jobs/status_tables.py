@@ -9,6 +9,7 @@ from pima.core.figures import FEWEST_ROWS, in_words
 from pima.core.realised import FEW_EVENTS, STANDING
 from pima.core.watched import State
 from pima.logs import counted
+from pima.store.ledger import VerdictLine
 from pima.store.monitoring import KeptFigure
 from pima.store.runs import DRY_RUN, Run
 from pima.watch.overview import (
@@ -19,7 +20,6 @@ from pima.watch.overview import (
     Rejected,
     SettledCounts,
     SourceState,
-    VerdictLine,
     VersionStanding,
 )
 

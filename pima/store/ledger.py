@@ -241,3 +241,22 @@ def last_verdicts(connection: Connection, newest: int) -> list[MoveLine]:
     of_the_gate = select(*_MOVE).where(promotions.c.challenger.is_not(None))
     rows = connection.execute(of_the_gate.order_by(promotions.c.id.desc()).limit(newest))
     return [MoveLine(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """A verdict as status shows it; the field names are keys of its JSON."""
+
+    challenger: int | None
+    against: int | None
+    """The champion at that time."""
+    decided_at: datetime
+    verdict: str
+    reason: str
+
+
+def verdict_line(move: MoveLine) -> VerdictLine:
+    """Shorten a verdict further."""
+    return VerdictLine(
+        move.challenger, move.from_version, move.decided_at, move.verdict, move.reason
+    )

@@ -12,7 +12,7 @@ from pima.settings.sections import Settings
 from pima.store import registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import reading
-from pima.store.ledger import MoveLine, last_verdicts
+from pima.store.ledger import VerdictLine, last_verdicts, verdict_line
 from pima.store.monitoring import KeptFigure, rejected_by_pulls
 from pima.store.queue import Waiting
 from pima.store.runs import Run
@@ -115,18 +115,6 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictLine:
-    """A verdict on a version."""
-
-    challenger: int | None
-    against: int | None
-    """The champion at that time."""
-    decided_at: datetime
-    verdict: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class NightRun:
     """A run of scoring."""
 
@@ -179,7 +167,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
             outcomes_before_1900=report_figures.count_before_1900(connection),
             sources=tuple(_sources(connection, sources, found)),
             runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
-            verdicts=tuple(map(_verdict, last_verdicts(connection, VERDICTS_SHOWN))),
+            verdicts=tuple(map(verdict_line, last_verdicts(connection, VERDICTS_SHOWN))),
             nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
             new_rows=found.new_rows,
             monitoring=tuple(found.monitoring),
@@ -290,12 +278,6 @@ def _sources(
 def _of_source(source: str, rejected: Iterable[RejectedRows]) -> tuple[Rejected, ...]:
     return tuple(
         Rejected(each.reason, each.field, each.rows) for each in rejected if each.source == source
-    )
-
-
-def _verdict(move: MoveLine) -> VerdictLine:
-    return VerdictLine(
-        move.challenger, move.from_version, move.decided_at, move.verdict, move.reason
     )
 
 
