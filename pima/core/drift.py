@@ -9,7 +9,7 @@ a fixed size and of what luck alone does to so few rows.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
@@ -77,6 +77,38 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
     # One comparison per bin is ten times as fast as a search for each value.
     from_edge_on = [known, *(int(np.count_nonzero(exact >= edge)) for edge in bins.edges), 0]
     return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
+
+
+def recounted(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[int, ...]:
+    """Estimate how many rows lie in each of the other bins, from how many lie in each of these.
+
+    What both have in common, an edge or a code, divides them exactly. The rows of a bin that lies
+    in several of the others are divided like the other's training rows, so that they seem no
+    farther from these than is known.
+    """
+    if other.codes:
+        return _recounted_codes(counts, bins, other)
+    if not other.edges:
+        return (sum(counts),)
+    ends = np.cumsum(other.counts)
+    # Each edge as a rank among the other's training rows; one above all of theirs is behind these.
+    ranks = np.interp(bins.edges, other.edges, ends[:-1], right=ends[-2] + 0.001)
+    below = np.interp(ends, [0, *ranks, ends[-1]], [0, *np.cumsum(counts)])
+    return tuple(np.diff(np.rint(below).astype(int), prepend=0).tolist())
+
+
+def _recounted_codes(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[int, ...]:
+    of_code = dict(zip(bins.codes, counts, strict=False))
+    kept = [of_code.get(code, 0) for code in other.codes]
+    rare_there = sum(of_code.values()) - sum(kept)
+    # Rows of codes that were rare here may have one that has a bin of its own there.
+    weights = [
+        rows * (code not in of_code) for code, rows in zip(other.codes, other.counts, strict=False)
+    ]
+    ends = np.cumsum([*weights, max(other.counts[-1], 1)])
+    below = np.rint(counts[-1] * ends / ends[-1]).astype(int)
+    divided = np.diff(below, prepend=0).tolist()
+    return tuple(map(sum, zip(divided, [*kept, rare_there], strict=True)))
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
@@ -165,8 +197,14 @@ class Tally(Struct, frozen=True):
     """The accepted rows in each of the reference's bins, for each feature; empty without a
     reference."""
     probability: tuple[int, ...] = ()
-    """The accepted rows in each of the reference's bins of the probability."""
+    """The accepted rows in each of the reference's bins of the probability; without a reference in
+    one."""
     rejected: Rejected = {}
+
+    @property
+    def predicted(self) -> int:
+        """The rows with a probability by the version in whose bins they are counted."""
+        return sum(self.probability)
 
 
 def tally_of(
@@ -186,7 +224,7 @@ def tally_of(
             counts_in(bins, column)
             for bins, column in zip(reference.features, columns, strict=True)
         ),
-        probability=() if reference is None else counts_in(reference.probability, probabilities),
+        probability=counts_in((reference or _NO_REFERENCE).probability, probabilities),
         rejected=counted_reasons(validated),
     )
 
@@ -204,6 +242,24 @@ def added(tallies: Iterable[Tally]) -> Tally:
         ),
         probability=_summed([each.probability for each in found]),
         rejected=dict(sum((Counter(each.rejected) for each in found), Counter())),
+    )
+
+
+def counted_for(tally: Tally, reference: Reference, other: Reference) -> Tally:
+    """Recount a tally by this reference in the bins of another version's.
+
+    What was predicted of its rows is left out: it is another model's, and can't be compared with
+    what the other predicts of its training rows.
+    """
+    return Tally(
+        rows=tally.rows,
+        accepted=tally.accepted,
+        features=tuple(
+            recounted(*each)
+            for each in zip(tally.features, reference.features, other.features, strict=True)
+        ),
+        probability=(0,) * len(other.probability.counts),
+        rejected=tally.rejected,
     )
 
 
@@ -301,50 +357,56 @@ REJECTED_ALLOWED = 0.05
 POSITIVE_ALLOWED = 0.10
 """The smallest limits for the difference of a share; luck may widen them."""
 
-NightsBefore = Sequence[Collection[str]]
-"""The names of the figures beyond their limit in each earlier night with enough rows, newest
-first."""
-
 
 def night_figures(
     names: Sequence[str],
-    night: Tally,
+    nights: Sequence[Tally],
     reference: Reference | None,
-    before: NightsBefore,
     needed: int = ALERTING_NIGHTS,
 ) -> Iterator[Watched]:
-    """All figures of a night, or of several nights pooled. `names` are the version's features; an
-    alert needs `needed` nights beyond the limit."""
-    for found in _figures(names, night, reference or _NO_REFERENCE):
+    """All figures of the first of these nights, each of which may be several pooled ones. `names`
+    are the version's features; an alert needs `needed` nights beyond the limit."""
+    tonight, *before = (
+        list(_figures_of_enough(names, night, reference or _NO_REFERENCE)) for night in nights
+    )
+    beyond = [[each.name for each in night if each.is_beyond] for night in before]
+    for found in tonight:
+        is_usual = found.state == State.USUAL
+        is_alert = is_usual and alerts(found.is_beyond, found.name, beyond, needed)
+        yield replace(found, state=State.ALERT) if is_alert else found
+
+
+_NO_REFERENCE = Reference(
+    rows=0, positive=0, features=(), probability=Bins((0,)), labelled=0, rejected={}
+)
+
+
+def _figures_of_enough(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
+    """The figures, without values where they rest on too few rows."""
+    for found in _figures(names, night, learned):
         if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
             yield Watched(
                 found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA
             )
         else:
-            is_usual = found.state == State.USUAL
-            is_alert = is_usual and alerts(found.is_beyond, found.name, before, needed)
-            yield replace(found, state=State.ALERT) if is_alert else found
-
-
-_NO_REFERENCE = Reference(
-    rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={}
-)
+            yield found
 
 
 def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
     accepted = night.accepted
+    predicted = night.predicted
     yield _share(
         "",
         "predicted_positive",
         night.positive,
-        accepted,
+        predicted,
         learned.positive,
         learned.rows,
         POSITIVE_ALLOWED,
     )
-    estimate = expected_accuracy(night.expected, accepted) if accepted else Figure(None)
+    estimate = expected_accuracy(night.expected, predicted) if predicted else Figure(None)
     yield Watched(
-        "", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high
+        "", "estimated_accuracy", estimate.value, predicted, low=estimate.low, high=estimate.high
     )
     yield from _distances("", "probability_", night.probability, learned.probability)
     for name, counts, bins in zip(names, night.features, learned.features, strict=False):

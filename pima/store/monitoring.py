@@ -138,8 +138,7 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in rows}
 
 
-# ---- Tallies: the counts of each run of scoring, and which of its figures were beyond their
-# limits.
+# ---- Tallies: the counts of each run of scoring.
 
 _TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
 """A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs
@@ -150,10 +149,9 @@ many."""
 class KeptTally:
     """A row of the table."""
 
+    version: int
+    """The version that scored, in whose bins the rows are counted."""
     tally: "Tally"
-    beyond: tuple[str, ...] | None
-    """The figures that were beyond their limits in the night as that run saw it; None if it had too
-    few rows."""
     recorded_at: datetime
 
 
@@ -162,14 +160,13 @@ def keep_tally(
     run_id: int,
     version: int,
     tally: "Tally",
-    beyond: Sequence[str] | None = None,
     is_part: bool = False,
 ) -> None:
     """Store the tally of a run at its end, or, as a part, that of one of several processes that
     share the run."""
     # The processes may be on several machines, so a part's number is random.
     part = 1 + secrets.randbits(62) if is_part else 0
-    document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
+    document = msgspec.to_builtins(tally)
     connection.execute(
         insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document)
     )
@@ -177,18 +174,14 @@ def keep_tally(
 
 def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
     """Read the tallies of the processes that share a run."""
-    found = connection.execute(
-        select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id)
-    )
-    return [_kept(document, moment).tally for document, moment in found]
+    found = connection.execute(select(tallies.c.tally).where(tallies.c.run_id == run_id))
+    return [_as_tally(document) for document in found.scalars()]
 
 
-def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
-    """Read the tallies of a version's runs except one, newest first; the caller stops when it has
+def newest_tallies(connection: Connection, but_of: int) -> Iterator[KeptTally]:
+    """Read the tallies of all runs except one, newest first; the caller stops when it has
     enough."""
-    newest = select(tallies.c.tally, tallies.c.recorded_at).where(
-        tallies.c.model_version == version
-    )
+    newest = select(tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
     # If several processes shared a run, their parts come after the tally of the whole run.
     newest = newest.where(tallies.c.run_id != but_of).order_by(
         tallies.c.run_id.desc(), tallies.c.part
@@ -196,8 +189,8 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
     with connection.execute(
         newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}
     ) as found:
-        for document, moment in found:
-            yield _kept(document, moment)
+        for version, document, moment in found:
+            yield KeptTally(version, _as_tally(document), moment)
 
 
 def tallies_since(
@@ -210,16 +203,13 @@ def tallies_since(
         runs.c.started_at >= moment
     )
     for version, began, document in connection.execute(found):
-        yield version, began, _kept(document, began).tally
+        yield version, began, _as_tally(document)
 
 
-def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
+def _as_tally(document: dict[str, Any]) -> "Tally":
     from pima.core.drift import Tally  # imports numpy, which an empty night does not need
 
-    beyond = document.pop("beyond")
-    return KeptTally(
-        msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment
-    )
+    return msgspec.convert(document, Tally)
 
 
 # ---- The figures of the runs: a row for each run, feature and figure.

@@ -277,6 +277,13 @@ def features_of(connection: Connection, number: int) -> Features:
     )
 
 
+def reference_of(connection: Connection, number: int) -> object:
+    """The distribution of the rows that a version learned from, as JSON."""
+    return connection.scalar(
+        select(model_versions.c.reference).where(model_versions.c.number == number)
+    )
+
+
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The Keras form of a version, its hash not checked; None if there is no such version."""
     return _artifact(

@@ -1,21 +1,31 @@
 """A night compared with the rows that its version learned from: a run's counts, and the figures
 made from them."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.drift import MINIMUM_ROWS, Reference, Tally, added, night_figures, tally_of
-from pima.core.features import names_of
+from pima.core.drift import (
+    MINIMUM_ROWS,
+    Reference,
+    Tally,
+    added,
+    counted_for,
+    night_figures,
+    tally_of,
+)
+from pima.core.features import Features, names_of
 from pima.core.validation import Validated
-from pima.core.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, volumes
+from pima.core.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, Watched, volumes
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
+from pima.store import registry
 from pima.store.engine import clock, writing
 from pima.store.monitoring import (
     KeptTally,
@@ -41,6 +51,9 @@ class NightTally:
         self._reference: Reference | None = None
         with never_failing():
             self._reference = msgspec.convert(scorer.reference, Reference)
+        self._references: dict[int, Reference] = {}
+        if self._reference is not None:
+            self._references[version] = self._reference
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
@@ -59,18 +72,29 @@ class NightTally:
         )
         if not counted.rows:
             return
-        kept = newest_tallies(connection, self._version, but_of=run_id)
         now = clock(connection)
-        names = names_of(self._scorer.features)
-        night, before, needed = night_so_far(counted, kept, now)
-        found = list(night_figures(names, night, self._reference, before, needed))
-        beyond = (
-            [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
-        )
-        keep_tally(connection, run_id, self._version, self._counted, beyond)
+        tonight = KeptTally(self._version, counted, now)
+        nights = last_nights(tonight, self._comparable(connection, run_id))
+        found = figures_of(names_of(self._scorer.features), nights, self._references)
+        keep_tally(connection, run_id, self._version, self._counted)
         keep_figures(
             connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found)
         )
+
+    def _comparable(self, connection: Connection, run_id: int) -> Iterator[KeptTally]:
+        """The tallies of other runs, newest first, back to the last version of other features."""
+        if self._reference is None:
+            return
+        for each in newest_tallies(connection, but_of=run_id):
+            if each.version not in self._references:
+                features = registry.features_of(connection, each.version)
+                if _inputs(features) != _inputs(self._scorer.features):
+                    return
+                stored = registry.reference_of(connection, each.version)
+                self._references[each.version] = msgspec.convert(stored, Reference)
+            # Whoever hands its run out to other processes counts no row itself.
+            if each.tally.rows:
+                yield each
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
@@ -89,43 +113,61 @@ class NightTally:
                 keep_tally(connection, run_id, self._version, self._counted, is_part=True)
 
 
-def night_so_far(
-    counted: Tally, kept: Iterable[KeptTally], now: datetime
-) -> tuple[Tally, list[tuple[str, ...]], int]:
-    """Add the counts of other runs to a run's counts: those of the same day, and of the days before
-    if they are too few. Also return the figures beyond their limits in each earlier night that had
-    enough rows, newest first, and how many nights beyond them make an alert.
+def _inputs(features: Features) -> list[tuple[str, str]]:
+    return [(each.name, each.kind) for each in features]
 
-    `kept` is newest first, and read no further than needed.
+
+def last_nights(tonight: KeptTally, kept: Iterable[KeptTally]) -> list[list[KeptTally]]:
+    """Put together the tallies of the same day, and those of the days before it if they are too
+    few: tonight's, and so those of the nights before, newest first.
+
+    `kept` are the tallies of other runs, newest first, and read no further than needed.
     """
-    pooled = [counted]
-    rows = counted.rows
-    needed = ALERTING_NIGHTS
-    before: list[tuple[str, ...]] = []
-    # Days pooled into a night are not nights of their own; otherwise a single odd day would be in
-    # several nights.
-    day, rows_of_night = now.date(), counted.rows
+    nights = [[tonight]]
+    rows = tonight.tally.rows
     for each in kept:
-        recorded = each.recorded_at.date()
-        if recorded > now.date():
+        night = nights[-1]
+        day = each.recorded_at.date()
+        if day > tonight.recorded_at.date():
             continue  # from a time when the clock was ahead
-        is_tonight, is_recent = recorded == now.date(), now - each.recorded_at <= POOLED_FOR
-        is_short = rows < MINIMUM_ROWS and is_recent
-        # Tonight has too few rows for a statement, or enough earlier nights are known.
-        is_known = rows < MINIMUM_ROWS or len(before) == LAST_NIGHTS - 1
-        if is_known and not is_tonight and not is_short:
-            break
-        # A run without a right to read the reference counts no features, so its tally can't be
-        # added.
-        if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
-            pooled.append(each.tally)
+        is_recent = night[0].recorded_at - each.recorded_at <= POOLED_FOR
+        # Days pooled into a night are not nights of their own; otherwise a single odd day would be
+        # in several nights.
+        if day == night[-1].recorded_at.date() or (rows < MINIMUM_ROWS and is_recent):
+            night.append(each)
             rows += each.tally.rows
-            if not is_tonight:
-                needed = ALERTING_POOLS
-        if recorded == day or rows_of_night < MINIMUM_ROWS:
-            day, rows_of_night = recorded, rows_of_night + each.tally.rows
-        elif each.beyond is not None and len(before) < LAST_NIGHTS - 1:
-            # A day's last run has counted the whole day.
-            day, rows_of_night = recorded, each.tally.rows
-            before.append(each.beyond)
-    return added(pooled), before, needed
+        elif rows < MINIMUM_ROWS or len(nights) == LAST_NIGHTS:
+            break
+        else:
+            nights.append([each])
+            rows = each.tally.rows
+    return nights
+
+
+def figures_of(
+    names: Sequence[str],
+    nights: Sequence[Sequence[KeptTally]],
+    references: Mapping[int, Reference],
+) -> list[Watched]:
+    """Compare nights, newest first, with the rows that the version of the newest tally learned
+    from; `references` are by version."""
+    tonight = nights[0]
+    version = tonight[0].version
+    needed = ALERTING_NIGHTS
+    if tonight[-1].recorded_at.date() < tonight[0].recorded_at.date():
+        needed = ALERTING_POOLS
+    counted = [_pooled(version, night, references) for night in nights]
+    return list(night_figures(names, counted, references.get(version), needed))
+
+
+def _pooled(version: int, night: Iterable[KeptTally], references: Mapping[int, Reference]) -> Tally:
+    """Add up a night's tallies, whichever versions counted them, in the bins of one."""
+    by_version = defaultdict(list)
+    for each in night:
+        by_version[each.version].append(each.tally)
+    its_own = by_version.pop(version, [])
+    others = (
+        counted_for(added(tallies), references[number], references[version])
+        for number, tallies in by_version.items()
+    )
+    return added([*its_own, *others])

@@ -23,7 +23,7 @@ from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
 from pima.store.settled import settled_outcomes
-from pima.store.tables import predictions, runs, tallies
+from pima.store.tables import model_versions, predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import NEWEST_OUTCOMES, leave_realised, monday_of, version_weeks
@@ -90,6 +90,27 @@ def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(
         alarms.append({(alert.figure, alert.feature) for alert in _alerts(scored_database)})
     assert alarms == [set()] * 4 + [{("psi", "blood_pressure"), ("wasserstein", "blood_pressure")}]
     assert all(alert.value > alert.allowed for alert in _alerts(scored_database))
+
+
+@pytest.mark.parametrize("feature", ["blood_pressure", "pressure"])
+def test_a_new_champion_takes_over_the_nights_of_those_before_if_it_has_their_features(
+    scored_database: Database, feature: str
+) -> None:
+    for shift in (0, 25, 25):
+        _night(scored_database, blood_pressure=shift)
+    its = model_versions.c
+    with writing(scored_database.engine) as connection:
+        features = connection.scalar(select(its.features).where(its.number == 1))
+        named = [
+            each | {"name": each["name"].replace("blood_pressure", feature)} for each in features
+        ]
+        connection.execute(update(model_versions).where(its.number == 1).values(features=named))
+    assert call(scored_database, "models", "promote", "2", "--reason", "newer").exit_code == 0
+    run = _night(scored_database, blood_pressure=25)["run_id"]
+    alarms = {(each.model_version, each.figure, each.feature) for each in _alerts(scored_database)}
+    figures = ("psi", "wasserstein") if feature == "blood_pressure" else ()
+    assert alarms == {(2, figure, "blood_pressure") for figure in figures}
+    assert _figures(scored_database, run)["psi blood_pressure"][1] > 300
 
 
 def _wait_for_midnight_if_it_is_near() -> None:

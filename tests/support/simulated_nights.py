@@ -1,16 +1,16 @@
 """Nights of a made-up clinic, through the rules that real nights go through, without a database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from pima.core.drift import MINIMUM_ROWS, Reference, Tally, night_figures, reference_of, tally_of
+from pima.core.drift import Reference, Tally, reference_of, tally_of
 from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
 from pima.core.watched import Watched
 from pima.store.monitoring import KeptTally
-from pima.watch.night import night_so_far
+from pima.watch.night import figures_of, last_nights
 
 FEATURES = (
     *(Feature(name, low=-99, high=99) for name in ("glucose", "bmi", "age")),
@@ -71,17 +71,32 @@ def night_tally(random: np.random.Generator, kept: Reference, rows: int, **shift
     return tally_of(found, probabilities_of(features), THRESHOLD, kept)
 
 
-def nights(kept: Reference, tallies: Iterator[Tally]) -> Iterator[tuple[Watched, ...]]:
+def champions(
+    random: np.random.Generator, shifts: Sequence[float], rows: int, days: int
+) -> tuple[dict[int, Reference], list[tuple[int, Tally]]]:
+    """Nights of so many rows, their age shifted, and a new champion after so many days, which has
+    learned from more rows. The champions' references, and each night's champion with its tally."""
+    references: dict[int, Reference] = {}
+    tallies = []
+    for night, shift in enumerate(shifts):
+        version = night // days
+        if version not in references:
+            references[version] = reference(random, 378 + night * rows)
+        tallies.append((version, night_tally(random, references[version], rows, age=shift)))
+    return references, tallies
+
+
+def nights(kept: Reference, tallies: Iterable[Tally]) -> Iterator[tuple[Watched, ...]]:
     """The figures of one night after the other."""
+    return nights_of_versions({1: kept}, ((1, tally) for tally in tallies))
+
+
+def nights_of_versions(
+    references: Mapping[int, Reference], tallies: Iterable[tuple[int, Tally]]
+) -> Iterator[tuple[Watched, ...]]:
+    """The figures of one night after the other, each scored by a version."""
     before: list[KeptTally] = []
-    for number, tally in enumerate(tallies):
-        now = FIRST_NIGHT + timedelta(days=number)
-        pooled, beyond, needed = night_so_far(tally, before[::-1], now)
-        found = tuple(night_figures(names_of(FEATURES), pooled, kept, beyond, needed))
-        were = (
-            tuple(each.name for each in found if each.is_beyond)
-            if pooled.rows >= MINIMUM_ROWS
-            else None
-        )
-        before = [*before[-60:], KeptTally(tally, were, now)]
-        yield found
+    for number, (version, tally) in enumerate(tallies):
+        tonight = KeptTally(version, tally, FIRST_NIGHT + timedelta(days=number))
+        yield tuple(figures_of(names_of(FEATURES), last_nights(tonight, before[::-1]), references))
+        before = [*before[-60:], tonight]

@@ -22,6 +22,7 @@ from pima.core.drift import (
     number_bins,
     population_stability_index,
     psi_allowed,
+    recounted,
     wasserstein,
     wasserstein_allowed,
 )
@@ -117,6 +118,36 @@ def test_rare_codes_and_unknown_ones_share_a_bin() -> None:
     assert category_bins(column[:142], (1, 2, 3)).counts == (100, 30, 12, 0)
 
 
+def test_rows_are_recounted_in_other_bins_exactly_where_edges_and_codes_are_common() -> None:
+    bins = Bins((10, 20, 30), edges=(1.5, 2.5))
+    first_apart = Bins((10, 10, 20, 20), edges=(0.5, 1.5, 2.5))
+    last_apart = Bins((10, 20, 20, 10), edges=(1.5, 2.5, 3.5))
+    assert recounted((4, 5, 6), bins, bins) == (4, 5, 6)
+    assert recounted((3, 1, 5, 6), first_apart, bins) == (4, 5, 6)
+    assert recounted((4, 5, 1, 5), last_apart, bins) == (4, 5, 6)
+    assert recounted((4, 5, 6), bins, Bins((10, 50), edges=(1.5,))) == (4, 11)
+    assert recounted((4, 5, 6), bins, Bins((60,))) == (15,)
+    # What is not known is divided like the training rows.
+    assert recounted((4, 5, 6), bins, first_apart) == (2, 2, 5, 6)
+    assert recounted((4, 5, 6), bins, last_apart) == (4, 5, 4, 2)
+    assert recounted((24,), Bins((60,)), bins) == (4, 8, 12)
+    wards = Bins((10, 20, 3), codes=(1, 2))
+    assert recounted((4, 5, 6), wards, Bins((20, 9, 4), codes=(2, 5))) == (5, 4, 6)
+    assert recounted((4, 5, 6), wards, Bins((9, 20, 0), codes=(1, 2))) == (4, 5, 6)
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0])
+def test_a_recounted_night_is_as_far_away_as_one_that_was_counted_so(factor: float) -> None:
+    random = np.random.default_rng(20)
+    one, other = (number_bins(random.lognormal(0, 0.45, rows)) for rows in (900, 1_100))
+    night = factor * random.lognormal(0, 0.45, 2_000)
+    found = recounted(counts_in(one, night), one, other)
+    assert sum(found) == 2_000
+    for distance in (population_stability_index, wasserstein):
+        exact = distance(counts_in(other, night), other)
+        assert distance(found, other) == pytest.approx(exact, rel=0.1, abs=0.02)
+
+
 def test_batches_add_up_to_the_night_whoever_counted_them() -> None:
     random = np.random.default_rng(7)
     kept = reference(random, 500)
@@ -132,9 +163,8 @@ def test_batches_add_up_to_the_night_whoever_counted_them() -> None:
 
 
 def test_without_a_reference_values_stand_beside_nothing() -> None:
-    found = night_figures(
-        NAMES, Tally(300, 290, 100, 250.0, rejected={"missing bmi": 10}), None, []
-    )
+    night = Tally(300, 290, 100, 250.0, probability=(290,), rejected={"missing bmi": 10})
+    found = night_figures(NAMES, [night], None)
     assert {each.name: (each.value, each.state) for each in found} == {
         "predicted_positive": (100 / 290, State.NO_REFERENCE),
         "estimated_accuracy": (250 / 290, State.USUAL),

@@ -26,7 +26,14 @@ from pima.core.watched import (
     volume,
     volumes,
 )
-from tests.support.simulated_nights import FEATURES, night_tally, nights, reference
+from tests.support.simulated_nights import (
+    FEATURES,
+    champions,
+    night_tally,
+    nights,
+    nights_of_versions,
+    reference,
+)
 
 NAMES = names_of(FEATURES)
 
@@ -59,11 +66,12 @@ def test_a_stationary_year_alarms_at_most_once_in_all(rows: int, learned: int) -
     )
 
 
-@pytest.mark.parametrize("rows", [1, 35])
-def test_a_stationary_year_of_small_nights_alarms_never(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "days"), [(1, 364), (35, 364), (20, 7)])
+def test_a_stationary_year_of_small_nights_alarms_never(rows: int, days: int) -> None:
+    """Also where a new champion comes every week."""
     random = np.random.default_rng(9)
-    kept = reference(random, 378)
-    found = list(nights(kept, (night_tally(random, kept, rows) for _ in range(364))))
+    by_night = champions(random, [0.0] * 364, rows, days)
+    found = list(nights_of_versions(*by_night))
     assert [alarm for night in found for alarm in _alarms(night)] == []
     states = {each.state for each in found[-1] if not each.feature}
     # Six nights of 35 are enough together; a week of single rows is not.
@@ -103,12 +111,15 @@ def test_one_odd_night_alarms_nobody_also_where_several_are_pooled_and_a_change_
         assert set().union(*alarms) <= {"psi age", "wasserstein age"}
 
 
-def test_a_unit_that_is_wrong_is_told_within_three_weeks_where_twenty_rows_come_a_night() -> None:
+@pytest.mark.parametrize("days", [61, 7])
+def test_a_unit_that_is_wrong_is_told_within_three_weeks_where_twenty_rows_come_a_night(
+    days: int,
+) -> None:
+    """Also where a new champion comes every week."""
     random = np.random.default_rng(2)
-    kept = reference(random, 378)
     for shift, told in ((0.0, False), (3.0, True)):
         shifts = [0.0] * 40 + [shift] * 21
-        found = list(nights(kept, (night_tally(random, kept, 20, age=each) for each in shifts)))
+        found = list(nights_of_versions(*champions(random, shifts, 20, days)))
         alarms = [_alarms(night) for night in found]
         assert set().union(*alarms) == ({"psi age", "wasserstein age"} if told else set())
         assert not any(alarms[:42])
