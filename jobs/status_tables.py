@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from pima.core.figures import FEWEST_ROWS, in_words
+from pima.core.figures import FEWEST_ROWS, gain_of, in_words
 from pima.core.realised import FEW_EVENTS, STANDING
 from pima.core.watched import State
 from pima.logs import counted
@@ -29,14 +29,16 @@ REJECTIONS_SHOWN = 5
 def screen(found: Overview, next_runs: Mapping[str, datetime | None]) -> Iterator[Table | str]:
     """Give all parts that have something to show."""
     yield _facts(found, next_runs)
-    for heading, table in (
-        ("Last verdicts", _verdicts(found.verdicts)),
-        ("Rejected, and not taken back", _rejections(found.rejections)),
-        ("Last runs", _runs(found.runs)),
-    ):
-        if table.row_count:
-            yield f"\n{heading}"
-            yield table
+    yield from _headed("Last verdicts", _verdicts(found.verdicts))
+    yield from _gains(found.verdicts)
+    yield from _headed("Rejected, and not taken back", _rejections(found.rejections))
+    yield from _headed("Last runs", _runs(found.runs))
+
+
+def _headed(heading: str, table: Table) -> Iterator[Table | str]:
+    if table.row_count:
+        yield f"\n{heading}"
+        yield table
 
 
 def _facts(found: Overview, next_runs: Mapping[str, datetime | None]) -> Table:
@@ -165,6 +167,17 @@ def _verdicts(verdicts: Sequence[VerdictLine]) -> Table:
         words = (each.verdict.replace("_", " "), each.reason)
         table.add_row(_when(each.decided_at), str(each.challenger), against, *words)
     return table
+
+
+def _gains(verdicts: Sequence[VerdictLine]) -> Iterator[str]:
+    """A line for each verdict against a champion: with its interval a gain is too wide for the
+    table."""
+    for each in verdicts:
+        gain = gain_of(each.measured)
+        if each.measured is not None and gain is not None:
+            measure = each.measured.measure.replace("_", " ")
+            both = f"version {each.challenger} on version {each.against}"
+            yield f" gain of {both} in {measure}: {in_words(gain, 4)}"
 
 
 def _rejections(rejections: Sequence[Rejected]) -> Table:

@@ -253,10 +253,26 @@ class VerdictLine:
     decided_at: datetime
     verdict: str
     reason: str
+    measured: Measured | None
+    """The figures of the measure that decided."""
 
 
-def verdict_line(move: MoveLine) -> VerdictLine:
-    """Shorten a verdict further."""
-    return VerdictLine(
-        move.challenger, move.from_version, move.decided_at, move.verdict, move.reason
+def verdict_lines(connection: Connection, newest: int) -> tuple[VerdictLine, ...]:
+    """The gate's newest verdicts as status shows them, newest first."""
+    moves = promotions.c
+    columns = (
+        moves.challenger,
+        moves.from_version,
+        moves.decided_at,
+        moves.verdict,
+        moves.reason,
+        moves.figures,
     )
+    of_the_gate = select(*columns).where(moves.challenger.is_not(None))
+    rows = connection.execute(of_the_gate.order_by(moves.id.desc()).limit(newest))
+    return tuple(VerdictLine(*others, _measured(figures)) for *others, figures in rows)
+
+
+def _measured(stored: dict[str, Any]) -> Measured | None:
+    figures = read_figures(stored)
+    return None if figures is None else figures.measured

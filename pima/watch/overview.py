@@ -12,7 +12,7 @@ from pima.settings.sections import Settings
 from pima.store import registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import reading
-from pima.store.ledger import VerdictLine, last_verdicts, verdict_line
+from pima.store.ledger import VerdictLine, verdict_lines
 from pima.store.monitoring import KeptFigure, rejected_by_pulls
 from pima.store.queue import Waiting
 from pima.store.runs import Run
@@ -167,7 +167,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
             outcomes_before_1900=report_figures.count_before_1900(connection),
             sources=tuple(_sources(connection, sources, found)),
             runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
-            verdicts=tuple(map(verdict_line, last_verdicts(connection, VERDICTS_SHOWN))),
+            verdicts=verdict_lines(connection, VERDICTS_SHOWN),
             nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
             new_rows=found.new_rows,
             monitoring=tuple(found.monitoring),

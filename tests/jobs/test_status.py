@@ -63,6 +63,13 @@ def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Data
     )
     assert "Last verdicts decided version against verdict reason" in told
     assert "1 - promoted first_champion" in told
+    newest, second, _ = the_json(call(worked, "status", "--json"))["verdicts"]
+    for verdict in (newest, second):
+        gained = verdict["measured"]
+        both = f"version {verdict['challenger']} on version {verdict['against']}"
+        interval = f"({gained['interval_low']:.4f} to {gained['interval_high']:.4f})"
+        assert f"gain of {both} in accuracy: {gained['gain']:.4f} {interval}" in told
+    assert told.count("gain of version") == 2
     assert "run job started ended" in told
 
 
