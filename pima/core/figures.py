@@ -45,13 +45,18 @@ def in_words(figure: Figure, digits: int = 3) -> str:
     )
 
 
+def gain_of(measured: Measured | None) -> Figure | None:
+    """The gain that a verdict rests on; None if there was nobody to compare with."""
+    if measured is None or measured.gain is None:
+        return None
+    return Figure(measured.gain, measured.interval_low, measured.interval_high)
+
+
 def gained(measured: Measured | None) -> str:
     """Write the gain that a verdict rests on behind other words; empty if there was nobody to
     compare with."""
-    if measured is None or measured.gain is None:
-        return ""
-    gain = Figure(measured.gain, measured.interval_low, measured.interval_high)
-    return f"; gain {in_words(gain, 4)}"
+    gain = gain_of(measured)
+    return "" if gain is None else f"; gain {in_words(gain, 4)}"
 
 
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:

@@ -2,7 +2,7 @@
 them a patient's."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from msgspec import structs
@@ -32,7 +32,7 @@ from pima.store.ledger import Move, list_moves
 from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import settled_outcomes
-from pima.watch.overview import Overview, overview
+from pima.watch.overview import Overview, read_overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
 NEWEST_OUTCOMES = 10_000
@@ -95,18 +95,17 @@ class Contents:
 
 def gather(engine: Engine, settings: Settings) -> Contents:
     """Read all contents of a report from the tables."""
-    stands = overview(engine, settings, NIGHTS_SHOWN)
-    champion = stands.champion.version
-    leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        stands = read_overview(connection, settings, settled, NIGHTS_SHOWN)
+        champion = stands.champion.version
         moves = list_moves(connection)
         moved = (
             move.decided_at for move in moves if move.to_version == champion != move.from_version
         )
         version = None if champion is None else registry.read_version(connection, champion)
         outcome = newest_declaration(connection).outcome
-        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        return Contents(
+        contents = Contents(
             made_at=clock(connection),
             stands=stands,
             outcome=outcome.meaning or outcome.name.replace("_", " "),
@@ -115,10 +114,13 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
-            leaning=leans,
+            leaning=None,
             weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),
         )
+    if champion is not None:
+        contents = replace(contents, leaning=what_it_leans_on(engine, champion))
+    return contents
 
 
 def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -> Iterator[Exhibit]:

@@ -270,7 +270,7 @@ def verdict_lines(connection: Connection, newest: int) -> tuple[VerdictLine, ...
     )
     of_the_gate = select(*columns).where(moves.challenger.is_not(None))
     rows = connection.execute(of_the_gate.order_by(moves.id.desc()).limit(newest))
-    return tuple(VerdictLine(*others, _measured(figures)) for *others, figures in rows)
+    return tuple(VerdictLine(*row[:5], _measured(row.figures)) for row in rows)
 
 
 def _measured(stored: dict[str, Any]) -> Measured | None:

@@ -151,29 +151,36 @@ class Overview:
     """Most rows first."""
 
 
-def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN) -> Overview:
+def overview(engine: Engine, settings: Settings) -> Overview:
     """Read everything that `status` shows, in one transaction."""
-    sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
-        found = read_figures(connection, sources, settings.health.limits)
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        return Overview(
-            champion=_champion(found, on_threshold(connection, settings.retrain.threshold)),
-            queue=found.waiting,
-            realised=_counts(settled),
-            follow_up=_follow_up(settled),
-            standing=_standing(connection, settled.in_time, found.champion.model_version),
-            realised_weeks=_weeks(settled.in_time),
-            outcomes_before_1900=report_figures.count_before_1900(connection),
-            sources=tuple(_sources(connection, sources, found)),
-            runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
-            verdicts=verdict_lines(connection, VERDICTS_SHOWN),
-            nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
-            new_rows=found.new_rows,
-            monitoring=tuple(found.monitoring),
-            alarms=tuple(map(str, model_alarms(found.monitoring))),
-            rejections=_rejections(report_figures.rejections_by_reason(connection)),
-        )
+        return read_overview(connection, settings, settled, NIGHTS_SHOWN)
+
+
+def read_overview(
+    connection: Connection, settings: Settings, settled: SettledOutcomes, nights_shown: int
+) -> Overview:
+    """Read the rest of what `status` shows, once it is known what has settled."""
+    sources = [source.name for source in settings.sources]
+    found = read_figures(connection, sources, settings.health.limits)
+    return Overview(
+        champion=_champion(found, on_threshold(connection, settings.retrain.threshold)),
+        queue=found.waiting,
+        realised=_counts(settled),
+        follow_up=_follow_up(settled),
+        standing=_standing(connection, settled.in_time, found.champion.model_version),
+        realised_weeks=_weeks(settled.in_time),
+        outcomes_before_1900=report_figures.count_before_1900(connection),
+        sources=tuple(_sources(connection, sources, found)),
+        runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
+        verdicts=verdict_lines(connection, VERDICTS_SHOWN),
+        nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
+        new_rows=found.new_rows,
+        monitoring=tuple(found.monitoring),
+        alarms=tuple(map(str, model_alarms(found.monitoring))),
+        rejections=_rejections(report_figures.rejections_by_reason(connection)),
+    )
 
 
 def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:

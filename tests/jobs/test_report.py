@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import Engine, event
 
 from pima.core.evidence import Evidence, read_evidence
 from pima.core.figures import FIGURES, in_words
@@ -104,6 +106,18 @@ def test_with_nothing_yet_it_says_what_to_do_next(sqlite: Database, tmp_path: Pa
         assert f"python -m jobs.{command}" in page.text
     assert page.text.count("none yet") == 1
     assert "diabetes within five years" in page.text
+
+
+def test_what_has_settled_is_read_once(lived_in: Database, tmp_path: Path) -> None:
+    read = []
+
+    def note(*asked: Any) -> None:
+        read.append("WITH newest AS MATERIALIZED" in asked[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    _report(lived_in, tmp_path)
+    event.remove(Engine, "before_cursor_execute", note)
+    assert read.count(True) == 1
 
 
 def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path) -> None:
