@@ -148,6 +148,8 @@ def migrate(
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
+        if before == "0001":
+            _require_room_for_index(connection)
         if before is not None and before != HEAD:
             _run_alembic(connection, "upgrade")
         if before is None and declared is not None:
@@ -162,6 +164,26 @@ def migrate(
             require_declared(declared, newest_declaration(connection))
         require_same_holdout(holdout_rule(connection), holdout)
         return Migrated(before, made_anew if before == HEAD else None)
+
+
+def _require_room_for_index(connection: Connection) -> None:
+    """Revision 0002 adds `patients.index_at`, which a clinic may have added for itself."""
+    for each in database_of(connection).columns(connection, ["patients"]):
+        if each.lower() == "patients.index_at":
+            raise WrongConfiguration(
+                what=f"patients has a column {_named(each)} already, not made by pima, and this "
+                "release adds one of that name. The schema is as it was",
+                expected=f"another name for it: {_renaming(each)}. Then migrate again",
+            )
+
+
+def _named(their_column: str) -> str:
+    return their_column.partition(".")[2]
+
+
+def _renaming(their_column: str) -> str:
+    table = their_column.partition(".")[0]
+    return f"ALTER TABLE {table} RENAME COLUMN {column(_named(their_column))} TO another name"
 
 
 def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> None:
@@ -257,13 +279,11 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
     for table in WITH_FEATURES:
         for name in names:
             if (there := theirs.get(f"{table}.{name}")) is not None:
-                taken = there.partition(".")[2]
                 what = (
-                    f"the feature {name} can't be added: {table} has a column {taken} already, "
-                    "not made by pima"
+                    f"the feature {name} can't be added: {table} has a column {_named(there)} "
+                    "already, not made by pima"
                 )
-                rename = f"ALTER TABLE {table} RENAME COLUMN {column(taken)} TO another name"
-                expected = f"another name for the feature, or for the column: {rename}"
+                expected = f"another name for the feature, or for the column: {_renaming(there)}"
                 raise WrongConfiguration(what=what, expected=expected)
 
 

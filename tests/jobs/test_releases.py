@@ -45,6 +45,16 @@ def earlier(request: pytest.FixtureRequest, empty_database: Database) -> Databas
     return empty_database
 
 
+def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Database) -> None:
+    earlier.execute("ALTER TABLE patients ADD COLUMN index_at TEXT")
+    ended = call(earlier, "migrate")
+    assert ended.exit_code == 2
+    assert "patients has a column index_at already, not made by pima" in ended.stderr
+    assert earlier.value("SELECT version_num FROM alembic_version") == "0001"
+    earlier.execute("ALTER TABLE patients RENAME COLUMN index_at TO seen_on")
+    assert call(earlier, "migrate").exit_code == 0
+
+
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:
     before = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
     assert all(before.values())
