@@ -27,6 +27,8 @@ INSERT = f"INSERT INTO {{}} ({COLUMNS}) VALUES ({{}})"
 INSERT_KEYED = (
     f"INSERT INTO {{}} ({COLUMNS}, source, source_key) SELECT {{}}, 'clinic', gen_random_uuid()"
 )
+INDEX_AT = "2026-03-01T08:00:00.000Z"
+"""When each row's outcome began to be waited for, where rows have it; as SQLite keeps it."""
 CORRECT = "UPDATE {} SET glucose = glucose + 1 WHERE id"
 PEERS = {"triggers": "patients", "none": "plain"}
 BESIDE = "patients / the same table without triggers"
@@ -47,8 +49,8 @@ class Writes:
 
 
 def triggers(place: Place) -> list[Line]:
-    """Corrections and arrivals of rows without outcomes, without and with keys: in one statement,
-    and in one each."""
+    """Corrections and arrivals of rows without outcomes, without and with keys or an index: in one
+    statement, and in one each."""
     return [*_on_postgresql(place), *_on_sqlite(place)]
 
 
@@ -66,6 +68,7 @@ def _on_postgresql(place: Place) -> Iterator[Line]:
         f"INSERT ... SELECT of {ROWS:,} rows": Writes(3.0, ROWS, _insert_all),
         f"COPY of {ROWS:,} rows": Writes(3.0, ROWS, partial(_copy, file)),
         f"{SINGLE:,} INSERTs of a row each": Writes(1.45, SINGLE, partial(_insert_each, few), 9),
+        f"INSERT ... SELECT of {ROWS:,} rows with index_at": Writes(3.0, ROWS, _insert_all_indexed),
         f"INSERT ... SELECT of {ROWS:,} rows with keys": Writes(3.6, ROWS, _insert_all_keyed),
         f"{SINGLE:,} INSERTs of a row with a key each": Writes(
             2, SINGLE, partial(_insert_each_keyed, few), 9
@@ -144,6 +147,13 @@ def _insert_all(session: Session, table: str) -> None:
     session.execute(f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving")
 
 
+def _insert_all_indexed(session: Session, table: str) -> None:
+    columns = f"{COLUMNS}, index_at"
+    session.execute(
+        f"INSERT INTO {table} ({columns}) SELECT *, TIMESTAMPTZ '{INDEX_AT}' FROM arriving"
+    )
+
+
 def _copy(file: bytes, session: Session, table: str) -> None:
     with session.cursor().copy(f"COPY {table} ({COLUMNS}) FROM STDIN") as copy:
         copy.write(file)
@@ -196,8 +206,11 @@ def _on_sqlite(place: Place) -> Iterator[Line]:
         connection.execute("DROP INDEX IF EXISTS ix_plain_unstamped")
         rows = connection.execute(f"SELECT {MEASURED} FROM {series(empty, 1, ROWS)}").fetchall()
     shutil.copyfile(file_of(empty), file_of(filled))
+    values = ", ".join("?" * len(SHIPPED.names))
+    plain = INSERT.format("{}", values)
+    indexed = f"INSERT INTO {{}} ({COLUMNS}, index_at) VALUES ({values}, '{INDEX_AT}')"
     for table in PEERS.values():
-        _insert_many(file_of(filled), table, rows)
+        _insert_many(file_of(filled), table, plain, rows)
     execute(filled, "DELETE FROM scoring_queue")
     for what, limit, begun, count, write in (
         (
@@ -205,7 +218,14 @@ def _on_sqlite(place: Place) -> Iterator[Line]:
             3.5,
             empty,
             ROWS,
-            partial(_insert_many, rows=rows),
+            partial(_insert_many, insert=plain, rows=rows),
+        ),
+        (
+            f"{ROWS:,} INSERTs with index_at in one transaction",
+            3.5,
+            empty,
+            ROWS,
+            partial(_insert_many, insert=indexed, rows=rows),
         ),
         (f"one UPDATE of {CORRECTED:,} rows", 8.0, filled, CORRECTED, _correct_in_file),
     ):
@@ -218,9 +238,9 @@ def _on_sqlite(place: Place) -> Iterator[Line]:
         yield ratio(f"{what}, SQLite: {BESIDE}", took, *PEERS, "<=", limit)
 
 
-def _insert_many(path: Path, table: str, rows: list[tuple[float | None, ...]]) -> Ran:
-    insert = INSERT.format(table, ", ".join("?" * len(SHIPPED.names)))
-    return _in_file(path, lambda connection: connection.executemany(insert, rows))
+def _insert_many(path: Path, table: str, insert: str, rows: list[tuple[float | None, ...]]) -> Ran:
+    written = insert.format(table)
+    return _in_file(path, lambda connection: connection.executemany(written, rows))
 
 
 def _correct_in_file(path: Path, table: str) -> Ran:
