@@ -76,7 +76,15 @@ def _calm_rows(calm: dict[Clinic, Float64Array]) -> list[tuple[str, ...]]:
     return rows
 
 
-_COLUMNS = ("what happens", "clinic", "alarm", "outcomes, median", "nine in ten", "asked, median")
+_COLUMNS = (
+    "what happens",
+    "clinic",
+    "alarm",
+    "outcomes, median",
+    "one in ten",
+    "nine in ten",
+    "asked, median",
+)
 
 
 def _told_row(change: Change, found: Float64Array) -> tuple[str, ...]:
@@ -87,6 +95,7 @@ def _told_row(change: Change, found: Float64Array) -> tuple[str, ...]:
         change.clinic.name,
         _named(change.fault),
         f"{np.median(found):.0f}",
+        f"{np.quantile(found, 0.1, method='lower'):.0f}",
         f"{late:.0f}" if np.isfinite(late) else "later",
         asked,
     )

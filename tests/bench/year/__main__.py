@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.endings import child_of, end_in_order, to_its_end
+from tests.bench.year.first_fits import ratios
 from tests.bench.year.living import NIGHTS
 from tests.bench.year.page import PAGE, SIMULATED, Simulations, page
 from tests.bench.year.population import CLINICS
@@ -43,9 +44,9 @@ def main(names: list[str], given: argparse.Namespace) -> str:
             minutes = (time.monotonic() - began) / 60
             print(f"{name}: there after {minutes:.1f} minutes", file=sys.stderr, flush=True)
             lived[name] = found
-    simulated = _simulations(given.clinics)
+    simulated, fits = _without_commands(given)
     in_order = [lived[name] for name in names]
-    return page(in_order, simulated, (time.monotonic() - began) / 60)
+    return page(in_order, simulated, fits, (time.monotonic() - began) / 60)
 
 
 def _lives(
@@ -98,14 +99,16 @@ def _moved_clock() -> str:
     return subprocess.run(_CLOCK, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _simulations(clinics: int) -> Simulations:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core is faster
+def _without_commands(given: argparse.Namespace) -> tuple[Simulations, dict[str, list[float]]]:
+    for library in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[library] = "1"  # a process a core is faster
     with get_context("spawn").Pool(CORES) as pool:
-        return {
-            (name, is_settled_only): simulate_many(pool, name, is_settled_only, clinics)
+        simulated = {
+            (name, is_settled_only): simulate_many(pool, name, is_settled_only, given.clinics)
             for name in SIMULATED
             for is_settled_only in (True, False)
         }
+        return simulated, ratios(pool, given.histories)
 
 
 if __name__ == "__main__":
@@ -115,6 +118,9 @@ if __name__ == "__main__":
     options.add_argument("--nights", type=int, default=NIGHTS, help="(default %(default)s)")
     options.add_argument(
         "--clinics", type=int, default=200, help="simulated ones (default %(default)s)"
+    )
+    options.add_argument(
+        "--histories", type=int, default=40, help="of first fits (default %(default)s)"
     )
     options.add_argument(
         "--without-horizon", action="store_true", help="outcomes count as soon as they are there"

@@ -2,7 +2,7 @@
 typed by hand."""
 
 from collections.abc import Sequence
-from statistics import mean, median
+from statistics import fmean, mean, median, quantiles, stdev
 from typing import Any
 
 from tests.bench.gate.page import filled, table
@@ -26,11 +26,16 @@ _EXPECTED = ("champion_changed", "verdict_blocked")
 _OF_CORRECTIONS = "corrected_after_outcome"
 
 
-def page(lived: Sequence[dict[str, Any]], simulated: Simulations, minutes: float) -> str:
+def page(
+    lived: Sequence[dict[str, Any]],
+    simulated: Simulations,
+    fits: dict[str, list[float]],
+    minutes: float,
+) -> str:
     """All of it."""
     parts = [
         "# A half year of made-up clinics",
-        "\n".join(f"- {each}" for each in _said_first(lived, simulated)),
+        "\n".join(f"- {each}" for each in _said_first(lived, simulated, fits)),
         _HOW.format(minutes=minutes),
         "## What is shown, beside what is true",
         _SHOWN,
@@ -40,6 +45,8 @@ def page(lived: Sequence[dict[str, Any]], simulated: Simulations, minutes: float
         table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
         "## First fits",
         table(_OF_FITS, [_first_fit(each) for each in lived if each["first_fit"]]),
+        _OTHER_HISTORIES,
+        table(_OF_OTHERS, [_of_others(*each) for each in fits.items()]),
         "## Promotions, and what they are worth",
         _WORTH,
         table(_OF_MOVES, [_moves(each) for each in lived]),
@@ -56,25 +63,27 @@ def page(lived: Sequence[dict[str, Any]], simulated: Simulations, minutes: float
     return "\n\n".join(part.strip() for part in written) + "\n"
 
 
-def _said_first(lived: Sequence[dict[str, Any]], simulated: Simulations) -> list[str]:
+def _said_first(
+    lived: Sequence[dict[str, Any]], simulated: Simulations, fits: dict[str, list[float]]
+) -> list[str]:
     most = max((_apart(each) for each in lived), default=0.0)
     false = sum(len(_false_alarms(each)) for each in lived)
     moves = [move for each in lived for move in _promotions(each)]
     worse = [move for move in moves if move["gain"] < 0]
-    settled = [each for name in SIMULATED for each, _ in mean_on_each_day(simulated[name, True])]
-    fits = [first_fits_mean(simulated[name, True]) for name in SIMULATED]
+    settled = [mean for name in SIMULATED for mean, _ in mean_on_each_day(simulated[name, True])]
+    first_fits = [fmean(ratios) for ratios in fits.values()]
     apart = (
         f"{len(lived)} clinics whose truth is known live through 26 weeks by the real commands. "
         f"What is shown of a champion's observed/expected lies at most {most:.3f} from what the "
         "same predictions have once all of their outcomes are known."
     )
-    of_many = (
+    many = (
         f"Over simulated clinics the mean observed/expected is {min(settled):.2f} to "
         f"{max(settled):.2f} from day {LOOKED_AT[0]} on."
     )
     first = (
-        f"First fits predict {min(fits):.3f} to {max(fits):.3f} of what becomes of the visits of "
-        "their days."
+        f"Over many histories first fits predict {min(first_fits):.3f} to {max(first_fits):.3f} of "
+        "what becomes of their training rows, in the mean."
     )
     alarms = f"{false} alarms were false: told where nothing had changed."
     apart_by = max((_verdict_apart(each) for each in lived), default=0.0)
@@ -83,7 +92,7 @@ def _said_first(lived: Sequence[dict[str, Any]], simulated: Simulations) -> list
         "written down when the same rows were predicted."
     )
     better = f"{len(moves) - len(worse)} of {len(moves)} promotions are truly better."
-    return [apart, alarms, better, verdicts, of_many, first]
+    return [apart, alarms, better, verdicts, many, first]
 
 
 # ---- Weeks.
@@ -193,6 +202,30 @@ def _first_fit(lived: dict[str, Any]) -> tuple[str, ...]:
         f"{fit['mean']:.4f}",
         f"{fit['prevalence']:.4f}",
         f"{ratio:.3f}",
+    )
+
+
+_OF_OTHERS = (
+    "clinic",
+    "histories",
+    "mean ratio",
+    "its 95 % interval",
+    "one history in ten is below",
+    "one in ten is above",
+)
+
+
+def _of_others(name: str, ratios: Sequence[float]) -> tuple[str, ...]:
+    middle = fmean(ratios)
+    margin = 1.96 * stdev(ratios) / len(ratios) ** 0.5
+    *tenths, highest = quantiles(ratios, n=10)
+    return (
+        name,
+        str(len(ratios)),
+        f"{middle:.3f}",
+        f"{middle - margin:.3f} to {middle + margin:.3f}",
+        f"{tenths[0]:.3f}",
+        f"{highest:.3f}",
     )
 
 
@@ -315,7 +348,13 @@ once all of their outcomes are known.
 
 _TOLD = """
 Outcomes are those of visits whose 30 days are over; in clinics that change, of visits after the change. A message is
-one that the receiver got. What is told after a change need not be about it.
+one that the receiver got. What is told after a change need not be about it. How many outcomes it takes in many clinics
+is on [the gate's page](gate.md#alarms-over-settled-outcomes).
+"""
+
+_OTHER_HISTORIES = """
+All clinics of one prevalence have the same history, so that is one draw. Of other histories, each fitted by the
+network with a seed of its own, the mean prediction over the prevalence of the training rows is:
 """
 
 _WORTH = """
