@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.features import Features
+from pima.core.features import Feature, Features
 from pima.core.figures import Figure
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
@@ -114,7 +114,8 @@ def _recounted_codes(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[in
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
     """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin
     keeps enough rows."""
-    rows, bins = len(ordered), min(MOST_BINS, len(ordered) // FEWEST_ROWS)
+    rows = len(ordered)
+    bins = min(MOST_BINS, rows // FEWEST_ROWS)
     cuts = [0]
     for wanted in (n * rows // bins for n in range(1, bins)):
         first, behind = (
@@ -123,11 +124,13 @@ def _edges(ordered: Float64Array) -> tuple[float, ...]:
         cut = first if wanted - first <= behind - wanted else behind
         if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
             cuts.append(cut)
-    pairs = [(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:]]
-    # Halfway, or at the higher value if float64 has nothing in between.
-    return tuple(
-        middle if low < (middle := low / 2 + high / 2) <= high else high for low, high in pairs
-    )
+    return tuple(_between(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:])
+
+
+def _between(low: float, high: float) -> float:
+    """Halfway, or at the higher value if float64 has nothing in between."""
+    middle = low / 2 + high / 2
+    return middle if low < middle <= high else high
 
 
 def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
@@ -173,16 +176,19 @@ def reference_of(
         rows=len(rows),
         positive=int(np.count_nonzero(probabilities >= threshold)),
         features=tuple(
-            category_bins(column, tuple(feature.codes))
-            if feature.kind == "category"
-            else number_bins(column)
-            for feature, column in zip(features, columns, strict=True)
+            _bins_of(feature, column) for feature, column in zip(features, columns, strict=True)
         ),
         probability=number_bins(probabilities),
         labelled=labelled,
         rejected=dict(rejected),
         cases=cases,
     )
+
+
+def _bins_of(feature: Feature, column: Float32Array) -> Bins:
+    if feature.kind == "category":
+        return category_bins(column, tuple(feature.codes))
+    return number_bins(column)
 
 
 class Tally(Struct, frozen=True):
@@ -213,18 +219,17 @@ def tally_of(
     """Count one batch, with the probabilities (accepted,)."""
     is_positive = probabilities >= threshold
     columns = np.ascontiguousarray(validated.features.T)
+    learned = reference or _NO_REFERENCE
     return Tally(
         rows=len(validated.accepted) + len(validated.rejected),
         accepted=len(validated.accepted),
         positive=int(np.count_nonzero(is_positive)),
         expected=float(np.where(is_positive, probabilities, 1 - probabilities).sum()),
-        features=()
-        if reference is None
-        else tuple(
-            counts_in(bins, column)
-            for bins, column in zip(reference.features, columns, strict=True)
+        # Without a reference there are no bins.
+        features=tuple(
+            counts_in(bins, column) for bins, column in zip(learned.features, columns, strict=False)
         ),
-        probability=counts_in((reference or _NO_REFERENCE).probability, probabilities),
+        probability=counts_in(learned.probability, probabilities),
         rejected=counted_reasons(validated),
     )
 
@@ -288,7 +293,8 @@ def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
 
     Each bin counts half a row more on both sides, so that an empty bin gives a finite value.
     """
-    ours, theirs = _shares(counts), _shares(bins.counts)
+    ours = _shares(counts)
+    theirs = _shares(bins.counts)
     return sum((p - q) * math.log(p / q) for p, q in zip(ours, theirs, strict=True))
 
 
@@ -321,7 +327,8 @@ def wasserstein(counts: Sequence[int], bins: Bins) -> float:
     `counts` are rows by bin, at least one in all. Each bin stands at the mean of its training rows.
     Nothing lies beyond the outer bins' means, so a large shift looks smaller than it is.
     """
-    ours, theirs = _cumulative(counts), _cumulative(bins.counts)
+    ours = _cumulative(counts)
+    theirs = _cumulative(bins.counts)
     return sum(step * abs(p - q) for step, p, q in zip(bins.steps, ours, theirs, strict=False))
 
 
@@ -411,11 +418,13 @@ def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator
     yield from _distances("", "probability_", night.probability, learned.probability)
     for name, counts, bins in zip(names, night.features, learned.features, strict=False):
         yield from _distances(name, "", counts, bins)
-        missing, usual = accepted - sum(counts), learned.rows - bins.known
+        missing = accepted - sum(counts)
+        usual = learned.rows - bins.known
         yield _share(name, "missing", missing, accepted, usual, learned.rows, MISSING_ALLOWED)
     for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
-        rows, usual = night.rejected.get(key, 0), learned.rejected.get(key, 0)
+        rows = night.rejected.get(key, 0)
+        usual = learned.rejected.get(key, 0)
         yield _share(
             feature,
             f"rejected_{reason}",

@@ -104,13 +104,16 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             move.decided_at for move in moves if move.to_version == champion != move.from_version
         )
         version = None if champion is None else registry.read_version(connection, champion)
+        features: Features = ()
+        if version is not None:
+            features = as_features(version.features)
         outcome = newest_declaration(connection).outcome
         contents = Contents(
             made_at=clock(connection),
             stands=stands,
             outcome=outcome.meaning or outcome.name.replace("_", " "),
             champion=version,
-            features=() if version is None else as_features(version.features),
+            features=features,
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
@@ -152,7 +155,8 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
     """Measure which features a version relies on; None if its bytes or training rows can't be read,
     or the rows are too few for a mean."""
     try:
-        scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
+        scorer = load_scorer(engine, number)
+        version, learned = version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
         return None
     found = leaning(

@@ -140,7 +140,8 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
 
 # ---- Tallies: the counts of each run of scoring.
 
-_TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
+_TALLIES_AT_ONCE = 16
+_MOST_TALLIES = 2_000
 """A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs
 many."""
 
@@ -248,10 +249,8 @@ def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
             AND started_at <= :until""")
     # The upper bound leaves out runs from a time when the clock was ahead; they would count as
     # tonight's.
-    since, until = (
-        bindparam("since", end - _DAYS * _DAY, Timestamp()),
-        bindparam("until", end, Timestamp()),
-    )
+    since = bindparam("since", end - _DAYS * _DAY, Timestamp())
+    until = bindparam("until", end, Timestamp())
     bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
     taken: Counter[int] = Counter()
     complete: set[int] = set()
@@ -347,8 +346,10 @@ def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
     """The figures of the last run, with its row locked until the transaction ends: other runs wait
     to leave theirs."""
     locked = None
-    while (found := _newest_of_runs(connection)) is not None and found[0] != locked:
+    found = _newest_of_runs(connection)
+    while found is not None and found[0] != locked:
         locked = connection.scalar(select(runs.c.id).where(runs.c.id == found[0]).with_for_update())
+        found = _newest_of_runs(connection)
     return None if found is None else found[1]
 
 

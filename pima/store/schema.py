@@ -55,7 +55,8 @@ def require_schema(engine: Engine) -> Declaration:
     """Check the schema before the first write, and return its declaration. Raises SchemaMissing,
     SchemaBehind, SchemaAhead, or SchemaDiffers if it was changed by hand."""
     with reading(engine) as connection:
-        database, tables = database_of(connection), [table.name for table in TABLES]
+        database = database_of(connection)
+        tables = [table.name for table in TABLES]
         require_revision(connection, engine.url)
         found = database.columns(connection, tables)
         _require_columns(connection, found)
@@ -163,7 +164,9 @@ def migrate(
         if declared is not None:
             require_declared(declared, newest_declaration(connection))
         require_same_holdout(holdout_rule(connection), holdout)
-        return Migrated(before, made_anew if before == HEAD else None)
+        if before != HEAD:
+            made_anew = None
+        return Migrated(before, made_anew)
 
 
 def _require_room_for_index(connection: Connection) -> None:
@@ -213,7 +216,8 @@ def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
 
 def make_triggers(connection: Connection) -> str | None:
     """Make the triggers if they are missing or wrong; return what was wrong in words, or None."""
-    database, columns = database_of(connection), newest_declaration(connection).columns
+    database = database_of(connection)
+    columns = newest_declaration(connection).columns
     what = database.fault_of_triggers(connection, columns)
     if what is not None:
         database.make_triggers(connection, columns)
@@ -278,7 +282,8 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
     theirs = {each.lower(): each for each in found}
     for table in WITH_FEATURES:
         for name in names:
-            if (there := theirs.get(f"{table}.{name}")) is not None:
+            there = theirs.get(f"{table}.{name}")
+            if there is not None:
                 what = (
                     f"the feature {name} can't be added: {table} has a column {_named(there)} "
                     "already, not made by pima"
@@ -289,9 +294,10 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
 
 def add_columns(connection: Connection, names: Iterable[str]) -> None:
     """Add columns to the tables with features; existing rows get NULL."""
-    number, names = Real().compile(connection.dialect), list(names)
+    number = Real().compile(connection.dialect)
+    added = list(names)
     for table in WITH_FEATURES:
-        for name in names:
+        for name in added:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 
 
