@@ -52,6 +52,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(network, d
     )
 
 
+@pytest.mark.parametrize("prevalence", [0.05, 0.3, 0.95])
+def test_the_mean_prediction_is_the_prevalence_of_the_rows_however_rare_the_outcome(
+    network, prevalence: float
+) -> None:
+    draw = np.random.default_rng(3)
+    rows = draw.normal(size=(800, 2)).astype(np.float32)
+    features = tuple(Feature(name, low=-9, high=9, power=1) for name in ("one", "other"))
+    odds = np.exp(0.8 * rows[:, 0]) * prevalence / (1 - prevalence)
+    outcomes = (draw.random(800) < odds / (1 + odds)).astype(np.int8)
+    recipe = recipe_for("five_seeds", features)
+    fitted = network.fit(recipe, features, network.TrainingData(rows, outcomes), seed=7)
+    predicted = float(np.asarray(fitted(rows)).mean())
+    rarer = min(outcomes.mean(), 1 - outcomes.mean())
+    assert abs(predicted - outcomes.mean()) < 0.03 * rarer
+
+
 @pytest.mark.parametrize(
     "recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)]
 )
