@@ -166,14 +166,23 @@ def _once_over(
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
-    bounds: dict[str, object] = {"newest": newest, "known_since": database.stored_moment(EARLIEST)}
-    # An outcome is settled within a horizon of the moment when it became known, and no later than
-    # now if it has been known for that long. So the newest are not among older ones than these.
+    # What is settled is so since it became known, or later. So the newest have been settled since
+    # this one became known: they were known, or their horizon was over, no earlier.
     last = _known_before(connection, newest, now - length)
+    settled_since = EARLIEST
+    known_since = EARLIEST
     if last is not None:
-        bounds["known_since"] = database.stored_moment(last - length)
+        settled_since = last - timedelta(milliseconds=1)  # the smallest part that is compared
+        known_since = settled_since - length
+    bounds: dict[str, object] = {
+        "newest": newest,
+        "settled_since": database.stored_moment(settled_since),
+        "known_since": database.stored_moment(known_since),
+    }
     rows = f"""SELECT {columns} FROM patients
-        WHERE {IS_LABELLED} AND labelled_at >= :known_since AND {rule.unsettled} IS NULL
+        WHERE {IS_LABELLED} AND labelled_at >= :known_since
+            AND (labelled_at >= :settled_since OR index_at >= :known_since)
+            AND {rule.unsettled} IS NULL
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = None if read < newest else _moment(oldest)
@@ -195,12 +204,13 @@ def _in_time(
 def _known_before(
     connection: Connection, newest: int, over: datetime | None = None
 ) -> datetime | None:
-    """When the newest outcome became known that is not among the `newest`, of those with an index
-    and known up to a moment if that is given; None if all are."""
+    """When the newest outcome became known that is not among the `newest`, of those that came after
+    an index up to a moment if that is given; None if all are."""
     which = IS_LABELLED
     bounds: dict[str, object] = {"newest": newest}
     if over is not None:
-        which += " AND index_at IS NOT NULL AND labelled_at <= :over"
+        which += " AND index_at > :earliest AND index_at <= :over AND index_at <= labelled_at"
+        bounds["earliest"] = database_of(connection).stored_moment(EARLIEST)
         bounds["over"] = database_of(connection).stored_moment(over)
     statement = text(f"""
         SELECT labelled_at FROM patients WHERE {which}

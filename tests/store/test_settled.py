@@ -113,6 +113,16 @@ def test_the_newest_are_those_that_settled_last(database: Database) -> None:
     assert len(found(database, 31).in_time) == 30
 
 
+def test_rows_that_never_settle_take_no_place_among_the_newest(database: Database) -> None:
+    waiting(database)
+    for days in (31, 32):
+        row(database, ago(days), ago(days + 1))  # its index came after its outcome
+    for days in (50, 60, 70):
+        patient_id = row(database, ago(days), ago(days - 1))
+        predict(database, patient_id, ago(days), days / 100)
+    assert [each.probability for each in found(database, 2).in_time] == [0.5, 0.6]
+
+
 def weeks_of(judged: SettledOutcomes) -> list[tuple[int, int]]:
     return [(each.rows, each.outcomes) for each in judged.follow_up.weeks]
 
