@@ -72,18 +72,20 @@ def score(database: Database, dry_run: bool = False) -> None:
 
 @pytest.mark.judge
 def test_each_replaced_version_keeps_all_of_its_values(database: Database) -> None:
-    first, second, third = insert_patients(database, 3, insulin=None, outcome=1)
-    versions = [version(database, each) for each in (first, second, third)]
-    database.execute(f"UPDATE patients SET age = 99, insulin = 5 WHERE id = {first}")
+    first, second = insert_patients(database, 2, insulin=None, outcome=1)
+    (third,) = insert_patients(database, 1, insulin=None)
+    ids = (first, second, third)
+    versions = [version(database, each) for each in ids]
+    database.execute(f"UPDATE patients SET age = 99, insulin = 5 WHERE id <> {second}")
     database.execute(f"UPDATE patients SET outcome = NULL WHERE id = {second}")
     database.execute("UPDATE patients SET outcome = 0, person_key = 'p'")
     columns = f"patient_id, patient_version, {COLUMNS}"
     found = database.execute(f"SELECT {columns} FROM replaced_rows ORDER BY 1")
     values = [(SOUND | {"insulin": None})[name] for name in FEATURE_NAMES]
-    assert found == [(first, versions[0], *values), (second, versions[1], *values)]
+    assert found == [(*each, *values) for each in zip(ids, versions, strict=True)]
     again = version(database, first)
     database.execute("UPDATE patients SET glucose = glucose + id, bmi = bmi + 1")
-    assert len(kept(database)) == 5
+    assert len(kept(database)) == 6
     assert (first, again, SOUND["glucose"]) in kept(database)
 
 
