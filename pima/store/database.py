@@ -104,6 +104,11 @@ class Database(ABC):
         table that was just filled, and would read all patients."""
 
     @abstractmethod
+    def read_by_index(self, connection: Connection, /) -> None:
+        """Let the statements of this transaction join by index and read in its order, so that a
+        limit ends them: else the planner, without statistics, would sort all that there is."""
+
+    @abstractmethod
     def join_by_merge(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by merging rows in order, which costs the
         same for any number of rows that match."""

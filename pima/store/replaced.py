@@ -66,7 +66,7 @@ def examine(connection: Connection, rows: int) -> int:
     Those that somebody else looks at are left out, so nobody waits.
     """
     database = database_of(connection)
-    database.join_by_index(connection)
+    database.read_by_index(connection)
     bounds = _bounds(connection, rows)
     statements = (text(each.format(held=database.update_unless_held)) for each in (_DROP, _KEEP))
     return sum(connection.execute(statement, bounds).rowcount for statement in statements)

@@ -299,6 +299,11 @@ class PostgreSQL(Database):
             "enable_mergejoin = off;SET LOCAL enable_nestloop = on"
         )
 
+    def read_by_index(self, connection: Connection) -> None:
+        """Leave only scans of an index until the transaction ends."""
+        self.join_by_index(connection)
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+
     def join_by_merge(self, connection: Connection) -> None:
         """Make all joins merge until the transaction ends, with the memory for sorting that an
         index would get."""

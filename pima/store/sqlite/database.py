@@ -161,6 +161,7 @@ class SQLite(Database):
     inserting = nullcontext
     # Statements have no time limit, joins are by index in any case, and no other process helps.
     without_time_limit = join_by_index = join_by_merge = staticmethod(_nothing)
+    read_by_index = staticmethod(_nothing)
     find_ids_in_parallel = staticmethod(_nothing)
     # There is no server, and so there are no sessions and no roles.
     session_id = staticmethod(_nothing)
