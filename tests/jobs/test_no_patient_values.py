@@ -383,6 +383,7 @@ def _chain(error: BaseException | None) -> Iterator[str]:
 
 def test_the_canaries_are_found_where_they_may_stand(database: Database) -> None:
     insert_patients(database, 1, **GOOD)
+    database.execute("UPDATE patients SET age = age + 1")
     with reading(database.engine) as connection, pytest.raises(DBAPIError):
         connection.exec_driver_sql("SELECT nothing FROM nowhere")
     for table in MAY_HOLD_MEASUREMENTS:
