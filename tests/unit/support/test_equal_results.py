@@ -58,7 +58,9 @@ def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path:
 
 
 def _assert_the_very_same(one: Challenger, other: Challenger) -> None:
-    assert replace(one, scorer=None) == replace(other, scorer=None)
+    others = {"scorer": None, "straight_line": None}
+    assert replace(one, **others) == replace(other, **others)
+    assert (one.straight_line == other.straight_line).all()
     assert replace(one.scorer, model=None) == replace(other.scorer, model=None)
     assert (_said(one) == _said(other)).all()
 
