@@ -9,12 +9,16 @@ here.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pima.core.watched import State, Watched
 
 ONES_CORRECTED = "realised_ones_corrected"
 """The figure's name: the share of rows with outcome 1 that were corrected, beside that of rows with
 outcome 0."""
+COUNTED_FOR = timedelta(weeks=26)
+"""How long after an outcome is settled its row is counted. So a source that was put right is no
+longer told of after half a year, however long its history is."""
 FEWEST_ONES = 10
 DEVIATIONS = 6
 """Standard errors by which the shares differ that luck hardly ever reaches."""
@@ -22,7 +26,7 @@ DEVIATIONS = 6
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """How many settled rows have other values today than they were predicted on."""
+    """How many rows that settled of late have other values today than they were predicted on."""
 
     zeros: int = 0
     """Those with outcome 0."""
@@ -52,8 +56,8 @@ class Corrections:
 
 
 _IN_WORDS = (
-    "{ones:,} of {of_ones:,} rows with outcome 1, {zeros:,} of {of_zeros:,} with outcome 0; "
-    "{not_kept:,} whose values then are not kept"
+    "{ones:,} of {of_ones:,} rows with outcome 1, {zeros:,} of {of_zeros:,} with outcome 0 "
+    "(settled in half a year); {not_kept:,} of all whose values then are not kept"
 )
 
 

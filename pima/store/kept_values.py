@@ -6,6 +6,7 @@ was predicted on.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,10 @@ _CORRECTED = """
     UNION ALL SELECT k.patient_id FROM replaced_rows k JOIN patients p ON p.id = k.patient_id
     WHERE p.labelled_at IS NOT NULL AND k.patient_version < p.version"""
 
+# When the version that counts was first predicted on; `retain` may have deleted the prediction.
+_FIRST = """coalesce((SELECT min(d.scored_at) FROM predictions d
+    WHERE d.patient_id = c.id AND d.patient_version = c."Counted"), k.predicted_at)"""
+
 
 def predicted_on(
     connection: Connection, names: Sequence[str], outcome: Outcome
@@ -41,7 +46,7 @@ def predicted_on(
         kept = column(name, "k")
         if name in since:
             # What was predicted before a feature was there, or in another unit, says nothing of it.
-            kept = f"CASE WHEN c.in_time_until < :{name} THEN {column(name, 'c')} ELSE {kept} END"
+            kept = f"CASE WHEN {_FIRST} < :{name} THEN {column(name, 'c')} ELSE {kept} END"
         values.append(kept)
     statement = f"""
         WITH candidates AS MATERIALIZED (
@@ -49,11 +54,11 @@ def predicted_on(
                 {listed(names)}
             FROM patients WHERE {IS_LABELLED} AND id IN ({_CORRECTED})),
         counted AS MATERIALIZED (
-            SELECT n.*, {counted_version("n", "n.in_time_until")} AS counted FROM candidates n)
+            SELECT n.*, {counted_version("n", "n.in_time_until")} AS "Counted" FROM candidates n)
         SELECT c.id, k.replaced_at IS NOT NULL, {", ".join(values)}
         FROM counted c LEFT JOIN replaced_rows k
-            ON k.patient_id = c.id AND k.patient_version = c.counted AND k.replaced_at IS NOT NULL
-        WHERE c.counted <> c.version ORDER BY c.id"""
+            ON k.patient_id = c.id AND k.patient_version = c."Counted" AND k.replaced_at IS NOT NULL
+        WHERE c."Counted" <> c.version ORDER BY c.id"""
     moments = (bindparam(name, moment, Timestamp()) for name, moment in since.items())
     found = connection.execute(text(statement).bindparams(*moments)).all()
     rows = pd.DataFrame(found, columns=["id", "Kept", *names]).set_index("id")
@@ -62,13 +67,15 @@ def predicted_on(
 
 
 def predicted_in_time(
-    connection: Connection, outcome: Outcome, settled: Settling
+    connection: Connection, outcome: Outcome, settled: Settling, since: datetime
 ) -> tuple[int, int]:
-    """Count the settled rows that were predicted in time: those with outcome 0, and with 1."""
+    """Count the rows that settled since a moment and were predicted in time: those with outcome 0,
+    and with 1."""
     statement = f"""
         SELECT outcome, count(*) FROM (
             SELECT id, outcome, {in_time_until(connection, outcome)} AS in_time_until
-            FROM patients WHERE {IS_LABELLED} AND ({settled.unsettled or "NULL"}) IS NULL) AS n
+            FROM patients WHERE {IS_LABELLED} AND ({settled.unsettled or "NULL"}) IS NULL
+                AND {settled.settled_at} > {round(since.timestamp() * 1000)}) AS n
         WHERE EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME})
             OR EXISTS (SELECT 1 FROM replaced_rows k
                 WHERE k.patient_id = n.id AND k.predicted_at <= n.in_time_until)

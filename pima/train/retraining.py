@@ -13,13 +13,13 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, same_measurements
-from pima.core.hindsight import Corrections
+from pima.core.hindsight import COUNTED_FOR, Corrections
 from pima.core.history import MOST_TWINS, Split, as_predicted_on, of_each_class, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
-from pima.store.engine import clock, reading
+from pima.store.engine import clock, reading, without_time_limit
 from pima.store.histories import labelled_history
 from pima.store.kept_values import predicted_in_time, predicted_on
 from pima.store.registry import HoldoutRule, holdout_rule, require_same_holdout
@@ -128,19 +128,24 @@ def read_history(
     with reading(engine) as connection:
         holdout = holdout_rule(connection)
         require_same_holdout(holdout, settings.holdout)
+        without_time_limit(connection)  # which rows were corrected is asked of all predictions
         read_at = clock(connection)
+        counted_since = read_at - COUNTED_FOR
         rule = settling(connection, declared.outcome, read_at)
         labelled = labelled_history(connection, declared.columns, holdout, rule)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
         then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
-        of_zeros, of_ones = predicted_in_time(connection, declared.outcome, rule)
+        of_zeros, of_ones = predicted_in_time(connection, declared.outcome, rule, counted_since)
     unsettled: dict[str, int] = {}
     if declared.outcome.horizon is not None:
         why = labelled.pop("Unsettled")
         unsettled = why.value_counts().to_dict()
         labelled = labelled[why.isna()]
     settled, today = as_predicted_on(labelled, then)
-    zeros, ones = of_each_class(today)
+    of_late = today[today["settled_at"] > counted_since]
+    names = list(declared.names)  # a feature that was retired no longer counts
+    corrected = of_late[names].compare(settled.loc[of_late.index, names]).index
+    zeros, ones = of_each_class(of_late.loc[corrected])
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS

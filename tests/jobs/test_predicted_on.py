@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pima.core.hindsight import Corrections
+from pima.core.history import Split
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.reading import read_settings
 from pima.store.lineage import from_parquet
@@ -67,9 +69,9 @@ def test_models_learn_from_what_was_predicted_on_and_it_is_said(corrected: Datab
 
     said = f"{len(ONES)} of {len(ONES)} rows with outcome 1, 0 of {len(LATER) - len(ONES)} with"
     told = call(corrected, "retrain").stdout
-    assert f"corrected after their prediction: {said} outcome 0; 0 whose" in told
+    assert f"corrected after their prediction: {said} outcome 0 (" in told
     card = call(corrected, "models", "card", str(result["challenger"])).stdout
-    assert f"| corrected after their prediction | {said} outcome 0; 0 whose" in card
+    assert f"| corrected after their prediction | {said} outcome 0 (" in card
     alarms = the_json(call(corrected, "status", "--json"))["alarms"]
     (alarm,) = (each for each in alarms if each.startswith("corrected_after_outcome: "))
     assert "100.0% of the rows with outcome 1 were corrected after their prediction" in alarm
@@ -83,10 +85,26 @@ def _snapshot(database: Database, number: int) -> Any:
     return from_parquet(bytes(content), FEATURE_NAMES)
 
 
-def _fingerprint(database: Database) -> str:
+def _history(database: Database) -> Split:
     settings = read_settings(None, {"PIMA_HOLDOUT__SALT": SALT})
-    history, *_ = read_history(database.engine, settings, SHIPPED_DECLARATION)
-    return history.fingerprint
+    return read_history(database.engine, settings, SHIPPED_DECLARATION)[0]
+
+
+def _fingerprint(database: Database) -> str:
+    return _history(database).fingerprint
+
+
+def test_what_settled_long_ago_is_learned_from_and_no_longer_counted(corrected: Database) -> None:
+    found = _history(corrected)
+    for days, change in (
+        (301, "UPDATE predictions SET scored_at = :old"),
+        (300, f"UPDATE patients SET labelled_at = :old WHERE id > {FIRST}"),
+    ):
+        corrected.execute(change, {"old": corrected.stored(NOW - timedelta(days=days))})
+    later = _history(corrected)
+    assert found.corrections.ones == len(found.today) == len(later.today) > 0
+    assert later.corrections == Corrections()
+    assert later.fingerprint == found.fingerprint
 
 
 def test_the_fingerprint_is_that_of_uncorrected_rows_also_after_retain(

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pima.core.features import Outcome
+from pima.store.database import EARLIEST
 from pima.store.engine import clock, reading
 from pima.store.kept_values import predicted_in_time, predicted_on
 from pima.store.settled import settling
@@ -66,7 +67,7 @@ def test_the_last_version_that_was_predicted_on_before_the_outcome_counts(
     assert kept(database) == ({after: 148, between: 148, twice: 110}, [])
     with reading(database.engine) as connection:
         rule = settling(connection, AT_ONCE, clock(connection))
-        predicted = predicted_in_time(connection, AT_ONCE, rule)
+        predicted = predicted_in_time(connection, AT_ONCE, rule, EARLIEST)
     ones = sum(each % 2 for each in (same, after, between, twice))
     assert predicted == (4 - ones, ones)
 

@@ -56,7 +56,8 @@ def test_it_is_said_in_words() -> None:
     corrected = Corrections(zeros=3, of_zeros=1_495, ones=82, of_ones=114, not_kept=7)
     told = in_words(asdict(corrected))
     assert told == (
-        "82 of 114 rows with outcome 1, 3 of 1,495 with outcome 0; 7 whose values then are not kept"
+        "82 of 114 rows with outcome 1, 3 of 1,495 with outcome 0 (settled in half a year); "
+        "7 of all whose values then are not kept"
     )
 
 
