@@ -2,11 +2,14 @@
 deleted or labelled, and old runs; with --to it moves them to Parquet files first. Other jobs may
 run meanwhile."""
 
+import math
 from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, whole_number
+from pima.core.horizon import horizon_of
 from pima.erasing.retaining import Retaining, require_old_enough, retain
+from pima.errors import WrongUsage
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 
@@ -36,7 +39,7 @@ def _work(command: Command) -> Result:
     given = command.options
     minimum_days = command.settings.retain.minimum_days
     if given.values:
-        minimum_days = max(minimum_days, 7 * command.settings.gate.window_weeks)
+        minimum_days = max(minimum_days, _days_of_a_verdict(command))
     require_old_enough(given.older_than, minimum_days)
     with recorded_run(command.engine, "retain", None, given.dry_run) as command.run:
         retain(
@@ -52,6 +55,21 @@ def _work(command: Command) -> Result:
         )
     asked = {"dry_run": given.dry_run, "values": given.values}
     return {"run_id": command.run.id, **asked, **command.run.counts}
+
+
+def _days_of_a_verdict(command: Command) -> int:
+    """How long after its prediction a row may be in a verdict."""
+    gate = command.settings.gate
+    if gate.window == "all":
+        raise WrongUsage(
+            what='--values would take from verdicts what they need: by gate.window = "all" each is '
+            "on all rows, as they were predicted on"
+        )
+    horizon = horizon_of(command.declared.outcome)
+    days = 7 * gate.window_weeks
+    if horizon is not None:
+        days += math.ceil(horizon.length_ms / 86_400_000)
+    return days
 
 
 def _show(result: Result) -> None:

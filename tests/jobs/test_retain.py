@@ -85,6 +85,16 @@ def test_what_lives_or_is_young_stays_and_the_rest_goes(lived_in: Database) -> N
     assert [row[0] for row in _kept(lived_in)] == [1, 2, 3, 8, 9, 10, 11, 12, 13]
 
 
+def test_values_that_a_verdict_may_need_stay(lived_in: Database) -> None:
+    for code, older_than, settings in (
+        (3, "209", {"PIMA_GATE__WINDOW_WEEKS": "30"}),
+        (0, "210", {"PIMA_GATE__WINDOW_WEEKS": "30"}),
+        (2, "5000", {"PIMA_GATE__WINDOW": "all"}),
+    ):
+        ended = call(lived_in, "retain", "--older-than", older_than, "--values", **settings)
+        assert ended.exit_code == code, ended.stderr
+
+
 def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
     def figures() -> tuple[Any, ...]:
         with reading(lived_in.engine) as connection:
