@@ -30,7 +30,7 @@ from pima.store.engine import reading, writing
 from pima.store.predictions import Batch, Predictions, Rejections
 from pima.store.queue import require_counter_above_them, require_same_rows
 from pima.store.registry import newest_declaration
-from pima.store.replaced import are_due, examine
+from pima.store.replaced import EXAMINED_AT_ONCE, are_due, examine
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
@@ -120,16 +120,16 @@ def score_queue(
     elif not options.dry_run:
         run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
     if not options.dry_run:
-        _examine_replaced(engine, options.batch_rows, stop)
+        _examine_replaced(engine, stop)
 
 
-def _examine_replaced(engine: Engine, rows: int, stop: StopRequest) -> None:
+def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
     with reading(engine) as connection:
         go_on = are_due(connection)
     while go_on:
         stop.check()
         with writing(engine) as connection:
-            go_on = examine(connection, rows) > 0
+            go_on = examine(connection, EXAMINED_AT_ONCE) > 0
 
 
 def _score(

@@ -49,6 +49,10 @@ _KEEP = f"""UPDATE replaced_rows SET predicted_at = (SELECT min(d.scored_at) {_P
     WHERE {_IS_DUE} AND {_STAYS}"""
 
 
+EXAMINED_AT_ONCE = 10_000
+"""The most versions of one statement, which has to end within its time limit."""
+
+
 def are_due(connection: Connection) -> bool:
     """Whether there are versions to look at."""
     return connection.execute(text(_DUE), _bounds(connection, 1)).first() is not None
