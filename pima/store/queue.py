@@ -173,6 +173,7 @@ _KEYS = {
     "scoring_queue": "patient_id",
     "predictions": "patient_id DESC, patient_version DESC, model_version",
     "rejections": "patient_id DESC, patient_version",
+    "replaced_rows": "patient_id DESC, patient_version",
 }
 _HIGHEST = " UNION ALL ".join(
     f"SELECT max(patient_version) AS version FROM "
