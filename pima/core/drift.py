@@ -21,7 +21,7 @@ from pima.core.features import Feature, Features
 from pima.core.figures import Figure
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
-from pima.core.watched import ALERTING_NIGHTS, State, Watched, alerts
+from pima.core.watched import ALERTING_NIGHTS, ALERTING_POOLS, State, Watched, alerts
 
 MOST_BINS = 10
 """Deciles, as the population stability index is used since the 1990s."""
@@ -379,7 +379,9 @@ def night_figures(
     beyond = [[each.name for each in night if each.is_beyond] for night in before]
     for found in tonight:
         is_usual = found.state == State.USUAL
-        is_alert = is_usual and alerts(found.is_beyond, found.name, beyond, needed)
+        # A pool is weeks long: what is as usual in the newest is over.
+        is_over = needed == ALERTING_POOLS and not found.is_beyond
+        is_alert = is_usual and not is_over and alerts(found.is_beyond, found.name, beyond, needed)
         yield replace(found, state=State.ALERT) if is_alert else found
 
 

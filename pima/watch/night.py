@@ -91,7 +91,10 @@ class NightTally:
                 if _inputs(features) != _inputs(self._scorer.features):
                     return
                 stored = registry.reference_of(connection, each.version)
-                self._references[each.version] = msgspec.convert(stored, Reference)
+                try:
+                    self._references[each.version] = msgspec.convert(stored, Reference)
+                except msgspec.ValidationError:  # damaged
+                    return
             # Whoever hands its run out to other processes counts no row itself.
             if each.tally.rows:
                 yield each

@@ -125,6 +125,15 @@ def test_a_unit_that_is_wrong_is_told_within_three_weeks_where_twenty_rows_come_
         assert not any(alarms[:42])
 
 
+def test_an_alarm_of_pooled_nights_is_over_once_the_newest_are_as_usual() -> None:
+    random = np.random.default_rng(3)
+    shifts = [0.0] * 40 + [3.0] * 25 + [0.0] * 30
+    found = list(nights_of_versions(*champions(random, shifts, 20, 61)))
+    alarms = [_alarms(night) for night in found]
+    assert "psi age" in alarms[64]
+    assert not any(alarms[77:])
+
+
 def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> None:
     random = np.random.default_rng(11)
     kept = reference(random, 378)
