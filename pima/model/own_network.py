@@ -59,20 +59,26 @@ def fit_members(
     """Fit each member on all rows but its part, by which it stops early, with the weights of its
     best epoch."""
     folds = stratified_folds(outcomes, recipe.folds, seed)
+    targets = outcomes[:, None]
     for number, member in enumerate(members):
         left_out = folds == number % recipe.folds
         keras.utils.set_random_seed(seed + number)
         # Its own optimizer stays out of what is stored.
         fitted = keras.Model(member.inputs[0], member.outputs[0])
         adam = keras.optimizers.Adam(recipe.learning_rate)
-        fitted.compile(optimizer=adam, loss="binary_crossentropy")
+        # A loss of what is left out has the penalties of the network's own regularizers, too.
+        log_loss = "binary_crossentropy"
+        fitted.compile(optimizer=adam, loss=log_loss, metrics=[log_loss])
         early = keras.callbacks.EarlyStopping(
-            patience=recipe.patience_epochs, restore_best_weights=True
+            monitor=f"val_{log_loss}",
+            mode="min",
+            patience=recipe.patience_epochs,
+            restore_best_weights=True,
         )
         fitted.fit(
             inputs[~left_out],
-            outcomes[~left_out],
-            validation_data=(inputs[left_out], outcomes[left_out]),
+            targets[~left_out],
+            validation_data=(inputs[left_out], targets[left_out]),
             epochs=recipe.epochs,
             batch_size=recipe.batch_rows,
             verbose=0,
