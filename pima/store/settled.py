@@ -178,9 +178,11 @@ def _once_over(
         "newest": newest,
         "settled_since": database.stored_moment(settled_since),
         "known_since": database.stored_moment(known_since),
+        # An index that is a day ends with it, and its outcome may have come at its beginning.
+        "known_before_index": database.stored_moment(known_since - timedelta(days=1)),
     }
     rows = f"""SELECT {columns} FROM patients
-        WHERE {IS_LABELLED} AND labelled_at >= :known_since
+        WHERE {IS_LABELLED} AND labelled_at >= :known_before_index
             AND (labelled_at >= :settled_since OR index_at >= :known_since)
             AND {rule.unsettled} IS NULL
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
