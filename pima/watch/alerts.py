@@ -90,9 +90,9 @@ EXPLAINED = {
         "See which column it is, by the query in docs/do/symptoms.md, and ask when it is known",
     ),
     "straight_line_better": Explained(
-        "In three verdicts in a row a straight line, a logistic regression of the same training "
-        "rows, had a clearly lower log loss than the champion. It is over when a verdict finds "
-        "that no longer, or with another champion.",
+        "In three verdicts in a row a straight line, a logistic regression of the challenger's "
+        "training rows, had a clearly lower log loss than the champion. The champion may only be "
+        "old. It is over when a verdict finds that no longer, or with another champion.",
         "See whether the newest challenger is better than the line: `python -m jobs.report`. If it "
         "is, `python -m jobs.models promote NUMBER --reason TEXT`; else the outcomes do not bear a "
         "network yet: docs/do/watch-it.md says what helps",
