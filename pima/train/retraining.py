@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, same_measurements
-from pima.core.hindsight import COUNTED_FOR, Corrections
+from pima.core.hindsight import COUNTED_WEEKS, Corrections
 from pima.core.history import MOST_TWINS, Split, as_predicted_on, of_each_class, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
@@ -130,7 +130,7 @@ def read_history(
         require_same_holdout(holdout, settings.holdout)
         without_time_limit(connection)  # which rows were corrected is asked of all predictions
         read_at = clock(connection)
-        counted_since = read_at - COUNTED_FOR
+        counted_since = read_at - timedelta(weeks=COUNTED_WEEKS)
         rule = settling(connection, declared.outcome, read_at)
         labelled = labelled_history(connection, declared.columns, holdout, rule)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
