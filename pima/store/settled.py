@@ -135,12 +135,17 @@ _APART = f"""
             WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL))
     FROM apart"""
 
+_KNOWN_BY = f"{IS_LABELLED} AND labelled_at <= :now"
 
-def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
-    """Read the `newest` settled outcomes with their predictions; those that were never predicted
-    are left out."""
+
+def settled_outcomes(
+    connection: Connection, newest: int, now: datetime | None = None
+) -> SettledOutcomes:
+    """Read the `newest` settled outcomes with their predictions, as it stood `now` or at another
+    moment; those that were never predicted are left out."""
     outcome = newest_declaration(connection).outcome
-    now = clock(connection)
+    if now is None:
+        now = clock(connection)
     rule = settling(connection, outcome, now)
     columns = f"id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at"
     columns += f", {in_time_until(connection, outcome)} AS in_time_until"
@@ -148,9 +153,10 @@ def settled_outcomes(connection: Connection, newest: int) -> SettledOutcomes:
     if horizon is not None:
         return _once_over(connection, newest, columns, rule, horizon, now)
     rows = f"""SELECT {columns}
-        FROM patients WHERE {IS_LABELLED} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
-    found = _in_time(connection, rows, {"newest": newest})
-    since = _known_before(connection, newest)
+        FROM patients WHERE {_KNOWN_BY} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
+    bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
+    found = _in_time(connection, rows, bounds)
+    since = _known_before(connection, newest, now)
     follow_up = _by_week_of_prediction(connection, found, since, now)
     return SettledOutcomes(*_of_weeks(found, "run_began", follow_up), since, follow_up)
 
@@ -168,7 +174,7 @@ def _once_over(
     length = timedelta(milliseconds=horizon.length_ms)
     # What is settled is so since it became known, or later. So the newest have been settled since
     # this one became known: they were known, or their horizon was over, no earlier.
-    last = _known_before(connection, newest, now - length)
+    last = _known_before(connection, newest, now, now - length)
     settled_since = EARLIEST
     known_since = EARLIEST
     if last is not None:
@@ -176,13 +182,14 @@ def _once_over(
         known_since = settled_since - length
     bounds: dict[str, object] = {
         "newest": newest,
+        "now": database.stored_moment(now),
         "settled_since": database.stored_moment(settled_since),
         "known_since": database.stored_moment(known_since),
         # An index that is a day ends with it, and its outcome may have come at its beginning.
         "known_before_index": database.stored_moment(known_since - timedelta(days=1)),
     }
     rows = f"""SELECT {columns} FROM patients
-        WHERE {IS_LABELLED} AND labelled_at >= :known_before_index
+        WHERE {_KNOWN_BY} AND labelled_at >= :known_before_index
             AND (labelled_at >= :settled_since OR index_at >= :known_since)
             AND {rule.unsettled} IS NULL
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
@@ -204,16 +211,17 @@ def _in_time(
 
 
 def _known_before(
-    connection: Connection, newest: int, over: datetime | None = None
+    connection: Connection, newest: int, now: datetime, over: datetime | None = None
 ) -> datetime | None:
     """When the newest outcome became known that is not among the `newest`, of those that came after
     an index up to a moment if that is given; None if all are."""
-    which = IS_LABELLED
-    bounds: dict[str, object] = {"newest": newest}
+    which = _KNOWN_BY
+    stored_moment = database_of(connection).stored_moment
+    bounds: dict[str, object] = {"newest": newest, "now": stored_moment(now)}
     if over is not None:
         which += " AND index_at > :earliest AND index_at <= :over AND index_at <= labelled_at"
-        bounds["earliest"] = database_of(connection).stored_moment(EARLIEST)
-        bounds["over"] = database_of(connection).stored_moment(over)
+        bounds["earliest"] = stored_moment(EARLIEST)
+        bounds["over"] = stored_moment(over)
     statement = text(f"""
         SELECT labelled_at FROM patients WHERE {which}
         ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())

@@ -116,7 +116,8 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
             judged_at = monitoring.last_left(connection, OUTCOME_ALARMS[0])
             if champion is None or (judged_at is not None and judged_at >= today):
                 return
-            newest = settled_outcomes(connection, NEWEST_OUTCOMES)
+            # Not the newest of all: more than so many may have settled today.
+            newest = settled_outcomes(connection, NEWEST_OUTCOMES, today)
             came = [each for each in reversed(newest.in_time) if each.settled_at < today]
             if newest.follow_up.is_of_few:
                 came = []

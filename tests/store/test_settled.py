@@ -101,6 +101,20 @@ def test_an_outcome_judges_the_last_prediction_in_time_others_stand_apart(
     assert (judged.late, judged.early, judged.since) == (1, 1, None)
 
 
+@pytest.mark.parametrize("horizon_days", [0, 30])
+def test_the_newest_of_a_moment_leave_out_what_settled_later(
+    database: Database, horizon_days: int
+) -> None:
+    if horizon_days:
+        waiting(database)
+    for days in range(1, 6):
+        patient_id = row(database, ago(days + horizon_days), ago(days), outcome=days % 2)
+        predict(database, patient_id, ago(days + horizon_days), days / 100)
+    with reading(database.engine) as connection:
+        newest = settled_outcomes(connection, 2, ago(2.5)).in_time
+    assert [each.probability for each in newest] == [0.03, 0.04]
+
+
 def test_the_newest_are_those_that_settled_last(database: Database) -> None:
     waiting(database)
     for days in range(31, 61):
