@@ -92,7 +92,7 @@ def _said_first(
         "written down when the same rows were predicted."
     )
     better = f"{len(moves) - len(worse)} of {len(moves)} promotions are truly better."
-    return [apart, alarms, better, verdicts, many, first]
+    return [apart, f"{alarms} {better}", verdicts, many, first]
 
 
 # ---- Weeks.
