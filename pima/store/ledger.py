@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, literal, select, text
+from sqlalchemy import ColumnElement, Connection, CursorResult, Row, insert, literal, select, text
 
 from pima.core.verdict import Measured, VerdictFigures, read_figures, stored_figures
 from pima.store.registry import Champion
@@ -237,10 +237,15 @@ def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
 
 def last_verdicts(connection: Connection, newest: int) -> list[MoveLine]:
     """The gate's newest verdicts, newest first."""
+    return [MoveLine(*row) for row in _of_the_gate(connection, _MOVE, newest)]
+
+
+def _of_the_gate(
+    connection: Connection, columns: Iterable[ColumnElement[Any]], newest: int
+) -> CursorResult[*tuple[Any, ...]]:
     # A person's moves have no challenger.
-    of_the_gate = select(*_MOVE).where(promotions.c.challenger.is_not(None))
-    rows = connection.execute(of_the_gate.order_by(promotions.c.id.desc()).limit(newest))
-    return [MoveLine(*row) for row in rows]
+    statement = select(*columns).where(promotions.c.challenger.is_not(None))
+    return connection.execute(statement.order_by(promotions.c.id.desc()).limit(newest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +273,18 @@ def verdict_lines(connection: Connection, newest: int) -> tuple[VerdictLine, ...
         moves.reason,
         moves.figures,
     )
-    of_the_gate = select(*columns).where(moves.challenger.is_not(None))
-    rows = connection.execute(of_the_gate.order_by(moves.id.desc()).limit(newest))
-    return tuple(VerdictLine(*row[:5], _measured(row.figures)) for row in rows)
+    rows = _of_the_gate(connection, columns, newest)
+    return tuple(
+        VerdictLine(
+            challenger=row.challenger,
+            against=row.from_version,
+            decided_at=row.decided_at,
+            verdict=row.verdict,
+            reason=row.reason,
+            measured=_measured(row.figures),
+        )
+        for row in rows
+    )
 
 
 def _measured(stored: dict[str, Any]) -> Measured | None:

@@ -26,7 +26,7 @@ from pima.errors import (
 from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
-from pima.store.ledger import Move, version_before
+from pima.store.ledger import Move, MoveLine, version_before
 from pima.store.registry import VersionSummary, as_features, read_champion, sha256_of
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import (
@@ -74,7 +74,7 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     connection.execute(statement.values(**asdict(test_set)))
 
 
-def read_evidence(connection: Connection, move: Move | None) -> Evidence | None:
+def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evidence | None:
     """The evidence beside a verdict; None if there is none."""
     if move is None:
         return None

@@ -29,7 +29,7 @@ from pima.runs.recorded_run import INLINED, never_failing
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.ledger import list_moves, record_move, version_before
+from pima.store.ledger import last_verdicts, list_moves, record_move, version_before
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
 from pima.store.monitoring import keep_figures
 from pima.store.registry import Champion, NewVersion, as_stored, newest_declaration, sha256_of
@@ -218,9 +218,8 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
     """Store how the champion stood beside a straight line in its newest verdicts, for this run."""
     with never_failing(), writing(engine) as connection:
         champion = registry.read_champion(connection).model_version
-        verdicts = [each for each in list_moves(connection) if each.challenger is not None]
         pairs: list[PairEvidence] = []
-        for each in verdicts[:VERDICTS_IN_A_ROW]:
+        for each in last_verdicts(connection, VERDICTS_IN_A_ROW):
             found = lineage.read_evidence(connection, each)
             if found is not None and each.from_version == champion:
                 beside = told_pairs(found, Role.CHAMPION)
