@@ -31,11 +31,10 @@ from pima.store.engine import clock, reading
 from pima.store.ledger import Move, list_moves
 from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import VersionSummary, as_features, newest_declaration
-from pima.store.settled import settled_outcomes
+from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.overview import Overview, read_overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
-NEWEST_OUTCOMES = 10_000
 WEEKS_SHOWN = 26
 NIGHTS_SHOWN = 60
 VERDICTS_SHOWN = 52

@@ -25,8 +25,8 @@ from pima.store.engine import clock, reading
 from pima.store.ledger import Move, list_moves, own_verdicts
 from pima.store.lineage import read_evidence
 from pima.store.registry import VersionSummary, as_features, newest_declaration
-from pima.store.settled import settled_outcomes
-from pima.watch.realised import NEWEST_OUTCOMES, standing_of
+from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.watch.realised import standing_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def predicted_in_time(
 def stored_prediction(connection: Connection, patient_id: int) -> Row[Any] | None:
     """Read `patient_version`, `model_version` and `scored_at` of the prediction that stands: of the
     newest version with predictions, by the champion if it made one. None if there is none."""
+    # The rule of current_predictions, which the trainer's role may not read: it has persons' keys.
     statement = text("""
         SELECT patient_version, model_version, scored_at FROM predictions
         WHERE patient_id = :patient_id

@@ -135,6 +135,8 @@ _APART = f"""
             WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL))
     FROM apart"""
 
+NEWEST_OUTCOMES = 10_000
+"""How many settled outcomes figures and alarms look at."""
 _KNOWN_BY = f"{IS_LABELLED} AND labelled_at <= :now"
 
 

@@ -16,9 +16,8 @@ from pima.runs.recorded_run import never_failing
 from pima.store import monitoring, registry
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import KeptFigure, keep_figures
-from pima.store.settled import SettledOutcome, settled_outcomes
+from pima.store.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
 
-NEWEST_OUTCOMES = 10_000
 _SAYS = {
     OutcomeAlarm.NO_BETTER_THAN_CONSTANT: "the same answer for everybody would do better",
     OutcomeAlarm.OUTCOME_MORE_FREQUENT: "outcome 1 is more frequent than predicted",

@@ -16,7 +16,13 @@ from pima.store.ledger import VerdictLine, verdict_lines
 from pima.store.monitoring import KeptFigure, rejected_by_pulls
 from pima.store.queue import Waiting
 from pima.store.runs import Run
-from pima.store.settled import SettledOutcome, SettledOutcomes, settled_outcomes, start_of_week
+from pima.store.settled import (
+    NEWEST_OUTCOMES,
+    SettledOutcome,
+    SettledOutcomes,
+    settled_outcomes,
+    start_of_week,
+)
 from pima.store.sources import RejectedRows, SourcePull
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
 NIGHTS_SHOWN = 30
-NEWEST_OUTCOMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,8 @@ from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
-from pima.store.settled import SettledOutcome, SettledOutcomes, settled_outcomes
+from pima.store.settled import NEWEST_OUTCOMES, SettledOutcome, SettledOutcomes, settled_outcomes
 
-NEWEST_OUTCOMES = 10_000
 _A_WEEK = timedelta(weeks=1)
 
 

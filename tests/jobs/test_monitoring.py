@@ -22,11 +22,11 @@ from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
-from pima.store.settled import settled_outcomes
+from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.tables import model_versions, predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
-from pima.watch.realised import NEWEST_OUTCOMES, leave_realised, monday_of, version_weeks
+from pima.watch.realised import leave_realised, monday_of, version_weeks
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models
