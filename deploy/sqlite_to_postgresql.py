@@ -72,16 +72,14 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
     target.execute(text("ALTER TABLE patients DISABLE TRIGGER USER"))
     _require_empty(target)
     # A new database knows nothing of what the file's has retired.
-    add_columns(
-        target,
-        [name for name in declared.columns if name not in newest_declaration(target).columns],
-    )
+    there = newest_declaration(target)
+    known = there.columns + there.score_columns
+    columns = declared.columns + declared.score_columns
+    add_columns(target, declared, [name for name in columns if name not in known])
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
-    rows = {
-        table.name: _copy(source, target, table)
-        for table in with_features(declared.columns).sorted_tables
-    }
+    tables = with_features(declared.columns, declared.score_columns).sorted_tables
+    rows = {table.name: _copy(source, target, table) for table in tables}
     _go_on_counting(source, target)
     make_triggers(target)
     return rows

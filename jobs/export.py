@@ -1,5 +1,6 @@
-"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, for
-predictions, FHIR. The file identifies patients, because a person asks for it."""
+"""python -m jobs.export: predictions, scores beside them, rejections, runs or verdicts as a file:
+CSV, Parquet or, for predictions, FHIR. The file identifies patients, because a person asks for
+it."""
 
 import argparse
 import io

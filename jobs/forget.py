@@ -90,6 +90,7 @@ _TOLD = {
     "rows": "row",
     "queue_entries": "entry of the queue",
     "predictions": "prediction",
+    "prediction_scores": "score beside a prediction",
     "rejections": "rejection",
     "replaced_rows": "replaced row",
     "row_keys": "key of a row",

@@ -38,7 +38,7 @@ def _work(command: Command) -> Result:
             for source in chosen:
                 url = source_url(command.environ, source.name)
                 engine = make_source_engine(source.name, url, command.settings.database)
-                opened.append(open_source(source, command.declared.features, engine))
+                opened.append(open_source(source, command.declared.arriving, engine))
             declared = [source.name for source in command.settings.sources]
             pull = Pull(
                 command.engine, command.run, command.stop, given.dry_run, given.full, declared

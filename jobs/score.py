@@ -11,6 +11,7 @@ from jobs.score_files import (
     score_dataset,
     show_dataset,
 )
+from pima.core.features import names_of
 from pima.core.watched import Rule
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
@@ -50,7 +51,8 @@ def _work(command: Command) -> Result:
         command.settings.health.limits, tuple(source.name for source in command.settings.sources)
     )
     rows = given.batch_size or configured.batch_rows
-    options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule)
+    scores = names_of(command.declared.present_scores)
+    options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule, scores)
     address = configured.dask if given.dask is None else given.dask
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
         if address:

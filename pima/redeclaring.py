@@ -62,7 +62,7 @@ def redeclare(
             _blocks(lambda last: histories.rows_above(connection, there, last)), there, rules
         )
         if found.any:
-            schema.add_columns(connection, found.added)
+            schema.add_columns(connection, after, found.added)
             record_declaration(connection, after, decided_by, reason)
             make_triggers(connection)
             queue.requeue_rejected(connection, effects.sound_from_now)
@@ -109,12 +109,10 @@ def _plan(
     before = newest_declaration(connection)
     other = of_another_kind(before, configured)
     if other is not None:
-        what = (
-            f"the feature {other.name} can't become a {other.kind}: its column holds the other "
-            "kind's values"
-        )
+        name, kind = other
+        what = f"{name} can't become a {kind}: its column holds the values of another kind"
         raise WrongConfiguration(
-            what=what, expected="a feature of another name, with this one left out (retired)"
+            what=what, expected="another name, with this one left out (retired)"
         )
     after, found = changes(before, configured)
     schema.require_room(connection, found.added)

@@ -7,7 +7,7 @@ between, the claim is rolled back and the rows wait again; that is all of crash 
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from pima.scorer import Scorer, load_scorer
 from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
-from pima.store.predictions import Batch, Predictions, Rejections
+from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 from pima.store.queue import require_counter_above_them, require_same_rows
 from pima.store.registry import newest_declaration
 from pima.store.replaced import EXAMINED_AT_ONCE, are_due, examine
@@ -37,7 +37,7 @@ from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
-    from pima.core.validation import Validated
+    from pima.core.validation import Measurements, Validated
     from pima.watch.night import NightTally
 
 
@@ -54,6 +54,8 @@ class ScoreOptions:
     """Batches in parallel, at most one per core. On SQLite, or with a limit, there is only one."""
     rule: Rule = field(default_factory=Rule)
     """The rule that judges the night once it is over."""
+    scores: tuple[str, ...] = ()
+    """The scores in use that are kept beside the predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def drain(
     run_id: int,
     version: int,
     before: RowsBefore,
-    batch_rows: int,
+    options: ScoreOptions,
     stop: StopRequest,
 ) -> None:
     """Drain the queue in one of several processes that share a run, until no row is left to claim
@@ -178,7 +180,6 @@ def drain(
     scorer = load_scorer(engine, version)
     night = NightTally(engine, version, scorer)
     with night.part_at_the_end(run_id):
-        options = ScoreOptions(batch_rows)
         _Drain(
             engine, OpenRun(run_id), version, scorer, night, before, options, stop, is_shared=True
         ).run()
@@ -207,6 +208,8 @@ class _Scored:
     probabilities: Float64Array
     """(accepted,), one for each accepted row."""
     tally: "Tally"
+    scores: "Measurements | None"
+    """What the scores in use said of the batch; None if none is declared."""
 
     def result(self, new: int, before: RowsBefore) -> ScoreResult:
         """Count what became of the rows; `new` of the predictions had not been made before."""
@@ -290,8 +293,9 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
+        names = names_of(self.scorer.features)
         batch = database_of(connection).scoring.claim(
-            connection, names_of(self.scorer.features), self._after, rows
+            connection, names + self.options.scores, self._after, rows
         )
         self._ended = len(batch) < rows
         if len(batch) == 0:
@@ -303,12 +307,15 @@ class _Drain:
 
         # Read after the claim: a change of rules waits for open claims, and later claims see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
-        validated = validate(batch.measurements.by_feature, rules)
+        measured, scores = batch.measurements.divided(len(names))
+        validated = validate(measured.by_feature, rules)
         probabilities = self.scorer.model.probabilities(validated.features)
-        return _Scored(batch, validated, probabilities, self.night.tally(validated, probabilities))
+        tally = self.night.tally(validated, probabilities)
+        return _Scored(batch, validated, probabilities, tally, scores)
 
     def _rows_to_claim(self) -> int:
-        rows = min(self.options.batch_rows, queue.largest_batch(len(self.scorer.features)))
+        columns = len(self.scorer.features) + len(self.options.scores)
+        rows = min(self.options.batch_rows, queue.largest_batch(columns))
         return (
             rows
             if self.options.limit is None
@@ -355,8 +362,20 @@ class _Drain:
         new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
         if new < len(found.accepted):
             require_same_rows(connection, made, self.version, run)
+        for beside in self._beside(scored, made):
+            database.scoring.write_scores(connection, beside, self.version, run)
         database.scoring.write_rejections(connection, rejected, run)
         return new
+
+    def _beside(self, scored: _Scored, made: Predictions) -> Iterator[ScoresBeside]:
+        """What the scores in use said of the predicted rows, where they said anything."""
+        if scored.scores is None:
+            return
+        said = scored.scores.rows(scored.validated.accepted)
+        for name, column in zip(self.options.scores, said.by_feature, strict=True):
+            known = column.is_known
+            ids = made.patient_ids[known]
+            yield ScoresBeside(name, ids, made.patient_versions[known], column.values[known])
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:

@@ -9,6 +9,8 @@ Rows have a moment from which on their outcome is waited for.
 
 Values that an update replaces are kept. Those that were replaced before are not known.
 
+What the score in use today said of a row is kept beside its prediction.
+
 Revision ID: 0002
 """
 
@@ -43,6 +45,8 @@ def upgrade() -> None:
     # They know no timestamps either.
     moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
     op.add_column("patients", Column("index_at", moment))
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    op.execute(_PREDICTION_SCORES_ON_SQLITE if is_sqlite else _PREDICTION_SCORES)
     _hash_versions(moment)
     _keep_replaced()
 
@@ -71,6 +75,30 @@ def _keep_replaced() -> None:
         "CREATE INDEX ix_replaced_rows_replaced_at ON replaced_rows (replaced_at) "
         "WHERE predicted_at IS NULL"
     )
+
+
+_PREDICTION_SCORES = """
+    CREATE TABLE prediction_scores (
+        patient_id BIGINT NOT NULL,
+        patient_version BIGINT NOT NULL,
+        model_version BIGINT NOT NULL,
+        score TEXT NOT NULL,
+        value DOUBLE PRECISION NOT NULL,
+        scored_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+        CONSTRAINT pk_prediction_scores
+            PRIMARY KEY (patient_id, patient_version, model_version, score)
+    )"""
+_PREDICTION_SCORES_ON_SQLITE = """
+    CREATE TABLE prediction_scores (
+        patient_id INTEGER NOT NULL,
+        patient_version INTEGER NOT NULL,
+        model_version INTEGER NOT NULL,
+        score TEXT NOT NULL,
+        value REAL NOT NULL,
+        scored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+        CONSTRAINT pk_prediction_scores
+            PRIMARY KEY (patient_id, patient_version, model_version, score)
+    ) STRICT"""
 
 
 def _hash_versions(moment: TypeEngine[Any]) -> None:

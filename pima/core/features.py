@@ -7,7 +7,7 @@ name its own. `first_fault` checks all that the other parts of the service rely 
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from pima.core.columns import KINDS, of_kind
+from pima.core.present_score import PresentScore, PresentScores
 
 
 class Feature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,15 +89,22 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Declaration(
-    Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}
+    Struct,
+    frozen=True,
+    dict=True,
+    forbid_unknown_fields=True,
+    rename={"features": "feature", "present_scores": "present_score"},
 ):
-    """The outcome and the features that predict it."""
+    """The outcome, the features that predict it, and the scores that people use today."""
 
     outcome: Outcome
     features: Features
     retired: Features = ()
     """Features no longer declared; their columns stay for the versions fitted on them. Never in a
     declaration file."""
+    present_scores: PresentScores = ()
+    retired_scores: PresentScores = ()
+    """Scores no longer declared; their columns stay. Never in a declaration file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,8 +113,33 @@ class Declaration(
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the tables: the features, and then the retired ones."""
+        """The columns of measurements: the features, and then the retired ones."""
         return names_of(self.features + self.retired)
+
+    @property
+    def declared(self) -> "tuple[Feature | PresentScore, ...]":
+        """The features, and then the scores."""
+        return self.features + self.present_scores
+
+    @property
+    def no_longer_declared(self) -> "tuple[Feature | PresentScore, ...]":
+        """The same of those that are retired."""
+        return self.retired + self.retired_scores
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """The columns of scores, which stand beside those in the tables: no model sees them."""
+        return names_of(self.present_scores + self.retired_scores)
+
+    def present_score(self, name: str) -> PresentScore | None:
+        """The score in use of this name; None if none is declared so."""
+        return next((each for each in self.present_scores if each.name == name), None)
+
+    @property
+    def arriving(self) -> Features:
+        """All that files and sources bring as numbers or codes: the features, and the scores as
+        numbers that may be missing."""
+        return self.features + tuple(map(_as_number, self.present_scores))
 
     def rules_for(self, fitted: Features) -> Features:
         """Today's rules for a version that was fitted on these features, some perhaps retired;
@@ -122,7 +155,7 @@ class Declaration(
     def spelled(self) -> Mapping[str, str]:
         """Folded names that a file may give a column, and the column; cached, since each cell of a
         header needs it."""
-        spellings = {each.name: (each.name, *each.also_called) for each in self.features}
+        spellings = {each.name: (each.name, *each.also_called) for each in self.declared}
         spellings |= {
             "id": ("id",),
             "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
@@ -133,7 +166,7 @@ class Declaration(
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
         """Folded names that only hint at a column, and the column."""
-        spellings = {each.name: each.perhaps_called for each in self.features}
+        spellings = {each.name: each.perhaps_called for each in self.declared}
         return _by_folded(
             spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called}
         )
@@ -153,9 +186,15 @@ def _as_taken(today: Feature, fitted: Feature) -> Feature:
     return today
 
 
-def names_of(features: Features) -> tuple[str, ...]:
-    """The features' columns, in order."""
-    return tuple(feature.name for feature in features)
+def _as_number(score: PresentScore) -> Feature:
+    low, high = score.limits
+    # No model sees it, so a word in its column costs no row its prediction: it is counted.
+    return Feature(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
+
+
+def names_of(declared: Sequence[Feature | PresentScore]) -> tuple[str, ...]:
+    """The columns of features or scores, in order."""
+    return tuple(each.name for each in declared)
 
 
 def same_measurements(one: Features, other: Features) -> bool:
@@ -201,11 +240,11 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
     """The first difference of two declarations, in words; None if there is none. Retired features
     do not count."""
-    one: list[Feature | Outcome] = [configured.outcome, *configured.features]
-    other: list[Feature | Outcome] = [stored.outcome, *stored.features]
+    one = (configured.outcome, *configured.declared)
+    other = (stored.outcome, *stored.declared)
     for ours, theirs in zip_longest(one, other):
-        if ours is None or theirs is None or ours.name != theirs.name:
-            here, there = ("nothing" if each is None else each.name for each in (ours, theirs))
+        here, there = _named(ours), _named(theirs)
+        if ours is None or theirs is None or here != there:
             return f"{here} stands in the settings where this database has {there}"
         for name in differing_fields(ours, theirs):
             said = (
@@ -216,8 +255,14 @@ def first_difference(configured: Declaration, stored: Declaration) -> str | None
     return None
 
 
+def _named(declared: Feature | Outcome | PresentScore | None) -> str:
+    if isinstance(declared, PresentScore):
+        return f"the score {declared.name}"
+    return "nothing" if declared is None else declared.name
+
+
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
-    """The names of the fields in which two features, or two outcomes, differ."""
+    """The names of the fields in which two features, scores or outcomes differ."""
     return tuple(
         name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)
     )
@@ -279,6 +324,10 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
             place, feature
         )
         yield from _faults_of_words(place, feature)
+    for position, score in enumerate(declaration.present_scores, start=1):
+        place = f"present_score {position} ({score.name})"
+        yield from (Fault(f"{place}: {key}", *told) for key, *told in score.faults())
+        yield from _faults_of_words(place, score)
     yield from _faults_of_words("outcome", declaration.outcome)
     if declaration.outcome.predicted_within and not declaration.outcome.horizon:
         yield Fault("outcome: predicted_within", "stands there without horizon", "horizon, too")
@@ -298,13 +347,18 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
     yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)
-    for position, feature in enumerate(declaration.features, start=1):
-        place = f"feature {position}"
-        yield from _faults_of_name(place, feature.name)
-        yield from _faults_of_other_names(place, place, feature, owners)
+    listed: list[tuple[str, Sequence[Feature | PresentScore]]] = [
+        ("feature", declaration.features),
+        ("present_score", declaration.present_scores),
+    ]
+    for section, those in listed:
+        for position, each in enumerate(those, start=1):
+            place = f"{section} {position}"
+            yield from _faults_of_name(place, each.name)
+            yield from _faults_of_other_names(place, place, each, owners)
 
 
-def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
+def _faults_of_words(place: str, declared: Feature | Outcome | PresentScore) -> Iterator[Fault]:
     """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse
     other text."""
     for key in declared.__struct_fields__:
@@ -346,7 +400,7 @@ def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
 
 
 def _faults_of_other_names(
-    place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]
+    place: str, owner: str, declared: Feature | Outcome | PresentScore, owners: dict[str, str]
 ) -> Iterator[Fault]:
     """Check that no one else owns a name; `owners`, by folded name, receives the names of this
     one."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.features import Declaration, Feature, Features, differing_fields, names_of
+from pima.core.present_score import PresentScore
 from pima.core.validation import Measurements, Validated, validate
 
 
@@ -17,14 +18,14 @@ class DeclarationChanges:
     """The differences of one declaration from another."""
 
     added: tuple[str, ...]
-    """Features whose columns are added, NULL in the existing rows."""
+    """Features and scores whose columns are added, NULL in the existing rows."""
     revived: tuple[str, ...]
-    """Retired features that are declared again; their columns exist."""
+    """Retired ones that are declared again; their columns exist."""
     retired: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
-    """The fields that changed, by feature; the outcome's under `outcome`."""
+    """The fields that changed, by feature or score; the outcome's under `outcome`."""
     reordered: bool
-    """Whether the features that both have are in another order."""
+    """Whether those that both have are in another order."""
 
     @property
     def any(self) -> bool:
@@ -35,32 +36,48 @@ class DeclarationChanges:
 def changes(before: Declaration, after: Declaration) -> tuple[Declaration, DeclarationChanges]:
     """Compare a database's declaration with a new one; return the latter with all retired features,
     and the changes."""
-    gone = tuple(feature for feature in before.features if feature.name not in after.names)
-    still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
-    known = {feature.name: feature for feature in before.features + before.retired}
-    both = [(known[feature.name], feature) for feature in after.features if feature.name in known]
-    changed = {new.name: differing_fields(old, new) for old, new in both}
+    were = names_of(before.declared)
+    are = names_of(after.declared)
+    known = _known(before)
+    changed = {
+        each.name: differing_fields(known[each.name], each)
+        for each in after.declared
+        if each.name in known
+    }
     changed |= {"outcome": differing_fields(before.outcome, after.outcome)}
-    were, are = (
-        [name for name in one.names if name in other.names]
-        for one, other in ((before, after), (after, before))
+    retired = [each for name, each in known.items() if name not in are]
+    carried_over = Declaration(
+        after.outcome,
+        after.features,
+        tuple(each for each in retired if isinstance(each, Feature)),
+        after.present_scores,
+        tuple(each for each in retired if isinstance(each, PresentScore)),
     )
-    return Declaration(after.outcome, after.features, still_retired + gone), DeclarationChanges(
-        added=tuple(name for name in after.names if name not in known),
-        revived=tuple(name for name in after.names if name in names_of(before.retired)),
-        retired=names_of(gone),
+    return carried_over, DeclarationChanges(
+        added=tuple(name for name in are if name not in known),
+        revived=tuple(name for name in are if name in known and name not in were),
+        retired=tuple(name for name in were if name not in are),
         changed={name: fields for name, fields in changed.items() if fields},
-        reordered=were != are,
+        reordered=[name for name in were if name in are] != [name for name in are if name in were],
     )
 
 
-def of_another_kind(before: Declaration, after: Declaration) -> Feature | None:
-    """A feature that was a number and would be a category, or the other way round: its column can't
-    be both."""
-    kinds = {feature.name: feature.kind for feature in before.features + before.retired}
-    return next(
-        (each for each in after.features if kinds.get(each.name, each.kind) != each.kind), None
-    )
+def of_another_kind(before: Declaration, after: Declaration) -> tuple[str, str] | None:
+    """A feature that was a number and would be a category or a score, or the other way round, with
+    the kind that it would be: its column can't be both."""
+    known = _known(before)
+    for each in after.declared:
+        if each.name in known and _kind(known[each.name]) != _kind(each):
+            return each.name, _kind(each)
+    return None
+
+
+def _kind(declared: Feature | PresentScore) -> str:
+    return "score" if isinstance(declared, PresentScore) else declared.kind
+
+
+def _known(declaration: Declaration) -> dict[str, Feature | PresentScore]:
+    return {each.name: each for each in declaration.no_longer_declared + declaration.declared}
 
 
 @dataclass(slots=True)

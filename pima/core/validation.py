@@ -113,6 +113,12 @@ class FeatureValues:
     unread: Int8Array | None = None
     """(n,): why a cell could not be read as a value, as positions in `CODES`; None if all could."""
 
+    @property
+    def is_known(self) -> BoolArray:
+        """(n,): whether there is a finite number."""
+        is_finite: BoolArray = np.isfinite(self.values)
+        return is_finite if self.is_null is None else is_finite & ~self.is_null
+
 
 @dataclass(frozen=True, slots=True)
 class Validated:

@@ -4,7 +4,7 @@ the sum."""
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -31,7 +31,7 @@ class Night:
     run_id: int
     model_version: int
     before: RowsBefore
-    batch_rows: int
+    options: ScoreOptions
     database: DatabaseSettings
 
 
@@ -61,7 +61,8 @@ def score_on_workers(
 
     def hand_out(version: int, before: RowsBefore) -> None:
         with reached as workers:
-            night = Night(run.id, version, before, options.batch_rows, workers.settings.database)
+            one_each = replace(options, workers=1)
+            night = Night(run.id, version, before, one_each, workers.settings.database)
             list(workers.results(work_on, [night] * workers.fit(lacks, night)))
 
     score_queue(engine, run, options, stop, hand_out)
@@ -89,7 +90,7 @@ def work_on(night: Night, stop: StopRequest) -> None:
     """Do a worker's share of the night, on one connection. Raises what `drain` raises."""
     mark_lines(job="score", run_id=night.run_id)
     with _database(night) as engine:
-        drain(engine, night.run_id, night.model_version, night.before, night.batch_rows, stop)
+        drain(engine, night.run_id, night.model_version, night.before, night.options, stop)
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class ForgetResult:
     """Rows of `patients`."""
     queue_entries: int
     predictions: int
+    prediction_scores: int
+    """What the scores in use said beside them."""
     rejections: int
     replaced_rows: int
     """Kept values of earlier versions."""

@@ -54,6 +54,8 @@ class RetainResult:
     older_than: str = ""
     """The moment that all removed rows are older than."""
     predictions: int = 0
+    prediction_scores: int = 0
+    """What the scores in use said beside them."""
     rejections: int = 0
     replaced_rows: int = 0
     """Kept values of versions of labelled rows that don't count; they are in no file."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pima.core.columns import of_kind
-from pima.core.features import Declaration, canonical_name, hinted_name, is_number
+from pima.core.features import Declaration, canonical_name, hinted_name, is_number, names_of
 from pima.intake.opened_file import refused
 
 _NAMES_SHOWN = 20
@@ -21,8 +21,8 @@ class Header:
     """The meaning of the cells of a line."""
 
     columns: tuple[str, ...]
-    """The columns that are read, of `id`, the keys, the features, `outcome` and the moments, in the
-    file's order."""
+    """The columns that are read, of `id`, the keys, features and scores, `outcome` and the moments,
+    in the file's order."""
     positions: tuple[int, ...]
     """Their positions in a line, from 0."""
     width: int
@@ -31,7 +31,7 @@ class Header:
 
 def known_columns(declaration: Declaration) -> tuple[str, ...]:
     """The columns that a file may have, other than keys and moments."""
-    return ("id", *declaration.names, "outcome")
+    return ("id", *names_of(declaration.declared), "outcome")
 
 
 def bare_header(declaration: Declaration) -> Header:

@@ -99,7 +99,7 @@ class LoadResult:
         name = file.name
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
-        rules = broken_rules_of(bad, file.declaration.features)
+        rules = broken_rules_of(bad, file.declaration.arriving)
         # Lines of forgotten people are not to be loaded later either.
         to_correct = any(line.reason != FORGOTTEN for line in bad)
         is_partly_loaded = to_correct and loaded.inserted > 0 and file.called_by is None
@@ -135,7 +135,7 @@ def load_files(
             without_time_limit(connection)
             database_of(connection).wait_for_other_loads(connection)
             # A pipe may have been read for hours since the settings were compared.
-            require_still_declared(connection, declared.features)
+            require_still_declared(connection, declared.arriving)
             for file in files:
                 result = result.with_file(file, *_load_file(connection, file, options))
     counts = as_json(result)
@@ -163,7 +163,7 @@ def _load_file(
         bad += _persons_misspelled(staging, options.key_types)
     # Lines of forgotten people are no fault of the file: the clinic may go on writing them into it.
     if bad and not options.partial:
-        raise refused(file.name, report(bad, file.declaration.features))
+        raise refused(file.name, report(bad, file.declaration.arriving))
     staging.drop_lines([line.line for line in bad])
     loaded = _unless_contested(connection, staging.take)
     again = min(called_again, loaded.unchanged)

@@ -26,7 +26,7 @@ def open_parquet(
     FileRefused."""
     schema = parquet_schema(file)
     header = read_header(file.name, schema.names, declaration, ignored)
-    features = {each.name: each for each in declaration.features}
+    features = {each.name: each for each in declaration.arriving}
     fields = [schema.field(n) for n in header.positions]
     for column, field in zip(header.columns, fields, strict=True):
         if not _is_taken(column, field.type, features):

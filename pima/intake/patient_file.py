@@ -47,7 +47,7 @@ class PatientFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the file has, of `id`, the keys, the features, `outcome` and the
+        """The columns that the file has, of `id`, the keys, features and scores, `outcome` and the
         moments, in its order."""
         return self.header.columns
 
@@ -78,7 +78,7 @@ class PatientFile:
 
     def _mapped(self, raw: pd.DataFrame) -> Block:
         at = {name: raw[n] for name, n in zip(self.columns, raw.columns, strict=True)}
-        features = tuple(feature for feature in self.declaration.features if feature.name in at)
+        features = tuple(feature for feature in self.declaration.arriving if feature.name in at)
         how = [MappedColumn(feature.name) for feature in features]
         read = [at[feature.name] for feature in features]
         values, faults = measurements(features, how, read, len(raw), self.tally)

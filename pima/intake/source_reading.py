@@ -40,7 +40,7 @@ def _require_features(source: Source, features: Features) -> None:
     for name in source.columns:
         if name not in declared:
             what, expected = (
-                f"columns has {name}, which is no declared feature",
+                f"columns has {name}, which is no declared feature or score",
                 f"one of: {', '.join(declared)}",
             )
             raise SourceUnusable(source=source.name, what=what, expected=expected)

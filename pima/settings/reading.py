@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from pima.core.features import Declaration, Features, Outcome, first_fault
+from pima.core.present_score import PresentScores
 from pima.core.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
 from pima.settings.sections import SECTIONS, STARTED, Frozen, Settings
@@ -44,6 +45,7 @@ class _Declaring(Frozen, frozen=True):
 
     outcome: Outcome
     feature: Features
+    present_score: PresentScores = ()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -110,8 +112,8 @@ def _types(kind: type[Struct]) -> dict[str, Any]:
 
 
 def read_declaration(path: Path) -> Declaration:
-    """Read a TOML file of [outcome] and [[feature]] and nothing else. Raises WrongConfiguration
-    with the key."""
+    """Read a TOML file of [outcome], [[feature]] and [[present_score]] and nothing else. Raises
+    WrongConfiguration with the key."""
     return declaration_of(read_toml(path), path)
 
 
@@ -119,7 +121,7 @@ def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
     """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that
     is wrong."""
     found = _converted(sections, _Declaring, path)
-    declaration = Declaration(found.outcome, found.feature)
+    declaration = Declaration(found.outcome, found.feature, present_scores=found.present_score)
     fault = first_fault(declaration)
     if fault is not None:
         raise WrongConfiguration(what=f"{path}: {fault.key} {fault.what}", expected=fault.expected)

@@ -27,13 +27,14 @@ from sqlalchemy.sql.compiler import SQLCompiler, TypeCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
+from pima.core.features import Declaration
 from pima.errors import PimaError
 from pima.settings.sections import DatabaseSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pima.store.predictions import Batch, Predictions, Rejections
+    from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 
 
 class Scoring(Protocol):
@@ -43,7 +44,7 @@ class Scoring(Protocol):
         self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /
     ) -> "Batch":
         """Take at most `rows` rows with a patient id above `after` off the queue, and read these
-        features of them. `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once
+        columns of them. `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once
         the transaction commits."""
 
     def write_predictions(
@@ -56,6 +57,11 @@ class Scoring(Protocol):
         /,
     ) -> int:
         """Append predictions; return how many were new. This model made the others before."""
+
+    def write_scores(
+        self, connection: Connection, scores: "ScoresBeside", model_version: int, run_id: int, /
+    ) -> None:
+        """Write what a score in use said beside the predictions that this run has made."""
 
     def write_rejections(
         self, connection: Connection, rejected: "Rejections", run_id: int, /
@@ -270,13 +276,14 @@ class Database(ABC):
         None if all are."""
 
     @abstractmethod
-    def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
-        """Say which trigger on patients differs from what `make_triggers` makes for these features;
-        None if all is well."""
+    def fault_of_triggers(self, connection: Connection, declared: Declaration, /) -> str | None:
+        """Say which trigger on patients differs from what `make_triggers` makes; None if all is
+        well."""
 
     @abstractmethod
-    def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
-        """Make the triggers on patients for these features, replacing any of the same names."""
+    def make_triggers(self, connection: Connection, declared: Declaration, /) -> None:
+        """Make the triggers on patients for these features and scores, replacing any of the same
+        names."""
 
     @abstractmethod
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
@@ -293,8 +300,9 @@ class Database(ABC):
         """The missing roles of pima that the current user may not create."""
 
     @abstractmethod
-    def make_roles(self, connection: Connection, features: tuple[str, ...], /) -> list[str]:
-        """Create or repair the roles; return their names. A loader may write these features."""
+    def make_roles(self, connection: Connection, declared: Declaration, /) -> list[str]:
+        """Create or repair the roles; return their names. A loader may write these features and
+        scores."""
 
 
 IN_USE: dict[str, Database] = {}

@@ -36,13 +36,14 @@ from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
 from pima.store.queue import id_lists
-from pima.store.replaced import are_over, delete_unless_held, leave_marks
+from pima.store.replaced import are_over, delete_unless_held, leave_marks, may_count
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import (
     forgotten,
     installation,
     monitoring,
     patients,
+    prediction_scores,
     predictions,
     rejections,
     replaced_rows,
@@ -71,6 +72,7 @@ def keep_marks(connection: Connection, new: Set[str], decided_by: str, reason: s
 _TABLES_BY_ID = {
     "queue_entries": "scoring_queue",
     "predictions": "predictions",
+    "prediction_scores": "prediction_scores",
     "rejections": "rejections",
     "replaced_rows": "replaced_rows",
     "row_keys": "row_keys",
@@ -294,9 +296,16 @@ def what_is_old(
 ) -> dict[str, Old]:
     """List the tables that old rows are deleted from. Predictions come before rejections, because a
     rejection marks a deleted row's older prediction as superseded, and before the values that they
-    were made from. With `all_values` labelled rows lose the values that count, too."""
+    were made from. With `all_values` labelled rows lose the values that count, and what scores said
+    of them, too."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
+        "prediction_scores": Old(
+            prediction_scores,
+            not_(may_count(connection, prediction_scores, all_values)),
+            prediction_scores.c.scored_at,
+            cutoff,
+        ),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
         "replaced_rows": Old(
             replaced_rows,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
+    Table,
     column,
     func,
     or_,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from pima.core.columns import of_kind
 from pima.store.database import Key
 from pima.store.tables import (
+    prediction_scores,
     predictions,
     promotions,
     rejections,
@@ -92,19 +94,21 @@ _CURRENT = table(
 )
 
 
-def _of_rejections() -> Export:
-    """Rejections, with the source and source key of rows that have them."""
-    called, others = row_keys.c, [each for each in rejections.c if each.name != "patient_id"]
-    joined = rejections.outerjoin(row_keys, called.patient_id == rejections.c.patient_id)
-    columns = (rejections.c.patient_id, called.source, called.source_key, *others)
-    return Export(columns, joined, rejections.c.rejected_at, tuple(rejections.primary_key.columns))
+def _with_keys(told: Table, moment: ColumnElement[Any]) -> Export:
+    """The rows of a table, with the source and source key of patients that have them."""
+    called = row_keys.c
+    others = [each for each in told.c if each.name != "patient_id"]
+    joined = told.outerjoin(row_keys, called.patient_id == told.c.patient_id)
+    columns = (told.c.patient_id, called.source, called.source_key, *others)
+    return Export(columns, joined, moment, tuple(told.primary_key.columns))
 
 
 ALL_PREDICTIONS = "all predictions"
 EXPORTS = {
     "predictions": _of_current_predictions(),
     ALL_PREDICTIONS: _of_all_predictions(),
-    "rejections": _of_rejections(),
+    "rejections": _with_keys(rejections, rejections.c.rejected_at),
+    "scores": _with_keys(prediction_scores, prediction_scores.c.scored_at),
     "runs": Export(tuple(runs.c), runs, runs.c.started_at, (runs.c.id,)),
     # Evidence is shown for one verdict at a time, by `models show` and `models card`.
     "verdicts": Export(

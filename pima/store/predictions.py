@@ -18,7 +18,7 @@ class Batch:
     patient_versions: Int64Array
     """(n,)"""
     measurements: "Measurements"
-    """n rows of the requested features"""
+    """n rows of the requested columns"""
 
     def __len__(self) -> int:
         return len(self.patient_ids)
@@ -39,6 +39,19 @@ class Predictions:
     """(n,)"""
     probabilities: Float64Array
     """(n,)"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresBeside:
+    """What one score in use said of rows of a batch."""
+
+    name: str
+    patient_ids: Int64Array
+    """(n,)"""
+    patient_versions: Int64Array
+    """(n,)"""
+    values: Float64Array
+    """(n,), finite"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,14 @@ INSERT_PREDICTIONS = """
         threshold)
     {rows}
     ON CONFLICT (patient_id, patient_version, model_version) DO NOTHING"""
+# A score belongs to the moment of the prediction. A version that this model has predicted before
+# keeps what was known then, and what came since doesn't count.
+INSERT_SCORES = """
+    INSERT INTO prediction_scores (patient_id, patient_version, model_version, score, value)
+    {rows}
+    WHERE EXISTS (SELECT 1 FROM predictions d
+                  WHERE d.patient_id = {id} AND d.patient_version = {version}
+                      AND d.model_version = {model_version} AND d.run_id = {run_id})"""
 # A version rejected before is judged again only after `requeue`; the newer rejection replaces it.
 INSERT_REJECTIONS = """
     INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)

@@ -32,10 +32,10 @@ class Waiting:
 _LARGEST_VALUE_BYTES = 900_000_000
 
 
-def largest_batch(features: int) -> int:
+def largest_batch(columns: int) -> int:
     """The most rows of a batch: PostgreSQL returns it as one value of at most 1 GB, with 8 bytes
     for each number."""
-    return _LARGEST_VALUE_BYTES // (8 * (2 + features))
+    return _LARGEST_VALUE_BYTES // (8 * (2 + columns))
 
 
 def is_empty(connection: Connection) -> bool:
@@ -128,7 +128,8 @@ def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -
 def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None = None) -> Requeued:
     """Queue rows in key order, only of `ids` if given. An entry replaces an older version that
     still waits, but not a newer one."""
-    columns = newest_declaration(connection).columns
+    declared = newest_declaration(connection)
+    columns = declared.columns + declared.score_columns
     parts = ["TRUE"] if ids is None else [f"p.id IN ({listed_ids})" for listed_ids in id_lists(ids)]
     requeued = skipped = 0
     for part in parts:

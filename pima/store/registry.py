@@ -84,6 +84,9 @@ def as_stored(declared: Declaration | Features) -> Any:
         for key in ("horizon", "predicted_within"):
             if stored["outcome"][key] is None:
                 del stored["outcome"][key]
+        for key in ("present_score", "retired_scores"):
+            if not stored[key]:
+                del stored[key]
     return stored
 
 
@@ -95,13 +98,13 @@ def require_declared(configured: Declaration, stored: Declaration) -> None:
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged if the features in force are no longer those that a command reads
-    its rows by.
+    """Raises DeclarationChanged if what arrives is no longer read by the features and scores that a
+    command reads its rows by.
 
     Call it after `wait_for_other_loads`: a change of features waits for running loads, and later
     loads see it.
     """
-    if newest_declaration(connection).features != known:
+    if newest_declaration(connection).arriving != known:
         raise DeclarationChanged()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Table,
     and_,
     delete,
     exists,
@@ -113,17 +114,22 @@ def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
     """The condition of kept values that nothing can ask for any more: their predictions are gone,
     and another version of the labelled row counts, or the row is gone, too. With `all_values`
     labelled rows lose those that count as well."""
-    may_count: ColumnElement[bool] = patients.c.outcome.is_(None)
-    if not all_values:
-        outcome = newest_declaration(connection).outcome
-        counted = counted_version("patients", in_time_until(connection, outcome))
-        counts = replaced_rows.c.patient_version == literal_column(counted, BigInteger)
-        may_count = or_(may_count, counts)
     return and_(
         _IS_KNOWN,
         not_(exists().where(*_OF_THE_VERSION)),
-        not_(exists().where(patients.c.id == replaced_rows.c.patient_id, may_count)),
+        not_(may_count(connection, replaced_rows, all_values)),
     )
+
+
+def may_count(connection: Connection, table: Table, all_values: bool) -> ColumnElement[bool]:
+    """The condition of what belongs to a version that counts, or may come to count while the row
+    has no outcome. With `all_values` no version of a labelled row does."""
+    which: ColumnElement[bool] = patients.c.outcome.is_(None)
+    if not all_values:
+        outcome = newest_declaration(connection).outcome
+        counted = counted_version("patients", in_time_until(connection, outcome))
+        which = or_(which, table.c.patient_version == literal_column(counted, BigInteger))
+    return exists().where(patients.c.id == table.c.patient_id, which)
 
 
 def delete_unless_held(connection: Connection, condition: ColumnElement[bool]) -> int:

@@ -6,7 +6,7 @@ a third of a second.
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ from pima.store.registry import (
     require_declared,
     require_same_holdout,
 )
-from pima.store.tables import SCRIPT, TABLES, WITH_FEATURES, installation
+from pima.store.tables import SCRIPT, TABLES, WITH_FEATURES, declared_columns, installation
 
 HEAD = "0002"
 REVISIONS = ("0001", "0002")
@@ -63,7 +63,7 @@ def require_schema(engine: Engine) -> Declaration:
         _require_no_fault(database.fault_of_tables(connection, tables))
         declaration = newest_declaration(connection)
         _require_feature_columns(connection, found, declaration)
-        _require_no_fault(database.fault_of_triggers(connection, declaration.columns))
+        _require_no_fault(database.fault_of_triggers(connection, declaration))
         return declaration
 
 
@@ -103,12 +103,11 @@ def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
 def _require_feature_columns(
     connection: Connection, found: Mapping[str, str], declaration: Declaration
 ) -> None:
-    """Require the columns of all features, retired ones too: triggers copy them, and old versions
-    may need them."""
+    """Require the columns of all features and scores, retired ones too: triggers copy them, and old
+    versions may need them."""
     number = Real().compile(connection.dialect).lower()
-    for table in WITH_FEATURES:
-        for name in declaration.columns:
-            _require_column(found, f"{table}.{name}", number)
+    for table, name in declared_columns(declaration.columns, declaration.score_columns):
+        _require_column(found, f"{table}.{name}", number)
 
 
 def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
@@ -154,7 +153,7 @@ def migrate(
         if before is not None and before != HEAD:
             _run_alembic(connection, "upgrade")
         if before is None and declared is not None:
-            _make_tables(connection, declared.names)
+            _make_tables(connection, declared)
             _run_alembic(connection, "stamp")
             begin_installation(connection, holdout)
             record_declaration(
@@ -200,11 +199,10 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
     getattr(command, name)(config, "head")
 
 
-def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
-    """Make all tables, views and indexes, with these columns for the features."""
-    for statement in statements(
-        database_of(connection).translated_schema(read_script(SCRIPT, columns))
-    ):
+def _make_tables(connection: Connection, declared: Declaration) -> None:
+    """Make all tables, views and indexes, with the columns of features and scores."""
+    script = read_script(SCRIPT, declared.columns, declared.score_columns)
+    for statement in statements(database_of(connection).translated_schema(script)):
         connection.exec_driver_sql(
             statement, execution_options={"no_parameters": True}
         )  # % is no parameter
@@ -217,34 +215,43 @@ def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
 def make_triggers(connection: Connection) -> str | None:
     """Make the triggers if they are missing or wrong; return what was wrong in words, or None."""
     database = database_of(connection)
-    columns = newest_declaration(connection).columns
-    what = database.fault_of_triggers(connection, columns)
+    declared = newest_declaration(connection)
+    what = database.fault_of_triggers(connection, declared)
     if what is not None:
-        database.make_triggers(connection, columns)
+        database.make_triggers(connection, declared)
     return what
 
 
 # ---- The `.sql` files: adapting them to the declared features, and splitting them into statements.
 
-_FEATURES = re.compile(r"/\* features \*/(.*?)/\* end \*/", re.DOTALL)
+_LISTED = re.compile(r"/\* (features|copied) \*/(.*?)/\* end \*/", re.DOTALL)
 _FIRST = "pregnancies"
-"""The first feature in the files; the text of each declared feature is a copy of its text."""
+"""The first feature in the files; the text of each declared column is a copy of its text."""
 
 
-def read_script(path: Path, features: Sequence[str]) -> str:
-    """Return the file's text with these features in place of the shipped ones.
+def read_script(path: Path, features: Sequence[str], scores: Sequence[str] = ()) -> str:
+    """Return the file's text with these columns in place of the shipped ones.
 
     A list between `/* features */` and `/* end */` has one expression for each feature, separated
-    by commas or ORs.
+    by commas or ORs; one after `/* copied */` has the scores as well.
     """
+    columns = {"features": tuple(features), "copied": (*features, *scores)}
 
     def listed(found: re.Match[str]) -> str:
-        shipped = " ".join(found[1].split())
+        shipped = " ".join(found[2].split())
         separator = " OR " if " OR " in shipped else ", "
         first = shipped.split(separator)[0]
-        return separator.join(first.replace(_FIRST, column(name)) for name in features)
+        return separator.join(first.replace(_FIRST, column(name)) for name in columns[found[1]])
 
-    return _FEATURES.sub(listed, path.read_text("utf-8"))
+    return _LISTED.sub(listed, path.read_text("utf-8"))
+
+
+def read_triggers(folder: Path, declared: Declaration) -> str:
+    """Return the text of a database's triggers, and of those for scores where there are any."""
+    script = read_script(folder / "triggers.sql", declared.columns, declared.score_columns)
+    if declared.score_columns:
+        script += read_script(folder / "score_triggers.sql", declared.score_columns)
+    return script
 
 
 def queries(path: Path) -> dict[str, TextClause]:
@@ -272,7 +279,7 @@ def statements(script: str) -> Iterator[str]:
             lines.clear()
 
 
-# ---- The feature columns of `patients` and the queue, which change with the declaration.
+# ---- The columns of features and scores, which change with the declaration.
 
 
 def require_room(connection: Connection, names: Iterable[str]) -> None:
@@ -285,19 +292,19 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
             there = theirs.get(f"{table}.{name}")
             if there is not None:
                 what = (
-                    f"the feature {name} can't be added: {table} has a column {_named(there)} "
-                    "already, not made by pima"
+                    f"{name} can't be added: {table} has a column {_named(there)} already, not "
+                    "made by pima"
                 )
-                expected = f"another name for the feature, or for the column: {_renaming(there)}"
+                expected = f"another name for it, or for the column: {_renaming(there)}"
                 raise WrongConfiguration(what=what, expected=expected)
 
 
-def add_columns(connection: Connection, names: Iterable[str]) -> None:
-    """Add columns to the tables with features; existing rows get NULL."""
+def add_columns(connection: Connection, declared: Declaration, added: Collection[str]) -> None:
+    """Add the columns of those features and scores of a declaration that are new; existing rows get
+    NULL."""
     number = Real().compile(connection.dialect)
-    added = list(names)
-    for table in WITH_FEATURES:
-        for name in added:
+    for table, name in declared_columns(declared.columns, declared.score_columns):
+        if name in added:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 
 
@@ -345,4 +352,4 @@ def make_roles(engine: Engine) -> list[str]:
     """Create or repair the roles, in one transaction; return their names."""
     with writing(engine) as connection:
         database_of(engine).wait_for_other_migrations(connection)
-        return database_of(engine).make_roles(connection, newest_declaration(connection).columns)
+        return database_of(engine).make_roles(connection, newest_declaration(connection))

@@ -1,11 +1,13 @@
 """The tables, their columns and the views, read from schema.sql, which says what each is for.
 
-The tables of `WITH_FEATURES` also have a column for each declared feature. Those are made from the
-declaration, so no list here has them.
+The tables of `WITH_FEATURES` also have a column for each declared feature, and those of
+`WITH_SCORES` one for each score in use. Those are made from the declaration, so no list here has
+them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,7 @@ loads = metadata.tables["loads"]
 model_versions = metadata.tables["model_versions"]
 monitoring = metadata.tables["monitoring"]
 patients = metadata.tables["patients"]
+prediction_scores = metadata.tables["prediction_scores"]
 predictions = metadata.tables["predictions"]
 promotions = metadata.tables["promotions"]
 rejections = metadata.tables["rejections"]
@@ -113,6 +116,8 @@ moment that it needs: that takes 0.3 s if 200,000 rows share a moment, and under
 
 WITH_FEATURES = ("patients", "scoring_queue", "replaced_rows")
 """The tables that have a column of type Real for each feature, declared or retired."""
+WITH_SCORES = ("patients", "scoring_queue")
+"""Those that have one for each score in use, too."""
 
 
 def fields_of(record: type[Any], of: Table) -> list[Column[Any]]:
@@ -120,12 +125,19 @@ def fields_of(record: type[Any], of: Table) -> list[Column[Any]]:
     return [of.c[name] for name in record.__dataclass_fields__]
 
 
-def with_features(columns: Iterable[str]) -> MetaData:
-    """Copy the tables and add these features' columns."""
+def declared_columns(
+    features: Sequence[str], scores: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Pairs of a table and a column that it has for a feature or a score."""
+    yield from product(WITH_FEATURES, features)
+    yield from product(WITH_SCORES, scores)
+
+
+def with_features(features: Sequence[str], scores: Sequence[str] = ()) -> MetaData:
+    """Copy the tables and add the columns of these features and scores."""
     whole = MetaData()
     for table in TABLES:
         table.to_metadata(whole)
-    for name in WITH_FEATURES:
-        for column in columns:
-            whole.tables[name].append_column(Column(column, Real))
+    for table_name, name in declared_columns(features, scores):
+        whole.tables[table_name].append_column(Column(name, Real))
     return whole

@@ -31,7 +31,7 @@ def full_queue(postgresql: Database, trained: Path) -> Database:
 def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Database) -> None:
     def hand_out(version: int, before: RowsBefore) -> None:
         with ThreadPoolExecutor(3) as threads:
-            given = (full_queue.engine, run.id, version, before, OPTIONS.batch_rows, StopRequest())
+            given = (full_queue.engine, run.id, version, before, OPTIONS, StopRequest())
             for one in [threads.submit(drain, *given) for _ in range(3)]:
                 one.result()
 
@@ -63,15 +63,15 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
         f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') "
         "RETURNING id"
     )[0]
-    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
+    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
     assert_each_once(full_queue, waiting=QUEUED)
     full_queue.execute("UPDATE runs SET status = 'running'")
-    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
+    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
     assert_each_once(full_queue)
     assert full_queue.value("SELECT status FROM runs") == "running"  # who opened it closes it
     full_queue.execute("UPDATE model_versions SET compiled_artifact = 'x' WHERE number = 1")
     with pytest.raises(ArtifactDamaged):
-        drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS.batch_rows, StopRequest())
+        drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
 
 
 @pytest.mark.parametrize("more", [("--limit", "5"), ("--dry-run",)])

@@ -65,6 +65,7 @@ def _live(sqlite: Database, trained: Path) -> None:
     )
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO reports (html) VALUES ('a report')")
+    sqlite.execute(f"INSERT INTO prediction_scores VALUES (769, 769, 1, 'ward', 5, {now})")
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
 
 

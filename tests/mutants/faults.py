@@ -281,8 +281,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/registry.py",
-                        "if newest_declaration(connection).features != known:",
-                        "if not newest_declaration(connection).features:",
+                        "if newest_declaration(connection).arriving != known:",
+                        "if not newest_declaration(connection).arriving:",
                     ),
                 ),
                 tuple(

@@ -22,7 +22,7 @@ from jobs.codes import Entry, entries
 from pima.errors import EXIT_CODES, RightMissing
 from pima.settings.reading import in_words
 from pima.settings.sections import Settings
-from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES
+from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, WITH_SCORES
 from pima.store.urls import database_at
 from pima.watch.metrics import METRICS
 from tests.support.shipped import ROOT
@@ -298,8 +298,10 @@ def _tables() -> Iterator[str]:
         "together.",
     )
     features = " and ".join(f"`{name}`" for name in WITH_FEATURES)
+    scores = " and ".join(f"`{name}`" for name in WITH_SCORES)
     yield from (
         f"{features} have a column of type DOUBLE PRECISION for each declared feature besides.",
+        f"So have {scores} for each score in use.",
         "",
     )
     for table in TABLES:

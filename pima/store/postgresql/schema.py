@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from pima.core.features import Declaration
 from pima.logs import tell
 from pima.store.engine import listed
-from pima.store.schema import queries, read_script
+from pima.store.schema import queries, read_triggers
 
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 # Any number that no other software on the server uses: "pima" in ASCII.
@@ -55,7 +56,7 @@ def keep_rows(connection: Connection) -> None:
 
 # ---- The triggers of triggers.sql: making them, and comparing them with those in the database.
 
-_SCRIPT = Path(__file__).with_name("triggers.sql")
+_FOLDER = Path(__file__).parent
 _FUNCTION = re.compile(
     r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL
 )
@@ -66,9 +67,9 @@ _TRIGGER = re.compile(
 _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
 
 
-def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
+def make_triggers(connection: Connection, declared: Declaration) -> None:
     """Make the functions and triggers, replacing any of the same names."""
-    script = read_script(_SCRIPT, features)
+    script = read_triggers(_FOLDER, declared)
     connection.exec_driver_sql(_placed(script, schema_of_patients(connection)))
 
 
@@ -77,10 +78,10 @@ def _placed(script: str, schema: str) -> str:
     return script.replace("public.", f"{schema}.")
 
 
-def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
+def fault_of_triggers(connection: Connection, declared: Declaration) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is
     well."""
-    script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
+    script, schema = read_triggers(_FOLDER, declared), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {(row.relname, row.tgname): row for row in connection.execute(_CATALOGUE["triggers"])}
     ours = _TRIGGER.findall(script)
@@ -116,13 +117,14 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
 
 def _plain(definition: str | None) -> str:
     """The definition in one line without the schema, which the catalogue omits if it is first in
-    the search_path."""
+    the search_path, and without the quotes and parentheses that it sets by rules of its own."""
     line = re.sub(
         r"EXECUTE FUNCTION .*?(\w+\(\))$",
         r"EXECUTE FUNCTION \1",
         " ".join((definition or "").split()),
     )
-    return re.sub(r"'[^']*?patient_version'", "'patient_version'", line)
+    line = re.sub(r"'[^']*?patient_version'", "'patient_version'", line)
+    return re.sub(r'["()]', "", line)
 
 
 # ---- Roles. They can log in once they have a password (`ALTER ROLE pima_scorer PASSWORD ...`) or
@@ -140,6 +142,7 @@ ROLES = {
         # SELECT ... FOR UPDATE needs the right UPDATE.
         "SELECT, UPDATE, DELETE ON scoring_queue",
         "SELECT, INSERT ON predictions",
+        "INSERT ON prediction_scores",
         "SELECT, INSERT, UPDATE ON rejections, runs",
         """SELECT (number, compiled_artifact, compiled_sha256, threshold, features, reference,
             scorer_sha256) ON model_versions""",
@@ -163,7 +166,7 @@ ROLES = {
         "INSERT ON model_versions, promotions, test_sets",
         "INSERT, DELETE ON training_snapshots",
         # For the report that it leaves, with realised figures.
-        "SELECT ON predictions, tallies, source_rejections",
+        "SELECT ON predictions, prediction_scores, tallies, source_rejections",
         "SELECT, INSERT ON monitoring",
         "SELECT, INSERT, DELETE ON reports",
         # Rows that the previous champion rejected are queued again, since a new one may accept
@@ -218,7 +221,7 @@ ROLES = {
     "pima_operator": (
         (
             "SELECT ON alembic_version, declarations, patients, replaced_rows, predictions, "
-            "promotions, model_versions"
+            "prediction_scores, promotions, model_versions"
         ),
         "SELECT ON training_snapshots, runs, schedules",
         "SELECT ON tallies, monitoring, current_predictions, source_rejections",
@@ -241,6 +244,7 @@ ROLES = {
         # Marks of versions whose predictions go. SELECT ... FOR UPDATE needs a right to UPDATE.
         "INSERT (patient_id, patient_version, replaced_at, predicted_at) ON replaced_rows",
         "SELECT, UPDATE (predicted_at), DELETE ON replaced_rows",
+        "SELECT, DELETE ON prediction_scores",
         "SELECT, UPDATE (side_key), DELETE ON row_keys",
         "SELECT, DELETE ON source_rejections",
         "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
@@ -262,7 +266,7 @@ ROLES = {
     # keys; the person's key is only in the view current_predictions. Every command needs the
     # schema's revision, and looks for crashed runs.
     "pima_reader": (
-        "SELECT ON predictions, current_predictions, rejections",
+        "SELECT ON predictions, prediction_scores, current_predictions, rejections",
         "SELECT ON alembic_version, declarations",
         "SELECT (id, status, scheduled_for, heartbeat_at) ON runs",
         "SELECT (patient_id, source, source_key) ON row_keys",
@@ -278,10 +282,11 @@ for the columns that whoever brings rows may write."""
 _LOADED = "labelled_at, index_at, outcome, source, source_key, person_key"
 
 
-def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
-    """Create or repair the roles on a schema with these features' columns; return their names."""
+def make_roles(connection: Connection, declared: Declaration) -> list[str]:
+    """Create or repair the roles on a schema with this declaration's columns; return their
+    names."""
     schema = schema_of_patients(connection)
-    loaded = f"{_LOADED}, {listed(columns)}"
+    loaded = f"{_LOADED}, {listed(declared.columns + declared.score_columns)}"
     for role, grants in ROLES.items():
         # Roles belong to the whole server, so another database may have created this one.
         if not connection.scalar(

@@ -16,9 +16,11 @@ from pima.store.engine import column, listed
 from pima.store.predictions import (
     INSERT_PREDICTIONS,
     INSERT_REJECTIONS,
+    INSERT_SCORES,
     Batch,
     Predictions,
     Rejections,
+    ScoresBeside,
 )
 
 # A NULL is sent as a NaN that no arithmetic produces, so that every row has the same width. It is
@@ -155,6 +157,35 @@ def write_rejections(connection: Connection, rejections: Rejections, run_id: int
         "run_id": run_id,
     }
     connection.execute(_INSERT_REJECTIONS, values)
+
+
+_INSERT_SCORES = text(
+    INSERT_SCORES.format(
+        rows="""
+    SELECT id, version, CAST(:model_version AS BIGINT), :score, value
+    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]),
+        CAST(:values AS DOUBLE PRECISION[])) AS known (id, version, value)""",
+        id="known.id",
+        version="known.version",
+        model_version="CAST(:model_version AS BIGINT)",
+        run_id=":run_id",
+    )
+)
+
+
+def write_scores(
+    connection: Connection, scores: ScoresBeside, model_version: int, run_id: int
+) -> None:
+    """Write what a score in use said beside the predictions that this run has made."""
+    values = {
+        "ids": scores.patient_ids.tolist(),
+        "versions": scores.patient_versions.tolist(),
+        "values": scores.values.tolist(),
+        "score": scores.name,
+        "model_version": model_version,
+        "run_id": run_id,
+    }
+    connection.execute(_INSERT_SCORES, values)
 
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)

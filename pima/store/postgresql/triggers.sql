@@ -1,8 +1,9 @@
 -- The triggers on patients, which keep row versions, times, keys and the queue true whoever writes.
 --
 -- `python -m jobs.migrate` runs this file: it puts the schema of patients in the place of public, and the declared
--- features in the place of those between /* features */ and /* end */. At every start of a job the triggers that are
--- there are compared with this text.
+-- features in the place of those between /* features */ and /* end */; between /* copied */ and /* end */ come scores,
+-- too, which have more triggers in score_triggers.sql. At every start of a job the triggers that are there are compared
+-- with this text.
 --
 -- All of them fire in sessions of a replica too (ENABLE ALWAYS): loaders such as AWS DMS write in that role. What keeps
 -- the queue runs with its owner's rights, so that whoever writes patients needs none on the queue.
@@ -105,14 +106,14 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 DECLARE
     kept BIGINT;
 BEGIN
-    INSERT INTO public.scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    INSERT INTO public.scoring_queue (patient_id, patient_version, /* copied */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT id, version, /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+    SELECT id, version, /* copied */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
         diabetes_pedigree, age /* end */
     FROM new_rows WHERE outcome IS NULL
     ON CONFLICT (patient_id) DO UPDATE
     SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
-        /* features */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
+        /* copied */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
         blood_pressure = EXCLUDED.blood_pressure, skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin,
         bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
     WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
@@ -175,14 +176,14 @@ BEGIN
             diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
     END IF;
 
-    INSERT INTO public.scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    INSERT INTO public.scoring_queue (patient_id, patient_version, /* copied */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT n.id, n.version, /* features */ n.pregnancies, n.glucose, n.blood_pressure, n.skin_thickness,
+    SELECT n.id, n.version, /* copied */ n.pregnancies, n.glucose, n.blood_pressure, n.skin_thickness,
         n.insulin, n.bmi, n.diabetes_pedigree, n.age /* end */
     FROM new_rows n JOIN old_rows o ON o.id = n.id WHERE n.outcome IS NULL AND n.version <> o.version
     ON CONFLICT (patient_id) DO UPDATE
     SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
-        /* features */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
+        /* copied */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
         blood_pressure = EXCLUDED.blood_pressure, skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin,
         bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
     WHERE scoring_queue.patient_version < EXCLUDED.patient_version;

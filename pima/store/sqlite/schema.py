@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from pima.store.schema import read_script, statements
+from pima.core.features import Declaration
+from pima.store.schema import read_triggers, statements
 from pima.store.tables import TABLES
 
 # Replaced in this order. Tables are STRICT, which has only INTEGER, REAL, TEXT and BLOB; times are
@@ -67,23 +68,23 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
 
 # ---- The triggers of triggers.sql: making them, and comparing them with those in the database.
 
-_SCRIPT = Path(__file__).with_name("triggers.sql")
+_FOLDER = Path(__file__).parent
 _NAMED = re.compile(r"CREATE TRIGGER (\w+)\s.*?\bON (\w+)", re.DOTALL)
 
 
-def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
+def make_triggers(connection: Connection, declared: Declaration) -> None:
     """Make the triggers, replacing any of the same names."""
-    for (name, _), statement in _expected_triggers(features).items():
+    for (name, _), statement in _expected_triggers(declared).items():
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
         connection.exec_driver_sql(statement)
 
 
-def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
+def fault_of_triggers(connection: Connection, declared: Declaration) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or is not one of pima's; None if all is
     well."""
     there = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
     found = {row.name: row for row in connection.execute(there)}
-    for (name, table), statement in _expected_triggers(features).items():
+    for (name, table), statement in _expected_triggers(declared).items():
         row = found.pop(name, None)
         if row is None:
             return f"the trigger {name} on {table} is missing"
@@ -99,9 +100,9 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
     return None
 
 
-def _expected_triggers(features: tuple[str, ...]) -> dict[tuple[str, str], str]:
+def _expected_triggers(declared: Declaration) -> dict[tuple[str, str], str]:
     """The statements as the catalogue keeps them, by the triggers' names and tables."""
     made = (
-        statement.strip().rstrip(";") for statement in statements(read_script(_SCRIPT, features))
+        statement.strip().rstrip(";") for statement in statements(read_triggers(_FOLDER, declared))
     )
     return {_NAMED.findall(statement)[0]: statement for statement in made}

@@ -12,9 +12,11 @@ from pima.store.engine import listed
 from pima.store.predictions import (
     INSERT_PREDICTIONS,
     INSERT_REJECTIONS,
+    INSERT_SCORES,
     Batch,
     Predictions,
     Rejections,
+    ScoresBeside,
 )
 
 # REPLACE deletes rows that share a unique value, and without recursive_triggers that fires no
@@ -93,6 +95,29 @@ def write_predictions(
         parameters = (threshold, *chain.from_iterable(zip(*part, strict=True)))
         new += connection.exec_driver_sql(statement, parameters).rowcount
     return new
+
+
+_INSERT_SCORES = INSERT_SCORES.format(
+    rows="SELECT ?3, ?4, ?1, ?5, ?6", id="?3", version="?4", model_version="?1", run_id="?2"
+)
+
+
+def write_scores(
+    connection: Connection, scores: ScoresBeside, model_version: int, run_id: int
+) -> None:
+    """Write what a score in use said beside the predictions that this run has made."""
+    rows = zip(
+        scores.patient_ids.tolist(),
+        scores.patient_versions.tolist(),
+        scores.values.tolist(),
+        strict=True,
+    )
+    many = [
+        (model_version, run_id, patient_id, version, scores.name, value)
+        for patient_id, version, value in rows
+    ]
+    if many:
+        connection.exec_driver_sql(_INSERT_SCORES, many)
 
 
 def write_rejections(connection: Connection, rejections: Rejections, run_id: int) -> None:

@@ -1,8 +1,9 @@
 -- The triggers on patients, which keep row versions, times, keys and the queue true whoever writes.
 --
 -- `python -m jobs.migrate` runs this file, with the declared features in the place of those between /* features */ and
--- /* end */. At every start of a job the triggers that are there are compared with this text, and a trigger of anybody
--- else on these tables is refused: SQLite promises no order, so it could change a row unseen.
+-- /* end */; between /* copied */ and /* end */ come scores, too, which have one more trigger in score_triggers.sql. At
+-- every start of a job the triggers that are there are compared with this text, and a trigger of anybody else on these
+-- tables is refused: SQLite promises no order, so it could change a row unseen.
 --
 -- The UPDATEs of patients in here set off the triggers once more at most, whether recursive_triggers is on or not.
 -- DELETE and then INSERT instead of REPLACE: the OR clause of the outer statement would override one inside a trigger.
@@ -14,9 +15,9 @@ BEGIN
     UPDATE patient_version_counter SET last = last + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter), labelled_at = NULL WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
-    INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    INSERT INTO scoring_queue (patient_id, patient_version, /* copied */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT NEW.id, last, /* features */ NEW.pregnancies, NEW.glucose, NEW.blood_pressure,
+    SELECT NEW.id, last, /* copied */ NEW.pregnancies, NEW.glucose, NEW.blood_pressure,
         NEW.skin_thickness, NEW.insulin, NEW.bmi, NEW.diabetes_pedigree, NEW.age /* end */
     FROM patient_version_counter;
 END;
@@ -59,9 +60,9 @@ BEGIN
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
-    INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    INSERT INTO scoring_queue (patient_id, patient_version, /* copied */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT NEW.id, last, /* features */ NEW.pregnancies, NEW.glucose,
+    SELECT NEW.id, last, /* copied */ NEW.pregnancies, NEW.glucose,
         NEW.blood_pressure, NEW.skin_thickness, NEW.insulin, NEW.bmi, NEW.diabetes_pedigree, NEW.age /* end */
     FROM patient_version_counter WHERE NEW.outcome IS NULL;
 END;

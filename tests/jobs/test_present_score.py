@@ -1,0 +1,194 @@
+"""The score in use today: how it comes in, and that it is kept as it stood when a row was
+predicted."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pima.settings.reading import SHIPPED_FILE
+from tests.support.clinic import Clinic
+from tests.support.databases import Copied, Database, call, insert_patients, the_json, under_role
+from tests.support.declared import configuration
+from tests.support.pulls import counts
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.ward import install_ward, ward_configuration
+
+
+@pytest.fixture
+def ward(copied: Copied, trained: Path) -> Database:
+    """A database of either kind with a champion, and the ward's score declared."""
+    return copied(install_ward, trained)
+
+
+def kept(database: Database) -> list[tuple[Any, ...]]:
+    """The scores beside predictions."""
+    columns = "patient_id, model_version, score, value"
+    return database.execute(f"SELECT {columns} FROM prediction_scores ORDER BY 1, 2, 3")
+
+
+def state(database: Database) -> tuple[Any, Any]:
+    """Each row's version, and those that wait with their score."""
+    waits = "SELECT patient_id, patient_version, ward FROM scoring_queue ORDER BY 1"
+    return database.execute("SELECT id, version FROM patients ORDER BY id"), database.execute(waits)
+
+
+def test_a_score_is_kept_as_it_stood_when_its_row_was_predicted(
+    ward: Database, tmp_path: Path
+) -> None:
+    config = ward_configuration(tmp_path)
+    first, second, third, fourth = insert_patients(ward, 4, ward=3)
+    before = state(ward)
+    ward.execute(f"UPDATE patients SET ward = 5 WHERE id = {first}")
+    ward.execute(f"UPDATE patients SET ward = NULL WHERE id = {second}")
+    ward.execute(f"UPDATE patients SET ward = 7, age = age + 1 WHERE id = {third}")
+    versions, waiting = state(ward)
+    assert [row[2] for row in waiting] == [5, None, 7, 3]
+    assert [row for row in versions if row[0] != third] == [
+        row for row in before[0] if row[0] != third
+    ]
+    assert ward.value(f"SELECT updated_at > recorded_at FROM patients WHERE id = {first}")
+    assert call(ward, "score", "--config", config).exit_code == 0
+    found = [(first, 1, "ward", 5), (third, 1, "ward", 7), (fourth, 1, "ward", 3)]
+    assert kept(ward) == found
+    # What becomes known later is no score of then, whatever comes onto the queue once more.
+    ward.execute("UPDATE patients SET ward = 9")
+    assert state(ward) == (versions, [])
+    columns = ", ".join((*FEATURE_NAMES, "ward"))
+    ward.execute(
+        f"INSERT INTO scoring_queue (patient_id, patient_version, {columns})"
+        f" SELECT id, version, {columns} FROM patients"
+    )
+    assert the_json(call(ward, "score", "--config", config, "--json"))["already_scored"] == 4
+    assert kept(ward) == found
+
+
+def test_a_score_comes_by_files(ward: Database, tmp_path: Path) -> None:
+    config = ward_configuration(tmp_path)
+    row = "1,148,72,35,0,33.6,0.6,50"
+    file = tmp_path / "rows.csv"
+    file.write_text(f"id,{','.join(FEATURE_NAMES)},Ward\n7,{row},4.5\n8,{row},\n9,{row},not done\n")
+    ended = call(ward, "load", "--config", config, str(file), "--json")
+    assert the_json(ended)["unknown_taken"] == {"ward": 1}
+    assert [row[2] for row in state(ward)[1]] == [4.5, None, None]
+    versions = state(ward)[0]
+    table = pa.table({"id": [7, 8], "ward": [None, 6]})
+    pq.write_table(table, tmp_path / "scores.parquet")
+    parquet = str(tmp_path / "scores.parquet")
+    assert call(ward, "load", "--config", config, parquet).exit_code == 0
+    assert state(ward)[0] == versions
+    assert [row[2] for row in state(ward)[1]] == [None, 6, None]
+    file.write_text("id,ward\n7,1e999\n")
+    ended = call(ward, "load", "--config", config, str(file))
+    assert (ended.exit_code, "not_finite (ward)" in ended.stderr) == (2, True)
+    # A file of rows that are not there yet may lack it, and one without a header has none.
+    file.write_text(f"{row},\n" * 2)
+    assert call(ward, "load", "--config", config, str(file)).exit_code == 0
+
+
+def test_a_score_comes_from_a_source(ward: Database, clinic: Clinic, tmp_path: Path) -> None:
+    ward_configuration(tmp_path)
+    clinic.extra = f'[declaration]\nfile = "{tmp_path / "features.toml"}"\n'
+    clinic.execute("ALTER TABLE visits ADD COLUMN points TEXT")
+    clinic.columns["ward"] = "points"
+    first, second = clinic.insert(2, points="4")
+    assert counts(clinic.pulled(ward)) == {"inserted": 2}
+    before = state(ward)
+    assert [row[2] for row in before[1]] == [4, 4]
+    change = "UPDATE visits SET points = :points WHERE visit_id = :key"
+    clinic.execute(change, {"points": "11", "key": first})
+    clinic.execute(change, {"points": "not done", "key": second})
+    assert counts(clinic.pulled(ward)) == {"updated": 2}
+    versions, waiting = state(ward)
+    assert versions == before[0]
+    assert sorted((row[2] for row in waiting), key=str) == [11, None]
+    assert counts(clinic.pulled(ward)) == {"unchanged": 2}
+
+
+def test_a_score_is_declared_given_up_and_declared_again(ward: Database, tmp_path: Path) -> None:
+    config = ward_configuration(tmp_path)
+    (patient,) = insert_patients(ward, 1, ward=3)
+    asked = ("migrate", "--config", config, "--features", "--reason", "a test", "--json")
+    configuration(tmp_path, SHIPPED_FILE.read_text())
+    ended = call(ward, "score", "--config", config)
+    assert (ended.exit_code, "the score ward" in ended.stderr) == (2, True)
+    assert the_json(call(ward, *asked))["retired"] == ["ward"]
+    assert call(ward, "score", "--config", config).exit_code == 0
+    assert kept(ward) == []
+    ward.execute("UPDATE patients SET ward = 4, age = age + 1")
+    ward_configuration(tmp_path)
+    assert the_json(call(ward, *asked))["revived"] == ["ward"]
+    assert call(ward, "score", "--config", config).exit_code == 0
+    assert kept(ward) == [(patient, 1, "ward", 4)]
+    # A column holds one kind of values.
+    text = SHIPPED_FILE.read_text().replace('name = "glucose"', 'name = "ward"')
+    configuration(tmp_path, text)
+    ended = call(ward, *asked)
+    assert (ended.exit_code, "ward can't become a number" in ended.stderr) == (2, True)
+
+
+def test_what_a_score_said_stays_with_a_labelled_row_and_goes_with_others(
+    ward: Database, tmp_path: Path
+) -> None:
+    config = ward_configuration(tmp_path)
+    corrected, labelled, deleted, waiting = insert_patients(ward, 4, ward=3)
+    assert call(ward, "score", "--config", config).exit_code == 0
+    exported = call(ward, "export", "scores", "--config", config).stdout.splitlines()
+    assert [line.split(",")[0] for line in exported[1:]] == [
+        str(each) for each in (corrected, labelled, deleted, waiting)
+    ]
+    long_ago = {"old": ward.stored(datetime(2020, 1, 1, tzinfo=UTC))}
+    for table in ("predictions", "prediction_scores"):
+        ward.execute(f"UPDATE {table} SET scored_at = :old", long_ago)
+    ward.execute(f"UPDATE patients SET age = age + 1 WHERE id = {corrected}")
+    ward.execute(f"UPDATE patients SET outcome = 1 WHERE id = {labelled}")
+    ward.execute(f"DELETE FROM patients WHERE id = {deleted}")
+    found = the_json(call(ward, "retain", "--config", config, "--older-than", "365", "--json"))
+    # The values of the corrected one are looked at a day later, and its prediction waits for that.
+    assert (found["predictions"], found["prediction_scores"]) == (2, 1)
+    assert [row[0] for row in kept(ward)] == [corrected, labelled, waiting]
+
+
+def test_a_score_that_the_clinic_s_own_trigger_sets_is_that_of_the_row(
+    postgresql: Database, trained: Path
+) -> None:
+    install_ward(postgresql, trained)
+    postgresql.execute("""
+        CREATE FUNCTION of_the_clinic() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.ward < 100 THEN
+                UPDATE patients SET ward = NEW.ward + 100 WHERE id = NEW.id;
+            END IF;
+            RETURN NULL;
+        END $$""")
+    postgresql.execute("""
+        CREATE TRIGGER of_the_clinic AFTER INSERT OR UPDATE ON patients
+        FOR EACH ROW EXECUTE FUNCTION of_the_clinic()""")
+    (patient,) = insert_patients(postgresql, 1, ward=1)
+    assert state(postgresql)[1] == [(patient, 1, 101)]
+    postgresql.execute("UPDATE patients SET ward = 2")
+    assert state(postgresql)[1] == [(patient, 1, 102)]
+    postgresql.execute("UPDATE patients SET ward = 3, age = age + 1")
+    assert [row[2] for row in state(postgresql)[1]] == [103]
+
+
+def test_scores_are_written_under_the_roles(
+    postgresql: Database, trained: Path, tmp_path: Path
+) -> None:
+    config = ward_configuration(tmp_path)
+    install_ward(postgresql, trained)
+    assert call(postgresql, "migrate", "--config", config, "--roles").exit_code == 0
+    writer = under_role(postgresql, "pima_writer")
+    (patient,) = insert_patients(writer, 1, ward=2)
+    writer.execute("UPDATE patients SET ward = 6")
+    scorer = under_role(postgresql, "pima_scorer")
+    assert call(scorer, "score", "--config", config).exit_code == 0
+    reader = under_role(postgresql, "pima_reader")
+    assert kept(reader) == [(patient, 1, "ward", 6)]
+    eraser = under_role(postgresql, "pima_eraser")
+    forget = ("forget", str(patient), "--config", config, "--reason", "a test", "--json")
+    assert the_json(call(eraser, *forget))["prediction_scores"] == 1
+    assert kept(postgresql) == []
