@@ -23,14 +23,15 @@ class Role(StrEnum):
     CHALLENGER = "challenger"
     CHAMPION = "champion"
     STRAIGHT_LINE = "straight_line"
+    PRESENT_SCORE = "present_score"
 
 
 class Scale(StrEnum):
-    """What a contestant's answers are."""
+    """What a contestant's own answers are."""
 
     PROBABILITY = "probability"
     POINTS = "points"
-    """Only their order means something."""
+    """They have become probabilities by a fit on training rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class Contestant:
     on."""
     scale: Scale
     threshold: float
-    """Answers from this on predict 1."""
+    """Probabilities from this on predict 1; infinite for one that is used without a threshold."""
     probabilities: Float64Array
-    """(n,), its answers on its scale."""
+    """(n,), its answers."""
     unseen: BoolArray
     """(n,): it can't have learned from the row; a patient may have been entered again under another
     id."""

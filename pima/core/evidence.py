@@ -42,6 +42,7 @@ from pima.core.figures import (
     treating_all,
 )
 from pima.core.pairs import PairEvidence, pairs_of
+from pima.core.score_scale import ScoreScale
 from pima.core.subgroups import sizes_of
 
 
@@ -67,6 +68,22 @@ class ModelEvidence(Struct, frozen=True, kw_only=True):
     net_benefit: Curve
     called: Called | None
     """Counts by threshold; None for a subgroup, since they would reveal too much."""
+
+
+class ScoreEvidence(Struct, frozen=True, kw_only=True):
+    """How a score in use took part."""
+
+    score: str
+    """The declared name."""
+    name: str
+    """The name for people."""
+    scale: ScoreScale
+    """By the training rows of this verdict."""
+    rows: int
+    """Rows of the test set of which it is known."""
+    as_it_stands: int
+    """Those of them that no prediction was made of in time, so that nobody can say when it was
+    known."""
 
 
 class SubgroupEvidence(Struct, frozen=True, kw_only=True):
@@ -108,6 +125,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     rows."""
     pairs: tuple[PairEvidence, ...] = ()
     """Each who decides nothing, beside each of the contestants."""
+    scores: tuple[ScoreEvidence, ...] = ()
+    """The scores in use that took part; not in the document where there are none."""
 
     def of(self, role: Role) -> ModelEvidence | None:
         """The figures of the contestant with this role; None if there are none."""
@@ -195,6 +214,8 @@ def document(evidence: Evidence) -> dict[str, object]:
     """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if
     there is one."""
     found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
+    if not evidence.scores:
+        del found["scores"]
     return found
 
 

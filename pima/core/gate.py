@@ -39,6 +39,9 @@ from pima.core.metrics import (
 )
 from pima.core.reasons import (
     BETTER,
+    FEWEST_OF_A_CLASS,
+    FEWEST_WITH_SCORE,
+    FIRST_P,
     LOG_LOSS_VETO_P,
     NOT_ABOVE,
     NOT_BETTER,
@@ -48,6 +51,7 @@ from pima.core.reasons import (
 )
 from pima.core.subgroups import worst_subgroup
 from pima.core.verdict import (
+    AgainstScore,
     Measure,
     Measured,
     PairedComparison,
@@ -178,6 +182,8 @@ class GateOptions:
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
+    first_must_beat: str | None = None
+    """The name of the contestant, a score in use, that a first champion must be better than."""
     subgroup_margin: float | None = None
     """The most by which it may be worse than the champion in a subgroup, in the measure's unit;
     None: no limit."""
@@ -208,6 +214,8 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
             seen_rows=int((~contest.champion.unseen).sum()),
             unscorable_rows=int((~contest.champion.scorable).sum()),
         )
+    if is_finite and options.first_must_beat is not None and _would_be_first(contest):
+        found = structs.replace(found, against_score=_against_score(contest, options))
     decision, reason = _rule(compared, options, found)
     return Verdict(decision, reason, sentence_of(compared, decision, reason, found), found)
 
@@ -293,8 +301,39 @@ def _rule(contest: Contest, options: GateOptions, found: VerdictFigures) -> tupl
     return Decision.PROMOTED, _won(contest, options.measure)
 
 
+def _would_be_first(contest: Contest) -> bool:
+    return contest.champion is None and not contest.circumstances.champion_unloadable
+
+
+def _against_score(contest: Contest, options: GateOptions) -> AgainstScore:
+    """Compare a first challenger with the score that it must beat, at the score's own threshold; by
+    log loss if the score is used without one."""
+    name = options.first_must_beat or ""
+    score = next((each for each in contest.contestants if each.name == name), None)
+    if score is None:
+        return AgainstScore(name=name, measure=options.measure, rows=0, positive=0)
+    pair = contest.between([contest.challenger, score]).on_the_test_set()
+    ours, theirs = pair.contestants
+    measure = options.measure
+    if not 0 < score.threshold < 1:
+        measure = Measure.LOG_LOSS
+    rows = len(pair.outcomes)
+    positive = int((pair.outcomes == 1).sum())
+    found = AgainstScore(name=name, measure=measure, rows=rows, positive=positive)
+    if rows < FEWEST_WITH_SCORE or min(positive, rows - positive) < FEWEST_OF_A_CLASS:
+        return found
+    gained = _worths(measure, pair, ours.probabilities, ours.threshold)
+    gained -= _worths(measure, pair, theirs.probabilities, theirs.threshold)
+    return structs.replace(found, gain=float(gained.mean()), p=lower_p(-gained))
+
+
 def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> Reason | None:
     """Find the option, or the person's decision, that keeps out a challenger that has won."""
+    beside = found.against_score
+    if beside is not None and beside.p is None:
+        return Reason.TOO_FEW_WITH_SCORE
+    if beside is not None and beside.p is not None and beside.p >= FIRST_P:
+        return Reason.NOT_BETTER_THAN_SCORE
     comparison = found.comparison
     if options.log_loss_veto and comparison and not comparison.log_loss_p < LOG_LOSS_VETO_P:
         return Reason.LOG_LOSS_VETO

@@ -4,8 +4,9 @@ rule of duplicates.
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
 `outcome` (0 or 1), `labelled_at`, `settled_at`, `Person` (the rank of the row's person, NA without
 one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. With a horizon, it is read with
-`Unsettled`, too: why a row does not count, if it does not. A feature may have any name in lower
-case, so columns that no table has are capitalised.
+`Unsettled`, too: why a row does not count, if it does not. With scores in use, it has them, and
+`Unclaimed`: 1 where no prediction was made in time, so that a score is as it stands today, else 0.
+A feature may have any name in lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where
@@ -42,6 +43,7 @@ from pima.core.validation import (
     validate,
 )
 
+UNCLAIMED = "Unclaimed"
 MOST_TWINS = 0.05
 """If at least this share of the training rows equals holdout rows, equality is no sign of the same
 person. With age, sex and five codes, all drawn independently, 59 % of 2,000 rows did, and 99 % of

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.contest import Contest, Contestant, Role
 from pima.core.figures import NO_SPREAD, Figure, around, auroc, in_words, mean, ranked
-from pima.core.metrics import log_losses, lower_p
+from pima.core.metrics import log_losses, lower_p, net_benefits, odds
 from pima.core.watched import GAIN_ON_LINE, State, Watched
 
 CLEAR_P = 0.00135
@@ -41,17 +41,19 @@ class PairEvidence(Struct, frozen=True, kw_only=True):
     log_loss_gain: Figure
     clearly_better: bool
     """Whether the log loss of the one who decides nothing is lower at a p of `CLEAR_P` or below."""
+    net_benefit_gain: Figure | None = None
+    """In found cases per row, at the threshold of a score in use that has one."""
 
 
 def pairs_of(contest: Contest, roles: Collection[Role]) -> Iterator[PairEvidence]:
-    """Compare each contestant who decides nothing with those of these roles, if all its answers are
-    finite."""
+    """Compare each contestant who decides nothing with those of these roles, if there are rows for
+    it, and all its answers are finite."""
     for one in contest.contestants:
         for beside in contest.contestants:
             if one.decides or beside.role not in roles:
                 continue
             pair = contest.between([one, beside]).on_the_test_set()
-            if np.isfinite(pair.contestants[0].probabilities).all():
+            if len(pair.outcomes) and np.isfinite(pair.contestants[0].probabilities).all():
                 yield _pair(pair.outcomes, *pair.contestants)
 
 
@@ -63,6 +65,12 @@ def _pair(outcomes: Int8Array, one: Contestant, beside: Contestant) -> PairEvide
     gain = area
     if area.value is not None:
         gain = auroc_gain(beside.probabilities, one.probabilities, outcomes)
+    net_benefit_gain = None
+    if one.role is Role.PRESENT_SCORE and 0 < one.threshold < 1:
+        cost = odds(one.threshold)
+        ours = net_benefits(beside.probabilities, outcomes, one.threshold, cost)
+        theirs = net_benefits(one.probabilities, outcomes, one.threshold, cost)
+        net_benefit_gain = mean(ours - theirs)
     return PairEvidence(
         role=one.role,
         name=one.name,
@@ -74,6 +82,7 @@ def _pair(outcomes: Int8Array, one: Contestant, beside: Contestant) -> PairEvide
         auroc_gain=gain,
         log_loss_gain=mean(gains),
         clearly_better=lower_p(gains) <= CLEAR_P,
+        net_benefit_gain=net_benefit_gain,
     )
 
 

@@ -7,7 +7,7 @@ The reasons why a row is rejected are in `pima.core.validation`.
 from enum import StrEnum
 
 from pima.core.contest import Contest
-from pima.core.verdict import Measure, Measured, VerdictFigures
+from pima.core.verdict import AgainstScore, Measure, Measured, VerdictFigures
 
 
 class Decision(StrEnum):
@@ -35,6 +35,8 @@ class Reason(StrEnum):
     NOT_LOWER_LOG_LOSS = "not_lower_log_loss"
     NOT_MORE_NET_BENEFIT = "not_more_net_benefit"
     BELOW_MINIMUM_GAIN = "below_minimum_gain"
+    TOO_FEW_WITH_SCORE = "too_few_with_score"
+    NOT_BETTER_THAN_SCORE = "not_better_than_score"
     LOG_LOSS_VETO = "log_loss_veto"
     SUBGROUP_WORSE = "subgroup_worse"
     ROLLED_BACK_BEFORE = "rolled_back_before"
@@ -70,6 +72,14 @@ LOG_LOSS_VETO_P = 0.25
 this."""
 
 
+FIRST_P = 0.1
+"""A first champion that must beat the score in use must be better at a one-sided p below this."""
+FEWEST_WITH_SCORE = 100
+"""Rows of which the score must be known for that."""
+FEWEST_OF_A_CLASS = 10
+"""Of these, rows of each outcome."""
+
+
 def why(reason: Reason, measure: Measure) -> str:
     """Word a reason under this measure for people."""
     better = _WHY[BETTER[measure]]
@@ -93,6 +103,10 @@ _WHY = {
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
     Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
     Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
+    Reason.NOT_BETTER_THAN_SCORE: "it is not clearly better than the score that "
+    "gate.first_must_beat names",
+    Reason.TOO_FEW_WITH_SCORE: "it must beat the score that gate.first_must_beat names, which is "
+    "known of too few rows",
     Reason.MORE_CORRECT: "it is right more often than the champion",
     Reason.LOWER_LOG_LOSS: "its log loss is lower than the champion's",
     Reason.MORE_NET_BENEFIT: "its net benefit is above the champion's",
@@ -122,6 +136,8 @@ def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: Ver
             f"log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is "
             "asked"
         )
+    if found.against_score is not None:
+        parts.append(_against_score(found.against_score))
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
@@ -175,6 +191,19 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
             f"one-sided p {found.p:.2f}",
         ]
     return parts
+
+
+def _against_score(found: AgainstScore) -> str:
+    told = f"beside {found.name} on {found.rows} rows, {found.positive} with outcome 1"
+    if found.gain is None or found.p is None:
+        return (
+            f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_A_CLASS} of each outcome are needed"
+        )
+    figure = found.measure.replace("_", " ")
+    return (
+        f"{told}: gain in {figure} {found.gain:+.4f}, one-sided p {found.p:.2f}, below {FIRST_P} "
+        "is asked"
+    )
 
 
 def _left_out(found: VerdictFigures) -> list[str]:

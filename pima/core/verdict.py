@@ -109,6 +109,22 @@ class WorstSubgroup:
     """Over the champion, in the measure's unit; below 0 if the challenger is worse."""
 
 
+class AgainstScore(Struct, frozen=True, kw_only=True):
+    """A first challenger beside the score that it must beat."""
+
+    name: str
+    measure: Measure
+    rows: int
+    """Rows of the test set of which the score is known."""
+    positive: int
+    """Those with outcome 1."""
+    gain: float | None = None
+    """Over the score, in the measure's unit; None on too few rows."""
+    p: float | None = None
+    """One-sided, by the normal approximation: how often a challenger that is no better would look
+    at least this good."""
+
+
 class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The figures that a verdict rests on; the field names are keys of a retraining's JSON."""
 
@@ -136,6 +152,8 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
     window: str | None = None
     """The setting `gate.window`."""
     test_set_rows: int | None = None
+    against_score: AgainstScore | None = None
+    """The first challenger beside the score that `gate.first_must_beat` names."""
 
     @property
     def rows(self) -> int | None:
@@ -164,6 +182,9 @@ def stored_figures(figures: VerdictFigures | None) -> dict[str, object]:
     if figures is None:
         return {}
     stored: dict[str, object] = msgspec.to_builtins(figures)
+    if figures.against_score is None:
+        # A key that most databases have no use for.
+        del stored["against_score"]
     return stored
 
 

@@ -68,6 +68,7 @@ def as_markdown(made: Card) -> str:
         *_figures(facts),
         *_subgroups(facts),
         *_standing(facts.standing),
+        *map(_plain, facts.beside_scores),
         *_listed("Limits", told.limits),
         *_changes(facts),
         *_items(

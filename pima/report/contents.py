@@ -32,6 +32,7 @@ from pima.store.ledger import Move, list_moves
 from pima.store.lineage import read_evidence, version_with_rows
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.overview import Overview, read_overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 
@@ -84,6 +85,10 @@ class Contents:
     exhibits: tuple[Exhibit, ...]
     """The evidence of the last verdict that the champion took part in, and of the last verdict if
     that is another."""
+    scores: tuple[str, ...]
+    """The scores in use that are declared, by their names for people."""
+    beside_scores: tuple[tuple[BesideScore, Exhibit], ...]
+    """The version that stands beside those of them of which enough is known."""
     leaning: Leaning | None
     """The features that the champion relies on; None without a champion, or with too few of its
     training rows."""
@@ -106,9 +111,13 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         features: Features = ()
         if version is not None:
             features = as_features(version.features)
-        outcome = newest_declaration(connection).outcome
+        declared = newest_declaration(connection)
+        outcome = declared.outcome
+        told = stands.standing and stands.standing.version
+        its_own = [each for each in settled.in_time if each.model_version == told]
+        made_at = clock(connection)
         contents = Contents(
-            made_at=clock(connection),
+            made_at=made_at,
             stands=stands,
             outcome=outcome.meaning or outcome.name.replace("_", " "),
             champion=version,
@@ -116,6 +125,11 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
+            scores=tuple(each.called for each in declared.present_scores),
+            beside_scores=tuple(
+                (each, Exhibit(made_at, each.evidence, each.evidence.contestants))
+                for each in beside_scores(connection, its_own)
+            ),
             leaning=None,
             weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),

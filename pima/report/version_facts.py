@@ -26,6 +26,7 @@ from pima.store.ledger import Move, list_moves, own_verdicts
 from pima.store.lineage import read_evidence
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.watch.beside_scores import beside_scores
 from pima.watch.realised import standing_of
 
 
@@ -144,6 +145,8 @@ class VersionFacts:
     """What stands of its predictions by now; None if none of them has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
+    beside_scores: tuple[str, ...] = ()
+    """What stands of the version beside each score in use, in words."""
 
 
 def read_facts(engine: Engine, number: int) -> VersionFacts:
@@ -187,6 +190,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             evidence=evidence_of(read_evidence(connection, verdict)),
             standing=standing_of(its_own) if its_own else None,
             changes=() if before is None else tuple(changes(version, before)),
+            beside_scores=tuple(map(str, beside_scores(connection, its_own))),
         )
 
 

@@ -110,6 +110,7 @@ class GateSettings(Frozen, frozen=True):
     minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     subgroup_margin: Literal["off"] | Annotated[float, Meta(ge=0, lt=1)] = "off"
     approve: bool = False
+    first_must_beat: str = ""
 
 
 class LineageSettings(Frozen, frozen=True):

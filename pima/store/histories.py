@@ -10,12 +10,13 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.history import ranked, with_sides
+from pima.core.history import UNCLAIMED, ranked, with_sides
 from pima.core.identifiers import PERSON, SOURCE
 from pima.core.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
-from pima.store.registry import HoldoutRule
+from pima.store.predicted_on import counted_version, in_time_until
+from pima.store.registry import HoldoutRule, newest_declaration
 from pima.store.settled import Settling
 from pima.store.tables import IS_LABELLED
 
@@ -27,15 +28,38 @@ SIDE_KEY = f"""CASE WHEN patients.person_key IS NOT NULL THEN '{PERSON}' || pati
 kinds can't collide: an id is digits only, and a source's name contains no space."""
 
 
+# A score counts as it stood when the version of the row that counts was last predicted in time.
+_SCORE = """CASE WHEN {counted} IS NULL THEN {column} ELSE
+    (SELECT s.value FROM prediction_scores s
+     WHERE s.patient_id = patients.id AND s.patient_version = {counted} AND s.score = '{name}'
+        AND s.scored_at <= {until}
+     ORDER BY s.scored_at DESC LIMIT 1) END"""
+_UNCLAIMED = "CASE WHEN {counted} IS NULL THEN 1 ELSE 0 END"
+
+
 def labelled_history(
-    connection: Connection, names: Sequence[str], rule: HoldoutRule, settled: Settling
+    connection: Connection,
+    names: Sequence[str],
+    rule: HoldoutRule,
+    settled: Settling,
+    scores: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Read all labelled rows with these features and the side of each, in the form of
+    """Read all labelled rows with these features and scores and the side of each, in the form of
     `pima.core.history`.
 
     One statement reads them, and so from one state of the database.
     """
     labelled_at = database_of(connection).milliseconds.format("labelled_at")
+    read_as = [listed(names, "patients")]
+    read_names = list(names)
+    if scores:
+        until = in_time_until(connection, newest_declaration(connection).outcome)
+        counted = counted_version("patients", until)
+        for name in scores:
+            stands = listed([name], "patients")
+            read_as.append(_SCORE.format(counted=counted, column=stands, name=name, until=until))
+        read_as.append(_UNCLAIMED.format(counted=counted))
+        read_names += [*scores, UNCLAIMED]
     others = ""
     waits = settled.unsettled is not None
     if waits:
@@ -43,12 +67,12 @@ def labelled_history(
     # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the
     # same rows give the same arrays and the same fingerprint.
     statement = f"""
-        SELECT id, {listed(names, "patients")}, outcome, {labelled_at},
+        SELECT id, {", ".join(read_as)}, outcome, {labelled_at},
             coalesce(k.side_key, {SIDE_KEY}),
             coalesce(patients.person_key, k.person_key){others}
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     read = _plain_rows(connection, statement)
-    blocks = (_labelled(block, names, rule.salt, waits) for block in chain([()], read))
+    blocks = (_labelled(block, read_names, rule.salt, waits) for block in chain([()], read))
     rows = pd.concat(list(blocks))
     # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
     # few, since a row that comes with a person takes its first name from it.

@@ -16,6 +16,8 @@ from pima.core import evidence
 from pima.core.arrays import Int64Array
 from pima.core.evidence import Evidence
 from pima.core.features import names_of
+from pima.core.present_score import PresentScore
+from pima.core.score_scale import ScoreScale
 from pima.errors import (
     NoSuchVersion,
     SnapshotDamaged,
@@ -80,6 +82,14 @@ def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evide
         return None
     stored = connection.scalar(select(promotions.c.evidence).where(promotions.c.id == move.id))
     return None if stored is None else evidence.read_evidence(stored)
+
+
+def newest_scale(connection: Connection, score: PresentScore) -> ScoreScale | None:
+    """How the newest verdict turned a score's points into probabilities; None if it could not."""
+    newest = select(promotions.c.evidence).where(promotions.c.evidence.is_not(None))
+    stored = connection.scalar(newest.order_by(promotions.c.id.desc()).limit(1))
+    scores = () if stored is None else evidence.read_evidence(stored).scores
+    return next((each.scale for each in scores if each.score == score.name), None)
 
 
 def consultations(connection: Connection) -> int:

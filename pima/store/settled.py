@@ -17,6 +17,7 @@ from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizo
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.engine import clock
 from pima.store.predicted_on import IN_TIME, in_time_until
+from pima.store.queue import id_lists
 from pima.store.registry import newest_declaration
 from pima.store.runs import DRY_RUN
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST
@@ -85,6 +86,9 @@ class SettledOutcome:
     """Whether that run ended and left its tally."""
     index_at: datetime | None
     """From when on the outcome was waited for."""
+    patient_id: int = 0
+    patient_version: int = 0
+    """The row version that was predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ _PREDICTED_IN_TIME = f"""
     SELECT c.settled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
         d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
-        EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at
+        EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at,
+        c.id, c.patient_version
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version
             AND d.model_version = c.model_version
@@ -210,6 +215,22 @@ def _in_time(
     )
     found = connection.execute(statement, bounds)
     return [SettledOutcome(_moment(settled_at), *others) for settled_at, *others in found]
+
+
+def scores_beside(
+    connection: Connection, found: Sequence[SettledOutcome], score: str
+) -> list[float | None]:
+    """What a score in use said when each of these predictions was made; None where it said
+    nothing."""
+    key = "patient_id, patient_version, model_version"
+    said: dict[tuple[int, int, int], float] = {}
+    for ids in id_lists([each.patient_id for each in found]):
+        statement = text(f"""
+            SELECT {key}, value FROM prediction_scores
+            WHERE score = :score AND patient_id IN ({ids})""")
+        for *row, value in connection.execute(statement, {"score": score}):
+            said[tuple(row)] = value
+    return [said.get((each.patient_id, each.patient_version, each.model_version)) for each in found]
 
 
 def _known_before(

@@ -6,6 +6,7 @@ own training rows show which these are: by id, by person and, if a snapshot is k
 The times of rows and versions play no part.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -17,11 +18,19 @@ from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
 from pima.core.contest import Circumstances, Contest, Contestant, Role, Scale, judged_by_all
-from pima.core.evidence import Evidence, evidence
+from pima.core.evidence import Evidence, ScoreEvidence, evidence
 from pima.core.features import Declaration, Features
 from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
-from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
+from pima.core.history import (
+    UNCLAIMED,
+    Split,
+    as_taken,
+    features_of,
+    of_each_class,
+    unseen_by,
+)
 from pima.core.reasons import Decision, Reason
+from pima.core.score_scale import is_known, scale_of, without_few
 from pima.core.subgroups import groupings
 from pima.core.verdict import Measure
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
@@ -57,8 +66,8 @@ def earlier_verdict(
     that running the job again cannot fish for luck.
 
     None if the champion's bytes can't be loaded, since the verdict compared with a model that is
-    gone; after `pinned` and `too_few_unseen`, which said nothing about the challenger; and after
-    `promoted`, since a person must have moved the champion back meanwhile.
+    gone; after `pinned`, `too_few_unseen` and `too_few_with_score`, which said nothing about the
+    challenger; and after `promoted`, since a person must have moved the champion back meanwhile.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
@@ -68,7 +77,7 @@ def earlier_verdict(
     if (
         row is None
         or row.verdict == Decision.PROMOTED
-        or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN)
+        or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN, Reason.TOO_FEW_WITH_SCORE)
     ):
         return None
     if _load_champion(engine, champion)[1]:
@@ -123,6 +132,8 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     if too_few:
         eligible = judged_by_all([challenger])
     in_test_set = _test_set(asked, eligible)
+    scores = list(_scores_in_use(asked, challenger, in_test_set))
+    contestants += [stands for stands, _ in scores]
     contest = Contest(
         outcomes=holdout["outcome"].to_numpy(),
         groups=groupings(asked.declared.features, holdout, asked.history.training),
@@ -137,12 +148,17 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
             too_few_unseen=too_few,
         ),
     )
-    verdict = decide(contest, gate_options(asked.settings.gate))
+    options = gate_options(asked.settings.gate)
+    must_beat = asked.declared.present_score(asked.settings.gate.first_must_beat)
+    if must_beat is not None:
+        options = replace(options, first_must_beat=must_beat.called)
+    verdict = decide(contest, options)
     figures = structs.replace(
         verdict.figures, window=asked.settings.gate.window, test_set_rows=int(in_test_set.sum())
     )
     verdict = replace(verdict, figures=figures)
-    return Judgement(champion, verdict, holdout[in_test_set], evidence(contest))
+    found = structs.replace(evidence(contest), scores=tuple(told for _, told in scores))
+    return Judgement(champion, verdict, holdout[in_test_set], found)
 
 
 def _challenger(asked: GateInput) -> Contestant:
@@ -171,6 +187,31 @@ def _straight_line(asked: GateInput, challenger: Contestant) -> Contestant:
         decides=False,
         probabilities=asked.challenger.straight_line,
     )
+
+
+def _scores_in_use(
+    asked: GateInput, challenger: Contestant, in_test_set: BoolArray
+) -> Iterator[tuple[Contestant, ScoreEvidence]]:
+    """The scores in use, each on the rows of the test set of which it is known; without one of
+    which too few training rows are known."""
+    training = asked.history.training
+    holdout = asked.history.holdout
+    for score in asked.declared.present_scores:
+        learned = training[is_known(score, training[score.name].to_numpy())]
+        scale = scale_of(score, learned[score.name].to_numpy(), learned["outcome"].to_numpy())
+        if scale is None:
+            continue
+        values = holdout[score.name].to_numpy()
+        known = without_few(is_known(score, values), in_test_set)
+        stands = scale.stands_beside(challenger, score, values, known)
+        told = ScoreEvidence(
+            score=score.name,
+            name=score.called,
+            scale=scale,
+            rows=int(known.sum()),
+            as_it_stands=int(holdout.loc[known, UNCLAIMED].sum()),
+        )
+        yield stands, told
 
 
 def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> Contestant:
@@ -275,6 +316,8 @@ def gate_fingerprint(settings: Settings, features: Features) -> str:
     gate = msgspec.structs.asdict(settings.gate) | {
         "log_loss_veto": _asks_for_log_loss(settings.gate)
     }
+    if not settings.gate.first_must_beat:
+        del gate["first_must_beat"]
     if settings.gate.subgroup_margin != "off":
         # Other bands make other subgroups, and so another question.
         gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration, same_measurements
+from pima.core.features import Declaration, names_of, same_measurements
 from pima.core.hindsight import COUNTED_WEEKS, Corrections
 from pima.core.history import MOST_TWINS, Split, as_predicted_on, of_each_class, shortage, split
-from pima.errors import ChampionKeepsMoving, TooFewLabels
+from pima.errors import ChampionKeepsMoving, TooFewLabels, WrongConfiguration
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
@@ -69,9 +69,10 @@ def retrain(
     """Retrain once; report the rows and then the verdict. A dry run decides, but writes nothing
     except its run.
 
-    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing; Interrupted, before anything
-    is written.
+    Raises WrongConfiguration, TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing;
+    Interrupted, before anything is written.
     """
+    _require_score(settings.gate.first_must_beat, declared)
     lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
     if not dry_run:  # which changes nothing and needs no lease
         lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
@@ -116,6 +117,15 @@ def retrain(
         run.report(RetrainResult(rows, verdict))
 
 
+def _require_score(name: str, declared: Declaration) -> None:
+    if name and declared.present_score(name) is None:
+        scores = ", ".join(names_of(declared.present_scores)) or "none is declared"
+        raise WrongConfiguration(
+            what=f"gate.first_must_beat names {name}, which is no [[present_score]]",
+            expected=f"nothing, or one of: {scores}",
+        )
+
+
 def read_history(
     engine: Engine, settings: Settings, declared: Declaration
 ) -> tuple[Split, HoldoutRule, datetime]:
@@ -132,7 +142,8 @@ def read_history(
         read_at = clock(connection)
         counted_since = read_at - timedelta(weeks=COUNTED_WEEKS)
         rule = settling(connection, declared.outcome, read_at)
-        labelled = labelled_history(connection, declared.columns, holdout, rule)
+        scores = names_of(declared.present_scores)
+        labelled = labelled_history(connection, declared.columns, holdout, rule, scores)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
         then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
         of_zeros, of_ones = predicted_in_time(connection, declared.outcome, rule, counted_since)

@@ -20,7 +20,6 @@ from tests.support.trained import trained_once
 FOLLOWED = {
     "docs/start/tutorial.md",
     "docs/start/my-database.md",
-    "docs/do/compare-with-your-score.md",
     "docs/do/bring-your-own-network.md",
 }
 """Pages that test_tutorial.py types from top to bottom, and compares with what they print; the last

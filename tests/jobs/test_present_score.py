@@ -9,13 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pima.core.history import UNCLAIMED
 from pima.settings.reading import SHIPPED_FILE
+from pima.store.engine import clock, reading
+from pima.store.histories import labelled_history
+from pima.store.registry import holdout_rule
+from pima.store.settled import settling
 from tests.support.clinic import Clinic
 from tests.support.databases import Copied, Database, call, insert_patients, the_json, under_role
 from tests.support.declared import configuration
 from tests.support.pulls import counts
 from tests.support.shipped import FEATURE_NAMES
-from tests.support.ward import install_ward, ward_configuration
+from tests.support.ward import WITH_WARD, install_ward, ward_configuration
 
 
 @pytest.fixture
@@ -150,6 +155,37 @@ def test_what_a_score_said_stays_with_a_labelled_row_and_goes_with_others(
     # The values of the corrected one are looked at a day later, and its prediction waits for that.
     assert (found["predictions"], found["prediction_scores"]) == (2, 1)
     assert [row[0] for row in kept(ward)] == [corrected, labelled, waiting]
+
+
+def test_a_history_has_scores_as_they_stood_when_their_rows_were_predicted(
+    ward: Database, tmp_path: Path
+) -> None:
+    config = ward_configuration(tmp_path)
+    told, corrected, silent = insert_patients(ward, 3, ward=3)
+    ward.execute(f"UPDATE patients SET ward = NULL WHERE id = {silent}")
+    assert call(ward, "score", "--config", config).exit_code == 0
+    ward.execute("UPDATE patients SET ward = 9, outcome = 1")
+    ward.execute(f"UPDATE patients SET age = age + 1 WHERE id = {corrected}")
+    (never_predicted,) = insert_patients(ward, 1, ward=4, outcome=0)
+
+    def history() -> tuple[dict[int, float], dict[int, float]]:
+        with reading(ward.engine) as connection:
+            settled = settling(connection, WITH_WARD.outcome, clock(connection))
+            rule = holdout_rule(connection)
+            read = labelled_history(connection, FEATURE_NAMES, rule, settled, ["ward"])
+        return read["ward"].dropna().to_dict(), read[UNCLAIMED].to_dict()
+
+    known = {told: 3, corrected: 3, never_predicted: 4}
+    unclaimed = {told: 0, corrected: 0, silent: 0, never_predicted: 1}
+    assert history() == (known, unclaimed)
+    # Nor does a row that was predicted without a score look as if nobody had predicted it later.
+    long_ago = {"old": ward.stored(datetime(2020, 1, 1, tzinfo=UTC))}
+    for table in ("predictions", "prediction_scores"):
+        ward.execute(f"UPDATE {table} SET scored_at = :old", long_ago)
+    assert call(ward, "retain", "--config", config, "--older-than", "365").exit_code == 0
+    left = "SELECT patient_id FROM predictions"
+    assert ward.execute(left) == [(corrected,)]
+    assert history() == (known, unclaimed)
 
 
 def test_a_score_that_the_clinic_s_own_trigger_sets_is_that_of_the_row(

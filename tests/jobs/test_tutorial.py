@@ -15,11 +15,7 @@ from tests.support.databases import clean_environ
 from tests.support.pages import Block, blocks
 from tests.support.shipped import ROOT, SHIPPED
 
-TUTORIAL, COMPARISON, OWN_DATABASE = (
-    "start/tutorial.md",
-    "do/compare-with-your-score.md",
-    "start/my-database.md",
-)
+TUTORIAL, OWN_DATABASE = ("start/tutorial.md", "start/my-database.md")
 DRAFT = "clinic.toml"
 _MARK = "---- block ----"
 
@@ -71,11 +67,9 @@ def _without_figures(text: str) -> str:
     return " ".join(re.sub(r"[-+]?\d[\d,.]*", " N ", text).split())
 
 
-def test_the_tutorial_and_the_comparison_print_what_they_show(tmp_path: Path) -> None:
-    _follow(tmp_path, TUTORIAL, COMPARISON)
-    assert (
-        sum(block.info == "text" for page in (TUTORIAL, COMPARISON) for block in typed(page)) == 10
-    )
+def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
+    _follow(tmp_path, TUTORIAL)
+    assert sum(block.info == "text" for block in typed(TUTORIAL)) == 8
 
 
 def test_the_clinic_s_own_database_ends_with_predictions(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""A version beside the scores in use today, over settled outcomes: both as they stood when the row
+was predicted, before its outcome came."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Engine
+
+from pima.core.arrays import Float64Array
+from pima.core.contest import Contest, Contestant, Role, Scale
+from pima.core.evidence import Evidence, evidence
+from pima.core.figures import FEWEST_ROWS, Figure, in_words
+from pima.core.pairs import PairEvidence, pairs_of
+from pima.core.present_score import PresentScore
+from pima.core.score_scale import ScoreScale, is_known, without_few
+from pima.core.watched import Watched
+from pima.logs import counted
+from pima.runs.recorded_run import never_failing
+from pima.store.engine import reading, writing
+from pima.store.lineage import newest_scale
+from pima.store.monitoring import keep_figures
+from pima.store.registry import newest_declaration
+from pima.store.settled import (
+    NEWEST_OUTCOMES,
+    SettledOutcome,
+    scores_beside,
+    settled_outcomes,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BesideScore:
+    """One version beside one score, on the same rows."""
+
+    score: str
+    """The declared name."""
+    version: int
+    pair: PairEvidence
+    evidence: Evidence
+    """The curves of both: the version as champion, and the score."""
+
+    def __str__(self) -> str:
+        over = f"over {counted(self.pair.rows, 'settled outcome')}"
+        gain = self.pair.auroc_gain
+        if gain.value is None or gain.low is None or gain.high is None:
+            return f"Version {self.version} beside {self.pair.name} {over}: none, {gain.reason}."
+        told = f"neither clearly better nor worse than {self.pair.name}: {in_words(gain)}"
+        if gain.low > 0:
+            told = f"better than {self.pair.name} by {in_words(gain)}"
+        if gain.high < 0:
+            lost = Figure(-gain.value, -gain.high, -gain.low)
+            told = f"worse than {self.pair.name} by {in_words(lost)}"
+        return f"Version {self.version} is {told} in AUROC {over}."
+
+    def watched(self) -> Iterator[Watched]:
+        """Make rows of `monitoring`: what the version gains on the score."""
+        rows = self.pair.rows
+        for name in ("auroc_gain", "log_loss_gain", "net_benefit_gain"):
+            gain = getattr(self.pair, name)
+            if gain is not None:
+                figure = f"realised_{name}"
+                yield Watched(self.score, figure, gain.value, rows, low=gain.low, high=gain.high)
+
+
+def leave_beside_scores(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:
+    """Store what each version gains on the scores in use over the newest outcomes, for this run."""
+    with never_failing():
+        found: list[BesideScore] = []
+        with reading(engine) as connection:
+            if newest_declaration(connection).present_scores:
+                settled = settled_outcomes(connection, newest).in_time
+                for version in sorted({each.model_version for each in settled}):
+                    its_own = [each for each in settled if each.model_version == version]
+                    found += beside_scores(connection, its_own)
+        with writing(engine) as connection:
+            for each in found:
+                keep_figures(connection, run_id, each.version, list(each.watched()))
+
+
+def beside_scores(connection: Connection, its_own: Sequence[SettledOutcome]) -> list[BesideScore]:
+    """Compare a version, by the settled outcomes of its own predictions, with each declared score
+    of which enough is known."""
+    found = []
+    for score in newest_declaration(connection).present_scores:
+        scale = newest_scale(connection, score)
+        if scale is not None and its_own:
+            said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
+            told = _told(score, scale, said, its_own)
+            if told is not None:
+                found.append(told)
+    return found
+
+
+def _told(
+    score: PresentScore, scale: ScoreScale, said: Float64Array, its_own: Sequence[SettledOutcome]
+) -> BesideScore | None:
+    everywhere = np.ones(len(said), dtype=bool)
+    # Newest first: what is left out in order that few can't be told apart is the newest.
+    known = without_few(is_known(score, said), everywhere)
+    if known.sum() < FEWEST_ROWS:
+        return None
+    version = its_own[0].model_version
+    ours = Contestant(
+        name=f"version {version}",
+        role=Role.CHAMPION,
+        decides=True,
+        scale=Scale.PROBABILITY,
+        threshold=its_own[0].threshold,
+        probabilities=np.array([each.probability for each in its_own]),
+        unseen=everywhere,
+        scorable=everywhere,
+    )
+    theirs = scale.stands_beside(ours, score, said, known)
+    contest = Contest(
+        outcomes=np.array([each.outcome for each in its_own], dtype=np.int8),
+        groups=pd.DataFrame(index=range(len(said))),
+        in_window=everywhere,
+        contestants=(ours, theirs),
+    )
+    both = evidence(replace(contest, contestants=(ours, replace(theirs, decides=True))))
+    (pair,) = pairs_of(contest, [Role.CHAMPION])
+    return BesideScore(score.name, version, pair, both)

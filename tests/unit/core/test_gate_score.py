@@ -1,0 +1,100 @@
+"""A score in use beside challenger and champion: it decides nothing, but that a first champion must
+beat it where the settings say so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pima.core.contest import Contest, Role
+from pima.core.evidence import evidence
+from pima.core.gate import GateOptions, decide
+from pima.core.reasons import Decision, Reason
+from pima.core.verdict import Measure
+from tests.support.contests import contest, contestant
+
+DRAW = np.random.default_rng(46)
+OUTCOMES = (DRAW.random(400) < 0.3).astype(np.int8)
+GOOD = np.clip(0.3 + 0.35 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
+VAGUE = np.clip(0.3 + 0.05 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
+NAME = "the ward's points"
+
+
+def _asked(
+    challenger: np.ndarray,
+    score: np.ndarray,
+    champion: np.ndarray | None = None,
+    known: float = 1.0,
+    threshold: float = 0.3,
+) -> Contest:
+    asked = contest(OUTCOMES, challenger, champion, threshold=0.4)
+    theirs = contestant(Role.PRESENT_SCORE, score, threshold)
+    scorable = np.arange(400) < 400 * known
+    beside = replace(theirs, name=NAME, decides=False, scorable=scorable)
+    return replace(asked, contestants=(*asked.contestants, beside))
+
+
+@pytest.mark.parametrize("known", [1.0, 0.6, 0.0])
+def test_a_score_takes_nothing_from_the_verdict(known: float) -> None:
+    score = np.where(np.arange(400) < 400 * known, VAGUE, np.nan)
+    asked = _asked(GOOD, score, champion=VAGUE[::-1], known=known)
+    alone = replace(asked, contestants=asked.contestants[:2])
+    for measure in Measure:
+        options = GateOptions(measure=measure, first_must_beat=NAME)
+        assert decide(asked, options) == decide(alone, options)
+    assert [each.rows for each in evidence(asked).pairs] == [400 * known] * (2 if known else 0)
+
+
+def test_the_gain_in_net_benefit_is_that_of_each_row() -> None:
+    (pair, _) = evidence(_asked(GOOD, VAGUE, champion=VAGUE[::-1])).pairs
+    worth = {
+        name: [
+            0.0 if p < 0.3 else (1.0 if outcome else -0.3 / 0.7)
+            for p, outcome in zip(told, OUTCOMES, strict=True)
+        ]
+        for name, told in (("ours", GOOD), ("theirs", VAGUE))
+    }
+    differences = np.subtract(worth["ours"], worth["theirs"])
+    margin = 1.959964 * differences.std(ddof=1) / 20
+    found = pair.net_benefit_gain
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (differences.mean(), differences.mean() - margin, differences.mean() + margin)
+    )
+
+
+@pytest.mark.parametrize(
+    ("challenger", "score", "known", "expected"),
+    [
+        (GOOD, VAGUE, 1.0, (Decision.PROMOTED, Reason.FIRST_CHAMPION)),
+        (GOOD, GOOD, 1.0, (Decision.BLOCKED, Reason.NOT_BETTER_THAN_SCORE)),
+        (GOOD, np.sqrt(GOOD * OUTCOMES), 1.0, (Decision.BLOCKED, Reason.NOT_BETTER_THAN_SCORE)),
+        (GOOD, VAGUE, 0.2, (Decision.BLOCKED, Reason.TOO_FEW_WITH_SCORE)),
+        (GOOD, VAGUE, 0.0, (Decision.BLOCKED, Reason.TOO_FEW_WITH_SCORE)),
+    ],
+)
+@pytest.mark.parametrize("measure", [Measure.LOG_LOSS, Measure.ACCURACY, Measure.NET_BENEFIT])
+def test_a_first_champion_must_beat_the_score(
+    challenger: np.ndarray,
+    score: np.ndarray,
+    known: float,
+    expected: tuple[Decision, Reason],
+    measure: Measure,
+) -> None:
+    asked = _asked(challenger, score, known=known, threshold=0.4)
+    verdict = decide(asked, GateOptions(measure=measure, first_must_beat=NAME))
+    assert (verdict.decision, verdict.reason) == expected
+    assert f"beside {NAME} on {int(400 * known)} rows" in verdict.sentence
+    assert decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
+
+
+def test_a_score_without_a_threshold_is_judged_by_log_loss() -> None:
+    asked = _asked(GOOD, VAGUE, threshold=np.inf)
+    found = decide(asked, GateOptions(first_must_beat=NAME)).figures.against_score
+    assert found is not None
+    gained = -np.log(np.where(OUTCOMES == 1, GOOD, 1 - GOOD))
+    gained = -np.log(np.where(OUTCOMES == 1, VAGUE, 1 - VAGUE)) - gained
+    assert (found.measure, found.gain) == (Measure.LOG_LOSS, pytest.approx(gained.mean()))
+    # Who is no score of the contest can't be beaten.
+    missing = decide(asked, GateOptions(first_must_beat="another"))
+    assert missing.reason is Reason.TOO_FEW_WITH_SCORE
