@@ -1,18 +1,22 @@
 """The questions of two standards about a model, with answers in sentences if software can know
 them.
 
-HTI-1: the 31 source attributes of a predictive decision support intervention, by the US rule 45 CFR
-170.315(b)(11)(iv)(B), numbered as there. TRIPOD+AI (Collins et al., BMJ 2024;385:e078378): its 27
-items, some of several parts, in our words.
+HTI-1: the source attributes of a predictive decision support intervention, by a US rule. TRIPOD+AI:
+what a paper about a model reports. `standards.toml`, beside this file, has the questions.
 """
 
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pima.core import hindsight
 from pima.core.figures import in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
+
+_STANDARDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 _MONITORED = (
     "Each settled outcome is compared with the prediction that was made before it "
@@ -24,16 +28,10 @@ _UPDATED = (
     "outcomes known by then. It is put to use only if it is strictly better than the version in "
     "use on the same held-out rows. A person can undo it."
 )
-_OTHER_DATA = "None that pima knows of: all figures are on held-out rows of the same database."
 _MISSING = (
     "A missing number counts as the mean of the training rows, a missing category as none of its "
     "codes; which inputs may be missing is under Inputs. A row that lacks another, or has a value "
     "out of its range, is rejected with the reason and gets no prediction."
-)
-_FIGURES = (
-    "AUROC, log loss, Brier score, calibration intercept and slope, sensitivity, specificity, "
-    "predictive values and net benefit over thresholds, with 95 % intervals, for both models on "
-    "the same held-out rows, in all and by subgroup."
 )
 
 
@@ -48,188 +46,103 @@ class Item:
     """The answer; None if software can't know it, so that people must answer."""
 
 
+def _items(standard: str, answers: Mapping[str, str | None]) -> Iterator[Item]:
+    """All items of a standard, with the answers by their numbers."""
+    for code, asks in _STANDARDS[standard]:
+        yield Item(code, asks, answers.get(code))
+
+
 def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
     """Answer the source attributes of HTI-1, if software can know the answer."""
-    data, evidence = facts.data, facts.evidence
-    of_subgroups = by_subgroup(evidence)
-    out_of_range = (
-        "Patients whose values lie outside the ranges under Inputs: they are rejected, not scored."
-    )
-    return (
-        Item("1(i)", "Name and contact information of the developer", None),
-        Item("1(ii)", "Funding source of the technical implementation", None),
-        Item("1(iii)", "The value that is produced as output", output(facts)),
-        Item(
-            "1(iv)",
-            "Kind of output",
-            "A prediction (a probability), and the classification that follows from it.",
+    told = performance(facts.evidence)
+    of_subgroups = by_subgroup(facts.evidence)
+    answers = {
+        "1(iii)": output(facts),
+        "1(iv)": "A prediction (a probability), and the classification that follows from it.",
+        "3(i)": (
+            "Patients whose values lie outside the ranges under Inputs: they are rejected, not "
+            "scored."
         ),
-        Item("2(i)", "Intended use", None),
-        Item("2(ii)", "Intended patient populations", None),
-        Item("2(iii)", "Intended users", None),
-        Item(
-            "2(iv)",
-            "Intended role in decisions: informs, augments or replaces clinical management",
-            None,
-        ),
-        Item(
-            "3(i)",
-            "Tasks, situations or populations for which it is cautioned against",
-            out_of_range,
-        ),
-        Item(
-            "3(ii)",
-            "Known risks, inappropriate settings or uses, limitations",
-            " ".join(limits(facts)),
-        ),
-        Item("4(i)", "Criteria by which training rows were included or excluded", left_out(data)),
-        Item(
-            "4(ii)",
-            "Use of race, ethnicity, language, sexual orientation, gender identity, sex, date of "
-            "birth, social determinants or health assessments as inputs",
-            f"{inputs(facts)} No other column is seen by the model.",
-        ),
-        Item("4(iii)", "How well the training rows represent those groups", None),
-        Item("4(iv)", "Relevance of the training data to where it is used", None),
-        Item("5(i)", "Approach to make sure that the output is fair", None),
-        Item("5(ii)", "Approaches to manage, reduce or eliminate bias", None),
-        Item("6(i)", "Source, setting or environment of external validation", _OTHER_DATA),
-        Item("6(ii)", "Who tested it externally", None),
-        Item("6(iii)", "How well the external data represent those groups", None),
-        Item("6(iv)", "Process of external validation", None),
-        Item("7(i)", "Validity in test data of the training data's source", performance(evidence)),
-        Item("7(ii)", "Fairness in test data of the training data's source", of_subgroups),
-        Item("7(iii)", "Validity in data from another source", None),
-        Item("7(iv)", "Fairness in data from another source", None),
-        Item("7(v)", "Evaluations of what its use does to patients' outcomes", None),
-        Item("8(i)", "How and how often validity is monitored", _MONITORED),
-        Item("8(ii)", "Validity in local data", performance(evidence)),
-        Item(
-            "8(iii)",
-            "How and how often fairness is monitored",
-            of_subgroups and f"With each retraining. {of_subgroups}",
-        ),
-        Item("8(iv)", "Fairness in local data", of_subgroups),
-        Item("9(i)", "How and how often it is updated", _UPDATED),
-        Item(
-            "9(ii)",
-            "How often performance is corrected when risks to validity or fairness are found",
-            None,
-        ),
-    )
+        "3(ii)": " ".join(limits(facts)),
+        "4(i)": left_out(facts.data),
+        "4(ii)": f"{inputs(facts)} No other column is seen by the model.",
+        "6(i)": "None that pima knows of: all figures are on held-out rows of the same database.",
+        "7(i)": told,
+        "7(ii)": of_subgroups,
+        "8(i)": _MONITORED,
+        "8(ii)": told,
+        "8(iii)": of_subgroups and f"With each retraining. {of_subgroups}",
+        "8(iv)": of_subgroups,
+        "9(i)": _UPDATED,
+    }
+    return tuple(_items("hti_1", answers))
 
 
 def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
     """Answer the items of TRIPOD+AI, if software can know the answer."""
-    data, evidence = facts.data, facts.evidence
-    prepared = (
-        "Ranges and codes are checked by the same rules in training and in service. Nothing is "
-        "converted. Rows that were corrected after their prediction have the values that it was "
-        f"made from: {hindsight.in_words(data.corrected)}."
-    )
+    data = facts.data
+    evidence = facts.evidence
     told = (
         "`docs/understand/model-and-gate.md` tells how it is built and fitted, and how that was "
         "chosen"
     )
     if is_file(facts.network):
         told = "the version keeps the text of that file, which builds it"
-    model = (
-        f"A neural network of the recipe `{facts.network}`; {told}. Seed {facts.seed}, derived "
-        "from the data."
-    )
-    events = (
-        f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1."
-        if evidence
-        else ""
-    )
-    form = (
-        f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: "
-        f"{facts.compiled_sha256}."
-    )
-    title = f"Version {facts.version}: a neural network that predicts {facts.outcome}."
-    return (
-        Item("1", "Title: the study as one of a prediction model, population and outcome", title),
-        Item("2", "Abstract", None),
-        Item("3a", "Context of care and reasons for the model", None),
-        Item("3b", "Target population, purpose in the pathway of care, intended users", None),
-        Item("3c", "Known inequalities in health between groups", None),
-        Item(
-            "4",
-            "Objectives: development, evaluation or both",
-            "Both: each version is fitted, then judged, in one run.",
+    participants = sizes(data)
+    if evidence:
+        participants += (
+            f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1."
+        )
+    verdict = None
+    if facts.judged is not None:
+        verdict = facts.judged.explanation
+    answers = {
+        "1": f"Version {facts.version}: a neural network that predicts {facts.outcome}.",
+        "4": "Both: each version is fitted, then judged, in one run.",
+        "5b": dates(data),
+        "6b": left_out(data),
+        "7": (
+            "Ranges and codes are checked by the same rules in training and in service. Nothing is "
+            "converted. Rows that were corrected after their prediction have the values that it "
+            f"was made from: {hindsight.in_words(data.corrected)}."
         ),
-        Item("5a", "Sources of data, and whether they represent the target population", None),
-        Item("5b", "Dates of the data", dates(data)),
-        Item("6a", "Setting and centres", None),
-        Item("6b", "Eligibility of participants", left_out(data)),
-        Item("6c", "Treatments received", None),
-        Item("7", "Preparation of the data, and whether it was alike for all groups", prepared),
-        Item(
-            "8a",
-            "Outcome, its time horizon, how and when it is assessed",
-            f"Outcome 1 means: {facts.outcome}.",
+        "8a": f"Outcome 1 means: {facts.outcome}.",
+        "9b": inputs(facts),
+        "10": f"All rows with a known outcome: {sizes(data)}",
+        "11": _MISSING,
+        "12a": sides(data),
+        "12b": "Scaled by the training rows; powers as declared or as the fit chose.",
+        "12c": (
+            f"A neural network of the recipe `{facts.network}`; {told}. Seed {facts.seed}, derived "
+            "from the data."
         ),
-        Item("8b", "Who assessed the outcome, where that takes judgement", None),
-        Item("8c", "Blinding of that assessment", None),
-        Item("9a", "Choice of the initial predictors", None),
-        Item("9b", "Predictors: definition, and how and when they were measured", inputs(facts)),
-        Item("9c", "Who assessed predictors, where that takes judgement", None),
-        Item(
-            "10", "How the sample size came about", f"All rows with a known outcome: {sizes(data)}"
+        "12e": (
+            "AUROC, log loss, Brier score, calibration intercept and slope, sensitivity, "
+            "specificity, predictive values and net benefit over thresholds, with 95 % intervals, "
+            "for both models on the same held-out rows, in all and by subgroup."
         ),
-        Item("11", "Missing data", _MISSING),
-        Item("12a", "How the data were divided", sides(facts.data)),
-        Item(
-            "12b",
-            "How predictors were handled",
-            "Scaled by the training rows; powers as declared or as the fit chose.",
-        ),
-        Item("12c", "Type of model, its building, tuning and internal validation", model),
-        Item("12d", "Differences between clusters, such as hospitals", None),
-        Item("12e", "Measures of performance", _FIGURES),
-        Item("12f", "Updating of the model", _UPDATED),
-        Item(
-            "12g",
-            "How predictions were calculated in the evaluation",
-            "By the compiled form that scores.",
-        ),
-        Item(
-            "13",
-            "Methods against class imbalance",
-            "None: rows have no weights, so probabilities need no correction.",
-        ),
-        Item("14", "Approaches to fairness", None),
-        Item("15", "Output, and how thresholds were chosen", f"{output(facts)} {threshold(facts)}"),
-        Item("16", "Differences between development and evaluation data", sides(facts.data)),
-        Item("17", "Ethical approval and consent", None),
-        Item("18a", "Funding", None),
-        Item("18b", "Conflicts of interest", None),
-        Item("18c", "Protocol", None),
-        Item("18d", "Registration", None),
-        Item("18e", "Availability of the data", None),
-        Item(
-            "18f",
-            "Availability of the code",
+        "12f": _UPDATED,
+        "12g": "By the compiled form that scores.",
+        "13": "None: rows have no weights, so probabilities need no correction.",
+        "15": f"{output(facts)} {threshold(facts)}",
+        "16": sides(data),
+        "18f": (
             f"pima's source (Apache-2.0); `models reproduce {facts.version}` fits it again, while "
-            "its rows are kept.",
+            "its rows are kept."
         ),
-        Item("19", "Involvement of patients and the public", None),
-        Item("20a", "Flow of participants", f"{sizes(data)} {left_out(data)}"),
-        Item("20b", "Characteristics of participants", None),
-        Item("20c", "Comparison of predictors between development and evaluation data", None),
-        Item("21", "Participants and events in each analysis", f"{sizes(data)}{events}"),
-        Item("22", "The full model, so that it can be used", form),
-        Item("23a", "Performance with intervals, in key subgroups too", performance(evidence)),
-        Item("23b", "Differences in performance between clusters", None),
-        Item(
-            "24", "Results of updating", None if facts.judged is None else facts.judged.explanation
+        "20a": f"{sizes(data)} {left_out(data)}",
+        "21": participants,
+        "22": (
+            f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: "
+            f"{facts.compiled_sha256}."
         ),
-        Item("25", "Interpretation", None),
-        Item("26", "Limitations", " ".join(limits(facts))),
-        Item("27a", "How poor or missing input is handled in use", _MISSING),
-        Item("27b", "What users must do, and what they must know for it", None),
-        Item("27c", "Next steps for research", f"None is planned by software. {_MONITORED}"),
-    )
+        "23a": performance(evidence),
+        "24": verdict,
+        "26": " ".join(limits(facts)),
+        "27a": _MISSING,
+        "27c": f"None is planned by software. {_MONITORED}",
+    }
+    return tuple(_items("tripod_ai", answers))
 
 
 def output(facts: VersionFacts) -> str:

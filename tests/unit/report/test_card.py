@@ -85,6 +85,9 @@ def test_both_standards_are_named_whole_and_each_item_is_answered_or_asked() -> 
     of_tripod = [each.code for each in made.tripod_ai]
     assert (len(of_tripod), len(set(of_tripod))) == (52, 52)
     assert {int(code.rstrip("abcdefg")) for code in of_tripod} == set(range(1, 28))
+    # An answer whose number is no item's would be told nowhere.
+    answered = [sum(each.answer is not None for each in s) for s in (made.hti_1, made.tripod_ai)]
+    assert answered == [14, 27]
     told = as_markdown(made)
     for item in (*made.hti_1, *made.tripod_ai):
         assert f"| {item.code} | {item.asks} |" in told
