@@ -12,7 +12,7 @@ them.
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -76,7 +76,12 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelcolor": INK,
     "text.parse_math": False,
 }
-_LINES = ((FIRST, "-"), (SECOND, "--"))
+_LINES: tuple[Any, ...] = (
+    {"color": FIRST, "linestyle": "-"},
+    {"color": SECOND, "linestyle": "--"},
+)
+_DOTS: Any = {"color": FIRST, "marker": "o", "linestyle": "none"}
+_MARKED: Any = {"marker": "o", "markersize": 4, "markeredgecolor": PAPER}
 MOST_LINES_DRAWN = 60
 
 
@@ -94,47 +99,34 @@ def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
 def roc_picture(found: Exhibit, name: str) -> Markup:
     """Draw sensitivity over 1 - specificity, for both models."""
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            points = roc(found.evidence, model)
-            axes.plot(
-                [x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line
-            )
+        for model, line in zip(found.models, _LINES, strict=False):
+            points = [(x, y) for _, x, y in roc(found.evidence, model)]
+            axes.plot(*zip(*points, strict=True), **line)
         told = (
-            "ROC curves: the share of rows with the outcome that is found, against the share "
-            "of false alarms"
+            "ROC curves: the share of rows with the outcome that is found, against the "
+            "share of false alarms, at each threshold. The diagonal is guessing."
         )
-        return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
+        return as_svg(figure, "ROC curve", told)
 
 
 def calibration_picture(found: Exhibit, name: str) -> Markup:
     """Draw observed over predicted shares, in groups of similar probability."""
     with _square(name, "predicted", "observed") as (figure, axes):
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+        for model, line in zip(found.models, _LINES, strict=False):
             groups = calibration(found.evidence, model)
-            xs, ys = (
-                [each.predicted for each in groups],
-                [each.observed.value or 0.0 for each in groups],
-            )
+            xs = [each.predicted for each in groups]
             if model is found.first:
                 lows = [each.observed.low or 0.0 for each in groups]
                 highs = [
                     1.0 if each.observed.high is None else each.observed.high for each in groups
                 ]
-                axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
-            axes.plot(
-                xs,
-                ys,
-                color=colour,
-                linestyle=line,
-                marker="o",
-                markersize=4,
-                markeredgecolor=PAPER,
-            )
+                axes.vlines(xs, lows, highs, color=FIRST, linewidth=1, alpha=0.6)
+            axes.plot(xs, [each.observed.value or 0.0 for each in groups], **line, **_MARKED)
         told = (
             "Calibration: the share of rows with the outcome among those of like predicted "
-            "probability"
+            "probability. On the diagonal the probabilities hold."
         )
-        return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
+        return as_svg(figure, "Calibration", told)
 
 
 def decision_picture(found: Exhibit, name: str) -> Markup:
@@ -142,33 +134,22 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
     evidence = found.evidence
     with drawn(name) as (figure, axes):
         axes.axhline(0, color=MUTED, linewidth=1)
-        everybody = evidence.treat_all.net_benefit
-        axes.plot(
-            evidence.thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":"
-        )
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+        everybody = [100 * value for value in evidence.treat_all.net_benefit]
+        axes.plot(evidence.thresholds, everybody, color=MUTED, linewidth=1.2, linestyle=":")
+        for model, line in zip(found.models, _LINES, strict=False):
             steps = shown_thresholds(evidence, model)
             curve = zip(evidence.thresholds, model.net_benefit.net_benefit, strict=True)
-            points = [(at, value) for at, value in curve if at in steps]
-            axes.plot(
-                [at for at, _ in points],
-                _of_100([value for _, value in points]),
-                color=colour,
-                linestyle=line,
-            )
+            points = [(at, 100 * value) for at, value in curve if at in steps]
+            axes.plot(*zip(*points, strict=True), **line)
         highest = 100 * evidence.positive / evidence.rows
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
         axes.set_ylabel("net benefit, cases per 100")
         percents(axes, "x")
         told = (
             "Decision curves: cases found per hundred rows, less the false alarms, weighted "
-            "by the threshold"
+            "by the threshold, beside treating all and treating none."
         )
-        return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
-
-
-def _of_100(values: Iterable[float]) -> list[float]:
-    return [100 * value for value in values]
+        return as_svg(figure, "Net benefit", told)
 
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
@@ -186,14 +167,10 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         percents(axes, "x")
         told = (
-            "How many rows with the outcome (above the line) and without it (below) got which "
-            "probability"
+            "How many rows with the outcome (above the line) and without it (below) got "
+            "which probability. The dashed line is the threshold."
         )
-        return as_svg(
-            figure,
-            "Distribution of the probabilities",
-            f"{told}. The dashed line is the threshold.",
-        )
+        return as_svg(figure, "Distribution of the probabilities", told)
 
 
 def has_areas(found: Exhibit) -> bool:
@@ -211,22 +188,16 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
         for is_few in (False, True):
             areas = [
-                (n, line.area)
+                (line.area, n)
                 for n, line in enumerate(lines)
                 if line.area and line.is_few is is_few
             ]
-            with_interval = [(n, area.low, area.high) for n, area in areas if area.low is not None]
+            with_interval = [(n, area.low, area.high) for area, n in areas if area.low is not None]
             if with_interval:
                 axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
             fill = PAPER if is_few else FIRST
-            axes.plot(
-                [area.value for _, area in areas],
-                [n for n, _ in areas],
-                "o",
-                ms=4,
-                color=FIRST,
-                mfc=fill,
-            )
+            points = [(area.value, n) for area, n in areas]
+            axes.plot(*zip(*points, strict=True), **_DOTS, ms=4, mfc=fill)
         axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
@@ -236,12 +207,11 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
         )
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        told = "How well the model tells rows apart within each subgroup, with its 95 % interval"
-        return as_svg(
-            figure,
-            "Subgroups",
-            f"{told}. Hollow marks: fewer than 50 rows. Dashed: all rows.",
+        told = (
+            "How well the model tells rows apart within each subgroup, with its 95 % interval. "
+            "Hollow marks: fewer than 50 rows. Dashed: all rows."
         )
+        return as_svg(figure, "Subgroups", told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,14 +271,7 @@ def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
             if role is judged:
                 continue
             met = [(each.decided_at, told[role]) for each, told in shown if role in told]
-            axes.plot(
-                [day for day, _ in met],
-                [figure for _, figure in met],
-                color=SECOND,
-                linestyle="--",
-                marker="s",
-                markersize=3,
-            )
+            axes.plot(*zip(*met, strict=True), **_LINES[1], marker="s", markersize=3)
         axes.plot(days, [told[judged] for _, told in shown], color=FIRST, linewidth=1)
         for promoted, fill, size in ((False, PAPER, 4), (True, FIRST, 6)):
             some = [
@@ -316,14 +279,7 @@ def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
                 for each, told in shown
                 if (each.verdict == "promoted") is promoted
             ]
-            axes.plot(
-                [day for day, _ in some],
-                [figure for _, figure in some],
-                "o",
-                color=FIRST,
-                markerfacecolor=fill,
-                markersize=size,
-            )
+            axes.plot(*zip(*some, strict=True), **_DOTS, ms=size, mfc=fill)
         axes.set_ylabel(measure)
         if measure == "accuracy":
             percents(axes, "y")
@@ -334,20 +290,13 @@ def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
 
 def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
     """Draw the share of predictions that came true, by week."""
-    shown = [each for each in weeks if each.share is not None]
+    shown = [(each.monday, each.share) for each in weeks if each.share is not None]
     with drawn(name) as (figure, axes):
-        days = [datetime.combine(each.monday, time(12), UTC) for each in shown]
-        shares = [each.share for each in shown if each.share is not None]
-        lows, highs = [each.low or 0.0 for each in shares], [each.high or 1.0 for each in shares]
+        days = [datetime.combine(monday, time(12), UTC) for monday, _ in shown]
+        lows = [share.low or 0.0 for _, share in shown]
+        highs = [share.high or 1.0 for _, share in shown]
         axes.vlines(days, lows, highs, color=FIRST, alpha=0.6)
-        axes.plot(
-            days,
-            [each.value for each in shares],
-            color=FIRST,
-            marker="o",
-            markersize=4,
-            markeredgecolor=PAPER,
-        )
+        axes.plot(days, [share.value for _, share in shown], color=FIRST, **_MARKED)
         axes.set(ylabel="came true", ylim=(min(0.5, *lows) - 0.02, 1.02))
         percents(axes, "y")
         _dates(axes, days)
@@ -382,10 +331,10 @@ def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
         below.axhline(0, color=MUTED, linewidth=0.8)
         _dates(below, started)
         told = (
-            "Above, the rows that each run of scoring predicted and rejected; below, how many "
-            "seconds it took"
+            "Above, the rows that each run of scoring predicted and rejected; below, how "
+            "many seconds it took."
         )
-        return as_svg(figure, "Nights", f"{told}.")
+        return as_svg(figure, "Nights", told)
 
 
 def _dates(axes: Axes, moments: list[datetime]) -> None:
@@ -452,10 +401,8 @@ def _rounded(number: re.Match[str]) -> str:
 
 def percents(axes: Axes, which: str) -> None:
     """Show shares as percents on an axis whose limits are set."""
-    axis, (low, high) = (
-        (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
-    )
+    axis = getattr(axes, f"{which}axis")
+    low, high = axis.get_view_interval()
     # On a short range, ticks in whole percents would not all differ.
-    axis.set_major_formatter(
-        PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %")
-    )
+    decimals = 0 if high - low > 0.09 else 1
+    axis.set_major_formatter(PercentFormatter(1.0, decimals, symbol=" %"))
