@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,23 +24,27 @@ def never() -> None:
     """Do nothing: a boundary that never ends the fit."""
 
 
-class Recipe(Protocol):
+@dataclass(frozen=True, slots=True)
+class Recipe:
     """How a network is fitted. Another one is a class like those below with its place in
     `RECIPES`, a fit registered beside theirs in `pima.model.network`, which is too heavy to import
     here, and its name in `retrain.network`."""
 
-    def for_inputs(self, features: Features, /) -> "Recipe":
+    def for_inputs(self, _features: Features) -> "Recipe":
         """The recipe with what is declared for its inputs."""
+        return self
 
     def numbers(self) -> dict[str, object]:
         """All its numbers, as a version's settings keep them."""
+        return asdict(self)
 
-    def fingerprint(self, feature: Feature, /) -> dict[str, object]:
+    def fingerprint(self, _feature: Feature) -> dict[str, object]:
         """What else than its name, kind and codes the fit takes from a declared feature."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
-class FiveSeeds:
+class FiveSeeds(Recipe):
     """Several small networks trained side by side and folded into one."""
 
     members: int = 5
@@ -91,10 +95,6 @@ class FiveSeeds:
             return recipe
         return replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
 
-    def numbers(self) -> dict[str, object]:
-        """All its numbers."""
-        return asdict(self)
-
     def fingerprint(self, feature: Feature) -> dict[str, object]:
         """The powers that a declared range leaves the fit to choose from."""
         if feature.kind != "number" or feature.power is not None:
@@ -103,28 +103,16 @@ class FiveSeeds:
 
 
 @dataclass(frozen=True, slots=True)
-class Article:
+class Article(Recipe):
     """The tutorial's network and fit."""
 
     hidden_units: tuple[int, ...] = (10, 8, 8)
     epochs: int = 20
     batch_rows: int = 10
 
-    def for_inputs(self, _features: Features, /) -> Recipe:
-        """The recipe as it is."""
-        return self
-
-    def numbers(self) -> dict[str, object]:
-        """All its numbers."""
-        return asdict(self)
-
-    def fingerprint(self, _feature: Feature, /) -> dict[str, object]:
-        """Nothing."""
-        return {}
-
 
 @dataclass(frozen=True, slots=True)
-class OwnNetwork:
+class OwnNetwork(Recipe):
     """A network that a file of one's own builds, and its fit."""
 
     sha256: str
@@ -143,19 +131,11 @@ class OwnNetwork:
     """The file's text, as it was read beside the settings: no text out of a database is ever
     run."""
 
-    def for_inputs(self, _features: Features, /) -> Recipe:
-        """The recipe as it is."""
-        return self
-
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, object]:
         """All but the text, which its sha256 stands for."""
         found = asdict(self)
         del found["text"]
         return found
-
-    def fingerprint(self, _feature: Feature, /) -> dict[str, Any]:
-        """Nothing."""
-        return {}
 
 
 RECIPES: dict[str, Recipe] = {"five_seeds": FiveSeeds(), "article": Article()}
