@@ -21,7 +21,6 @@ from pima.settings.reading import settings_folder
 from pima.store.engine import reading
 from pima.train.ledger import leave_gain_on_line
 from pima.train.retraining import retrain
-from pima.watch.beside_scores import leave_beside_scores
 from pima.watch.figures import on_threshold
 from pima.watch.realised import leave_realised
 
@@ -53,7 +52,6 @@ def _work(command: Command) -> Result:
             corrected = Corrections(**command.run.counts["corrected"])
             leave_realised(command.engine, command.run.id, corrected)
             leave_gain_on_line(command.engine, command.run.id)
-            leave_beside_scores(command.engine, command.run.id)
             leave_report(command.engine, command.settings, command.run)
     with reading(command.engine) as connection:
         remarks = on_threshold(connection, command.settings.retrain.threshold)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from pima.core.arrays import Float64Array
 from pima.core.contest import Contest, Contestant, Role, Scale
@@ -17,17 +17,9 @@ from pima.core.present_score import PresentScore
 from pima.core.score_scale import ScoreScale, is_known, without_few
 from pima.core.watched import Watched
 from pima.logs import counted
-from pima.runs.recorded_run import never_failing
-from pima.store.engine import reading, writing
 from pima.store.lineage import newest_scale
-from pima.store.monitoring import keep_figures
 from pima.store.registry import newest_declaration
-from pima.store.settled import (
-    NEWEST_OUTCOMES,
-    SettledOutcome,
-    scores_beside,
-    settled_outcomes,
-)
+from pima.store.settled import SettledOutcome, scores_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +56,26 @@ class BesideScore:
                 yield Watched(self.score, figure, gain.value, rows, low=gain.low, high=gain.high)
 
 
-def leave_beside_scores(engine: Engine, run_id: int, newest: int = NEWEST_OUTCOMES) -> None:
-    """Store what each version gains on the scores in use over the newest outcomes, for this run."""
-    with never_failing():
-        found: list[BesideScore] = []
-        with reading(engine) as connection:
-            if newest_declaration(connection).present_scores:
-                settled = settled_outcomes(connection, newest).in_time
-                for version in sorted({each.model_version for each in settled}):
-                    its_own = [each for each in settled if each.model_version == version]
-                    found += beside_scores(connection, its_own)
-        with writing(engine) as connection:
-            for each in found:
-                keep_figures(connection, run_id, each.version, list(each.watched()))
-
-
-def beside_scores(connection: Connection, its_own: Sequence[SettledOutcome]) -> list[BesideScore]:
+def beside_scores(
+    connection: Connection, its_own: Sequence[SettledOutcome]
+) -> Iterator[BesideScore]:
     """Compare a version, by the settled outcomes of its own predictions, with each declared score
     of which enough is known."""
-    found = []
     for score in newest_declaration(connection).present_scores:
         scale = newest_scale(connection, score)
-        if scale is not None and its_own:
+        if scale is not None:
             said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
-            told = _told(score, scale, said, its_own)
-            if told is not None:
-                found.append(told)
-    return found
+            yield from _told(score, scale, said, its_own)
 
 
 def _told(
     score: PresentScore, scale: ScoreScale, said: Float64Array, its_own: Sequence[SettledOutcome]
-) -> BesideScore | None:
+) -> Iterator[BesideScore]:
     everywhere = np.ones(len(said), dtype=bool)
     # Newest first: what is left out in order that few can't be told apart is the newest.
     known = without_few(is_known(score, said), everywhere)
     if known.sum() < FEWEST_ROWS:
-        return None
+        return
     version = its_own[0].model_version
     ours = Contestant(
         name=f"version {version}",
@@ -121,4 +96,4 @@ def _told(
     )
     both = evidence(replace(contest, contestants=(ours, replace(theirs, decides=True))))
     (pair,) = pairs_of(contest, [Role.CHAMPION])
-    return BesideScore(score.name, version, pair, both)
+    yield BesideScore(score.name, version, pair, both)

@@ -197,8 +197,8 @@ def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
 def leave_realised(
     engine: Engine, run_id: int, corrected: Corrections, newest: int = NEWEST_OUTCOMES
 ) -> None:
-    """Store each version's figures over the newest outcomes for this run, and how many rows were
-    corrected after their prediction."""
+    """Store each version's figures over the newest outcomes for this run, what it gains on the
+    scores in use, and how many rows were corrected after their prediction."""
     with never_failing():
         with reading(engine) as connection:
             found = list(_figures(connection, corrected, newest))
@@ -210,6 +210,9 @@ def leave_realised(
 def _figures(
     connection: Connection, corrected: Corrections, newest: int
 ) -> Iterator[tuple[int, list[Watched]]]:
+    # Imported here, since it imports pandas, which status does not need.
+    from pima.watch.beside_scores import beside_scores
+
     by_version = defaultdict(list)
     settled = settled_outcomes(connection, newest)
     for each in settled.in_time:
@@ -229,6 +232,8 @@ def _figures(
             rows if is_whole and is_due else None,
         )
         yield version, list(realised_figures(_realised(came), followed))
+        for beside in beside_scores(connection, came):
+            yield version, list(beside.watched())
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]
