@@ -25,6 +25,35 @@ _SAYS = {
 }
 
 
+_OF_ONE_FIGURE = {
+    GAIN_ON_LINE: (
+        "straight_line_better",
+        (
+            "in three verdicts in a row a straight line (logistic regression) had a clearly lower "
+            "log loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
+            "({found.low:.4f} to {found.high:.4f}) in the newest, on {rows}; promote a challenger "
+            "that is better than the line, or give the network fewer features or more outcomes"
+        ),
+    ),
+    WEEK_FOLLOWED_UP: (
+        "followed_up_below_usual",
+        (
+            "of the newest week whose outcomes are all due, {found.value:.0%} of {rows} have one; "
+            "{found.reference:.0%} is usual"
+        ),
+    ),
+    ONES_CORRECTED: (
+        "corrected_after_outcome",
+        (
+            "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, "
+            "and {found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows "
+            "that were predicted in time"
+        ),
+    ),
+}
+"""The name of an alarm, and its words with the facts to fill in, by its figure."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelAlarm:
     """A figure of the model in the state of alert."""
@@ -46,12 +75,10 @@ def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
         if by_version:
             yield ModelAlarm(fault, _of_outcomes(fault, by_version))
     for each in alerts:
-        if each.figure == GAIN_ON_LINE:
-            yield ModelAlarm("straight_line_better", _of_line(each))
-        elif each.figure == WEEK_FOLLOWED_UP:
-            yield ModelAlarm("followed_up_below_usual", _of_week(each))
-        elif each.figure == ONES_CORRECTED:
-            yield ModelAlarm("corrected_after_outcome", _of_corrections(each))
+        if each.figure in _OF_ONE_FIGURE:
+            name, says = _OF_ONE_FIGURE[each.figure]
+            what = says.format(found=each, rows=counted(each.rows, "row"))
+            yield ModelAlarm(name, what)
         elif each.figure not in OUTCOME_ALARMS:
             name = f"drift:{each.figure}:{each.feature}".rstrip(":")
             yield ModelAlarm(name, _of_night(each))
@@ -78,31 +105,6 @@ def _of_night(found: KeptFigure) -> str:
     if value < usual:
         limit = f"at least {usual - allowed:.3g}"
     return f"{about}, of version {found.model_version}, is {value:.3g}, but should be {limit}"
-
-
-def _of_line(found: KeptFigure) -> str:
-    return (
-        "in three verdicts in a row a straight line (logistic regression) had a clearly lower log "
-        f"loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
-        f"({found.low:.4f} to {found.high:.4f}) in the newest, on {counted(found.rows, 'row')}; "
-        "promote a challenger that is better than the line, or give the network fewer features or "
-        "more outcomes"
-    )
-
-
-def _of_week(found: KeptFigure) -> str:
-    return (
-        f"of the newest week whose outcomes are all due, {found.value or 0.0:.0%} of "
-        f"{counted(found.rows, 'row')} have one; {found.reference or 0.0:.0%} is usual"
-    )
-
-
-def _of_corrections(found: KeptFigure) -> str:
-    return (
-        f"{found.value or 0.0:.1%} of the rows with outcome 1 were corrected after their "
-        f"prediction, and {found.reference or 0.0:.1%} of those with outcome 0, of "
-        f"{counted(found.rows, 'settled row')} that were predicted in time"
-    )
 
 
 def leave_alarms(engine: Engine, run_id: int) -> None:
