@@ -161,8 +161,11 @@ def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
         )
 
 
-def _awaits_approval(newest: Sequence[MoveLine], figures: ServiceFigures) -> Iterator[Condition]:
-    """The version that won the newest verdict, unless the champion was moved or pinned since."""
+def _of_retraining(
+    newest: Sequence[MoveLine], figures: ServiceFigures, error_code: str | None
+) -> Iterator[Condition]:
+    """The version that won the newest verdict, unless the champion was moved or pinned since; and a
+    report that was not left."""
     for verdict in newest:
         if (
             verdict.reason == Reason.AWAITS_APPROVAL
@@ -174,17 +177,9 @@ def _awaits_approval(newest: Sequence[MoveLine], figures: ServiceFigures) -> Ite
             )
             advice = EXPLAINED["awaits_approval"].advice.format(number=number)
             yield Condition(f"awaits_approval:{number}", what, advice)
-
-
-def _lacks_a_report(error_code: str | None) -> Iterator[Condition]:
     if error_code is not None:
         what = f"the last retraining left no report, or not everywhere ({error_code})"
         yield Condition("report_not_left", what, EXPLAINED["report_not_left"].advice, error_code)
-
-
-def _of_model(figures: ServiceFigures) -> Iterator[Condition]:
-    for each in model_alarms(figures.monitoring):
-        yield Condition(each.name, each.what, EXPLAINED[each.name.partition(":")[0]].advice)
 
 
 _NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO)
@@ -260,28 +255,23 @@ def pending(
     holding = {each.name: each for each in conditions}
     # What can't be seen now may hold.
     names = [*holding] if any(each.hides_others for each in conditions) else [*holding, *known]
-    of_all = {name: known.get(name) or Remembered(name, now) for name in names}
-    free = [(holding.get(name), each) for name, each in of_all.items() if not each.is_claimed(now)]
-    due = [alert for condition, each in free if (alert := _alert(condition, each, now)) is not None]
-    told = {alert.name for alert in due}
-    noted = [
-        _noted(condition, each, now)
-        for condition, each in free
-        if each.flapped_at and each.condition not in told
-    ]
-    return Pending(
-        alerts=due,
-        noted=[each for each in noted if each != known[each.condition]],
-        # These no longer make a difference.
-        forget=[
-            each.condition
-            for condition, each in free
-            if condition is None
-            and not each.is_open
-            and each.flapped_at is None
-            and not _told_within(A_DAY, each, now)
-        ],
-    )
+    found = Pending([], [], [])
+    for name in dict.fromkeys(names):
+        condition = holding.get(name)
+        before = known.get(name) or Remembered(name, now)
+        if before.is_claimed(now):
+            continue
+        alert = _alert(condition, before, now)
+        if alert is not None:
+            found.alerts.append(alert)
+        elif before.flapped_at is not None:
+            noted = _noted(condition, before, now)
+            if noted != before:
+                found.noted.append(noted)
+        elif condition is None and not before.is_open and not _told_within(A_DAY, before, now):
+            # It no longer makes a difference.
+            found.forget.append(name)
+    return found
 
 
 def once_taken(alert: Alert, now: datetime) -> Remembered:
@@ -450,9 +440,11 @@ class Teller:
         ]
         return [
             *_of_health(found),
-            *_awaits_approval(verdicts, figures),
-            *_lacks_a_report(report_error),
-            *_of_model(figures),
+            *_of_retraining(verdicts, figures, report_error),
+            *(
+                Condition(each.name, each.what, EXPLAINED[each.name.partition(":")[0]].advice)
+                for each in model_alarms(figures.monitoring)
+            ),
             *_events(moves),
         ]
 
