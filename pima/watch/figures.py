@@ -60,11 +60,6 @@ class ServiceFigures:
             if not each.figure.startswith((REALISED, GAIN_ON_LINE, *OUTCOME_ALARMS))
         ]
 
-    @property
-    def of_outcomes(self) -> list[KeptFigure]:
-        """The realised figures of each version, as of the last retraining."""
-        return [each for each in self.monitoring if each.figure.startswith(REALISED)]
-
 
 def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
     """Read the record. `sources` names the declared sources; `limits` says how many rows may have

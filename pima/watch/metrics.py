@@ -229,7 +229,8 @@ def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
 def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
     by_labels = {
         (each.figure.removeprefix(REALISED), str(each.model_version)): each
-        for each in found.of_outcomes
+        for each in found.monitoring
+        if each.figure.startswith(REALISED)
     }
     for name, column in (
         ("pima_realised", "value"),
