@@ -58,6 +58,10 @@ _NO_FEATURE = {
 }
 
 
+_A_KEY = "what load takes for the id, or for the key of a row or a person"
+_A_MOMENT = "what load takes for the moment from which the outcome is waited for"
+
+
 class TwoValues(NamedTuple):
     """The two values of a column, in the form in which words are compared."""
 
@@ -127,28 +131,28 @@ def draft_of(table: Table) -> Draft | str:
     columns = [
         column for column in table.columns if column.name not in {each.column for each in refused}
     ]
-    outcome, key, person = _outcome(table, columns), _key(columns), _person(columns)
+    outcome = _outcome(table, columns)
+    key = _key(columns)
+    person = _person(columns)
     features: list[Suggested] = []
+    inputs = 0
     for column in columns:
-        if outcome is None or column is not outcome.column:
-            found = (
-                "the key"
-                if column is key
-                else "the person"
-                if column is person
-                else _taken_for(column, outcome)
-            )
-            inputs = sum(
-                len(each.codes) or 1 for each in (*features, found) if isinstance(each, Suggested)
-            )
-            if isinstance(found, str):
-                refused.append(Refused(column.name, found))
-            elif len(features) == MOST_FEATURES or inputs > MOST_INPUTS:
-                refused.append(
-                    Refused(column.name, f"beyond {MOST_FEATURES} features or {MOST_INPUTS} inputs")
-                )
-            else:
+        if outcome is not None and column is outcome.column:
+            continue
+        if column is key:
+            found: Suggested | str = "the key"
+        elif column is person:
+            found = "the person"
+        else:
+            found = _taken_for(column, outcome)
+        if isinstance(found, Suggested):
+            more = len(found.codes) or 1
+            if len(features) < MOST_FEATURES and inputs + more <= MOST_INPUTS:
+                inputs += more
                 features.append(found)
+                continue
+            found = f"beyond {MOST_FEATURES} features or {MOST_INPUTS} inputs"
+        refused.append(Refused(column.name, found))
     if not features:
         # Columns are counted, not named: a name may be any text of any length, and this goes to a
         # terminal.
@@ -171,26 +175,22 @@ def _unusable_names(table: Table) -> list[Refused]:
     found = {}
     for column in table.columns:
         name = column.name
+        folded = same(name)
         if not name.strip() or not name.isprintable():
-            found[name] = Refused(name, "a name that can't be printed: rename it")
-        elif times[same(name)] > 1:
-            found[name] = Refused(
-                name, "a name that several columns have, or nearly so: rename one"
-            )
-        elif table.source is None and folded_name(name) in map(
-            folded_name, ("id", *of_kind("key"))
-        ):
-            found[name] = Refused(
-                name, "what load takes for the id, or for the key of a row or a person", False
-            )
-        elif table.source is None and folded_name(name) in map(folded_name, of_kind("moment")):
-            found[name] = Refused(
-                name, "what load takes for the moment from which the outcome is waited for", False
-            )
-        elif table.source is None and folded_name(name) == "outcome" and two_values(column) is None:
-            found[name] = Refused(
-                name, "what load takes for the outcome, but it has not two values: rename it"
-            )
+            reason = "a name that can't be printed: rename it"
+        elif times[folded] > 1:
+            reason = "a name that several columns have, or nearly so: rename one"
+        elif table.source is not None:
+            continue
+        elif folded in map(folded_name, ("id", *of_kind("key"))):
+            reason = _A_KEY
+        elif folded in map(folded_name, of_kind("moment")):
+            reason = _A_MOMENT
+        elif folded == "outcome" and two_values(column) is None:
+            reason = "what load takes for the outcome, but it has not two values: rename it"
+        else:
+            continue
+        found[name] = Refused(name, reason, reason not in (_A_KEY, _A_MOMENT))
     return list(found.values())
 
 
