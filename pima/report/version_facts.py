@@ -22,7 +22,7 @@ from pima.core.realised import Standing
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.ledger import Move, list_moves, own_verdicts
+from pima.store.ledger import list_moves, own_verdicts
 from pima.store.lineage import read_evidence
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
@@ -156,9 +156,19 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         if version is None:
             raise NoSuchVersion(number=number)
         verdict = own_verdicts(list_moves(connection, number)).get(number)
-        judged = None if verdict is None else _own_verdict(verdict)
-        against = None if verdict is None else verdict.from_version
-        before = None if against is None else registry.read_version(connection, against)
+        judged = None
+        before = None
+        if verdict is not None:
+            against = verdict.from_version
+            judged = OwnVerdict(
+                decided_at=verdict.decided_at,
+                verdict=verdict.verdict,
+                reason=verdict.reason,
+                explanation=verdict.explanation,
+                against=against,
+            )
+            if against is not None:
+                before = registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
         its_own = [each for each in settled if each.model_version == number]
@@ -194,16 +204,6 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         )
 
 
-def _own_verdict(move: Move) -> OwnVerdict:
-    return OwnVerdict(
-        decided_at=move.decided_at,
-        verdict=move.verdict,
-        reason=move.reason,
-        explanation=move.explanation,
-        against=move.from_version,
-    )
-
-
 def input_of(feature: Feature) -> Input:
     """Describe a declared feature in words."""
     if feature.kind == "number":
@@ -226,26 +226,20 @@ def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
     for name in new:
         if name in old and (differing := differing_fields(new[name], old[name])):
             found.append(f"declared otherwise: {name} ({', '.join(differing)})")
-    plain = (
-        ("training rows", now.training_rows, before.training_rows),
-        ("last outcome", _day(now.last_labelled_at), _day(before.last_labelled_at)),
-        ("threshold", now.threshold, before.threshold),
-    )
-    found += [f"{name}: {then} -> {today}" for name, today, then in plain if today != then]
-    for name, ours, theirs in (
-        ("settings", now.settings, before.settings),
-        ("libraries", now.libraries, before.libraries),
+    compared: list[tuple[str, object, object]] = [
+        ("training rows", before.training_rows, now.training_rows),
+        ("last outcome", _day(before.last_labelled_at), _day(now.last_labelled_at)),
+        ("threshold", before.threshold, now.threshold),
+    ]
+    for kind, theirs, ours in (
+        ("settings", before.settings, now.settings),
+        ("libraries", before.libraries, now.libraries),
     ):
         # Of a file's text the sha256 says that it differs.
-        both = (
-            (key, ours.get(key, "none"), theirs.get(key, "none"))
-            for key in sorted({*ours, *theirs} - {"network_text"})
-        )
-        found += [
-            f"{name}, {key.replace('_', ' ')}: {then} -> {today}"
-            for key, today, then in both
-            if today != then
-        ]
+        for key in sorted({*ours, *theirs} - {"network_text"}):
+            name = f"{kind}, {key.replace('_', ' ')}"
+            compared.append((name, theirs.get(key, "none"), ours.get(key, "none")))
+    found += [f"{name}: {then} -> {today}" for name, then, today in compared if then != today]
     return found
 
 
