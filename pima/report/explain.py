@@ -241,15 +241,13 @@ def _explain(explainer: Explainer, called: ById | ByKey, rows: Rows) -> Explanat
 
 def _differences(features: Features, then: Rows, today: Rows) -> Iterator[str]:
     """Describe the values of the one row that have changed."""
-    words = (_values_in_words(features, rows) for rows in (then, today))
-    for feature, was, now in zip(features, *words, strict=True):
+    for column, feature in enumerate(features):
+        was, now = (
+            _told(feature, None if found.is_null[0, column] else found.values[0, column].item())
+            for found in (then.measurements, today.measurements)
+        )
         if was != now:
             yield f"{feature.name.replace('_', ' ')} {was} then, {now} today"
-
-
-def _values_in_words(features: Features, rows: Rows) -> list[str]:
-    read = np.where(rows.measurements.is_null, np.nan, rows.measurements.values)[0]
-    return [_told(feature, value) for feature, value in zip(features, read.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
