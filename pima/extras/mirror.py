@@ -213,11 +213,16 @@ class MlflowCopy:
 
 
 def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
-    found = {"threshold": version.threshold, "seed": version.seed, "outcome": card.facts.outcome}
-    found |= {"training_rows": version.training_rows, "holdout_rows": version.holdout_rows}
-    found |= {"features": ", ".join(each.name for each in card.facts.inputs)}
-    found |= {f"settings/{name}": value for name, value in version.settings.items()}
-    found |= {f"libraries/{name}": value for name, value in version.libraries.items()}
+    found = {
+        "threshold": version.threshold,
+        "seed": version.seed,
+        "outcome": card.facts.outcome,
+        "training_rows": version.training_rows,
+        "holdout_rows": version.holdout_rows,
+        "features": ", ".join(each.name for each in card.facts.inputs),
+        **{f"settings/{name}": value for name, value in version.settings.items()},
+        **{f"libraries/{name}": value for name, value in version.libraries.items()},
+    }
     return {name: str(value)[:_LONGEST] for name, value in found.items()}
 
 
@@ -243,8 +248,8 @@ def _labels(version: VersionSummary, card: Card) -> dict[str, str]:
             "verdict": judged.verdict,
             "reason": judged.reason,
             "explanation": judged.explanation,
+            "against": str(judged.against or "none"),
         }
-        found |= {"against": str(judged.against or "none")}
     labels = {f"pima.{name}": value[:_LONGEST] for name, value in found.items()}
     return {_VERSION: str(version.number), _SHA256: version.compiled_sha256} | labels
 

@@ -23,7 +23,7 @@ from pima.store.settled import (
     settled_outcomes,
     start_of_week,
 )
-from pima.store.sources import RejectedRows, SourcePull
+from pima.store.sources import SourcePull
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import NewRows
@@ -283,14 +283,12 @@ def _sources(
             source=name,
             last_pull=last_pulls.get(name),
             last_success=success,
-            rejected=_of_source(name, rejected),
+            rejected=tuple(
+                Rejected(each.reason, each.field, each.rows)
+                for each in rejected
+                if each.source == name
+            ),
         )
-
-
-def _of_source(source: str, rejected: Iterable[RejectedRows]) -> tuple[Rejected, ...]:
-    return tuple(
-        Rejected(each.reason, each.field, each.rows) for each in rejected if each.source == source
-    )
 
 
 def _night(run: Run) -> NightRun:
