@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from msgspec import ValidationError, convert
 
 from pima.core.columns import of_kind
 from pima.core.features import Declaration, canonical_name
@@ -247,8 +247,8 @@ def read_facts(place: Place, path: str) -> Facts | None:
     try:
         with place.open(path) as file:
             found = pq.read_metadata(file).metadata or {}
-        return convert(json.loads(found.get(FACTS, b"null")), Facts)
-    except (pa.ArrowException, OSError, ValueError, ValidationError):
+        return msgspec.json.decode(found.get(FACTS, b"null"), type=Facts)
+    except (pa.ArrowException, OSError, ValueError, msgspec.DecodeError):
         return None
 
 

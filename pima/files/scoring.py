@@ -6,7 +6,6 @@ write in the same places as the job, and need no database; credentials for an ob
 their own environment.
 """
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,10 +216,7 @@ class _PartFile:
 
     def finish(self, facts: Facts) -> None:
         if self.writer is not None:
-            document = {name: getattr(facts, name) for name in Facts.__slots__}
-            self.writer.add_key_value_metadata(
-                {FACTS: json.dumps(document, sort_keys=True).encode()}
-            )
+            self.writer.add_key_value_metadata({FACTS: msgspec.json.encode(facts)})
             self.until.close()
 
 
