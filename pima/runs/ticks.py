@@ -51,7 +51,12 @@ class Schedule:
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks with after < tick <= until, in UTC and in order."""
-        moments = {moment for _, moment in self._ticks(after, until)}
+        last = self._as_wall(until) + self._shift(until)
+        moments: set[datetime] = set()
+        for wall in self._wall_times(self._as_wall(after) - self._shift(after)):
+            if wall > last:
+                break
+            moments.update(self._moments(wall))
         return sorted(moment for moment in moments if after < moment <= until)
 
     def next(self, after: datetime) -> datetime | None:
@@ -77,14 +82,6 @@ class Schedule:
             ticks = self.between(start, until)
             span *= 4
         return ticks[-count:]
-
-    def _ticks(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        last = self._as_wall(until) + self._shift(until)
-        for wall in self._wall_times(self._as_wall(after) - self._shift(after)):
-            if wall > last:
-                return
-            for moment in self._moments(wall):
-                yield wall, moment
 
     def _wall_times(self, start: datetime) -> Iterator[datetime]:
         wall = self._wall.get_next_fire_time(None, start)
