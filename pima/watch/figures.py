@@ -13,7 +13,7 @@ from pima.runs.recorded_run import INLINED
 from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.ledger import Move, VerdictInBrief, in_brief, list_moves, own_verdicts
+from pima.store.ledger import VerdictInBrief, in_brief, list_moves, own_verdicts
 from pima.store.monitoring import (
     KeptFigure,
     keep_figures,
@@ -138,7 +138,11 @@ def versions(engine: Engine, threshold: float | str) -> ListedVersions:
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
-        judged = _listed(own_verdicts(list_moves(connection)))
+        judged = {
+            number: in_brief(move, move.figures)
+            for number, move in own_verdicts(list_moves(connection)).items()
+            if move.figures is not None
+        }
         remarks = on_threshold(connection, threshold)
     return ListedVersions(
         champion=champion.model_version,
@@ -146,11 +150,3 @@ def versions(engine: Engine, threshold: float | str) -> ListedVersions:
         threshold_remarks=tuple(remarks),
         versions=tuple(ListedVersion(each, judged.get(each.number)) for each in listed),
     )
-
-
-def _listed(verdicts: dict[int, Move]) -> dict[int, VerdictInBrief]:
-    return {
-        number: in_brief(move, move.figures)
-        for number, move in verdicts.items()
-        if move.figures is not None
-    }

@@ -132,16 +132,10 @@ class DatabaseFigures(Collector):
         return []  # so that registering it does not read the database
 
     def collect(self) -> Iterator[Metric]:
-        found = self._in_turn()
-        yield _single("pima_database_up", 0 if found is None else 1)
-        yield from found or ()
-
-    def _in_turn(self) -> list[Metric] | None:
-        """Read all other metrics; None if the database could not be read."""
         try:
             with self._turn, reading(self._engine) as connection:
                 found = read_figures(connection, self._sources, self._limits)
-                return [
+                metrics = [
                     *_of_jobs(connection, found),
                     *(_of_sources(found) if self._sources else ()),
                     *_of_rows(connection, found),
@@ -151,7 +145,10 @@ class DatabaseFigures(Collector):
                 ]
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
-            return None
+            yield _single("pima_database_up", 0)
+            return
+        yield _single("pima_database_up", 1)
+        yield from metrics
 
 
 def _single(name: str, value: float) -> Metric:
