@@ -253,12 +253,8 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
         section, _, key = variable.removeprefix("PIMA_").lower().partition("__")
         if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):
             key = key.removesuffix("_file")
-        if section not in SECTIONS or key not in SECTIONS[section]:
-            known = (
-                ", ".join(sorted(SECTIONS[section]))
-                if section in SECTIONS
-                else ", ".join(sorted(SECTIONS))
-            )
+        if key not in SECTIONS.get(section, ()):
+            known = ", ".join(sorted(SECTIONS.get(section, SECTIONS)))
             what = f"the variable {variable} names no setting"
             raise WrongConfiguration(what=what, expected=f"PIMA_SECTION__KEY with one of: {known}")
         name = f"PIMA_{section}__{key}".upper()
