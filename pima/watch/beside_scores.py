@@ -20,6 +20,7 @@ from pima.logs import counted
 from pima.store.lineage import newest_scale
 from pima.store.registry import newest_declaration
 from pima.store.settled import SettledOutcome, scores_beside
+from pima.watch.realised import columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +78,20 @@ def _told(
     if known.sum() < FEWEST_ROWS:
         return
     version = its_own[0].model_version
+    probabilities, threshold, outcomes = columns_of(its_own)
     ours = Contestant(
         name=f"version {version}",
         role=Role.CHAMPION,
         decides=True,
         scale=Scale.PROBABILITY,
-        threshold=its_own[0].threshold,
-        probabilities=np.array([each.probability for each in its_own]),
+        threshold=threshold,
+        probabilities=probabilities,
         unseen=everywhere,
         scorable=everywhere,
     )
     theirs = scale.stands_beside(ours, score, said, known)
     contest = Contest(
-        outcomes=np.array([each.outcome for each in its_own], dtype=np.int8),
+        outcomes=outcomes,
         groups=pd.DataFrame(index=range(len(said))),
         in_window=everywhere,
         contestants=(ours, theirs),

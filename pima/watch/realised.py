@@ -31,6 +31,8 @@ from pima.store.monitoring import keep_figures, tallies_since
 from pima.store.settled import NEWEST_OUTCOMES, SettledOutcome, SettledOutcomes, settled_outcomes
 
 _A_WEEK = timedelta(weeks=1)
+_Key = tuple[date, int]
+"""The Monday of a week, and a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +135,17 @@ def version_weeks(
 
 def _by_version_week(
     outcomes: Iterable[SettledOutcome],
-) -> dict[tuple[date, int], list[SettledOutcome]]:
+) -> dict[_Key, list[SettledOutcome]]:
     found = defaultdict(list)
     for each in outcomes:
         found[monday_of(each.run_began or each.scored_at), each.model_version].append(each)
     return found
 
 
-def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]]:
+def told_weeks(outcomes: Mapping[_Key, int]) -> set[_Key]:
     """Pick the weeks that may be shown, by the number of outcomes for each week and version. A
     version's weeks add up to its figures, so a small week could be derived from the others."""
-    told: set[tuple[date, int]] = set()
+    told: set[_Key] = set()
     for version in {version for _, version in outcomes}:
         weeks = [key for key in sorted(outcomes) if key[1] == version]
         are_shown = shown(tuple(outcomes[key] for key in weeks))
@@ -151,11 +153,11 @@ def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]
     return told
 
 
-def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
+def _predicted(connection: Connection, weeks: int) -> dict[_Key, tuple[int, float]]:
     """Count predictions by week and version, and how many of them are correct if the probabilities
     hold."""
     this_monday = datetime.combine(monday_of(clock(connection)), time(), UTC)
-    found: dict[tuple[date, int], tuple[int, float]] = {}
+    found: dict[_Key, tuple[int, float]] = {}
     for version, began, tally in tallies_since(
         connection, this_monday - timedelta(weeks=weeks - 1)
     ):
@@ -165,7 +167,7 @@ def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tup
     return found
 
 
-def _columns(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
+def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
     """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
     there is one at least."""
     probabilities = np.array([each.probability for each in found])
@@ -174,7 +176,7 @@ def _columns(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8
 
 
 def _realised(found: Sequence[SettledOutcome]) -> Realised:
-    return realised(*_columns(found))
+    return realised(*columns_of(found))
 
 
 def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tuple[int, Standing]:
@@ -191,7 +193,7 @@ def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tupl
 def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
     """What stands of a version by all outcomes of its predictions, of which there is one at
     least."""
-    return standing(*_columns(its_own))
+    return standing(*columns_of(its_own))
 
 
 def leave_realised(
