@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 from pima.core.contest import Role
 from pima.core.evidence import (
     Evidence,
-    ModelEvidence,
     SubgroupEvidence,
     may_be_shown,
     shown_thresholds,
@@ -263,7 +262,7 @@ def evidence_of(found: Evidence | None) -> VersionEvidence | None:
     return VersionEvidence(
         rows=found.rows,
         positive=found.positive,
-        figures=_compared(model, found.of(Role.CHAMPION)),
+        figures=_compared(found),
         net_benefit=tuple(Benefit(*point) for point in points if point[0] in told),
         subgroups=tuple(_subgroup(each) for each in found.subgroups),
         pairs=told_pairs(found, Role.CHALLENGER),
@@ -271,21 +270,21 @@ def evidence_of(found: Evidence | None) -> VersionEvidence | None:
 
 
 def _subgroup(found: SubgroupEvidence) -> Subgroup:
-    model = found.of(Role.CHALLENGER)
-    figures: tuple[ComparedFigure, ...] = ()
-    if model is not None:
-        figures = _compared(model, found.of(Role.CHAMPION))
     return Subgroup(
         feature=found.feature,
         group=found.group,
         rows=found.rows,
         positive=found.positive,
         few=found.few,
-        figures=figures,
+        figures=_compared(found),
     )
 
 
-def _compared(model: ModelEvidence, before: ModelEvidence | None) -> tuple[ComparedFigure, ...]:
+def _compared(found: Evidence | SubgroupEvidence) -> tuple[ComparedFigure, ...]:
+    model = found.of(Role.CHALLENGER)
+    before = found.of(Role.CHAMPION)
+    if model is None:
+        return ()
     return tuple(
         ComparedFigure(label, getattr(model, name), getattr(before, name, None))
         for name, label in FIGURES.items()
