@@ -503,10 +503,10 @@ def probe_rows(features: Features) -> Float32Array:
             for values, feature in zip(extremes, features, strict=True)
         ]
     )
-    may_be_missing = [feature.may_be_missing for feature in features]
-    rows = [low, high, middle, np.where(may_be_missing, np.nan, middle)]
+    missing = np.where([feature.may_be_missing for feature in features], np.nan, middle)
+    rows = [low, high, middle, missing]
     for position, values in enumerate(extremes):
-        for value in (*values, np.nan if may_be_missing[position] else middle[position]):
+        for value in (*values, missing[position]):
             row = middle.copy()
             row[position] = value
             rows.append(row)
