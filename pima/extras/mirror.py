@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.figures import FIGURES
-from pima.errors import MlflowNotWritten, NoSuchVersion, WrongConfiguration, extra_missing
+from pima.errors import MlflowNotWritten, WrongConfiguration, extra_missing
 from pima.intake.source_engine import place_of
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
@@ -75,24 +75,22 @@ def mirror(
     _require_another_place(engine, settings.tracking_uri)
     copy = MlflowCopy(settings.tracking_uri, settings.name)
     with reading(engine) as connection:
-        versions = {
-            version.number: version.compiled_sha256
-            for version in registry.list_versions(connection)
-        }
+        versions = {each.number: each for each in registry.list_versions(connection)}
         champion = registry.read_champion(connection).model_version
     there = copy.numbers()
-    missing = sorted(each for each in versions.items() if each not in there)
+    missing = sorted(
+        number for number, each in versions.items() if (number, each.compiled_sha256) not in there
+    )
     if not dry_run:
         copy.begin()
-        for number, sha256 in missing:
+        for number in missing:
             stop.check()
-            with reading(engine) as connection:
-                version = registry.read_version(connection, number)
-            if version is None:
-                raise NoSuchVersion(number=number)
-            there[number, sha256] = copy.add(version, read_card(engine, number))
-        copy.point(None if champion is None else there[champion, versions[champion]])
-    return Mirroring(len(versions), tuple(number for number, _ in missing), champion)
+            version = versions[number]
+            there[number, version.compiled_sha256] = copy.add(version, read_card(engine, number))
+        copy.point(
+            None if champion is None else there[champion, versions[champion].compiled_sha256]
+        )
+    return Mirroring(len(versions), tuple(missing), champion)
 
 
 def _require_another_place(engine: Engine, tracking_uri: str) -> None:
