@@ -272,14 +272,13 @@ def limits(facts: VersionFacts) -> tuple[str, ...]:
     if facts.evidence.positive < 100:
         cases = counted(facts.evidence.positive, "row")
         found.append(f"Its figures rest on {cases} with outcome 1: look at the intervals.")
-    slope = next(
-        (each.figure for each in facts.evidence.figures if each.name == "calibration slope"), None
-    )
-    if slope is not None and slope.high is not None and slope.high < 1:
-        found.append(
-            "Its probabilities are too extreme: the calibration slope is below 1 over its whole "
-            "interval."
-        )
+    for each in facts.evidence.figures:
+        highest = each.figure.high
+        if each.name == "calibration slope" and highest is not None and highest < 1:
+            found.append(
+                "Its probabilities are too extreme: the calibration slope is below 1 over its "
+                "whole interval."
+            )
     few = [f"{each.feature} {each.group}" for each in facts.evidence.subgroups if each.few]
     if few:
         found.append(f"Subgroups of which little is known, having few rows: {', '.join(few)}.")
