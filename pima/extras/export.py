@@ -184,7 +184,8 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
 def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
     """The subject is the person, and the row's key in its source is the visit. A subject is
     required, so a row without a known person is the subject itself, and says so."""
-    key, person = prediction["source_key"], prediction["person_key"]
+    key = prediction["source_key"]
+    person = prediction["person_key"]
     # Named by its source if it has one, since pima's ids mean nothing elsewhere.
     row = {"system": ROW, "value": str(prediction["patient_id"])}
     if key is not None:

@@ -122,7 +122,8 @@ class MlflowCopy:
             from mlflow import MlflowClient
         except ImportError:
             raise extra_missing("mlflow") from None
-        self._name, self._experiment = name, ""
+        self._name = name
+        self._experiment = ""
         with _told():
             self._client: Any = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
@@ -161,7 +162,8 @@ class MlflowCopy:
         it."""
         from mlflow.entities import Metric, Param, RunTag
 
-        at, labels = int(version.created_at.timestamp() * 1000), _labels(version, card)
+        at = int(version.created_at.timestamp() * 1000)
+        labels = _labels(version, card)
         same = " AND ".join(f"tags.`{name}` = '{labels[name]}'" for name in (_VERSION, _SHA256))
         with _told():
             # A run that a stopped mirroring has left, if there is one.

@@ -127,7 +127,8 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         )
     try:
         filed = convert(json.loads(body), _Document)
-        features, declaration = as_features(filed.features), as_declaration(filed.declaration)
+        features = as_features(filed.features)
+        declaration = as_declaration(filed.declaration)
         compiled = CompiledModel(base64.b64decode(filed.compiled, validate=True))
     except (ValidationError, ValueError, RuntimeError):
         raise ModelFileRefused(file=path, what="it was written for another release") from None

@@ -29,7 +29,8 @@ _DAMAGED = "it is no readable Parquet file"
 _KNOWN_KEYS = ("id", *of_kind("key"))
 _END = 8
 """The number of bytes at a file's end: the footer's length, and PAR1."""
-PREDICTIONS, REJECTIONS = "predictions", "rejections"
+PREDICTIONS = "predictions"
+REJECTIONS = "rejections"
 LARGEST_PART = 1_000_000
 """The most rows of a part, unless a single row group has more."""
 MANIFEST = "manifest.json"
@@ -214,7 +215,9 @@ def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
     for group, count in enumerate(rows):
         if groups and held + count > LARGEST_PART:
             yield tuple(groups), first
-            groups, first, held = [], first + held, 0
+            groups = []
+            first += held
+            held = 0
         groups.append(group)
         held += count
     yield tuple(groups), first
@@ -255,7 +258,8 @@ def read_facts(place: Place, path: str) -> Facts | None:
 def summed(facts: Iterable[Facts]) -> dict[str, object]:
     """Sum the counts of all parts."""
     listed = list(facts)
-    rows, predicted = sum(each.rows for each in listed), sum(each.predicted for each in listed)
+    rows = sum(each.rows for each in listed)
+    predicted = sum(each.predicted for each in listed)
     by_reason = sum((Counter(each.rejected_by_reason) for each in listed), Counter[str]())
     return {
         "rows": rows,
@@ -340,7 +344,8 @@ class Output:
         try:
             return self.place.files_below(self.folder)
         except OSError as error:
-            path, why = error.filename or self.folder, words_of(error)
+            path = error.filename or self.folder
+            why = words_of(error)
             what = f"--to {path}: it can't be listed ({why}). Correct that, or name another folder"
             raise WrongUsage(what=what) from None
 

@@ -53,7 +53,8 @@ from pima.runs.whole_file import name_aside
 
 _Batch = tuple[pa.RecordBatch, list[Cells], int]
 """Rows of a file, the cells of each feature, and the number of the first row."""
-_CELLS, _MOST_ROWS = 1_000_000, 80_000
+_CELLS = 1_000_000
+_MOST_ROWS = 80_000
 """The limits of a batch."""
 _FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
 """Columns with few distinct values, which are stored with a dictionary."""
@@ -82,7 +83,8 @@ class Dataset:
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
     """Examine a dataset, reading only footers. Raises DatasetRefused, OtherOutputThere,
     WrongUsage."""
-    dataset, into = on_disks(dataset), on_disks(into)
+    dataset = on_disks(dataset)
+    into = on_disks(into)
     output = Output(*place_of(into.rstrip("/")), model)
     if lies_within(into, dataset):
         raise WrongUsage(
@@ -277,7 +279,8 @@ def _scored(
         "reason": pa.array(found.reasons, pa.string()),
         "field": pa.array(found.fields, pa.string()),
     }
-    kept, others = keys.take(pa.array(found.accepted)), keys.take(pa.array(found.rejected))
+    kept = keys.take(pa.array(found.accepted))
+    others = keys.take(pa.array(found.rejected))
     return _beside(kept, predicted), _beside(others, rejected), found.reasons
 
 
@@ -317,7 +320,8 @@ def score_files_on_workers(
         return score_files(found, ())
     with reached as workers:
         # A mark in the folder lets a worker check that it sees the same folder.
-        mark, output = name_aside(MARK), found.output
+        mark = name_aside(MARK)
+        output = found.output
         with whole(output.place, f"{output.folder}/{mark}") as file:
             file.write(b"pima\n")
         try:

@@ -214,7 +214,8 @@ def choose_l2(
         asked = np.random.default_rng(seed).choice(
             len(outcomes), recipe.most_rows_to_choose, replace=False
         )
-        inputs, outcomes = inputs[asked], outcomes[asked]
+        inputs = inputs[asked]
+        outcomes = outcomes[asked]
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
     # The networks of all folds under all strengths are trained side by side, in one fit.
     folds = stratified_folds(outcomes, recipe.inner_folds, seed)
@@ -391,7 +392,8 @@ def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
 def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
     """The summed loss with a weight of each row for each member. (n, 1 + members), (n, members) ->
     (n,)"""
-    outcomes, weights = targets[:, :1], targets[:, 1:]
+    outcomes = targets[:, :1]
+    weights = targets[:, 1:]
     return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
 
 
@@ -452,7 +454,8 @@ def export(model: keras.Model) -> Artifacts:
     """Convert a model to its `.keras` file and its compiled form, as bytes. Raises
     FileNotWritten."""
     with _temporary_folder() as folder:
-        keras_path, compiled_path = folder / "model.keras", folder / "model.tflite"
+        keras_path = folder / "model.keras"
+        compiled_path = folder / "model.tflite"
         model.save(keras_path)
         model.export(compiled_path, format="litert", verbose=False)
         return Artifacts(keras_path.read_bytes(), compiled_path.read_bytes())

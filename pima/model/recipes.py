@@ -231,11 +231,13 @@ def choose_exponents(
 
 
 def _less_skewed(values: Float64Array, low: float | None) -> float:
-    best, least = 1.0, abs(_skewness(values))
+    best = 1.0
+    least = abs(_skewness(values))
     for exponent in powers_to_choose_from(low):
         skewness = abs(_skewness(values**exponent))
         if skewness < least - LEAST_GAINS[exponent]:
-            best, least = exponent, skewness
+            best = exponent
+            least = skewness
     return best
 
 

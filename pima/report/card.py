@@ -44,7 +44,8 @@ def card(facts: VersionFacts) -> Card:
 def as_markdown(made: Card) -> str:
     """Write the whole card."""
     # The clinic's own words are escaped, so that none of them acts as markup.
-    found, judged = made.facts.evidence, made.facts.judged
+    found = made.facts.evidence
+    judged = made.facts.judged
     groups = (
         ()
         if found is None
@@ -155,10 +156,8 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
         "intervals in brackets."
     )
     against = facts.judged.against if facts.judged else None
-    heads, rows = (
-        ["figure", f"version {facts.version}"],
-        [[each.name, in_words(each.figure)] for each in found.figures],
-    )
+    heads = ["figure", f"version {facts.version}"]
+    rows = [[each.name, in_words(each.figure)] for each in found.figures]
     if any(each.before for each in found.figures):
         heads.append(f"version {against}")
         for row, each in zip(rows, found.figures, strict=True):

@@ -121,11 +121,9 @@ class Explainer:
 
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
         """Explain the row of this number among those that were accepted."""
-        features, row, model = (
-            validated.features[number],
-            validated.accepted[number],
-            self.scorer.model,
-        )
+        features = validated.features[number]
+        row = validated.accepted[number]
+        model = self.scorer.model
         found = contributions(model.probabilities, features, self.background, self.seed)
         probability = float(model.probabilities(features[None])[0])
         # The values as they were read: float32 would show digits that were never measured.
@@ -269,7 +267,9 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     Raises WrongUsage, Interrupted (no file is left), and what `load_champion` raises.
     """
     explainer = load_champion(engine)
-    explained, rejected, after = 0, 0, BELOW_ALL_IDS
+    explained = 0
+    rejected = 0
+    after = BELOW_ALL_IDS
     with (
         whole_file(path, "--all") as file,
         pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer,
@@ -287,7 +287,8 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
                 stop.check()
                 lines.append(_line(explainer.explain(rows, found, number)))
             writer.write_table(pa.Table.from_pylist(lines, schema=_schema(explainer)))
-            explained, rejected = explained + len(lines), rejected + len(found.rejected)
+            explained += len(lines)
+            rejected += len(found.rejected)
             get_logger().info("rows explained", explained=explained, rejected=rejected)
     background = len(explainer.background)
     return ExplainedRows(

@@ -155,7 +155,8 @@ class RunningChildren:
 
     def __init__(self, grace_seconds: float, stopping: threading.Event) -> None:
         """`stop` sets `stopping`; other threads read it."""
-        self._grace_seconds, self._stopping = grace_seconds, stopping
+        self._grace_seconds = grace_seconds
+        self._stopping = stopping
         self._running: dict[str, Running] = {}
         self._lock = threading.Lock()
         """Held to start a child or to forbid it; never during a database call."""

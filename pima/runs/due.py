@@ -145,12 +145,10 @@ class DueRuns:
     ) -> None:
         """`sources` are pulled before each tick."""
         self._sources = sources
-        self._engine, self._settings, self._schedules, self._host = (
-            engine,
-            settings,
-            schedules,
-            host,
-        )
+        self._engine = engine
+        self._settings = settings
+        self._schedules = schedules
+        self._host = host
         self.waiting: list[Due] = []
         """The runs to start. A step iterates over a copy, because it adds and removes some."""
         self._handled: dict[str, datetime] = {}

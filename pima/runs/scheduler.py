@@ -56,8 +56,12 @@ class Scheduler:
     ) -> None:
         """`on_end(job, status)` is called when a run ends and no further attempt follows; `sources`
         names the sources to pull before each tick."""
-        self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
-        self._command, self._environ = command, environ
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._on_end = on_end
+        self._command = command
+        self._environ = environ
         self._schedules = schedules(settings)
         self._host = socket.gethostname()
         self._stopping = threading.Event()

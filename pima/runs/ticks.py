@@ -34,7 +34,8 @@ class Schedule:
 
     def __init__(self, expression: str, time_zone: str) -> None:
         """Raises WrongConfiguration."""
-        self.expression, self.time_zone = expression, time_zone
+        self.expression = expression
+        self.time_zone = time_zone
         fields = expression.split()
         names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
         try:
@@ -61,7 +62,8 @@ class Schedule:
 
     def next(self, after: datetime) -> datetime | None:
         """The first tick after a moment; None if the expression never comes true again."""
-        found, shift = None, self._shift(after)
+        found = None
+        shift = self._shift(after)
         for wall in self._wall_times(self._as_wall(after) - shift):
             found = min(
                 (moment for moment in (found, *self._moments(wall)) if moment and moment > after),
@@ -75,7 +77,8 @@ class Schedule:
 
     def newest(self, after: datetime, until: datetime, count: int) -> list[datetime]:
         """The newest ticks with after < tick <= until, at most `count` of them, in order."""
-        span, start = timedelta(hours=1), until
+        span = timedelta(hours=1)
+        start = until
         ticks: list[datetime] = []
         while start > after and len(ticks) < count:
             start = max(after, until - span)

@@ -81,15 +81,18 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
     """Translate msgspec's message into what is wrong, by names of keys and sections, and what was
     expected."""
     # msgspec reports an unknown key "at `key` in" its table.
-    at, place = re.search(r"(?:at|in) `\$(.*?)`", error), ""
+    at = re.search(r"(?:at|in) `\$(.*?)`", error)
+    place = ""
     for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", at[1] if at else ""):
         if get_origin(kind) is dict:  # its keys are the user's own names
             break
         if key:
-            document, kind = document.get(key), _types(kind)[key]
+            document = document.get(key)
+            kind = _types(kind)[key]
             place += f".{key}" if place else key
         else:
-            document, kind = document[int(position)], get_args(kind)[0]
+            document = document[int(position)]
+            kind = get_args(kind)[0]
             name = document.get("name") if isinstance(document, dict) else None
             place = _numbered(place, int(position), name)
     if found := re.match(r"Object (missing required|contains unknown) field `(.*?)`", error):
@@ -303,7 +306,8 @@ def source_url(environ: Mapping[str, str], name: str) -> str:
 def secret(environ: Mapping[str, str], name: str) -> str | None:
     """The value of NAME, or the contents of the file that NAME_FILE names without trailing line
     breaks."""
-    value, file = environ.get(name), environ.get(f"{name}_FILE")
+    value = environ.get(name)
+    file = environ.get(f"{name}_FILE")
     if value is not None and file is not None:
         raise WrongConfiguration(
             what=f"both {name} and {name}_FILE are set", expected="one of the two"
@@ -323,7 +327,8 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 def in_words(key_type: Any) -> str:
     """The values that a setting of this type takes, in words: "a whole number, at least 1 and at
     most 16"."""
-    origin, parts = get_origin(key_type), get_args(key_type)
+    origin = get_origin(key_type)
+    parts = get_args(key_type)
     if origin in (Union, UnionType):
         return " or ".join(in_words(part) for part in parts if part is not NoneType)
     if origin is dict:

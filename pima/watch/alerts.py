@@ -541,8 +541,10 @@ class BackgroundTelling:
         self, tell: Callable[[], object] | None, seconds: float = SECONDS_BETWEEN_LOOKS
     ) -> None:
         """`tell` sends the alerts that are due; None sends nothing."""
-        self._tell, self._seconds = tell, seconds
-        self._wake, self._ending = threading.Event(), threading.Event()
+        self._tell = tell
+        self._seconds = seconds
+        self._wake = threading.Event()
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def __enter__(self) -> None:

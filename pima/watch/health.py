@@ -31,7 +31,8 @@ _ENDED_BADLY: dict[str, str] = {
     Status.CRASHED: "crashed",
     Status.TRY_AGAIN_LATER: "gave up after its last try",
 }
-_A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
+_A_MINUTE = timedelta(minutes=1)
+_TEN_YEARS = timedelta(days=3652)
 
 
 class Explained(NamedTuple):

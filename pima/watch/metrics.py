@@ -37,7 +37,8 @@ class Described(NamedTuple):
     """False for a gauge."""
 
 
-_BY_FIGURE, _BY_VERSION = ("figure", "feature"), ("figure", "version")
+_BY_FIGURE = ("figure", "feature")
+_BY_VERSION = ("figure", "version")
 METRICS = {
     "pima_database_up": Described("1 if the figures could be read from the database"),
     "pima_job_last_success_timestamp_seconds": Described(
@@ -125,7 +126,9 @@ class DatabaseFigures(Collector):
     def __init__(
         self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
     ) -> None:
-        self._engine, self._sources, self._limits = engine, sources, limits
+        self._engine = engine
+        self._sources = sources
+        self._limits = limits
         self._turn = threading.Lock()
 
     def describe(self) -> list[Metric]:

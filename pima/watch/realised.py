@@ -104,7 +104,8 @@ def version_weeks(
     connection: Connection, settled: SettledOutcomes, weeks: int
 ) -> list[VersionWeek]:
     """Judge the last `weeks` weeks with predictions, newest first, by what has settled."""
-    came, left_out = _by_version_week(settled.in_time), _by_version_week(settled.left_out)
+    came = _by_version_week(settled.in_time)
+    left_out = _by_version_week(settled.left_out)
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
     for (monday, version), (predictions, expected) in sorted(

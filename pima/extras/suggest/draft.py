@@ -304,7 +304,9 @@ def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
 
 
 def _of_numbers(column: TableColumn) -> Suggested | str:
-    numbers, is_whole, different = column.numbers, column.is_whole, len(column.words or ())
+    numbers = column.numbers
+    is_whole = column.is_whole
+    different = len(column.words or ())
     if len(numbers) < LEAST_ROWS:
         return f"fewer than {LEAST_ROWS} rows hold a number"
     values = two_values(column)
@@ -313,7 +315,8 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
         return Suggested(
             column, "yes or no", column.missing, _of_other_cells(others), codes={0: "no", 1: "yes"}
         )
-    is_apart, zeros = zero_is_apart(numbers), int((numbers == 0).sum())
+    is_apart = zero_is_apart(numbers)
+    zeros = int((numbers == 0).sum())
     measured = numbers[numbers > 0] if is_apart else numbers
     bounds = range_of(measured)
     if bounds is None:
@@ -346,9 +349,11 @@ def _of_words(column: TableColumn) -> Suggested | str:
     others = column.known - sum(column.words[word] for word in labels)
     if len(labels) < 2 or others > _MOST_IN_OTHER_WORDS * column.known:
         return f"free text: too many of its words stand in {FEWER} each"
-    kind, values = "category", two_values(column)
+    kind = "category"
+    values = two_values(column)
     if values is not None and values.is_clear:
-        kind, labels = "yes or no", [values.no, values.yes]
+        kind = "yes or no"
+        labels = [values.no, values.yes]
     codes = dict(enumerate(labels))
     return Suggested(
         column, kind, column.missing, _of_other_cells(others), codes=codes, has_words=True
@@ -362,10 +367,12 @@ def _of_other_cells(rows: int) -> list[str]:
 def zero_is_apart(numbers: Float64Array) -> bool:
     """Whether 0 is so far from all other numbers (n,), ascending, that it means that nothing was
     measured."""
-    zeros, others = (numbers == 0).sum(), numbers[numbers > 0]
+    zeros = (numbers == 0).sum()
+    others = numbers[numbers > 0]
     if not 0 < zeros <= _MOST_ZEROS * len(numbers) or len(others) < LEAST_ROWS or numbers[0] < 0:
         return False
-    lowest, highest = others[SHOWN_FROM - 1], others[-SHOWN_FROM]
+    lowest = others[SHOWN_FROM - 1]
+    highest = others[-SHOWN_FROM]
     return bool(lowest > (highest - lowest) / 4)
 
 
@@ -379,13 +386,16 @@ def range_of(numbers: Float64Array) -> tuple[float, float] | None:
     if len(numbers) < LEAST_ROWS or not np.abs(numbers).max() <= LARGEST:
         return None
     beyond = max(SHOWN_FROM, int(_BEYOND * len(numbers)))
-    lowest, highest = float(numbers[beyond - 1]), float(numbers[-beyond])
+    lowest = float(numbers[beyond - 1])
+    highest = float(numbers[-beyond])
     margin = _MARGIN * (highest - lowest) or abs(lowest) / 2 or 0.5
-    low, high = _outward(lowest - margin, math.floor), _outward(highest + margin, math.ceil)
+    low = _outward(lowest - margin, math.floor)
+    high = _outward(highest + margin, math.ceil)
     if numbers[0] >= 0:
         low = max(low, 0.0)
     if (numbers % 1 == 0).all():
-        low, high = math.floor(low), math.ceil(high)
+        low = math.floor(low)
+        high = math.ceil(high)
     return (low, high) if -LARGEST <= low < high <= LARGEST else None
 
 

@@ -169,7 +169,8 @@ def _other_name(draft: Draft, name: str, column: str) -> Iterator[str]:
 
 def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
     column = feature.column
-    name, kind = draft.names[column.name], feature.kind
+    name = draft.names[column.name]
+    kind = feature.kind
     yield _line(
         "name", name, kind if name == column.name else f"{kind}; from {quoted(column.name)}"
     )
@@ -194,7 +195,8 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
 
 
 def _source(draft: Draft, place: Source) -> Iterator[str]:
-    key, person = draft.key, draft.person
+    key = draft.key
+    person = draft.person
     yield "[[source]]"
     yield _line("name", place.name)
     yield _line("query" if place.query else "table", place.query or place.table)

@@ -212,15 +212,20 @@ def table_of(
 ) -> Table:
     """Read a table from blocks of columns, each with the number of lines that are no rows."""
     seen: list[TableColumn] = []
-    rows, unreadable, is_all = 0, 0, True
+    rows = 0
+    unreadable = 0
+    is_all = True
     for columns, not_rows in blocks:
         seen = seen or [
             TableColumn(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))
         ]
-        there, room = len(columns[0]), MOST_ROWS - rows
+        there = len(columns[0])
+        room = MOST_ROWS - rows
         for column, values in zip(seen, columns, strict=True):
             column.take(values[:room])
-        rows, unreadable, is_all = rows + min(there, room), unreadable + not_rows, there <= room
+        rows += min(there, room)
+        unreadable += not_rows
+        is_all = there <= room
         if not is_all:
             break
     return Table(called, tuple(seen), rows, is_all, unreadable, names is not None, source)
