@@ -7,10 +7,16 @@ a history has the values that rows were predicted on, and whose values have chan
 here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pima.core.watched import State, Watched
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
 
 ONES_CORRECTED = "realised_ones_corrected"
 """The figure's name: the share of rows with outcome 1 that were corrected, beside that of rows with
@@ -52,6 +58,34 @@ class Corrections:
         # With many rows a small difference is no luck either.
         is_twice = more > self.zeros * self.of_ones
         return self.ones >= FEWEST_ONES and is_twice and is_no_luck
+
+
+def corrections(
+    history: "pd.DataFrame",
+    today: "pd.DataFrame",
+    names: Sequence[str],
+    since: "datetime",
+    in_time: tuple[int, int],
+    not_kept: "pd.Index",
+) -> Corrections:
+    """Count the rows of a history that settled since a moment and have other values of these
+    features `today`.
+
+    `in_time` are all rows with outcome 0, and with 1, that settled since then and were predicted in
+    time; `not_kept` are the ids of rows whose values then are not kept.
+    """
+    of_late = today[today["settled_at"] > since]
+    columns = list(names)
+    then = history.loc[of_late.index, columns]
+    outcomes = of_late.loc[of_late[columns].compare(then).index, "outcome"]
+    ones = int(outcomes.sum())
+    return Corrections(
+        zeros=len(outcomes) - ones,
+        of_zeros=in_time[0],
+        ones=ones,
+        of_ones=in_time[1],
+        not_kept=int(history.index.isin(not_kept).sum()),
+    )
 
 
 _IN_WORDS = (

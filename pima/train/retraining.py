@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, names_of, same_measurements
-from pima.core.hindsight import COUNTED_WEEKS, Corrections
-from pima.core.history import MOST_TWINS, Split, as_predicted_on, of_each_class, shortage, split
+from pima.core.hindsight import COUNTED_WEEKS, Corrections, corrections
+from pima.core.history import MOST_TWINS, Split, as_predicted_on, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels, WrongConfiguration
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
@@ -146,17 +146,15 @@ def read_history(
         labelled = labelled_history(connection, declared.columns, holdout, rule, scores)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
         then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
-        of_zeros, of_ones = predicted_in_time(connection, declared.outcome, rule, counted_since)
+        in_time = predicted_in_time(connection, declared.outcome, rule, counted_since)
     unsettled: dict[str, int] = {}
     if declared.outcome.horizon is not None:
         why = labelled.pop("Unsettled")
         unsettled = why.value_counts().to_dict()
         labelled = labelled[why.isna()]
     settled, today = as_predicted_on(labelled, then)
-    of_late = today[today["settled_at"] > counted_since]
-    names = list(declared.names)  # a feature that was retired no longer counts
-    corrected = of_late[names].compare(settled.loc[of_late.index, names]).index
-    zeros, ones = of_each_class(of_late.loc[corrected])
+    # A feature that was retired no longer counts.
+    corrected = corrections(settled, today, declared.names, counted_since, in_time, not_kept)
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS
@@ -167,13 +165,7 @@ def read_history(
         history,
         left_out=history.left_out | unsettled,
         horizon=declared.outcome.horizon,
-        corrections=Corrections(
-            zeros=zeros,
-            of_zeros=of_zeros,
-            ones=ones,
-            of_ones=of_ones,
-            not_kept=int(settled.index.isin(not_kept).sum()),
-        ),
+        corrections=corrected,
     )
     return found, holdout, read_at
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.hindsight import Corrections, figure_of_corrections, in_words
+from pima.core.hindsight import Corrections, corrections, figure_of_corrections, in_words
 from pima.core.history import Split, as_predicted_on, split, unseen_by
 from pima.core.watched import State
 from tests.support.labelled import as_learned, in_holdout, labelled
@@ -86,6 +86,14 @@ def test_rows_have_the_values_that_they_were_predicted_on() -> None:
     unchanged, nobody = as_predicted_on(before, _then({}))
     assert unchanged is before
     assert nobody.empty
+
+
+def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
+    history, today = as_predicted_on(_history(8), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
+    today.loc[7, list(FEATURE_NAMES)] = history.loc[7, list(FEATURE_NAMES)]  # another column
+    since = today.loc[1, "settled_at"]
+    found = corrections(history, today, FEATURE_NAMES, since, (20, 30), pd.Index([6, 99]))
+    assert found == Corrections(zeros=2, of_zeros=20, ones=1, of_ones=30, not_kept=1)
 
 
 @pytest.mark.parametrize("corrected", ["training", "holdout"])
