@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, zip_longest
+from itertools import chain, pairwise, zip_longest
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -319,16 +319,11 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
         )
     yield from _faults_of_names(declaration)
     for position, feature in enumerate(features, start=1):
-        place = f"feature {position} ({feature.name})"
-        yield from (_faults_of_category if feature.kind == "category" else _faults_of_number)(
-            place, feature
-        )
-        yield from _faults_of_words(place, feature)
+        yield from _in_place(f"feature {position} ({feature.name})", _faults_of_feature(feature))
     for position, score in enumerate(declaration.present_scores, start=1):
-        place = f"present_score {position} ({score.name})"
-        yield from (Fault(f"{place}: {key}", *told) for key, *told in score.faults())
-        yield from _faults_of_words(place, score)
-    yield from _faults_of_words("outcome", declaration.outcome)
+        faults = chain((Fault(*each) for each in score.faults()), _faults_of_words(score))
+        yield from _in_place(f"present_score {position} ({score.name})", faults)
+    yield from _in_place("outcome", _faults_of_words(declaration.outcome))
     if declaration.outcome.predicted_within and not declaration.outcome.horizon:
         yield Fault("outcome: predicted_within", "stands there without horizon", "horizon, too")
     total = sum(map(inputs, features))
@@ -340,13 +335,19 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
         )
 
 
+def _in_place(place: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    for each in faults:
+        yield Fault(f"{place}: {each.key}", each.what, each.expected)
+
+
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
     for name in (*of_kind("key"), *of_kind("moment")):
         owners[folded_name(name)] = f"the service's own column {name}"
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
-    yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
-    yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)
+    if outcome.name != "outcome":
+        yield from _in_place("outcome", _faults_of_name(outcome.name))
+    yield from _in_place("outcome", _faults_of_other_names("the outcome", outcome, owners))
     listed: list[tuple[str, Sequence[Feature | PresentScore]]] = [
         ("feature", declaration.features),
         ("present_score", declaration.present_scores),
@@ -354,25 +355,31 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     for section, those in listed:
         for position, each in enumerate(those, start=1):
             place = f"{section} {position}"
-            yield from _faults_of_name(place, each.name)
-            yield from _faults_of_other_names(place, place, each, owners)
+            yield from _in_place(place, _faults_of_name(each.name))
+            yield from _in_place(place, _faults_of_other_names(place, each, owners))
 
 
-def _faults_of_words(place: str, declared: Feature | Outcome | PresentScore) -> Iterator[Fault]:
+def _faults_of_feature(feature: Feature) -> Iterator[Fault]:
+    if feature.kind == "category":
+        yield from _faults_of_category(feature)
+    else:
+        yield from _faults_of_number(feature)
+    yield from _faults_of_words(feature)
+
+
+def _faults_of_words(declared: Feature | Outcome | PresentScore) -> Iterator[Fault]:
     """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse
     other text."""
     for key in declared.__struct_fields__:
-        for text in (
-            _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ()
-        ):
+        if key in ("also_called", "perhaps_called"):
+            continue
+        for text in _texts(getattr(declared, key)):
             if not text.isprintable() or text != text.strip():
                 expected = (
                     "printable characters on one line, with plain spaces between words and none "
                     "around them"
                 )
-                yield Fault(
-                    f"{place}: {key}", "holds invisible characters or outer spaces", expected
-                )
+                yield Fault(key, "holds invisible characters or outer spaces", expected)
 
 
 def _texts(value: object) -> Iterable[str]:
@@ -383,132 +390,115 @@ def _texts(value: object) -> Iterable[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, tuple) else ()
 
 
-def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
+def _faults_of_name(name: str) -> Iterator[Fault]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
         expected = (
             "a lower-case letter, then lower-case letters, digits and underscores, "
             f"{LONGEST_NAME} in all"
         )
-        yield Fault(f"{place}: name", "is no plain name", expected)
+        yield Fault("name", "is no plain name", expected)
     if reserved := RESERVED.get(folded_name(name)):
         read_as = name if name == reserved else f"{name}, in a header the same as {reserved}"
         yield Fault(
-            f"{place}: name",
+            "name",
             f"is {read_as}, which is a column of the service's own",
             "another name",
         )
 
 
 def _faults_of_other_names(
-    place: str, owner: str, declared: Feature | Outcome | PresentScore, owners: dict[str, str]
+    owner: str, declared: Feature | Outcome | PresentScore, owners: dict[str, str]
 ) -> Iterator[Fault]:
     """Check that no one else owns a name; `owners`, by folded name, receives the names of this
     one."""
     for key in ("also_called", "perhaps_called"):
         if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
             what = "may not hold a name that no column can have"
-            yield Fault(
-                f"{place}: {key}", what, "names of printable characters, none of them blank"
-            )
+            yield Fault(key, what, "names of printable characters, none of them blank")
     for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
         for name in names:
             other = owners.setdefault(folded_name(name), owner)
             if other != owner:
-                yield Fault(f"{place}: {key}", f"is that of {other} as well", "a name for each")
+                yield Fault(key, f"is that of {other} as well", "a name for each")
 
 
-def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
+def _faults_of_number(feature: Feature) -> Iterator[Fault]:
     if feature.codes:
-        yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
+        yield Fault("codes", "belong to a category", 'kind = "category", or no codes')
     if isinstance(feature.unknown, int):
-        yield Fault(
-            f"{place}: unknown", "is a code, but a number has none", '"missing", or a category'
-        )
+        yield Fault("unknown", "is a code, but a number has none", '"missing", or a category')
     if feature.low is None or feature.high is None:
-        yield Fault(
-            f"{place}: {'low' if feature.low is None else 'high'}",
-            "is missing",
-            "low and high of each number",
-        )
+        key = "low" if feature.low is None else "high"
+        yield Fault(key, "is missing", "low and high of each number")
         return
     if not (-math.inf < feature.low <= feature.high < math.inf):
-        yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
+        yield Fault("low", "and high are no range", "finite numbers, low at most high")
     for key, bound in (("low", feature.low), ("high", feature.high)):
         if bound and not SMALLEST <= abs(bound) <= LARGEST:
             expected = f"0, or from {SMALLEST:g} to {LARGEST:g}, of either sign; another unit helps"
-            yield Fault(f"{place}: {key}", "is beyond what the model's numbers carry", expected)
-    yield from _faults_of_power_and_bands(place, feature, feature.low, feature.high)
+            yield Fault(key, "is beyond what the model's numbers carry", expected)
+    yield from _faults_of_power_and_bands(feature, feature.low, feature.high)
 
 
-def _faults_of_power_and_bands(
-    place: str, feature: Feature, low: float, high: float
-) -> Iterator[Fault]:
+def _faults_of_power_and_bands(feature: Feature, low: float, high: float) -> Iterator[Fault]:
     if feature.power is not None and feature.power not in (1, 0.5, -1):
         yield Fault(
-            f"{place}: power",
+            "power",
             "is not one that the model has",
             "1, 0.5 or -1, or none, to leave it to the fit",
         )
     if feature.power == 0.5 and low < 0:
         yield Fault(
-            f"{place}: power",
+            "power",
             "is 0.5, but there are values below 0",
             "low of 0 or above, or another power",
         )
     if feature.power == -1 and low <= 0:
         yield Fault(
-            f"{place}: power",
+            "power",
             "is -1, but there may be values of 0",
             "low above 0, or another power",
         )
     if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
         expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
         yield Fault(
-            f"{place}: scale",
+            "scale",
             "is no scale",
             f"{expected}; leave the feature out if it must not count",
         )
     ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
     if feature.bands and not (ascending and feature.bands[-1] <= high):
         yield Fault(
-            f"{place}: bands",
+            "bands",
             "are no ends of bands",
             "ascending numbers, above low and at most high",
         )
     if len(feature.bands) > MOST_BANDS:
-        yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
+        yield Fault("bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
 
 
-def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
+def _faults_of_category(feature: Feature) -> Iterator[Fault]:
     if len(feature.codes) < 2:
-        yield Fault(
-            f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label"
-        )
+        yield Fault("codes", f"are {len(feature.codes)}", "two or more, each with a label")
     if any(not 0 <= code < LARGEST_CODE for code in feature.codes):
-        yield Fault(
-            f"{place}: codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}"
-        )
+        yield Fault("codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}")
     labels = [label.strip().casefold() for label in feature.codes.values()]
     if len(set(labels)) < len(labels) or "" in labels:
         yield Fault(
-            f"{place}: codes",
+            "codes",
             "have a label twice or an empty one",
             "a label of its own for each code",
         )
     if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
-        yield Fault(
-            f"{place}: codes", "have a label that reads as another number", "labels in words"
-        )
+        yield Fault("codes", "have a label that reads as another number", "labels in words")
     if isinstance(feature.unknown, int) and feature.unknown not in feature.codes:
-        yield Fault(f"{place}: unknown", "is none of the codes", 'one of them, or "missing"')
+        yield Fault("unknown", "is none of the codes", 'one of them, or "missing"')
     if feature.zero_is_missing and 0 in feature.codes:
-        yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
+        yield Fault("zero_is_missing", "stands beside a code 0", "one of the two")
     given = [
         key
         for key in ("low", "high", "power", "scale", "bands")
         if getattr(feature, key) not in (None, ())
     ]
     if given:
-        yield Fault(
-            f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone'
-        )
+        yield Fault(given[0], "belongs to a number", 'kind = "number", or codes alone')
