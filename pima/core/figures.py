@@ -126,32 +126,38 @@ def auroc(rows: Ranked) -> Figure:
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
-    cases = int(rows.cases.sum())
-    others = len(rows) - cases
-    value, variance = _delong(rows, cases, others)
+    found = placements(rows.probabilities, rows.cases)
+    value = float(found[rows.cases].mean())
+    variance = delong_variance(found, rows.cases)
     if variance > 0 and 0 < value < 1:
         log_odds = math.log(value / (1 - value))
         margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
         low, high = logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
         return Figure(value, low, high)
-    return Figure(value, *_newcombe(value, cases, others))
+    cases = int(rows.cases.sum())
+    return Figure(value, *_newcombe(value, cases, len(rows) - cases))
 
 
-def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
-    # For each row, the share of the other class that it is in the right order with; equal
-    # probabilities are one step.
-    changes = rows.probabilities[1:] != rows.probabilities[:-1]
-    steps = np.flatnonzero(np.concatenate([[True], changes]))
-    cases_in = np.add.reduceat(rows.cases, steps, dtype=np.int64)
-    others_in = np.diff(steps, append=len(rows)) - cases_in
-    of_cases = (np.cumsum(others_in) - others_in / 2) / others
-    of_others = 1 - (np.cumsum(cases_in) - cases_in / 2) / cases
-    value = float((cases_in * of_cases).sum()) / cases
-    if cases == 1 or others == 1:
-        return value, 0.0
-    spread_of_cases = float((cases_in * (of_cases - value) ** 2).sum()) / (cases - 1)
-    spread_of_others = float((others_in * (of_others - value) ** 2).sum()) / (others - 1)
-    return value, spread_of_cases / cases + spread_of_others / others
+def placements(probabilities: Float64Array, is_case: BoolArray) -> Float64Array:
+    """For each row, (n,), the share of the other class that it is in the right order with; ties
+    count half."""
+    _, step = np.unique(probabilities, return_inverse=True)
+    cases = np.bincount(step, is_case)
+    others = np.bincount(step, ~is_case)
+    of_cases = (np.cumsum(others) - others / 2) / others.sum()
+    of_others = 1 - (np.cumsum(cases) - cases / 2) / cases.sum()
+    found: Float64Array = np.where(is_case, of_cases[step], of_others[step])
+    return found
+
+
+def delong_variance(placed: Float64Array, is_case: BoolArray) -> float:
+    """The variance of an area by the placements of rows (n,), or of two areas' difference by the
+    differences of these; 0 where a class has one row."""
+    of_cases = placed[is_case]
+    of_others = placed[~is_case]
+    if min(len(of_cases), len(of_others)) < 2:
+        return 0.0
+    return float(of_cases.var(ddof=1) / len(of_cases) + of_others.var(ddof=1) / len(of_others))
 
 
 def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:

@@ -11,9 +11,19 @@ from dataclasses import replace
 import numpy as np
 from msgspec import Struct
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.contest import Contest, Contestant, Role
-from pima.core.figures import NO_SPREAD, Figure, around, auroc, in_words, mean, ranked
+from pima.core.figures import (
+    NO_SPREAD,
+    Figure,
+    around,
+    auroc,
+    delong_variance,
+    in_words,
+    mean,
+    placements,
+    ranked,
+)
 from pima.core.metrics import log_losses, lower_p, net_benefits, odds
 from pima.core.watched import GAIN_ON_LINE, State, Watched
 
@@ -94,28 +104,14 @@ def auroc_gain(ours: Float64Array, theirs: Float64Array, outcomes: Int8Array) ->
     paired differences contains the covariance.
     """
     is_case = outcomes == 1
-    apart = _placements(ours, is_case) - _placements(theirs, is_case)
-    of_cases = apart[is_case]
-    of_others = apart[~is_case]
-    found = Figure(float(of_cases.mean()))
-    if min(len(of_cases), len(of_others)) < 2:
+    apart = placements(ours, is_case) - placements(theirs, is_case)
+    found = Figure(float(apart[is_case].mean()))
+    if min(is_case.sum(), (~is_case).sum()) < 2:
         return replace(found, reason=TOO_FEW_OF_A_CLASS)
-    variance = of_cases.var(ddof=1) / len(of_cases) + of_others.var(ddof=1) / len(of_others)
+    variance = delong_variance(apart, is_case)
     if variance == 0:
         return replace(found, reason=NO_SPREAD)
     return around(found, math.sqrt(variance), -1, 1)
-
-
-def _placements(probabilities: Float64Array, is_case: BoolArray) -> Float64Array:
-    """For each row, (n,), the share of the other class that it is in the right order with; ties
-    count half."""
-    _, step = np.unique(probabilities, return_inverse=True)
-    cases = np.bincount(step, is_case)
-    others = np.bincount(step, ~is_case)
-    of_cases = (np.cumsum(others) - others / 2) / others.sum()
-    of_others = 1 - (np.cumsum(cases) - cases / 2) / cases.sum()
-    found: Float64Array = np.where(is_case, of_cases[step], of_others[step])
-    return found
 
 
 VERDICTS_IN_A_ROW = 3
