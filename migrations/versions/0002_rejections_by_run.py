@@ -35,16 +35,17 @@ _ON_SQLITE = {
 
 
 def upgrade() -> None:
-    # SQLite's STRICT tables know no BIGINT.
+    # First, what takes long and keeps nobody from patients.
+    op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
+    # patients before source_rejections, as the view current_predictions: a deadlock was seen with
+    # whoever reads it, here and on a standby. SQLite's STRICT tables know no timestamps or BIGINT.
+    moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
+    op.add_column("patients", Column("index_at", moment))
     op.add_column(
         "source_rejections", Column("run_id", BigInteger().with_variant(Integer(), "sqlite"))
     )
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
-    op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
-    # They know no timestamps either.
-    moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
-    op.add_column("patients", Column("index_at", moment))
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     op.execute(_PREDICTION_SCORES_ON_SQLITE if is_sqlite else _PREDICTION_SCORES)
     _hash_versions(moment)

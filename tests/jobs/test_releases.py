@@ -5,9 +5,18 @@ import gzip
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from pima.store.engine import reading
 from tests.releases.__main__ import FOLDER, run_program, visits
-from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    insert_patients,
+    the_json,
+    until_someone_waits_for_a_lock,
+)
 from tests.support.shipped import FEATURE_NAMES
 
 RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
@@ -53,6 +62,19 @@ def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Da
     assert earlier.value("SELECT version_num FROM alembic_version") == "0001"
     earlier.execute("ALTER TABLE patients RENAME COLUMN index_at TO seen_on")
     assert call(earlier, "migrate").exit_code == 0
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_the_upgrade_locks_tables_in_the_order_of_whoever_reads_predictions(
+    earlier: Database,
+) -> None:
+    with reading(earlier.engine) as reader:
+        reader.execute(text("SELECT count(*) FROM patients"))
+        migration = earlier.start("migrate")
+        until_someone_waits_for_a_lock(earlier)
+        reader.execute(text("SELECT count(*) FROM current_predictions"))
+    said = migration.communicate(timeout=PATIENCE_SECONDS)
+    assert migration.returncode == 0, said
 
 
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:
