@@ -58,7 +58,7 @@ class RetainResult:
     """What the scores in use said beside them."""
     rejections: int = 0
     replaced_rows: int = 0
-    """Kept values of versions of labelled rows that don't count; they are in no file."""
+    """Kept values of earlier versions; they are in no file."""
     runs: int = 0
     files: tuple[str, ...] = ()
     """The files that rows were moved to."""
@@ -77,7 +77,7 @@ class Retaining:
     folder: Path | None
     """The folder to move rows to; None if they are not kept."""
     all_values: bool = False
-    """Whether labelled rows lose the kept values that count, too."""
+    """Whether the kept values that count go, too, and what scores said of them."""
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:

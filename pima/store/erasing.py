@@ -296,8 +296,8 @@ def what_is_old(
 ) -> dict[str, Old]:
     """List the tables that old rows are deleted from. Predictions come before rejections, because a
     rejection marks a deleted row's older prediction as superseded, and before the values that they
-    were made from. With `all_values` labelled rows lose the values that count, and what scores said
-    of them, too."""
+    were made from. With `all_values` the values that count, or may come to count, go, too, and what
+    scores said of them."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "prediction_scores": Old(

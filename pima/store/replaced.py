@@ -112,8 +112,8 @@ def leave_marks(connection: Connection, going: ColumnElement[bool]) -> ColumnEle
 
 def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
     """The condition of kept values that nothing can ask for any more: their predictions are gone,
-    and another version of the labelled row counts, or the row is gone, too. With `all_values`
-    labelled rows lose those that count as well."""
+    and another version of the labelled row counts, or the row is gone, too. With `all_values` those
+    that count, or may come to count, are over as well."""
     return and_(
         _IS_KNOWN,
         not_(exists().where(*_OF_THE_VERSION)),
@@ -123,12 +123,14 @@ def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
 
 def may_count(connection: Connection, table: Table, all_values: bool) -> ColumnElement[bool]:
     """The condition of what belongs to a version that counts, or may come to count while the row
-    has no outcome. With `all_values` no version of a labelled row does."""
-    which: ColumnElement[bool] = patients.c.outcome.is_(None)
-    if not all_values:
+    has no outcome. With `all_values` only the version that waits for its outcome does."""
+    waits = patients.c.outcome.is_(None)
+    if all_values:
+        which = and_(waits, patients.c.version == table.c.patient_version)
+    else:
         outcome = newest_declaration(connection).outcome
         counted = counted_version("patients", in_time_until(connection, outcome))
-        which = or_(which, table.c.patient_version == literal_column(counted, BigInteger))
+        which = or_(waits, table.c.patient_version == literal_column(counted, BigInteger))
     return exists().where(patients.c.id == table.c.patient_id, which)
 
 

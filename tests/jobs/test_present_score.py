@@ -155,6 +155,10 @@ def test_what_a_score_said_stays_with_a_labelled_row_and_goes_with_others(
     # The values of the corrected one are looked at a day later, and its prediction waits for that.
     assert (found["predictions"], found["prediction_scores"]) == (2, 1)
     assert [row[0] for row in kept(ward)] == [corrected, labelled, waiting]
+    # With --values it stays with the version that waits for its outcome.
+    asked = ("--older-than", "365", "--values", "--json")
+    assert the_json(call(ward, "retain", "--config", config, *asked))["prediction_scores"] == 2
+    assert [row[0] for row in kept(ward)] == [waiting]
 
 
 def test_a_history_has_scores_as_they_stood_when_their_rows_were_predicted(
