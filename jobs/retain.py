@@ -28,7 +28,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--values",
         action="store_true",
-        help="also kept values of rows with an outcome, which then count as they stand",
+        help="also kept values that count, and what scores said: rows that old count as they stand",
     )
     options.add_argument(
         "--dry-run", action="store_true", help="count, and write only the run's own row"
@@ -87,8 +87,8 @@ def _show(result: Result) -> None:
     print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")
     if result["values"]:
         print(
-            "Rows with an outcome that old are learned from and explained as they stand: earlier "
-            "verdicts and explanations can't be computed again. Training snapshots stay."
+            "Rows that old are learned from, explained and compared with scores as they stand: "
+            "earlier verdicts and explanations can't be computed again. Training snapshots stay."
         )
 
 
