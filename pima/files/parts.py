@@ -132,7 +132,7 @@ def _columns(
     name: str, schema: pa.Schema, declared: Declaration, keys: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Name the columns of the features, in the model's order, and those to keep as keys."""
-    meant: dict[str, str] = {}
+    meant = {}
     for column in schema.names:
         known = canonical_name(column, declared)
         if known in meant:
@@ -292,7 +292,7 @@ class Output:
             f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)
         }
         half_written = {MANIFEST, MARK, *planned}
-        found: dict[str, Facts] = {}
+        found = {}
         for name in sorted(self._names()):
             if name == MANIFEST:
                 self._require_our_manifest()

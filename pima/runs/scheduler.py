@@ -139,7 +139,7 @@ class Scheduler:
 
     def _start_due(self, now: datetime) -> None:
         """Start the runs that may start now, and skip those that can't; the rest stay due."""
-        pulling: set[str] = set()
+        pulling = set()
         for due in list(self._due.waiting):
             # Of two pulls of a source at once, the second would be refused.
             if due.not_before > now or (due.job == PULL and self._runs_somewhere(PULL)):

@@ -53,7 +53,7 @@ class Schedule:
     def between(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks with after < tick <= until, in UTC and in order."""
         last = self._as_wall(until) + self._shift(until)
-        moments: set[datetime] = set()
+        moments = set()
         for wall in self._wall_times(self._as_wall(after) - self._shift(after)):
             if wall > last:
                 break

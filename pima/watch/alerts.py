@@ -408,8 +408,8 @@ class Teller:
     def tell(self) -> Telling:
         """Send each receiver the alerts that are due. Raises errors of the database."""
         found = self.conditions()
-        told: set[str] = set()
-        over: set[str] = set()
+        told = set()
+        over = set()
         problems = {}
         for number, url in enumerate(receivers(self.settings.alerts), 1):
             taken, problem = self._tell_one(number, url, found)

@@ -65,7 +65,7 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
     spell it otherwise."""
     theirs = {folded_name(column) for column in columns}
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
-    found: dict[str, str] = {}
+    found = {}
     for column in columns:
         ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")

@@ -213,7 +213,7 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
     elif table.source is None:
         # `load` reads a column of this name as the outcome.
         columns = [column for column in columns if folded_name(column.name) == "outcome"] or columns
-    likely: dict[int, LikelyOutcome] = {}
+    likely = {}
     for column in columns:
         values = two_values(column)
         is_named = names.has_word(column.name, names.OUTCOME)
