@@ -143,16 +143,15 @@ class MlflowCopy:
         """Find the complete versions in MLflow: (number, sha256) -> the number that MLflow gave the
         version."""
         with _told():
-            found: dict[tuple[int, str], str] = {}
+            found = {}
             token = None
             while True:
                 page = self._client.search_model_versions(
                     f"name = '{self._name}'", page_token=token
                 )
-                ours = (each for each in page if {_VERSION, _SHA256} <= each.tags.keys())
-                found |= {
-                    (int(each.tags[_VERSION]), each.tags[_SHA256]): each.version for each in ours
-                }
+                for each in page:
+                    if {_VERSION, _SHA256} <= each.tags.keys():
+                        found[int(each.tags[_VERSION]), each.tags[_SHA256]] = each.version
                 token = page.token
                 if not token:
                     return found

@@ -308,7 +308,7 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
 def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
     """Draw the rows that each night predicted and rejected, and how long it took."""
     started = [each.started_at for each in nights]
-    places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
+    places = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
     # Bars are as wide as the distance of the two closest runs allows, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
     width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
@@ -366,7 +366,7 @@ def as_svg(figure: Figure, title: str, description: str) -> Markup:
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         # Unlike savefig, this does not draw all of it twice: the layout is done in the same
         # drawing.
-        no_metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(sink, metadata=no_metadata)  # type: ignore[no-untyped-call]
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"

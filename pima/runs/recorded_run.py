@@ -148,7 +148,7 @@ class OpenRun:
         left: Mapping[str, Any] | None = None,
     ) -> None:
         """Write how the run ended and what it counted. Only the night's figures are added later."""
-        counts: dict[str, Any] | None = None if self._is_shared else self._reported
+        counts = None if self._is_shared else self._reported
         if left:
             counts = {**counts_of(connection, self.id), **left}
         finish_run(connection, self.id, status, counts, error_code, self.error_line)

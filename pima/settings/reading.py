@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import fields
 
 from pima.core.features import Declaration, Features, Outcome, first_fault
@@ -340,7 +340,7 @@ def in_words(key_type: Any) -> str:
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin is Annotated:
-        meta: Meta = parts[1]
+        kind, meta = parts
         bounds = (
             ("at least", meta.ge),
             ("above", meta.gt),
@@ -348,5 +348,5 @@ def in_words(key_type: Any) -> str:
             ("below", meta.lt),
         )
         said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
-        return meta.description or f"{_WORDS[parts[0]]}, {' and '.join(said)}"
+        return meta.description or f"{_WORDS[kind]}, {' and '.join(said)}"
     return _WORDS[key_type]

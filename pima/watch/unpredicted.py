@@ -1,7 +1,7 @@
 """Rows without a prediction: counting them at the end of each run of scoring, and reporting in
 words whether they are too many. It runs on empty nights too, so it needs no numpy."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -182,9 +182,9 @@ def in_words(found: Unpredicted) -> str:
     )
     if not found.without:
         return f"none of {all_of_them} lacks a prediction"
-    by_whom: dict[str, list[Cause]] = {}
+    by_whom = defaultdict(list)
     for cause in found.causes:
-        by_whom.setdefault(_by_whom(cause), []).append(cause)
+        by_whom[_by_whom(cause)].append(cause)
     causes = ", ".join(
         f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items()
     )
