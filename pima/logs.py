@@ -65,7 +65,7 @@ class _Lines(logging.Handler):
 def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
     """Write plain words, such as an error message: unchanged for people, as a log line if those are
     JSON."""
-    if _are_json():
+    if isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer):
         getattr(get_logger(), level)(text)
         return
     write_line(text)
@@ -124,10 +124,6 @@ def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> d
 def on_terminal() -> bool:
     """Whether stderr is a terminal; there may be no stderr."""
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _are_json() -> bool:
-    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 def get_logger() -> Any:

@@ -32,12 +32,6 @@ EXIT_CODES = {
 """The meaning of each exit code, and what to do."""
 
 
-def _in_one_line(docstring: str) -> str:
-    """Remove the source's line breaks, since a terminal wraps lines itself; facts come later and
-    keep theirs."""
-    return " ".join(docstring.split())
-
-
 class PimaError(Exception):
     """{message}"""
 
@@ -52,7 +46,9 @@ class PimaError(Exception):
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
-        super().__init__(_in_one_line(type(self).__doc__ or "").format(**facts))
+        # Without the source's line breaks, since a terminal wraps lines itself; facts keep theirs.
+        in_one_line = " ".join((type(self).__doc__ or "").split())
+        super().__init__(in_one_line.format(**facts))
 
     def __reduce__(self) -> tuple[Callable[[], "PimaError"], tuple[()]]:
         """Pickle the error with its facts, since a worker's error goes to another process."""

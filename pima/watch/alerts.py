@@ -413,8 +413,11 @@ class Teller:
         problems = {}
         for number, url in enumerate(receivers(self.settings.alerts), 1):
             taken, problem = self._tell_one(number, url, found)
-            over |= {alert.name for alert in taken if alert.kind is Kind.OVER}
-            told |= {alert.name for alert in taken if alert.kind is not Kind.OVER}
+            for alert in taken:
+                if alert.kind is Kind.OVER:
+                    over.add(alert.name)
+                else:
+                    told.add(alert.name)
             if problem is not None:
                 problems[number] = problem
         return Telling(sorted(told), sorted(over), problems)
@@ -490,12 +493,12 @@ class Teller:
             # Only the address's scheme is logged: apprise does not hide every secret part, such as
             # a path or header.
             scheme = re.match(r"(\w+)://", url)
-            facts = {
-                "receiver": number,
-                "scheme": scheme and scheme[1],
-                "problem": str(sent.problem),
-            }
-            get_logger().warning("alerts were not taken, and will be sent again", **facts)
+            get_logger().warning(
+                "alerts were not taken, and will be sent again",
+                receiver=number,
+                scheme=scheme and scheme[1],
+                problem=str(sent.problem),
+            )
         taken = [alert for alert, is_taken in zip(claimed, sent.taken, strict=True) if is_taken]
         with writing(self.engine) as connection:
             now = clock(connection)

@@ -48,17 +48,15 @@ class NightTally:
         self._engine = engine
         self._version = version
         self._scorer = scorer
-        self._reference: Reference | None = None
-        with never_failing():
-            self._reference = msgspec.convert(scorer.reference, Reference)
         self._references: dict[int, Reference] = {}
-        if self._reference is not None:
-            self._references[version] = self._reference
+        with never_failing():
+            self._references[version] = msgspec.convert(scorer.reference, Reference)
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
         """Count one batch; any worker may call this at any time."""
-        return tally_of(validated, probabilities, self._scorer.threshold, self._reference)
+        its_own = self._references.get(self._version)
+        return tally_of(validated, probabilities, self._scorer.threshold, its_own)
 
     def add(self, tally: Tally) -> None:
         """Add a committed batch; one worker at a time may call this."""
@@ -83,7 +81,7 @@ class NightTally:
 
     def _comparable(self, connection: Connection, run_id: int) -> Iterator[KeptTally]:
         """The tallies of other runs, newest first, back to the last version of other features."""
-        if self._reference is None:
+        if not self._references:
             return
         for each in newest_tallies(connection, but_of=run_id):
             if each.version not in self._references:
