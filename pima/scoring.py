@@ -213,7 +213,8 @@ class _Scored:
 
     def result(self, new: int, before: RowsBefore) -> ScoreResult:
         """Count what became of the rows; `new` of the predictions had not been made before."""
-        accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
+        accepted = len(self.validated.accepted)
+        rejected = len(self.validated.rejected)
         return ScoreResult(
             claimed=len(self.batch),
             predicted=new,
@@ -337,9 +338,11 @@ class _Drain:
             self.night.add(scored.tally)
         self._result = self._result.plus(done)
         self.open_run.report(self._result)
-        claimed, rejected = done.claimed, done.rejected
         get_logger().info(
-            "batch done", claimed=claimed, rejected=rejected, model_version=self.version
+            "batch done",
+            claimed=done.claimed,
+            rejected=done.rejected,
+            model_version=self.version,
         )
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
@@ -352,13 +355,16 @@ class _Drain:
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
         """Write predictions and rejections; return how many of the predictions are new."""
-        ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
+        ids = scored.batch.patient_ids
+        versions = scored.batch.patient_versions
         found = scored.validated
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
         rejected = Rejections(
             ids[found.rejected], versions[found.rejected], found.reasons, found.fields
         )
-        database, run, threshold = database_of(connection), self.open_run.id, self.scorer.threshold
+        database = database_of(connection)
+        run = self.open_run.id
+        threshold = self.scorer.threshold
         new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
         if new < len(found.accepted):
             require_same_rows(connection, made, self.version, run)

@@ -122,7 +122,8 @@ class Workers:
         it comes. Raises the error that ended one of them, ClusterAway, WorkersFailed or
         Interrupted, after the others have stopped."""
         waiting = {self._begin(function, each): each for each in told}
-        given_up, seen_at = 0, time.monotonic()
+        given_up = 0
+        seen_at = time.monotonic()
         try:
             while waiting:
                 time.sleep(_SECONDS_A_LOOK)
@@ -172,7 +173,8 @@ class Workers:
 def _release() -> str:
     """A hash over all of pima's Python files: workers with other code would score by other
     rules."""
-    found, root = hashlib.sha256(), Path(pima.__file__).parent
+    found = hashlib.sha256()
+    root = Path(pima.__file__).parent
     for path in sorted(root.rglob("*.py")):
         found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()
