@@ -204,8 +204,11 @@ class _PartFile:
         if self.writer is None:
             file = self.until.enter_context(whole(self.place, self.path))
             # The fastest to compress. Floats stay plain, since Spark can't read BYTE_STREAM_SPLIT.
-            integers = [field.name for field in batch.schema if pa.types.is_integer(field.type)]
-            encoding = {name: "DELTA_BINARY_PACKED" for name in integers if name not in _FEW_VALUES}
+            encoding = {
+                column.name: "DELTA_BINARY_PACKED"
+                for column in batch.schema
+                if pa.types.is_integer(column.type) and column.name not in _FEW_VALUES
+            }
             writer = pq.ParquetWriter(
                 file,
                 batch.schema,
