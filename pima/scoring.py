@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.arrays import Float64Array
 from pima.core.features import names_of
 from pima.core.identifiers import BELOW_ALL_IDS
-from pima.core.watched import Rule
+from pima.core.watched import Marks, Rule
 from pima.errors import NoChampion
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import OpenRun, StopRequest, as_json
@@ -33,7 +33,7 @@ from pima.store.registry import newest_declaration
 from pima.store.replaced import EXAMINED_AT_ONCE, are_due, examine
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
-from pima.watch.unpredicted import NightEnd, RowsBefore, rows_before
+from pima.watch.unpredicted import NightEnd, rows_before
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
@@ -100,7 +100,7 @@ def score_queue(
     run: OpenRun,
     options: ScoreOptions,
     stop: StopRequest,
-    hand_out: Callable[[int, RowsBefore], None] | None = None,
+    hand_out: Callable[[int, Marks], None] | None = None,
 ) -> None:
     """Score all rows of the queue, or `limit` of them, with the current champion; report after each
     batch.
@@ -140,7 +140,7 @@ def _score(
     champion: int,
     options: ScoreOptions,
     stop: StopRequest,
-    hand_out: Callable[[int, RowsBefore], None] | None,
+    hand_out: Callable[[int, Marks], None] | None,
 ) -> None:
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
@@ -165,7 +165,7 @@ def drain(
     engine: Engine,
     run_id: int,
     version: int,
-    before: RowsBefore,
+    before: Marks,
     options: ScoreOptions,
     stop: StopRequest,
 ) -> None:
@@ -211,7 +211,7 @@ class _Scored:
     scores: "Measurements | None"
     """What the scores in use said of the batch; None if none is declared."""
 
-    def result(self, new: int, before: RowsBefore) -> ScoreResult:
+    def result(self, new: int, before: Marks) -> ScoreResult:
         """Count what became of the rows; `new` of the predictions had not been made before."""
         accepted = len(self.validated.accepted)
         rejected = len(self.validated.rejected)
@@ -244,7 +244,7 @@ class _Drain:
     version: int
     scorer: Scorer
     night: "NightTally"
-    before: RowsBefore
+    before: Marks
     options: ScoreOptions
     stop: StopRequest
     is_shared: bool = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
+from pima.core.watched import Marks
 from pima.dask.workers import Workers
 from pima.errors import PimaError, WrongUsage
 from pima.logs import mark_lines
@@ -20,7 +21,6 @@ from pima.store.engine import reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
 from pima.store.urls import make_engine
-from pima.watch.unpredicted import RowsBefore
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Night:
 
     run_id: int
     model_version: int
-    before: RowsBefore
+    before: Marks
     options: ScoreOptions
     database: DatabaseSettings
 
@@ -59,7 +59,7 @@ def score_on_workers(
             )
         )
 
-    def hand_out(version: int, before: RowsBefore) -> None:
+    def hand_out(version: int, before: Marks) -> None:
         with reached as workers:
             one_each = replace(options, workers=1)
             night = Night(run.id, version, before, one_each, workers.settings.database)

@@ -28,24 +28,13 @@ from pima.store.engine import clock, reading
 from pima.store.runs import counts_of
 
 
-@dataclass(frozen=True, slots=True)
-class RowsBefore:
-    """The state of the rows when a run began to take some."""
-
-    highest_id: int = 0
-    """Rows with higher ids came since the last night."""
-    known_version: int = 0
-    """Higher row versions are new or changed."""
-    drawn: int = 0
-    """The counter of row versions."""
-
-
-def rows_before(engine: Engine, run_id: int) -> RowsBefore:
-    """Read the state of the rows before a run takes the first one."""
+def rows_before(engine: Engine, run_id: int) -> Marks:
+    """Read the state of the rows before a run takes the first one: what it is counted from, with
+    the counter of row versions at its start."""
     with reading(engine) as connection:
         drawn = store.versions_drawn(connection)
         marks = _before(store.newest_unpredicted(connection), run_id, drawn).marks
-    return RowsBefore(marks.highest_id, marks.known_version, drawn)
+    return replace(marks, drawn=drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +45,7 @@ class NightEnd:
     run_id: int
     rule: Rule
     leave_figures: Callable[[Connection], None]
-    rows_before: RowsBefore | None = None
+    rows_before: Marks | None = None
     """The rows before the run; None if it took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, object]:

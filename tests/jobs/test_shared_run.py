@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pima.core.watched import Marks
 from pima.errors import ArtifactDamaged
 from pima.runs.recorded_run import StopRequest, only_one, recorded_run
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from pima.watch.unpredicted import RowsBefore
 from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.trained import install_models
@@ -29,7 +29,7 @@ def full_queue(postgresql: Database, trained: Path) -> Database:
 
 
 def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Database) -> None:
-    def hand_out(version: int, before: RowsBefore) -> None:
+    def hand_out(version: int, before: Marks) -> None:
         with ThreadPoolExecutor(3) as threads:
             given = (full_queue.engine, run.id, version, before, OPTIONS, StopRequest())
             for one in [threads.submit(drain, *given) for _ in range(3)]:
@@ -63,15 +63,15 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
         f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') "
         "RETURNING id"
     )[0]
-    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
     assert_each_once(full_queue, waiting=QUEUED)
     full_queue.execute("UPDATE runs SET status = 'running'")
-    drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
     assert_each_once(full_queue)
     assert full_queue.value("SELECT status FROM runs") == "running"  # who opened it closes it
     full_queue.execute("UPDATE model_versions SET compiled_artifact = 'x' WHERE number = 1")
     with pytest.raises(ArtifactDamaged):
-        drain(full_queue.engine, run, 1, RowsBefore(), OPTIONS, StopRequest())
+        drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
 
 
 @pytest.mark.parametrize("more", [("--limit", "5"), ("--dry-run",)])
