@@ -8,8 +8,8 @@ from pathlib import Path
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, whole_number
 from pima.core.horizon import horizon_of
-from pima.erasing.retaining import Retaining, require_old_enough, retain
-from pima.errors import WrongUsage
+from pima.erasing.retaining import Retaining, retain
+from pima.errors import TooYoungToRemove, WrongUsage
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 
@@ -40,7 +40,8 @@ def _work(command: Command) -> Result:
     minimum_days = command.settings.retain.minimum_days
     if given.values:
         minimum_days = max(minimum_days, _days_of_a_verdict(command))
-    require_old_enough(given.older_than, minimum_days)
+    if given.older_than < minimum_days:
+        raise TooYoungToRemove(days=given.older_than, minimum=minimum_days)
     with recorded_run(command.engine, "retain", None, given.dry_run) as command.run:
         retain(
             Retaining(

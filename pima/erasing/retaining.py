@@ -7,10 +7,9 @@ are moved to files, each file is written, read back and compared before any of i
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
 from pima.core.identifiers import mark_of
-from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, WrongUsage
+from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import whole_file
 from pima.store.engine import clock, reading, writing
@@ -28,13 +27,13 @@ from pima.store.erasing import (
     Moved,
     Old,
     OldRows,
-    delete_rows,
     end_of_window,
     everyone_forgotten,
     what_is_old,
 )
 from pima.store.parquet_rows import as_table
 from pima.store.runs import RETAINING, record_progress
+from pima.store.tables import replaced_rows
 
 WINDOW_ROWS = 5_000
 FILE_ROWS = 200_000
@@ -86,12 +85,6 @@ class Retaining:
         self.run.report(result)
 
 
-def require_old_enough(days: int, minimum_days: int) -> None:
-    """Check the age of rows to remove. Raises TooYoungToRemove."""
-    if days < minimum_days:
-        raise TooYoungToRemove(days=days, minimum=minimum_days)
-
-
 def retain(asked: Retaining) -> None:
     """Remove old rows, and report window by window.
 
@@ -103,12 +96,11 @@ def retain(asked: Retaining) -> None:
             cutoff = clock(connection) - timedelta(days=asked.days)
             found = what_is_old(connection, cutoff, asked.all_values)
         asked.report(RetainResult(cutoff.isoformat()))
-        for name, old in found.items():
-            is_moved = name != "replaced_rows" and not asked.dry_run
-            if asked.folder is not None and is_moved:
-                _move(asked, lease, name, old, asked.folder)
+        for old in found:
+            if asked.folder is None or asked.dry_run or old.table is replaced_rows:
+                _remove(asked, lease, old)
             else:
-                _remove(asked, lease, name, old)
+                _move(asked, lease, old, asked.folder)
 
 
 def _windows(asked: Retaining, old: Old) -> Iterator[OldRows]:
@@ -125,44 +117,44 @@ def _windows(asked: Retaining, old: Old) -> Iterator[OldRows]:
         after = last
 
 
-def _remove(asked: Retaining, lease: HeldLease, name: str, old: Old) -> None:
+def _remove(asked: Retaining, lease: HeldLease, old: Old) -> None:
     for window in _windows(asked, old):
         if asked.dry_run:
             with reading(asked.engine) as connection:
-                asked.report(_grown(asked.result, name, window.count(connection)))
+                asked.report(_grown(asked.result, old, window.count(connection)))
         else:
-            _delete(asked, lease, name, window.delete)
+            _delete(asked, lease, window)
 
 
-def _delete(
-    asked: Retaining, lease: HeldLease, name: str, delete: Callable[[Connection], int]
-) -> None:
+def _delete(asked: Retaining, lease: HeldLease, rows: OldRows | Moved) -> None:
     with writing(asked.engine) as connection:
         lease.require(connection)
-        result = _grown(asked.result, name, delete(connection))
+        result = _grown(asked.result, rows.old, rows.delete(connection))
         record_progress(connection, asked.run.id, as_json(result), None)
     asked.report(result)
 
 
-def _grown(result: RetainResult, name: str, count: int) -> RetainResult:
+def _grown(result: RetainResult, old: Old, count: int) -> RetainResult:
+    name = old.table.name
     return replace(result, **{name: getattr(result, name) + count})
 
 
-def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path) -> None:
+def _move(asked: Retaining, lease: HeldLease, old: Old, folder: Path) -> None:
     with reading(asked.engine) as connection:
-        archive = Archive(connection, folder, name, old)
+        archive = Archive(connection, folder, old)
     # An earlier process may have ended after it had written a file and before it had deleted all of
     # its rows.
-    _delete_moved(asked, lease, name, old, archive.left_behind())
+    _delete_moved(asked, lease, archive.left_behind())
     for window in _windows(asked, old):
-        with reading(asked.engine) as connection:
-            archive.add(window.read(connection))
-        if archive.is_full:
-            _put_away(asked, lease, name, old, archive)
-    _put_away(asked, lease, name, old, archive)
+        with writing(asked.engine) as connection:
+            lease.require(connection)
+            archive.rows += window.read(connection)
+        if len(archive.rows) >= FILE_ROWS:
+            _put_away(asked, lease, archive)
+    _put_away(asked, lease, archive)
 
 
-def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: "Archive") -> None:
+def _put_away(asked: Retaining, lease: HeldLease, archive: "Archive") -> None:
     with writing(asked.engine) as connection:
         # The rows were read before. The lease keeps anyone from being forgotten from then until
         # they are written.
@@ -171,29 +163,26 @@ def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: 
     if written is not None:
         path, moved = written
         asked.report(replace(asked.result, files=(*asked.result.files, path.name)))
-        _delete_moved(asked, lease, name, old, moved)
+        _delete_moved(asked, lease, moved)
 
 
-def _delete_moved(
-    asked: Retaining, lease: HeldLease, name: str, old: Old, moved: Iterable[Moved]
-) -> None:
+def _delete_moved(asked: Retaining, lease: HeldLease, moved: Iterable[Moved]) -> None:
     for rows in moved:
         asked.stop.check()
-        _delete(asked, lease, name, partial(delete_rows, old=old, moved=rows))
+        _delete(asked, lease, rows)
 
 
 class Archive:
-    """The files of one table in a folder, numbered in the order in which they were made."""
+    """The files of one table in a folder, numbered in the order in which they were made, and the
+    rows of the next one."""
 
-    def __init__(self, connection: Connection, folder: Path, name: str, old: Old) -> None:
+    def __init__(self, connection: Connection, folder: Path, old: Old) -> None:
         """Raises WrongUsage if the folder can't be made, or has files of another database."""
-        self._name, self._folder = name, folder
-        self._columns = list(old.table.c)
-        self._keys = [column.name for column in old.table.primary_key.columns]
-        self._time = old.time.name
+        self._folder = folder
+        self._old = old
         # A mark that only identifies the installation.
         self._installation = mark_of("installation", everyone_forgotten(connection).salt).encode()
-        self._rows: list[tuple[Any, ...]] = []
+        self.rows: list[tuple[Any, ...]] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._last = max(self._numbers(), default=0)
@@ -204,12 +193,12 @@ class Archive:
 
     def _numbers(self) -> Iterator[int]:
         for path in self._folder.iterdir():
-            found = re.fullmatch(rf"{self._name}-([0-9]{{6}})\.parquet", path.name)
+            found = re.fullmatch(rf"{self._old.table.name}-([0-9]{{6}})\.parquet", path.name)
             if found:
                 yield int(found[1])
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{self._name}-{number:06}.parquet"
+        return self._folder / f"{self._old.table.name}-{number:06}.parquet"
 
     def left_behind(self) -> Iterator[Moved]:
         """Read the last file's rows, some of which may still be in the database.
@@ -230,27 +219,19 @@ class Archive:
             raise WrongUsage(what=what)
         yield from self._rows_of(table)
 
-    def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add rows to the next file."""
-        self._rows.extend(rows)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next file has enough rows to be written."""
-        return len(self._rows) >= FILE_ROWS
-
     def write(self) -> tuple[Path, list[Moved]] | None:
         """Write the next file, and return its path and rows; None if there is nothing to write.
 
         Raises WrongUsage if it can't be written, ArchiveDiffers if it does not read back as it was
         written.
         """
-        if not self._rows:
+        if not self.rows:
             return None
         self._last += 1
-        path, table = self._path(self._last), as_table(self._columns, self._rows)
+        path = self._path(self._last)
+        table = as_table(list(self._old.table.c), self.rows)
         table = table.replace_schema_metadata({_INSTALLATION: self._installation})
-        self._rows = []
+        self.rows = []
         with whole_file(path, "--to") as file:
             pq.write_table(table, file, compression="zstd")
         _sync(self._folder)
@@ -263,10 +244,11 @@ class Archive:
         return path, list(self._rows_of(read))
 
     def _rows_of(self, table: pa.Table) -> Iterator[Moved]:
-        keys = list(zip(*(table[name].to_pylist() for name in self._keys), strict=True))
-        newest = pc.max(table[self._time]).as_py()
+        columns = self._old.table.primary_key.columns.keys()
+        keys = list(zip(*(table[name].to_pylist() for name in columns), strict=True))
+        newest = pc.max(table[self._old.time.name]).as_py()
         for first in range(0, len(keys), ROWS_AT_ONCE):
-            yield Moved(keys[first : first + ROWS_AT_ONCE], newest)
+            yield Moved(self._old, keys[first : first + ROWS_AT_ONCE], newest)
 
 
 def _sync(folder: Path) -> None:

@@ -57,7 +57,7 @@ from pima.store.tables import (
 def everyone_forgotten(connection: Connection) -> Forgotten:
     """All marks, with the salt that turns names into marks."""
     salt = first_row(connection, select(installation.c.forgetting_salt), "installation")[0]
-    return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
+    return Forgotten(salt, frozenset(connection.scalars(select(forgotten.c.mark))))
 
 
 def keep_marks(connection: Connection, new: Set[str], decided_by: str, reason: str) -> None:
@@ -132,7 +132,7 @@ def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> 
         f"SELECT id FROM patients WHERE {condition} UNION SELECT patient_id FROM row_keys WHERE "
         f"{condition}"
     )
-    return list(connection.execute(text(f"{statement} ORDER BY 1"), parameters).scalars())
+    return list(connection.scalars(text(f"{statement} ORDER BY 1"), parameters))
 
 
 def _called(connection: Connection, ids: Sequence[int]) -> Found:
@@ -239,12 +239,14 @@ def delete_by_ids(
 
 
 def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
+    if not ids:
+        return 0
     named = " OR ".join(f"error_line LIKE '%{words}%'" for words in NAMING_IDS)
     found = connection.execute(text(f"SELECT id, error_line FROM runs WHERE {named}")).all()
-    one_of_them = re.compile(rf"(?<![\d,])(?:{'|'.join(map(str, ids))})(?!\d)") if ids else None
+    one_of_them = re.compile(rf"(?<![\d,])(?:{'|'.join(map(str, ids))})(?!\d)")
     changed = 0
     for run_id, line in found:
-        hidden = one_of_them.sub("(forgotten)", line) if one_of_them else line
+        hidden = one_of_them.sub("(forgotten)", line)
         if hidden != line:
             values = {"line": hidden, "id": run_id}
             changed += connection.execute(
@@ -256,7 +258,7 @@ def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
 def sides_by_person(connection: Connection, person: str) -> list[int]:
     """The rows whose side of the holdout was decided by this person's key."""
     statement = text("SELECT patient_id FROM row_keys WHERE side_key = :name ORDER BY patient_id")
-    return list(connection.execute(statement, {"name": name_of_person(person)}).scalars())
+    return list(connection.scalars(statement, {"name": name_of_person(person)}))
 
 
 def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
@@ -281,11 +283,6 @@ class Old:
     cutoff: datetime
 
     @property
-    def condition(self) -> ColumnElement[bool]:
-        """The condition of a row to delete by today's cutoff."""
-        return and_(self.is_over, self.time < self.cutoff)
-
-    @property
     def key(self) -> ColumnElement[int]:
         """The first column of the key, in whose order the table is read."""
         return next(iter(self.table.primary_key.columns))
@@ -293,28 +290,20 @@ class Old:
 
 def what_is_old(
     connection: Connection, cutoff: datetime, all_values: bool = False
-) -> dict[str, Old]:
+) -> tuple[Old, ...]:
     """List the tables that old rows are deleted from. Predictions come before rejections, because a
     rejection marks a deleted row's older prediction as superseded, and before the values that they
     were made from. With `all_values` the values that count, or may come to count, go, too, and what
     scores said of them."""
-    return {
-        "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
-        "prediction_scores": Old(
-            prediction_scores,
-            not_(may_count(connection, prediction_scores, all_values)),
-            prediction_scores.c.scored_at,
-            cutoff,
-        ),
-        "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
-        "replaced_rows": Old(
-            replaced_rows,
-            are_over(connection, all_values),
-            replaced_rows.c.predicted_at,
-            cutoff,
-        ),
-        "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
-    }
+    scores_are_over = not_(may_count(connection, prediction_scores, all_values))
+    values_are_over = are_over(connection, all_values)
+    return (
+        Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
+        Old(prediction_scores, scores_are_over, prediction_scores.c.scored_at, cutoff),
+        Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
+        Old(replaced_rows, values_are_over, replaced_rows.c.predicted_at, cutoff),
+        Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
+    )
 
 
 def _is_dead(table: Table) -> ColumnElement[bool]:
@@ -350,13 +339,10 @@ _LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:
     """The highest key of the next `rows` rows above `after`, or of all that are left; None if there
     are none."""
-    behind = select(old.key).where(old.key > after).order_by(old.key)
-    found = connection.scalar(behind.offset(rows - 1).limit(1))
-    return (
-        connection.scalar(select(func.max(old.key)).where(old.key > after))
-        if found is None
-        else found
-    )
+    behind = select(old.key.label("key")).where(old.key > after).order_by(old.key)
+    window = behind.limit(rows).subquery()
+    found: int | None = connection.scalar(select(func.max(window.c.key)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +355,9 @@ class OldRows:
 
     @property
     def _condition(self) -> ColumnElement[bool]:
-        return and_(self.old.key > self.after, self.old.key <= self.last, self.old.condition)
+        old = self.old
+        is_in = and_(old.key > self.after, old.key <= self.last)
+        return and_(is_in, old.is_over, old.time < old.cutoff)
 
     def count(self, connection: Connection) -> int:
         """How many of them to delete."""
@@ -378,12 +366,11 @@ class OldRows:
         return int(connection.execute(counted).scalar_one())
 
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
-        """Read the rows to delete, in the order of the key."""
-        database_of(connection).join_by_index(connection)
+        """Read the rows to delete, in the order of the key. Until that is done, nothing that others
+        do keeps one of them: a row that stayed would be moved to a second file later."""
+        condition = _free_to_go(connection, self.old, self._condition)
         ordered = (
-            select(self.old.table)
-            .where(self._condition)
-            .order_by(*self.old.table.primary_key.columns)
+            select(self.old.table).where(condition).order_by(*self.old.table.primary_key.columns)
         )
         return [tuple(row) for row in connection.execute(ordered)]
 
@@ -396,19 +383,29 @@ class OldRows:
 class Moved:
     """Some rows that were moved to a file."""
 
+    old: Old
     keys: Sequence[tuple[int, ...]]
     newest: datetime
     """The time of the newest row in the whole file."""
 
+    def delete(self, connection: Connection) -> int:
+        """Delete these rows, which were old when the file was made, whatever the cutoff is now;
+        return how many."""
+        old = self.old
+        columns = tuple_(*old.table.primary_key.columns)
+        # A restored database may give keys that are in a file to newer rows, which are in no file.
+        condition = and_(columns.in_(self.keys), old.time <= self.newest, old.is_over)
+        return _delete_old(connection, old, condition)
 
-def delete_rows(connection: Connection, old: Old, moved: Moved) -> int:
-    """Delete these rows, which were old when the file was made, whatever the cutoff is now; return
-    how many."""
-    columns = tuple_(*old.table.primary_key.columns)
-    # A restored database may give keys that are in a file to newer rows, which are in no file.
-    return _delete_old(
-        connection, old, and_(columns.in_(moved.keys), old.time <= moved.newest, old.is_over)
-    )
+
+def _free_to_go(
+    connection: Connection, old: Old, condition: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Narrow a condition to the rows that can go now."""
+    database_of(connection).join_by_index(connection)
+    if old.table is predictions:
+        condition = and_(condition, leave_marks(connection, condition))
+    return condition
 
 
 def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
@@ -419,9 +416,7 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
         gone = select(runs.c.id).where(condition)
         for table in (tallies, monitoring):
             connection.execute(delete(table).where(table.c.run_id.in_(gone)))
-    database_of(connection).join_by_index(connection)
-    if old.table is predictions:
-        condition = and_(condition, leave_marks(connection, condition))
+    condition = _free_to_go(connection, old, condition)
     if old.table is replaced_rows:
         return delete_unless_held(connection, condition)
     return connection.execute(delete(old.table).where(condition)).rowcount

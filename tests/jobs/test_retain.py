@@ -188,6 +188,14 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
 
 
+def test_a_row_that_can_not_go_yet_is_in_no_file(lived_in: Database, tmp_path: Path) -> None:
+    # Nobody has looked yet whether its values were predicted on.
+    lived_in.execute("UPDATE patients SET age = age + 1 WHERE id = 8")
+    found = the_json(call(lived_in, "retain", *ASKED, "--to", str(tmp_path), "--json"))
+    (file,) = tmp_path.glob("predictions-*")
+    assert len(_rows(file)) == found["predictions"] == 7
+
+
 def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(
     lived_in: Database, tmp_path: Path
 ) -> None:

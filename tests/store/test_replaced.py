@@ -20,6 +20,7 @@ from pima.store.erasing import OldRows, what_is_old
 from pima.store.predictions import Predictions
 from pima.store.replaced import examine
 from pima.store.runs import start_run
+from pima.store.tables import predictions
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -239,7 +240,8 @@ def _a_labelled_row_predicted_long_ago(database: Database) -> tuple[int, int]:
 
 
 def _retain(connection: Connection) -> int:
-    old = what_is_old(connection, NOW - timedelta(days=200))["predictions"]
+    old = what_is_old(connection, NOW - timedelta(days=200))[0]
+    assert old.table is predictions
     return OldRows(old, 0, WINDOW_ROWS).delete(connection)
 
 
