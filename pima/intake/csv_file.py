@@ -151,13 +151,10 @@ def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
     """Split all lines into cells at once, line after line, in a fraction of the time; None if any
     line needs a closer look."""
     text = "".join(lines)
-    if (
-        '"' in text
-        or not text.endswith("\n")
-        or not all(line.count(",") == width - 1 for line in lines)
+    is_plain = '"' not in text and text.endswith("\n")
+    if not is_plain or not all(
+        line.count(",") == width - 1 and line.strip(_BLANK_LINE) for line in lines
     ):
-        return None
-    if not all(line.strip(_BLANK_LINE) for line in lines):
         return None
     text = text.replace("\r\n", "\n")
     return None if "\r" in text else text.replace("\n", ",").split(",")
@@ -166,18 +163,19 @@ def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
 def _rows(
     records: Sequence[tuple[int, list[str] | str]], positions: Sequence[int], width: int
 ) -> RawBlock:
-    good = [
-        (line, cells)
-        for line, cells in records
-        if not isinstance(cells, str) and len(cells) == width
-    ]
-    columns = list(zip(*(cells for _, cells in good), strict=True)) or [()] * width
-    bad = [
-        BadLine(line, cells if isinstance(cells, str) else "wrong_field_count")
-        for line, cells in records
-        if isinstance(cells, str) or len(cells) != width
-    ]
-    return RawBlock(_frame([columns[at] for at in positions], [line for line, _ in good]), bad)
+    lines: list[int] = []
+    good: list[list[str]] = []
+    bad: list[BadLine] = []
+    for line, cells in records:
+        if isinstance(cells, str):
+            bad.append(BadLine(line, cells))
+        elif len(cells) != width:
+            bad.append(BadLine(line, "wrong_field_count"))
+        else:
+            lines.append(line)
+            good.append(cells)
+    columns = list(zip(*good, strict=True)) or [()] * width
+    return RawBlock(_frame([columns[at] for at in positions], lines), bad)
 
 
 def _frame(columns: Sequence[Sequence[str]], lines: Sequence[int]) -> pd.DataFrame:

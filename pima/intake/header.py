@@ -56,10 +56,6 @@ def read_header(
     return Header(tuple(filter(None, columns.values())), tuple(columns), len(cells))
 
 
-def _known(cells: Sequence[str], declaration: Declaration) -> int:
-    return sum(canonical_name(cell, declaration) is not None for cell in cells)
-
-
 def _positions_to_ignore(
     file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]
 ) -> set[int]:
@@ -69,16 +65,11 @@ def _positions_to_ignore(
         if folded not in names:
             raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).")
     left_out = {n for n, name in enumerate(names) if name in asked}
-    ids, others = (
-        {
-            canonical_name(cell, declaration)
-            for n, cell in enumerate(cells)
-            if (n in left_out) is ignores
-        }
-        for ignores in (True, False)
-    )
+    columns = [canonical_name(cell, declaration) for cell in cells]
+    lost = {columns[n] for n in left_out}
+    kept = {column for n, column in enumerate(columns) if n not in left_out}
     # An id may be left out if a source's key identifies the row.
-    if "id" in ids and not {"id", "source_key"} & others:
+    if "id" in lost and not {"id", "source_key"} & kept:
         raise refused(file, "--ignore: ids can't be left out (needed_column).")
     return left_out
 
@@ -111,7 +102,7 @@ def _shows_names(cells: Sequence[str], declaration: Declaration) -> bool:
     are_names = all(
         re.match(r"\s*([^\W\d]|$)", cell) and (not cell or not is_number(cell)) for cell in cells
     )
-    return are_names and _known(cells, declaration) > 0
+    return are_names and any(canonical_name(cell, declaration) for cell in cells)
 
 
 def _shown(name: str) -> str:

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.arrays import BoolArray
 from pima.core.features import Declaration
 from pima.core.identifiers import (
     FORGOTTEN,
@@ -208,8 +206,7 @@ def _stage(
     bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
     for block, not_rows in file.blocks():
         rows, left_out = _without_forgotten(block, known)
-        if len(rows):
-            staging.append(rows, "line")
+        staging.append(rows, "line")
         bad += not_rows
         forgotten += left_out
         lines += len(block) + len(not_rows)
@@ -222,26 +219,24 @@ def _without_forgotten(block: Block, known: Forgotten) -> tuple[Block, list[BadL
     """Separate the rows of a block from the lines of people who were forgotten."""
     if not known or not len(block):
         return block, []
-    by = {
-        column: _are_theirs(block, column, known) for column in ("id", "source_key", "person_key")
-    }
-    theirs = np.logical_or.reduce(list(by.values()))
-    first = np.array(list(by), dtype=object)[np.argmax(list(by.values()), axis=0)]
-    lines = zip(block.index[theirs], first[theirs], strict=True)
-    return block[~theirs], [BadLine(int(line), FORGOTTEN, column) for line, column in lines]
+    theirs: dict[int, str] = {}
+    for column in ("id", "source_key", "person_key"):
+        if column in block:
+            for line, name in zip(block.index, _names(block, column), strict=True):
+                if name is not None and known.has(name):
+                    theirs.setdefault(int(line), column)
+    bad = [BadLine(line, FORGOTTEN, column) for line, column in theirs.items()]
+    return block.drop(index=list(theirs)), bad
 
 
-def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
-    if column not in block:
-        return np.zeros(len(block), bool)
+def _names(block: Block, column: str) -> list[str | None]:
+    """What each row is called by a column, as it is marked; None where it has no such name."""
     values = block[column].astype(object).where(block[column].notna(), None).tolist()
     if column == "id":
-        names = [name_of_id(value) for value in values]
-    elif column == "source_key":
-        names = [name_of_key(*each) for each in zip(block["source"], values, strict=True)]
-    else:
-        names = [None if value is None else name_of_person(value) for value in values]  # type: ignore[misc]
-    return np.array([name is not None and known.has(name) for name in names], bool)
+        return [name_of_id(value) for value in values]
+    if column == "source_key":
+        return [name_of_key(*each) for each in zip(block["source"], values, strict=True)]
+    return [None if value is None else name_of_person(value) for value in values]
 
 
 def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:

@@ -11,11 +11,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from pima.core.arrays import BoolArray
 from pima.core.cells import objects_of, outcomes
 from pima.core.columns import of_kind
-from pima.core.features import Declaration
+from pima.core.features import Declaration, names_of
 from pima.core.identifiers import LARGEST_GIVEN_ID, key_of_text
-from pima.core.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, measurements
+from pima.core.mapping import (
+    BAD_OUTCOME,
+    Block,
+    SourceTally,
+    first_faults,
+    mark,
+    measurements,
+)
 from pima.core.source import KeyType, MappedColumn, Source
 from pima.intake import csv_file, parquet_file
 from pima.intake.header import Header
@@ -79,56 +87,48 @@ class PatientFile:
     def _mapped(self, raw: pd.DataFrame) -> Block:
         at = {name: raw[n] for name, n in zip(self.columns, raw.columns, strict=True)}
         features = tuple(feature for feature in self.declaration.arriving if feature.name in at)
-        how = [MappedColumn(feature.name) for feature in features]
-        read = [at[feature.name] for feature in features]
+        names = names_of(features)
+        how = [MappedColumn(name) for name in names]
+        read = [at[name] for name in names]
         values, faults = measurements(features, how, read, len(raw), self.tally)
-        block = pd.DataFrame(
-            values, columns=[feature.name for feature in features], index=raw.index
-        )
-        reason, field = first_faults(faults, features)
+        block = pd.DataFrame(values, columns=names, index=raw.index)
+        block["reason"], block["field"] = first_faults(faults, features)
         if "outcome" in at:
             cells = outcomes({}, at["outcome"])
             block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
-            is_bad = (cells.faults != 0) & (reason == "")
-            reason[is_bad], field[is_bad] = BAD_OUTCOME, "outcome"
+            mark(block, cells.faults != 0, BAD_OUTCOME, "outcome")
         for name in of_kind("moment"):
-            if name not in at:
-                continue
-            found = moments(objects_of(at[name]), ZoneInfo("UTC"))
-            block[name] = found.milliseconds.set_axis(raw.index)
-            is_bad = found.unreadable & (reason == "")
-            reason[is_bad] = f"bad_{name}"
-            field[is_bad] = name
+            if name in at:
+                found = moments(objects_of(at[name]), ZoneInfo("UTC"))
+                block[name] = found.milliseconds.set_axis(raw.index)
+                mark(block, found.unreadable, f"bad_{name}", name)
+        # A row that can't be called is told as that, whatever else is wrong with it.
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
             block["id"] = pd.array(ids, dtype="Int64")
             is_bad = np.array([each is None for each in ids], bool)
-            reason[is_bad], field[is_bad] = "bad_id", "id"
-        if named := [name for name in of_kind("key") if name in at]:
-            keys = self._keys(
-                {name: objects_of(at[name]) for name in named}, len(raw), reason, field
-            )
-            for name, texts in keys.items():
-                block[name] = pd.Series(texts, index=raw.index, dtype=object)
-        block["reason"], block["field"] = reason, field
+            block.loc[is_bad, ["reason", "field"]] = "bad_id", "id"
+        has_bad_key = np.zeros(len(raw), bool)
+        for name in of_kind("key"):
+            if name in at:
+                keys, is_bad = self._keys(name, at)
+                block[name] = pd.Series(keys, index=raw.index, dtype=object)
+                block.loc[is_bad & ~has_bad_key, ["reason", "field"]] = f"bad_{name}", name
+                has_bad_key |= is_bad
         return block
 
-    def _keys(
-        self, cells: Mapping[str, Sequence[Any]], rows: int, reason: Any, field: Any
-    ) -> dict[str, list[str | None]]:
-        """Read the keys as the tables have them; mark rows with a bad key in `reason` and
-        `field`."""
-        keys: dict[str, list[str | None]] = {name: [None] * rows for name in cells}
-        sources = cells.get("source", [""] * rows)
-        for row in range(rows):
-            for name, column in cells.items():
-                cell = column[row] or ""
-                key = _canonical(name, cell, self.key_types.get((sources[row] or "", name), _TEXT))
-                if key is None and (cell or name != "person_key"):
-                    reason[row], field[row] = f"bad_{name}", name
-                    break
-                keys[name][row] = key
-        return keys
+    def _keys(self, name: str, at: Mapping[str, pd.Series]) -> tuple[list[str | None], BoolArray]:
+        """Read a column of keys as the tables have them; also tell which are bad, (n,)."""
+        cells = [cell or "" for cell in objects_of(at[name])]
+        sources = objects_of(at["source"]) if "source" in at else [""] * len(cells)
+        types = [self.key_types.get((source or "", name), _TEXT) for source in sources]
+        keys = [_canonical(name, *each) for each in zip(cells, types, strict=True)]
+        may_lack = name == "person_key"
+        bad = [
+            key is None and not (may_lack and cell == "")
+            for key, cell in zip(keys, cells, strict=True)
+        ]
+        return keys, np.array(bad, bool)
 
 
 def _id(value: Any) -> int | None:
