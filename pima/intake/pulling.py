@@ -84,8 +84,6 @@ class Plan:
     """The extent of a pull, and what is stored about it for the next one."""
 
     extent: Extent
-    fingerprint: str
-    """The hash of the settings and the declaration."""
     now: datetime
     """The time when the pull began, by the clock of our database."""
     so_far: RowsSoFar
@@ -114,26 +112,8 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
         get_logger().info(
             "all of the source is compared", source=source.name, because=extent.because
         )
-    return Plan(
-        extent, opened.fingerprint, now, so_far, forgotten, None if mark is None else mark.kept(now)
-    )
-
-
-def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """Record, before anything is read, that all rows are being compared: until that is completed,
-    no part is enough."""
-    if isinstance(planned.extent, Whole):
-        with writing(engine) as connection:
-            lease.require(connection)
-            sources.begin_whole(connection, opened.source.name, planned.fingerprint)
-
-
-def _complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """Record that all differences were taken in."""
-    whole_since = planned.now if isinstance(planned.extent, Whole) else None
-    with writing(engine) as connection:
-        lease.require(connection)
-        sources.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
+    changed_up_to = None if mark is None else mark.kept(now)
+    return Plan(extent, now, so_far, forgotten, changed_up_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +190,9 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
     ):
         with pull.stop.at_once():
             planned = _plan(pull.engine, opened, pull.whole)
-            if lease is not None:
-                _begin(pull.engine, opened, planned, lease)
             staged = _Staged(pull, opened, planned, own, staging)
+            if lease is not None:
+                staged.begin(lease)
             staged.stage()
             result = as_read(
                 PulledSource(name, compared=planned.extent.called),
@@ -239,7 +219,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             )
         else:
             result = staged.take_all(lease, result)
-            _complete(pull.engine, opened, planned, lease)
+            staged.complete(lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))
@@ -277,6 +257,23 @@ class _Staged:
     def is_whole(self) -> bool:
         """Whether all of the source is compared."""
         return isinstance(self.planned.extent, Whole)
+
+    def begin(self, lease: HeldLease) -> None:
+        """Record, before anything is read, that all rows are being compared: until that is
+        completed, no part is enough."""
+        if self.is_whole:
+            with writing(self.pull.engine) as connection:
+                lease.require(connection)
+                sources.begin_whole(connection, self.opened.source.name, self.opened.fingerprint)
+
+    def complete(self, lease: HeldLease) -> None:
+        """Record that all differences were taken in."""
+        whole_since = self.planned.now if self.is_whole else None
+        with writing(self.pull.engine) as connection:
+            lease.require(connection)
+            sources.complete(
+                connection, self.opened.source.name, self.planned.changed_up_to, whole_since
+            )
 
     @contextmanager
     def _unlimited(self) -> Iterator[None]:

@@ -6,20 +6,19 @@ source that have not changed are left out, and the rest is taken in by ranges of
 own transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from operator import add
-from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import Connection, bindparam, func, insert, select, text
+from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select, text
 
 from pima.core.columns import kind_of, of_kind
 from pima.errors import DatabaseUnusable
 from pima.store.contested import hold
-from pima.store.database import Id, Key, Real, database_of
+from pima.store.database import database_of
 from pima.store.engine import any_differs, column, listed, redacted
 from pima.store.erasing import delete_by_ids
 from pima.store.tables import loads
@@ -28,7 +27,6 @@ Match = Literal["id", "source_key"] | None
 """How a staged row is matched with one of ours; None if every row is a new patient."""
 VANISHED = "vanished"
 """Stands as the reason of a staged key that `patients` has and its source no longer does."""
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 _TIMES = ("known_at", "moment")
 """The kinds of columns that are staged as milliseconds since 1970."""
 IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
@@ -144,11 +142,9 @@ class Staging:
 
     def make(self) -> None:
         """Make an empty table; it lasts until the session ends or `drop` is called."""
-        number, real, key = (
-            kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key())
-        )
+        key = self._database.key
         numbers = ("line", "id", "known", "outcome", "labelled_at", *of_kind("moment"))
-        kinds = dict.fromkeys(numbers, number)
+        kinds = dict.fromkeys(numbers, self._database.id)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
         kinds |= {
             "source": named,
@@ -157,7 +153,7 @@ class Staging:
             "reason": "TEXT",
             "field": "TEXT",
         }
-        kinds |= {column(name): real for name in self._features}
+        kinds |= {column(name): self._database.real for name in self._features}
         self.drop()
         # No constraints: the queries below find what would break them, with the line number.
         columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
@@ -240,7 +236,7 @@ class Staging:
         return self._execute(
             f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND "
             f"{self._same} AND {of_range(within)}",
-            range_parameters(within),
+            within,
         )
 
     def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
@@ -249,14 +245,14 @@ class Staging:
         if within is None:
             return self._match is not None
         keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
-        return bool(self._one(f"SELECT EXISTS ({keys})", range_parameters(within))[0])
+        return bool(self._one(f"SELECT EXISTS ({keys})", within)[0])
 
     def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
         if "outcome" not in self._columns:
             return OutcomesChanged()
         compared = f"{self._table} s LEFT JOIN patients p ON p.id = s.known"
         statement = f"SELECT {OUTCOMES} FROM {compared} WHERE {IS_SOUND} AND {of_range(within)}"
-        return OutcomesChanged(*self._one(statement, range_parameters(within)))
+        return OutcomesChanged(*self._one(statement, within))
 
     def _insert(self, within: KeyRange | None) -> int:
         names = listed(self._new_columns)
@@ -265,15 +261,11 @@ class Staging:
             "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = "
             "s.source_key)"
         )
-        next_id = self._database.next_id
-        is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
-        new_id = (
-            "s.id"
-            if self._match == "id"
-            else f"coalesce({old_id}, {next_id})"
-            if is_old
-            else next_id
-        )
+        new_id = self._database.next_id
+        if self._match == "id":
+            new_id = "s.id"
+        elif self._match == "source_key" and self._may_be_in("row_keys", within):
+            new_id = f"coalesce({old_id}, {new_id})"
         # Ids follow the file's order, or the order of the keys.
         order = "s.line" if within is None else "s.source_key"
         with self._database.inserting(self._connection):
@@ -282,7 +274,7 @@ class Staging:
                 INSERT INTO patients (id, {names}) SELECT {new_id}, {staged}
                 FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)}
                     ORDER BY {order}""",
-                range_parameters(within),
+                within,
             )
 
     def _update(self, within: KeyRange | None) -> int:
@@ -303,11 +295,11 @@ class Staging:
             UPDATE patients SET {", ".join(values)} FROM {self._table} s
             WHERE patients.id = s.known AND {these} AND ({self._differs("patients")})"""
         # Unchanged rows are not updated, so that their `updated_at` stays true.
-        updated = self._execute(update, range_parameters(within))
+        updated = self._execute(update, within)
         if self._has_labelled_at and updated:
             # A changed outcome with the old outcome's time was stamped with the time of the write:
             # set its time again.
-            self._execute(update, range_parameters(within))
+            self._execute(update, within)
         return updated
 
     def _differs(self, ours: str) -> str:
@@ -345,24 +337,29 @@ class Staging:
             WHERE k.patient_id = p.id AND NOT ({self._database.came_before_writer})"""
         return self._numbers(
             f"SELECT p.id FROM {found} AND p.version <= :version AND NOT EXISTS ({came_since})",
-            {**range_parameters(within), "version": so_far.version, "writer": so_far.writer},
+            within,
+            version=so_far.version,
+            writer=so_far.writer,
         )
 
-    def _execute(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> int:
-        return self._connection.execute(
-            text(statement), {"source": self._source, **parameters}
-        ).rowcount
+    def _ask(
+        self, statement: str, within: KeyRange | None = None, **others: object
+    ) -> CursorResult[*tuple[Any, ...]]:
+        parameters = {"source": self._source, **range_parameters(within), **others}
+        return self._connection.execute(text(statement), parameters)
 
-    def _one(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> tuple[Any, ...]:
-        return tuple(
-            self._connection.execute(text(statement), {"source": self._source, **parameters}).one()
-        )
+    def _execute(self, statement: str, within: KeyRange | None = None, **others: object) -> int:
+        return self._ask(statement, within, **others).rowcount
 
-    def _count(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> int:
-        return int(self._one(statement, parameters)[0])
+    def _one(
+        self, statement: str, within: KeyRange | None = None, **others: object
+    ) -> tuple[Any, ...]:
+        return tuple(self._ask(statement, within, **others).one())
 
-    def _numbers(self, statement: str, parameters: Mapping[str, object] = _NOTHING) -> list[int]:
-        return list(self._connection.execute(text(statement), dict(parameters)).scalars())
+    def _numbers(
+        self, statement: str, within: KeyRange | None = None, **others: object
+    ) -> list[int]:
+        return list(self._ask(statement, within, **others).scalars())
 
 
 class StagedFile(Staging):
@@ -388,14 +385,14 @@ class StagedFile(Staging):
         """Line, source and person of the lines with a person whose row has, or had, a key in one of
         these sources."""
         statement = text(f"""
-            SELECT s.line, coalesce(p.source, k.source) AS source, s.person_key
+            SELECT s.line, coalesce(p.source, k.source), s.person_key
             FROM {self._table} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k
                 ON k.patient_id = s.id
             WHERE s.person_key IS NOT NULL AND coalesce(p.source, k.source) IN :sources
                 ORDER BY s.line""")
         statement = statement.bindparams(bindparam("sources", expanding=True))
         found = self._connection.execute(statement, {"sources": list(sources)})
-        return [(row.line, row.source, row.person_key) for row in found]
+        return [(line, source, person) for line, source, person in found]
 
     def drop_lines(self, lines: Sequence[int]) -> None:
         """Delete lines from the staging table, some of which may never have been staged."""

@@ -2,7 +2,7 @@
 keys."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +19,6 @@ from pima.store.arrivals import (
     OutcomesChanged,
     Staging,
     of_range,
-    range_parameters,
 )
 from pima.store.engine import any_differs, column, listed
 
@@ -74,7 +73,10 @@ class StagedSource(Staging):
     def repeated_keys(self) -> int:
         """Count the rows whose key an earlier row has."""
         self._database.join_by_merge(self._connection)
-        return self._count(f"SELECT count(*) - count(DISTINCT source_key) FROM {self._read}")
+        (repeated,) = self._numbers(
+            f"SELECT count(*) - count(DISTINCT source_key) FROM {self._read}"
+        )
+        return repeated
 
     def append_keys(self, keys: Sequence[str]) -> None:
         """Add keys of a source, if only its changed rows are read."""
@@ -95,13 +97,13 @@ class StagedSource(Staging):
         if not self._database.is_a_file:
             return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
         keys = self._read if whole else self._keys
-        found = self._connection.execute(
-            text(f"""
-                SELECT source_key
-                FROM (SELECT source_key, row_number() OVER (ORDER BY source_key) AS n
-                    FROM {keys}) AS numbered
-                WHERE n % :rows = 0 ORDER BY source_key"""),
-            {"rows": rows},
+        found = self._ask(
+            f"""
+            SELECT source_key
+            FROM (SELECT source_key, row_number() OVER (ORDER BY source_key) AS n
+                FROM {keys}) AS numbered
+            WHERE n % :rows = 0 ORDER BY source_key""",
+            rows=rows,
         )
         cuts = ["", *found.scalars(), _BEHIND_ALL]
         return [KeyRange(after, last, 0, 0, 0) for after, last in pairwise(cuts)]
@@ -112,7 +114,6 @@ class StagedSource(Staging):
         """Compare the rows of a range that were read with our rows of the source, and stage those
         to take in. All keys of the source tell which of our rows have vanished: those of the rows
         read if it is the `whole` source, else the separate keys."""
-        here = range_parameters(within)
         if self._has_labelled_at:
             # An outcome that is held back is staged as a time alone: ours stays as it is until
             # then.
@@ -122,7 +123,7 @@ class StagedSource(Staging):
                 f"UPDATE {self._read} AS s SET outcome = {outcome}, labelled_at = NULL WHERE "
                 f"{held_back}"
             )
-            self._execute(statement, here)
+            self._execute(statement, within)
         read = f"(SELECT * FROM {self._read} s WHERE {of_range(within)}) AS s"
         ours = (
             f"(SELECT * FROM patients p WHERE p.source = :source AND {of_range(within, 'p')}) AS p"
@@ -130,7 +131,7 @@ class StagedSource(Staging):
         lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
         of_all = lacking if whole else ""
         in_all, known, *missing = self._one(
-            f"SELECT count(*), count(p.outcome){of_all} FROM {ours}", here
+            f"SELECT count(*), count(p.outcome){of_all} FROM {ours}", within
         )
         compared = in_all
         # Both ways of joining need no statistics, which the planner lacks of tables that were just
@@ -142,7 +143,7 @@ class StagedSource(Staging):
         if at_once:
             self._stage(
                 f"{read} LEFT JOIN {_REJECTED} FULL JOIN {ours} ON p.source_key = s.source_key",
-                here,
+                within,
             )
         else:
             keys = self._read if whole else self._keys
@@ -151,14 +152,16 @@ class StagedSource(Staging):
                 INSERT INTO {self._table} (source_key, reason) SELECT p.source_key, '{VANISHED}'
                     FROM {ours}
                 WHERE NOT EXISTS (SELECT 1 FROM {keys} k WHERE k.source_key = p.source_key)""",
-                here,
+                within,
             )
         self._database.join_by_index(self._connection)
         if not whole:
             both = f"{read} JOIN patients p ON {self._same}"
-            compared, *missing = self._one(f"SELECT count(*){lacking} FROM {both}", here)
+            compared, *missing = self._one(f"SELECT count(*){lacking} FROM {both}", within)
         if not at_once:
-            self._stage(f"{read} LEFT JOIN {_REJECTED} LEFT JOIN patients p ON {self._same}", here)
+            self._stage(
+                f"{read} LEFT JOIN {_REJECTED} LEFT JOIN patients p ON {self._same}", within
+            )
         new, changed, before_person, *outcomes = self._one(
             f"""
             SELECT count(*) FILTER (WHERE p.id IS NULL),
@@ -166,19 +169,19 @@ class StagedSource(Staging):
                 count(p.id) FILTER (WHERE s.person_key <> coalesce(p.person_key, '')), {OUTCOMES}
             FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND}
                 AND {of_range(within)}""",
-            here,
+            within,
         )
         gone = f"FROM {self._table} AS s WHERE s.reason = '{VANISHED}' AND {of_range(within)}"
-        vanished = self._count(f"SELECT count(*) {gone}", here)
+        (vanished,) = self._numbers(f"SELECT count(*) {gone}", within)
         if not deletes:
-            self._execute(f"DELETE {gone}", here)
+            self._execute(f"DELETE {gone}", within)
         found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
         lacks = Counter(dict(zip([feature.name for feature in features], missing, strict=True)))
         return Comparison(
             compared, in_all, known, lacks, new, changed, vanished, before_person, found
         )
 
-    def _stage(self, joined: str, here: Mapping[str, object]) -> None:
+    def _stage(self, joined: str, within: KeyRange) -> None:
         """Stage the rows that differ from ours, that are rejected, or whose rejection is to be
         removed."""
         names = self._new_columns[2:]
@@ -191,18 +194,19 @@ class StagedSource(Staging):
             WHERE p.id IS NULL OR s.source_key IS NULL OR s.reason IS NOT NULL
                 OR r.source_key IS NOT NULL
                 OR {self._differs("p")}""",
-            here,
+            within,
         )
 
     def keys_of(self, source: str) -> tuple[int, int]:
         """How many of the staged rows have a key of that source's rows, and how many there are."""
-        known = self._count(
-            f"""SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}
-            AND EXISTS (SELECT 1 FROM patients p WHERE p.source = :former
+        of_all = f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}"
+        (known,) = self._numbers(
+            f"""{of_all} AND EXISTS (SELECT 1 FROM patients p WHERE p.source = :former
                 AND p.source_key = s.source_key)""",
-            {"former": source},
+            former=source,
         )
-        return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}")
+        (asked,) = self._numbers(of_all)
+        return known, asked
 
     def write_rejections(self, whole: bool, run_id: int) -> None:
         """Record the rejected rows, and remove those that the source no longer has and those of
@@ -238,7 +242,7 @@ class StagedSource(Staging):
                          THEN coalesce(source_rejections.run_id, EXCLUDED.run_id) END
             WHERE NOT ({as_before})
                 OR (source_rejections.run_id IS NULL) <> (EXCLUDED.run_id IS NULL)""",
-            {"run_id": run_id},
+            run_id=run_id,
         )
 
     def take_off_rejections(self, within: KeyRange) -> None:
@@ -251,31 +255,30 @@ class StagedSource(Staging):
             f"""
             DELETE FROM source_rejections AS r
             WHERE r.source = :source AND {of_range(within, "r")} AND ({is_sound}) > 0""",
-            range_parameters(within),
+            within,
         )
 
     def ranges(self, rows: int) -> list[KeyRange]:
         """Split the rows to take in into ranges of `rows` rows, in key order."""
-        found = self._connection.execute(
-            text(f"""
-                SELECT max(source_key) AS last, count(*) FILTER (WHERE {IS_SOUND}) AS sound,
-                    count(outcome) FILTER (WHERE {IS_SOUND}) AS outcomes, count(reason) AS vanished
-                FROM (SELECT source_key, outcome, reason,
-                    row_number() OVER (ORDER BY source_key) - 1 AS n
-                      FROM {self._table} s WHERE NOT ({IS_REJECTED})) AS s
-                GROUP BY n / :rows ORDER BY n / :rows"""),
-            {"rows": rows},
+        found = self._ask(
+            f"""
+            SELECT max(source_key) AS last, count(*) FILTER (WHERE {IS_SOUND}) AS sound,
+                count(outcome) FILTER (WHERE {IS_SOUND}) AS outcomes, count(reason) AS vanished
+            FROM (SELECT source_key, outcome, reason,
+                row_number() OVER (ORDER BY source_key) - 1 AS n
+                  FROM {self._table} s WHERE NOT ({IS_REJECTED})) AS s
+            GROUP BY n / :rows ORDER BY n / :rows""",
+            rows=rows,
         ).all()
         afters = ["", *(row.last for row in found)]
         return [KeyRange(after, *row) for after, row in zip(afters, found, strict=False)]
 
     def leave_out_forgotten(self, within: KeyRange | None, known: Forgotten) -> None:
         """Drop the rows of persons who were forgotten since the rows were staged."""
-        found = self._connection.execute(
-            text(f"SELECT source_key, person_key FROM {self._table} s WHERE {of_range(within)}"),
-            range_parameters(within),
-        ).all()
-        keys, persons = [row[0] for row in found], [row[1] for row in found]
+        statement = f"SELECT source_key, person_key FROM {self._table} s WHERE {of_range(within)}"
+        found = self._ask(statement, within).all()
+        keys = [row.source_key for row in found]
+        persons = [row.person_key for row in found]
         theirs = known.among(self._source, keys, persons)
         gone = [{"key": key} for key, is_theirs in zip(keys, theirs, strict=True) if is_theirs]
         if gone:
@@ -291,7 +294,7 @@ class StagedSource(Staging):
                 AND k.source_key = s.source_key
             JOIN patients p ON p.id = k.patient_id
             WHERE {of_range(within)} AND ({differs}) ORDER BY p.id""",
-            range_parameters(within),
+            within,
         )
 
 
