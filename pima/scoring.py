@@ -7,7 +7,7 @@ between, the claim is rolled back and the rows wait again; that is all of crash 
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -208,8 +208,8 @@ class _Scored:
     probabilities: Float64Array
     """(accepted,), one for each accepted row."""
     tally: "Tally"
-    scores: "Measurements | None"
-    """What the scores in use said of the batch; None if none is declared."""
+    scores: "Measurements"
+    """What the scores in use said of the batch."""
 
     def result(self, new: int, before: Marks) -> ScoreResult:
         """Count what became of the rows; `new` of the predictions had not been made before."""
@@ -368,20 +368,19 @@ class _Drain:
         new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
         if new < len(found.accepted):
             require_same_rows(connection, made, self.version, run)
-        for beside in self._beside(scored, made):
-            database.scoring.write_scores(connection, beside, self.version, run)
+        self._write_scores(connection, scored, made)
         database.scoring.write_rejections(connection, rejected, run)
         return new
 
-    def _beside(self, scored: _Scored, made: Predictions) -> Iterator[ScoresBeside]:
-        """What the scores in use said of the predicted rows, where they said anything."""
-        if scored.scores is None:
-            return
+    def _write_scores(self, connection: Connection, scored: _Scored, made: Predictions) -> None:
+        """Write what the scores in use said of the predicted rows, where they said anything."""
         said = scored.scores.rows(scored.validated.accepted)
         for name, column in zip(self.options.scores, said.by_feature, strict=True):
             known = column.is_known
             ids = made.patient_ids[known]
-            yield ScoresBeside(name, ids, made.patient_versions[known], column.values[known])
+            beside = ScoresBeside(name, ids, made.patient_versions[known], column.values[known])
+            scoring = database_of(connection).scoring
+            scoring.write_scores(connection, beside, self.version, self.open_run.id)
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:

@@ -94,11 +94,9 @@ class Measurements:
         values[:, positions], is_null[:, positions] = self.values, self.is_null
         return Measurements(values, is_null)
 
-    def divided(self, features: int) -> tuple["Measurements", "Measurements | None"]:
-        """Split off the first `features` columns from the others; None if there are no others."""
+    def divided(self, features: int) -> tuple["Measurements", "Measurements"]:
+        """Split off the first `features` columns from the others."""
         first = Measurements(self.values[:, :features], self.is_null[:, :features])
-        if features == self.values.shape[1]:
-            return self, None
         return first, Measurements(self.values[:, features:], self.is_null[:, features:])
 
 

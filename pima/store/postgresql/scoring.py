@@ -106,30 +106,8 @@ def write_predictions(
     threshold: float,
 ) -> int:
     """Append the predictions; return how many were new. This model made the others before."""
-    if _copied(connection, predictions, model_version, run_id, threshold):
-        return len(predictions.patient_ids)
-    values = {
-        "ids": predictions.patient_ids.tolist(),
-        "versions": predictions.patient_versions.tolist(),
-        "probabilities": predictions.probabilities.tolist(),
-        "model_version": model_version,
-        "run_id": run_id,
-        "threshold": threshold,
-    }
-    return connection.execute(_INSERT_PREDICTIONS, values).rowcount
-
-
-def _copied(
-    connection: Connection,
-    predictions: Predictions,
-    model_version: int,
-    run_id: int,
-    threshold: float,
-) -> bool:
-    """Append all of them by COPY, which has no ON CONFLICT; False, with nothing written, if one is
-    not new."""
     if len(predictions.patient_ids) == 0:
-        return True
+        return 0
     columns = {
         "patient_id": predictions.patient_ids,
         "patient_version": predictions.patient_versions,
@@ -143,8 +121,17 @@ def _copied(
         with connection.begin_nested():
             copy_in(connection, "predictions", columns)
     except UniqueViolation:
-        return False
-    return True
+        # COPY has no ON CONFLICT: one was not new, so none is written yet.
+        values = {
+            "ids": predictions.patient_ids.tolist(),
+            "versions": predictions.patient_versions.tolist(),
+            "probabilities": predictions.probabilities.tolist(),
+            "model_version": model_version,
+            "run_id": run_id,
+            "threshold": threshold,
+        }
+        return connection.execute(_INSERT_PREDICTIONS, values).rowcount
+    return len(predictions.patient_ids)
 
 
 def write_rejections(connection: Connection, rejections: Rejections, run_id: int) -> None:
