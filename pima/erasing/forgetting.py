@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core import identifiers as marks
 from pima.core.history import rank_name
-from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten, Who, mark_of
+from pima.core.identifiers import ById, ByPerson, Forgotten, Who, mark_of
 from pima.errors import (
     FileNotMadeAnew,
     ForgottenListRefused,
@@ -109,16 +109,15 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
-    names, asked_names = _names(found), _asked_names(asked.who)
+    called = _as_asked(asked.who)
+    names = _names(found)
+    asked_names = _names(called)
     was_forgotten = any(map(known.has, names + asked_names))
     sides = _hide_sides(connection, found)
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # A row that was always rejected is known only by its key.
-    asked_key = (
-        {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
-    )
-    erasing.erase_source_rejections(connection, found.keys | asked_key)
+    erasing.erase_source_rejections(connection, found.keys | called.keys)
     # Checked only now, since an id may be known only to a snapshot.
     if not (redacted or any(erased.values()) or sides or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
@@ -186,17 +185,17 @@ def _names(found: Found) -> list[str]:
     return [*ids, *keys, *map(marks.name_of_person, sorted(found.persons))]
 
 
-def _asked_names(who: Who) -> list[str]:
-    """List the names that the given key may stand for."""
+def _as_asked(who: Who) -> Found:
+    """What the given key may stand for, whether it is known or not."""
     match who:
         case Forgotten():
-            return []
+            return Found()
         case ByPerson():
-            return list(map(marks.name_of_person, who.spellings))
+            return Found(persons=frozenset(who.spellings))
         case ById():
-            return [marks.name_of_id(who.patient_id)]
+            return Found(ids=frozenset({who.patient_id}))
         case _:
-            return [marks.name_of_key(who.source, who.source_key)]
+            return Found(keys=frozenset({(who.source, who.source_key)}))
 
 
 def _hide_sides(connection: Connection, found: Found) -> int:

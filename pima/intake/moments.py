@@ -5,7 +5,7 @@ and a horizon that runs from a day ends with the last moment of another.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time
 from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.mapping import Moments
-from pima.store.database import EARLIEST
+from pima.store.database import EARLIEST, since_1970
 
 _READABLE = {datetime, date, str, NoneType}
 _UNREADABLE = -(2**63)
@@ -38,8 +38,8 @@ def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime | None = None) 
     read = last.mask(unreadable)
     if now is None:
         return Moments(read, unreadable, none, none)
-    to_come = (first > _since_1970(now)).fillna(False).to_numpy(bool)
-    is_over = (last <= _since_1970(now)).fillna(True).to_numpy(bool)
+    to_come = (first > since_1970(now)).fillna(False).to_numpy(bool)
+    is_over = (last <= since_1970(now)).fillna(True).to_numpy(bool)
     return Moments(read, unreadable, to_come, ~to_come & ~is_over)
 
 
@@ -52,13 +52,13 @@ def _first_and_last(
         read = _time_or_day(value.strip()) if isinstance(value, str) else value
         if isinstance(read, datetime):
             moment = read if read.tzinfo else read.replace(tzinfo=zone)
-            first, last = _since_1970(moment), _since_1970(moment)
+            first, last = since_1970(moment), since_1970(moment)
         else:
-            first = _since_1970(datetime.combine(read, time(), zone))
-            last = _since_1970(datetime.combine(read, _LAST_OF_DAY, zone))
+            first = since_1970(datetime.combine(read, time(), zone))
+            last = since_1970(datetime.combine(read, _LAST_OF_DAY, zone))
     except (ValueError, OverflowError):  # no time, or one that UTC can't express
         return _UNREADABLE, _UNREADABLE
-    if first < _since_1970(EARLIEST):
+    if first < since_1970(EARLIEST):
         return _UNREADABLE, _UNREADABLE
     return first, last
 
@@ -68,10 +68,3 @@ def _time_or_day(text: str) -> datetime | date:
         return date.fromisoformat(text)
     except ValueError:
         return datetime.fromisoformat(text)
-
-
-def _since_1970(moment: datetime) -> int:
-    return (moment - _1970) // timedelta(milliseconds=1)
-
-
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)

@@ -264,29 +264,15 @@ class VerdictLine:
 
 def verdict_lines(connection: Connection, newest: int) -> tuple[VerdictLine, ...]:
     """The gate's newest verdicts as status shows them, newest first."""
-    moves = promotions.c
-    columns = (
-        moves.challenger,
-        moves.from_version,
-        moves.decided_at,
-        moves.verdict,
-        moves.reason,
-        moves.figures,
-    )
-    rows = _of_the_gate(connection, columns, newest)
+    moves = map(_move, _of_the_gate(connection, _LEDGER, newest))
     return tuple(
         VerdictLine(
-            challenger=row.challenger,
-            against=row.from_version,
-            decided_at=row.decided_at,
-            verdict=row.verdict,
-            reason=row.reason,
-            measured=_measured(row.figures),
+            challenger=move.challenger,
+            against=move.from_version,
+            decided_at=move.decided_at,
+            verdict=move.verdict,
+            reason=move.reason,
+            measured=None if move.figures is None else move.figures.measured,
         )
-        for row in rows
+        for move in moves
     )
-
-
-def _measured(stored: dict[str, Any]) -> Measured | None:
-    figures = read_figures(stored)
-    return None if figures is None else figures.measured

@@ -124,7 +124,7 @@ def newest_retraining(connection: Connection) -> dict[str, Any]:
     newest = select(runs.c.counts).where(
         runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL
     )
-    return connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar() or {}
+    return connection.scalar(newest.order_by(runs.c.id.desc()).limit(1)) or {}
 
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:
@@ -386,11 +386,9 @@ def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[in
 
 
 def versions_drawn(connection: Connection) -> int:
-    """The counter of row versions."""
-    return int(
-        connection.scalar(text(f"SELECT coalesce(({database_of(connection).last_version}), 0)"))
-        or 0
-    )
+    """The counter of row versions; 0 if none was drawn."""
+    drawn = f"SELECT coalesce(({database_of(connection).last_version}), 0)"
+    return int(connection.execute(text(drawn)).scalar_one())
 
 
 def highest_id(connection: Connection) -> int:
@@ -466,6 +464,5 @@ def never_queued(connection: Connection, above: int, highest: int, claimed: int 
         )
         if unlabelled <= claimed + waiting:
             return 0
-    return int(
-        connection.scalar(text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0
-    )
+    unknown = text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}")
+    return int(connection.execute(unknown, {"above": above}).scalar_one())

@@ -346,9 +346,7 @@ _SUMMARY = fields_of(VersionSummary, model_versions)
 def numbers(connection: Connection) -> list[int]:
     """The numbers of all versions, oldest first."""
     return list(
-        connection.execute(
-            select(model_versions.c.number).order_by(model_versions.c.number)
-        ).scalars()
+        connection.scalars(select(model_versions.c.number).order_by(model_versions.c.number))
     )
 
 
@@ -384,7 +382,7 @@ def champion_changes(connection: Connection) -> list[datetime]:
     statement = select(moves.decided_at).where(
         moves.to_version.is_distinct_from(moves.from_version)
     )
-    return list(connection.execute(statement.order_by(moves.id)).scalars())
+    return list(connection.scalars(statement.order_by(moves.id)))
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

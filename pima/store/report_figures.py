@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from pima.store.database import EARLIEST, Timestamp, database_of
-from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
-from pima.store.tables import fields_of, runs
+from pima.store.runs import DRY_RUN, IS_REAL, Run, Status, last_runs
+from pima.store.tables import runs
 
 
 def count_before_1900(connection: Connection) -> int:
@@ -31,21 +31,17 @@ def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datet
 def last_nights(connection: Connection, newest: int) -> list[Run]:
     """The newest runs of scoring that have ended in any way, newest first, without missed and
     skipped ticks."""
-    ran = (
+    return last_runs(
+        connection,
+        newest,
+        runs.c.job == "score",
         runs.c.finished_at.is_not(None),
         runs.c.status.not_in([Status.MISSED, Status.SKIPPED]),
         IS_REAL,
     )
-    statement = (
-        select(*fields_of(Run, runs))
-        .where(runs.c.job == "score", *ran)
-        .order_by(runs.c.id.desc())
-        .limit(newest)
-    )
-    return [Run(**row._mapping) for row in connection.execute(statement)]
 
 
 def rejections_by_reason(connection: Connection) -> dict[tuple[str, str], int]:
     """Rows that scoring has rejected and that were not queued again, by reason and column."""
     statement = text("SELECT reason, field, count(*) FROM rejections GROUP BY reason, field")
-    return {(row[0], row[1]): int(row[2]) for row in connection.execute(statement)}
+    return {(reason, field): rows for reason, field, rows in connection.execute(statement)}

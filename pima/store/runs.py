@@ -7,7 +7,7 @@ from its successor.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +32,7 @@ from pima.errors import (
     REFUSED,
     TRY_AGAIN_LATER,
 )
-from pima.store.database import Timestamp, database_now, database_of
+from pima.store.database import FIRST_OF_1970, Timestamp, database_now, database_of
 from pima.store.engine import clock
 from pima.store.tables import fields_of, leases, runs, schedules
 
@@ -162,17 +162,16 @@ def start_run(
 ) -> int | None:
     """Open a run and return its id; None if the tick has this attempt already, by the unique
     constraint."""
-    row = {
-        "job": job,
-        "trigger": trigger,
-        "scheduled_for": scheduled_for,
-        "attempt": attempt,
-        "host": host,
-    }
     # The row exists before any work, so that a run that dies is seen. Of two for one tick, the
     # second gets no row.
     statement = insert_unless_tick_is_taken(connection).values(
-        status=Status.RUNNING, counts={}, **row
+        job=job,
+        trigger=trigger,
+        scheduled_for=scheduled_for,
+        attempt=attempt,
+        host=host,
+        status=Status.RUNNING,
+        counts={},
     )
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
@@ -200,7 +199,7 @@ def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
         .where(runs.c.id == run_id, runs.c.status == Status.RUNNING)
         .with_for_update()
     )
-    return connection.execute(statement).scalar()
+    return connection.scalar(statement)
 
 
 def is_open(connection: Connection, run_id: int) -> bool:
@@ -214,7 +213,7 @@ def _any(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
 
 def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
     """The counts of a run, as its work has recorded them so far."""
-    return connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar() or {}
+    return connection.scalar(select(runs.c.counts).where(runs.c.id == run_id)) or {}
 
 
 def beat(connection: Connection, run_id: int, **values: object) -> None:
@@ -239,17 +238,16 @@ def finish_run(
     error_line: str | None = None,
 ) -> None:
     """Close the run; None keeps the counts that its work recorded."""
-    values: dict[str, object] = {
+    ended: dict[str, object] = {
         "status": status,
         "error_code": error_code,
+        "error_line": _storable(error_line),
+        "finished_at": database_now(),
         "heartbeat_at": database_now(),
     }
     if counts is not None:
-        values["counts"] = counts
-    statement = update(runs).where(runs.c.id == run_id)
-    connection.execute(
-        statement.values(finished_at=database_now(), error_line=_storable(error_line), **values)
-    )
+        ended["counts"] = counts
+    connection.execute(update(runs).where(runs.c.id == run_id).values(ended))
 
 
 def _storable(line: str | None) -> str | None:
@@ -259,13 +257,11 @@ def _storable(line: str | None) -> str | None:
     )
 
 
-def last_runs(connection: Connection, newest: int) -> list[Run]:
-    """The newest runs, newest first."""
+def last_runs(connection: Connection, newest: int, *which: ColumnElement[bool]) -> list[Run]:
+    """The newest runs that meet these conditions, newest first."""
     # By id, which grows with time.
-    rows = connection.execute(
-        select(*fields_of(Run, runs)).order_by(runs.c.id.desc()).limit(newest)
-    )
-    return [Run(**row._mapping) for row in rows]
+    statement = select(*fields_of(Run, runs)).where(*which).order_by(runs.c.id.desc())
+    return [Run(**row._mapping) for row in connection.execute(statement.limit(newest))]
 
 
 # ---- Leases: the right to do what must not be done twice at once, by the database's clock.
@@ -306,7 +302,7 @@ def _moment(name: str) -> BindParameter[datetime]:
     return bindparam(name, type_=Timestamp())
 
 
-_OVER = datetime(1970, 1, 1, tzinfo=UTC)
+_OVER = FIRST_OF_1970
 """The end of a released lease: in the past, even if the clock is set back later."""
 
 
@@ -332,10 +328,9 @@ def owner_of(run_id: int) -> str:
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to a process that did not get it."""
-    row = connection.execute(
-        select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)
-    ).first()
-    return ("someone", "soon") if row is None else (row.owner, row.expires_at.isoformat())
+    holder = select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)
+    row = connection.execute(holder).one()
+    return row.owner, row.expires_at.isoformat()
 
 
 # ---- Ticks: the right to run one, how its child ended, and the job's schedule.
@@ -427,18 +422,19 @@ def note_ticks(
     """Record ticks that are not run in `runs`; return how many had no row yet."""
     noted = 0
     for tick in ticks:
-        row = {
-            "job": job,
-            "trigger": "schedule",
-            "scheduled_for": tick,
-            "attempt": 1,
-            "host": host,
-            "counts": {},
-        }
-        values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # The first row of a tick stays: another scheduler's note, or the run itself.
-        statement = insert_unless_tick_is_taken(connection).values(**values).returning(runs.c.id)
-        noted += len(connection.execute(statement).all())
+        statement = insert_unless_tick_is_taken(connection).values(
+            job=job,
+            trigger="schedule",
+            scheduled_for=tick,
+            attempt=1,
+            host=host,
+            counts={},
+            status=status,
+            error_code=error_code,
+            finished_at=database_now(),
+        )
+        noted += len(connection.execute(statement.returning(runs.c.id)).all())
     return noted
 
 
@@ -461,13 +457,11 @@ def close_attempt(
         "status": str(status),
         "error_code": error_code,
         "exit_code": ended.exit_code,
-    }
-    values |= {
         "signal": ended.signal,
         "error_line": _storable(ended.error_line),
         "overrule": int(ended.timed_out),
     }
-    final = connection.execute(statement, values).scalar()
+    final = connection.scalar(statement, values)
     # The time of the end, if the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))

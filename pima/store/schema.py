@@ -59,10 +59,20 @@ def require_schema(engine: Engine) -> Declaration:
         tables = [table.name for table in TABLES]
         require_revision(connection, engine.url)
         found = database.columns(connection, tables)
-        _require_columns(connection, found)
+        _require_columns(
+            found,
+            (
+                (f"{table.name}.{each.name}", each.type.compile(connection.dialect))
+                for table in TABLES
+                for each in table.columns
+            ),
+        )
         _require_no_fault(database.fault_of_tables(connection, tables))
         declaration = newest_declaration(connection)
-        _require_feature_columns(connection, found, declaration)
+        # Retired ones too: triggers copy them, and old versions may need them.
+        declared = declared_columns(declaration.columns, declaration.score_columns)
+        number = Real().compile(connection.dialect)
+        _require_columns(found, ((f"{table}.{name}", number) for table, name in declared))
         _require_no_fault(database.fault_of_triggers(connection, declaration))
         return declaration
 
@@ -91,32 +101,15 @@ def require_revision(connection: Connection, url: URL) -> None:
         raise SchemaBehind(found=found, expected=HEAD)
 
 
-def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
-    """Require each column that the code reads or writes, with its type."""
-    for table in TABLES:
-        for each in table.columns:
-            _require_column(
-                found, f"{table.name}.{each.name}", each.type.compile(connection.dialect).lower()
+def _require_columns(found: Mapping[str, str], expected: Iterable[tuple[str, str]]) -> None:
+    """Require columns, with their types in the database's words."""
+    for name, kind in expected:
+        if name not in found:
+            raise SchemaDiffers(what=f"the column {name} ({kind.lower()}) is missing or renamed")
+        if found[name] != kind.lower():
+            raise SchemaDiffers(
+                what=f"the column {name} is {found[name]} where {kind.lower()} was expected"
             )
-
-
-def _require_feature_columns(
-    connection: Connection, found: Mapping[str, str], declaration: Declaration
-) -> None:
-    """Require the columns of all features and scores, retired ones too: triggers copy them, and old
-    versions may need them."""
-    number = Real().compile(connection.dialect).lower()
-    for table, name in declared_columns(declaration.columns, declaration.score_columns):
-        _require_column(found, f"{table}.{name}", number)
-
-
-def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
-    if name not in found:
-        raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
-    if found[name] != expected:
-        raise SchemaDiffers(
-            what=f"the column {name} is {found[name]} where {expected} was expected"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Connection, text
 from pima.core.features import Outcome
 from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
 from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizon, horizon_of
-from pima.store.database import EARLIEST, Timestamp, database_of
+from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of, since_1970
 from pima.store.engine import clock
 from pima.store.predicted_on import IN_TIME, in_time_until
 from pima.store.queue import id_lists
@@ -35,7 +35,6 @@ class Settling:
     """Why it is not settled, or never will be; NULL if it is. None if each one is."""
 
 
-_1970 = EARLIEST.replace(year=1970)
 _DAY_OF = "CASE WHEN {index} % 60000 = 59999 THEN 86399999 ELSE 0 END"
 """How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
 day came before it."""
@@ -54,15 +53,11 @@ def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settlin
     return Settling(
         settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
         unsettled=f"""CASE
-            WHEN index_at IS NULL OR {index} <= {_since_1970(EARLIEST)} THEN '{NO_INDEX}'
-            WHEN {begun} > {_since_1970(now)} THEN '{TO_COME}'
+            WHEN index_at IS NULL OR {index} <= {since_1970(EARLIEST)} THEN '{NO_INDEX}'
+            WHEN {begun} > {since_1970(now)} THEN '{TO_COME}'
             WHEN {begun} > {labelled} THEN '{AFTER_OUTCOME}'
-            WHEN {over} > {_since_1970(now)} THEN '{NOT_OVER}' END""",
+            WHEN {over} > {since_1970(now)} THEN '{NOT_OVER}' END""",
     )
-
-
-def _since_1970(moment: datetime) -> int:
-    return (moment - _1970) // timedelta(milliseconds=1)
 
 
 # ---- Settled outcomes with their predictions.
@@ -187,14 +182,15 @@ def _once_over(
     if last is not None:
         settled_since = last - timedelta(milliseconds=1)  # the smallest part that is compared
         known_since = settled_since - length
-    bounds: dict[str, object] = {
-        "newest": newest,
-        "now": database.stored_moment(now),
-        "settled_since": database.stored_moment(settled_since),
-        "known_since": database.stored_moment(known_since),
+    moments = {
+        "now": now,
+        "settled_since": settled_since,
+        "known_since": known_since,
         # An index that is a day ends with it, and its outcome may have come at its beginning.
-        "known_before_index": database.stored_moment(known_since - timedelta(days=1)),
+        "known_before_index": known_since - timedelta(days=1),
     }
+    bounds: dict[str, object] = {"newest": newest}
+    bounds |= {name: database.stored_moment(moment) for name, moment in moments.items()}
     rows = f"""SELECT {columns} FROM patients
         WHERE {_KNOWN_BY} AND labelled_at >= :known_before_index
             AND (labelled_at >= :settled_since OR index_at >= :known_since)
@@ -253,7 +249,7 @@ def _known_before(
 
 
 def _moment(milliseconds: int) -> datetime:
-    return _1970 + timedelta(milliseconds=milliseconds)
+    return FIRST_OF_1970 + timedelta(milliseconds=milliseconds)
 
 
 # ---- The weeks, and how many of their rows are followed up.
@@ -266,12 +262,12 @@ _WEEK_OF = "({milliseconds} / 86400000 + 3) / 7"
 
 def week_of(moment: datetime) -> int:
     """The number of a moment's week, in UTC."""
-    return ((moment - _1970).days + 3) // 7
+    return ((moment - FIRST_OF_1970).days + 3) // 7
 
 
 def start_of_week(week: int) -> datetime:
     """The first moment of a week."""
-    return _1970 + timedelta(days=7 * week - 3)
+    return FIRST_OF_1970 + timedelta(days=7 * week - 3)
 
 
 def _of_weeks(

@@ -80,20 +80,16 @@ class SourcePull:
     """What the run said last; None if that was about another source."""
 
 
-def last_pulls(connection: Connection) -> dict[str, SourcePull]:
-    """The newest pull of each source, however it ended; runs that ended before they reached a
-    source don't count."""
-    found = _newest(connection, "TRUE")
+def last_pulls(connection: Connection, which: str = "TRUE") -> dict[str, SourcePull]:
+    """The newest pull of each source that meets a condition, however it ended; runs that ended
+    before they reached a source don't count."""
+    found = _newest(connection, which)
     return {source: pull for source, pull in found.items() if source is not None}
 
 
 def last_successes(connection: Connection) -> dict[str, SourcePull]:
     """The newest successful pull of each source."""
-    return {
-        source: pull
-        for source, pull in _newest(connection, _SUCCEEDED).items()
-        if source is not None
-    }
+    return last_pulls(connection, f"status = '{Status.SUCCEEDED}'")
 
 
 def last_ends(
@@ -116,7 +112,6 @@ def _moment(end: SourcePull) -> tuple[datetime, int]:
     return end.at, end.run_id
 
 
-_SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
 # The run's status matters for earlier releases: with one source away and another at fault, a run
 # failed for good.
 _GAVE_UP = (

@@ -301,7 +301,7 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
         for grant in grants:
             connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
     # PostgreSQL 14 lets everybody, and upgraded databases keep that.
-    for statement in connection.execute(_CATALOGUE["takes_creating_back"]).scalars():
+    for statement in connection.scalars(_CATALOGUE["takes_creating_back"]):
         what = (
             "Others may create in the schema of patients, so functions of theirs could run with "
             "each role's rights."
@@ -315,5 +315,5 @@ def roles_out_of_reach(connection: Connection) -> list[str]:
     may_create = text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     if connection.scalar(may_create):
         return []
-    there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
     return [role for role in ROLES if role not in there]
