@@ -108,7 +108,7 @@ def _shows_names(cells: Sequence[str], declaration: Declaration) -> bool:
 def _shown(name: str) -> str:
     """Make a name safe for a terminal: no control characters, nothing that reverses text, and not
     too long."""
-    printable = "".join(character if character.isprintable() else "?" for character in name.strip())
-    return (
-        f'"{printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}..."}"'
-    )
+    shown = "".join(character if character.isprintable() else "?" for character in name.strip())
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}..."
+    return f'"{shown}"'

@@ -52,7 +52,7 @@ def _first_and_last(
         read = _time_or_day(value.strip()) if isinstance(value, str) else value
         if isinstance(read, datetime):
             moment = read if read.tzinfo else read.replace(tzinfo=zone)
-            first, last = since_1970(moment), since_1970(moment)
+            first = last = since_1970(moment)
         else:
             first = since_1970(datetime.combine(read, time(), zone))
             last = since_1970(datetime.combine(read, _LAST_OF_DAY, zone))

@@ -39,10 +39,8 @@ def _require_features(source: Source, features: Features) -> None:
     declared = [feature.name for feature in features]
     for name in source.columns:
         if name not in declared:
-            what, expected = (
-                f"columns has {name}, which is no declared feature or score",
-                f"one of: {', '.join(declared)}",
-            )
+            what = f"columns has {name}, which is no declared feature or score"
+            expected = f"one of: {', '.join(declared)}"
             raise SourceUnusable(source=source.name, what=what, expected=expected)
     for feature in features:
         if feature.name not in source.columns and not feature.may_be_missing:

@@ -127,7 +127,6 @@ class Staging:
         )
         self._has_labelled_at = "labelled_at" in columns
         self._moments = [name for name in columns if kind_of(name) == "moment"]
-        self._features = [name for name in columns if kind_of(name) == "feature"]
         same = {
             "id": "p.id = s.id",
             "source_key": "p.source = s.source AND p.source_key = s.source_key",
@@ -153,7 +152,8 @@ class Staging:
             "reason": "TEXT",
             "field": "TEXT",
         }
-        kinds |= {column(name): self._database.real for name in self._features}
+        features = (name for name in self._new_columns if kind_of(name) == "feature")
+        kinds |= {column(name): self._database.real for name in features}
         self.drop()
         # No constraints: the queries below find what would break them, with the line number.
         columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())

@@ -70,23 +70,20 @@ def as_features(stored: object) -> Features:
     return msgspec.convert(stored, Features, str_keys=True)
 
 
+_LATER_KEYS = ("bands", "horizon", "predicted_within", "present_score", "retired_scores")
+"""Keys that earlier releases don't know: stored only with a value."""
+
+
 def as_stored(declared: Declaration | Features) -> Any:
     """Convert to the stored form."""
     stored = msgspec.to_builtins(declared, str_keys=True)
-    features = (
-        stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
-    )
-    for feature in features:
-        # A key that earlier releases don't know is stored only if it has a value.
-        if not feature["bands"]:
-            del feature["bands"]
+    parts = stored
     if isinstance(declared, Declaration):
-        for key in ("horizon", "predicted_within"):
-            if stored["outcome"][key] is None:
-                del stored["outcome"][key]
-        for key in ("present_score", "retired_scores"):
-            if not stored[key]:
-                del stored[key]
+        parts = [stored, stored["outcome"], *stored["feature"], *stored["retired"]]
+    for part in parts:
+        for key in _LATER_KEYS:
+            if not part.get(key, True):
+                del part[key]
     return stored
 
 
