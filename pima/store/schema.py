@@ -6,7 +6,7 @@ a third of a second.
 
 import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -194,7 +194,7 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
 
 def _make_tables(connection: Connection, declared: Declaration) -> None:
     """Make all tables, views and indexes, with the columns of features and scores."""
-    script = read_script(SCRIPT, declared.columns, declared.score_columns)
+    script = read_script(SCRIPT, declared)
     for statement in statements(database_of(connection).translated_schema(script)):
         connection.exec_driver_sql(
             statement, execution_options={"no_parameters": True}
@@ -217,18 +217,19 @@ def make_triggers(connection: Connection) -> str | None:
 
 # ---- The `.sql` files: adapting them to the declared features, and splitting them into statements.
 
-_LISTED = re.compile(r"/\* (features|copied) \*/(.*?)/\* end \*/", re.DOTALL)
+_LISTED = re.compile(r"/\* (features|scores|copied) \*/(.*?)/\* end \*/", re.DOTALL)
 _FIRST = "pregnancies"
 """The first feature in the files; the text of each declared column is a copy of its text."""
 
 
-def read_script(path: Path, features: Sequence[str], scores: Sequence[str] = ()) -> str:
-    """Return the file's text with these columns in place of the shipped ones.
+def read_script(path: Path, declared: Declaration) -> str:
+    """Return the file's text with the declared columns in place of the shipped ones.
 
     A list between `/* features */` and `/* end */` has one expression for each feature, separated
-    by commas or ORs; one after `/* copied */` has the scores as well.
+    by commas or ORs; one after `/* scores */` for each score, and after `/* copied */` for both.
     """
-    columns = {"features": tuple(features), "copied": (*features, *scores)}
+    columns = {"features": declared.columns, "scores": declared.score_columns}
+    columns["copied"] = declared.columns + declared.score_columns
 
     def listed(found: re.Match[str]) -> str:
         shipped = " ".join(found[2].split())
@@ -241,9 +242,9 @@ def read_script(path: Path, features: Sequence[str], scores: Sequence[str] = ())
 
 def read_triggers(folder: Path, declared: Declaration) -> str:
     """Return the text of a database's triggers, and of those for scores where there are any."""
-    script = read_script(folder / "triggers.sql", declared.columns, declared.score_columns)
+    script = read_script(folder / "triggers.sql", declared)
     if declared.score_columns:
-        script += read_script(folder / "score_triggers.sql", declared.score_columns)
+        script += read_script(folder / "score_triggers.sql", declared)
     return script
 
 

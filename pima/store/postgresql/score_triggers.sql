@@ -10,8 +10,8 @@ BEGIN
     IF pg_trigger_depth() > 1 THEN
         PERFORM set_config('pima.look_again', 'on', true);
     END IF;
-    UPDATE public.scoring_queue q SET (/* features */ pregnancies, glucose /* end */)
-        = (SELECT /* features */ p.pregnancies, p.glucose /* end */ FROM public.patients p WHERE p.id = NEW.id)
+    UPDATE public.scoring_queue q SET (/* scores */ pregnancies, glucose /* end */)
+        = (SELECT /* scores */ p.pregnancies, p.glucose /* end */ FROM public.patients p WHERE p.id = NEW.id)
     WHERE q.patient_id = NEW.id;
     RETURN NULL;
 END $$;
@@ -20,8 +20,8 @@ CREATE OR REPLACE FUNCTION public.follow_scores_again() RETURNS trigger LANGUAGE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF current_setting('pima.look_again', true) = 'on' THEN
-        UPDATE public.scoring_queue q SET (/* features */ pregnancies, glucose /* end */)
-            = (SELECT /* features */ p.pregnancies, p.glucose /* end */ FROM public.patients p WHERE p.id = q.patient_id)
+        UPDATE public.scoring_queue q SET (/* scores */ pregnancies, glucose /* end */)
+            = (SELECT /* scores */ p.pregnancies, p.glucose /* end */ FROM public.patients p WHERE p.id = q.patient_id)
         WHERE q.patient_id = ANY (ARRAY(SELECT id FROM new_rows));
     END IF;
     RETURN NULL;
@@ -30,7 +30,7 @@ END $$;
 REVOKE ALL ON FUNCTION public.follow_scores(), public.follow_scores_again() FROM PUBLIC;
 
 CREATE OR REPLACE TRIGGER patients_score_changed AFTER UPDATE ON public.patients
-    FOR EACH ROW WHEN (/* features */ old.pregnancies IS DISTINCT FROM new.pregnancies
+    FOR EACH ROW WHEN (/* scores */ old.pregnancies IS DISTINCT FROM new.pregnancies
         OR old.glucose IS DISTINCT FROM new.glucose /* end */)
     EXECUTE FUNCTION public.follow_scores();
 -- By their names they fire behind those that fill the queue.
