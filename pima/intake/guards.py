@@ -4,7 +4,7 @@ figures."""
 from collections import Counter
 
 from pima.core.identifiers import FORGOTTEN
-from pima.core.mapping import SourceMapping, SourceTally
+from pima.core.mapping import SourceTally
 from pima.core.source import Source
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.logs import counted
@@ -15,12 +15,10 @@ _FEWEST_OF_A_PART = 100
 by chance."""
 
 
-def require_readable(
-    source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int
-) -> None:
+def require_readable(source: Source, tally: SourceTally, repeated_keys: int) -> None:
     """Raises SourceUnusable if values have a type that can't be read, SourceKeysUnusable if rows
     have no key of their own."""
-    _require_types(source, mapping, tally)
+    _require_types(source, tally)
     _require_keys(source, tally, repeated_keys)
 
 
@@ -35,11 +33,8 @@ def require_sound(source: Source, tally: SourceTally, comparison: Comparison, wh
     _require_outcomes(source, comparison.outcomes.cleared, comparison.outcomes_known)
 
 
-def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -> None:
-    columns = {
-        feature.name: how.column
-        for feature, how in zip(mapping.features, mapping.columns, strict=True)
-    }
+def _require_types(source: Source, tally: SourceTally) -> None:
+    columns = {name: how.column for name, how in source.mapped_columns.items()}
     columns |= {"outcome": source.outcome, **source.times}
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"

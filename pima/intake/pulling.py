@@ -321,7 +321,7 @@ class _Staged:
         with self._unlimited():
             self.staging.index()
             repeated = self.staging.repeated_keys()
-        require_readable(opened.source, opened.mapping, self.tally, repeated)
+        require_readable(opened.source, self.tally, repeated)
         with self._unlimited():
             ranges = self.staging.ranges_to_compare(self.is_whole, BLOCK_KEYS)
         compared, deletes = [], opened.source.vanished == "delete"
