@@ -59,9 +59,6 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
 # Rows of one statement: a statement for each row takes three times as long. SQLite allows 32,766
 # parameters.
 _ROWS_A_STATEMENT = 2_000
-_INSERT_REJECTIONS = INSERT_REJECTIONS.format(
-    rows="VALUES (:id, :version, :run_id, :reason, :field)"
-)
 
 
 @lru_cache(maxsize=4)
@@ -97,35 +94,29 @@ def write_predictions(
     return new
 
 
-_INSERT_SCORES = INSERT_SCORES.format(
-    rows="SELECT ?3, ?4, ?1, ?5, ?6", id="?3", version="?4", model_version="?1", run_id="?2"
-)
-
-
 def write_scores(
     connection: Connection, scores: ScoresBeside, model_version: int, run_id: int
 ) -> None:
     """Write what a score in use said beside the predictions that this run has made."""
-    rows = zip(
-        scores.patient_ids.tolist(),
-        scores.patient_versions.tolist(),
-        scores.values.tolist(),
-        strict=True,
+    statement = INSERT_SCORES.format(
+        rows=f"SELECT ?1, ?2, {model_version}, '{scores.name}', ?3",
+        id="?1",
+        version="?2",
+        model_version=model_version,
+        run_id=run_id,
     )
-    many = [
-        (model_version, run_id, patient_id, version, scores.name, value)
-        for patient_id, version, value in rows
-    ]
-    if many:
-        connection.exec_driver_sql(_INSERT_SCORES, many)
+    ids = scores.patient_ids.tolist()
+    versions = scores.patient_versions.tolist()
+    rows = list(zip(ids, versions, scores.values.tolist(), strict=True))
+    if rows:
+        connection.exec_driver_sql(statement, rows)
 
 
 def write_rejections(connection: Connection, rejections: Rejections, run_id: int) -> None:
     """Record them row by row."""
-    ids, versions = rejections.patient_ids.tolist(), rejections.patient_versions.tolist()
-    rows = zip(ids, versions, rejections.reasons, rejections.fields, strict=True)
-    many = [
-        {"id": i, "version": v, "run_id": run_id, "reason": r, "field": f} for i, v, r, f in rows
-    ]
-    if many:
-        connection.exec_driver_sql(_INSERT_REJECTIONS, many)
+    statement = INSERT_REJECTIONS.format(rows=f"VALUES (?, ?, {run_id}, ?, ?)")
+    ids = rejections.patient_ids.tolist()
+    versions = rejections.patient_versions.tolist()
+    rows = list(zip(ids, versions, rejections.reasons, rejections.fields, strict=True))
+    if rows:
+        connection.exec_driver_sql(statement, rows)
