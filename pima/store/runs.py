@@ -15,7 +15,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    Insert,
     bindparam,
     case,
     func,
@@ -164,22 +163,22 @@ def start_run(
     constraint."""
     # The row exists before any work, so that a run that dies is seen. Of two for one tick, the
     # second gets no row.
-    statement = insert_unless_tick_is_taken(connection).values(
+    return _added(
+        connection,
         job=job,
         trigger=trigger,
         scheduled_for=scheduled_for,
         attempt=attempt,
         host=host,
         status=Status.RUNNING,
-        counts={},
     )
-    return connection.execute(statement.returning(runs.c.id)).scalar()
 
 
-def insert_unless_tick_is_taken(connection: Connection) -> Insert:
-    """Build the INSERT that does nothing if the tick has this attempt; an id in use is still an
+def _added(connection: Connection, **values: object) -> int | None:
+    """Add a row, and return its id; None if the tick has this attempt. An id in use is still an
     error."""
-    return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
+    insert = database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
+    return connection.execute(insert.values(counts={}, **values).returning(runs.c.id)).scalar()
 
 
 def record_progress(
@@ -423,18 +422,18 @@ def note_ticks(
     noted = 0
     for tick in ticks:
         # The first row of a tick stays: another scheduler's note, or the run itself.
-        statement = insert_unless_tick_is_taken(connection).values(
+        run_id = _added(
+            connection,
             job=job,
             trigger="schedule",
             scheduled_for=tick,
             attempt=1,
             host=host,
-            counts={},
             status=status,
             error_code=error_code,
             finished_at=database_now(),
         )
-        noted += len(connection.execute(statement.returning(runs.c.id)).all())
+        noted += run_id is not None
     return noted
 
 
