@@ -18,17 +18,6 @@ _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb"
 below every time."""
 
 
-def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
-    """The source's own columns: keys, persons, outcome, features."""
-    outcome = (source.outcome,) if source.outcome else ()
-    return (
-        *source.keys,
-        *source.persons,
-        *outcome,
-        *(source.mapped_columns[name].column for name in features),
-    )
-
-
 def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "") -> str:
     """A SELECT of the columns for all rows, or for those that meet a condition, in any order."""
     return _select(dialect, source, columns) + (f" WHERE {condition}" if condition else "")

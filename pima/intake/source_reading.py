@@ -82,10 +82,10 @@ class SourceReader:
     @property
     def columns(self) -> tuple[str, ...]:
         """The source's columns in the order of the mapping, and then those of its times."""
-        columns = source_query.columns_of(
-            self.source, [feature.name for feature in self.mapping.features]
-        )
-        return (*columns, *self.source.times.values())
+        source = self.source
+        outcome = (source.outcome,) if source.outcome else ()
+        features = (each.column for each in self.mapping.columns)
+        return (*source.keys, *source.persons, *outcome, *features, *source.times.values())
 
     @contextmanager
     def reading(
