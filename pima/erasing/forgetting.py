@@ -158,7 +158,7 @@ def _found(connection: Connection, who: Who) -> Found:
         case ByPerson():
             return _first_known(connection, who.spellings)
         case ById():
-            found = erasing.find_by_id(connection, who.patient_id)
+            found = erasing.find_by_ids(connection, [who.patient_id])
         case _:
             found = erasing.find_by_key(connection, who.source, who.source_key)
     if found.persons:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pima.core.features import Declaration, is_number
-from pima.intake.header import Header, bare_header, read_header
+from pima.intake.header import Header, read_header
 from pima.intake.opened_file import OpenedFile, refused
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine, RawBlock
 
@@ -60,17 +60,18 @@ def first_line(file: OpenedFile, expected: str) -> list[str]:
 def _bare_header(
     file: OpenedFile, cells: list[str], declaration: Declaration, ignored: Sequence[str]
 ) -> Header:
-    header = bare_header(declaration)
+    """The features in their order, and the outcome."""
+    columns = (*declaration.names, "outcome")
     if ignored:
         raise refused(
             file.name, "--ignore: it has no column names. Expected a header (unknown_column)."
         )
-    if len(cells) != header.width:
-        expected = f"a header, or the {header.width} columns {', '.join(header.columns)}"
+    if len(cells) != len(columns):
+        expected = f"a header, or the {len(columns)} columns {', '.join(columns)}"
         raise refused(
             file.name, f"Line 1 has no column names and {len(cells)} fields. Expected: {expected}."
         )
-    return header
+    return Header(columns, tuple(range(len(columns))), len(columns))
 
 
 def open_text(file: OpenedFile) -> TextIO:

@@ -29,17 +29,6 @@ class Header:
     """Cells of a line, including ignored ones."""
 
 
-def known_columns(declaration: Declaration) -> tuple[str, ...]:
-    """The columns that a file may have, other than keys and moments."""
-    return ("id", *names_of(declaration.declared), "outcome")
-
-
-def bare_header(declaration: Declaration) -> Header:
-    """The header for a file without one: the features in order, and the outcome."""
-    columns = (*declaration.names, "outcome")
-    return Header(columns, tuple(range(len(columns))), len(columns))
-
-
 def read_header(
     file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]
 ) -> Header:
@@ -93,7 +82,9 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
             )
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
-    known = ", ".join((*known_columns(declaration), *of_kind("moment"), *of_kind("key")))
+    known = ", ".join(
+        ("id", *names_of(declaration.declared), "outcome", *of_kind("moment"), *of_kind("key"))
+    )
     return "\n".join([*told, f"Known columns: {known}. --ignore and its name leave a column out."])
 
 

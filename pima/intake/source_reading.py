@@ -106,8 +106,9 @@ class SourceReader:
         if isinstance(extent, ChangedSince):
             condition = source_query.is_changed_since(connection.dialect, self.source, extent.bound)
         statement = source_query.select(connection.dialect, self.source, self.columns, condition)
+        exact = len(self.source.keys) + len(self.source.persons)
         with closing(
-            source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)
+            source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, exact)
         ) as blocks:
             zone = ZoneInfo(self.source.time_zone)
             times = self.source.times
@@ -132,10 +133,6 @@ class SourceReader:
                 columns = [[row[n] for row in read] for n in range(len(self.source.keys))]
                 keys = canonical_keys(columns, self.source.key_types)
                 yield [key for key in keys if key is not None]
-
-    @property
-    def _exact(self) -> int:
-        return len(self.source.keys) + len(self.source.persons)
 
 
 @contextmanager

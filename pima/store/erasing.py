@@ -104,20 +104,17 @@ _KEY = "source = :source AND source_key = :source_key"
 _PERSON = "person_key = :person"
 
 
-def find_by_id(connection: Connection, patient_id: int) -> Found:
-    """The row with this id, whether it exists, is gone, or never existed."""
-    return _called(connection, [patient_id])
-
-
 def find_by_key(connection: Connection, source: str, source_key: str) -> Found:
     """The row that has this key in this source, or had it."""
-    return _called(connection, _ids(connection, _KEY, {"source": source, "source_key": source_key}))
+    return find_by_ids(
+        connection, _ids(connection, _KEY, {"source": source, "source_key": source_key})
+    )
 
 
 def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
     """All rows of these persons; scans all rows that have keys."""
     ids = {person: _ids(connection, _PERSON, {"person": person}) for person in persons}
-    found = _called(connection, sorted({each for rows in ids.values() for each in rows}))
+    found = find_by_ids(connection, sorted({each for rows in ids.values() for each in rows}))
     # A row that was corrected to another person is no longer this person's, whatever person it had
     # before. But a person with no row left is still known by the sides that such rows keep.
     known = frozenset(
@@ -135,7 +132,8 @@ def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> 
     return list(connection.scalars(text(f"{statement} ORDER BY 1"), parameters))
 
 
-def _called(connection: Connection, ids: Sequence[int]) -> Found:
+def find_by_ids(connection: Connection, ids: Sequence[int]) -> Found:
+    """The rows with these ids, whether they exist, are gone, or never existed."""
     called = "SELECT source, source_key, person_key FROM"
     found = [
         row
