@@ -164,21 +164,17 @@ def migrate(
 def _require_room_for_index(connection: Connection) -> None:
     """Revision 0002 adds `patients.index_at`, which a clinic may have added for itself."""
     for each in database_of(connection).columns(connection, ["patients"]):
-        if each.lower() == "patients.index_at":
+        table, _, name = each.partition(".")
+        if table == "patients" and name.lower() == "index_at":
             raise WrongConfiguration(
-                what=f"patients has a column {_named(each)} already, not made by pima, and this "
+                what=f"patients has a column {name} already, not made by pima, and this "
                 "release adds one of that name. The schema is as it was",
-                expected=f"another name for it: {_renaming(each)}. Then migrate again",
+                expected=f"another name for it: {_renaming(table, name)}. Then migrate again",
             )
 
 
-def _named(their_column: str) -> str:
-    return their_column.partition(".")[2]
-
-
-def _renaming(their_column: str) -> str:
-    table = their_column.partition(".")[0]
-    return f"ALTER TABLE {table} RENAME COLUMN {column(_named(their_column))} TO another name"
+def _renaming(table: str, name: str) -> str:
+    return f"ALTER TABLE {table} RENAME COLUMN {column(name)} TO another name"
 
 
 def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> None:
@@ -250,11 +246,10 @@ def read_triggers(folder: Path, declared: Declaration) -> str:
 
 def queries(path: Path) -> dict[str, TextClause]:
     """Read the queries of a file by the names in the lines before them: `-- name: ...`."""
-    _, *parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
-    return {
-        name: text(query.strip().rstrip(";"))
-        for name, query in zip(parts[::2], parts[1::2], strict=True)
-    }
+    found = re.findall(
+        r"^-- name: (\w+)$(.*?)(?=^-- name: |\Z)", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return {name: text(query.strip().rstrip(";")) for name, query in found}
 
 
 def statements(script: str) -> Iterator[str]:
@@ -276,21 +271,16 @@ def statements(script: str) -> Iterator[str]:
 # ---- The columns of features and scores, which change with the declaration.
 
 
-def require_room(connection: Connection, names: Iterable[str]) -> None:
+def require_room(connection: Connection, names: Collection[str]) -> None:
     """Raises WrongConfiguration if a column that pima did not make has one of these names, ignoring
     case as SQLite does."""
-    found = database_of(connection).columns(connection, WITH_FEATURES)
-    theirs = {each.lower(): each for each in found}
-    for table in WITH_FEATURES:
-        for name in names:
-            there = theirs.get(f"{table}.{name}")
-            if there is not None:
-                what = (
-                    f"{name} can't be added: {table} has a column {_named(there)} already, not "
-                    "made by pima"
-                )
-                expected = f"another name for it, or for the column: {_renaming(there)}"
-                raise WrongConfiguration(what=what, expected=expected)
+    for each in database_of(connection).columns(connection, WITH_FEATURES):
+        table, _, theirs = each.partition(".")
+        name = theirs.lower()
+        if table in WITH_FEATURES and name in names:
+            what = f"{name} can't be added: {table} has a column {theirs} already, not made by pima"
+            expected = f"another name for it, or for the column: {_renaming(table, theirs)}"
+            raise WrongConfiguration(what=what, expected=expected)
 
 
 def add_columns(connection: Connection, declared: Declaration, added: Collection[str]) -> None:
