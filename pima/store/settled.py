@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 from sqlalchemy import Boolean, Connection, text
 
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Outcome
 from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
 from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizon, horizon_of
@@ -326,3 +328,11 @@ def _by_week_of_prediction(
         for number, rows in connection.execute(statement, bounds)
     )
     return FollowUp(weeks, usual_share(weeks))
+
+
+def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
+    """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
+    there is one at least."""
+    probabilities = np.array([each.probability for each in found])
+    outcomes = np.array([each.outcome for each in found], dtype=np.int8)
+    return probabilities, found[0].threshold, outcomes

@@ -19,8 +19,7 @@ from pima.core.watched import Watched
 from pima.logs import counted
 from pima.store.lineage import newest_scale
 from pima.store.registry import newest_declaration
-from pima.store.settled import SettledOutcome, scores_beside
-from pima.watch.realised import columns_of
+from pima.store.settled import SettledOutcome, columns_of, scores_beside
 
 
 @dataclass(frozen=True, slots=True)

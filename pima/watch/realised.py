@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
-import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.arrays import Float64Array, Int8Array
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.hindsight import Corrections, figure_of_corrections
@@ -28,7 +26,13 @@ from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since
-from pima.store.settled import NEWEST_OUTCOMES, SettledOutcome, SettledOutcomes, settled_outcomes
+from pima.store.settled import (
+    NEWEST_OUTCOMES,
+    SettledOutcome,
+    SettledOutcomes,
+    columns_of,
+    settled_outcomes,
+)
 
 _A_WEEK = timedelta(weeks=1)
 _Key = tuple[date, int]
@@ -166,14 +170,6 @@ def _predicted(connection: Connection, weeks: int) -> dict[_Key, tuple[int, floa
         rows, expected = found.get(key, (0, 0.0))
         found[key] = (rows + tally.accepted, expected + tally.expected)
     return found
-
-
-def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
-    """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
-    there is one at least."""
-    probabilities = np.array([each.probability for each in found])
-    outcomes = np.array([each.outcome for each in found], dtype=np.int8)
-    return probabilities, found[0].threshold, outcomes
 
 
 def _realised(found: Sequence[SettledOutcome]) -> Realised:
