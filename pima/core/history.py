@@ -3,10 +3,10 @@ rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
 `outcome` (0 or 1), `labelled_at`, `settled_at`, `Person` (the rank of the row's person, NA without
-one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. With a horizon, it is read with
-`Unsettled`, too: why a row does not count, if it does not. With scores in use, it has them, and
-`Unclaimed`: 1 where no prediction was made in time, so that a score is as it stands today, else 0.
-A feature may have any name in lower case, so columns that no table has are capitalised.
+one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. With scores in use, it has
+them, and `Unclaimed`: 1 where no prediction was made in time, so that a score is as it stands
+today, else 0. A feature may have any name in lower case, so columns that no table has are
+capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where
@@ -34,14 +34,7 @@ from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
 from pima.core.hindsight import Corrections
 from pima.core.identifiers import PERSON, SOURCE, name_of_person
-from pima.core.validation import (
-    FeatureValues,
-    as_features,
-    broken_rule,
-    by_feature,
-    counted_reasons,
-    validate,
-)
+from pima.core.validation import as_features, broken_rule, by_feature, counted_reasons, validate
 
 UNCLAIMED = "Unclaimed"
 MOST_TWINS = 0.05
@@ -143,10 +136,7 @@ def split(
     without a limit, never.
     """
     names = list(names_of(features))
-    columns = [
-        FeatureValues(history[name].to_numpy(), history[name].isna().to_numpy()) for name in names
-    ]
-    checked = validate(columns, features)
+    checked = validate(by_feature(history[names].to_numpy()), features)
     others = history.drop(columns=names).iloc[checked.accepted]
     usable = pd.concat(
         [pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1
@@ -323,6 +313,7 @@ def unseen_by(
 
 
 SIDES = ["training", "holdout", "undecided"]
+"""The first two by whether a row is held out."""
 
 
 def ranks(keys: Iterable[bytes], salt: str) -> UInt64Array:
@@ -364,18 +355,15 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
     """
     # Persons are kept as ranks, not names: the chance that two of a million persons share one is 1
     # in some 40 million.
-    has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
+    has_none = np.array([person is None for person in persons], dtype=bool)
+    known = [name_of_person(person) for person in persons if person is not None]
     of_persons = np.zeros(len(persons), dtype=np.uint64)
-    of_persons[~has_none] = ranks_of_names(
-        [name_of_person(person) for person in persons if person is not None], salt
-    )
+    of_persons[~has_none] = ranks_of_names(known, salt)
     return pd.DataFrame(
         {
             "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
             "Person": pd.arrays.IntegerArray(of_persons, has_none),
-            "Keyed": np.fromiter(
-                (name.startswith((PERSON, SOURCE)) for name in names), bool, count=len(names)
-            ),
+            "Keyed": np.array([name.startswith((PERSON, SOURCE)) for name in names], dtype=bool),
         }
     )
 
@@ -389,17 +377,10 @@ def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.Da
     labelled or not, still there or deleted.
     """
     # A row that was written while the triggers were switched off is only in `rows`.
-    renamed = pd.concat(
-        [renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]]
-    )
-    person_is_held = below(renamed["Person"].to_numpy(np.uint64), share)
-    astray = renamed.loc[
-        person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"
-    ]
-    side = np.where(
-        below(rows["Rank"].to_numpy(np.uint64), share),
-        SIDES.index("holdout"),
-        SIDES.index("training"),
-    )
-    side[rows["Person"].isin(astray).to_numpy(bool)] = SIDES.index("undecided")
+    called = pd.concat([renamed, rows.loc[rows["Person"].notna(), ["Rank", "Person"]]])
+    person_is_held = below(called["Person"].to_numpy(np.uint64), share)
+    row_is_held = below(called["Rank"].to_numpy(np.uint64), share)
+    astray = called.loc[person_is_held != row_is_held, "Person"]
+    side = below(rows["Rank"].to_numpy(np.uint64), share).astype(np.int8)
+    side[of_persons(rows, astray)] = SIDES.index("undecided")
     return rows.drop(columns="Rank").assign(Side=pd.Categorical.from_codes(side, SIDES))

@@ -10,13 +10,14 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
+from pima.core.features import Declaration, names_of
 from pima.core.history import UNCLAIMED, ranked, with_sides
 from pima.core.identifiers import PERSON, SOURCE
 from pima.core.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.predicted_on import counted_version, in_time_until
-from pima.store.registry import HoldoutRule, newest_declaration
+from pima.store.registry import HoldoutRule
 from pima.store.settled import Settling
 from pima.store.tables import IS_LABELLED
 
@@ -38,28 +39,26 @@ _UNCLAIMED = "CASE WHEN {counted} IS NULL THEN 1 ELSE 0 END"
 
 
 def labelled_history(
-    connection: Connection,
-    names: Sequence[str],
-    rule: HoldoutRule,
-    settled: Settling,
-    scores: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Read all labelled rows with these features and scores and the side of each, in the form of
-    `pima.core.history`.
+    connection: Connection, declared: Declaration, rule: HoldoutRule, settled: Settling
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read the labelled rows that count, with their features, retired ones too, the scores in use,
+    and the side of each, in the form of `pima.core.history`. Also return how many do not count, by
+    reason.
 
     One statement reads them, and so from one state of the database.
     """
     labelled_at = database_of(connection).milliseconds.format("labelled_at")
-    read_as = [listed(names, "patients")]
-    read_names = list(names)
+    read_as = [listed(declared.columns, "patients")]
+    names = list(declared.columns)
+    scores = names_of(declared.present_scores)
     if scores:
-        until = in_time_until(connection, newest_declaration(connection).outcome)
+        until = in_time_until(connection, declared.outcome)
         counted = counted_version("patients", until)
         for name in scores:
             stands = listed([name], "patients")
             read_as.append(_SCORE.format(counted=counted, column=stands, name=name, until=until))
         read_as.append(_UNCLAIMED.format(counted=counted))
-        read_names += [*scores, UNCLAIMED]
+        names += [*scores, UNCLAIMED]
     others = ""
     waits = settled.unsettled is not None
     if waits:
@@ -72,14 +71,18 @@ def labelled_history(
             coalesce(patients.person_key, k.person_key){others}
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
     read = _plain_rows(connection, statement)
-    blocks = (_labelled(block, read_names, rule.salt, waits) for block in chain([()], read))
+    blocks = (_labelled(block, names, rule.salt, waits) for block in chain([()], read))
     rows = pd.concat(list(blocks))
     # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
     # few, since a row that comes with a person takes its first name from it.
     renamed = _ranked(
         _plain_rows(connection, f"{_KEYS} WHERE side_key <> '{PERSON}' || person_key"), rule.salt
     )
-    return with_sides(rows, renamed, rule.share)
+    history = with_sides(rows, renamed, rule.share)
+    if not waits:
+        return history, {}
+    why = history.pop("Unsettled")
+    return history[why.isna()], why.value_counts().to_dict()
 
 
 _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
@@ -111,23 +114,21 @@ def _labelled(
     values = np.where(np.isnan(read.values), np.inf, read.values)
     values[read.is_null] = np.nan
     index = pd.Index(ids, dtype="int64", name="id")
-    labelled_at = _times(labelled, index, "labelled_at")
-    counts = [labelled_at.rename("settled_at")]
+    features = pd.DataFrame(values, index, names, copy=False)
+    found = features.assign(
+        outcome=np.array(outcomes, np.int8),
+        labelled_at=_times(labelled),
+        settled_at=_times(labelled),
+    )
     if waits:
         settled_at, unsettled = settled
-        counts = [
-            _times(settled_at, index, "settled_at"),
-            pd.Series(unsettled, index, dtype=object, name="Unsettled"),
-        ]
-    features = pd.DataFrame(values, index, names, copy=False)
-    outcome = pd.Series(outcomes, index, dtype="int8", name="outcome")
-    names_of_rows = ranked(first, persons, salt).set_index(index)
-    return pd.concat([features, outcome, labelled_at, *counts, names_of_rows], axis=1)
+        found["settled_at"] = _times(settled_at)
+        found["Unsettled"] = np.array(unsettled, object)
+    return pd.concat([found, ranked(first, persons, salt).set_index(index)], axis=1)
 
 
-def _times(milliseconds: Sequence[int | None], index: pd.Index, name: str) -> pd.Series:
-    read = np.array(milliseconds, "M8[ms]")
-    return pd.Series(read, index, name=name).dt.tz_localize("UTC")
+def _times(milliseconds: Sequence[int | None]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.array(milliseconds, "M8[ms]"), tz="UTC")
 
 
 _BLOCK_ROWS = 20_000
@@ -160,12 +161,13 @@ class Rows:
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
     """Read a block of the rows with the lowest ids above `after`; None if there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
-    return next((as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
+    return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
 
 
 def row_by_id(connection: Connection, patient_id: int, names: Sequence[str]) -> Rows:
     """The row with this id and these features; none or one."""
-    return _rows_where(connection, names, "id = :patient_id", {"patient_id": patient_id})
+    statement = f"{_select_rows(names)} WHERE id = :patient_id"
+    return rows_of(connection, names, statement, {"patient_id": patient_id})
 
 
 def id_by_key(connection: Connection, source: str, source_key: str) -> int | None:
@@ -179,22 +181,23 @@ def id_by_key(connection: Connection, source: str, source_key: str) -> int | Non
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
     """At most `most` rows without an outcome, with the lowest ids above `after`, by id."""
     condition = "id > :after AND outcome IS NULL ORDER BY id LIMIT :most"
-    return _rows_where(connection, names, condition, {"after": after, "most": most})
+    statement = f"{_select_rows(names)} WHERE {condition}"
+    return rows_of(connection, names, statement, {"after": after, "most": most})
 
 
-def _rows_where(
-    connection: Connection, names: Sequence[str], condition: str, parameters: Mapping[str, object]
+def rows_of(
+    connection: Connection, names: Sequence[str], statement: str, parameters: Mapping[str, object]
 ) -> Rows:
-    found = connection.execute(text(f"{_select_rows(names)} WHERE {condition}"), parameters)
-    return as_rows([tuple(row) for row in found], names)
+    """The rows of a SELECT of an id, whether there is no outcome, and these features."""
+    found = connection.execute(text(statement), parameters)
+    return _as_rows([tuple(row) for row in found], names)
 
 
 def _select_rows(names: Sequence[str]) -> str:
     return f"SELECT id, outcome IS NULL, {listed(names)} FROM patients"
 
 
-def as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
-    """Turn tuples of an id, whether there is no outcome, and these features into arrays."""
+def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
     ids, unlabelled, *measured = zip(*rows, strict=True) if rows else ((),) * (2 + len(names))
     return Rows(
         np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows))

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 from pima.core.features import Outcome
 from pima.store.database import Timestamp
 from pima.store.engine import column, listed
-from pima.store.histories import Rows, as_rows
+from pima.store.histories import Rows, rows_of
 from pima.store.predicted_on import IN_TIME, counted_version, in_time_until
 from pima.store.registry import measured_since
 from pima.store.settled import Settling
@@ -106,12 +106,12 @@ def row_predicted_on(
 ) -> Rows:
     """The row with these features as it stood in a version; none if its values then are not
     kept."""
-    statement = text(f"""
+    statement = f"""
         SELECT id, outcome IS NULL, {listed(names)} FROM patients
         WHERE id = :patient_id AND version = :version
         UNION ALL SELECT p.id, p.outcome IS NULL, {listed(names, "k")}
         FROM replaced_rows k JOIN patients p ON p.id = k.patient_id
         WHERE k.patient_id = :patient_id AND k.patient_version = :version
-            AND k.replaced_at IS NOT NULL""")
-    found = connection.execute(statement, {"patient_id": patient_id, "version": version})
-    return as_rows([tuple(row) for row in found], names)
+            AND k.replaced_at IS NOT NULL"""
+    called = {"patient_id": patient_id, "version": version}
+    return rows_of(connection, names, statement, called)

@@ -142,16 +142,10 @@ def read_history(
         read_at = clock(connection)
         counted_since = read_at - timedelta(weeks=COUNTED_WEEKS)
         rule = settling(connection, declared.outcome, read_at)
-        scores = names_of(declared.present_scores)
-        labelled = labelled_history(connection, declared.columns, holdout, rule, scores)
+        labelled, unsettled = labelled_history(connection, declared, holdout, rule)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
         then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
         in_time = predicted_in_time(connection, declared.outcome, rule, counted_since)
-    unsettled: dict[str, int] = {}
-    if declared.outcome.horizon is not None:
-        why = labelled.pop("Unsettled")
-        unsettled = why.value_counts().to_dict()
-        labelled = labelled[why.isna()]
     settled, today = as_predicted_on(labelled, then)
     # A feature that was retired no longer counts.
     corrected = corrections(settled, today, declared.names, counted_since, in_time, not_kept)

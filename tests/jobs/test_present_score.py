@@ -176,7 +176,7 @@ def test_a_history_has_scores_as_they_stood_when_their_rows_were_predicted(
         with reading(ward.engine) as connection:
             settled = settling(connection, WITH_WARD.outcome, clock(connection))
             rule = holdout_rule(connection)
-            read = labelled_history(connection, FEATURE_NAMES, rule, settled, ["ward"])
+            read, _ = labelled_history(connection, WITH_WARD, rule, settled)
         return read["ward"].dropna().to_dict(), read[UNCLAIMED].to_dict()
 
     known = {told: 3, corrected: 3, never_predicted: 4}

@@ -14,7 +14,7 @@ from pima.store.registry import holdout_rule
 from pima.store.settled import settling
 from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
-from tests.support.shipped import FEATURE_NAMES, SHIPPED_DECLARATION
+from tests.support.shipped import SHIPPED_DECLARATION
 from tests.support.trained import install_models
 from tests.support.versions import hash_again
 
@@ -128,7 +128,7 @@ def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
         settled = settling(connection, SHIPPED_DECLARATION.outcome, clock(connection))
         rule = holdout_rule(connection)
-        read = labelled_history(connection, FEATURE_NAMES, rule, settled)
+        read, _ = labelled_history(connection, SHIPPED_DECLARATION, rule, settled)
     return [
         column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()
     ]

@@ -145,9 +145,9 @@ FAULTS = (
         "the holdout is drawn anew by each retraining",
         Edit(
             "pima/train/retraining.py",
-            "labelled_history(connection, declared.columns, holdout, rule, scores)",
-            "labelled_history(connection, declared.columns, HoldoutRule(f'{holdout.salt} "
-            "{read_at}', holdout.share), rule, scores)",
+            "labelled_history(connection, declared, holdout, rule)",
+            "labelled_history(connection, declared, HoldoutRule(f'{holdout.salt} {read_at}', "
+            "holdout.share), rule)",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
