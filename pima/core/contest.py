@@ -98,14 +98,17 @@ class Contest:
     @property
     def challenger(self) -> Contestant:
         """The challenger, who is always there."""
-        found = self.of(Role.CHALLENGER)
-        assert found is not None  # noqa: S101 (for the type checker)
-        return found
+        return next(each for each in self.contestants if each.role is Role.CHALLENGER)
 
     @property
     def champion(self) -> Contestant | None:
         """The champion; None if there is none to compare with."""
         return self.of(Role.CHAMPION)
+
+    @property
+    def positive(self) -> int:
+        """How many rows have outcome 1."""
+        return int((self.outcomes == 1).sum())
 
     def of(self, role: Role) -> Contestant | None:
         """The contestant of a role; None if there is none."""

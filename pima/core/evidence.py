@@ -141,21 +141,16 @@ def evidence(contest: Contest) -> Evidence:
     finite = (each for each in judged.contestants if np.isfinite(each.probabilities).all())
     judged = replace(judged, contestants=tuple(finite))
     rows = len(judged.outcomes)
-    positive = _positive(judged)
     return Evidence(
         rows=rows,
-        positive=positive,
+        positive=judged.positive,
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
-        treat_all=treating_all(positive, rows, THRESHOLDS),
+        treat_all=treating_all(judged.positive, rows, THRESHOLDS),
         contestants=_of_contestants(judged, THRESHOLDS),
         subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
         pairs=tuple(pairs_of(sound, [each.role for each in judged.contestants])),
     )
-
-
-def _positive(judged: Contest) -> int:
-    return int((judged.outcomes == 1).sum())
 
 
 def _of_contestants(judged: Contest, thresholds: tuple[float, ...]) -> tuple[ModelEvidence, ...]:
@@ -196,16 +191,15 @@ def _subgroups(judged: Contest, feature: str) -> Iterator[SubgroupEvidence]:
 
 def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
     rows = len(judged.outcomes)
-    positive = _positive(judged)
     thresholds = THRESHOLDS_OF_SUBGROUPS
     told = _of_contestants(judged, thresholds)
     return SubgroupEvidence(
         feature=feature,
         group=group,
         rows=rows,
-        positive=positive,
+        positive=judged.positive,
         few=rows < FEW_ROWS,
-        treat_all=treating_all(positive, rows, thresholds),
+        treat_all=treating_all(judged.positive, rows, thresholds),
         contestants=tuple(msgspec.structs.replace(each, called=None) for each in told),
     )
 

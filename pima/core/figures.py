@@ -105,11 +105,17 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.probabilities)
 
+    @property
+    def positive(self) -> int:
+        """How many have outcome 1."""
+        return int(self.cases.sum())
+
 
 def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
     """Sort a model's finite probabilities and the outcomes, both (n,), by probability."""
     order = np.argsort(probabilities, kind="stable")
-    ascending, sorted_outcomes = probabilities[order], outcomes[order]
+    ascending = probabilities[order]
+    sorted_outcomes = outcomes[order]
     within = bounded(ascending)
     log_odds = np.log(within) - np.log1p(-within)
     return Ranked(ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
@@ -124,7 +130,8 @@ def auroc(rows: Ranked) -> Figure:
     that method has none; the interval is then Newcombe's method 5 (Statistics in Medicine 2006,
     25:559): Hanley and McNeil's variance at the bound itself.
     """
-    if (lacking := _lacks_a_class(rows)) is not None:
+    lacking = _lacks_a_class(rows)
+    if lacking is not None:
         return lacking
     found = placements(rows.probabilities, rows.cases)
     value = float(found[rows.cases].mean())
@@ -134,8 +141,7 @@ def auroc(rows: Ranked) -> Figure:
         margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
         low, high = logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
         return Figure(value, low, high)
-    cases = int(rows.cases.sum())
-    return Figure(value, *_newcombe(value, cases, len(rows) - cases))
+    return Figure(value, *_newcombe(value, rows.positive, len(rows) - rows.positive))
 
 
 def placements(probabilities: Float64Array, is_case: BoolArray) -> Float64Array:
@@ -177,7 +183,10 @@ def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
         inside = value
         for _ in range(50):  # to nearly the last digit
             middle = (outside + inside) / 2
-            outside, inside = (outside, middle) if is_near(middle) else (middle, inside)
+            if is_near(middle):
+                inside = middle
+            else:
+                outside = middle
         return inside
 
     return farthest(0.0), farthest(1.0)
@@ -198,11 +207,12 @@ def calibration_intercept(rows: Ranked) -> Figure:
 
     It is 0 if as many rows have the outcome as the probabilities add up to, and above 0 if more do.
     """
-    if (lacking := _lacks_a_class(rows)) is not None:
+    lacking = _lacks_a_class(rows)
+    if lacking is not None:
         return lacking
     share = float(rows.cases.mean())
     start = math.log(share / (1 - share)) - float(rows.log_odds.mean())
-    return _last_coefficient(rows, rows.log_odds, [np.ones(len(rows))], np.array([start]))
+    return _last_coefficient(rows, rows.log_odds, np.ones((1, len(rows))), np.array([start]))
 
 
 def calibration_slope(rows: Ranked) -> Figure:
@@ -211,11 +221,13 @@ def calibration_slope(rows: Ranked) -> Figure:
     It is 1 if high and low probabilities are as far apart as they should be, and below 1 if they
     are too extreme.
     """
-    if (lacking := _lacks_a_class(rows)) is not None:
+    lacking = _lacks_a_class(rows)
+    if lacking is not None:
         return lacking
     if rows.log_odds[0] == rows.log_odds[-1]:
         return Figure(None, reason=CONSTANT)
-    of_cases, of_others = rows.log_odds[rows.cases], rows.log_odds[~rows.cases]
+    of_cases = rows.log_odds[rows.cases]
+    of_others = rows.log_odds[~rows.cases]
     # Unless a row of one class lies strictly between two of the other, the best slope is infinite
     # (Albert and Anderson 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
@@ -223,7 +235,7 @@ def calibration_slope(rows: Ranked) -> Figure:
     # With centred log odds the two parameters hardly depend on each other; a slope of 1 is a start
     # near the solution.
     mean = float(rows.log_odds.mean())
-    columns = [np.ones(len(rows)), rows.log_odds - mean]
+    columns = np.array([np.ones(len(rows)), rows.log_odds - mean])
     return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
 
 
@@ -231,7 +243,7 @@ def observed_expected(rows: Ranked) -> Figure:
     """How many rows (n,), n >= 1, have the outcome, over how many the probabilities add up to; 1 is
     best. The interval is a normal approximation on the log scale, with the probabilities taken as
     given (Debray et al., BMJ 2017, 356:i6460)."""
-    cases = int(rows.cases.sum())
+    cases = rows.positive
     ratio = cases / float(rows.probabilities.sum())
     if not cases:
         return Figure(ratio, reason=NO_CASES)
@@ -240,25 +252,21 @@ def observed_expected(rows: Ranked) -> Figure:
 
 
 def _last_coefficient(
-    rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array
+    rows: Ranked, offset: Float64Array, columns: Float64Array, known: Float64Array
 ) -> Figure:
-    """Fit the outcome to an offset (n,) and columns (n,) by Newton's method, starting from `known`.
-    Each step is halved until the likelihood, which has one peak, does not fall."""
+    """Fit the outcome to an offset (n,) and columns (k, n) by Newton's method, starting from
+    `known`. Each step is halved until the likelihood, which has one peak, does not fall."""
     loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
         expected = logistic(_linear(offset, columns, known))
-        missed, weights = rows.cases - expected, expected * (1 - expected)
+        weights = expected * (1 - expected)
         # No matrix products: BLAS adds them up in its own threads, which is slower here and not
         # reproducible.
-        gradient = np.array([(missed * column).sum() for column in columns])
-        information = np.array(
-            [[(weights * one * other).sum() for other in columns] for one in columns]
-        )
+        gradient = ((rows.cases - expected) * columns).sum(axis=1)
+        information = (weights * columns[:, None] * columns).sum(axis=2)
         try:
-            step, variance = (
-                np.linalg.solve(information, gradient),
-                float(np.linalg.inv(information)[-1, -1]),
-            )
+            step = np.linalg.solve(information, gradient)
+            variance = float(np.linalg.inv(information)[-1, -1])
         except np.linalg.LinAlgError:
             break
         if not variance > 0:
@@ -275,23 +283,22 @@ def _last_coefficient(
 
 
 def _lacks_a_class(rows: Ranked) -> Figure | None:
-    cases = int(rows.cases.sum())
-    if 0 < cases < len(rows):
+    if 0 < rows.positive < len(rows):
         return None
-    return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
+    reason = NO_OTHERS if rows.positive else NO_CASES
+    return Figure(None, reason=reason)
 
 
-def _loss(
-    rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array
-) -> float:
+def _loss(rows: Ranked, offset: Float64Array, columns: Float64Array, known: Float64Array) -> float:
     log_odds = _linear(offset, columns, known)
     # Equal to np.logaddexp(0, log_odds), in a third of the time.
     of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
     return float(of_all.sum() - log_odds[rows.cases].sum())
 
 
-def _linear(offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Float64Array:
-    return sum((factor * column for factor, column in zip(known, columns, strict=True)), offset)
+def _linear(offset: Float64Array, columns: Float64Array, known: Float64Array) -> Float64Array:
+    found: Float64Array = offset + (known[:, None] * columns).sum(axis=0)
+    return found
 
 
 def logistic(log_odds: Float64Array) -> Float64Array:
@@ -345,7 +352,7 @@ def of_classes(rows: Ranked, threshold: float) -> dict[str, Figure]:
     at = called(rows, (threshold,))
     found = at.cases[0]
     false_alarms = at.others[0]
-    cases = int(rows.cases.sum())
+    cases = rows.positive
     others = len(rows) - cases
     spared = others - false_alarms
     return {
@@ -360,17 +367,15 @@ def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> C
     """Net benefit at each threshold t, of n = `rows` >= 1: TP / n - FP / n * t / (1 - t) (Vickers
     and Elkin, Medical Decision Making 2006, 26:565). Treating no one has 0 at every threshold."""
     odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
-    cases, others = np.array(found.cases), np.array(found.others)
+    cases = np.array(found.cases)
+    others = np.array(found.others)
     net_benefit = (cases - others * odds) / rows
     variance = (cases + others * odds**2) / rows - net_benefit**2
     # If all rows contribute the same, the variance is only rounding.
     spread = (variance > 1e-12 * net_benefit**2) & (rows > 1)
     margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1))
     low, high = (
-        tuple(
-            bound if known else None
-            for bound, known in zip(bounds.tolist(), spread.tolist(), strict=True)
-        )
+        tuple(np.where(spread, bounds, np.array(None)).tolist())
         for bounds in (net_benefit - margin, net_benefit + margin)
     )
     return Curve(tuple(net_benefit.tolist()), low, high)

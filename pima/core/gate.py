@@ -214,8 +214,9 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
             seen_rows=int((~contest.champion.unseen).sum()),
             unscorable_rows=int((~contest.champion.scorable).sum()),
         )
-    if is_finite and options.first_must_beat is not None and _would_be_first(contest):
-        found = structs.replace(found, against_score=_against_score(contest, options))
+    name = options.first_must_beat
+    if is_finite and name is not None and _would_be_first(contest):
+        found = structs.replace(found, against_score=_against_score(contest, name, options.measure))
     decision, reason = _rule(compared, options, found)
     return Verdict(decision, reason, sentence_of(compared, decision, reason, found), found)
 
@@ -305,22 +306,20 @@ def _would_be_first(contest: Contest) -> bool:
     return contest.champion is None and not contest.circumstances.champion_unloadable
 
 
-def _against_score(contest: Contest, options: GateOptions) -> AgainstScore:
+def _against_score(contest: Contest, name: str, measure: Measure) -> AgainstScore:
     """Compare a first challenger with the score that it must beat, at the score's own threshold; by
     log loss if the score is used without one."""
-    name = options.first_must_beat or ""
     score = next((each for each in contest.contestants if each.name == name), None)
     if score is None:
-        return AgainstScore(name=name, measure=options.measure, rows=0, positive=0)
+        return AgainstScore(name=name, measure=measure, rows=0, positive=0)
     pair = contest.between([contest.challenger, score]).on_the_test_set()
     ours, theirs = pair.contestants
-    measure = options.measure
     if not 0 < score.threshold < 1:
         measure = Measure.LOG_LOSS
     rows = len(pair.outcomes)
-    positive = int((pair.outcomes == 1).sum())
-    found = AgainstScore(name=name, measure=measure, rows=rows, positive=positive)
-    if rows < FEWEST_WITH_SCORE or min(positive, rows - positive) < FEWEST_OF_A_CLASS:
+    found = AgainstScore(name=name, measure=measure, rows=rows, positive=pair.positive)
+    fewest = min(pair.positive, rows - pair.positive)
+    if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_A_CLASS:
         return found
     gained = _worths(measure, pair, ours.probabilities, ours.threshold)
     gained -= _worths(measure, pair, theirs.probabilities, theirs.threshold)
@@ -330,10 +329,11 @@ def _against_score(contest: Contest, options: GateOptions) -> AgainstScore:
 def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> Reason | None:
     """Find the option, or the person's decision, that keeps out a challenger that has won."""
     beside = found.against_score
-    if beside is not None and beside.p is None:
-        return Reason.TOO_FEW_WITH_SCORE
-    if beside is not None and beside.p is not None and beside.p >= FIRST_P:
-        return Reason.NOT_BETTER_THAN_SCORE
+    if beside is not None:
+        if beside.p is None:
+            return Reason.TOO_FEW_WITH_SCORE
+        if beside.p >= FIRST_P:
+            return Reason.NOT_BETTER_THAN_SCORE
     comparison = found.comparison
     if options.log_loss_veto and comparison and not comparison.log_loss_p < LOG_LOSS_VETO_P:
         return Reason.LOG_LOSS_VETO

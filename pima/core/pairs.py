@@ -86,7 +86,7 @@ def _pair(outcomes: Int8Array, one: Contestant, beside: Contestant) -> PairEvide
         name=one.name,
         beside=beside.role,
         rows=len(outcomes),
-        positive=int(rows.cases.sum()),
+        positive=rows.positive,
         auroc=area,
         log_loss=mean(losses, low=0),
         auroc_gain=gain,

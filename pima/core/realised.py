@@ -61,7 +61,7 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
     curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
     return Realised(
         outcomes=len(rows),
-        positive=int(rows.cases.sum()),
+        positive=rows.positive,
         accuracy=share(correct, len(rows), NO_CASES),
         auroc=auroc(rows),
         calibration_intercept=calibration_intercept(rows),
@@ -108,7 +108,7 @@ def standing(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
     figures = of_classes(rows, threshold)
     figures["auroc"] = auroc(rows)
     figures["observed_expected"] = observed_expected(rows)
-    found = Standing(len(rows), int(rows.cases.sum()), figures)
+    found = Standing(len(rows), rows.positive, figures)
     if len(rows) < FEWEST_ROWS:
         figures = dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
     elif found.events < FEWEST_EVENTS:

@@ -173,13 +173,12 @@ def _of_the_measure(contest: Contest, found: VerdictFigures, measured: Measured)
 def _measured(judged: Contest, found: Measured) -> list[str]:
     """The figures of another measure than accuracy."""
     rows = len(judged.outcomes)
-    positive = int((judged.outcomes == 1).sum())
     figure = "log loss"
     constant = "constant prevalence"
     if found.measure is Measure.NET_BENEFIT:
         figure = f"net benefit at odds of the threshold {judged.challenger.threshold:.3g}"
         constant = "treating all or none"
-    on = f"{rows} holdout rows, {positive} with outcome 1"
+    on = f"{rows} holdout rows, {judged.positive} with outcome 1"
     parts = [f"{figure} on {on}: challenger {found.challenger:.4f}"]
     if found.champion is not None:
         parts.append(f"champion {found.champion:.4f}")
