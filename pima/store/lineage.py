@@ -29,7 +29,7 @@ from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
 from pima.store.ledger import Move, MoveLine, version_before
-from pima.store.registry import VersionSummary, as_features, read_champion, sha256_of
+from pima.store.registry import VersionSummary, read_champion, sha256_of
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import (
     fields_of,
@@ -103,10 +103,13 @@ def consultations(connection: Connection) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> None:
-    """Store the rows that version `number` was fitted on."""
-    values = {"content": snapshot.content, "sha256": snapshot.sha256, "rows": snapshot.rows}
-    connection.execute(insert(training_snapshots).values(model_version=number, **values))
+def keep_snapshot(connection: Connection, number: int, content: bytes, rows: int) -> None:
+    """Store the rows that version `number` was fitted on, as Parquet."""
+    connection.execute(
+        insert(training_snapshots).values(
+            model_version=number, content=content, sha256=sha256_of(content), rows=rows
+        )
+    )
 
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
@@ -124,12 +127,12 @@ def redact_snapshot(
     connection: Connection, number: int, before: Snapshot, content: bytes, rows: int
 ) -> None:
     """Replace a snapshot by the rows that are left; its first hash is kept."""
-    values = {"content": content, "sha256": sha256_of(content), "rows": rows}
-    values["first_sha256"] = before.first_sha256 or before.sha256
+    of_it = update(training_snapshots).where(training_snapshots.c.model_version == number)
+    first_sha256 = before.first_sha256 or before.sha256
     connection.execute(
-        update(training_snapshots)
-        .where(training_snapshots.c.model_version == number)
-        .values(**values)
+        of_it.values(
+            content=content, sha256=sha256_of(content), rows=rows, first_sha256=first_sha256
+        )
     )
 
 
@@ -156,19 +159,16 @@ def training_ids(connection: Connection, number: int) -> bytes:
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
     """Replace the ids that a version learned from by those that are left; no bytes at all stand for
     a damaged list."""
-    values = {"training_ids": content, "training_ids_sha256": sha256_of(content)}
-    connection.execute(
-        update(model_versions).where(model_versions.c.number == number).values(**values)
-    )
+    of_it = update(model_versions).where(model_versions.c.number == number)
+    connection.execute(of_it.values(training_ids=content, training_ids_sha256=sha256_of(content)))
 
 
 def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
     """Take ids out of every test set; return how many sets changed. The fingerprints stay: verdicts
     refer to them."""
     redacted = 0
-    for fingerprint, listed in connection.execute(
-        select(test_sets.c.fingerprint, test_sets.c.patient_ids)
-    ).all():
+    statement = select(test_sets.c.fingerprint, test_sets.c.patient_ids)
+    for fingerprint, listed in connection.execute(statement).all():
         left = [each for each in listed if each not in ids]
         if len(left) < len(listed):
             of_it = update(test_sets).where(test_sets.c.fingerprint == fingerprint)
@@ -189,10 +189,12 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
     The champion, the version before it, and the newest, which may wait for approval, always keep
     theirs. `last_bytes` None keeps all bytes. The caller holds the champion's lock.
     """
-    newest = connection.execute(select(func.max(model_versions.c.number))).scalar() or 0
+    newest = connection.scalar(select(func.max(model_versions.c.number))) or 0
+    ours = [newest]
     champion = read_champion(connection).model_version
-    ours = (newest, champion, None if champion is None else version_before(connection, champion))
-    kept = ", ".join(str(each) for each in ours if each is not None)
+    if champion is not None:
+        ours += [champion, version_before(connection, champion) or champion]
+    kept = ", ".join(map(str, ours))
     of_snapshots = (
         "DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN "
         f"({kept})"
@@ -223,10 +225,7 @@ def keep_report(connection: Connection, html: str, kept: int) -> None:
 
 def newest_report(connection: Connection) -> str | None:
     """The newest page; None if none was ever kept."""
-    html: str | None = connection.scalar(
-        select(reports.c.html).order_by(reports.c.id.desc()).limit(1)
-    )
-    return html
+    return connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
 
 
 # ---- The rows of a snapshot, as a Parquet file: enough to fit the version again.
@@ -250,21 +249,20 @@ def version_with_rows(
         version = registry.read_version(connection, number)
         if version is None:
             raise NoSuchVersion(number=number)
-        return version, kept_rows(connection, version, all_of_them)
+        rows = kept_rows(connection, number)
+    if all_of_them and len(rows) < version.training_rows:
+        raise SnapshotRedacted(number=number, rows=version.training_rows - len(rows))
+    return version, rows
 
 
-def kept_rows(
-    connection: Connection, version: VersionSummary, all_of_them: bool = False
-) -> pd.DataFrame:
-    """Read a version's training rows, with their hash checked. Raises SnapshotNotKept,
-    SnapshotDamaged or SnapshotRedacted."""
-    snapshot = read_snapshot(connection, version.number)
+def kept_rows(connection: Connection, number: int) -> pd.DataFrame:
+    """Read a version's training rows, with their hash checked. Raises SnapshotNotKept or
+    SnapshotDamaged."""
+    snapshot = read_snapshot(connection, number)
     if snapshot is None:
         kept = ", ".join(map(str, kept_snapshots(connection))) or "none"
-        raise SnapshotNotKept(number=version.number, kept=kept)
-    if all_of_them and snapshot.first_sha256 is not None:
-        raise SnapshotRedacted(number=version.number, rows=version.training_rows - snapshot.rows)
-    return from_parquet(snapshot.content, names_of(as_features(version.features)))
+        raise SnapshotNotKept(number=number, kept=kept)
+    return from_parquet(snapshot.content, names_of(registry.features_of(connection, number)))
 
 
 def to_parquet(rows: pd.DataFrame) -> bytes:

@@ -33,7 +33,7 @@ from pima.core.reasons import Decision, Reason
 from pima.core.score_scale import is_known, scale_of, without_few
 from pima.core.subgroups import groupings
 from pima.core.verdict import Measure
-from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
+from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint
 from pima.scorer import Scorer, load_scorer
@@ -80,7 +80,10 @@ def earlier_verdict(
         or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN, Reason.TOO_FEW_WITH_SCORE)
     ):
         return None
-    if _load_champion(engine, champion)[1]:
+    if (
+        champion.model_version is not None
+        and _load_champion(engine, champion.model_version) is None
+    ):
         return None
     get_logger().info(
         "judged before on the same data, settings and champion", explanation=row.explanation
@@ -121,11 +124,14 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         fitted = fit_fingerprint(asked.settings, asked.declared.features)
         rolled_back = ledger.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
-    current, unloadable = _load_champion(engine, champion)
     challenger = _challenger(asked)
     contestants = [challenger, _straight_line(asked, challenger)]
-    if current is not None and champion.model_version is not None:
-        contestants.append(_champion(engine, asked, current, champion.model_version))
+    unloadable = False
+    if champion.model_version is not None:
+        current = _load_champion(engine, champion.model_version)
+        unloadable = current is None
+        if current is not None:
+            contestants.append(_champion(engine, asked, current, champion.model_version))
     holdout = asked.history.holdout
     eligible = judged_by_all(each for each in contestants if each.decides)
     too_few = min(of_each_class(holdout[eligible])) < asked.settings.retrain.minimum_of_each_class
@@ -230,20 +236,15 @@ def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> 
     )
 
 
-def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
-    """Load the champion's model, and say whether there is a champion whose bytes can't be
-    loaded."""
-    if champion.model_version is None:
-        return None, False
+def _load_champion(engine: Engine, number: int) -> Scorer | None:
+    """Load the champion, version `number`; None if its bytes can't be loaded."""
     try:
-        return load_scorer(engine, champion.model_version), False
+        return load_scorer(engine, number)
     except ArtifactDamaged as error:
         get_logger().error(
-            "the champion can't be loaded",
-            model_version=champion.model_version,
-            error_code=error.code,
+            "the champion can't be loaded", model_version=number, error_code=error.code
         )
-        return None, True
+        return None
 
 
 def _unseen_rows(
@@ -257,19 +258,13 @@ def _unseen_rows(
     training, equal features count for nothing here either.
     """
     with reading(engine) as connection:
-        version = registry.read_version(connection, number)
-        if version is None:
-            raise NoSuchVersion(number=number)
-        learned: pd.DataFrame | None = None
         try:
-            learned = kept_rows(connection, version)
-        except SnapshotNotKept:
-            pass
-        except SnapshotDamaged:
-            get_logger().warning(
-                "a training snapshot is damaged and was not used", model_version=number
-            )
-        if learned is None:
+            learned = kept_rows(connection, number)
+        except (SnapshotNotKept, SnapshotDamaged) as error:
+            if isinstance(error, SnapshotDamaged):
+                get_logger().warning(
+                    "a training snapshot is damaged and was not used", model_version=number
+                )
             learned = pd.DataFrame(index=ids_from_parquet(training_ids(connection, number)))
         keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
         learned = learned.join(keys[["Rank", "Person"]])

@@ -30,7 +30,7 @@ from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.ledger import last_verdicts, list_moves, record_move, version_before
-from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
+from pima.store.lineage import TestSet, ids_to_parquet, to_parquet
 from pima.store.monitoring import keep_figures
 from pima.store.registry import Champion, NewVersion, as_stored, newest_declaration, sha256_of
 from pima.train.gate import GateInput, Judgement, gate_fingerprint
@@ -146,9 +146,7 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
         lineage.drop_snapshots(connection)
     else:
         rows = asked.history.training
-        content = to_parquet(rows)
-        snapshot = Snapshot(content, sha256_of(content), len(rows))
-        lineage.keep_snapshot(connection, number, snapshot)
+        lineage.keep_snapshot(connection, number, to_parquet(rows), len(rows))
     last_snapshots = 0
     if isinstance(kept.snapshots, int):
         last_snapshots = kept.snapshots
