@@ -7,7 +7,7 @@ make no one wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from sqlalchemy import Connection, Engine
@@ -132,7 +132,7 @@ def _plan(
 def _result(found: DeclarationChanges, effects: Effects, dry_run: bool) -> RedeclareResult:
     scored_again = len(effects.sound_from_now) if found.any else 0
     return RedeclareResult(
-        **{each.name: getattr(found, each.name) for each in fields(found)},
+        **asdict(found),
         rejected_from_now=dict(effects.rejected_from_now.most_common()),
         scored_again=scored_again,
         left_out_of_training=dict(effects.left_out_of_training.most_common()),

@@ -38,14 +38,19 @@ class Contributions:
 
 
 def contributions(
-    model: Model, row: Float32Array, background: Float32Array, seed: int
+    model: Model,
+    row: Float32Array,
+    background: Float32Array,
+    seed: int,
+    most_for_exact: int = MOST_FOR_EXACT,
+    pairs: int = PAIRS,
 ) -> Contributions:
-    """Explain a row (features,) against background rows (b, features), b >= 1: exactly for up to 12
-    features, else estimated from random orders, drawn with `seed`."""
-    game, features = interventional(model, row, background), len(row)
-    if features <= MOST_FOR_EXACT:
-        return Contributions(exact(game, features), None)
-    return estimated(game, features, PAIRS, seed)
+    """Explain a row (features,) against background rows (b, features), b >= 1: exactly for so many
+    features, else estimated from pairs of random orders, drawn with `seed`."""
+    game = interventional(model, row, background)
+    if len(row) <= most_for_exact:
+        return Contributions(exact(game, len(row)), None)
+    return estimated(game, len(row), pairs, seed)
 
 
 def interventional(model: Model, row: Float32Array, background: Float32Array) -> Game:
@@ -68,7 +73,8 @@ def exact(game: Game, features: int) -> Float64Array:
     """Compute Shapley values by definition, over all coalitions: (features,)."""
     numbers = np.arange(2**features)
     members = (numbers[:, None] >> np.arange(features)) & 1 == 1
-    worth, sizes = game(members), members.sum(axis=1)
+    worth = game(members)
+    sizes = members.sum(axis=1)
     # By size, the share of orders in which exactly this coalition comes before a given feature
     # outside it.
     others = np.arange(1, features)
@@ -127,14 +133,13 @@ def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: 
     draws both."""
     draw = np.random.default_rng(seed).permutation(len(features))
     background = features[draw[:BACKGROUND_ROWS][: len(features) // 2]]
-    is_exact = len(names) <= _EXACT_UP_TO
-    coalitions = 2 ** len(names) if is_exact else 2 * _PAIRS * (len(names) + 1)
+    coalitions = 2 * _PAIRS * (len(names) + 1)
+    if len(names) <= _EXACT_UP_TO:
+        coalitions = 2 ** len(names)
     most_rows = max(10, min(ROWS, MOST_ANSWERS // (coalitions * BACKGROUND_ROWS)))
     rows = features[draw[len(background) :][:most_rows]]
-    games = (interventional(model, row, background) for row in rows)
     found = [
-        exact(game, len(names)) if is_exact else estimated(game, len(names), _PAIRS, seed).values
-        for game in games
+        contributions(model, row, background, seed, _EXACT_UP_TO, _PAIRS).values for row in rows
     ]
     moved = np.abs(found).mean(axis=0)
     order = np.argsort(-moved, kind="stable").tolist()
