@@ -88,6 +88,11 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     perhaps_called: tuple[str, ...] = ()
 
 
+class ArrivingScore(Feature, frozen=True):
+    """A score in use as files and sources bring it: no model sees it, so a row without it is as
+    good as any."""
+
+
 class Declaration(
     Struct,
     frozen=True,
@@ -188,8 +193,8 @@ def _as_taken(today: Feature, fitted: Feature) -> Feature:
 
 def _as_number(score: PresentScore) -> Feature:
     low, high = score.limits
-    # No model sees it, so a word in its column costs no row its prediction: it is counted.
-    return Feature(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
+    # A word in its column costs no row its prediction: it is counted.
+    return ArrivingScore(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
 
 
 def names_of(declared: Sequence[Feature | PresentScore]) -> tuple[str, ...]:

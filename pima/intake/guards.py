@@ -3,6 +3,7 @@ figures."""
 
 from collections import Counter
 
+from pima.core.features import ArrivingScore
 from pima.core.identifiers import FORGOTTEN
 from pima.core.mapping import SourceTally
 from pima.core.source import Source
@@ -22,12 +23,14 @@ def require_readable(source: Source, tally: SourceTally, repeated_keys: int) -> 
     _require_keys(source, tally, repeated_keys)
 
 
-def require_sound(source: Source, tally: SourceTally, comparison: Comparison, whole: bool) -> None:
+def require_sound(
+    source: Source, mapping: SourceMapping, tally: SourceTally, comparison: Comparison, whole: bool
+) -> None:
     """Raises SourceRefused for the first fault."""
     if whole:
         _require_rows(source, tally)
     if whole or tally.rows >= _FEWEST_OF_A_PART:
-        _require_features(source, tally, comparison)
+        _require_features(source, mapping, tally, comparison)
         _require_taken(source, tally)
     _require_known(source, comparison.vanished, comparison.ours_in_all)
     _require_outcomes(source, comparison.outcomes.cleared, comparison.outcomes_known)
@@ -64,8 +67,13 @@ def _require_rows(source: Source, tally: SourceTally) -> None:
         raise SourceRefused(source=source.name, what=what)
 
 
-def _require_features(source: Source, tally: SourceTally, comparison: Comparison) -> None:
-    for name in source.columns:
+def _require_features(
+    source: Source, mapping: SourceMapping, tally: SourceTally, comparison: Comparison
+) -> None:
+    for feature in mapping.features:
+        if isinstance(feature, ArrivingScore):
+            continue  # a ward that gives its score up must not keep its new patients out
+        name = feature.name
         unusable = tally.unusable[name] / tally.rows
         lacking = unusable + tally.missing[name] / tally.rows
         before = comparison.missing[name] / comparison.ours if comparison.ours else 1.0

@@ -209,7 +209,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             before_person=comparison.before_person,
         )
         pull.report(result)
-        require_sound(opened.source, staged.tally, comparison, staged.is_whole)
+        require_sound(opened.source, opened.mapping, staged.tally, comparison, staged.is_whole)
         if staged.is_whole and not comparison.ours:
             staged.require_no_other_name()
         if lease is None:

@@ -41,6 +41,14 @@ def state(database: Database) -> tuple[Any, Any]:
     return database.execute("SELECT id, version FROM patients ORDER BY id"), database.execute(waits)
 
 
+def with_points(clinic: Clinic, folder: Path) -> None:
+    """The clinic's table has the score, as a text."""
+    ward_configuration(folder)
+    clinic.extra = f'[declaration]\nfile = "{folder / "features.toml"}"\n'
+    clinic.execute("ALTER TABLE visits ADD COLUMN points TEXT")
+    clinic.columns["ward"] = "points"
+
+
 def test_a_score_is_kept_as_it_stood_when_its_row_was_predicted(
     ward: Database, tmp_path: Path
 ) -> None:
@@ -95,10 +103,7 @@ def test_a_score_comes_by_files(ward: Database, tmp_path: Path) -> None:
 
 
 def test_a_score_comes_from_a_source(ward: Database, clinic: Clinic, tmp_path: Path) -> None:
-    ward_configuration(tmp_path)
-    clinic.extra = f'[declaration]\nfile = "{tmp_path / "features.toml"}"\n'
-    clinic.execute("ALTER TABLE visits ADD COLUMN points TEXT")
-    clinic.columns["ward"] = "points"
+    with_points(clinic, tmp_path)
     first, second = clinic.insert(2, points="4")
     assert counts(clinic.pulled(ward)) == {"inserted": 2}
     before = state(ward)
@@ -111,6 +116,19 @@ def test_a_score_comes_from_a_source(ward: Database, clinic: Clinic, tmp_path: P
     assert versions == before[0]
     assert sorted((row[2] for row in waiting), key=str) == [11, None]
     assert counts(clinic.pulled(ward)) == {"unchanged": 2}
+
+
+@pytest.mark.parametrize("said", [None, "not done"])
+def test_a_score_that_the_clinic_gives_up_stops_no_pull(
+    copied: Copied, trained: Path, sqlite_clinic: Clinic, tmp_path: Path, said: str | None
+) -> None:
+    database, clinic = copied(install_ward, trained), sqlite_clinic
+    with_points(clinic, tmp_path)
+    clinic.insert(10, points="4")
+    assert counts(clinic.pulled(database)) == {"inserted": 10}
+    clinic.execute("UPDATE visits SET points = :said", {"said": said})
+    clinic.insert(5, seed=2, points=said)
+    assert counts(clinic.pulled(database)) == {"inserted": 5, "updated": 10}
 
 
 def test_a_score_is_declared_given_up_and_declared_again(ward: Database, tmp_path: Path) -> None:
