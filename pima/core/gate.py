@@ -307,8 +307,8 @@ def _would_be_first(contest: Contest) -> bool:
 
 
 def _against_score(contest: Contest, name: str, measure: Measure) -> AgainstScore:
-    """Compare a first challenger with the score that it must beat, at the score's own threshold; by
-    log loss if the score is used without one."""
+    """Compare a first challenger with the score that it must beat, each at its own threshold, for
+    net benefit both at the score's; by log loss if the score is used without one."""
     score = next((each for each in contest.contestants if each.name == name), None)
     if score is None:
         return AgainstScore(name=name, measure=measure, rows=0, positive=0)
@@ -321,21 +321,28 @@ def _against_score(contest: Contest, name: str, measure: Measure) -> AgainstScor
     fewest = min(pair.positive, rows - pair.positive)
     if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_A_CLASS:
         return found
-    gained = _worths(measure, pair, ours.probabilities, ours.threshold)
-    gained -= _worths(measure, pair, theirs.probabilities, theirs.threshold)
-    return structs.replace(found, gain=float(gained.mean()), p=lower_p(-gained))
+    compared = compare(pair, ours, theirs)
+    if measure is Measure.NET_BENEFIT:
+        # At thresholds of their own equal probabilities would be worth different amounts.
+        ours = replace(ours, threshold=theirs.threshold)
+    gained = gains(measure, replace(pair, contestants=(ours, theirs)), theirs)
+    return structs.replace(
+        found,
+        gain=float(gained.mean()),
+        p=lower_p(-gained),
+        log_loss_p=compared.log_loss_p,
+    )
 
 
 def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> Reason | None:
     """Find the option, or the person's decision, that keeps out a challenger that has won."""
     beside = found.against_score
     if beside is not None:
-        if beside.p is None:
+        if beside.p is None or beside.log_loss_p is None:
             return Reason.TOO_FEW_WITH_SCORE
-        if beside.p >= FIRST_P:
+        if beside.p >= FIRST_P or _is_vetoed(beside.log_loss_p, options):
             return Reason.NOT_BETTER_THAN_SCORE
-    comparison = found.comparison
-    if options.log_loss_veto and comparison and not comparison.log_loss_p < LOG_LOSS_VETO_P:
+    if found.comparison is not None and _is_vetoed(found.comparison.log_loss_p, options):
         return Reason.LOG_LOSS_VETO
     worst = found.worst_subgroup
     if worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE:
@@ -347,6 +354,10 @@ def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> 
     if options.approve:
         return Reason.AWAITS_APPROVAL
     return None
+
+
+def _is_vetoed(log_loss_p: float, options: GateOptions) -> bool:
+    return options.log_loss_veto and not log_loss_p < LOG_LOSS_VETO_P
 
 
 def _won(contest: Contest, measure: Measure) -> Reason:

@@ -4,6 +4,7 @@ people.
 The reasons why a row is rejected are in `pima.core.validation`.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pima.core.contest import Contest
@@ -137,7 +138,7 @@ def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: Ver
             "asked"
         )
     if found.against_score is not None:
-        parts.append(_against_score(found.against_score))
+        parts += _against_score(found.against_score, reason)
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
@@ -192,17 +193,23 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
     return parts
 
 
-def _against_score(found: AgainstScore) -> str:
+def _against_score(found: AgainstScore, reason: Reason) -> Iterator[str]:
     told = f"beside {found.name} on {found.rows} rows, {found.positive} with outcome 1"
     if found.gain is None or found.p is None:
-        return (
+        yield (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_A_CLASS} of each outcome are needed"
         )
+        return
     figure = found.measure.replace("_", " ")
-    return (
+    yield (
         f"{told}: gain in {figure} {found.gain:+.4f}, one-sided p {found.p:.2f}, below {FIRST_P} "
         "is asked"
     )
+    if reason is Reason.NOT_BETTER_THAN_SCORE and found.p < FIRST_P:
+        yield (
+            f"one-sided p of its lower log loss {found.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is "
+            "asked"
+        )
 
 
 def _left_out(found: VerdictFigures) -> list[str]:

@@ -123,6 +123,8 @@ class AgainstScore(Struct, frozen=True, kw_only=True):
     p: float | None = None
     """One-sided, by the normal approximation: how often a challenger that is no better would look
     at least this good."""
+    log_loss_p: float | None = None
+    """The same p for log loss, whatever the measure is."""
 
 
 class VerdictFigures(Struct, frozen=True, kw_only=True):

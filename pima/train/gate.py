@@ -59,6 +59,14 @@ class EarlierVerdict:
     """The version that was judged then."""
 
 
+_JUDGED_ANEW = (
+    Reason.PINNED,
+    Reason.TOO_FEW_UNSEEN,
+    Reason.TOO_FEW_WITH_SCORE,
+    Reason.NOT_BETTER_THAN_SCORE,
+)
+
+
 def earlier_verdict(
     engine: Engine, data_fingerprint: str, settings_fingerprint: str
 ) -> EarlierVerdict | None:
@@ -67,18 +75,16 @@ def earlier_verdict(
 
     None if the champion's bytes can't be loaded, since the verdict compared with a model that is
     gone; after `pinned`, `too_few_unseen` and `too_few_with_score`, which said nothing about the
-    challenger; and after `promoted`, since a person must have moved the champion back meanwhile.
+    challenger; after `not_better_than_score`, since the score may have been mended meanwhile, which
+    changes neither the data nor the fit; and after `promoted`, since a person must have moved the
+    champion back meanwhile.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         row = ledger.recorded_verdict(
             connection, data_fingerprint, settings_fingerprint, champion.model_version
         )
-    if (
-        row is None
-        or row.verdict == Decision.PROMOTED
-        or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN, Reason.TOO_FEW_WITH_SCORE)
-    ):
+    if row is None or row.verdict == Decision.PROMOTED or row.reason in _JUDGED_ANEW:
         return None
     if (
         champion.model_version is not None

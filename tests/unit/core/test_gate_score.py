@@ -88,6 +88,39 @@ def test_a_first_champion_must_beat_the_score(
     assert decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
 
 
+# A score that tells better apart than the challenger.
+RISK = DRAW.normal(-0.4, 1.6, 400)
+ITS_OUTCOMES = (DRAW.random(400) < 1 / (1 + np.exp(-RISK))).astype(np.int8)
+CLEAR = 1 / (1 + np.exp(-RISK))
+DULL = 1 / (1 + np.exp(-0.7 * RISK - DRAW.normal(0, 0.7, 400)))
+
+
+@pytest.mark.parametrize(
+    ("challenger", "threshold", "measure"),
+    [
+        # People act on it early, so by accuracy it looks bad at its own threshold.
+        (DULL, 0.1, Measure.ACCURACY),
+        # Equal probabilities, at another threshold.
+        (CLEAR, 0.8, Measure.NET_BENEFIT),
+    ],
+)
+def test_thresholds_of_their_own_beat_no_score(
+    challenger: np.ndarray, threshold: float, measure: Measure
+) -> None:
+    asked = contest(ITS_OUTCOMES, challenger, None, threshold=0.2)
+    score = replace(contestant(Role.PRESENT_SCORE, CLEAR, threshold), name=NAME, decides=False)
+    asked = replace(asked, contestants=(*asked.contestants, score))
+    options = GateOptions(measure=measure, first_must_beat=NAME, log_loss_veto=True)
+    verdict = decide(asked, options)
+    assert verdict.reason is Reason.NOT_BETTER_THAN_SCORE
+    beside = verdict.figures.against_score
+    assert beside is not None
+    by_veto = measure is Measure.ACCURACY
+    assert (beside.p < 0.1, "of its lower log loss" in verdict.sentence) == (by_veto, by_veto)
+    alone = decide(asked, replace(options, log_loss_veto=False)).decision
+    assert alone is (Decision.PROMOTED if by_veto else Decision.BLOCKED)
+
+
 def test_a_score_without_a_threshold_is_judged_by_log_loss() -> None:
     asked = _asked(GOOD, VAGUE, threshold=np.inf)
     found = decide(asked, GateOptions(first_must_beat=NAME)).figures.against_score
