@@ -27,7 +27,11 @@ from tests.support.ward import WARD, WITH_WARD, ward_configuration
         ('name = "a"\nkind = "probability"\ndirection = "falling"', "direction is falling"),
         ('name = "a"\nlabel = "a\\u0007"', "label holds invisible characters"),
         ('name = "a"\nkind = "percent"', "kind has a wrong value"),
-        ('name = "a"\nlow = 0', "takes no key low"),
+        ('name = "a"\nbands = [0]', "takes no key bands"),
+        (
+            'name = "a"\nlabel = "NEWS2"\n[[present_score]]\nname = "b"\nlabel = "NEWS2"',
+            "present_score 2 (b): label is that of another score as well",
+        ),
     ],
 )
 def test_a_score_that_can_t_be_used_is_told(tmp_path: Path, said: str, told: str) -> None:
