@@ -5,7 +5,7 @@ from collections import Counter
 
 from pima.core.features import ArrivingScore
 from pima.core.identifiers import FORGOTTEN
-from pima.core.mapping import SourceTally
+from pima.core.mapping import SourceMapping, SourceTally
 from pima.core.source import Source
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.logs import counted

@@ -76,14 +76,16 @@ INSERT_PREDICTIONS = """
         threshold)
     {rows}
     ON CONFLICT (patient_id, patient_version, model_version) DO NOTHING"""
-# A score belongs to the moment of the prediction. A version that this model has predicted before
-# keeps what was known then, and what came since doesn't count.
+# A score belongs to the moment of the prediction. A version that this model has predicted before,
+# perhaps in this very run, keeps what was known then, and what came since doesn't count.
 INSERT_SCORES = """
-    INSERT INTO prediction_scores (patient_id, patient_version, model_version, score, value)
-    {rows}
-    WHERE EXISTS (SELECT 1 FROM predictions d
-                  WHERE d.patient_id = {id} AND d.patient_version = {version}
-                      AND d.model_version = {model_version} AND d.run_id = {run_id})"""
+    INSERT INTO prediction_scores
+        (patient_id, patient_version, model_version, score, value, scored_at)
+    SELECT d.patient_id, d.patient_version, d.model_version, {score}, {value}, d.scored_at
+    FROM {rows}
+    WHERE d.patient_id = {id} AND d.patient_version = {version}
+        AND d.model_version = {model_version} AND d.run_id = {run_id}
+    ON CONFLICT DO NOTHING"""
 # A version rejected before is judged again only after `requeue`; the newer rejection replaces it.
 INSERT_REJECTIONS = """
     INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)

@@ -10,11 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.core.history import UNCLAIMED
+from pima.runs.recorded_run import StopRequest
+from pima.scoring import ScoreOptions, drain
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
 from pima.store.settled import settling
+from pima.watch.unpredicted import RowsBefore
 from tests.support.clinic import Clinic
 from tests.support.databases import Copied, Database, call, insert_patients, the_json, under_role
 from tests.support.declared import configuration
@@ -67,6 +70,9 @@ def test_a_score_is_kept_as_it_stood_when_its_row_was_predicted(
     assert call(ward, "score", "--config", config).exit_code == 0
     found = [(first, 1, "ward", 5), (third, 1, "ward", 7), (fourth, 1, "ward", 3)]
     assert kept(ward) == found
+    assert ward.value("""
+        SELECT count(*) FROM prediction_scores s JOIN predictions d
+        ON d.patient_id = s.patient_id AND d.scored_at = s.scored_at""") == len(found)
     # What becomes known later is no score of then, whatever comes onto the queue once more.
     ward.execute("UPDATE patients SET ward = 9")
     assert state(ward) == (versions, [])
@@ -77,6 +83,23 @@ def test_a_score_is_kept_as_it_stood_when_its_row_was_predicted(
     )
     assert the_json(call(ward, "score", "--config", config, "--json"))["already_scored"] == 4
     assert kept(ward) == found
+
+
+def test_a_row_that_a_shared_run_meets_again_keeps_its_score(ward: Database) -> None:
+    (patient,) = insert_patients(ward, 1, ward=3)
+    (run,) = ward.execute("""
+        INSERT INTO runs (job, trigger, attempt, status, counts, host)
+        VALUES ('score', 'manual', 1, 'running', '{}', 'a') RETURNING id""")[0]
+    for _ in range(2):
+        options = ScoreOptions(1000, scores=("ward",))
+        drain(ward.engine, run, 1, RowsBefore(), options, StopRequest())
+        assert state(ward)[1] == []
+        assert kept(ward) == [(patient, 1, "ward", 3)]
+        columns = ", ".join((*FEATURE_NAMES, "ward"))
+        ward.execute(
+            f"INSERT INTO scoring_queue (patient_id, patient_version, {columns})"
+            f" SELECT id, version, {columns} FROM patients"
+        )
 
 
 def test_a_score_comes_by_files(ward: Database, tmp_path: Path) -> None:

@@ -148,13 +148,13 @@ def write_rejections(connection: Connection, rejections: Rejections, run_id: int
 
 _INSERT_SCORES = text(
     INSERT_SCORES.format(
-        rows="""
-    SELECT id, version, CAST(:model_version AS BIGINT), :score, value
-    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]),
-        CAST(:values AS DOUBLE PRECISION[])) AS known (id, version, value)""",
+        rows="""unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]),
+        CAST(:values AS DOUBLE PRECISION[])) AS known (id, version, value), predictions d""",
         id="known.id",
         version="known.version",
-        model_version="CAST(:model_version AS BIGINT)",
+        value="known.value",
+        score=":score",
+        model_version=":model_version",
         run_id=":run_id",
     )
 )

@@ -99,9 +99,11 @@ def write_scores(
 ) -> None:
     """Write what a score in use said beside the predictions that this run has made."""
     statement = INSERT_SCORES.format(
-        rows=f"SELECT ?1, ?2, {model_version}, '{scores.name}', ?3",
+        rows="predictions d",
         id="?1",
         version="?2",
+        score=f"'{scores.name}'",
+        value="?3",
         model_version=model_version,
         run_id=run_id,
     )
