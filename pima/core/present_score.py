@@ -23,6 +23,10 @@ class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
     """From here on people act. None: they use it without a threshold."""
     direction: Literal["rising", "falling"] = "rising"
     """Whether the risk rises or falls as the score rises."""
+    low: float | None = None
+    """The fewest points that it can have: fewer are not known, as where -1 means not assessed."""
+    high: float | None = None
+    """The most points that it can have: more are not known."""
     also_called: tuple[str, ...] = ()
     """Other names that its column may have in files."""
     perhaps_called: tuple[str, ...] = ()
@@ -36,12 +40,23 @@ class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def limits(self) -> tuple[float, float]:
         """The lowest and the highest value that it can have."""
-        return (0.0, 1.0) if self.kind == "probability" else (-math.inf, math.inf)
+        if self.kind == "probability":
+            return 0.0, 1.0
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return low, high
 
     def faults(self) -> Iterator[tuple[str, str, str]]:
         """What must be changed before it can be used: the key, what is wrong, what was expected."""
         low, high = self.limits
-        if self.threshold is not None and not low < self.threshold < high:
+        given = [each for each in (self.low, self.high) if each is not None]
+        if not (low < high and all(map(math.isfinite, given))):
+            yield "low", "and high are no range", "finite numbers, low below high; or none"
+        if self.kind == "probability" and given:
+            yield "low", "and high belong to points", "none: a probability has 0 and 1"
+        if self.threshold is not None and not (
+            low < self.threshold < high or self.threshold in given
+        ):
             expected = "a finite number, for a probability between 0 and 1; or none"
             yield "threshold", "is none that the score can reach", expected
         if self.kind == "probability" and self.direction == "falling":

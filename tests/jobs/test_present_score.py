@@ -117,6 +117,14 @@ def test_a_score_comes_by_files(ward: Database, tmp_path: Path) -> None:
     assert call(ward, "load", "--config", config, parquet).exit_code == 0
     assert state(ward)[0] == versions
     assert [row[2] for row in state(ward)[1]] == [None, 6, None]
+    limited = (tmp_path / "features.toml").read_text() + "low = 0\nhigh = 20\n"
+    (tmp_path / "features.toml").write_text(limited)
+    redeclared = ("migrate", "--config", config, "--features", "--reason", "999 is not assessed")
+    assert call(ward, *redeclared).exit_code == 0
+    file.write_text("id,ward\n7,20\n8,999\n9,-1\n")
+    ended = call(ward, "load", "--config", config, str(file), "--json")
+    assert the_json(ended)["unknown_taken"] == {"ward": 2}
+    assert [row[2] for row in state(ward)[1]] == [20, None, None]
     file.write_text("id,ward\n7,1e999\n")
     ended = call(ward, "load", "--config", config, str(file))
     assert (ended.exit_code, "not_finite (ward)" in ended.stderr) == (2, True)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pima.core.features import first_difference
 from pima.core.redeclared import changes, of_another_kind
@@ -28,6 +29,10 @@ from tests.support.ward import WARD, WITH_WARD, ward_configuration
         ('name = "a"\nlabel = "a\\u0007"', "label holds invisible characters"),
         ('name = "a"\nkind = "percent"', "kind has a wrong value"),
         ('name = "a"\nbands = [0]', "takes no key bands"),
+        ('name = "a"\nlow = 20\nhigh = 0', "low and high are no range"),
+        ('name = "a"\nhigh = inf', "low and high are no range"),
+        ('name = "a"\nhigh = 20\nthreshold = 21', "threshold is none that the score can reach"),
+        ('name = "a"\nkind = "probability"\nlow = 0', "low and high belong to points"),
         (
             'name = "a"\nlabel = "NEWS2"\n[[present_score]]\nname = "b"\nlabel = "NEWS2"',
             "present_score 2 (b): label is that of another score as well",
@@ -39,6 +44,10 @@ def test_a_score_that_can_t_be_used_is_told(tmp_path: Path, said: str, told: str
     path.write_text(f"{SHIPPED_FILE.read_text()}\n[[present_score]]\n{said}\n")
     with pytest.raises(WrongConfiguration, match=re.escape(told)):
         read_declaration(path)
+
+
+def test_a_score_s_threshold_may_be_its_highest_value() -> None:
+    assert not list(replace(WARD, low=0, high=3, threshold=3).faults())
 
 
 def test_a_score_is_read_stored_and_compared(tmp_path: Path) -> None:
