@@ -84,12 +84,21 @@ def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evide
     return None if stored is None else evidence.read_evidence(stored)
 
 
-def newest_scale(connection: Connection, score: PresentScore) -> ScoreScale | None:
-    """How the newest verdict turned a score's points into probabilities; None if it could not."""
-    newest = select(promotions.c.evidence).where(promotions.c.evidence.is_not(None))
-    stored = connection.scalar(newest.order_by(promotions.c.id.desc()).limit(1))
-    scores = () if stored is None else evidence.read_evidence(stored).scores
-    return next((each.scale for each in scores if each.score == score.name), None)
+def scale_beside(connection: Connection, score: PresentScore, version: int) -> ScoreScale | None:
+    """How a score becomes probabilities beside a version; None if it has no scale yet.
+
+    It becomes so as in the version's own verdict: then neither has learned from an outcome that
+    came after its fit. Where that verdict has no scale, as in the newest one.
+    """
+    moves = promotions.c
+    newest = select(moves.evidence).where(moves.evidence.is_not(None)).order_by(moves.id.desc())
+    for asked in (newest.where(moves.challenger == version), newest):
+        stored = connection.scalar(asked.limit(1))
+        scores = () if stored is None else evidence.read_evidence(stored).scores
+        for each in scores:
+            if each.score == score.name:
+                return each.scale
+    return None
 
 
 def consultations(connection: Connection) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
-from pima.core.arrays import Float64Array
+from pima.core.arrays import BoolArray, Float64Array
 from pima.core.contest import Contest, Contestant, Role, Scale
 from pima.core.evidence import Evidence, evidence
 from pima.core.figures import FEWEST_ROWS, Figure, in_words
@@ -17,7 +17,7 @@ from pima.core.present_score import PresentScore
 from pima.core.score_scale import ScoreScale, is_known, without_few
 from pima.core.watched import Watched
 from pima.logs import counted
-from pima.store.lineage import newest_scale
+from pima.store.lineage import scale_beside
 from pima.store.registry import newest_declaration
 from pima.store.settled import SettledOutcome, columns_of, scores_beside
 
@@ -62,21 +62,26 @@ def beside_scores(
     """Compare a version, by the settled outcomes of its own predictions, with each declared score
     of which enough is known."""
     for score in newest_declaration(connection).present_scores:
-        scale = newest_scale(connection, score)
+        said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
+        # Newest first: what is left out in order that few can't be told apart is the newest.
+        known = without_few(is_known(score, said), np.ones(len(said), dtype=bool))
+        if known.sum() < FEWEST_ROWS:
+            continue
+        scale = scale_beside(connection, score, its_own[0].model_version)
         if scale is not None:
-            said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
-            yield from _told(score, scale, said, its_own)
+            yield _compared(score, scale, said, known, its_own)
 
 
-def _told(
-    score: PresentScore, scale: ScoreScale, said: Float64Array, its_own: Sequence[SettledOutcome]
-) -> Iterator[BesideScore]:
-    everywhere = np.ones(len(said), dtype=bool)
-    # Newest first: what is left out in order that few can't be told apart is the newest.
-    known = without_few(is_known(score, said), everywhere)
-    if known.sum() < FEWEST_ROWS:
-        return
+def _compared(
+    score: PresentScore,
+    scale: ScoreScale,
+    said: Float64Array,
+    known: BoolArray,
+    its_own: Sequence[SettledOutcome],
+) -> BesideScore:
+    """Compare on the rows `known`, (n,), of which the score said these values, (n,)."""
     version = its_own[0].model_version
+    everywhere = np.ones(len(said), dtype=bool)
     probabilities, threshold, outcomes = columns_of(its_own)
     ours = Contestant(
         name=f"version {version}",
@@ -97,4 +102,4 @@ def _told(
     )
     both = evidence(replace(contest, contestants=(ours, replace(theirs, decides=True))))
     (pair,) = pairs_of(contest, [Role.CHAMPION])
-    yield BesideScore(score.name, version, pair, both)
+    return BesideScore(score.name, version, pair, both)
