@@ -85,18 +85,21 @@ def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evide
 
 
 def scale_beside(connection: Connection, score: PresentScore, version: int) -> ScoreScale | None:
-    """How a score becomes probabilities beside a version; None if it has no scale yet.
+    """How a score becomes probabilities beside a version; None if points have no scale yet.
 
-    It becomes so as in the version's own verdict: then neither has learned from an outcome that
+    They become so as in the version's own verdict: then neither has learned from an outcome that
     came after its fit. Where that verdict has no scale, as in the newest one.
     """
+    if score.kind == "probability":
+        return ScoreScale()
     moves = promotions.c
     newest = select(moves.evidence).where(moves.evidence.is_not(None)).order_by(moves.id.desc())
     for asked in (newest.where(moves.challenger == version), newest):
         stored = connection.scalar(asked.limit(1))
         scores = () if stored is None else evidence.read_evidence(stored).scores
         for each in scores:
-            if each.score == score.name:
+            # Before it was declared as points it may have been a probability, which has no slope.
+            if each.score == score.name and each.scale.slope is not None:
                 return each.scale
     return None
 

@@ -5,15 +5,18 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from pima.core.figures import logistic
+from pima.core.present_score import PresentScore
+from pima.redeclaring import redeclare
 from pima.store.engine import reading, writing
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.tables import promotions
 from pima.watch.beside_scores import BesideScore, beside_scores
 from tests.support.databases import Copied, Database, call, insert_many
-from tests.support.ward import WARD, install_ward, ward_configuration
+from tests.support.ward import WARD, WITH_WARD, install_ward, ward_configuration
 
 
 def _with_outcomes(database: Database, trained: Path) -> None:
@@ -66,3 +69,15 @@ def test_points_stand_beside_a_version_on_the_scale_of_its_own_verdict(ward: Dat
     assert _threshold(ward) == pytest.approx(_at(0.75))
     _kept_scale(ward, 1, slope=0.5)
     assert _threshold(ward) == pytest.approx(_at(0.5))
+
+
+def test_a_probability_needs_no_scale_and_points_take_none_of_a_probability(
+    ward: Database,
+) -> None:
+    _kept_scale(ward, 3, slope=None)
+    assert _beside(ward) == []
+    _kept_scale(ward, 1, slope=0.5)
+    ward.execute("UPDATE prediction_scores SET value = value / 4")
+    risk = PresentScore(WARD.name, kind="probability", threshold=0.25)
+    redeclare(ward.engine, replace(WITH_WARD, present_scores=(risk,)), "a test", "now a risk")
+    assert _threshold(ward) == 0.25
