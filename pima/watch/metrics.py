@@ -39,6 +39,7 @@ class Described(NamedTuple):
 
 _BY_FIGURE = ("figure", "feature")
 _BY_VERSION = ("figure", "version")
+_BY_SCORE = (*_BY_VERSION, "score")
 METRICS = {
     "pima_database_up": Described("1 if the figures could be read from the database"),
     "pima_job_last_success_timestamp_seconds": Described(
@@ -79,11 +80,13 @@ METRICS = {
         _BY_FIGURE,
     ),
     "pima_realised": Described(
-        "Realised figures of each version, as of the last retraining", _BY_VERSION
+        "Realised figures of each version, as of the last retraining, by the score in use if they "
+        "are beside one",
+        _BY_SCORE,
     ),
-    "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_VERSION),
-    "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_VERSION),
-    "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_VERSION),
+    "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_SCORE),
+    "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_SCORE),
+    "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_SCORE),
     "pima_settled_alert": Described(
         "1 if settled outcomes alarm about the predictions of this version", _BY_VERSION
     ),
@@ -228,7 +231,7 @@ def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
 
 def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
     by_labels = {
-        (each.figure.removeprefix(REALISED), str(each.model_version)): each
+        (each.figure.removeprefix(REALISED), str(each.model_version), each.feature): each
         for each in found.monitoring
         if each.figure.startswith(REALISED)
     }

@@ -10,11 +10,14 @@ from sqlalchemy import select, update
 
 from pima.core.figures import logistic
 from pima.core.present_score import PresentScore
+from pima.core.watched import Watched
 from pima.redeclaring import redeclare
 from pima.store.engine import reading, writing
+from pima.store.monitoring import keep_figures
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.tables import promotions
 from pima.watch.beside_scores import BesideScore, beside_scores
+from pima.watch.metrics import DatabaseFigures
 from tests.support.databases import Copied, Database, call, insert_many
 from tests.support.ward import WARD, WITH_WARD, install_ward, ward_configuration
 
@@ -81,3 +84,17 @@ def test_a_probability_needs_no_scale_and_points_take_none_of_a_probability(
     risk = PresentScore(WARD.name, kind="probability", threshold=0.25)
     redeclare(ward.engine, replace(WITH_WARD, present_scores=(risk,)), "a test", "now a risk")
     assert _threshold(ward) == 0.25
+
+
+def test_each_score_has_metrics_of_its_own(ward: Database) -> None:
+    figures = [Watched("", "realised_accuracy", 0.8, 40)]
+    figures += [Watched(score, "realised_auroc_gain", 0.1, 40) for score in ("ward", "risk")]
+    with writing(ward.engine) as connection:
+        keep_figures(connection, 77, 1, figures)
+    samples = [each for family in DatabaseFigures(ward.engine).collect() for each in family.samples]
+    told = [
+        (each.labels["figure"], each.labels["score"])
+        for each in samples
+        if each.name == "pima_realised"
+    ]
+    assert told == [("accuracy", ""), ("auroc_gain", "risk"), ("auroc_gain", "ward")]

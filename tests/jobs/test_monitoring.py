@@ -299,9 +299,9 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
         for each in family.samples
     ]
     served = {(each.name, *each.labels.values()): each.value for each in samples}
-    assert served["pima_realised", "accuracy", "1"] == pytest.approx(expected["accuracy"])
-    assert served["pima_realised_low", "accuracy", "1"] < expected["accuracy"]
-    assert served["pima_realised_outcomes", "accuracy", "1"] == 400
+    assert served["pima_realised", "accuracy", "1", ""] == pytest.approx(expected["accuracy"])
+    assert served["pima_realised_low", "accuracy", "1", ""] < expected["accuracy"]
+    assert served["pima_realised_outcomes", "accuracy", "1", ""] == 400
     assert served["pima_monitoring", "rows", ""] == 400
     assert served["pima_monitoring_alert", "psi", "glucose"] == 0
     assert (
