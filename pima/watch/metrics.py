@@ -138,6 +138,7 @@ class DatabaseFigures(Collector):
         return []  # so that registering it does not read the database
 
     def collect(self) -> Iterator[Metric]:
+        metrics: list[Metric] = []
         try:
             with self._turn, reading(self._engine) as connection:
                 found = read_figures(connection, self._sources, self._limits)
@@ -151,9 +152,7 @@ class DatabaseFigures(Collector):
                 ]
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
-            yield _single("pima_database_up", 0)
-            return
-        yield _single("pima_database_up", 1)
+        yield _single("pima_database_up", float(len(metrics) > 0))
         yield from metrics
 
 
