@@ -4,7 +4,7 @@ restart, and those that each night counted over its rows."""
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -215,15 +215,13 @@ def _as_tally(document: dict[str, Any]) -> "Tally":
 
 # ---- The figures of the runs: a row for each run, feature and figure.
 
-_FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
-
 
 def keep_figures(
     connection: Connection, run_id: int, version: int, figures: Iterable[Watched]
 ) -> None:
     """Store the figures of a run at its end, with the version that they are about."""
     of_run = {"run_id": run_id, "model_version": version}
-    rows = [of_run | {name: getattr(each, name) for name in _FIELDS} for each in figures]
+    rows = [of_run | asdict(each) for each in figures]
     if rows:
         connection.execute(insert(monitoring), rows)
 

@@ -8,7 +8,7 @@ against.
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -233,7 +233,7 @@ def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers
     don't race."""
     number = (connection.scalar(select(func.max(model_versions.c.number))) or 0) + 1
-    columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
+    columns = asdict(version)
     columns["scorer_sha256"] = scorer_sha256(number, version.compiled_artifact, version)
     columns["training_ids_sha256"] = sha256_of(version.training_ids)
     connection.execute(insert(model_versions).values(number=number, **columns))
