@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
 from pima.store.database import database_of
 from pima.store.engine import column
-from pima.store.postgresql.scoring import COPY_END, COPY_HEAD
+from pima.store.postgresql.scoring import copy_in
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
 """A row is the number of fields, then for each field its type, its length (negative for NULL), and
@@ -149,13 +149,8 @@ _NAMES = {postgres.types[name].oid: name for name in _KINDS}
 
 def append_frame(connection: Connection, table: str, frame: pd.DataFrame) -> None:
     """Append a DataFrame's rows: float64 (NaN is NULL), Int64, and text (None is NULL)."""
-    names = ", ".join(map(column, frame.columns))
-    with connection.connection.cursor().copy(
-        f"COPY {table} ({names}) FROM STDIN (FORMAT binary)"
-    ) as copy:
-        copy.write(COPY_HEAD)
-        copy.write(_of_several_lengths([frame[name] for name in frame.columns]))
-        copy.write(COPY_END)
+    rows = _of_several_lengths([frame[name] for name in frame.columns])
+    copy_in(connection, table, map(column, frame.columns), rows)
 
 
 def _of_several_lengths(columns: Sequence[pd.Series]) -> bytes:

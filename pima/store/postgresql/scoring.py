@@ -2,7 +2,7 @@
 clinic's transactions hold. Predictions are written by COPY, or from arrays in one statement if some
 are not new."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -119,7 +119,7 @@ def write_predictions(
     }
     try:
         with connection.begin_nested():
-            copy_in(connection, "predictions", columns)
+            copy_in(connection, "predictions", columns, _rows(columns))
     except UniqueViolation:
         # COPY has no ON CONFLICT: one was not new, so none is written yet.
         values = {
@@ -175,28 +175,28 @@ def write_scores(
     connection.execute(_INSERT_SCORES, values)
 
 
-COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_END = b"\xff\xff"
+_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = b"\xff\xff"
 
 
-def copy_in(connection: Connection, table: str, columns: Mapping[str, Any]) -> None:
-    """Append rows: for each column a numpy array (n,), or a numpy scalar if the value is the same
-    in all rows.
+def copy_in(connection: Connection, table: str, columns: Iterable[str], rows: bytes) -> None:
+    """Append rows to these columns; the rows are in COPY's binary form."""
+    with connection.connection.cursor().copy(
+        f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    ) as copy:
+        copy.write(_HEAD)
+        copy.write(rows)
+        copy.write(_END)
+
+
+def _rows(columns: Mapping[str, Any]) -> bytes:
+    """Make rows in COPY's binary form: the number of fields, then each field's length in bytes and
+    its bytes. Of each column a numpy array (n,), or a numpy scalar if the value is the same in all
+    rows.
 
     Types must match the columns exactly: int32, int64 or float64 for integer, bigint or double
     precision. No NULLs.
     """
-    with connection.connection.cursor().copy(
-        f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
-    ) as copy:
-        copy.write(COPY_HEAD)
-        copy.write(_rows(columns))
-        copy.write(COPY_END)
-
-
-def _rows(columns: Mapping[str, Any]) -> bytes:
-    """The rows in COPY's binary form: the number of fields, then each field's length in bytes and
-    its bytes."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     fields = [("fields", ">i2")]
     for name, array in arrays.items():
