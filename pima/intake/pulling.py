@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Features
+from pima.core.features import Features, names_of
 from pima.core.identifiers import Forgotten
 from pima.core.mapping import Block, SourceMapping, SourceTally
 from pima.core.source import Source
@@ -64,10 +64,9 @@ class OpenSource:
         """The columns of `patients` that it fills."""
         person = ["person_key"] if self.source.persons else []
         outcome = ["outcome"] if self.source.outcome else []
-        features = (feature.name for feature in self.mapping.features)
         filled = {"outcome_at": "labelled_at"}
         times = (filled.get(key, key) for key in self.source.times)
-        return (*person, *features, *outcome, *times)
+        return (*person, *names_of(self.mapping.features), *outcome, *times)
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:

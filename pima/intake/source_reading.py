@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
-from pima.core.features import Features
+from pima.core.features import Features, names_of
 from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
 from pima.core.mapping import Block, SourceMapping, SourceTally, mapped, mark
 from pima.core.source import Source
@@ -36,7 +36,7 @@ def mapping_of(source: Source, features: Features) -> SourceMapping:
 
 
 def _require_features(source: Source, features: Features) -> None:
-    declared = [feature.name for feature in features]
+    declared = names_of(features)
     for name in source.columns:
         if name not in declared:
             what = f"columns has {name}, which is no declared feature or score"

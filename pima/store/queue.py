@@ -47,10 +47,8 @@ def is_empty(connection: Connection) -> bool:
 def waiting(connection: Connection) -> Waiting:
     """How many rows wait, and since when the oldest has waited."""
     # Reads the whole queue: for reports, not for the scoring loop.
-    rows, oldest = connection.execute(
-        select(func.count(), func.min(scoring_queue.c.enqueued_at))
-    ).one()
-    return Waiting(rows, oldest)
+    found = select(func.count(), func.min(scoring_queue.c.enqueued_at))
+    return Waiting(*connection.execute(found).one())
 
 
 _CURRENT = "p.outcome IS NULL"

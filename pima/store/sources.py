@@ -182,7 +182,7 @@ def rejected_rows(connection: Connection) -> list[RejectedRows]:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """Why a row of a source can't be taken in."""
+    """Why a row of a source can't be taken in; each field is the column of its name."""
 
     reason: str
     field: str
@@ -191,10 +191,9 @@ class RejectedRow:
 
 def rejected_row(connection: Connection, source: str, source_key: str) -> RejectedRow | None:
     """Find one rejected row by its key; None if the row can be taken in, or was never seen."""
-    table = source_rejections.c
     row = connection.execute(
-        select(table.reason, table.field, table.since).where(
-            table.source == source, table.source_key == source_key
+        select(*fields_of(RejectedRow, source_rejections)).where(
+            source_rejections.c.source == source, source_rejections.c.source_key == source_key
         )
     ).first()
     return None if row is None else RejectedRow(*row)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from sqlalchemy import text
 
-from pima.core.features import Feature, Features
+from pima.core.features import Feature, Features, names_of
 from pima.core.identifiers import FORGOTTEN, Forgotten
 from pima.store.arrivals import (
     IS_REJECTED,
@@ -176,7 +176,7 @@ class StagedSource(Staging):
         if not deletes:
             self._execute(f"DELETE {gone}", within)
         found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
-        lacks = Counter(dict(zip([feature.name for feature in features], missing, strict=True)))
+        lacks = Counter(dict(zip(names_of(features), missing, strict=True)))
         return Comparison(
             compared, in_all, known, lacks, new, changed, vanished, before_person, found
         )
