@@ -39,11 +39,7 @@ def _read(script: str) -> MetaData:
     made = MetaData()
     for said, name, body in _TABLE.findall(script):
         bare = re.sub(" *--.*", "", body)
-        keys = [
-            key
-            for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare)
-            for key in listed.split(", ")
-        ]
+        keys = ", ".join(re.findall(r"PRIMARY KEY \((.*?)\)", bare)).split(", ")
         columns = [_column(keys, *found) for found in _COLUMN.findall(body)]
         others = re.findall(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+) \((\w+)\)", bare)
         foreign = [
