@@ -378,7 +378,7 @@ class _Drain:
         for name, column in zip(self.options.scores, said.by_feature, strict=True):
             known = column.is_known
             ids = made.patient_ids[known]
-            beside = ScoresBeside(name, ids, made.patient_versions[known], column.values[known])
+            beside = ScoresBeside(ids, made.patient_versions[known], name, column.values[known])
             scoring = database_of(connection).scoring
             scoring.write_scores(connection, beside, self.version, self.open_run.id)
 

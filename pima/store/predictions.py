@@ -10,13 +10,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Claimed rows, by patient id."""
+class RowVersions:
+    """Row versions of a batch."""
 
     patient_ids: Int64Array
     """(n,)"""
     patient_versions: Int64Array
     """(n,)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(RowVersions):
+    """Claimed rows, by patient id."""
+
     measurements: "Measurements"
     """n rows of the requested columns"""
 
@@ -30,38 +36,26 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class Predictions(RowVersions):
     """Predictions of one model version for one batch."""
 
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
     probabilities: Float64Array
     """(n,)"""
 
 
 @dataclass(frozen=True, slots=True)
-class ScoresBeside:
+class ScoresBeside(RowVersions):
     """What one score in use said of rows of a batch."""
 
     name: str
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
     values: Float64Array
     """(n,), finite"""
 
 
 @dataclass(frozen=True, slots=True)
-class Rejections:
+class Rejections(RowVersions):
     """Rows of one batch that can't be scored."""
 
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
     reasons: tuple[str, ...]
     """Reason codes of `pima.core.validation`."""
     fields: tuple[str, ...]
