@@ -203,9 +203,9 @@ FAULTS = (
         ),
         Edit(
             "pima/store/runs.py",
-            'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", '
+            'insert = database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", '
             '"attempt"))',
-            "return runs.insert()",
+            "insert = runs.insert()",
         ),
         caught_by="tests/store/test_leases_and_runs.py::test_two_schedulers_at_once_make_one_run_of_a_tick[DATABASE]",
     ),
