@@ -311,7 +311,7 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
         return f"fewer than {LEAST_ROWS} rows hold a number"
     values = two_values(column)
     if values is not None and (values.no, values.yes) == ("0", "1"):
-        others = column.known - int(((numbers == 0) | (numbers == 1)).sum())
+        others = column.known - int(np.isin(numbers, (0, 1)).sum())
         return Suggested(
             column, "yes or no", column.missing, _of_other_cells(others), codes={0: "no", 1: "yes"}
         )
