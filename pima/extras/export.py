@@ -147,9 +147,6 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
 
     `outcome` says in words what is predicted.
     """
-    version, predicted, threshold = (
-        prediction[name] for name in ("model_version", "predicted_class", "threshold")
-    )
     # Value set observation-status. A prediction from measurements that were corrected since, or
     # from a deleted row, is withdrawn: `entered-in-error`. `amended` and `corrected` would mean
     # that this assessment is the corrected one, and receivers treat those as final; `cancelled`
@@ -163,8 +160,8 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
         "status": "entered-in-error" if is_withdrawn else "final",
         "method": {
             "text": (
-                f"pima, model version {version}; class 1 from a probability of "
-                f"{100 * threshold:g} % on"
+                f"pima, model version {prediction['model_version']}; class 1 from a probability of "
+                f"{100 * prediction['threshold']:g} % on"
             )
         },
         **_subject(prediction),
@@ -175,7 +172,7 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
                 # Rounded beyond the precision of the arithmetic, since a float in percent would
                 # show more digits.
                 "probabilityDecimal": round(100 * prediction["probability"], 10),
-                "qualitativeRisk": {"text": f"predicted class {predicted}"},
+                "qualitativeRisk": {"text": f"predicted class {prediction['predicted_class']}"},
             }
         ],
     }
@@ -190,12 +187,10 @@ def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
     row = {"system": ROW, "value": str(prediction["patient_id"])}
     if key is not None:
         row = {"system": f"urn:pima:source:{prediction['source']}", "value": key}
-    if person is None:
-        no_person = {"type": {"text": "row, of which no person is known"}}
-        return {"subject": {"type": "Patient", "identifier": no_person | row}}
-    subject = {"subject": {"type": "Patient", "identifier": {"system": PERSON, "value": person}}}
-    return (
-        subject
-        if key is None
-        else subject | {"encounter": {"type": "Encounter", "identifier": row}}
-    )
+    identifier: dict[str, Any] = {"type": {"text": "row, of which no person is known"}, **row}
+    encounter = {}
+    if person is not None:
+        identifier = {"system": PERSON, "value": person}
+        if key is not None:
+            encounter = {"encounter": {"type": "Encounter", "identifier": row}}
+    return {"subject": {"type": "Patient", "identifier": identifier}, **encounter}
