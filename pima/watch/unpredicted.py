@@ -192,13 +192,14 @@ def _by_whom(cause: Cause) -> str:
 def _why(causes: list[Cause]) -> str:
     """The reasons and columns with the most rows, in brackets; empty if none is known."""
     known = [each for each in causes if each.reason not in (NEVER_QUEUED, "")]
-    whys = [
-        ": ".join(filter(None, (each.reason, each.column))).replace("_", " ")
-        for each in known[:_CAUSES_SHOWN]
-    ]
-    if len(causes) > 1:
-        whys = [f"{each.rows:,} {why}" for each, why in zip(known, whys, strict=False)]
-    others = sum(each.rows for each in causes) - sum(each.rows for each in known[:_CAUSES_SHOWN])
+    others = sum(each.rows for each in causes)
+    whys = []
+    for each in known[:_CAUSES_SHOWN]:
+        why = ": ".join(filter(None, (each.reason, each.column))).replace("_", " ")
+        if len(causes) > 1:
+            why = f"{each.rows:,} {why}"
+        whys.append(why)
+        others -= each.rows
     if whys and others:
         whys.append(f"{others:,} other")
     return f" ({', '.join(whys)})" if whys else ""
