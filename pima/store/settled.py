@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array
@@ -333,6 +332,8 @@ def _by_week_of_prediction(
 def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
     """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
     there is one at least."""
+    import numpy as np  # which a night without news does not need
+
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return probabilities, found[0].threshold, outcomes
