@@ -205,11 +205,13 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
 
 
 def document(evidence: Evidence) -> dict[str, object]:
-    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only if
-    there is one."""
+    """Convert evidence to JSON by the names of its fields, floats to five digits, but for scales of
+    scores; `reason` only if there is one."""
     found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
-    if not evidence.scores:
-        del found["scores"]
+    del found["scores"]
+    if evidence.scores:
+        # Where points are large numbers, a slope of five digits would shift their probabilities.
+        found["scores"] = msgspec.to_builtins(evidence.scores)
     return found
 
 

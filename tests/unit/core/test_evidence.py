@@ -20,9 +20,17 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_au
 
 from pima.core import figures
 from pima.core.contest import Role
-from pima.core.evidence import Evidence, ModelEvidence, document, evidence, read_evidence
+from pima.core.evidence import (
+    Evidence,
+    ModelEvidence,
+    ScoreEvidence,
+    document,
+    evidence,
+    read_evidence,
+)
 from pima.core.figures import CONSTANT, SEPARATED, THRESHOLDS, THRESHOLDS_OF_SUBGROUPS, Figure
 from pima.core.metrics import auc
+from pima.core.score_scale import ScoreScale
 from pima.core.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -344,3 +352,12 @@ def test_a_document_of_the_first_version_is_read_as_one_of_today() -> None:
 
     then = as_then(today) | {"version": 1, "subgroups": [*map(as_then, today["subgroups"])]}
     assert document(read_evidence(then)) == today
+
+
+def test_the_scale_of_a_score_keeps_all_its_digits() -> None:
+    scale = ScoreScale(-1234.5678901, 0.1234567)
+    told = ScoreEvidence(score="ward", name="the ward", scale=scale, rows=9, as_it_stands=0)
+    probabilities, outcomes = _shipped()
+    found = evidence(contest(outcomes, probabilities, None, THRESHOLD))
+    kept = document(structs.replace(found, scores=(told,)))
+    assert read_evidence(kept).scores == (told,)
