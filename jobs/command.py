@@ -30,7 +30,13 @@ from pima.runs.recorded_run import (
     close_crashed,
     ping,
 )
-from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
+from pima.settings.reading import (
+    DEFAULT_DATABASE_URL,
+    database_url,
+    declared,
+    read_settings,
+    require_score_to_beat,
+)
 from pima.settings.sections import Settings
 from pima.store.registry import require_declared
 from pima.store.runs import status_of_exit_code
@@ -188,6 +194,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     require_file(command.engine.url)
     kept = require_schema(command.engine)
     require_declared(command.declared, kept)
+    require_score_to_beat(command.settings, kept.present_scores + kept.retired_scores)
     command.declared = kept
     close_crashed(command.engine, command.settings.schedule.stale_seconds)
 

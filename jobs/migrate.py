@@ -6,6 +6,7 @@ from jobs.options import OptionParser, this_user, why
 from pima.errors import WrongUsage
 from pima.redeclaring import redeclare, would_redeclare
 from pima.runs.recorded_run import as_json
+from pima.settings.reading import require_score_to_beat
 from pima.store.database import database_of
 from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema
 from pima.store.urls import require_file
@@ -46,7 +47,8 @@ def _work(command: Command) -> Result:
     if given.roles:
         require_roles(command.engine)
     migrated = migrate(command.engine, command.settings.holdout, command.declared)
-    require_schema(command.engine)
+    kept = require_schema(command.engine)
+    require_score_to_beat(command.settings, kept.present_scores + kept.retired_scores)
     roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
     return {"revision_before": migrated.before, "revision": HEAD} | roles | triggers

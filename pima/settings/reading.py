@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pima.core.features import Declaration, Features, Outcome, first_fault
+from pima.core.features import Declaration, Features, Outcome, first_fault, names_of
 from pima.core.present_score import PresentScores
 from pima.core.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
@@ -244,6 +244,17 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
     if file:
         return read_declaration(path.parent / file)
     return declaration_of(sections, path) if sections else SHIPPED
+
+
+def require_score_to_beat(settings: Settings, scores: PresentScores) -> None:
+    """Raises WrongConfiguration if gate.first_must_beat names none of these scores."""
+    name = settings.gate.first_must_beat
+    if name and name not in names_of(scores):
+        known = ", ".join(names_of(scores)) or "none is declared"
+        raise WrongConfiguration(
+            what=f"gate.first_must_beat names {name}, which is no [[present_score]]",
+            expected=f"nothing, or one of: {known}",
+        )
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:

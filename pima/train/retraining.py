@@ -15,14 +15,19 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, names_of, same_measurements
 from pima.core.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.history import MOST_TWINS, Split, as_predicted_on, shortage, split
-from pima.errors import ChampionKeepsMoving, TooFewLabels, WrongConfiguration
+from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
-from pima.settings.reading import SHIPPED
+from pima.settings.reading import SHIPPED, require_score_to_beat
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, without_time_limit
 from pima.store.histories import labelled_history
 from pima.store.kept_values import predicted_in_time, predicted_on
-from pima.store.registry import HoldoutRule, holdout_rule, require_same_holdout
+from pima.store.registry import (
+    HoldoutRule,
+    holdout_rule,
+    read_champion,
+    require_same_holdout,
+)
 from pima.store.runs import RETRAINING
 from pima.store.settled import settling
 from pima.train.fit import fit_challenger
@@ -72,7 +77,10 @@ def retrain(
     Raises WrongConfiguration, TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing;
     Interrupted, before anything is written.
     """
-    _require_score(settings.gate.first_must_beat, declared)
+    with reading(engine) as connection:
+        has_champion = read_champion(connection).model_version is not None
+    if not has_champion:  # beside a champion the score may have been given up
+        require_score_to_beat(settings, declared.present_scores)
     lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
     if not dry_run:  # which changes nothing and needs no lease
         lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
@@ -115,15 +123,6 @@ def retrain(
             still_ours = lease.require
         verdict = decide_and_record(engine, asked, run.id, still_ours)
         run.report(RetrainResult(rows, verdict))
-
-
-def _require_score(name: str, declared: Declaration) -> None:
-    if name and declared.present_score(name) is None:
-        scores = ", ".join(names_of(declared.present_scores)) or "none is declared"
-        raise WrongConfiguration(
-            what=f"gate.first_must_beat names {name}, which is no [[present_score]]",
-            expected=f"nothing, or one of: {scores}",
-        )
 
 
 def read_history(

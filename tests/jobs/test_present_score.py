@@ -12,12 +12,12 @@ import pytest
 from pima.core.history import UNCLAIMED
 from pima.runs.recorded_run import StopRequest
 from pima.scoring import ScoreOptions, drain
+from pima.core.watched import Marks
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
 from pima.store.registry import holdout_rule
 from pima.store.settled import settling
-from pima.watch.unpredicted import RowsBefore
 from tests.support.clinic import Clinic
 from tests.support.databases import Copied, Database, call, insert_patients, the_json, under_role
 from tests.support.declared import configuration
@@ -92,7 +92,7 @@ def test_a_row_that_a_shared_run_meets_again_keeps_its_score(ward: Database) -> 
         VALUES ('score', 'manual', 1, 'running', '{}', 'a') RETURNING id""")[0]
     for _ in range(2):
         options = ScoreOptions(1000, scores=("ward",))
-        drain(ward.engine, run, 1, RowsBefore(), options, StopRequest())
+        drain(ward.engine, run, 1, Marks(), options, StopRequest())
         assert state(ward)[1] == []
         assert kept(ward) == [(patient, 1, "ward", 3)]
         columns = ", ".join((*FEATURE_NAMES, "ward"))

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from pima.redeclaring import redeclare
+from pima.settings.reading import SHIPPED as SHIPPED_DECLARED
 from tests.support.clinic import Clinic
 from tests.support.databases import Copied, Database, call, the_json
 from tests.support.ledger import document
 from tests.support.shipped import SHIPPED
-from tests.support.ward import make_ward, ward_configuration
+from tests.support.ward import install_ward, make_ward, ward_configuration
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 HISTORY = 568
@@ -166,7 +168,21 @@ def test_a_clinic_whose_score_is_better_reads_so_and_may_keep_it(ward: _Ward) ->
     )
 
 
-def test_a_score_to_beat_that_is_not_declared_is_told(sqlite: Database) -> None:
-    ended = call(sqlite, "retrain", "--json", PIMA_GATE__FIRST_MUST_BEAT="ward")
+@pytest.mark.parametrize("job", ["migrate", "status", "retrain"])
+def test_a_score_to_beat_that_is_not_declared_is_told(sqlite: Database, job: str) -> None:
+    ended = call(sqlite, job, "--json", PIMA_GATE__FIRST_MUST_BEAT="ward")
     assert ended.exit_code == 2
     assert "gate.first_must_beat names ward" in json.loads(ended.stdout)["message"]
+
+
+def test_a_score_to_beat_that_is_given_up_keeps_out_first_champions_alone(
+    copied: Copied, trained: Path
+) -> None:
+    asked = {"PIMA_GATE__FIRST_MUST_BEAT": "ward"}
+    database = copied(install_ward, trained)
+    redeclare(database.engine, SHIPPED_DECLARED, "a test", "the ward counts no points")
+    assert call(database, "retrain", **asked).exit_code == 3
+    database.execute("UPDATE champion SET model_version = NULL")
+    assert call(database, "status", **asked).exit_code == 0
+    ended = call(database, "retrain", **asked)
+    assert (ended.exit_code, "first_must_beat names ward" in ended.stderr) == (2, True)
