@@ -194,7 +194,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     require_file(command.engine.url)
     kept = require_schema(command.engine)
     require_declared(command.declared, kept)
-    require_score_to_beat(command.settings, kept.present_scores + kept.retired_scores)
+    require_score_to_beat(command.settings, kept.score_columns)
     command.declared = kept
     close_crashed(command.engine, command.settings.schedule.stale_seconds)
 

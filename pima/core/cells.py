@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.features import Feature
+from pima.core.features import ArrivingScore, Feature
 from pima.core.identifiers import is_whole
 from pima.core.source import MappedColumn
 from pima.core.validation import (
@@ -30,8 +30,10 @@ from pima.core.validation import (
     NOT_FINITE,
     NOT_UTF8,
     NUL_BYTE,
+    OUT_OF_RANGE,
     UNKNOWN_CODE,
     FeatureValues,
+    broken_rule,
 )
 
 LONGEST_FIELD = 1_000
@@ -96,6 +98,10 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     else:
         values, faults = _numbers(column)
         values = _in_unit(values, how)
+    if isinstance(feature, ArrivingScore):
+        # Such as 999 where nobody has assessed it: as a word, it is not known, and counted.
+        is_outside = broken_rule(FeatureValues(values), feature) == CODES.index(OUT_OF_RANGE)
+        faults[is_outside] = CODES.index(UNKNOWN_CODE)
     faults[np.isinf(values)] = CODES.index(NOT_FINITE)
     values[faults != 0] = np.nan
     if feature.unknown is None:

@@ -328,7 +328,10 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     for position, score in enumerate(declaration.present_scores, start=1):
         faults = chain((Fault(*each) for each in score.faults()), _faults_of_words(score))
         yield from _in_place(f"present_score {position} ({score.name})", faults)
-    yield from _faults_of_labels(declaration.present_scores)
+    # Neither people nor the gate could tell them apart.
+    called = [score.called for score in declaration.present_scores]
+    if len(set(called)) < len(called):
+        yield Fault("present_score: label", "is that of two scores", "a label of its own for each")
     yield from _in_place("outcome", _faults_of_words(declaration.outcome))
     if declaration.outcome.predicted_within and not declaration.outcome.horizon:
         yield Fault("outcome: predicted_within", "stands there without horizon", "horizon, too")
@@ -363,15 +366,6 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
             place = f"{section} {position}"
             yield from _in_place(place, _faults_of_name(each.name))
             yield from _in_place(place, _faults_of_other_names(place, each, owners))
-
-
-def _faults_of_labels(scores: PresentScores) -> Iterator[Fault]:
-    """Check that people, and the gate, can tell the scores apart."""
-    called = [each.called for each in scores]
-    for position, score in enumerate(scores, start=1):
-        if score.called in called[: position - 1]:
-            place = f"present_score {position} ({score.name}): label"
-            yield Fault(place, "is that of another score as well", "a label for each")
 
 
 def _faults_of_feature(feature: Feature) -> Iterator[Fault]:

@@ -17,18 +17,10 @@ import pandas as pd
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.cells import Column, measured, objects_of, outcomes, takes_truth_values, wrong_type
 from pima.core.columns import kind_of
-from pima.core.features import ArrivingScore, Features
+from pima.core.features import Features
 from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
-from pima.core.validation import (
-    CODES,
-    MISSING,
-    NOT_A_NUMBER,
-    OUT_OF_RANGE,
-    as_features,
-    broken_rule,
-    by_feature,
-)
+from pima.core.validation import CODES, MISSING, NOT_A_NUMBER, as_features, broken_rule, by_feature
 
 BAD_OUTCOME = "bad_outcome"
 
@@ -164,12 +156,6 @@ def measurements(
         cells = measured(feature, mapped_column, column)
         broken = broken_rule(cells.to_judge, feature)
         broken[broken == CODES.index(MISSING)] = 0
-        if isinstance(feature, ArrivingScore):
-            # Such as 999 where nobody has assessed it: as a word, it is not known, and counted.
-            is_outside = broken == CODES.index(OUT_OF_RANGE)
-            broken[is_outside] = 0
-            cells.values[is_outside] = np.nan
-            tally.unknown[feature.name] += int(np.count_nonzero(is_outside))
         values[:, n] = cells.values
         faults[:, n] = broken
         tally.unknown[feature.name] += cells.unknown

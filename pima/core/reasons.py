@@ -4,7 +4,6 @@ people.
 The reasons why a row is rejected are in `pima.core.validation`.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from pima.core.contest import Contest
@@ -138,7 +137,7 @@ def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: Ver
             "asked"
         )
     if found.against_score is not None:
-        parts += _against_score(found.against_score, reason)
+        parts.append(_against_score(found.against_score))
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
@@ -193,23 +192,18 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
     return parts
 
 
-def _against_score(found: AgainstScore, reason: Reason) -> Iterator[str]:
+def _against_score(found: AgainstScore) -> str:
     told = f"beside {found.name} on {found.rows} rows, {found.positive} with outcome 1"
     if found.gain is None or found.p is None:
-        yield (
+        return (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_A_CLASS} of each outcome are needed"
         )
-        return
     figure = found.measure.replace("_", " ")
-    yield (
+    return (
         f"{told}: gain in {figure} {found.gain:+.4f}, one-sided p {found.p:.2f}, below {FIRST_P} "
-        "is asked"
+        f"is asked, p of a lower log loss {found.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is asked "
+        "with gate.log_loss_veto"
     )
-    if reason is Reason.NOT_BETTER_THAN_SCORE and found.p < FIRST_P:
-        yield (
-            f"one-sided p of its lower log loss {found.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is "
-            "asked"
-        )
 
 
 def _left_out(found: VerdictFigures) -> list[str]:

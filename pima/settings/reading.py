@@ -8,7 +8,7 @@ variables of sources.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pima.core.features import Declaration, Features, Outcome, first_fault, names_of
+from pima.core.features import Declaration, Features, Outcome, first_fault
 from pima.core.present_score import PresentScores
 from pima.core.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
@@ -246,11 +246,11 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
     return declaration_of(sections, path) if sections else SHIPPED
 
 
-def require_score_to_beat(settings: Settings, scores: PresentScores) -> None:
+def require_score_to_beat(settings: Settings, scores: Sequence[str]) -> None:
     """Raises WrongConfiguration if gate.first_must_beat names none of these scores."""
     name = settings.gate.first_must_beat
-    if name and name not in names_of(scores):
-        known = ", ".join(names_of(scores)) or "none is declared"
+    if name and name not in scores:
+        known = ", ".join(scores) or "none is declared"
         raise WrongConfiguration(
             what=f"gate.first_must_beat names {name}, which is no [[present_score]]",
             expected=f"nothing, or one of: {known}",

@@ -80,7 +80,7 @@ def retrain(
     with reading(engine) as connection:
         has_champion = read_champion(connection).model_version is not None
     if not has_champion:  # beside a champion the score may have been given up
-        require_score_to_beat(settings, declared.present_scores)
+        require_score_to_beat(settings, names_of(declared.present_scores))
     lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
     if not dry_run:  # which changes nothing and needs no lease
         lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)

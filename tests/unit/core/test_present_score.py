@@ -32,10 +32,10 @@ from tests.support.ward import WARD, WITH_WARD, ward_configuration
         ('name = "a"\nlow = 20\nhigh = 0', "low and high are no range"),
         ('name = "a"\nhigh = inf', "low and high are no range"),
         ('name = "a"\nhigh = 20\nthreshold = 21', "threshold is none that the score can reach"),
-        ('name = "a"\nkind = "probability"\nlow = 0', "low and high belong to points"),
+        ('name = "a"\nkind = "probability"\nlow = 2', "low and high are no range"),
         (
             'name = "a"\nlabel = "NEWS2"\n[[present_score]]\nname = "b"\nlabel = "NEWS2"',
-            "present_score 2 (b): label is that of another score as well",
+            "present_score: label is that of two scores",
         ),
     ],
 )
