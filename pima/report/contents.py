@@ -22,6 +22,7 @@ from pima.core.features import Features, names_of
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
 from pima.core.pairs import sentence_of
+from pima.core.present_score import PresentScores
 from pima.core.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
@@ -85,8 +86,8 @@ class Contents:
     exhibits: tuple[Exhibit, ...]
     """The evidence of the last verdict that the champion took part in, and of the last verdict if
     that is another."""
-    scores: tuple[str, ...]
-    """The scores in use that are declared, by their names for people."""
+    scores: PresentScores
+    """The scores in use that are declared."""
     beside_scores: tuple[tuple[BesideScore, Exhibit], ...]
     """The version that stands beside those of them of which enough is known."""
     leaning: Leaning | None
@@ -125,7 +126,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
-            scores=tuple(each.called for each in declared.present_scores),
+            scores=declared.present_scores,
             beside_scores=tuple(
                 (each, Exhibit(made_at, each.evidence, each.evidence.contestants))
                 for each in beside_scores(connection, its_own)

@@ -26,25 +26,41 @@ from pima.store.settled import SettledOutcome, columns_of, scores_beside
 class BesideScore:
     """One version beside one score, on the same rows."""
 
-    score: str
-    """The declared name."""
+    score: PresentScore
     version: int
+    outcomes: int
+    """All settled outcomes of its own predictions, of which the pair has those with the score."""
     pair: PairEvidence
     evidence: Evidence
     """The curves of both: the version as champion, and the score."""
 
     def __str__(self) -> str:
-        over = f"over {counted(self.pair.rows, 'settled outcome')}"
+        name = self.pair.name
         gain = self.pair.auroc_gain
+        over = self._over
         if gain.value is None or gain.low is None or gain.high is None:
-            return f"Version {self.version} beside {self.pair.name} {over}: none, {gain.reason}."
-        told = f"neither clearly better nor worse than {self.pair.name}: {in_words(gain)}"
+            compared = f"The AUROC of version {self.version} can't be compared with that of {name}"
+            return f"{compared} over {over}: {gain.reason}."
+        told = f"neither clearly better nor clearly worse than {name}: its gain is {in_words(gain)}"
         if gain.low > 0:
-            told = f"better than {self.pair.name} by {in_words(gain)}"
+            told = f"better than {name} by {in_words(gain)}"
         if gain.high < 0:
             lost = Figure(-gain.value, -gain.high, -gain.low)
-            told = f"worse than {self.pair.name} by {in_words(lost)}"
-        return f"Version {self.version} is {told} in AUROC {over}."
+            told = f"worse than {name} by {in_words(lost)}"
+        return f"Version {self.version} is {told} in AUROC over {over}."
+
+    @property
+    def _over(self) -> str:
+        """The rows of the pair, and why they are not all."""
+        outcomes = counted(self.outcomes, "settled outcome")
+        unknown = self.outcomes - self.pair.rows
+        if unknown == 0:
+            return outcomes
+        # Of fewer it is not told apart how many these are: others are left out with them.
+        few = "at most " if unknown == FEWEST_ROWS else ""
+        return (
+            f"{self.pair.rows:,} of {outcomes} (of {few}{unknown:,} the score was not known then)"
+        )
 
     def watched(self) -> Iterator[Watched]:
         """Make rows of `monitoring`: what the version gains on the score."""
@@ -53,7 +69,9 @@ class BesideScore:
             gain = getattr(self.pair, name)
             if gain is not None:
                 figure = f"realised_{name}"
-                yield Watched(self.score, figure, gain.value, rows, low=gain.low, high=gain.high)
+                yield Watched(
+                    self.score.name, figure, gain.value, rows, low=gain.low, high=gain.high
+                )
 
 
 def beside_scores(
@@ -102,4 +120,4 @@ def _compared(
     )
     both = evidence(replace(contest, contestants=(ours, replace(theirs, decides=True))))
     (pair,) = pairs_of(contest, [Role.CHAMPION])
-    return BesideScore(score.name, version, pair, both)
+    return BesideScore(score, version, len(its_own), pair, both)

@@ -1,5 +1,7 @@
 """A version beside the score in use, over settled outcomes: on which scale, and what is said."""
 
+import re
+from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -98,3 +100,38 @@ def test_each_score_has_metrics_of_its_own(ward: Database) -> None:
         if each.name == "pima_realised"
     ]
     assert told == [("accuracy", ""), ("auroc_gain", "risk"), ("auroc_gain", "ward")]
+
+
+def test_the_report_says_what_each_score_is_and_which_ones_wait(
+    ward: Database, tmp_path: Path
+) -> None:
+    _kept_scale(ward, 1, slope=0.5)
+    config = ward_configuration(tmp_path)
+    with (tmp_path / "features.toml").open("a") as file:
+        file.write('[[present_score]]\nname = "risk"\nlabel = "the table"\nkind = "probability"\n')
+    asked = ("--features", "--reason", "and a risk")
+    assert call(ward, "migrate", "--config", config, *asked).exit_code == 0
+    few = "SELECT min(patient_id) FROM prediction_scores"
+    ward.execute(f"DELETE FROM prediction_scores WHERE patient_id = ({few})")
+    points = "Points have become probabilities"
+    section = _section(ward, config)
+    assert "over 30 of 40 settled outcomes (of at most 10 the score was not known" in section
+    assert "outcome 1 came in 15 of these 30 rows" in section
+    assert "the table: compared as soon as 10 predictions with a known score" in section
+    assert "the ward's points: compared as soon" not in section
+    assert points in section
+    assert "declared without a threshold" not in section
+    # Now the risk is the one that is known.
+    ward.execute("UPDATE prediction_scores SET score = 'risk', value = value / 4")
+    section = _section(ward, config)
+    assert points not in section
+    assert "declared without a threshold" in section
+
+
+def _section(database: Database, config: str) -> str:
+    """The text of the report's part about scores."""
+    out = Path(config).with_name("report.html")
+    assert call(database, "report", "--config", config, "--out", str(out)).exit_code == 0
+    html = out.read_text().partition('<section id="score"')[2].partition("</section>")[0]
+    html = re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
