@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.core.history import UNCLAIMED
+from pima.core.watched import Marks
 from pima.runs.recorded_run import StopRequest
 from pima.scoring import ScoreOptions, drain
-from pima.core.watched import Marks
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
