@@ -1,7 +1,8 @@
-"""The differences between the two databases: the protocol `Database` lists them, and each
+"""The differences between the two databases: the abstract class `Database` lists them, and each
 database has a class for it. The rest of the store names neither."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,7 @@ class Scoring(Protocol):
         """Record a run's rejections."""
 
 
-class Database(Protocol):
+class Database(ABC):
     """The behaviour and the pieces of SQL that are particular to a database. Each one says all of
     it for itself: what it has no need of, too."""
 
@@ -80,36 +81,45 @@ class Database(Protocol):
     snapshot: Mapping[str, Any]
     """The execution options that make all reads of a transaction see one state."""
 
+    @abstractmethod
     def require_sound_url(self, url: URL, text: str, /) -> None:
         """Raises WrongConfiguration if a URL, or the text that it was parsed from, can't be
         used."""
 
+    @abstractmethod
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """Make an engine whose transactions set the options they rely on and whether they write,
         without connecting."""
 
+    @abstractmethod
     def translated(self, error: BaseException | None, url: URL, /) -> PimaError:
         """Translate a driver's error into one of pima's."""
 
+    @abstractmethod
     def contested(self, error: BaseException | None, /) -> str | None:
         """Say what another transaction does to patient rows that a statement also writes; None for
         any other error of the driver."""
 
+    @abstractmethod
     def without_time_limit(self, connection: Connection, /) -> None:
         """Let the statements of this transaction take as long as they need."""
 
+    @abstractmethod
     def join_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by index: the planner has no statistics of a
         table that was just filled, and would read all patients."""
 
+    @abstractmethod
     def read_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by index and read in its order, so that a
         limit ends them: else the planner, without statistics, would sort all that there is."""
 
+    @abstractmethod
     def join_by_merge(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by merging rows in order, which costs the
         same for any number of rows that match."""
 
+    @abstractmethod
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """Remove the remains of deleted rows, as far as pima can."""
 
@@ -124,9 +134,11 @@ class Database(Protocol):
     timestamp: TypeEngine[Any]
     json: TypeEngine[Any]
 
+    @abstractmethod
     def stored_moment(self, moment: datetime, /) -> Any:
         """Convert a time with a zone to a value for `timestamp`."""
 
+    @abstractmethod
     def stored_document(self, document: object, /) -> Any:
         """Convert an object or a list to a value for `json`."""
 
@@ -169,10 +181,12 @@ class Database(Protocol):
     # ---- scoring
 
     @property
+    @abstractmethod
     def scoring(self) -> "Scoring":
         """The database's module; it imports numpy, which a run with an empty queue does not
         need."""
 
+    @abstractmethod
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
         """Find the ids of the patients `p` that meet a condition faster than a writing statement
         would; None if there are many, or if there is no faster way. {within} marks the place of a
@@ -180,90 +194,112 @@ class Database(Protocol):
 
     # ---- rows of patients, in and out
 
+    @abstractmethod
     def insert_unless_there(self, table: Table, unique: Sequence[str], /) -> Insert:
         """Build INSERT ... ON CONFLICT (these unique columns) DO NOTHING."""
 
+    @abstractmethod
     def cursor(self, connection: Connection, /) -> Any:
         """The driver's own cursor, for the rows of a large table."""
 
+    @abstractmethod
     def stream(self, connection: Connection, /) -> Any:
         """The driver's own cursor that streams rows, so they are never all in memory."""
 
+    @abstractmethod
     def read_columns(
         self, connection: Connection, statement: str, rows: int, exact: int = 0, /
     ) -> Generator[list["pd.Series"]]:
         """Read the result of a SELECT column by column, at most `rows` rows at a time. Decimals of
         the first `exact` columns never become floats."""
 
+    @abstractmethod
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
         """Add a DataFrame's rows to a table: float64 (NaN is NULL), Int64, and text (None is
         NULL)."""
 
+    @abstractmethod
     def append_texts(
         self, connection: Connection, table: str, column: str, texts: Sequence[str], /
     ) -> None:
         """Add rows with a text in one column."""
 
+    @abstractmethod
     def session_id(self, connection: Connection, /) -> object:
         """Identify the server's session of a transaction."""
 
+    @abstractmethod
     def index_staged(self, connection: Connection, table: str, /) -> None:
         """Give a staging table an index on its keys."""
 
+    @abstractmethod
     def wait_for_other_loads(self, connection: Connection, /) -> None:
         """Wait until no other transaction loads files, and keep others from starting before this
         one ends."""
 
+    @abstractmethod
     def inserting(self, connection: Connection, /) -> AbstractContextManager[object]:
         """Insert rows under their ids in the block, whose statements fail almost at once instead of
         waiting for another transaction: an insert would wait for another insert of the same key."""
 
+    @abstractmethod
     def lock_unless_held(
         self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, object], /
     ) -> None:
         """Lock the rows of `p` in a FROM clause by SELECT ... FOR `lock`, without waiting: if
         others hold some, the error is one that `contested` knows."""
 
+    @abstractmethod
     def delete_by_ids(self, connection: Connection, table: str, column: str, ids: str, /) -> str:
         """Delete the rows with these ids, other than those that a foreign key keeps, be it deferred
         or not; return what one that keeps a row is called, or an empty text."""
 
+    @abstractmethod
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Move the counter of ids above all ids of rows, and above those kept for deleted rows.
         Called before ids are drawn, and after rows came with ids of their own."""
 
     # ---- the schema: reading, checking and making it
 
+    @abstractmethod
     def translated_schema(self, script: str, /) -> str:
         """Translate schema.sql from PostgreSQL's SQL into this database's."""
 
+    @abstractmethod
     def columns(self, connection: Connection, tables: Sequence[str], /) -> dict[str, str]:
         """The columns of these tables, and maybe of others, from the catalogue: table.column ->
         type."""
 
+    @abstractmethod
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
         """Say why one of these tables is not a plain table, such as a rule or row security on it;
         None if all are."""
 
+    @abstractmethod
     def fault_of_triggers(self, connection: Connection, declared: Declaration, /) -> str | None:
         """Say which trigger on patients differs from what `make_triggers` makes; None if all is
         well."""
 
+    @abstractmethod
     def make_triggers(self, connection: Connection, declared: Declaration, /) -> None:
         """Make the triggers on patients for these features and scores, replacing any of the same
         names."""
 
+    @abstractmethod
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
         """Wait until no other process migrates, and keep others from starting before this
         transaction ends."""
 
+    @abstractmethod
     def keep_rows(self, connection: Connection, /) -> None:
         """Wait until no other transaction uses patients or scores a batch, and keep others from
         starting before this one ends."""
 
+    @abstractmethod
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
         """The missing roles of pima that the current user may not create."""
 
+    @abstractmethod
     def make_roles(self, connection: Connection, declared: Declaration, /) -> list[str]:
         """Create or repair the roles; return their names. A loader may write these features and
         scores."""
