@@ -151,7 +151,7 @@ def test_a_clinic_whose_score_is_better_reads_so_and_may_keep_it(ward: _Ward) ->
     visits = _visits(points_know=True)
     ward.insert(visits[:HISTORY])
     ward.clinic.pulled(ward.database)
-    for _ in range(2):  # judged anew, since the points may have been mended
+    for _ in range(2):  # judged again, since the points may have been mended
         kept_out = ward.run("retrain", PIMA_GATE__FIRST_MUST_BEAT="ward")
         assert (kept_out["verdict"], kept_out["reason"]) == ("blocked", "not_better_than_score")
         assert not kept_out["judged_before"]
