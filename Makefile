@@ -70,7 +70,8 @@ bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 
 # A half year of made-up clinics by the commands themselves, under a moved clock; needs Debian's package faketime. Writes
-# docs/measured/year.md in a quarter of an hour on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics.
+# docs/measured/year.md in twenty minutes on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics,
+# --hindsight writes only the section on hindsight by other seeds, in four minutes.
 bench-year: $(VENV)/.complete
 	$(RUN) -m tests.bench.year
 

@@ -2,7 +2,8 @@
 docs/measured/year.md.
 
 Each clinic lives in a process of its own, one on each core, through 26 weeks by the commands. With
-names, --nights or --without-horizon the page is only printed.
+names, --nights or --without-horizon the page is only printed. --hindsight writes only the section
+on hindsight by other seeds.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,59 +24,96 @@ from typing import Any
 from tests.bench.endings import child_of, end_in_order, to_its_end
 from tests.bench.year.first_fits import ratios
 from tests.bench.year.living import NIGHTS
-from tests.bench.year.page import PAGE, SIMULATED, Simulations, page
+from tests.bench.year.page import (
+    PAGE,
+    SIMULATED,
+    Simulations,
+    around_section_by_seed,
+    page,
+    section_by_seed,
+)
 from tests.bench.year.population import CLINICS
 from tests.bench.year.simulation import simulate_many
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 CORES = 2
+NIGHTS_TO_LAST_VERDICT = 18 * 7
+"""By then a verdict has as many predicted rows as loaded ones."""
 _CLOCK = ("faketime", "--disable-shm", "-m", "-f", "+0", "printenv", "LD_PRELOAD")
+
+
+@dataclass(frozen=True)
+class Life:
+    """Of one clinic of CLINICS, by one seed."""
+
+    name: str
+    seed: int = 1
+    is_for_last_verdict: bool = False
 
 
 def main(names: list[str], given: argparse.Namespace) -> str:
     """Let clinics live, and simulate many more; the page."""
-    end_in_order()
     began = time.monotonic()
-    lived: dict[str, dict[str, Any]] = {}
+    lived = _lived([Life(name) for name in names], given)
+    by_seed = "" if given.names else hindsight(given)
+    simulated, fits = _without_commands(given)
+    minutes = (time.monotonic() - began) / 60
+    return page(lived, by_seed, simulated, fits, minutes)
+
+
+def hindsight(given: argparse.Namespace) -> str:
+    """The section on the clinics with hindsight, by seeds that have not lived yet."""
+    names = [clinic.name for clinic in CLINICS if clinic.has_hindsight]
+    seeds = range(2, 2 + given.seeds)
+    lives = [Life(name, seed, is_for_last_verdict=True) for name in names for seed in seeds]
+    return section_by_seed(_lived(lives, given))
+
+
+def _lived(lives: Sequence[Life], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """What they lived through, in their order."""
+    began = time.monotonic()
+    lived: dict[Life, dict[str, Any]] = {}
     with ExitStack() as opened:
         with to_its_end():
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        for name, found in _lives(names, folder, given):
+        for life, found in _in_their_processes(lives, folder, given):
             minutes = (time.monotonic() - began) / 60
-            print(f"{name}: there after {minutes:.1f} minutes", file=sys.stderr, flush=True)
-            lived[name] = found
-    simulated, fits = _without_commands(given)
-    in_order = [lived[name] for name in names]
-    return page(in_order, simulated, fits, (time.monotonic() - began) / 60)
+            print(f"{life}: there after {minutes:.1f} minutes", file=sys.stderr, flush=True)
+            lived[life] = found
+    return [lived[life] for life in lives]
 
 
-def _lives(
-    names: list[str], folder: Path, given: argparse.Namespace
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _in_their_processes(
+    lives: Sequence[Life], folder: Path, given: argparse.Namespace
+) -> Iterator[tuple[Life, dict[str, Any]]]:
     """Each clinic's half year as soon as it has ended, as many at a time as there are cores."""
-    waiting = list(enumerate(names))
-    living: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+    waiting = list(enumerate(lives))
+    living: dict[Life, tuple[subprocess.Popen[bytes], Path]] = {}
     with ExitStack() as opened:
         while waiting or living:
             while waiting and len(living) < CORES:
-                number, name = waiting.pop(0)
+                number, life = waiting.pop(0)
                 place = folder / str(number)
                 place.mkdir()
-                child = opened.enter_context(_clinic(name, place, given))
-                living[name] = (child, place)
-            for name, (child, place) in list(living.items()):
+                child = opened.enter_context(_clinic(life, place, given))
+                living[life] = (child, place)
+            for life, (child, place) in list(living.items()):
                 if child.poll() is not None:
-                    del living[name]
+                    del living[life]
                     if child.returncode:
-                        raise SystemExit(f"{name} ended with {child.returncode}")
-                    yield name, json.loads((place / "lived.json").read_text())
+                        raise SystemExit(f"{life} ended with {child.returncode}")
+                    yield life, json.loads((place / "lived.json").read_text())
             time.sleep(0.2)
 
 
-def _clinic(name: str, place: Path, given: argparse.Namespace) -> Any:
-    command = [sys.executable, "-m", "tests.bench.year.living", name, "--folder", str(place)]
-    command += ["--nights", str(given.nights)]
+def _clinic(life: Life, place: Path, given: argparse.Namespace) -> Any:
+    command = [sys.executable, "-m", "tests.bench.year.living", life.name, "--folder", str(place)]
+    command += ["--seed", str(life.seed)]
+    if life.is_for_last_verdict:
+        command += ["--nights", str(NIGHTS_TO_LAST_VERDICT), "--last-verdict"]
+    else:
+        command += ["--nights", str(given.nights)]
     if given.without_horizon:
         command.append("--without-horizon")
     environ = clean_environ() | {
@@ -125,10 +164,21 @@ if __name__ == "__main__":
     options.add_argument(
         "--without-horizon", action="store_true", help="outcomes count as soon as they are there"
     )
+    options.add_argument(
+        "--seeds", type=int, default=10, help="of the clinics with hindsight (default %(default)s)"
+    )
+    options.add_argument(
+        "--hindsight", action="store_true", help="write only the section on these seeds"
+    )
     asked = options.parse_args()
     if unknown := set(asked.names) - set(every):
         options.error(f"no clinic is called {', '.join(sorted(unknown))}")
-    text = main(asked.names or every, asked)
+    end_in_order()
+    if asked.hindsight:
+        before, after = around_section_by_seed(PAGE.read_text())
+        text = before + hindsight(asked) + after
+    else:
+        text = main(asked.names or every, asked)
     print(text)
     is_whole = not asked.names and not asked.without_horizon and asked.nights == NIGHTS
     if is_whole:

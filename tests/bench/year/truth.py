@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.arrays import Float64Array, Int8Array, Int64Array
 from pima.core.history import below, ranks
 from pima.core.metrics import log_losses
 from pima.core.validation import as_features, by_feature
@@ -65,6 +65,10 @@ class Move:
     """By the verdict's test set."""
     auroc_as_recorded: float | None
     """Of the same rows, by what the clinic had written down when they were predicted."""
+    auroc_as_corrected: float | None
+    """Of the same rows, by what stands there once all outcomes are known."""
+    rows: int
+    positive: int
     true_auroc: float | None
     gain: float | None
     """By how much the true mean log loss is lower than the champion's."""
@@ -146,19 +150,27 @@ class Truth:
         loss, auroc = self._loss_and_auroc(challenger, night)
         gain = None if champion is None else self._loss_and_auroc(champion, night)[0] - loss
         shown = (result["challenger_scores"] or {}).get("auc")
+        judged = self._judged(challenger)
+        recorded = self._visits.recorded[judged]
+        corrected = recorded.copy()
+        corrected[:, FEATURES.index("creatinine")] = self._visits.creatinine_then[judged]
+        as_recorded = self._figures(challenger, judged, recorded)
         return Move(
             night=night,
             challenger=challenger,
             verdict=result["verdict"],
             auroc=shown,
-            auroc_as_recorded=self._as_recorded(challenger),
+            auroc_as_recorded=as_recorded.auroc,
+            auroc_as_corrected=self._figures(challenger, judged, corrected).auroc,
+            rows=as_recorded.outcomes,
+            positive=as_recorded.positive,
             true_auroc=auroc,
             gain=gain,
             corrected=result["corrected"],
         )
 
-    def _as_recorded(self, version: int) -> float | None:
-        """The area on the rows of a version's verdict, before anybody corrected them."""
+    def _judged(self, version: int) -> Int64Array:
+        """The visits of a version's verdict."""
         judged = document(
             self._database,
             "SELECT t.patient_ids FROM promotions p JOIN test_sets t "
@@ -166,11 +178,14 @@ class Truth:
             f"WHERE p.challenger = {version} ORDER BY p.id DESC LIMIT 1",
         )
         keys = dict(self._database.execute("SELECT id, source_key FROM patients"))
-        of = np.array([int(keys[row]) - 1 for row in judged])
+        return np.array([int(keys[row]) - 1 for row in judged])
+
+    def _figures(self, version: int, visits: Int64Array, values: Float64Array) -> Figures:
+        """Of a version on these visits, by these values of theirs."""
         scorer = load_scorer(self._database.engine, version)
-        features = as_features(by_feature(self._visits.recorded[of]), scorer.features)
+        features = as_features(by_feature(values), scorer.features)
         probability = scorer.model.probabilities(features).astype(np.float64)
-        return figures_of(probability, self._visits.outcome[of]).auroc
+        return figures_of(probability, self._visits.outcome[visits])
 
     def _loss_and_auroc(self, version: int, night: int) -> tuple[float, float]:
         """On fresh visits of that day, by their true probabilities."""
