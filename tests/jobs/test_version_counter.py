@@ -62,7 +62,21 @@ def test_a_version_that_a_correction_drew_does_not_come_again(database: Database
     assert versions == sorted(set(versions))
 
 
-@pytest.mark.parametrize("ended_as", ["predictions", "rejections", "scoring_queue"])
+def test_a_correction_goes_on_if_the_counter_was_set_back(database: Database) -> None:
+    insert_patients(database, 1, glucose=100)
+    for glucose in (110, 120):
+        database.execute(f"UPDATE patients SET glucose = {glucose}")
+    database.execute(SET_BACK[database.kind])
+    for glucose in (130, 140, 150):
+        database.execute(f"UPDATE patients SET glucose = {glucose}")
+    kept = database.execute("SELECT glucose FROM replaced_rows ORDER BY patient_version")
+    assert kept == [(100,), (110,), (120,), (130,), (140,)]
+    assert database.execute("SELECT glucose FROM scoring_queue") == [(150,)]
+
+
+@pytest.mark.parametrize(
+    "ended_as", ["predictions", "rejections", "scoring_queue", "replaced_rows"]
+)
 def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     scored_database: Database, ended_as: str
 ) -> None:
@@ -71,6 +85,10 @@ def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
         assert call(scored_database, "score").exit_code == 0
     scored_database.execute(SET_BACK[scored_database.kind])
     again(scored_database, 1)
+    if ended_as == "replaced_rows":
+        scored_database.execute(
+            "INSERT INTO replaced_rows (patient_id, patient_version) VALUES (3, 1000)"
+        )
     before = predictions(scored_database)
     for option in ([], ["--dry-run"]):
         refused = call(scored_database, "score", "--json", *option)

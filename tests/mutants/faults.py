@@ -262,10 +262,10 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        """NEW.version := pg_catalog.nextval('public.patient_version');
+                        """greatest(pg_catalog.nextval('public.patient_version'), OLD.version + 1);
     END IF;
     IF NEW""",
-                        """NEW.version := OLD.version + 1;
+                        """OLD.version + 1;
     END IF;
     IF NEW""",
                     ),

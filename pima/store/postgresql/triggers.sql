@@ -74,7 +74,9 @@ BEGIN
         IS DISTINCT FROM (/* features */ OLD.pregnancies, OLD.glucose, OLD.blood_pressure, OLD.skin_thickness,
             OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */)
         OR (NEW.outcome IS NULL AND OLD.outcome IS NOT NULL) THEN
-        NEW.version := pg_catalog.nextval('public.patient_version');
+        -- Above the row's own, even where the counter was set back: else replaced values would meet those that are kept of
+        -- the same version, and the writer an error.
+        NEW.version := greatest(pg_catalog.nextval('public.patient_version'), OLD.version + 1);
     END IF;
     IF NEW.outcome IS NULL THEN
         NEW.labelled_at := NULL;

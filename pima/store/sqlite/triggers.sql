@@ -55,7 +55,9 @@ BEGIN
         glucose = excluded.glucose, blood_pressure = excluded.blood_pressure,
         skin_thickness = excluded.skin_thickness, insulin = excluded.insulin, bmi = excluded.bmi,
         diabetes_pedigree = excluded.diabetes_pedigree, age = excluded.age /* end */;
-    UPDATE patient_version_counter SET last = last + 1;
+    -- Above the row's own, even where the counter was set back: else values would replace those that are kept of the same
+    -- version.
+    UPDATE patient_version_counter SET last = max(last, OLD.version) + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
