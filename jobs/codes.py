@@ -78,7 +78,8 @@ def _of_health() -> Iterator[Entry]:
 
 def _of_errors() -> Iterator[Entry]:
     for each in sorted(_classes(errors.PimaError), key=lambda error: (error.exit_code, error.code)):
-        message, note = _with_names(" ".join(str(each.__doc__).split())), vars(each).get("note", "")
+        message = _with_names(" ".join(str(each.__doc__).split()))
+        note = vars(each).get("note", "")
         if note and message[-1].isalpha():
             message += "."
         told = f"{message} {note}".strip() if re.search("[a-z]", message) else note

@@ -145,16 +145,22 @@ def _run(
             result = work(command)
         exit_code = DONE
     except PimaError as error:
-        exit_code, code, message = error.exit_code, error.code, str(error)
+        exit_code = error.exit_code
+        code = error.code
+        message = str(error)
     except Interrupted as ending:
-        exit_code, code, level = ending.exit_code, ending.code, "warning"
+        exit_code = ending.exit_code
+        code = ending.code
+        level = "warning"
         message = "stopped: asked by a signal; what was committed stays"
     except (
         Exception
     ) as error:  # a defect of pima: its text could hold anything, so only class and place are shown
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        kind, place = type(error).__name__, f"{Path(frame.filename).name}:{frame.lineno}"
-        exit_code, code = FAILED, f"unexpected_{kind}"
+        kind = type(error).__name__
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        exit_code = FAILED
+        code = f"unexpected_{kind}"
         message = f"{kind} at {place}; this is a defect of pima, please report it"
     pinged = job if is_run(options) else None
     if exit_code == DONE:

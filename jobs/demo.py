@@ -68,7 +68,8 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
         )
         return WRONG
     history, new, outcomes = _written_files()
-    database, report = FOLDER / "pima.db", FOLDER / "report.html"
+    database = FOLDER / "pima.db"
+    report = FOLDER / "report.html"
     ours = {
         name: value
         for name, value in environ.items()

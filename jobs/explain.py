@@ -27,7 +27,8 @@ def _options(options: OptionParser) -> None:
 
 
 def _work(command: Command) -> Result:
-    row, path = command.options.row, command.options.all
+    row = command.options.row
+    path = command.options.all
     if bool(row) == (path is not None):
         raise WrongUsage(what=_EXPECTED)
     if path is not None:
@@ -46,7 +47,8 @@ def _show(result: Result) -> None:
         )
         print(f"{result['path']}: {counted(result['explained'], 'row')} explained{rejected}")
         return
-    probability, threshold = result["probability"], result["threshold"]
+    probability = result["probability"]
+    threshold = result["threshold"]
     which = "as it stands"
     if result["scored_at"] is not None:
         which = f"predicted on {result['scored_at']:%Y-%m-%d}"
@@ -57,7 +59,8 @@ def _show(result: Result) -> None:
     )
     print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
     print(result["meaning"])
-    told, others = result["contributions"][:TOLD], result["contributions"][TOLD:]
+    told = result["contributions"][:TOLD]
+    others = result["contributions"][TOLD:]
     rows = counted(result["background_rows"], "training row")
     print(f"\nWhat moved it most, from the mean of {result['mean_probability']:.2f} over {rows}:")
     for each in told:

@@ -72,7 +72,8 @@ def _options(options: OptionParser) -> None:
 
 
 def _work(command: Command) -> Result:
-    given, engine = command.options, command.engine
+    given = command.options
+    engine = command.engine
     decider = Decider(this_user(), getattr(given, "reason", None) or "")
     match given.command:
         case "list":
@@ -96,7 +97,8 @@ def _work(command: Command) -> Result:
 
 
 def _export(command: Command) -> Result:
-    given, engine = command.options, command.engine
+    given = command.options
+    engine = command.engine
     if (given.path is None) == (given.out is None):
         raise WrongUsage(
             what="export takes PATH.keras for the Keras form, or --out FILE for the model file"

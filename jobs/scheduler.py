@@ -84,7 +84,8 @@ def _can_tell(settings: Settings) -> bool:
 
 def _tell(command: Command) -> None:
     """Send alerts by the current settings, which the children also read."""
-    config, environ = command.options.config, command.environ
+    config = command.options.config
+    environ = command.environ
     settings = read_settings(config, environ)
     Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()
 

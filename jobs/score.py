@@ -44,7 +44,8 @@ def _options(options: OptionParser) -> None:
 
 
 def _work(command: Command) -> Result:
-    given, configured = command.options, command.settings.score
+    given = command.options
+    configured = command.settings.score
     if is_of_files(given):
         return score_dataset(command)
     rule = Rule(

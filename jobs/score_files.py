@@ -83,7 +83,8 @@ def score_dataset(command: Command) -> Result:
         return score_files(found, score_missing(found, command.stop))
     from pima.dask.workers import reached
 
-    dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
+    dataset = seen_from_everywhere(given.dataset)
+    into = seen_from_everywhere(given.into)
     found = open_dataset(dataset, into, model, given.keys)
     workers = reached(given.dask, command.settings, command.environ, command.stop)
     return score_files_on_workers(found, dataset, into, content, workers)

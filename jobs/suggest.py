@@ -74,7 +74,8 @@ def _file(path: Path) -> Table:
 
 
 def _source(command: Command) -> Table:
-    name, table = command.options.source, command.options.table
+    name = command.options.source
+    table = command.options.table
     known = {source.name: source for source in command.settings.sources}
     if not re.fullmatch(PLAIN_NAME, name):
         raise WrongUsage(
@@ -112,7 +113,8 @@ def _show(result: Result) -> None:
     if result["out"] is None:
         print(result["draft"], end="")
         return
-    features, rows = counted(result["features"], "feature"), counted(result["rows"], "row")
+    features = counted(result["features"], "feature")
+    rows = counted(result["rows"], "row")
     more = "" if result["all_rows"] else " (there are more)"
     print(
         f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used."

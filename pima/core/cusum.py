@@ -20,7 +20,8 @@ from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 
 DRAWN_TO = 0.8
 """How much of its distance from the constant a sound model's log odds keep."""
-FACTOR, BAND = 2.2, 1.3
+FACTOR = 2.2
+BAND = 1.3
 """The outcome is more frequent if its odds are the predicted ones times the factor; a sound model's
 are those times the band. For less frequent ones the odds are divided."""
 BARS = (10.0, 8.0, 8.0)

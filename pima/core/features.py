@@ -248,7 +248,8 @@ def first_difference(configured: Declaration, stored: Declaration) -> str | None
     one = (configured.outcome, *configured.declared)
     other = (stored.outcome, *stored.declared)
     for ours, theirs in zip_longest(one, other):
-        here, there = _named(ours), _named(theirs)
+        here = _named(ours)
+        there = _named(theirs)
         if ours is None or theirs is None or here != there:
             return f"{here} stands in the settings where this database has {there}"
         for name in differing_fields(ours, theirs):
@@ -279,10 +280,12 @@ LARGEST_CODE = 2**24
 """Codes are below it: the model's numbers are float32, which is exact for whole numbers up to
 here."""
 MOST_BANDS = 20
-SMALLEST, LARGEST = 1e-30, 1e30
+SMALLEST = 1e-30
+LARGEST = 1e30
 """Limits of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals and
 distances."""
-SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
+SMALLEST_SCALE = 1e-6
+LARGEST_SCALE = 100.0
 """Limits of a scale: together with those of the bounds they keep every input in float32 from being
 0 or infinite."""
 LONGEST_NAME = 63
@@ -350,7 +353,8 @@ def _in_place(place: str, faults: Iterable[Fault]) -> Iterator[Fault]:
 
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
-    outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
+    outcome = declaration.outcome
+    owners = {"id": "the patient's id", "outcome": "the outcome"}
     for name in (*of_kind("key"), *of_kind("moment")):
         owners[folded_name(name)] = f"the service's own column {name}"
     # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.

@@ -144,10 +144,8 @@ def measurements(
 ) -> tuple[Float64Array, Int8Array]:
     """Read and judge (n, features) measurements, NaN where missing, and their faults, positions in
     `CODES`."""
-    values, faults = (
-        np.full((rows, len(features)), np.nan),
-        np.zeros((rows, len(features)), np.int8),
-    )
+    values = np.full((rows, len(features)), np.nan)
+    faults = np.zeros((rows, len(features)), np.int8)
     for n, (feature, mapped_column, column) in enumerate(zip(features, how, columns, strict=True)):
         if (other := wrong_type(column, takes_truth_values(feature, mapped_column))) is not None:
             tally.wrong_types[feature.name] = other

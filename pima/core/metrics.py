@@ -97,7 +97,9 @@ def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:
     Half a row more in each of the four cells keeps its coverage even if few or no rows are
     discordant.
     """
-    rows_, won_, lost_ = rows + 2, won + 0.5, lost + 0.5
+    rows_ = rows + 2
+    won_ = won + 0.5
+    lost_ = lost + 0.5
     difference = (won_ - lost_) / rows_
     deviation = math.sqrt(won_ + lost_ - (won_ - lost_) ** 2 / rows_) / rows_
     return max(-1.0, difference - Z_95_PERCENT * deviation), min(

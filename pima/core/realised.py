@@ -55,7 +55,8 @@ class Realised:
 
 def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Realised:
     """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
-    rows, is_called = ranked(probabilities, outcomes), probabilities >= threshold
+    rows = ranked(probabilities, outcomes)
+    is_called = probabilities >= threshold
     sure_of_class = np.where(is_called, probabilities, 1 - probabilities)
     correct = int(np.count_nonzero(is_called == (outcomes == 1)))
     curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
@@ -144,7 +145,8 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
     if len(finished) < 2:
         return
     newest, *others = finished
-    rows, outcomes = sum(each.rows for each in others), sum(each.outcomes for each in others)
+    rows = sum(each.rows for each in others)
+    outcomes = sum(each.outcomes for each in others)
     found = Watched(
         "",
         WEEK_FOLLOWED_UP,

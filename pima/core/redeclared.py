@@ -98,7 +98,8 @@ def add_effects(
 ) -> None:
     """Add the effects on some rows; their measurements are in the columns of the new
     declaration."""
-    before, after = rules.judged(rows, rules.scored_before), rules.judged(rows, rules.scored_after)
+    before = rules.judged(rows, rules.scored_before)
+    after = rules.judged(rows, rules.scored_after)
     was_sound = np.isin(np.arange(len(rows)), before.accepted)
     effects.rejected_from_now += _counted(after, (unlabelled & was_sound)[after.rejected])
     sound = ids[after.accepted][unlabelled[after.accepted]]

@@ -86,12 +86,11 @@ class Measurements:
     def widened(self, names: tuple[str, ...], columns: tuple[str, ...]) -> "Measurements":
         """Place these columns, called `names`, among all `columns`, in their order; the others
         become NULL."""
-        values, is_null = (
-            np.zeros((len(self), len(columns))),
-            np.ones((len(self), len(columns)), dtype=bool),
-        )
+        values = np.zeros((len(self), len(columns)))
+        is_null = np.ones((len(self), len(columns)), dtype=bool)
         positions = [columns.index(name) for name in names]
-        values[:, positions], is_null[:, positions] = self.values, self.is_null
+        values[:, positions] = self.values
+        is_null[:, positions] = self.is_null
         return Measurements(values, is_null)
 
     def divided(self, features: int) -> tuple["Measurements", "Measurements"]:
@@ -142,15 +141,15 @@ def validate(columns: Sequence[FeatureValues], features: Features) -> Validated:
         broken = broken_rule(column, feature)
         if broken.any():
             is_first = (broken != 0) & (codes == 0)
-            codes[is_first], fields[is_first] = broken[is_first], position
-    taken, rejected = as_features(columns, features), np.flatnonzero(codes)
+            codes[is_first] = broken[is_first]
+            fields[is_first] = position
+    taken = as_features(columns, features)
+    rejected = np.flatnonzero(codes)
     if not len(rejected):
         return Validated(taken, np.arange(len(taken)), rejected, (), ())
     accepted = np.flatnonzero(codes == 0)
-    reasons, names = (
-        (CODES[code] for code in codes[rejected]),
-        (features[n].name for n in fields[rejected]),
-    )
+    reasons = (CODES[code] for code in codes[rejected])
+    names = (features[n].name for n in fields[rejected])
     return Validated(taken[accepted], accepted, rejected, tuple(reasons), tuple(names))
 
 
@@ -168,7 +167,8 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     """Judge the values of a feature: (n,) positions in `CODES`, 0 where a value is sound."""
     # Values from the queue lie in memory row by row; a contiguous column is read three times as
     # fast.
-    values, is_category = np.ascontiguousarray(column.values), feature.kind == "category"
+    values = np.ascontiguousarray(column.values)
+    is_category = feature.kind == "category"
     if is_category:
         is_unsound = ~np.isin(values, list(feature.codes))
     else:

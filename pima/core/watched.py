@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-ALERTING_NIGHTS, LAST_NIGHTS = 3, 5
+ALERTING_NIGHTS = 3
+LAST_NIGHTS = 5
 """An alert needs so many nights beyond the limit among the last ones, so that one odd night causes
 none."""
 ALERTING_POOLS = 2
@@ -87,7 +88,8 @@ def alerts(
     return is_beyond + before >= needed
 
 
-NIGHT, WEEK = "rows", "rows_in_week"
+NIGHT = "rows"
+WEEK = "rows_in_week"
 """The figures' names: the rows of a night, and of the seven nights that end with it."""
 WEEKS = 8
 """The weeks looked back, on the same weekday."""
@@ -130,7 +132,8 @@ def _fewest(usual: float, deviation: float) -> float:
         return half
     # The largest count that a Poisson count of this mean falls below with a probability of at most
     # `CHANCE`.
-    mean, count = usual / cluster, 0
+    mean = usual / cluster
+    count = 0
     term = math.exp(-mean)
     smaller_or_equal = term
     while smaller_or_equal <= CHANCE:

@@ -201,7 +201,8 @@ def _as_asked(who: Who) -> Found:
 def _hide_sides(connection: Connection, found: Found) -> int:
     """Keep the sides of rows that came with this person's key and now belong to someone else;
     return how many."""
-    salt, hidden = holdout_rule(connection).salt, 0
+    salt = holdout_rule(connection).salt
+    hidden = 0
     for person in sorted(found.persons):
         others = [
             each for each in erasing.sides_by_person(connection, person) if each not in found.ids

@@ -38,7 +38,8 @@ def open_csv(
 def first_line(file: OpenedFile, expected: str) -> list[str]:
     """The cells of the first line that is not blank. Raises FileRefused."""
     with open_text(file) as content:
-        lines, first = Lines(file, content), None
+        lines = Lines(file, content)
+        first = None
         while first is None and (block := lines.block(1)):
             first = next((cells for _, cells in lines.records(block)), None)
     if first is None:
@@ -86,7 +87,9 @@ class Lines:
     quote that is never closed must not swallow the rows after it."""
 
     def __init__(self, file: OpenedFile, content: TextIO) -> None:
-        self._file, self._content, self._number = file, content, 0
+        self._file = file
+        self._content = content
+        self._number = 0
 
     def block(self, rows: int) -> list[str]:
         """Read the next lines, at most `rows`, unchanged; none at the end. Raises FileRefused."""

@@ -203,7 +203,9 @@ def _stage(
 ) -> tuple[list[BadLine], list[BadLine]]:
     """Stage the good lines; return the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
-    bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
+    bad = list[BadLine]()
+    forgotten = list[BadLine]()
+    lines = 0
     for block, not_rows in file.blocks():
         rows, left_out = _without_forgotten(block, known)
         staging.append(rows, "line")

@@ -181,7 +181,8 @@ _SAYS_NOTHING = b' \t"'
 def file_hash(content: BinaryIO, is_text: bool) -> str:
     """The sha256 of a file, in hexadecimal, without reading it all into memory. For a text, line
     ends, blank lines, a byte order mark, spaces and quotes do not matter."""
-    digest, at_line_start = hashlib.sha256(), True
+    digest = hashlib.sha256()
+    at_line_start = True
     for n, chunk in enumerate(iter(partial(content.read, _HASHED_BYTES), b"")):
         if not is_text:
             digest.update(chunk)

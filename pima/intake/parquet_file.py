@@ -110,7 +110,8 @@ def parquet_blocks(
 
 def as_column(column: Any) -> pd.Series:
     """Convert an Arrow array to a column whose cells can be read."""
-    kind, is_null = column.type, np.array(column.is_null().to_numpy(zero_copy_only=False))
+    kind = column.type
+    is_null = np.array(column.is_null().to_numpy(zero_copy_only=False))
     # Whole numbers that may exceed an Int64, and all that are no plain numbers, come as Python
     # objects.
     if types.is_integer(kind) and kind != pa.uint64():

@@ -104,8 +104,10 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     require_not_ours(source, opened.engine)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
-        last, now = sources.last_pull(connection, source.name), clock(connection)
-        so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
+        last = sources.last_pull(connection, source.name)
+        now = clock(connection)
+        so_far = rows_so_far(connection)
+        forgotten = everyone_forgotten(connection)
     extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
         get_logger().info(
@@ -287,7 +289,8 @@ class _Staged:
     def stage(self) -> None:
         """Stage the part of the source to compare, each block in its own transaction: a source that
         answers slowly must not hold one open."""
-        opened, planned = self.opened, self.planned
+        opened = self.opened
+        planned = self.planned
         reader = SourceReader(
             opened.source, opened.mapping, planned.now, self.tally, planned.forgotten
         )
@@ -323,7 +326,8 @@ class _Staged:
         require_readable(opened.source, self.tally, repeated)
         with self._unlimited():
             ranges = self.staging.ranges_to_compare(self.is_whole, BLOCK_KEYS)
-        compared, deletes = [], opened.source.vanished == "delete"
+        compared = []
+        deletes = opened.source.vanished == "delete"
         for within in ranges:
             with self._unlimited():
                 compared.append(
@@ -368,7 +372,9 @@ class _Staged:
     def _take(self, within: KeyRange, lease: HeldLease, result: PulledSource) -> PulledSource:
         """Take in a range, in one transaction with its counts. Raises RowsContested,
         KeptIdTaken."""
-        own, staging, pull = self.own, self.staging, self.pull
+        own = self.own
+        staging = self.staging
+        pull = self.pull
         try:
             with transaction(own, writes=True):
                 lease.require(own)

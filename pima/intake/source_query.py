@@ -149,5 +149,6 @@ def _column(dialect: Dialect, name: str) -> str:
 def _quoted(dialect: Dialect, name: str) -> str:
     """Quote a name. SQLAlchemy's own function would double percent signs for drivers that read
     parameters."""
-    first, last = dialect.identifier_preparer.initial_quote, dialect.identifier_preparer.final_quote
+    first = dialect.identifier_preparer.initial_quote
+    last = dialect.identifier_preparer.final_quote
     return f"{first}{name.replace(last, last * 2)}{last}"

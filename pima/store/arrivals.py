@@ -29,7 +29,8 @@ VANISHED = "vanished"
 """Stands as the reason of a staged key that `patients` has and its source no longer does."""
 _TIMES = ("known_at", "moment")
 """The kinds of columns that are staged as milliseconds since 1970."""
-IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
+IS_SOUND = "s.reason IS NULL"
+IS_REJECTED = f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,15 @@ class Staging:
     ) -> None:
         """`columns` are the columns of `patients` to bring in, without `id`; `source` is the source
         of all rows."""
-        self._connection, self._database = connection, database_of(connection)
+        self._connection = connection
+        self._database = database_of(connection)
         # Named with its schema, so that no other table of this name is filled or dropped.
         self._table = (
             f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
         )
         self._session: object = None
-        self._source, self._match = source, match
+        self._source = source
+        self._match = match
         # The key that matches rows is never updated.
         named = {"source", "source_key"} if match == "source_key" else set()
         self._new_columns = (
@@ -210,7 +213,8 @@ class Staging:
         if within is None:
             total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}")
         else:
-            total, outcomes = within.rows, within.outcomes
+            total = within.rows
+            outcomes = within.outcomes
         known = self._mark_known(within) if self._may_be_in("patients", within) else 0
         changed = (
             self._outcomes_changed(within)

@@ -58,7 +58,8 @@ def _of_current_predictions() -> Export:
 
 def _of_all_predictions() -> Export:
     """All predictions, including those that another one has replaced."""
-    every, newest = predictions.c, _CURRENT.c
+    every = predictions.c
+    newest = _CURRENT.c
     joined = predictions.join(_CURRENT, newest.patient_id == every.patient_id)
     # The current prediction is that of the newest version with a prediction.
     is_superseded = or_(newest.superseded, every.patient_version != newest.patient_version).label(

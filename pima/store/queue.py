@@ -207,7 +207,8 @@ def require_same_rows(
 ) -> None:
     """Raises VersionUsedTwice if this model predicted one of these versions before with another
     probability."""
-    ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
+    ids = predictions.patient_ids.tolist()
+    versions = predictions.patient_versions.tolist()
     made = dict(
         zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True)
     )

@@ -21,7 +21,9 @@ from pima.store.database import database_of
 from pima.store.engine import column
 from pima.store.postgresql.scoring import copy_in
 
-_COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
+_COUNT_BYTES = 4
+_TYPE_BYTES = 4
+_LENGTH_BYTES = 4
 """A row is the number of fields, then for each field its type, its length (negative for NULL), and
 its bytes."""
 _KINDS = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float4": ">f4", "float8": ">f8"}
@@ -66,7 +68,8 @@ def _columns(
     for n, kind in enumerate(types):
         length = block.numbers(field + _TYPE_BYTES, ">i4").astype(np.int64)
         begin = field + _TYPE_BYTES + _LENGTH_BYTES
-        is_null, field = length < 0, begin + np.maximum(length, 0)
+        is_null = length < 0
+        field = begin + np.maximum(length, 0)
         loader = transformer.get_loader(kind, Format.BINARY)
         columns.append(block.column(kind, loader, begin, field, is_null, n < exact))
     return columns
@@ -117,7 +120,8 @@ class _Block:
         count, weight, sign = (
             self.numbers(begin + place, ">i2").astype(np.int64) for place in (0, 2, 4)
         )
-        whole, exponent = np.zeros(len(begin), np.int64), 4 * (weight - count + 1)
+        whole = np.zeros(len(begin), np.int64)
+        exponent = 4 * (weight - count + 1)
         for n in range(_MOST_DIGITS):
             digit = self.numbers(np.minimum(begin + 8 + 2 * n, len(self._content) - 2), ">i2")
             whole = np.where(n < count, whole * 10_000 + digit, whole)
@@ -134,14 +138,17 @@ class _Block:
     def _objects(
         self, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray
     ) -> list[Any]:
-        load, content = loader.load, self._content
+        load = loader.load
+        content = self._content
         places = zip(begin.tolist(), end.tolist(), is_null.tolist(), strict=True)
         return [None if null else load(content[first:last]) for first, last, null in places]
 
 
 # A numeric: the number of its digits in base 10,000, the power of that base of the first digit, its
 # sign, the number of decimals shown, then the digits.
-_DECIMAL, _NEGATIVE, _MOST_DIGITS = postgres.types["numeric"].oid, 0x4000, 4
+_DECIMAL = postgres.types["numeric"].oid
+_NEGATIVE = 0x4000
+_MOST_DIGITS = 4
 _POWERS_OF_TEN = np.array([float(f"1e{n}") for n in range(23)])
 """The powers of ten that a float holds exactly."""
 _NAMES = {postgres.types[name].oid: name for name in _KINDS}
@@ -193,7 +200,8 @@ class _Field:
         if not isinstance(self._content, bytes):
             _put(rows, begin[self.lengths > 0], self._content)
             return
-        content, lengths = np.frombuffer(self._content, np.uint8), np.maximum(self.lengths, 0)
+        content = np.frombuffer(self._content, np.uint8)
+        lengths = np.maximum(self.lengths, 0)
         rows[np.repeat(begin - np.cumsum(lengths) + lengths, lengths) + np.arange(len(content))] = (
             content
         )

@@ -81,7 +81,8 @@ def _placed(script: str, schema: str) -> str:
 def fault_of_triggers(connection: Connection, declared: Declaration) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or could undo its work; None if all is
     well."""
-    script, schema = read_triggers(_FOLDER, declared), schema_of_patients(connection)
+    script = read_triggers(_FOLDER, declared)
+    schema = schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {(row.relname, row.tgname): row for row in connection.execute(_CATALOGUE["triggers"])}
     ours = _TRIGGER.findall(script)

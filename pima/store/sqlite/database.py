@@ -233,7 +233,8 @@ class SQLite(Database):
                 yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
-        names, marks = ", ".join(map(column, frame.columns)), ", ".join("?" * frame.shape[1])
+        names = ", ".join(map(column, frame.columns))
+        marks = ", ".join("?" * frame.shape[1])
         values = [
             frame[name].astype(object).where(frame[name].notna(), None).tolist()
             for name in frame.columns
