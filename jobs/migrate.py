@@ -47,8 +47,8 @@ def _work(command: Command) -> Result:
     if given.roles:
         require_roles(command.engine)
     migrated = migrate(command.engine, command.settings.holdout, command.declared)
-    require_score_to_beat(command.settings, require_schema(command.engine).score_columns)
     roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
+    require_score_to_beat(command.settings, require_schema(command.engine).score_columns)
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
     return {"revision_before": migrated.before, "revision": HEAD} | roles | triggers
 

@@ -98,11 +98,11 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     else:
         values, faults = _numbers(column)
         values = _in_unit(values, how)
+    faults[np.isinf(values)] = CODES.index(NOT_FINITE)
     if isinstance(feature, ArrivingScore):
         # Such as 999 where nobody has assessed it: as a word, it is not known, and counted.
         is_outside = broken_rule(FeatureValues(values), feature) == CODES.index(OUT_OF_RANGE)
-        faults[is_outside] = CODES.index(UNKNOWN_CODE)
-    faults[np.isinf(values)] = CODES.index(NOT_FINITE)
+        faults[is_outside | (faults == CODES.index(NOT_FINITE))] = CODES.index(UNKNOWN_CODE)
     values[faults != 0] = np.nan
     if feature.unknown is None:
         return Cells(values, faults)

@@ -357,12 +357,12 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
     # in some 40 million.
     has_none = np.array([person is None for person in persons], dtype=bool)
     known = [name_of_person(person) for person in persons if person is not None]
-    of_persons = np.zeros(len(persons), dtype=np.uint64)
-    of_persons[~has_none] = ranks_of_names(known, salt)
+    person_ranks = np.zeros(len(persons), dtype=np.uint64)
+    person_ranks[~has_none] = ranks_of_names(known, salt)
     return pd.DataFrame(
         {
             "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
-            "Person": pd.arrays.IntegerArray(of_persons, has_none),
+            "Person": pd.arrays.IntegerArray(person_ranks, has_none),
             "Keyed": np.array([name.startswith((PERSON, SOURCE)) for name in names], dtype=bool),
         }
     )

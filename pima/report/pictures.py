@@ -12,7 +12,7 @@ them.
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -24,6 +24,7 @@ import matplotlib.dates as mdates
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -101,7 +102,7 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
         for model, line in zip(found.models, _LINES, strict=False):
             points = [(x, y) for _, x, y in roc(found.evidence, model)]
-            axes.plot(*zip(*points, strict=True), **line)
+            _plot(axes, points, **line)
         told = (
             "ROC curves: the share of rows with the outcome that is found, against the "
             "share of false alarms, at each threshold. The diagonal is guessing."
@@ -140,7 +141,7 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
             steps = shown_thresholds(evidence, model)
             curve = zip(evidence.thresholds, model.net_benefit.net_benefit, strict=True)
             points = [(at, 100 * value) for at, value in curve if at in steps]
-            axes.plot(*zip(*points, strict=True), **line)
+            _plot(axes, points, **line)
         highest = 100 * evidence.positive / evidence.rows
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
         axes.set_ylabel("net benefit, cases per 100")
@@ -197,7 +198,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
                 axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
             fill = PAPER if is_few else FIRST
             points = [(area.value, n) for area, n in areas]
-            axes.plot(*zip(*points, strict=True), **_DOTS, ms=4, mfc=fill)
+            _plot(axes, points, **_DOTS, ms=4, mfc=fill)
         axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
@@ -271,7 +272,7 @@ def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
             if role is judged:
                 continue
             met = [(each.decided_at, told[role]) for each, told in shown if role in told]
-            axes.plot(*zip(*met, strict=True), **_LINES[1], marker="s", markersize=3)
+            _plot(axes, met, **_LINES[1], marker="s", markersize=3)
         axes.plot(days, [told[judged] for _, told in shown], color=FIRST, linewidth=1)
         for promoted, fill, size in ((False, PAPER, 4), (True, FIRST, 6)):
             some = [
@@ -279,7 +280,7 @@ def verdicts_picture(verdicts: tuple[Move, ...], name: str) -> Markup:
                 for each, told in shown
                 if (each.verdict == "promoted") is promoted
             ]
-            axes.plot(*zip(*some, strict=True), **_DOTS, ms=size, mfc=fill)
+            _plot(axes, some, **_DOTS, ms=size, mfc=fill)
         axes.set_ylabel(measure)
         if measure == "accuracy":
             percents(axes, "y")
@@ -335,6 +336,10 @@ def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
             "many seconds it took."
         )
         return as_svg(figure, "Nights", told)
+
+
+def _plot(axes: Axes, points: Sequence[tuple[Any, Any]], **style: Any) -> None:
+    axes.plot([x for x, _ in points], [y for _, y in points], **style)
 
 
 def _dates(axes: Axes, moments: list[datetime]) -> None:
@@ -401,7 +406,9 @@ def _rounded(number: re.Match[str]) -> str:
 
 def percents(axes: Axes, which: str) -> None:
     """Show shares as percents on an axis whose limits are set."""
-    axis = getattr(axes, f"{which}axis")
+    axis: Axis = axes.yaxis
+    if which == "x":
+        axis = axes.xaxis
     low, high = axis.get_view_interval()
     # On a short range, ticks in whole percents would not all differ.
     decimals = 0 if high - low > 0.09 else 1

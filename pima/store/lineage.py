@@ -205,7 +205,10 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
     ours = [newest]
     champion = read_champion(connection).model_version
     if champion is not None:
-        ours += [champion, version_before(connection, champion) or champion]
+        ours.append(champion)
+        before = version_before(connection, champion)
+        if before is not None:
+            ours.append(before)
     kept = ", ".join(map(str, ours))
     of_snapshots = (
         "DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN "

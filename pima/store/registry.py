@@ -82,7 +82,7 @@ def as_stored(declared: Declaration | Features) -> Any:
         parts = [stored, stored["outcome"], *stored["feature"], *stored["retired"]]
     for part in parts:
         for key in _LATER_KEYS:
-            if not part.get(key, True):
+            if key in part and not part[key]:
                 del part[key]
     return stored
 

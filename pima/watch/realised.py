@@ -200,22 +200,41 @@ def leave_realised(
     scores in use, and how many rows were corrected after their prediction."""
     with never_failing():
         with reading(engine) as connection:
-            found = list(_figures(connection, corrected, newest))
-        with writing(engine) as connection:
-            for version, figures in found:
-                keep_figures(connection, run_id, version, figures)
+            settled = settled_outcomes(connection, newest)
+            by_version = defaultdict(list)
+            for each in settled.in_time:
+                by_version[each.model_version].append(each)
+            figures = list(_figures(connection, settled, by_version, corrected))
+        _keep(engine, run_id, figures)
+        # Scores come last, since they rest on stored evidence, which may have been edited.
+        with reading(engine) as connection:
+            gains = list(_gains(connection, by_version))
+        _keep(engine, run_id, gains)
 
 
-def _figures(
-    connection: Connection, corrected: Corrections, newest: int
+def _keep(engine: Engine, run_id: int, found: Sequence[tuple[int, list[Watched]]]) -> None:
+    with writing(engine) as connection:
+        for version, figures in found:
+            keep_figures(connection, run_id, version, figures)
+
+
+def _gains(
+    connection: Connection, by_version: Mapping[int, Sequence[SettledOutcome]]
 ) -> Iterator[tuple[int, list[Watched]]]:
     # Imported here, since it imports pandas, which status does not need.
     from pima.watch.beside_scores import beside_scores
 
-    by_version = defaultdict(list)
-    settled = settled_outcomes(connection, newest)
-    for each in settled.in_time:
-        by_version[each.model_version].append(each)
+    for version, came in sorted(by_version.items()):
+        for beside in beside_scores(connection, came):
+            yield version, list(beside.watched())
+
+
+def _figures(
+    connection: Connection,
+    settled: SettledOutcomes,
+    by_version: Mapping[int, Sequence[SettledOutcome]],
+    corrected: Corrections,
+) -> Iterator[tuple[int, list[Watched]]]:
     since = settled.since
     made = report_figures.predictions_by_version(connection)
     others = Counter(each.model_version for each in settled.left_out if each.run_began is not None)
@@ -231,8 +250,6 @@ def _figures(
             rows if is_whole and is_due else None,
         )
         yield version, list(realised_figures(_realised(came), followed))
-        for beside in beside_scores(connection, came):
-            yield version, list(beside.watched())
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from pima.core.figures import logistic
+from pima.core.hindsight import Corrections
 from pima.core.present_score import PresentScore
 from pima.core.watched import Watched
 from pima.redeclaring import redeclare
@@ -20,6 +21,7 @@ from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.tables import promotions
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.metrics import DatabaseFigures
+from pima.watch.realised import leave_realised
 from tests.support.databases import Copied, Database, call, insert_many
 from tests.support.ward import WARD, WITH_WARD, install_ward, ward_configuration
 
@@ -100,6 +102,18 @@ def test_each_score_has_metrics_of_its_own(ward: Database) -> None:
         if each.name == "pima_realised"
     ]
     assert told == [("accuracy", ""), ("auroc_gain", "risk"), ("auroc_gain", "ward")]
+
+
+def test_evidence_that_was_edited_costs_only_the_gains(ward: Database) -> None:
+    _kept_scale(ward, 1, slope=0.5)
+    left = "SELECT DISTINCT figure FROM monitoring WHERE run_id = :run AND figure LIKE 'realised%'"
+    for run, gains in ((77, True), (78, False)):
+        leave_realised(ward.engine, run, Corrections())
+        figures = {figure for (figure,) in ward.execute(left, {"run": run})}
+        assert "realised_accuracy" in figures
+        assert ("realised_auroc_gain" in figures) is gains
+        with writing(ward.engine) as connection:
+            connection.execute(update(promotions).values(evidence={"contestants": "edited"}))
 
 
 def test_the_report_says_what_each_score_is_and_which_ones_wait(
