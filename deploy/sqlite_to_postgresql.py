@@ -72,10 +72,8 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
     target.execute(text("ALTER TABLE patients DISABLE TRIGGER USER"))
     _require_empty(target)
     # A new database knows nothing of what the file's has retired.
-    there = newest_declaration(target)
-    known = there.columns + there.score_columns
-    columns = declared.columns + declared.score_columns
-    add_columns(target, declared, [name for name in columns if name not in known])
+    known = newest_declaration(target).copied
+    add_columns(target, declared, [name for name in declared.copied if name not in known])
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
     tables = with_features(declared.columns, declared.score_columns).sorted_tables

@@ -56,6 +56,22 @@ class Contestant:
     """(n,): it can answer for the row by today's rules; elsewhere its answer means nothing."""
 
 
+def on_all_rows(name: str, role: Role, threshold: float, probabilities: Float64Array) -> Contestant:
+    """A model that the gate's rule is about, which has seen none of the rows, (n,), and can answer
+    for each."""
+    everywhere = np.ones(len(probabilities), dtype=bool)
+    return Contestant(
+        name=name,
+        role=role,
+        decides=True,
+        scale=Scale.PROBABILITY,
+        threshold=threshold,
+        probabilities=probabilities,
+        unseen=everywhere,
+        scorable=everywhere,
+    )
+
+
 def judged_by_all(contestants: Iterable[Contestant]) -> BoolArray:
     """Find the rows, (n,), that all of these contestants, one or more, can be judged on."""
     found: BoolArray = np.logical_and.reduce([each.unseen & each.scorable for each in contestants])

@@ -136,6 +136,11 @@ class Declaration(
         """The columns of scores, which stand beside those in the tables: no model sees them."""
         return names_of(self.present_scores + self.retired_scores)
 
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The columns that the queue has a copy of: those of measurements, and then of scores."""
+        return self.columns + self.score_columns
+
     def present_score(self, name: str) -> PresentScore | None:
         """The score in use of this name; None if none is declared so."""
         return next((each for each in self.present_scores if each.name == name), None)

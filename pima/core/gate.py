@@ -37,9 +37,9 @@ from pima.core.metrics import (
     paired_interval,
     scores,
 )
+from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.reasons import (
     BETTER,
-    FEWEST_OF_A_CLASS,
     FEWEST_WITH_SCORE,
     FIRST_P,
     LOG_LOSS_VETO_P,
@@ -319,7 +319,7 @@ def _against_score(contest: Contest, name: str, measure: Measure) -> AgainstScor
     rows = len(pair.outcomes)
     found = AgainstScore(name=name, measure=measure, rows=rows, positive=pair.positive)
     fewest = min(pair.positive, rows - pair.positive)
-    if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_A_CLASS:
+    if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_EACH_OUTCOME:
         return found
     compared = compare(pair, ours, theirs)
     if measure is Measure.NET_BENEFIT:

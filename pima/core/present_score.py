@@ -9,6 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+FEWEST_OF_EACH_OUTCOME = 10
+"""Rows of each outcome, below which nothing is found out about a score: neither how its points
+become probabilities, nor whether a first champion beats it."""
+
 
 class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
     """One declared score that people use today."""

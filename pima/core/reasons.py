@@ -7,6 +7,7 @@ The reasons why a row is rejected are in `pima.core.validation`.
 from enum import StrEnum
 
 from pima.core.contest import Contest
+from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.verdict import AgainstScore, Measure, Measured, VerdictFigures
 
 
@@ -76,8 +77,6 @@ FIRST_P = 0.1
 """A first champion that must beat the score in use must be better at a one-sided p below this."""
 FEWEST_WITH_SCORE = 100
 """Rows of which the score must be known for that."""
-FEWEST_OF_A_CLASS = 10
-"""Of these, rows of each outcome."""
 
 
 def why(reason: Reason, measure: Measure) -> str:
@@ -196,7 +195,8 @@ def _against_score(found: AgainstScore) -> str:
     told = f"beside {found.name} on {found.rows} rows, {found.positive} with outcome 1"
     if found.gain is None or found.p is None:
         return (
-            f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_A_CLASS} of each outcome are needed"
+            f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_EACH_OUTCOME} of each outcome are "
+            "needed"
         )
     figure = found.measure.replace("_", " ")
     return (

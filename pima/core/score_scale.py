@@ -13,11 +13,9 @@ from msgspec import Struct
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.contest import Contestant, Role, Scale
 from pima.core.figures import FEWEST_ROWS, logistic
-from pima.core.present_score import PresentScore
+from pima.core.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
 from pima.core.straight_line import fit_line
 
-FEWEST_OF_A_CLASS = 10
-"""Training rows of each outcome that the regression needs."""
 _STRENGTH = 1e-6
 """As weak a penalty as keeps the fit finite where points separate the outcomes."""
 
@@ -84,7 +82,7 @@ def scale_of(score: PresentScore, values: Float64Array, outcomes: Int8Array) -> 
     if score.kind == "probability":
         return ScoreScale()
     cases = int((outcomes == 1).sum())
-    if min(cases, len(outcomes) - cases) < FEWEST_OF_A_CLASS:
+    if min(cases, len(outcomes) - cases) < FEWEST_OF_EACH_OUTCOME:
         return None
     mean = float(values.mean())
     spread = float(values.std()) or 1.0

@@ -128,8 +128,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             exhibits=tuple(_exhibits(connection, moves, champion)),
             scores=declared.present_scores,
             beside_scores=tuple(
-                (each, Exhibit(made_at, each.evidence, each.evidence.contestants))
-                for each in beside_scores(connection, its_own)
+                (each, _beside_score(made_at, each)) for each in beside_scores(connection, its_own)
             ),
             leaning=None,
             weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
@@ -138,6 +137,11 @@ def gather(engine: Engine, settings: Settings) -> Contents:
     if champion is not None:
         contents = replace(contents, leaning=what_it_leans_on(engine, champion))
     return contents
+
+
+def _beside_score(made_at: datetime, told: BesideScore) -> Exhibit:
+    found = told.evidence
+    return Exhibit(made_at, found, found.contestants)
 
 
 def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -> Iterator[Exhibit]:

@@ -22,6 +22,7 @@ from pima.core.figures import (
     gained,
     in_words,
 )
+from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.realised import FEW_EVENTS, STANDING
 from pima.logs import counted
 from pima.report import pictures
@@ -73,6 +74,7 @@ def _pages() -> Environment:
         "thresholds": TABLED_THRESHOLDS,
         "few": FEW_ROWS,
         "fewest": FEWEST_ROWS,
+        "fewest_of_each": FEWEST_OF_EACH_OUTCOME,
         "few_events": FEW_EVENTS,
         "standing_figures": STANDING,
         "calibration": calibration,

@@ -126,8 +126,7 @@ def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -
 def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None = None) -> Requeued:
     """Queue rows in key order, only of `ids` if given. An entry replaces an older version that
     still waits, but not a newer one."""
-    declared = newest_declaration(connection)
-    columns = declared.columns + declared.score_columns
+    columns = newest_declaration(connection).copied
     parts = ["TRUE"] if ids is None else [f"p.id IN ({listed_ids})" for listed_ids in id_lists(ids)]
     requeued = skipped = 0
     for part in parts:

@@ -224,8 +224,11 @@ def read_script(path: Path, declared: Declaration) -> str:
     A list between `/* features */` and `/* end */` has one expression for each feature, separated
     by commas or ORs; one after `/* scores */` for each score, and after `/* copied */` for both.
     """
-    columns = {"features": declared.columns, "scores": declared.score_columns}
-    columns["copied"] = declared.columns + declared.score_columns
+    columns = {
+        "features": declared.columns,
+        "scores": declared.score_columns,
+        "copied": declared.copied,
+    }
 
     def listed(found: re.Match[str]) -> str:
         shipped = " ".join(found[2].split())

@@ -11,13 +11,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
-import numpy as np
 import pandas as pd
 from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.contest import Circumstances, Contest, Contestant, Role, Scale, judged_by_all
+from pima.core.contest import (
+    Circumstances,
+    Contest,
+    Contestant,
+    Role,
+    Scale,
+    judged_by_all,
+    on_all_rows,
+)
 from pima.core.evidence import Evidence, ScoreEvidence, evidence
 from pima.core.features import Declaration, Features
 from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
@@ -176,17 +183,8 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
 def _challenger(asked: GateInput) -> Contestant:
     """The challenger, which has seen no row of the holdout and can score all of them."""
     scorer = asked.challenger.scorer
-    everywhere = np.ones(len(asked.history.holdout), dtype=bool)
-    return Contestant(
-        name="the challenger",
-        role=Role.CHALLENGER,
-        decides=True,
-        scale=Scale.PROBABILITY,
-        threshold=scorer.threshold,
-        probabilities=scorer.model.probabilities(features_of(asked.history.holdout)),
-        unseen=everywhere,
-        scorable=everywhere,
-    )
+    probabilities = scorer.model.probabilities(features_of(asked.history.holdout))
+    return on_all_rows("the challenger", Role.CHALLENGER, scorer.threshold, probabilities)
 
 
 def _straight_line(asked: GateInput, challenger: Contestant) -> Contestant:

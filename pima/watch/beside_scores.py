@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.contest import Contest, Contestant, Role, Scale
+from pima.core.contest import Contest, Role, on_all_rows
 from pima.core.evidence import Evidence, evidence
 from pima.core.figures import FEWEST_ROWS, Figure, in_words
 from pima.core.pairs import PairEvidence, pairs_of
@@ -31,8 +31,14 @@ class BesideScore:
     outcomes: int
     """All settled outcomes of its own predictions, of which the pair has those with the score."""
     pair: PairEvidence
-    evidence: Evidence
-    """The curves of both: the version as champion, and the score."""
+    contest: Contest
+    """The version as champion, and the score."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The curves of both, computed each time: only a report draws them."""
+        decide = tuple(replace(each, decides=True) for each in self.contest.contestants)
+        return evidence(replace(self.contest, contestants=decide))
 
     def __str__(self) -> str:
         name = self.pair.name
@@ -99,25 +105,13 @@ def _compared(
 ) -> BesideScore:
     """Compare on the rows `known`, (n,), of which the score said these values, (n,)."""
     version = its_own[0].model_version
-    everywhere = np.ones(len(said), dtype=bool)
     probabilities, threshold, outcomes = columns_of(its_own)
-    ours = Contestant(
-        name=f"version {version}",
-        role=Role.CHAMPION,
-        decides=True,
-        scale=Scale.PROBABILITY,
-        threshold=threshold,
-        probabilities=probabilities,
-        unseen=everywhere,
-        scorable=everywhere,
-    )
-    theirs = scale.stands_beside(ours, score, said, known)
+    ours = on_all_rows(f"version {version}", Role.CHAMPION, threshold, probabilities)
     contest = Contest(
         outcomes=outcomes,
         groups=pd.DataFrame(index=range(len(said))),
-        in_window=everywhere,
-        contestants=(ours, theirs),
+        in_window=ours.scorable,
+        contestants=(ours, scale.stands_beside(ours, score, said, known)),
     )
-    both = evidence(replace(contest, contestants=(ours, replace(theirs, decides=True))))
     (pair,) = pairs_of(contest, [Role.CHAMPION])
-    return BesideScore(score, version, len(its_own), pair, both)
+    return BesideScore(score, version, len(its_own), pair, contest)

@@ -138,6 +138,7 @@ class DatabaseFigures(Collector):
         return []  # so that registering it does not read the database
 
     def collect(self) -> Iterator[Metric]:
+        is_up = False
         metrics: list[Metric] = []
         try:
             with self._turn, reading(self._engine) as connection:
@@ -150,9 +151,10 @@ class DatabaseFigures(Collector):
                     *_of_nights(found),
                     *_of_outcomes(found),
                 ]
+                is_up = True
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
-        yield _single("pima_database_up", float(len(metrics) > 0))
+        yield _single("pima_database_up", float(is_up))
         yield from metrics
 
 

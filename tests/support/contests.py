@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pima.core.contest import Circumstances, Contest, Contestant, Role, Scale
+from pima.core.contest import Circumstances, Contest, Contestant, Role, on_all_rows
 
 
 def contest(
@@ -29,17 +29,7 @@ def contest(
 
 def contestant(role: Role, probabilities: np.ndarray, threshold: float = 0.5) -> Contestant:
     """One who can be judged on all rows."""
-    everywhere = np.ones(len(probabilities), dtype=bool)
-    return Contestant(
-        name=f"the {role}",
-        role=role,
-        decides=True,
-        scale=Scale.PROBABILITY,
-        threshold=threshold,
-        probabilities=probabilities,
-        unseen=everywhere,
-        scorable=everywhere,
-    )
+    return on_all_rows(f"the {role}", role, threshold, probabilities)
 
 
 def changed(

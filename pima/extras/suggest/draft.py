@@ -58,10 +58,6 @@ _NO_FEATURE = {
 }
 
 
-_A_KEY = "what load takes for the id, or for the key of a row or a person"
-_A_MOMENT = "what load takes for the moment from which the outcome is waited for"
-
-
 class TwoValues(NamedTuple):
     """The two values of a column, in the form in which words are compared."""
 
@@ -176,6 +172,7 @@ def _unusable_names(table: Table) -> list[Refused]:
     for column in table.columns:
         name = column.name
         folded = same(name)
+        is_left_out = True
         if not name.strip() or not name.isprintable():
             reason = "a name that can't be printed: rename it"
         elif times[folded] > 1:
@@ -183,14 +180,16 @@ def _unusable_names(table: Table) -> list[Refused]:
         elif table.source is not None:
             continue
         elif folded in map(folded_name, ("id", *of_kind("key"))):
-            reason = _A_KEY
+            reason = "what load takes for the id, or for the key of a row or a person"
+            is_left_out = False
         elif folded in map(folded_name, of_kind("moment")):
-            reason = _A_MOMENT
+            reason = "what load takes for the moment from which the outcome is waited for"
+            is_left_out = False
         elif folded == "outcome" and two_values(column) is None:
             reason = "what load takes for the outcome, but it has not two values: rename it"
         else:
             continue
-        found[name] = Refused(name, reason, reason not in (_A_KEY, _A_MOMENT))
+        found[name] = Refused(name, reason, is_left_out)
     return list(found.values())
 
 

@@ -287,7 +287,7 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
     """Create or repair the roles on a schema with this declaration's columns; return their
     names."""
     schema = schema_of_patients(connection)
-    loaded = f"{_LOADED}, {listed(declared.columns + declared.score_columns)}"
+    loaded = f"{_LOADED}, {listed(declared.copied)}"
     for role, grants in ROLES.items():
         # Roles belong to the whole server, so another database may have created this one.
         if not connection.scalar(

@@ -61,6 +61,5 @@ def test_who_is_better_is_said_with_the_outcomes_that_it_rests_on(
     score = replace(contestant(Role.PRESENT_SCORE, said), name=WARD.called, decides=False)
     both = contest(np.arange(20) % 2, said)
     both = replace(both, contestants=(*both.contestants, score))
-    found = evidence(both)
-    pair = structs.replace(found.pairs[0], auroc_gain=gain, rows=rows)
-    assert str(BesideScore(WARD, 3, 200, pair, found)) == told
+    pair = structs.replace(evidence(both).pairs[0], auroc_gain=gain, rows=rows)
+    assert str(BesideScore(WARD, 3, 200, pair, both)) == told
