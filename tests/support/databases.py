@@ -217,12 +217,21 @@ def sqlite_from(template: Path | None, folder: Path) -> Iterator[Database]:
 def postgresql_from(server: str, template: str) -> Iterator[Database]:
     """A copy of a database, dropped at the end."""
     name = f"pima_{uuid.uuid4().hex[:12]}"
-    on_server(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    on_server(server, f"CREATE DATABASE {name} TEMPLATE {template} {_copying(server)}")
     url = with_database(server, name)
     engine = make_engine(url, DatabaseSettings())
     yield Database("postgresql", url, engine)
     engine.dispose()
     on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def _copying(server: str) -> str:
+    """How a database is copied in the least time: from PostgreSQL 15 on by a word of its own, and
+    14 knows no other way."""
+    with administration(server).connect() as connection:
+        knows = (connection.dialect.server_version_info or (0,)) >= (15,)
+    return "STRATEGY file_copy" if knows else ""
 
 
 def with_database(url: str, name: str) -> str:
