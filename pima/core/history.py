@@ -121,6 +121,13 @@ class Split:
             parts.append(self.horizon)
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
+    @cached_property
+    def holdout_order(self) -> str:
+        """The sha256 over the ids of the holdout in the order in which they were settled, which
+        decides the rows that are recent. The fingerprint has no times."""
+        by_time = self.holdout["settled_at"].sort_values(kind="stable").index.to_numpy()
+        return hashlib.sha256(by_time.tobytes()).hexdigest()
+
 
 def split(
     history: pd.DataFrame,

@@ -154,6 +154,8 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
     window: str | None = None
     """The setting `gate.window`."""
     test_set_rows: int | None = None
+    holdout_order: str | None = None
+    """The fingerprint of the holdout's order in time; None where all of it is the test set."""
     against_score: AgainstScore | None = None
     """The first challenger beside the score that `gate.first_must_beat` names."""
 

@@ -101,7 +101,7 @@ def retrain(
             if lacking is not None:
                 raise TooFewLabels(what=lacking)
             earlier = earlier_verdict(
-                engine, history.fingerprint, gate_fingerprint(settings, declared.features)
+                engine, history, gate_fingerprint(settings, declared.features)
             )
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))

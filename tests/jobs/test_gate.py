@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,43 @@ def test_the_test_set_is_the_recent_window_and_its_members_are_stored(history: D
     assert everything["judged_before"] is False
     assert everything["challenger_scores"]["rows"] == everything["holdout_rows"]
     assert everything["consultations"] == 2
+
+
+@pytest.mark.judge
+def test_a_test_set_of_one_class_is_judged_anew_once_the_times_are_mended(
+    history: Database,
+) -> None:
+    """As of a source whose column of times was filled for outcome 1 only: the others all became
+    known on the day of the pull."""
+    few = {"PIMA_GATE__WINDOW_MINIMUM_ROWS": "50", "PIMA_GATE__WINDOW_MAXIMUM_ROWS": "100"}
+    year_ago = history.stored(datetime.now(UTC) - timedelta(days=365))
+    _label_times(history, f"UPDATE patients SET labelled_at = '{year_ago}' WHERE outcome = 1")
+    for _ in range(2):  # it says nothing of the challenger, so it is no verdict that stands
+        found = _json(history, "retrain", **few)
+        assert (found["reason"], found["judged_before"]) == ("single_class", False)
+    _label_times(history, f"UPDATE patients SET labelled_at = '{year_ago}'")
+    again = _json(history, "retrain", **few)
+    assert (again["judged_before"], again["reason"] != "single_class") == (False, True)
+    judged = history.execute("SELECT data_fingerprint FROM promotions ORDER BY id DESC LIMIT 3")
+    assert len(set(judged)) == 1
+
+
+@pytest.mark.judge
+def test_a_verdict_stands_until_times_change_the_order_of_its_holdout(history: Database) -> None:
+    narrow = {"PIMA_GATE__WINDOW_MINIMUM_ROWS": "100", "PIMA_GATE__MINIMUM_GAIN": "0.9"}
+    first = _json(history, "retrain", **narrow)
+    assert (first["verdict"], first["judged_before"]) == ("not_better", False)
+    earlier = history.stored(datetime.now(UTC) - timedelta(days=200))
+    _label_times(history, f"UPDATE patients SET labelled_at = '{earlier}'")
+    assert _json(history, "retrain", **narrow)["judged_before"] is True
+    assert _json(history, "retrain", **narrow, PIMA_GATE__WINDOW="all")["judged_before"] is False
+    much_earlier = history.stored(datetime.now(UTC) - timedelta(days=400))
+    _label_times(history, f"UPDATE patients SET labelled_at = '{much_earlier}' WHERE id > 400")
+    anew = _json(history, "retrain", **narrow)
+    assert (anew["judged_before"], anew["verdict"]) == (False, "not_better")
+    assert _json(history, "retrain", **narrow)["judged_before"] is True
+    # Where all held-out rows are the test set, their order decides nothing.
+    assert _json(history, "retrain", **narrow, PIMA_GATE__WINDOW="all")["judged_before"] is True
 
 
 @pytest.mark.judge

@@ -201,7 +201,7 @@ def test_what_retraining_decided_as_json() -> None:
             "seen_rows",
             "unscorable_rows",
         ),
-        *("worst_subgroup", "window", "test_set_rows", "against_score"),
+        *("worst_subgroup", "window", "test_set_rows", "holdout_order", "against_score"),
         *("auroc", "calibration_slope"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == (
