@@ -272,16 +272,18 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """Take a lease that is free or has expired, or whose run is over; return its fence, None if
-    another holds it."""
+    """Take a lease that is free or has expired, or whose run is over or not on record; return its
+    fence, None if another holds it."""
     now = clock(connection)
-    # A run that was killed left its lease, and a long one if the clock was set back since. By a
-    # statement of its own: the INSERT, where it had to wait for another taker, does not see that
-    # taker's run.
+    # A run that was killed left its lease, and a long one if the clock was set back since; a
+    # restore of some tables may bring a lease without its run. By a statement of its own, and of
+    # the fence that it saw: where it had to wait for another taker, it does not see that taker's
+    # run.
     over = f"""
         UPDATE leases SET expires_at = '{_OVER.isoformat()}'
-        WHERE name = :name AND owner IN (SELECT 'run ' || id FROM runs
-            WHERE status <> '{Status.RUNNING}')"""
+        WHERE (name, fence) IN (SELECT name, fence FROM leases
+            WHERE name = :name AND owner LIKE 'run %' AND owner NOT IN (SELECT 'run ' || id
+                FROM runs WHERE status = '{Status.RUNNING}'))"""
     connection.execute(text(over), {"name": name})
     values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
     # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row

@@ -12,7 +12,11 @@ from pima.errors import DatabaseFailed
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import Status
-from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    until_someone_waits_for_a_lock,
+)
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 TICK = datetime(2026, 3, 1, 2, 15, tzinfo=UTC)
@@ -112,17 +116,42 @@ def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database
 def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
     over = start(database)
     finish(database, over, Status.FAILED, {})
-    for n in range(12):
-        name, was_held = f"lease {n}", n % 3
+    for n in range(16):
+        name, was_held = f"lease {n}", n % 4
         if was_held == 1:
             take(database, "earlier", name)
             let_it_run_out(database)
         elif was_held == 2:
             take(database, runs.owner_of(over), name)
+        elif was_held == 3:
+            take(database, NOT_ON_RECORD, name)
         won = at_once(
             lambda name=name: take(database, "a", name), lambda name=name: take(database, "b", name)
         )
         assert sorted(won, key=str) == [1 + bool(was_held), None]
+
+
+NOT_ON_RECORD = runs.owner_of(1_000)
+
+
+def test_a_lease_whose_run_is_not_on_record_is_free(database: Database) -> None:
+    """As after a restore of `leases` without `runs`."""
+    assert take(database, NOT_ON_RECORD) == 1
+    assert take(database, runs.owner_of(start(database))) == 2
+    assert take(database, "another") is None
+
+
+def test_who_waits_for_a_taker_that_it_does_not_see_takes_nothing_from_it(
+    postgresql: Database,
+) -> None:
+    take(postgresql, NOT_ON_RECORD)
+    with ThreadPoolExecutor(1) as threads, writing(postgresql.engine) as first:
+        run = runs.start_run(first, "retrain", "manual", None, "a host")
+        assert runs.take_lease(first, "retrain", runs.owner_of(run or 0), 60) == 2
+        second = threads.submit(take, postgresql, "another")
+        until_someone_waits_for_a_lock(postgresql)
+        first.commit()
+        assert second.result(PATIENCE_SECONDS) is None
 
 
 # ---- runs
