@@ -132,6 +132,9 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         compiled = CompiledModel(base64.b64decode(filed.compiled, validate=True))
     except (ValidationError, ValueError, RuntimeError):
         raise ModelFileRefused(file=path, what="it was written for another release") from None
+    # JSON of Python has 1e400 as infinite, and NaN: no row would be called 1.
+    if not 0 <= filed.threshold <= 1:
+        raise ModelFileRefused(file=path, what="its threshold is not a number from 0 to 1")
     if not features or not set(names_of(features)) <= set(declaration.columns):
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
     rules = declaration.rules_for(features)

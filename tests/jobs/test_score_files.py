@@ -533,6 +533,10 @@ def test_a_label_that_is_not_utf8_is_told(
     assert "a.parquet: can't be scored, it can't be read beyond row 0" in str(found["message"])
 
 
+NO_THRESHOLDS = (float("inf"), -0.001, 1.001, float("nan"))
+"""JSON writes the first as 1e400, too."""
+
+
 def test_a_model_file_that_is_not_as_it_was_written_is_refused(model: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "a.parquet", drawn_rows(3))
     content, damaged = Path(model).read_bytes(), tmp_path / "damaged.pima"
@@ -541,6 +545,7 @@ def test_a_model_file_that_is_not_as_it_was_written_is_refused(model: str, tmp_p
         (content[:-100], "its contents are not those that were written"),
         (b"PAR1" + content, "it is no model file"),
         (_sealed(content, threshold="a half"), "another release"),
+        *((_sealed(content, threshold=t), "not a number from 0 to 1") for t in NO_THRESHOLDS),
         (_sealed(content, features=[{"name": "weight"}]), "can't be used by this release"),
         (_sealed(content, features=[]), "can't be used by this release"),
     ):
