@@ -271,7 +271,7 @@ CREATE TABLE promotions (
     from_version BIGINT, -- the champion before
     to_version BIGINT, -- the champion afterwards
     challenger BIGINT, -- the version that was judged
-    champion_sequence BIGINT NOT NULL, -- `champion.sequence` afterwards
+    champion_sequence BIGINT NOT NULL, -- `champion.sequence` that it was decided against
     data_fingerprint TEXT, -- that of the challenger
     settings_fingerprint TEXT, -- that of the challenger
     figures JSONB NOT NULL, -- the figures that the verdict rests on
