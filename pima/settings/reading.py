@@ -36,6 +36,13 @@ _URLS_OF_ROLES = {
 }
 # pima's variables that are no settings of a section.
 _OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | _URLS_OF_ROLES
+# What Kubernetes puts into each container for a Service named pima or pima-NAME (its manual, page
+# "Service", section "Environment variables"). Seen: beside such a Service every command ended with
+# 2. Where the name alone could be a misspelt setting, as PIMA_METRICS_PORT, the value decides.
+_OF_KUBERNETES = re.compile(
+    r"PIMA(_[A-Z0-9]+)*(_SERVICE_HOST=.*|_SERVICE_PORT(_[A-Z0-9]+)*=\d+"
+    r"|_PORT(_\d+_(TCP|UDP|SCTP))?=\w+://.*|_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*)"
+)
 
 _Kind = TypeVar("_Kind", bound=Struct)
 
@@ -261,8 +268,10 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     """The settings in variables, as name -> (section, key, text); PIMA_SECTION__KEY_FILE names a
     file with the text."""
     found = {}
-    for variable in sorted(without_urls(environ)):
+    for variable, value in sorted(without_urls(environ).items()):
         if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
+            continue
+        if _OF_KUBERNETES.fullmatch(f"{variable}={value}"):
             continue
         section, _, key = variable.removeprefix("PIMA_").lower().partition("__")
         if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):

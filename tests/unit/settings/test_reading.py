@@ -152,6 +152,26 @@ def test_variables_of_others_are_none_of_ours() -> None:
     assert read_settings(SHIPPED_FILE, environ) == Settings()
 
 
+@pytest.mark.parametrize("service", ["PIMA", "PIMA_SCORE", "PIMA_METRICS", "PIMA_2_PORT"])
+def test_variables_that_kubernetes_makes_of_a_service_are_none_of_ours(service: str) -> None:
+    made = {
+        "_SERVICE_HOST": "10.0.0.11",
+        "_SERVICE_PORT": "8000",
+        "_SERVICE_PORT_HTTP_METRICS": "8000",
+        "_PORT": "tcp://10.0.0.11:8000",
+        "_PORT_8000_TCP": "tcp://[fd00::11]:8000",
+        "_PORT_8000_TCP_PROTO": "tcp",
+        "_PORT_8000_TCP_PORT": "8000",
+        "_PORT_8000_TCP_ADDR": "10.0.0.11",
+        "_PORT_53_UDP": "udp://10.0.0.11:53",
+        "_PORT_53_SCTP_ADDR": "10.0.0.11",
+    }
+    environ = {f"{service}{ending}": value for ending, value in made.items()}
+    assert read_settings(SHIPPED_FILE, environ) == Settings()
+    environ["PIMA_METRICS__PORT"] = "9108"
+    assert read_settings(SHIPPED_FILE, environ).metrics.port == 9108
+
+
 @pytest.mark.parametrize(
     "variable",
     [
@@ -164,6 +184,12 @@ def test_variables_of_others_are_none_of_ours() -> None:
         "PIMA_SCORE__DATABASE_URL_FILES",
         "PIMA_DATABASE_URL",
         "PIMA_LOAD__DATABASE_URL",
+        # Nearly what Kubernetes makes of a Service.
+        "PIMA_METRICS_PORT",
+        "PIMA_METRICS__SERVICE_PORT",
+        "PIMA_PORT_8000",
+        "PIMA_PORT_8000_TCP_NAME",
+        "PIMA_SERVICE",
     ],
 )
 def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) -> None:
