@@ -132,6 +132,12 @@ def scheduler_heartbeat(connection: Connection) -> datetime | None:
     return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
 
 
+def first_run(connection: Connection) -> datetime | None:
+    """When the first run on record began."""
+    first = select(runs.c.started_at).where(IS_REAL).order_by(runs.c.id).limit(1)
+    return connection.scalar(first)
+
+
 def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     """Since when each job has had its current schedule."""
     rows = connection.execute(select(schedules.c.job, schedules.c.first_seen_at))

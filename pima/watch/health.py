@@ -49,9 +49,11 @@ _FAILED = (
     "runs that were stopped or ended with 75 don't count. The reason is gone when a run succeeds."
 )
 _OLD = (
-    "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that "
-    "nothing starts it, `skipped` that it never ends in time, `interrupted` that someone stops it "
-    "each time, `try_again_later` that what it needs is away each time."
+    "`{job}` has not succeeded for more than two of its periods by `[schedule]`. If it never has, "
+    "and no scheduler ever ran, the time counts from the oldest row that waits, or from the first "
+    "run of any job. In `runs`, no rows mean that nothing starts it, `skipped` that it never ends "
+    "in time, `interrupted` that someone stops it each time, `try_again_later` that what it needs "
+    "is away each time."
 )
 _MEND_FIRST = (
     "Put the cause right first, since another run alone may end the same; `python -m jobs.health "
@@ -138,12 +140,11 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
         close_crashed(engine, settings.schedule.stale_seconds)
         with reading(engine) as connection:
             found = read_figures(connection, sources, settings.health.limits)
-            first_seen = monitoring.schedules_first_seen(connection)
             return [
                 *_settings_differ(declared, kept),
                 *_scheduler_is_silent(connection, settings.schedule, found.now),
                 *_last_run_failed(connection, settings.schedule, sources, found.now),
-                *_success_is_old(found, scheduled, first_seen, sources),
+                *_success_is_old(connection, found, scheduled, sources),
                 *_rows_wait(found, scheduled["score"]),
             ]
     except PimaError as error:
@@ -197,27 +198,32 @@ def _ended_badly(
 
 
 def _success_is_old(
+    connection: Connection,
     found: ServiceFigures,
     scheduled: dict[str, Schedule],
-    first_seen: dict[str, datetime],
     sources: Sequence[str],
 ) -> Iterator[Complaint]:
+    known = monitoring.schedules_first_seen(connection)
+    first = found.now
+    if not known:
+        # Without a scheduler nothing has noted since when a job is needed. Seen: a retraining that
+        # cron never started was never overdue.
+        signs = (found.waiting.oldest, monitoring.first_run(connection))
+        first = min(filter(None, signs), default=found.now)
     periods = {job: period(schedule, found.now) for job, schedule in scheduled.items()}
     for job, each in periods.items():
-        if late := _without_success(found.now, found.succeeded.get(job), first_seen.get(job), each):
+        since = known.get(job, first)
+        if late := _without_success(found.now, found.succeeded.get(job), since, each):
             yield Complaint(f"{job}_not_succeeding", f"{job} has not succeeded for {late}")
     for name in sources:
         last = found.pulled[name].at if name in found.pulled else None
-        if late := _without_success(
-            found.now, last, first_seen.get(pull_of(name)), min(periods.values())
-        ):
+        since = known.get(pull_of(name), first)
+        if late := _without_success(found.now, last, since, min(periods.values())):
             yield Complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
 
 
-def _without_success(
-    now: datetime, last: datetime | None, first_seen: datetime | None, each: timedelta
-) -> str:
-    age = now - max(filter(None, (last, first_seen)), default=now)
+def _without_success(now: datetime, last: datetime | None, since: datetime, each: timedelta) -> str:
+    age = now - max(last or since, since)
     return f"{_in_words(age)}, more than {_PERIODS} of its periods" if age > _PERIODS * each else ""
 
 

@@ -1,6 +1,7 @@
 """jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the
 database says."""
 
+import re
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +217,39 @@ def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
         {"old": well.stored(LONG_AGO)},
     )
     assert "score_not_succeeding" in _complaint(well)
+
+
+def test_a_job_that_never_succeeded_is_overdue_once_rows_wait_or_another_job_ran(
+    database: Database, tmp_path: Path
+) -> None:
+    """No scheduler has noted since when it should."""
+    config = tmp_path / "clinic.toml"
+    config.write_text(
+        '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "id"\ncolumns = { age = "age" }\n'
+    )
+
+    def overdue() -> list[str]:
+        told = call(database, "health", "--config", str(config)).stderr
+        return sorted(re.findall(r"(\w+) (?:has not succeeded|was not pulled) for", told))
+
+    every = ["clinic", "retrain", "score"]
+    assert overdue() == []
+    insert_patients(database, 2)
+    assert overdue() == []
+    moved = "UPDATE scoring_queue SET enqueued_at = :then WHERE patient_id = 1"
+    for days, told in ((3, ["clinic", "score"]), (15, every)):
+        database.execute(moved, {"then": database.stored(datetime.now(UTC) - timedelta(days=days))})
+        assert overdue() == told
+    database.execute("DELETE FROM scoring_queue")
+    assert overdue() == []
+    _run(database, "retrain", "failed", LONG_AGO)
+    assert overdue() == every
+    for job in ("score", "retrain"):
+        _run(database, job, "succeeded", datetime.now(UTC))
+    assert overdue() == ["clinic"]
+    # A scheduler notes it, at its next start of a source, too.
+    insert_schedule(database, "score", datetime.now(UTC), datetime.now(UTC))
+    assert overdue() == []
 
 
 def test_without_any_scheduler_or_database_it_says_so(database: Database) -> None:
