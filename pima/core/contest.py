@@ -93,6 +93,9 @@ class Circumstances:
     consultations: int = 1
     """How often the holdout has been asked for a verdict, this time included: each look uses up
     some of its value."""
+    score_as_loaded: bool = False
+    """Of the score that a first champion must beat no value was kept at a prediction, so nobody
+    knows whether any was there before the outcome."""
     too_few_unseen: bool = False
     """There are too few rows that the champion has not learned from and can score to compare it
     with the challenger."""

@@ -41,12 +41,12 @@ from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.reasons import (
     BETTER,
     FEWEST_WITH_SCORE,
-    FIRST_P,
     LOG_LOSS_VETO_P,
     NOT_ABOVE,
     NOT_BETTER,
     Decision,
     Reason,
+    asked_p,
     sentence_of,
 )
 from pima.core.subgroups import worst_subgroup
@@ -340,7 +340,7 @@ def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> 
     if beside is not None:
         if beside.p is None or beside.log_loss_p is None:
             return Reason.TOO_FEW_WITH_SCORE
-        if beside.p >= FIRST_P or _is_vetoed(beside.log_loss_p, options):
+        if beside.p >= asked_p(found.consultations) or _is_vetoed(beside.log_loss_p, options):
             return Reason.NOT_BETTER_THAN_SCORE
     if found.comparison is not None and _is_vetoed(found.comparison.log_loss_p, options):
         return Reason.LOG_LOSS_VETO

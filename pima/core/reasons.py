@@ -73,10 +73,22 @@ LOG_LOSS_VETO_P = 0.25
 this."""
 
 
-FIRST_P = 0.1
-"""A first champion that must beat the score in use must be better at a one-sided p below this."""
+FIRST_LOOK_P = 0.1
+"""A first champion that must beat the score in use must be better at a one-sided p below this, if
+this is the first look at the holdout."""
+LATER_LOOK_P = 0.005
+"""And below this at each later look: of models that are no better, half would be below the other
+one at some look of a year."""
 FEWEST_WITH_SCORE = 100
 """Rows of which the score must be known for that."""
+
+
+def asked_p(look: int) -> float:
+    """The p below which a first champion must beat the score, at this look at the holdout, from 1
+    on."""
+    if look == 1:
+        return FIRST_LOOK_P
+    return LATER_LOOK_P
 
 
 def why(reason: Reason, measure: Measure) -> str:
@@ -136,7 +148,7 @@ def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: Ver
             "asked"
         )
     if found.against_score is not None:
-        parts.append(_against_score(found.against_score))
+        parts.append(_against_score(contest, found, found.against_score))
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
@@ -191,18 +203,21 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
     return parts
 
 
-def _against_score(found: AgainstScore) -> str:
-    told = f"beside {found.name} on {found.rows} rows, {found.positive} with outcome 1"
-    if found.gain is None or found.p is None:
+def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:
+    told = f"beside {beside.name} on {beside.rows} rows, {beside.positive} with outcome 1"
+    if beside.gain is None or beside.p is None:
         return (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_EACH_OUTCOME} of each outcome are "
             "needed"
         )
-    figure = found.measure.replace("_", " ")
+    if contest.circumstances.score_as_loaded:
+        told += ", all with the score as loaded, which may be later than the outcome"
+    figure = beside.measure.replace("_", " ")
+    look = found.consultations
     return (
-        f"{told}: gain in {figure} {found.gain:+.4f}, one-sided p {found.p:.2f}, below {FIRST_P} "
-        f"is asked, p of a lower log loss {found.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is asked "
-        "with gate.log_loss_veto"
+        f"{told}: gain in {figure} {beside.gain:+.4f}, one-sided p {beside.p:.4f}, below "
+        f"{asked_p(look)} is asked at look {look} at this holdout, p of a lower log loss "
+        f"{beside.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is asked with gate.log_loss_veto"
     )
 
 

@@ -158,6 +158,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         eligible = judged_by_all([challenger])
     in_test_set = _test_set(asked, eligible)
     scores = list(_scores_in_use(asked, challenger, in_test_set))
+    to_beat = asked.settings.gate.first_must_beat
     contestants += [stands for stands, _ in scores]
     contest = Contest(
         outcomes=holdout["outcome"].to_numpy(),
@@ -170,11 +171,14 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
             pinned=champion.pinned,
             rolled_back_before=rolled_back,
             consultations=consultations,
+            score_as_loaded=any(
+                told.score == to_beat and told.as_it_stands == told.rows for _, told in scores
+            ),
             too_few_unseen=too_few,
         ),
     )
     options = gate_options(asked.settings.gate)
-    must_beat = asked.declared.present_score(asked.settings.gate.first_must_beat)
+    must_beat = asked.declared.present_score(to_beat)
     if must_beat is not None:
         options = replace(options, first_must_beat=must_beat.called)
     verdict = decide(contest, options)

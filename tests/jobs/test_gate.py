@@ -133,6 +133,8 @@ def test_a_winner_waits_for_approval_and_a_person_gives_it(history: Database) ->
     )
     assert history.value("SELECT model_version FROM champion") == 1
     assert _json(history, "retrain", PIMA_GATE__APPROVE="true")["judged_before"] is True
+    # A verdict that is repeated is no other look at the holdout.
+    assert _json(history, "retrain", "--dry-run")["consultations"] == 2
     assert (
         call(
             history, "models", "promote", str(waiting["challenger"]), "--reason", "the board agreed"

@@ -22,15 +22,15 @@ pytestmark = pytest.mark.usefixtures("equal_fits_once")
 HISTORY = 568
 
 
-def _visits(points_know: bool) -> list[dict[str, Any]]:
+def _visits(points_know: int = 0) -> list[dict[str, Any]]:
     """The shipped rows as visits, in their own order, with points of three features; where the
-    points know, they also see the outcome through a haze."""
+    points know, they also see the outcome through a haze: the more, the clearer."""
     made = []
     for n, line in enumerate(SHIPPED.read_text().splitlines()):
         row = [float(cell) for cell in line.split(",")]
         points = (row[0] >= 6) + 2 * (row[7] >= 40) + (row[2] >= 80)
         if points_know:
-            points = (points + 8 * row[8] + n % 7) // 4
+            points = (points + points_know * row[8] + n % 7) // 4
         made.append(
             {
                 "visit_id": str(uuid.UUID(int=n + 1)),
@@ -103,7 +103,7 @@ def ward(copied: Copied, sqlite_clinic: Clinic, tmp_path: Path) -> _Ward:
 
 
 def test_a_clinic_whose_score_is_beaten_reads_so(ward: _Ward) -> None:
-    visits = _visits(points_know=False)
+    visits = _visits()
     ward.insert(visits[:HISTORY])
     ward.clinic.pulled(ward.database)
     first = ward.run("retrain", PIMA_GATE__FIRST_MUST_BEAT="ward", PIMA_GATE__MEASURE="log_loss")
@@ -148,13 +148,14 @@ def call_card(ward: _Ward) -> str:
 
 
 def test_a_clinic_whose_score_is_better_reads_so_and_may_keep_it(ward: _Ward) -> None:
-    visits = _visits(points_know=True)
+    visits = _visits(points_know=8)
     ward.insert(visits[:HISTORY])
     ward.clinic.pulled(ward.database)
-    for _ in range(2):  # judged again, since the points may have been mended
+    for look in (1, 2):  # judged again, since the points may have been mended
         kept_out = ward.run("retrain", PIMA_GATE__FIRST_MUST_BEAT="ward")
         assert (kept_out["verdict"], kept_out["reason"]) == ("blocked", "not_better_than_score")
         assert not kept_out["judged_before"]
+        assert f"is asked at look {look} at this holdout" in kept_out["explanation"]
     assert ward.database.value("SELECT model_version FROM champion") is None
     assert "it is not clearly better than the score" in ward.page()
     # Without it the same challenger is good enough, and what comes true tells.
@@ -166,6 +167,24 @@ def test_a_clinic_whose_score_is_better_reads_so_and_may_keep_it(ward: _Ward) ->
         r"AUROC over 200 settled outcomes\.",
         ward.page(),
     )
+
+
+@pytest.mark.judge
+def test_after_the_first_look_a_model_must_be_more_clearly_better(ward: _Ward) -> None:
+    visits = _visits(points_know=3)
+    ward.insert(visits[:HISTORY])
+    ward.clinic.pulled(ward.database)
+    asked = {"PIMA_GATE__FIRST_MUST_BEAT": "ward", "PIMA_GATE__MEASURE": "log_loss"}
+    tried = ward.run("retrain", "--dry-run", **asked)
+    assert (tried["verdict"], tried["consultations"]) == ("promoted", 1)
+    assert "below 0.1 is asked at look 1" in tried["explanation"]
+    # Nobody can say when the points of a loaded history were known.
+    assert "all with the score as loaded" in tried["explanation"]
+    kept_out = ward.run("retrain", **asked)
+    assert (kept_out["reason"], kept_out["consultations"]) == ("not_better_than_score", 2)
+    assert "below 0.005 is asked at look 2" in kept_out["explanation"]
+    assert kept_out["against_score"] == tried["against_score"]
+    assert ward.database.value("SELECT model_version FROM champion") is None
 
 
 @pytest.mark.parametrize("job", ["migrate", "status", "retrain"])

@@ -365,6 +365,12 @@ FAULTS = (
         caught_by="tests/jobs/test_gate.py::test_a_dry_run_has_asked_the_holdout_too[DATABASE]",
     ),
     _on_both(
+        "each look lets a first champion past the score as the first one does",
+        Edit("pima/core/reasons.py", "    return LATER_LOOK_P\n", "    return FIRST_LOOK_P\n"),
+        caught_by="tests/jobs/test_score_in_use.py"
+        "::test_after_the_first_look_a_model_must_be_more_clearly_better[DATABASE]",
+    ),
+    _on_both(
         "whether equality says anything is asked of rows that came in different ways, too",
         Edit("pima/core/history.py", '[*names, "Keyed"]', "names"),
         caught_by="tests/unit/core/test_history_holdout.py"

@@ -2,6 +2,7 @@
 beat it where the settings say so."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,9 @@ def _asked(
     champion: np.ndarray | None = None,
     known: float = 1.0,
     threshold: float = 0.3,
+    **circumstances: Any,
 ) -> Contest:
-    asked = contest(OUTCOMES, challenger, champion, threshold=0.4)
+    asked = contest(OUTCOMES, challenger, champion, threshold=0.4, **circumstances)
     theirs = contestant(Role.PRESENT_SCORE, score, threshold)
     scorable = np.arange(400) < 400 * known
     beside = replace(theirs, name=NAME, decides=False, scorable=scorable)
@@ -86,6 +88,41 @@ def test_a_first_champion_must_beat_the_score(
     assert (verdict.decision, verdict.reason) == expected
     assert f"beside {NAME} on {int(400 * known)} rows" in verdict.sentence
     assert decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize(
+    ("noise", "look", "bar", "expected"),
+    [
+        (0.15, 1, "0.1", Decision.PROMOTED),
+        (0.15, 2, "0.005", Decision.BLOCKED),
+        (0.15, 40, "0.005", Decision.BLOCKED),
+        (0.3, 1, "0.1", Decision.PROMOTED),
+        (0.3, 40, "0.005", Decision.PROMOTED),
+    ],
+)
+@pytest.mark.parametrize("as_loaded", [True, False])
+def test_later_looks_at_the_holdout_ask_for_more(
+    noise: float, look: int, bar: str, expected: Decision, as_loaded: bool
+) -> None:
+    score = np.clip(GOOD + noise * np.random.default_rng(7).normal(size=400), 0.01, 0.99)
+    asked = _asked(GOOD, score, consultations=look, score_as_loaded=as_loaded)
+    verdict = decide(asked, GateOptions(measure=Measure.LOG_LOSS, first_must_beat=NAME))
+    beside = verdict.figures.against_score
+    assert beside is not None
+    assert beside.p is not None
+    assert (beside.p < 0.005) == (noise == 0.3)
+    assert beside.p < 0.1
+    assert verdict.decision is expected
+    assert f"p {beside.p:.4f}, below {bar} is asked at look {look} at" in verdict.sentence
+    assert ("all with the score as loaded" in verdict.sentence) == as_loaded
+
+
+def test_beside_a_champion_each_look_asks_for_the_same() -> None:
+    first = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True)
+    later = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True, consultations=40)
+    options = GateOptions(first_must_beat=NAME)
+    assert decide(first, options).decision is Decision.PROMOTED
+    assert decide(first, options).sentence == decide(later, options).sentence
 
 
 # A score that tells better apart than the challenger.
