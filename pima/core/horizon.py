@@ -11,6 +11,9 @@ from pima.core.features import Outcome
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+DAY_LENGTHS_MS = (_DAY_MS, 25 * _HOUR_MS, 23 * _HOUR_MS)
+"""A day is kept as its last millisecond, one on which clocks change as the second or third last: so
+it tells when it began."""
 _MS = {"hour": _HOUR_MS, "day": _DAY_MS, "week": 7 * _DAY_MS}
 NO_INDEX = "no_index_at"
 TO_COME = "index_at_to_come"

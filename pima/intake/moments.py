@@ -1,6 +1,6 @@
 """Moments as cells tell them: when an outcome became known, and from when on it was waited for.
 
-A day is read as its last moment. So an outcome of a day comes after a prediction of the same day,
+A day is read as its last moment, up to 2 ms. So an outcome of a day comes after a prediction of the same day,
 and a horizon that runs from a day ends with the last moment of another.
 """
 
@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from pima.core.horizon import DAY_LENGTHS_MS
 from pima.core.mapping import Moments
 from pima.store.database import EARLIEST, since_1970
 
 _READABLE = {datetime, date, str, NoneType}
 _UNREADABLE = -(2**63)
-_LAST_OF_DAY = time(23, 59, 59, 999_000)
+_LAST_OF_DAY = time(23, 59, 59, 999_000, fold=1)
+"""The second time, where clocks go back at midnight."""
 
 
 def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime | None = None) -> Moments:
@@ -56,6 +58,8 @@ def _first_and_last(
         else:
             first = since_1970(datetime.combine(read, time(), zone))
             last = since_1970(datetime.combine(read, _LAST_OF_DAY, zone))
+            if last + 1 - first in DAY_LENGTHS_MS:
+                last -= DAY_LENGTHS_MS.index(last + 1 - first)
     except (ValueError, OverflowError):  # no time, or one that UTC can't express
         return _UNREADABLE, _UNREADABLE
     if first < since_1970(EARLIEST):

@@ -14,7 +14,15 @@ from sqlalchemy import Boolean, Connection, text
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Outcome
 from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
-from pima.core.horizon import AFTER_OUTCOME, NO_INDEX, NOT_OVER, TO_COME, Horizon, horizon_of
+from pima.core.horizon import (
+    AFTER_OUTCOME,
+    DAY_LENGTHS_MS,
+    NO_INDEX,
+    NOT_OVER,
+    TO_COME,
+    Horizon,
+    horizon_of,
+)
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of, since_1970
 from pima.store.engine import clock
 from pima.store.predicted_on import IN_TIME, in_time_until
@@ -36,7 +44,10 @@ class Settling:
     """Why it is not settled, or never will be; NULL if it is. None if each one is."""
 
 
-_DAY_OF = "CASE WHEN {index} % 60000 = 59999 THEN 86399999 ELSE 0 END"
+_LENGTHS = " ".join(
+    f"WHEN {59_999 - early} THEN {length - 1 - early}" for early, length in enumerate(DAY_LENGTHS_MS)
+)
+_DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 """How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
 day came before it."""
 
@@ -188,7 +199,7 @@ def _once_over(
         "settled_since": settled_since,
         "known_since": known_since,
         # An index that is a day ends with it, and its outcome may have come at its beginning.
-        "known_before_index": known_since - timedelta(days=1),
+        "known_before_index": known_since - timedelta(milliseconds=max(DAY_LENGTHS_MS)),
     }
     bounds: dict[str, object] = {"newest": newest}
     bounds |= {name: database.stored_moment(moment) for name, moment in moments.items()}

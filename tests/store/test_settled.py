@@ -1,10 +1,12 @@
 """When outcomes are settled, and which predictions they judge."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
+from pima.intake.moments import moments
 from pima.store.engine import clock, reading
 from pima.store.registry import newest_declaration
 from pima.store.settled import SettledOutcomes, settled_outcomes, settling, week_of
@@ -59,6 +61,26 @@ def test_a_row_with_an_unusable_index_never_settles(
     waiting(database)
     row(database, index, known)
     assert [each for each, _ in settled(database)] == [why]
+
+
+@pytest.mark.parametrize(
+    ("index", "first", "zone"),
+    [
+        (date(2025, 10, 26), "2025-10-26T00:00+02:00", "Europe/Zurich"),
+        (date(2025, 3, 30), "2025-03-30T00:00+01:00", "Europe/Zurich"),
+        (date(2018, 2, 17), "2018-02-17T00:00-02:00", "America/Sao_Paulo"),  # back at midnight
+        (date(2018, 11, 4), "2018-11-04T01:00-02:00", "America/Sao_Paulo"),  # there is no midnight
+    ],
+)
+def test_a_day_on_which_clocks_change_begins_with_its_first_moment(
+    database: Database, index: date, first: str, zone: str
+) -> None:
+    waiting(database)
+    (last,) = moments([index], ZoneInfo(zone)).milliseconds
+    begins = datetime.fromisoformat(first)
+    for known in (begins, begins - timedelta(milliseconds=1)):
+        row(database, datetime.fromtimestamp(last / 1000, UTC), known)
+    assert [why for why, _ in settled(database)] == [None, "index_at_after_outcome"]
 
 
 def test_without_a_horizon_an_outcome_is_settled_once_it_is_known(database: Database) -> None:

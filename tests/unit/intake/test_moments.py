@@ -25,6 +25,9 @@ def _ms(moment: str) -> int:
         (datetime(2026, 5, 5, 8, 30), "2026-05-05T06:30Z"),  # noqa: DTZ001
         (date(2026, 1, 5), "2026-01-05T22:59:59.999Z"),
         (date(1900, 1, 2), "1900-01-02T22:59:59.999Z"),
+        # Of 25 hours, and of 23.
+        (date(2025, 10, 26), "2025-10-26T22:59:59.998Z"),
+        (date(2026, 3, 29), "2026-03-29T21:59:59.997Z"),
         # The hour that there is twice, the first time; and the one that there is not.
         (datetime(2025, 10, 26, 2, 30), "2025-10-26T00:30Z"),  # noqa: DTZ001
         (datetime(2026, 3, 29, 2, 30), "2026-03-29T01:30Z"),  # noqa: DTZ001
