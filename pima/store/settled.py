@@ -45,7 +45,8 @@ class Settling:
 
 
 _LENGTHS = " ".join(
-    f"WHEN {59_999 - early} THEN {length - 1 - early}" for early, length in enumerate(DAY_LENGTHS_MS)
+    f"WHEN {59_999 - early} THEN {length - 1 - early}"
+    for early, length in enumerate(DAY_LENGTHS_MS)
 )
 _DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 """How long an index is: if it is a day, its last moment stands for it, and no outcome of the same

@@ -55,6 +55,32 @@ def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
     assert (unlabelled(sqlite), queue(sqlite)) == (before[0][:1], before[1][:1])
 
 
+# ---- what PostgreSQL takes for no time
+# --------------------------------------------------------------------------------------------------
+
+NO_TIMES = ("12:00", "2020-06-31", "2020-06-31T08:30:00.000Z", "2020-05-01 12:00+01", "2020-5-1")
+
+
+@pytest.mark.parametrize("column", ["index_at", "labelled_at"])
+def test_what_is_no_time_is_refused_and_midnight_is_the_next_days(
+    sqlite: Database, column: str
+) -> None:
+    (patient_id,) = insert_patients(sqlite, 1, outcome=1, **{column: "2020-05-31 24:00"})
+    refused = pytest.raises(sqlite3.IntegrityError, match=f"{column} is a time as 2026-10-31 14:30")
+    for moment in NO_TIMES if column == "labelled_at" else (*NO_TIMES, "45991", "soon"):
+        for statement in (
+            f"INSERT INTO patients ({COLUMNS}, outcome, {column}) VALUES ({VALUES}, 1, ?)",
+            f"UPDATE OR IGNORE patients SET {column} = ?",
+        ):
+            with refused, as_sqlite3_does(sqlite) as connection:
+                connection.execute(statement, (moment,))
+    found = f"SELECT {column} FROM patients WHERE id = {patient_id}"
+    assert sqlite.execute(found) == [("2020-06-01T00:00:00.000Z",)]
+    sqlite.execute(f"UPDATE patients SET {column} = '2020-06-30T24:00:00.000Z'")
+    assert sqlite.execute(found) == [("2020-07-01T00:00:00.000Z",)]
+    assert call(sqlite, "status").exit_code == 0
+
+
 # ---- columns of the clinic's that are called as ours are elsewhere
 # --------------------------------------------------
 

@@ -23,14 +23,19 @@ BEGIN
 END;
 
 -- Whoever knows when the outcome became known says so. Nobody knows it before it is, and what lies before 1900 is a sign
--- for not known, or a day that Excel counted: SQLite takes 45991 for one in 4588 BC.
+-- for not known, or a day that Excel counted: SQLite takes 45991 for one in 4588 BC. What looks like a time and is none is
+-- refused: SQLite takes 12:00 for a noon of 2000, and 2020-06-31 for the 1st of July. A modifier makes 24:00 the next day.
 CREATE TRIGGER patients_labelled AFTER INSERT ON patients WHEN NEW.outcome IS NOT NULL
 BEGIN
+    SELECT RAISE(ABORT, 'labelled_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE NEW.labelled_at GLOB '[0-9]*[-:]*' AND (julianday(NEW.labelled_at) IS NULL
+        OR date(substr(NEW.labelled_at, 1, 10), '+0 days') IS NOT substr(NEW.labelled_at, 1, 10));
     UPDATE patient_version_counter SET last = last + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
-        labelled_at = CASE WHEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
+        labelled_at = CASE WHEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at, '+0 days')
                 BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at) ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
+            THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at, '+0 days')
+            ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
 END;
@@ -74,12 +79,17 @@ END;
 CREATE TRIGGER patients_outcome_changed AFTER UPDATE OF outcome, labelled_at ON patients
 WHEN NEW.version IS OLD.version AND (NEW.outcome IS NOT OLD.outcome OR NEW.labelled_at IS NOT OLD.labelled_at)
 BEGIN
+    SELECT RAISE(ABORT, 'labelled_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE NEW.labelled_at IS NOT OLD.labelled_at AND NEW.labelled_at GLOB '[0-9]*[-:]*'
+        AND (julianday(NEW.labelled_at) IS NULL
+            OR date(substr(NEW.labelled_at, 1, 10), '+0 days') IS NOT substr(NEW.labelled_at, 1, 10));
     UPDATE patients SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), labelled_at = CASE
         WHEN NEW.outcome IS NULL THEN NULL
         WHEN NEW.outcome IS OLD.outcome AND NEW.labelled_at IS NULL THEN OLD.labelled_at
-        WHEN NEW.labelled_at IS NOT OLD.labelled_at AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
-            BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-        THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at)
+        WHEN NEW.labelled_at IS NOT OLD.labelled_at
+            AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at, '+0 days')
+                BETWEEN '1900-01-01' AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+        THEN strftime('%Y-%m-%dT%H:%M:%fZ', NEW.labelled_at, '+0 days')
         ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NEW.outcome IS NOT NULL;
@@ -88,16 +98,22 @@ END;
 -- However a moment is written, it is kept in one form. It has triggers of its own, so that rows without it pay nothing. No
 -- model sees it: it draws no version and queues nothing.
 CREATE TRIGGER patients_index_inserted AFTER INSERT ON patients
-WHEN NEW.index_at IS NOT NULL AND NEW.index_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at)
+WHEN NEW.index_at IS NOT NULL AND NEW.index_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at, '+0 days')
 BEGIN
-    UPDATE patients SET index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at) WHERE id = NEW.id;
+    SELECT RAISE(ABORT, 'index_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE julianday(NEW.index_at) IS NULL
+        OR date(substr(NEW.index_at, 1, 10), '+0 days') IS NOT substr(NEW.index_at, 1, 10);
+    UPDATE patients SET index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at, '+0 days') WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER patients_index_changed AFTER UPDATE OF index_at ON patients
 WHEN NEW.version IS OLD.version AND NEW.index_at IS NOT OLD.index_at
 BEGIN
+    SELECT RAISE(ABORT, 'index_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE NEW.index_at IS NOT NULL AND (julianday(NEW.index_at) IS NULL
+        OR date(substr(NEW.index_at, 1, 10), '+0 days') IS NOT substr(NEW.index_at, 1, 10));
     UPDATE patients SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
-        index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at)
+        index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at, '+0 days')
     WHERE id = NEW.id;
 END;
 
