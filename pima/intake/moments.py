@@ -1,6 +1,6 @@
 """Moments as cells tell them: when an outcome became known, and from when on it was waited for.
 
-A day is read as its last moment, up to 2 ms. So an outcome of a day comes after a prediction of the same day,
+A day is read as its last moment. So an outcome of a day comes after a prediction of the same day,
 and a horizon that runs from a day ends with the last moment of another.
 """
 
