@@ -81,10 +81,10 @@ ENDINGS = {
     "comes from the kernel, out of "
     "memory: look "
     "at its log and at the container's limit. A smaller `score.batch_rows` needs less.",
-    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: "
-    "its machine or its process went "
-    "away. Its rows wait again. A scheduler catches its tick up; under cron run it again, or wait "
-    "for the next night.",
+    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its "
+    "process went away. The kernel may have killed it, out of memory: look at its log and at the "
+    "container's limit (`OOMKilled`). Its rows wait again. A scheduler catches its tick up; under "
+    "cron run it again, or wait for the next night.",
     "timed_out": "The job took longer than `schedule.time_limit_minutes` and "
     "was stopped. Find out what it "
     "waited "

@@ -152,6 +152,7 @@ def test_every_entry_is_whole_sentences() -> None:
     ("code", "said"),
     [
         ("killed_by_SIGKILL", "container's limit"),
+        ("heartbeat_lost", "out of memory"),
         ("exit_code_9", "error_line"),
         ("unexpected_KeyError", "defect"),
         ("pull_failed:clinic", "jobs.pull"),
