@@ -77,7 +77,7 @@ def _work(command: Command) -> Result:
     decider = Decider(this_user(), getattr(given, "reason", None) or "")
     match given.command:
         case "list":
-            found = versions(engine, command.settings.retrain.threshold)
+            found = versions(engine, command.settings)
             return as_json(found) if given.json else {"versions": found}
         case "show":
             return _version(command)

@@ -54,7 +54,7 @@ def _work(command: Command) -> Result:
             leave_gain_on_line(command.engine, command.run.id)
             leave_report(command.engine, command.settings, command.run)
     with reading(command.engine) as connection:
-        remarks = on_threshold(connection, command.settings.retrain.threshold)
+        remarks = on_threshold(connection, command.settings)
     found = {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
     return found | {"threshold_remarks": remarks}
 

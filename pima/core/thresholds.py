@@ -1,6 +1,9 @@
-"""What people should know of a threshold: that nobody reaches it, or that it is not in use yet."""
+"""What people should know of a threshold: that nobody reaches it, that it is not in use yet, or
+that accuracy is no measure for it."""
 
 from collections.abc import Iterator
+
+from pima.core.verdict import Measure
 
 HARDLY_ANYBODY = 0.1
 """Where fewer of those with outcome 1 are found, hardly anybody is predicted 1."""
@@ -33,4 +36,17 @@ def not_in_use(
     yield (
         f"retrain.threshold is {now}, but version {number} was fitted with {fitted_with}: it comes "
         f"into use with the next such version that wins; {how}"
+    )
+
+
+def misjudged(now: float | str, measure: Measure) -> Iterator[str]:
+    """Say that the gate judges by accuracy, though people act from another probability than a
+    half."""
+    if measure is not Measure.ACCURACY or now == 0.5:
+        return
+    yield (
+        f"gate.measure is accuracy and retrain.threshold {now}: accuracy counts a missed case and "
+        "a false alarm alike, so below 0.5 a challenger may win by predicting 1 less often, above "
+        "it more often, though it tells patients apart less well. Set gate.measure to net_benefit, "
+        "which weighs both by the threshold, or to log_loss"
     )

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.thresholds import not_in_use, out_of_reach
+from pima.core.thresholds import misjudged, not_in_use, out_of_reach
+from pima.core.verdict import Measure
 from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
 from pima.runs.recorded_run import INLINED
+from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
@@ -91,9 +93,10 @@ def leave_volumes(run_id: int, connection: Connection) -> None:
         )
 
 
-def on_threshold(connection: Connection, now: float | str) -> list[str]:
+def on_threshold(connection: Connection, settings: Settings) -> list[str]:
     """What people should know of the champion's threshold, or of the newest version's if there is
-    no champion; `now` is `retrain.threshold`."""
+    no champion."""
+    now = settings.retrain.threshold
     numbers = registry.numbers(connection)
     newest = registry.read_version(connection, numbers[-1]) if numbers else None
     champion = registry.read_champion(connection).model_version
@@ -110,6 +113,7 @@ def on_threshold(connection: Connection, now: float | str) -> list[str]:
             now,
             newest.number if is_fitted else None,
         ),
+        *misjudged(now, Measure(settings.gate.measure)),
     ]
 
 
@@ -132,9 +136,8 @@ class ListedVersions:
     """Newest first."""
 
 
-def versions(engine: Engine, threshold: float | str) -> ListedVersions:
-    """Read each version with its result and the then champion's on the same rows; `threshold` is
-    `retrain.threshold`."""
+def versions(engine: Engine, settings: Settings) -> ListedVersions:
+    """Read each version with its result and the then champion's on the same rows."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)
@@ -143,7 +146,7 @@ def versions(engine: Engine, threshold: float | str) -> ListedVersions:
             for number, move in own_verdicts(list_moves(connection)).items()
             if move.figures is not None
         }
-        remarks = on_threshold(connection, threshold)
+        remarks = on_threshold(connection, settings)
     return ListedVersions(
         champion=champion.model_version,
         pinned=champion.pinned,

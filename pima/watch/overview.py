@@ -170,7 +170,7 @@ def read_overview(
     sources = [source.name for source in settings.sources]
     found = read_figures(connection, sources, settings.health.limits)
     return Overview(
-        champion=_champion(found, on_threshold(connection, settings.retrain.threshold)),
+        champion=_champion(found, on_threshold(connection, settings)),
         queue=found.waiting,
         realised=_counts(settled),
         follow_up=_follow_up(settled),

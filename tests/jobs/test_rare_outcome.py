@@ -91,6 +91,13 @@ def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Datab
     (remark,) = by_accuracy["threshold_remarks"]
     assert "nobody is predicted 1: at its threshold of 0.5 version 1 finds" in remark
 
+    # To act early and to judge by accuracy don't go together.
+    early = {"PIMA_RETRAIN__THRESHOLD": "0.1"}
+    listed = _json(clinic, "models", "list", **early)["threshold_remarks"]
+    assert [each for each in listed if "gate.measure is accuracy" in each] == listed[-1:]
+    assert listed == _json(clinic, "status", **early)["champion"]["threshold_remarks"]
+    assert _json(clinic, "models", "list", **early, **LOG_LOSS)["threshold_remarks"] == listed[:-1]
+
     by_log_loss = _json(clinic, "retrain", **LOG_LOSS)
     assert (by_log_loss["judged_before"], by_log_loss["verdict"]) == (False, "promoted")
     assert by_log_loss["reason"] == "first_champion"
@@ -123,6 +130,7 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(
     assert 0 < threshold < 0.1
     stored = json.loads(settings) if isinstance(settings, str) else settings
     assert stored["threshold"] == "sensitivity >= 0.85"
+    assert first["threshold_remarks"] == []
     # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of
     # 27 cases.
     assert first["challenger_scores"]["sensitivity"] > 0.71

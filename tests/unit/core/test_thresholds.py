@@ -1,6 +1,10 @@
-"""What is said of a threshold that nobody reaches, or that is not in use."""
+"""What is said of a threshold that nobody reaches, that is not in use, or that accuracy is no measure
+for."""
 
-from pima.core.thresholds import not_in_use, out_of_reach
+import pytest
+
+from pima.core.thresholds import misjudged, not_in_use, out_of_reach
+from pima.core.verdict import Measure
 
 
 def test_where_hardly_anybody_is_predicted_1_it_says_so_and_how_to_change_it() -> None:
@@ -21,3 +25,12 @@ def test_a_threshold_that_is_set_and_not_in_use_says_how_to_take_it() -> None:
     (unfitted,) = not_in_use(3, 0.5, "sensitivity >= 0.8", newest=None)
     assert unfitted.endswith("python -m jobs.retrain fits one")
     assert not list(not_in_use(3, 0.1, 0.1, newest=5))
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.8, "sensitivity >= 0.85"])
+def test_accuracy_beside_a_threshold_away_from_a_half_is_told(threshold: float | str) -> None:
+    (told,) = misjudged(threshold, Measure.ACCURACY)
+    assert told.startswith(f"gate.measure is accuracy and retrain.threshold {threshold}: ")
+    assert not list(misjudged(0.5, Measure.ACCURACY))
+    for other in (Measure.LOG_LOSS, Measure.NET_BENEFIT):
+        assert not list(misjudged(threshold, other))
