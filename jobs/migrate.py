@@ -8,7 +8,7 @@ from pima.redeclaring import redeclare, would_redeclare
 from pima.runs.recorded_run import as_json
 from pima.settings.reading import require_score_to_beat
 from pima.store.database import database_of
-from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema
+from pima.store.schema import HEAD, migrate, require_roles, require_schema
 from pima.store.urls import require_file
 
 
@@ -46,8 +46,8 @@ def _work(command: Command) -> Result:
         raise WrongUsage(what="--dry-run and --reason go with --features.")
     if given.roles:
         require_roles(command.engine)
-    migrated = migrate(command.engine, command.settings.holdout, command.declared)
-    roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
+    migrated = migrate(command.engine, command.settings.holdout, command.declared, given.roles)
+    roles: Result = {"roles": migrated.roles} if given.roles else {}
     require_score_to_beat(command.settings, require_schema(command.engine).score_columns)
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
     return {"revision_before": migrated.before, "revision": HEAD} | roles | triggers

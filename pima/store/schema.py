@@ -6,7 +6,7 @@ a third of a second.
 
 import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,13 @@ from pima.store.registry import (
     require_declared,
     require_same_holdout,
 )
-from pima.store.tables import SCRIPT, TABLES, WITH_FEATURES, declared_columns, installation
+from pima.store.tables import (
+    SCRIPT,
+    TABLES,
+    WITH_FEATURES,
+    declared_columns,
+    installation,
+)
 
 HEAD = "0002"
 REVISIONS = ("0001", "0002")
@@ -121,17 +127,23 @@ class Migrated:
     made_anew: str | None
     """The fault of the triggers, if the schema was already at the newest revision; None if there
     was none."""
+    roles: Sequence[str] = ()
+    """The roles that have their rights now, if that was asked for."""
 
 
 def migrate(
-    engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED
+    engine: Engine,
+    holdout: HoldoutSettings,
+    declared: Declaration | None = SHIPPED,
+    with_roles: bool = False,
 ) -> Migrated:
     """Bring the schema to the newest revision.
 
     It is one transaction under a lock on both databases: of two at once, the second finds the work
     done. A new database stores the holdout's salt and share and the declaration. An existing one
     keeps its own, and different settings are an error. `declared` None takes the database's
-    declaration; raises SchemaMissing if it has none.
+    declaration; raises SchemaMissing if it has none. Roles get their rights in it, too: an upgrade
+    without them was seen to leave jobs that the database refused.
     """
     with writing(engine) as connection:
         database = database_of(connection)
@@ -158,7 +170,10 @@ def migrate(
         require_same_holdout(holdout_rule(connection), holdout)
         if before != HEAD:
             made_anew = None
-        return Migrated(before, made_anew)
+        roles: Sequence[str] = ()
+        if with_roles:
+            roles = database.make_roles(connection, newest_declaration(connection))
+        return Migrated(before, made_anew, roles)
 
 
 def _require_room_for_index(connection: Connection) -> None:
@@ -333,10 +348,3 @@ def require_roles(engine: Engine) -> None:
             "deploy/roles.sql"
             " (docs/do/give-roles.md). Nothing was migrated."
         )
-
-
-def make_roles(engine: Engine) -> list[str]:
-    """Create or repair the roles, in one transaction; return their names."""
-    with writing(engine) as connection:
-        database_of(engine).wait_for_other_migrations(connection)
-        return database_of(engine).make_roles(connection, newest_declaration(connection))

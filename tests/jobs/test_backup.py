@@ -9,7 +9,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,41 +30,16 @@ from tests.support.databases import (
     the_json,
     until_someone_waits_for_a_lock,
 )
+from tests.support.owners import OWNER, owners_database
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
-OWNER = "pima_owner"
-
 
 @pytest.fixture
-def roles(postgresql: Database) -> Database:
-    """A server that has the roles of deploy/roles.sql."""
-    assert call(postgresql, "migrate", "--roles").exit_code == 0
-    if not postgresql.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{OWNER}'"):
-        postgresql.execute(f"CREATE ROLE {OWNER} LOGIN")
-    return postgresql
-
-
-@contextmanager
-def _empty_database(server: Database) -> Iterator[Database]:
-    """A new one of the owner's, as deploy/roles.sql makes it."""
-    name = f"pima_{uuid.uuid4().hex[:12]}"
-    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {OWNER}")
-    url = make_url(server.url).set(database=name, username=OWNER, password=None)
-    text_url = url.render_as_string(hide_password=False)
-    engine = make_engine(text_url, DatabaseSettings())
-    yield Database("postgresql", text_url, engine)
-    engine.dispose()
-    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def source(roles: Database, trained: Path) -> Iterator[Database]:
+def source(server: str, trained: Path) -> Iterator[Database]:
     """A database in the middle of its life: scored, corrected, labelled, rejected, deleted and
     waiting rows."""
-    with _empty_database(roles) as database:
+    with owners_database(server) as database:
         assert call(database, "migrate", "--roles").exit_code == 0
         install_models(database, trained)
         insert_patients(database, 40)
@@ -78,8 +52,8 @@ def source(roles: Database, trained: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def target(roles: Database) -> Iterator[Database]:
-    with _empty_database(roles) as database:
+def target(server: str) -> Iterator[Database]:
+    with owners_database(server) as database:
         yield database
 
 
@@ -141,7 +115,7 @@ def _everything(database: Database) -> dict[str, Any]:
 
 
 def test_a_restored_database_is_what_was_backed_up_and_works_on(
-    roles: Database, source: Database, target: Database, tmp_path: Path
+    server: str, source: Database, target: Database, tmp_path: Path
 ) -> None:
     before = _everything(source)
     assert all(
@@ -151,7 +125,7 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     assert all(before[name] for name in _BESIDE_THE_ROWS)
     dump = _backed_up(source, tmp_path)
     source.execute("TRUNCATE patients")
-    roles.execute(f"GRANT SET ON PARAMETER session_replication_role TO {OWNER}")
+    on_server(server, f"GRANT SET ON PARAMETER session_replication_role TO {OWNER}")
     ended = _ended("restore.sh", target, dump, PGOPTIONS="-c session_replication_role=replica")
     assert ended.returncode == 0, ended
     after = _everything(target)
@@ -189,11 +163,11 @@ def _typed(heading: str, database: str, folder: Path, environ: dict[str, str], *
 
 
 def test_who_was_forgotten_since_is_gone_when_the_page_s_commands_have_run(
-    roles: Database, source: Database, tmp_path: Path
+    server: str, source: Database, tmp_path: Path
 ) -> None:
     for linked in ("config", "deploy", "jobs", "pima"):
         (tmp_path / linked).symlink_to(ROOT / linked)
-    environ, original = for_programs(roles.url), str(source.engine.url.database)
+    environ, original = for_programs(server), str(source.engine.url.database)
     source.execute("UPDATE patients SET person_key = 'Canary' WHERE id IN (1, 25)")
     dump, _ = _typed("PostgreSQL", original, tmp_path, environ).split()
     assert call(source, "forget", "--person", "Canary", "--reason", "asked").exit_code == 0
@@ -224,7 +198,7 @@ def test_who_was_forgotten_since_is_gone_when_the_page_s_commands_have_run(
             assert restored.execute(f"SELECT 1 FROM {table} WHERE {column} IN (1, 25)") == []
         engine.dispose()
     finally:
-        on_server(roles.url, f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
+        on_server(server, f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
 
 def test_a_database_that_has_tables_is_not_restored_into(

@@ -13,7 +13,7 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
 from pima.store.postgresql import schema
-from pima.store.schema import make_roles
+from pima.store.schema import migrate
 from pima.store.urls import make_engine
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
@@ -29,7 +29,7 @@ from tests.support.databases import (
 )
 from tests.support.every_command import EVERY_COMMAND, ROLES_OF_COMMANDS
 from tests.support.ledger import insert_run
-from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
+from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SHIPPED
 from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("each_fit_once")
@@ -520,7 +520,8 @@ def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database
 
 def test_they_may_be_made_by_two_containers_at_once(guarded: Database) -> None:
     with ThreadPoolExecutor(2) as both:
-        assert all(both.map(make_roles, [guarded.engine] * 8))
+        made = both.map(lambda _: migrate(guarded.engine, HOLDOUT, with_roles=True), range(8))
+        assert all(each.roles for each in made)
 
 
 def test_the_container_s_database_is_made_with_the_same_roles() -> None:

@@ -8,10 +8,11 @@ from sqlalchemy import text
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
-from pima.store.schema import make_roles
+from pima.store.schema import migrate
 from pima.store.urls import make_engine
 from tests.support.databases import Database, under_role
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
+from tests.support.shipped import HOLDOUT
 
 # Of all names and types in triggers.sql: PostgreSQL prefers what fits exactly. A cast needs the
 # type's owner.
@@ -59,7 +60,7 @@ OWNERS_WRITES = (
 @pytest.fixture
 def planted(postgresql: Database) -> Database:
     """A database as one that PostgreSQL 14 made: the lowest role plants what it can."""
-    make_roles(postgresql.engine)
+    migrate(postgresql.engine, HOLDOUT, with_roles=True)
     postgresql.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
     wicked = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$"
     statements = [f"CREATE FUNCTION public.{name} {wicked}" for name in FUNCTIONS]

@@ -10,6 +10,7 @@ from pima.core.features import Declaration
 from pima.logs import tell
 from pima.store.engine import listed
 from pima.store.schema import queries, read_triggers
+from pima.store.tables import TABLES, VIEWS
 
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 # Any number that no other software on the server uses: "pima" in ASCII.
@@ -130,8 +131,8 @@ def _plain(definition: str | None) -> str:
 
 # ---- Roles. They can log in once they have a password (`ALTER ROLE pima_scorer PASSWORD ...`) or
 # another way to authenticate; without one PostgreSQL refuses them over the network. Making them
-# again first revokes their rights on this schema, its tables and its sequences. Rights of PUBLIC,
-# memberships and attributes are left alone.
+# again first revokes their rights on this schema and pima's tables, views and sequences. Rights of
+# PUBLIC, memberships and attributes are left alone.
 
 ROLES = {
     # No measurement of patients: the queue carries those that it scores. Outcomes with their times
@@ -283,6 +284,12 @@ for the columns that whoever brings rows may write."""
 _LOADED = "labelled_at, index_at, outcome, source, source_key, person_key"
 
 
+_DRAWN = (f"{table.name}_id_seq" for table in TABLES if table.autoincrement_column is not None)
+_RELATIONS = ", ".join(
+    ("alembic_version", "patient_version", *(table.name for table in TABLES), *VIEWS, *_DRAWN)
+)
+
+
 def make_roles(connection: Connection, declared: Declaration) -> list[str]:
     """Create or repair the roles on a schema with this declaration's columns; return their
     names."""
@@ -296,8 +303,9 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
             # LOGIN without a password, and no other attribute.
             connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
         # Revoke everything first, so that rights granted by hand or by an older release are gone.
-        for rights in ("ALL TABLES IN SCHEMA", "ALL SEQUENCES IN SCHEMA", "SCHEMA"):
-            connection.exec_driver_sql(f"REVOKE ALL ON {rights} {schema} FROM {role}")
+        # Not on all tables of the schema: one of somebody else was seen to end the command.
+        for ours in (_RELATIONS, f"SCHEMA {schema}"):
+            connection.exec_driver_sql(f"REVOKE ALL ON {ours} FROM {role}")
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
         for grant in grants:
             connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
