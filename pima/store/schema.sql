@@ -374,10 +374,11 @@ CREATE TABLE leases (
 
 -- It runs with its owner's rights: who reads it needs none on patients or row_keys. Both are joined by their keys. So a
 -- SELECT of no column of theirs does not read them, and a SELECT of all rows reads each of them once, not row by row.
+-- security_barrier: else a reader's own function, declared cheap, would be called on rows that a view leaves out.
 
 -- One prediction per patient row: that of its newest version, by the champion if it has one. `superseded` is true
 -- where the row has changed since, or can't be used any more; `deleted` where it is gone.
-CREATE VIEW current_predictions AS
+CREATE VIEW current_predictions WITH (security_barrier) AS
     SELECT p.patient_id, p.patient_version, p.model_version, p.run_id, p.probability, p.predicted_class, p.threshold,
            p.scored_at,
            ((t.version <> p.patient_version) IS TRUE
@@ -401,12 +402,12 @@ CREATE VIEW current_predictions AS
                  p.run_id, p.model_version));
 
 -- Each row's id and version, and whether it has an outcome; no value.
-CREATE VIEW patient_versions AS
+CREATE VIEW patient_versions WITH (security_barrier) AS
     SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled FROM patients;
 
 -- Every prediction with the outcome that came after it (`label`), settled or not, by the names that monitoring tools
 -- expect, without the patient.
-CREATE VIEW monitored_predictions AS
+CREATE VIEW monitored_predictions WITH (security_barrier) AS
     SELECT p.model_version AS model_id, p.scored_at AS timestamp, p.probability AS prediction, t.outcome AS label
     FROM predictions p
     LEFT JOIN patients t ON t.id = p.patient_id AND t.outcome IN (0, 1) AND t.labelled_at >= p.scored_at;

@@ -29,7 +29,7 @@ _KINDS = {
 }
 _SAID = r"((?:^-- [^\n]*\n)+)"
 _TABLE = re.compile(_SAID + r"CREATE TABLE (\w+) \((.*?)^\);", re.MULTILINE | re.DOTALL)
-_VIEW = re.compile(_SAID + r"CREATE VIEW (\w+) AS", re.MULTILINE)
+_VIEW = re.compile(_SAID + r"CREATE VIEW (\w+) ", re.MULTILINE)
 _COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*?)(?: -- (.*))?$", re.MULTILINE)
 
 

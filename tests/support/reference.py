@@ -342,7 +342,7 @@ def _column(column: Column[Any], choices: Iterable[str]) -> list[str]:
 def _columns_of_views() -> dict[str, list[str]]:
     found = {}
     for view, query in re.findall(
-        r"CREATE VIEW (\w+) AS(.*?);", SCRIPT.read_text("utf-8"), re.DOTALL
+        r"CREATE VIEW (\w+) .*? AS\n(.*?);", SCRIPT.read_text("utf-8"), re.DOTALL
     ):
         flat, previous = query, ""
         while flat != previous:  # what stands in brackets has commas and a FROM of its own
