@@ -97,6 +97,11 @@ def _show(result: Result) -> None:
                 "Many of them are used for neither side of the holdout (side_undecided). A new "
                 "database, pulled with `person` from the start, uses them all"
             )
+        for name, what in source["one_sided_times"].items():
+            print(
+                f"  {name} is {what}. Fill it for both, or leave it out: else the newest outcomes "
+                "are all of one kind, and no model can be judged on them"
+            )
         for reason, rows in source["rejected_by_reason"].items():
             by_field = source["rejected_by_field"].get(reason, {})
             told = {f"{reason} of {name}": count for name, count in by_field.items()} or {

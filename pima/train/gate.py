@@ -96,7 +96,12 @@ def earlier_verdict(
     if row is None or row.verdict == Decision.PROMOTED or row.reason in _JUDGED_ANEW:
         return None
     # A column of times was empty for one outcome, and filled later: 23,836 rows of 30,000.
-    if row.figures is not None and row.figures.holdout_order not in (None, history.holdout_order):
+    judged = row.figures
+    if (
+        judged is not None
+        and judged.window == "recent"
+        and judged.holdout_order not in (None, history.holdout_order)
+    ):
         get_logger().info("judged anew: times of held-out rows have been corrected since")
         return None
     if (
@@ -182,10 +187,12 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     if must_beat is not None:
         options = replace(options, first_must_beat=must_beat.called)
     verdict = decide(contest, options)
-    window = asked.settings.gate.window
-    figures = structs.replace(verdict.figures, window=window, test_set_rows=int(in_test_set.sum()))
-    if window == "recent":
-        figures = structs.replace(figures, holdout_order=asked.history.holdout_order)
+    figures = structs.replace(
+        verdict.figures,
+        window=asked.settings.gate.window,
+        test_set_rows=int(in_test_set.sum()),
+        holdout_order=asked.history.holdout_order,
+    )
     verdict = replace(verdict, figures=figures)
     found = structs.replace(evidence(contest), scores=tuple(told for _, told in scores))
     return Judgement(champion, verdict, holdout[in_test_set], found)

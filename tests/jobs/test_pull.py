@@ -55,6 +55,24 @@ def test_visits_of_another_database_are_pulled_and_scored(
     assert database.value("SELECT count(*) FROM scoring_queue") == 0
 
 
+def test_a_time_that_is_empty_for_one_of_both_outcomes_is_told(
+    database: Database, sqlite_clinic: Clinic
+) -> None:
+    clinic = sqlite_clinic
+    clinic.execute("ALTER TABLE visits ADD known_at TEXT")
+    clinic.settings |= {"outcome_at": "known_at", "index_at": "known_at"}
+    clinic.insert(45, diabetic="yes", known_at="2026-01-05 10:00:00")
+    clinic.insert(1, seed=2, diabetic="yes", known_at=None)
+    clinic.insert(50, seed=3, diabetic="no", known_at=None)
+    clinic.insert(9, seed=4, known_at=None)
+    said = "empty in 50 of 50 rows with outcome 0"
+    found = clinic.pulled(database, "--dry-run")["one_sided_times"]
+    assert found == dict.fromkeys(("outcome_at", "index_at"), said)
+    assert f"  outcome_at is {said}. Fill it for both" in clinic.pull(database).stdout
+    clinic.execute("UPDATE visits SET known_at = '2026-01-06 10:00:00' WHERE diabetic = 'no'")
+    assert clinic.pulled(database)["one_sided_times"] == {}
+
+
 def test_rows_that_came_before_their_person_was_declared_are_told_once(
     database: Database, clinic: Clinic
 ) -> None:

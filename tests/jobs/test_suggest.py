@@ -337,6 +337,26 @@ def test_what_came_of_the_patients_is_no_feature_of_a_table(
     )
 
 
+def test_a_time_that_is_empty_for_one_of_both_outcomes_is_not_offered(
+    sqlite_clinic: Clinic, tmp_path: Path
+) -> None:
+    columns = stays()
+    columns["known_on"] = [
+        day if again else ""
+        for day, again in zip(columns["known_on"], columns["readmitted"], strict=True)
+    ]
+    sqlite_clinic.execute(f"CREATE TABLE stays ({', '.join(columns)})")
+    _insert(sqlite_clinic, "stays", columns)
+    of_table = ("--source", "clinic", "--table", "stays")
+    draft, _ = drafted(tmp_path, *of_table, **{URL: sqlite_clinic.url})
+    zeros = columns["readmitted"].count(0)
+    assert (
+        f'# "known_on" is no outcome_at: empty in {zeros} of {zeros} rows with outcome 0' in draft
+    )
+    assert "outcome_at =" not in draft
+    assert '# changed_since = "changed_at"' in draft
+
+
 def test_what_came_of_the_patients_is_no_feature_of_a_file(tmp_path: Path) -> None:
     columns = stays()
     lines = [

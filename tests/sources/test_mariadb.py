@@ -3,6 +3,7 @@ read."""
 
 import threading
 import time
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -270,15 +271,35 @@ def test_a_key_is_one_text_whatever_its_type(
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 1}
 
 
-@pytest.mark.parametrize(
-    ("kind", "key_type"), [("binary(16)", "uuid"), ("double", "integer"), ("float", "text")]
-)
-def test_bytes_and_floats_are_no_keys(
-    sqlite: Database, clinic: Clinic, kind: str, key_type: str
-) -> None:
+@pytest.mark.parametrize(("kind", "key_type"), [("double", "integer"), ("float", "text")])
+def test_floats_are_no_keys(sqlite: Database, clinic: Clinic, kind: str, key_type: str) -> None:
     key_is(clinic, kind, key_type)
-    clinic.insert(1, visit_id=b"x" * 16 if kind == "binary(16)" else 17.25)
+    clinic.insert(1, visit_id=17.25)
     refused(sqlite, clinic, 2, "in 1 row the key (visit_id)")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "exit_code", "told"),
+    [
+        ("key", "visit_id", 2, "in 1 row the key (visit_id) is NULL, too long, or no uuid"),
+        ("person", "patient_no", 3, "bad_person of person_key: 1 row"),
+    ],
+)
+def test_bytes_are_no_keys_and_hex_makes_texts_of_them(
+    database: Database, clinic: Clinic, name: str, column: str, exit_code: int, told: str
+) -> None:
+    theirs = uuid.UUID(int=17)
+    clinic.execute("ALTER TABLE visits MODIFY patient_no varchar(40)")
+    clinic.execute(f"ALTER TABLE visits MODIFY {column} binary(16)")
+    clinic.settings |= {"key_type": "uuid", "person_type": "uuid"}
+    keys = {"visit_id": str(theirs), "patient_no": str(theirs)}
+    clinic.insert(1, **keys | {column: theirs.bytes})
+    refused(database, clinic, exit_code, told, "HEX() in a view")
+    clinic.execute(f"CREATE VIEW readable AS SELECT v.*, HEX({column}) AS theirs FROM visits v")
+    clinic.settings |= {"table": "readable", name: "theirs"}
+    assert counts(clinic.pulled(database)) == {"inserted": 1}
+    kept = database.execute("SELECT source_key, person_key FROM patients")
+    assert kept == [(str(theirs), str(theirs))]
 
 
 def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(
@@ -321,14 +342,32 @@ def test_a_time_without_a_zone_is_of_the_one_that_is_named(
     assert counts(clinic.pulled(database)) == {"unchanged": 1}
 
 
+@pytest.mark.parametrize("kind", ["datetime", "datetime(6)", "date", "timestamp", "varchar(30)"])
+def test_a_zero_date_is_a_time_that_is_not_known(
+    database: Database, clinic: Clinic, kind: str
+) -> None:
+    """Most rows of a clinic's table had one: its columns were made NOT NULL."""
+    clinic.execute(f"ALTER TABLE visits ADD known_at {kind} NOT NULL DEFAULT '0000-00-00 00:00:00'")
+    clinic.settings |= {"outcome_at": "known_at", "index_at": "known_at"}
+    clinic.insert(3, diabetic="yes", known_at="2026-01-05 00:00:00")
+    clinic.insert(20, seed=2, diabetic="no")
+    found = clinic.pulled(database)
+    assert (counts(found), found["rejected_by_reason"]) == ({"inserted": 23}, {})
+    assert database.value("SELECT count(*) FROM patients WHERE labelled_at < '2026-02-01'") == 3
+    assert database.value("SELECT count(index_at) FROM patients") == 3
+    assert counts(clinic.pulled(database)) == {"unchanged": 23}
+
+
 def test_a_day_that_is_none_is_counted(sqlite: Database, clinic: Clinic) -> None:
     clinic.execute("ALTER TABLE visits ADD known_at datetime")
     clinic.settings["outcome_at"] = "known_at"
     clinic.insert(2, diabetic="yes", known_at="2026-01-05 00:00:00")
     clinic.insert(1, seed=2, diabetic="yes", known_at="2026-01-05 00:00:00")
-    clinic.execute("UPDATE visits SET known_at = '0000-00-00' ORDER BY visit_id LIMIT 1")
+    clinic.execute("UPDATE visits SET known_at = '2026-01-00' ORDER BY visit_id LIMIT 1")
     found = clinic.pulled(sqlite)
     assert (found["inserted"], found["rejected_by_reason"]) == (2, {"bad_outcome_at": 1})
+    clinic.execute("UPDATE visits SET known_at = '2026-01-00'")
+    refused(sqlite, clinic, 3, "bad_outcome_at of outcome_at: 3 rows", "perhaps since outcome_at,")
 
 
 @pytest.mark.parametrize("kind", ["datetime(6)", "datetime", "timestamp NULL", "date"])

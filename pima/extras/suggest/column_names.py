@@ -21,6 +21,7 @@ _SHARED = re.compile(
 OUTCOME = re.compile(
     "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic|failure|disease|positive|result|respon"
 )
+SCORE = re.compile(r"points?$|pts$|\w*scores?$|\w*punkte?$")
 TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}"),
     "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),

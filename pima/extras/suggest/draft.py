@@ -19,6 +19,7 @@ from pima.core.features import (
     folded_name,
     is_number,
 )
+from pima.core.mapping import empty_by_outcome, one_sided
 from pima.core.metrics import auc
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import (
@@ -49,7 +50,7 @@ day."""
 _MOST_IN_OTHER_WORDS = 0.1
 """A share of the rows with a value. If more of them hold a rare word, the column is free text."""
 _NO_FEATURE = {
-    "other": "neither number nor text",
+    "other": "neither number nor text; in a view HEX() makes texts of bytes",
     "date": "dates or times; a query can make an age or a number of days of it",
     "uuid": "an identifier (UUIDs)",
     "comma": (
@@ -302,6 +303,12 @@ def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
     return None
 
 
+def one_sided_time(outcome: LikelyOutcome, column: TableColumn) -> str | None:
+    """Say that a column of times is empty for one of both outcomes; None if it is not."""
+    is_empty = np.array([number is None for number in column.row_numbers])
+    return one_sided(empty_by_outcome(outcome.classes.to_numpy(), is_empty))
+
+
 def _of_numbers(column: TableColumn) -> Suggested | str:
     numbers = column.numbers
     is_whole = column.is_whole
@@ -328,6 +335,11 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     elif 4 * zeros >= len(numbers):
         remarks.append(
             f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true"
+        )
+    if names.has_word(column.name, names.SCORE):
+        remarks.append(
+            "do people judge this outcome by it today? Then write [[present_score]] in place of "
+            "[[feature]], and keep only its name"
         )
     if is_whole and 2 <= different <= 10:
         remarks.append(
@@ -372,7 +384,8 @@ def zero_is_apart(numbers: Float64Array) -> bool:
         return False
     lowest = others[SHOWN_FROM - 1]
     highest = others[-SHOWN_FROM]
-    return bool(lowest > (highest - lowest) / 4)
+    is_count = lowest == 1 and not (others % 1).any()  # as of 0 to 4 admissions
+    return bool(lowest > (highest - lowest) / 4) and not is_count
 
 
 def range_of(numbers: Float64Array) -> tuple[float, float] | None:

@@ -9,8 +9,8 @@ import tomlkit
 from pima.core.features import folded_name
 from pima.core.source import Source
 from pima.extras.suggest import column_names as names
-from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
-from pima.extras.suggest.tables import FEWER, SHOWN_FROM, rows_shown
+from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested, one_sided_time
+from pima.extras.suggest.tables import FEWER, SHOWN_FROM, TableColumn, rows_shown
 
 LEAST_SHARE = 0.25
 """The share of the rarer class below which perhaps no model beats the majority class by
@@ -219,13 +219,20 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
     for time, pattern in names.TIMES.items():
         for column in draft.table.columns:
             if 2 * column.kinds["date"] > column.known and names.has_word(column.name, pattern):
-                yield f"# {_line(time, column.name, 'if that is its meaning')}"
+                yield f"# {_time(draft, time, column)}"
     yield ""
     yield "[source.columns]"
     for feature in draft.features:
         words = {label: code for code, label in feature.codes.items()} if feature.has_words else {}
         name = feature.column.name
         yield _line(draft.names[name], {"column": name, "words": words} if words else name)
+
+
+def _time(draft: Draft, time: str, column: TableColumn) -> str:
+    said = draft.outcome and one_sided_time(draft.outcome, column)
+    if said and time != "changed_since":
+        return f"{quoted(column.name)} is no {time}: {said}"
+    return _line(time, column.name, "if that is its meaning")
 
 
 def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:

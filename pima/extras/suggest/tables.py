@@ -19,6 +19,7 @@ from pima.core.arrays import Float64Array
 from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
+from pima.intake.moments import says_no_time
 from pima.logs import counted
 
 SHOWN_FROM = 20
@@ -62,7 +63,7 @@ class ReadValue(NamedTuple):
 
 @lru_cache(maxsize=1_000, typed=True)
 def _read(value: Any) -> ReadValue:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and says_no_time(value)):
         return ReadValue("missing", number=None)
     if isinstance(value, str):
         return _read_text(value)

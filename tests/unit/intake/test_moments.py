@@ -48,6 +48,7 @@ NO_TIMES = (
     "yesterday",
     "05.01.2026",
     "2026-13-01",
+    "2026-01-00",
     "1700000000",
     "45991",
     "1899-12-31T23:59:59Z",
@@ -62,7 +63,9 @@ def test_what_is_no_time_or_before_1900_is_told(value: object) -> None:
     assert found.milliseconds.fillna(0).tolist() == [0, _ms("2026-01-05T00:00Z")]
 
 
-@pytest.mark.parametrize("value", [None, "", "  "])
+@pytest.mark.parametrize(
+    "value", [None, "", "  ", "0000-00-00", " 0000-00-00 00:00:00 ", "0000-00-00 00:00:00.000000"]
+)
 def test_what_is_not_said_is_not_known(value: object) -> None:
     found = moments([value], ZURICH, NOW)
     assert found.milliseconds.isna().all()

@@ -167,6 +167,29 @@ def test_a_zero_far_from_all_others_means_not_measured(
     assert zero_is_apart(np.sort(np.array([0] * zeros + others, float))) is is_apart
 
 
+def test_the_zero_of_a_count_is_one_of_its_numbers() -> None:
+    for most in (1, 4, 6):
+        counted = [0] * 90 + [DRAW.randrange(1, most + 1) for _ in range(310)]
+        assert not zero_is_apart(np.sort(np.array(counted, float)))
+    assert zero_is_apart(np.sort(np.array([0] * 90 + [DRAW.uniform(1, 4) for _ in range(310)])))
+
+
+@pytest.mark.parametrize("source", [SOURCE, None], ids=["table", "file"])
+@pytest.mark.parametrize("name", ["Ward Points", "riskScore", "newsscore", "sturz_punkte"])
+def test_a_column_that_is_called_a_score_is_offered_as_the_score_in_use(
+    name: str, source: Source | None
+) -> None:
+    text = as_toml(draft({name: [DRAW.randrange(12) for _ in range(ROWS)]}, source))
+    offered = "Then write [[present_score]] in place of [[feature]], and keep only its name"
+    assert offered in text
+
+
+def test_other_names_and_words_are_offered_as_no_score() -> None:
+    for name in ("endpoint", "scored_by", "glucose"):
+        assert "present_score" not in as_toml(draft({name: [*range(1, 101)] * 4}))
+    assert "present_score" not in as_toml(draft({"score": drawn("low", "high", "mid")}))
+
+
 # ---- outcome, key, person
 # -------------------------------------------------------------------------------------------
 
