@@ -59,6 +59,7 @@ def _show(result: Result) -> None:
     )
     print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
     print(result["meaning"])
+    print(*result["so_far"], sep="\n")
     told = result["contributions"][:TOLD]
     others = result["contributions"][TOLD:]
     rows = counted(result["background_rows"], "training row")

@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Row
 
+from pima.core import figures
 from pima.core.arrays import Float32Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
+from pima.core.figures import FEWEST_ROWS
 from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, contributions
@@ -34,17 +36,21 @@ from pima.errors import (
     SnapshotDamaged,
     SnapshotNotKept,
 )
-from pima.logs import get_logger
+from pima.logs import counted, get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
-from pima.store.engine import reading
+from pima.store.engine import clock, reading
 from pima.store.histories import Rows, id_by_key, row_by_id, unlabelled_rows
 from pima.store.kept_values import row_predicted_on, stored_prediction
 from pima.store.lineage import version_with_rows
+from pima.store.monitoring import newest_figures
 from pima.store.registry import newest_declaration
+from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.sources import rejected_row
+from pima.watch.model_alarms import model_alarms
+from pima.watch.realised import standing_of
 
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000
@@ -88,6 +94,8 @@ class Explanation:
     """When it was predicted; None if the row is explained as it stands."""
     differs_today: tuple[str, ...] = ()
     """Values that have changed since, such as "glucose 148 mg/dL then, 120 mg/dL today"."""
+    so_far: tuple[str, ...] = ()
+    """What came true of the version's predictions so far, and its open alarms, as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,12 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
 
     Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_champion` raises.
     """
+    found = _explain_called(engine, called)
+    with reading(engine) as connection:
+        return replace(found, so_far=tuple(_so_far(connection, found.model_version)))
+
+
+def _explain_called(engine: Engine, called: ById | ByKey) -> Explanation:
     with reading(engine) as connection:
         patient_id = _id_of(connection, called)
         stored = stored_prediction(connection, patient_id)
@@ -347,4 +361,20 @@ def meaning(probability: float, outcome: Outcome) -> str:
     share = 100 * probability
     many = "fewer than one" if share < 1 else "more than 99" if share > 99 else f"about {share:.0f}"
     what = outcome.meaning or (outcome.name if outcome.name != "outcome" else "")
-    return f"Of 100 such patients {many} will have outcome 1" + (f": {what}." if what else ".")
+    told = f"By this model {many} of 100 such patients will have outcome 1"
+    return told + (f": {what}." if what else ".")
+
+
+def _so_far(connection: Connection, version: int) -> Iterator[str]:
+    """Tell what came true of a version's predictions, beside what a probability means."""
+    settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
+    came = [each for each in settled if each.model_version == version]
+    rows = counted(len(came), "settled outcome")
+    if len(came) < FEWEST_ROWS:
+        yield f"Whether that holds is not known yet: it has {rows}."
+    else:
+        ratio = figures.in_words(standing_of(came).figures["observed_expected"], 2)
+        yield f"Over {rows} its observed / expected is {ratio}; 1 is best."
+    watched = newest_figures(connection, clock(connection))
+    for alarm in model_alarms([each for each in watched if each.model_version == version]):
+        yield f"An alarm is open: {alarm}."

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.core.history import features_of
+from pima.core.watched import OUTCOME_ALARMS
 from pima.scorer import load_scorer
 from pima.store.lineage import version_with_rows
-from tests.support.databases import Copied, Database, call, insert_patients, the_json
+from tests.support.databases import Copied, Database, call, insert_many, insert_patients, the_json
 from tests.support.declared import configuration
 from tests.support.shipped import FEATURE_NAMES, SOUND
 from tests.support.trained import load_shipped
@@ -69,7 +70,8 @@ def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Datab
     ended = call(explained, "explain", str(patient_id))
     told = ended.stdout.splitlines()
     assert told[1].startswith(
-        f"Of 100 such patients about {100 * probability:.0f} will have outcome 1: diabetes "
+        f"By this model about {100 * probability:.0f} of 100 such patients will have outcome 1: "
+        "diabetes "
     )
     assert [line.strip() for line in told if line.startswith("  ")][:3] == [
         each["words"] for each in found["contributions"][:3]
@@ -135,6 +137,44 @@ def test_the_stored_prediction_is_explained_from_the_values_that_it_was_made_fro
     explained.execute("UPDATE predictions SET model_version = 9")
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
     assert (found["model_version"], found["scored_at"]) == (1, None)
+
+
+def test_beside_the_probability_stands_what_came_true_of_the_version_and_its_alarms(
+    explained: Database,
+) -> None:
+    (asked,) = insert_patients(explained, 1)
+    not_known = "Whether that holds is not known yet: it has {} settled outcomes."
+    assert _so_far(explained, asked) == [not_known.format(0)]
+    insert_many(explained, 40, glucose="80 + n * 2")
+    assert call(explained, "score").exit_code == 0
+    outcome_up_to = "UPDATE patients SET outcome = id % 2 WHERE id > :asked AND id <= :last"
+    explained.execute(outcome_up_to, {"asked": asked, "last": asked + 9})
+    assert _so_far(explained, asked) == [not_known.format(9)]
+    explained.execute(outcome_up_to, {"asked": asked, "last": asked + 40})
+    ratio = explained.value("""
+        SELECT sum(outcome) / sum(probability) FROM patients
+        JOIN predictions ON patient_id = id WHERE outcome IS NOT NULL""")
+    (known,) = _so_far(explained, asked)
+    assert known.startswith(f"Over 40 settled outcomes its observed / expected is {ratio:.2f} (")
+    assert known.endswith("); 1 is best.")
+    # The alarm of another version is not one of this probability.
+    for figure, version in ((OUTCOME_ALARMS[0], 1), ("rows", 9)):
+        explained.execute(
+            "UPDATE monitoring SET state = 'alert', value = 0.5, reference = 0.3, model_version = "
+            ":version WHERE figure = :figure",
+            {"figure": figure, "version": version},
+        )
+    first, alarm = _so_far(explained, asked)
+    assert first == known
+    assert alarm.startswith(f"An alarm is open: {OUTCOME_ALARMS[0]}: the same answer for everybody")
+
+
+def _so_far(database: Database, patient_id: int) -> list[str]:
+    """What stands below the probability's meaning."""
+    found = the_json(call(database, "explain", str(patient_id), "--json"))["so_far"]
+    told = call(database, "explain", str(patient_id)).stdout.splitlines()
+    assert told[2 : 3 + len(found)] == [*found, ""]
+    return found
 
 
 @on_sqlite
