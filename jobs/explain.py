@@ -68,12 +68,7 @@ def _show(result: Result) -> None:
         print(f"  {each['words']}")
     if others:
         rest = sum(each["contribution"] for each in others)
-        what = (
-            "the other feature"
-            if len(others) == 1
-            else f"the other {len(others)} features together"
-        )
-        print(f"  {what}: {rest:+z.2f}")
+        print(f"  {counted(len(others), 'other feature')}: {rest:+z.2f}")
     if result["differs_today"]:
         since = f"Corrected since, after version {result['patient_version']} of the row"
         print(f"\n{since}: {'; '.join(result['differs_today'])}.")

@@ -87,6 +87,11 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """What a 1 means, or else its name."""
+        return self.meaning or self.name.replace("_", " ")
+
 
 class ArrivingScore(Feature, frozen=True):
     """A score in use as files and sources bring it: no model sees it, so a row without it is as

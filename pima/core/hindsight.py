@@ -88,16 +88,16 @@ def corrections(
     )
 
 
-_IN_WORDS = (
-    "{ones:,} of {of_ones:,} rows with outcome 1, {zeros:,} of {of_zeros:,} with outcome 0 "
-    "(settled in half a year); {not_kept:,} of all whose values then are not kept"
-)
-
-
 def in_words(stored: Mapping[str, int] | None) -> str:
     """Say how many rows were corrected, by the stored form of `Corrections`; None stands for a
     version of a release that did not count them."""
-    return "not counted" if stored is None else _IN_WORDS.format(**stored)
+    if stored is None:
+        return "not counted"
+    told = "{ones:,} of {of_ones:,} rows with outcome 1, {zeros:,} of {of_zeros:,} with outcome 0"
+    if not stored["of_ones"] + stored["of_zeros"]:
+        told = "no row was predicted before its outcome"
+    told += " (settled in half a year); {not_kept:,} of all whose values then are not kept"
+    return told.format(**stored)
 
 
 def figure_of_corrections(found: Corrections) -> Iterator[Watched]:

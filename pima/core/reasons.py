@@ -144,8 +144,7 @@ def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: Ver
         lost = found.comparison.log_loss_difference
         p = found.comparison.log_loss_p
         parts.append(
-            f"log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is "
-            "asked"
+            f"log loss difference {lost:+.4f}, one-sided {_p(p)}, below {LOG_LOSS_VETO_P} is asked"
         )
     if found.against_score is not None:
         parts.append(_against_score(contest, found, found.against_score))
@@ -176,7 +175,7 @@ def _of_the_measure(contest: Contest, found: VerdictFigures, measured: Measured)
         parts += [
             f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
-            f"McNemar p {found.comparison.mcnemar_p:.2f}",
+            f"McNemar {_p(found.comparison.mcnemar_p)}",
         ]
     return parts
 
@@ -194,13 +193,18 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
     if found.champion is not None:
         parts.append(f"champion {found.champion:.4f}")
     parts.append(f"{constant} {found.constant:.4f}")
-    if found.gain is not None:
+    if found.p is not None:
         parts += [
             f"gain {found.gain:+.4f}",
             f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
-            f"one-sided p {found.p:.2f}",
+            f"one-sided {_p(found.p)}",
         ]
     return parts
+
+
+def _p(value: float) -> str:
+    # No evidence is beyond doubt: it would read 0.00.
+    return f"p {value:.2f}" if value >= 0.01 else "p below 0.01"
 
 
 def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:

@@ -120,7 +120,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         contents = Contents(
             made_at=made_at,
             stands=stands,
-            outcome=outcome.meaning or outcome.name.replace("_", " "),
+            outcome=outcome.words,
             champion=version,
             features=features,
             champion_since=next(moved, None),

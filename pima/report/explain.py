@@ -360,9 +360,7 @@ def meaning(probability: float, outcome: Outcome) -> str:
     """Describe a probability by the number of such patients in a hundred."""
     share = 100 * probability
     many = "fewer than one" if share < 1 else "more than 99" if share > 99 else f"about {share:.0f}"
-    what = outcome.meaning or (outcome.name if outcome.name != "outcome" else "")
-    told = f"By this model {many} of 100 such patients will have outcome 1"
-    return told + (f": {what}." if what else ".")
+    return f"By this model {many} of 100 such patients will have outcome 1: {outcome.words}."
 
 
 def _so_far(connection: Connection, version: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -117,11 +117,7 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
             groups = calibration(found.evidence, model)
             xs = [each.predicted for each in groups]
             if model is found.first:
-                lows = [each.observed.low or 0.0 for each in groups]
-                highs = [
-                    1.0 if each.observed.high is None else each.observed.high for each in groups
-                ]
-                axes.vlines(xs, lows, highs, color=FIRST, linewidth=1, alpha=0.6)
+                _intervals(axes, xs, [each.observed for each in groups])
             axes.plot(xs, [each.observed.value or 0.0 for each in groups], **line, **_MARKED)
         told = (
             "Calibration: the share of rows with the outcome among those of like predicted "
@@ -294,11 +290,9 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
     shown = [(each.monday, each.share) for each in weeks if each.share is not None]
     with drawn(name) as (figure, axes):
         days = [datetime.combine(monday, time(12), UTC) for monday, _ in shown]
-        lows = [share.low or 0.0 for _, share in shown]
-        highs = [share.high or 1.0 for _, share in shown]
-        axes.vlines(days, lows, highs, color=FIRST, alpha=0.6)
+        lowest = _intervals(axes, days, [share for _, share in shown])
         axes.plot(days, [share.value for _, share in shown], color=FIRST, **_MARKED)
-        axes.set(ylabel="came true", ylim=(min(0.5, *lows) - 0.02, 1.02))
+        axes.set(ylabel="came true", ylim=(min(0.5, lowest) - 0.02, 1.02))
         percents(axes, "y")
         _dates(axes, days)
         return as_svg(
@@ -312,7 +306,7 @@ def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
     places = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
     # Bars are as wide as the distance of the two closest runs allows, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
-    width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
+    width = max(0.02, min(0.8, 0.8 * min(gaps, default=0.0)))
     with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (
         figure,
         (above, below),
@@ -338,16 +332,35 @@ def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
         return as_svg(figure, "Nights", told)
 
 
+def _intervals(axes: Axes, places: Sequence[Any], shares: Sequence[figures.Figure]) -> float:
+    """Draw the intervals of shares, and return the lowest bound."""
+    lows = [share.low or 0.0 for share in shares]
+    axes.vlines(places, lows, [share.high or 1.0 for share in shares], color=FIRST, alpha=0.6)
+    return min(lows)
+
+
 def _plot(axes: Axes, points: Sequence[tuple[Any, Any]], **style: Any) -> None:
     axes.plot([x for x, _ in points], [y for _, y in points], **style)
 
 
+_HALF_AN_HOUR = timedelta(minutes=30)
+
+
 def _dates(axes: Axes, moments: list[datetime]) -> None:
-    """Set so few ticks that they never overlap, by day or, over a short time, by the time of
-    day."""
-    seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
+    """Set so few ticks that they never overlap, and with so much of the date that all differ."""
+    if not moments:
+        return
+    first = min(moments)
+    last = max(moments)
+    words = "%H:%M\n%d %b"
+    if last - first > timedelta(days=300):
+        words = "%b %Y"
+    elif last - first > timedelta(days=3):
+        words = "%d %b"
+    elif last - first < _HALF_AN_HOUR:
+        # A single moment would stand in the middle of four years.
+        axes.set(xlim=(first - _HALF_AN_HOUR, last + _HALF_AN_HOUR))
     axes.xaxis_date(tz=UTC)
-    words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
     axes.xaxis.set_major_locator(mdates.AutoDateLocator(UTC, 2, 5))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(mdates.DateFormatter(words, UTC))  # type: ignore[no-untyped-call]
 

@@ -177,7 +177,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             as_of=clock(connection),
             champion=registry.read_champion(connection).model_version == number,
             trained_at=version.created_at,
-            outcome=outcome.meaning or outcome.name.replace("_", " "),
+            outcome=outcome.words,
             threshold=version.threshold,
             threshold_rule=rule if isinstance(rule, str) else f"{rule:g}",
             network=str(version.settings["network"]),

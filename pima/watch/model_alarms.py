@@ -104,7 +104,10 @@ def _of_night(found: KeptFigure) -> str:
     limit = f"at most {usual + allowed:.3g}"
     if value < usual:
         limit = f"at least {usual - allowed:.3g}"
-    return f"{about}, of version {found.model_version}, is {value:.3g}, but should be {limit}"
+    told = f"{about}, of version {found.model_version}, is {value:.3g}"
+    if abs(value - usual) <= allowed:
+        return f"{told} now, which is fine, but was not {limit} on nights before"
+    return f"{told}, but should be {limit}"
 
 
 def leave_alarms(engine: Engine, run_id: int) -> None:

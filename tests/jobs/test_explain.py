@@ -268,4 +268,4 @@ def test_categories_are_told_by_their_labels(
     assert words["temperature"] == "temperature missing"
     assert found["meaning"].endswith("will have outcome 1: back in hospital within thirty days.")
     told = call(declared_database, "explain", "7", "--config", config).stdout
-    assert f"  the other feature: {found['contributions'][3]['contribution']:+.2f}\n" in told
+    assert f"  1 other feature: {found['contributions'][3]['contribution']:+.2f}\n" in told

@@ -151,7 +151,12 @@ def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path
     ratio = lived_in.value("""
         SELECT sum(outcome) / sum(probability) FROM patients JOIN predictions ON patient_id = id
         WHERE scored_at <= labelled_at GROUP BY model_version ORDER BY model_version DESC""")
-    assert f"Observed / expected {ratio:.2f} {ratio:.2f} (" in page.text
+    # Beside each figure on top stands its interval, and not the figure again.
+    on_top = page.text.partition("Waiting to be scored")[0]
+    assert re.search(
+        rf"Observed / expected {ratio:.2f} 95 %: \d\.\d\d to \d\.\d\d; \d+ settled", on_top
+    )
+    assert re.search(r"Area under ROC \d\.\d\d 95 %: \d\.\d\d to \d\.\d\d; \d+ settled", on_top)
 
 
 @on_sqlite
@@ -356,7 +361,9 @@ def test_each_figure_subgroup_and_curve_is_that_of_its_model(
             )
             net_benefit = 100 * each.net_benefit.net_benefit[n]
             assert benefit[1 + place] in ("-", f"{net_benefit:z.1f}")
-        assert benefit[3] == f"{100 * evidence.treat_all.net_benefit[n]:z.1f}"
+        of_all = 100 * evidence.treat_all.net_benefit[n]
+        assert benefit[3] == ("below -100" if of_all < -100 else f"{of_all:z.1f}")
+    assert decision[-1][3] == "below -100"
     for model, table in ((challenger, of_challenger), (champion, of_champion)):
         assert [[row[0], row[1], row[2].partition(" (")[0]] for row in table[1:]] == [
             [

@@ -68,6 +68,18 @@ def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
     assert verdict.sentence.startswith(decision)
 
 
+@pytest.mark.parametrize(
+    ("won", "told"), [(5, "McNemar p 0.06"), (7, "McNemar p 0.02"), (8, "McNemar p below 0.01")]
+)
+def test_no_p_is_told_to_be_nothing(won: int, told: str) -> None:
+    outcomes = np.array([0] * 30 + [1] * 30, dtype=np.int8)
+    challenger = np.where(outcomes == 1, 0.9, 0.1)
+    champion = challenger.copy()
+    champion[:won] = 0.9
+    verdict = decide(contest(outcomes, challenger, champion), GateOptions())
+    assert f"{told})" in verdict.sentence
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
     challenger = _with_correct(10)

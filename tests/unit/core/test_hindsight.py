@@ -88,6 +88,12 @@ def test_rows_have_the_values_that_they_were_predicted_on() -> None:
     assert nobody.empty
 
 
+def test_where_nobody_could_be_corrected_no_share_is_told() -> None:
+    told = in_words(asdict(Corrections(not_kept=3)))
+    nobody = "no row was predicted before its outcome (settled in half a year)"
+    assert told == f"{nobody}; 3 of all whose values then are not kept"
+
+
 def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
     history, today = as_predicted_on(_history(8), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
     today.loc[7, list(FEATURE_NAMES)] = history.loc[7, list(FEATURE_NAMES)]  # another column

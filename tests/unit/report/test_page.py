@@ -1,5 +1,8 @@
 """A clinic's own words in the report, in whatever letters they are written."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from pima.core import figures
@@ -7,7 +10,8 @@ from pima.core.features import Feature
 from pima.core.figures import Figure
 from pima.report.explain import in_words
 from pima.report.page import _area, breakable, values
-from pima.report.pictures import as_svg, drawn, short
+from pima.report.pictures import _dates, as_svg, drawn, nights_picture, short
+from pima.watch.overview import NightRun
 
 
 def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:
@@ -55,3 +59,32 @@ def test_a_long_word_may_be_broken_and_stays_one_word() -> None:
     assert breakable("W" * 25 + " & Co") == "WWWWWWWWWW<wbr>" + "W" * 15 + " &amp; Co"
     assert breakable("a & b" * 9).replace("<wbr>", "") == "a &amp; b" * 9
     assert breakable("diabetes_pedigree") == "diabetes_pedigree"
+
+
+@pytest.mark.parametrize(
+    "apart", [[], [1], [20], [200], [3_600], [86_400], [3.2 * 86_400], [3_600, 7_200], [4e7], [1e8]]
+)
+def test_the_ticks_of_a_time_axis_differ(apart: list[float]) -> None:
+    first = datetime(2026, 11, 29, 2, 15, 7, tzinfo=UTC)
+    moments = [first, *(first + timedelta(seconds=seconds) for seconds in apart)]
+    with drawn("times") as (figure, axes):
+        axes.plot(moments, [1] * len(moments), "o")
+        _dates(axes, moments)
+        as_svg(figure, "title", "words")
+        shown = [each.get_text() for each in axes.get_xticklabels()]
+    assert len(shown) == len(set(shown)) >= 2
+    # The picture is of the days, or hours, of which it tells.
+    low, high = axes.get_xlim()
+    assert high - low <= max(0.1, 1.2 * max(apart, default=0) / 86_400)
+
+
+def test_a_time_axis_of_no_moment_is_drawn() -> None:
+    with drawn("never") as (figure, axes):
+        _dates(axes, [])
+        assert "<svg" in as_svg(figure, "title", "words")
+
+
+def test_a_single_night_has_a_time_axis_of_that_night() -> None:
+    night = NightRun(datetime(2026, 11, 29, 2, 15, 7, tzinfo=UTC), "succeeded", 2.5, 60, 0, 0)
+    ticks = re.findall(r">(\d\d:\d\d[^<]*)<", nights_picture((night,), "nights"))
+    assert ticks == ["02:00", "02:15", "02:30", "02:45"]
