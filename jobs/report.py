@@ -1,5 +1,5 @@
 """python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true,
-and the nights. It needs no network and holds nothing that identifies a patient."""
+and the nights. It needs no network and shows no group of fewer than ten patients."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ def write_report(html: str, path: Path) -> int:
     try:
         _refuse_other_than_report(path)
         remove_halves(path)
-        # It identifies no patient, so everyone who may look into the folder may read it.
+        # It shows no group of fewer than ten, so everyone who may look into the folder may read it.
         with written_aside(path, mode=0o666) as file:
             file.write(content)
     except OSError as error:

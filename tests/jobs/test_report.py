@@ -34,6 +34,9 @@ pytestmark = pytest.mark.usefixtures("each_fit_once")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
+TRUST = "understand/can-we-trust-it.md"
+
+
 class Page:
     """A page as a reader's software takes it: its elements, closed in order, and its texts."""
 
@@ -106,6 +109,17 @@ def test_with_nothing_yet_it_says_what_to_do_next(sqlite: Database, tmp_path: Pa
         assert f"python -m jobs.{command}" in page.text
     assert page.text.count("none yet") == 1
     assert "diabetes within five years" in page.text
+
+
+def test_report_and_pages_say_the_same_of_what_two_reports_tell(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    pages = [(ROOT / "docs" / each).read_text() for each in ("do/watch-it.md", TRUST)]
+    for text in (_report(sqlite, tmp_path).text, *pages):
+        said = " ".join(text.split())
+        assert "no group of fewer than 10 is shown" in said or "no group of fewer than ten" in said
+        assert "Two reports between which a single outcome came tell that outcome" in said
+        assert not re.search("(no|a) patient (can|could) be|identifies", said)
 
 
 def test_what_has_settled_is_read_once(lived_in: Database, tmp_path: Path) -> None:
