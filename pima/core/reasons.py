@@ -209,7 +209,7 @@ def _p(value: float) -> str:
 
 def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:
     told = f"beside {beside.name} on {beside.rows} rows, {beside.positive} with outcome 1"
-    if beside.gain is None or beside.p is None:
+    if beside.gain is None or beside.log_loss_p is None:
         return (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_EACH_OUTCOME} of each outcome are "
             "needed"
@@ -220,8 +220,8 @@ def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore
     look = found.consultations
     return (
         f"{told}: gain in {figure} {beside.gain:+.4f}, one-sided p {beside.p:.4f}, below "
-        f"{asked_p(look)} is asked at look {look} at this holdout, p of a lower log loss "
-        f"{beside.log_loss_p:.2f}, below {LOG_LOSS_VETO_P} is asked with gate.log_loss_veto"
+        f"{asked_p(look)} is asked at look {look} at this holdout, of a lower log loss "
+        f"{_p(beside.log_loss_p)}, below {LOG_LOSS_VETO_P} is asked with gate.log_loss_veto"
     )
 
 
