@@ -11,6 +11,8 @@ Values that an update replaces are kept. Those that were replaced before are not
 
 What the score in use today said of a row is kept beside its prediction.
 
+The queue tells its entries that a requeue put there.
+
 Revision ID: 0002
 """
 
@@ -50,6 +52,7 @@ def upgrade() -> None:
     op.execute(_PREDICTION_SCORES_ON_SQLITE if is_sqlite else _PREDICTION_SCORES)
     _hash_versions(moment)
     _keep_replaced()
+    op.add_column("scoring_queue", Column("requeued", Integer()))
 
 
 def _keep_replaced() -> None:

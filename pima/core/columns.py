@@ -13,7 +13,7 @@ _NAMES: dict[Kind, str] = {
     "known_at": "labelled_at",
     "moment": "index_at",
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
-    "replaced_at predicted_at line known reason field",
+    "requeued replaced_at predicted_at line known reason field",
 }
 KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 """Each column that is no feature, with its kind."""

@@ -136,14 +136,14 @@ def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None =
         # could end in a deadlock. What changed between being found and being locked has an outcome
         # or another version, and is left to its triggers.
         statement = f"""
-            INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
+            INSERT INTO scoring_queue (patient_id, patient_version, requeued, {listed(columns)})
             WITH found AS MATERIALIZED (SELECT p.id, p.version {found})
-            SELECT p.id, p.version, {listed(columns, "p")}
+            SELECT p.id, p.version, 1, {listed(columns, "p")}
             FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
             WHERE {_CURRENT} ORDER BY p.id {database_of(connection).share_unless_held}
             ON CONFLICT (patient_id) DO UPDATE
             SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
-                {assigned(columns, "EXCLUDED")}
+                requeued = 1, {assigned(columns, "EXCLUDED")}
             WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
         requeued += connection.execute(text(statement)).rowcount
         skipped += connection.execute(text(f"SELECT count(*) {found}")).scalar_one()

@@ -80,7 +80,8 @@ CREATE TABLE scoring_queue (
     /* copied */ pregnancies DOUBLE PRECISION, glucose DOUBLE PRECISION, blood_pressure DOUBLE PRECISION,
         skin_thickness DOUBLE PRECISION, insulin DOUBLE PRECISION, bmi DOUBLE PRECISION,
         diabetes_pedigree DOUBLE PRECISION, age DOUBLE PRECISION /* end */,
-    enqueued_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp() -- since when it waits
+    enqueued_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- since when it waits
+    requeued INTEGER -- 1 where a requeue put it here; NULL otherwise
 );
 
 -- Values of row versions that were replaced: what predictions were made from. Those of versions that were not predicted on

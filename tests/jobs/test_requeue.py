@@ -4,15 +4,16 @@ the roles."""
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue
+from pima.store.database import database_of
 from pima.store.engine import writing
 from pima.store.queue import Requeued
 from pima.store.urls import make_engine
@@ -26,7 +27,7 @@ from tests.support.databases import (
     until_someone_waits_for_a_lock,
 )
 from tests.support.rows import predict
-from tests.support.shipped import SOUND
+from tests.support.shipped import FEATURE_NAMES, SOUND
 
 WAITS = """SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%{}%'"""
@@ -122,6 +123,40 @@ def test_a_clinic_that_goes_through_the_rows_in_another_order_is_not_ended(
         clinic.commit()
     # What was labelled behind the requeue is off the queue again.
     assert [patient_id for patient_id, _ in _queued(guarded)] == [2, 3, 4, 5, 6]
+
+
+BESIDE = ("DELETE FROM patients", "UPDATE patients SET outcome = 1")
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("requeue", [queue.requeue_lost, queue.requeue_stale])
+def test_what_a_clinic_takes_away_in_an_older_snapshot_is_not_claimed(
+    guarded: Database, level: str, requeue: Callable[[Connection], Requeued]
+) -> None:
+    with guarded.engine.connect().execution_options(isolation_level=level) as clinic:
+        clinic.execute(text("SELECT count(*) FROM patients"))  # the snapshot
+        with writing(guarded.engine) as connection:
+            assert requeue(connection) == Requeued(6, 0)
+        for statement, ids in zip(BESIDE, ("1, 2, 4", "3"), strict=True):
+            clinic.execute(text(f"{statement} WHERE id IN ({ids})"))
+        clinic.commit()
+    insert_patients(guarded, 1, first_id=2)
+    assert _claimed_by_the_scorer(guarded, rows=2) == [[2, 5], [6]]
+    assert _queued(guarded) == []
+
+
+def _claimed_by_the_scorer(database: Database, rows: int) -> list[list[int]]:
+    """The ids of each batch."""
+    engine = make_engine(under_role(database, "pima_scorer").url, DatabaseSettings())
+    batches: list[list[int]] = [[0]]
+    with writing(engine) as connection:
+        while len(batches[-1]) == rows or batches == [[0]]:
+            scoring = database_of(connection).scoring
+            batch = scoring.claim(connection, FEATURE_NAMES, batches[-1][-1], rows)
+            batches.append(batch.patient_ids.tolist())
+    engine.dispose()
+    return batches[1:]
 
 
 def _forgetting(database: Database) -> subprocess.Popen[str]:

@@ -97,8 +97,8 @@ FAULTS = (
                     Edit(_CLAIMING, " AND xmax = pg_current_xact_id()::xid", ""),
                     Edit(
                         _CLAIMING,
-                        "if cursor.rowcount != len(batch):",
-                        "if cursor.rowcount > len(batch):",
+                        "if cursor.rowcount != len(words):",
+                        "if cursor.rowcount > len(words):",
                     ),
                 ),
                 (
@@ -351,6 +351,19 @@ FAULTS = (
                         "test_who_is_forgotten_while_a_requeue_has_the_row_is_off_the_queue",
                         "test_a_requeue_leaves_out_who_is_being_forgotten",
                     )
+                ),
+            ),
+        },
+    ),
+    Fault(
+        "a claim that does not look whether a requeued row still stands",
+        {
+            "postgresql": Form(
+                (Edit(_CLAIMING, "CASE WHEN requeued IS NULL OR", "CASE WHEN true OR"),),
+                tuple(
+                    "tests/jobs/test_requeue.py::test_what_a_clinic_takes_away_in_an_older_snapshot_is_not_claimed"
+                    f"[requeue_stale-{level}]"
+                    for level in ("REPEATABLE READ", "SERIALIZABLE")
                 ),
             ),
         },

@@ -31,8 +31,15 @@ NULL_AS_BITS = 0x7FF80000_4E554C4C
 # much as ten columns for each row.
 _LOCK = """
     SELECT string_agg({packed}, ''::bytea)
-    FROM (SELECT patient_id, patient_version, {measurements} FROM scoring_queue
+    FROM (SELECT patient_id, patient_version, requeued, {measurements} FROM scoring_queue
           WHERE patient_id > %s ORDER BY patient_id LIMIT %s FOR UPDATE SKIP LOCKED) AS locked"""
+# A transaction whose snapshot is older than a requeue does not see an entry, and deletes or labels
+# its row. So of these entries it is looked whether the row still stands, each by its key.
+_GONE = -1
+_STANDING = f"""CASE WHEN requeued IS NULL OR EXISTS (SELECT FROM patient_versions v
+        WHERE v.patient_id = locked.patient_id AND v.patient_version = locked.patient_version
+            AND NOT v.is_labelled OFFSET 0)
+    THEN patient_version ELSE {_GONE} END"""
 # Only the rows of the range that this transaction has locked, so it does not wait for the owners of
 # the others.
 _DELETE = """
@@ -48,7 +55,7 @@ _BY_KEY = (
 @cache
 def _lock(names: tuple[str, ...]) -> str:
     measured = [f"coalesce(float8send({column(name)}), int8send({NULL_AS_BITS}))" for name in names]
-    packed = " || ".join(["int8send(patient_id)", "int8send(patient_version)", *measured])
+    packed = " || ".join(["int8send(patient_id)", f"int8send({_STANDING})", *measured])
     return _LOCK.format(packed=packed, measurements=listed(names))
 
 
@@ -56,25 +63,41 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     """Lock, read and delete rows of the queue without waiting for another transaction."""
     cursor = connection.connection.cursor(binary=True)
     connection.exec_driver_sql(_BY_KEY)
-    cursor.execute(_lock(names), (after, rows))
-    (packed,) = cursor.fetchone() or (None,)
-    words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, 2 + len(names)).astype(np.uint64)
+    parts = []
+    while rows > 0:
+        words = _locked(cursor, names, after, rows)
+        standing = words[words[:, 1].view(np.int64) != _GONE]
+        parts.append(standing)
+        if len(words) < rows:
+            break
+        after = int(words[-1, 0])
+        rows -= len(standing)
+    cursor.close()
+    words = np.concatenate(parts)
     measured = words[:, 2:]
     is_null = measured == NULL_AS_BITS
     values = np.where(is_null, 0, measured).view(np.float64)
-    batch = Batch(
+    return Batch(
         words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null)
     )
-    if len(batch):
-        cursor.execute(_DELETE, (after, batch.last))
-        if cursor.rowcount != len(batch):
+
+
+def _locked(
+    cursor: Any, names: tuple[str, ...], after: int, rows: int
+) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Lock and delete entries; return for each its id, its version or _GONE, and its values."""
+    cursor.execute(_lock(names), (after, rows))
+    (packed,) = cursor.fetchone() or (None,)
+    words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, 2 + len(names)).astype(np.uint64)
+    if len(words):
+        cursor.execute(_DELETE, (after, int(words[-1, 0])))
+        if cursor.rowcount != len(words):
             # A row locked by two others at once has a number from another counter in xmax, which
             # may equal ours.
             raise DatabaseBusy(
-                what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows"
+                what=f"{cursor.rowcount} queue entries would have gone for {len(words)} rows"
             )
-    cursor.close()
-    return batch
+    return words
 
 
 _INSERT_PREDICTIONS = text(
