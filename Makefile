@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants image-test source-test server-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel lock clean
+.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -41,6 +41,14 @@ source-test: $(VENV)/.source
 # from the packages postgresql and pgbouncer. Under root it runs as the user postgres.
 server-test: $(VENV)/.complete
 	$(RUN) -m tests.server
+
+# All tests on PostgreSQL 14 and 18, whose programs npm brings: on the newer one with PYTHON2, in an environment of its own, if
+# there is such a Python. MATRIX="tests/store -k queue" runs some of them.
+PYTHON2 := python3.13
+SECOND = $(if $(shell $(PYTHON2) --version 2>/dev/null),build/second,$(VENV))
+matrix: $(VENV)/.complete
+	$(MAKE) VENV=$(SECOND) PYTHON=$(PYTHON2) $(SECOND)/.complete
+	$(RUN) -m tests.server.matrix $(SECOND)/bin/python $(MATRIX)
 
 # Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client.
 mlflow-test: $(VENV)/.mlflow

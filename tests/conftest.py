@@ -4,7 +4,7 @@ versions trained once."""
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tests.support.databases import (
     postgresql_server,
     sqlite_from,
 )
+from tests.support.servers import server_of
 from tests.support.trained import (
     install_declared,
     install_shipped,
@@ -46,12 +47,19 @@ def at_length(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a PostgreSQL server whose role may create databases."""
-    named = os.environ.get("PIMA_TEST_DATABASE_URL")
-    # Hundreds of databases are made and dropped, and no test pulls the plug: a killed process loses
-    # nothing by it.
-    with nullcontext(named) if named else postgresql_server("fsync = off") as url:
+    with _server() as url:
         yield url
         administration(url).dispose()
+
+
+def _server() -> AbstractContextManager[str]:
+    if named := os.environ.get("PIMA_TEST_DATABASE_URL"):
+        return nullcontext(named)
+    if programs := os.environ.get("PIMA_TEST_POSTGRESQL"):
+        return server_of(Path(programs))
+    # Hundreds of databases are made and dropped, and no test pulls the plug: a killed process loses
+    # nothing by it.
+    return postgresql_server("fsync = off")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import accumulate, pairwise
+from operator import add
 
 import numpy as np
 from msgspec import Struct
@@ -241,7 +243,8 @@ def added(tallies: Iterable[Tally]) -> Tally:
         rows=sum(each.rows for each in found),
         accepted=sum(each.accepted for each in found),
         positive=sum(each.positive for each in found),
-        expected=sum((each.expected for each in found), 0.0),
+        # One by one: from Python 3.12 on `sum` compensates, and batches don't add up to the night.
+        expected=reduce(add, (each.expected for each in found), 0.0),
         features=tuple(
             _summed(column) for column in zip(*(each.features for each in found), strict=True)
         ),

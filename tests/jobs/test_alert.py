@@ -347,7 +347,7 @@ def test_the_message_names_the_service_without_user_and_secret(
     database: Database, listener: AlertReceiver
 ) -> None:
     _alert(database, listener.url, options=("--test",))
-    assert listener.got[0]["title"].startswith(f"pima on {socket.gethostname()} (outcome in /")
+    assert listener.got[0]["title"].startswith(f"pima on {socket.gethostname()} (outcome in ")
     assert Path(str(database.engine.url.database)).name in listener.got[0]["title"]
     away = Teller(
         make_engine(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from pima.store.engine import reading
-from tests.releases.__main__ import FOLDER, run_program, visits
+from tests.releases.__main__ import FOLDER, restore, visits
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -43,14 +43,7 @@ def earlier(request: pytest.FixtureRequest, empty_database: Database) -> Databas
         path = Path(str(empty_database.engine.url.database))
         path.write_bytes(gzip.decompress((dumped / "sqlite.db.gz").read_bytes()))
     else:
-        name = str(empty_database.engine.url.database)
-        run_program(
-            "pg_restore",
-            empty_database,
-            "--no-owner",
-            f"--dbname={name}",
-            dumped / "postgresql.dump",
-        )
+        restore(empty_database, request.param)
     return empty_database
 
 

@@ -81,9 +81,29 @@ def _succeed(database: Database, job: str, *arguments: str) -> None:
     assert ended.exit_code == 0, ended.stderr
 
 
+def restore(database: Database, version: str) -> None:
+    """Fill an empty PostgreSQL database with the dump of a release."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        dump = FOLDER / version / "postgresql.dump"
+        run_program("pg_restore", database, "--no-owner", f"--file={script.name}", dump)
+        # pg_restore sets what servers before PostgreSQL 17 don't know.
+        sql = Path(script.name).read_text().replace("SET transaction_timeout = 0;\n", "", 1)
+        Path(script.name).write_text(sql)
+        run_script(database, Path(script.name))
+
+
+def run_script(database: Database, script: Path) -> None:
+    run_program("psql", database, "--quiet", "--set=ON_ERROR_STOP=1", "--file", script)
+
+
 def run_program(program: str, database: Database, *arguments: str | Path) -> None:
     """Run a program of PostgreSQL's on a database."""
-    subprocess.run([program, *arguments], env=os.environ | for_programs(database.url), check=True)
+    subprocess.run(
+        [program, *arguments],
+        env=os.environ | for_programs(database.url),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 if __name__ == "__main__":

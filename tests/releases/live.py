@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import make_url
 
-from tests.releases.__main__ import FOLDER, run_program
+from tests.releases.__main__ import restore, run_script
 from tests.support.databases import (
     Database,
     clean_environ,
@@ -115,9 +115,7 @@ def main(rows: int) -> None:
 def _make_earlier(database: Database, rows: int) -> None:
     """As the release left it, with roles that its code made, and as many rows more."""
     began = time.monotonic()
-    name = str(database.engine.url.database)
-    dump = FOLDER / VERSION / "postgresql.dump"
-    run_program("pg_restore", database, "--no-owner", f"--dbname={name}", dump)
+    restore(database, VERSION)
     with tempfile.TemporaryDirectory() as code:
         git = ("git", "archive", f"v{VERSION}", "--output", f"{code}/code.tar")
         subprocess.run(git, cwd=ROOT, check=True)
@@ -128,7 +126,7 @@ def _make_earlier(database: Database, rows: int) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(_FILL.replace("ROWS", str(rows)))
         script.flush()
-        run_program("psql", database, "--quiet", "--set=ON_ERROR_STOP=1", "--file", script.name)
+        run_script(database, Path(script.name))
     print(f"{rows:,} rows more, after {time.monotonic() - began:.0f} s", flush=True)
 
 
