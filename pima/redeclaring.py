@@ -53,9 +53,7 @@ def redeclare(
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
         # After the walk over all rows has begun, no batch may still be judged by the old rules, and
-        # no promotion may requeue rows by them. The locks are taken in the same order as by a
-        # promotion and by a clinic's own transactions.
-        registry.lock_champion(connection)
+        # no promotion may requeue rows by them.
         database_of(connection).keep_rows(connection)
         after, found, there, rules = _plan(connection, configured)
         effects = _effects(

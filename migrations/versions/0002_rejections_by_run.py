@@ -37,10 +37,12 @@ _ON_SQLITE = {
 
 
 def upgrade() -> None:
-    # First, what takes long and keeps nobody from patients.
-    op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
-    # patients before source_rejections, as the view current_predictions: a deadlock was seen with
-    # whoever reads it, here and on a standby. SQLite's STRICT tables know no timestamps or BIGINT.
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    if is_sqlite:  # on PostgreSQL `migrate` has made it, beside those who write
+        op.execute("CREATE INDEX ix_rejections_run_id ON rejections (run_id)")
+    # On PostgreSQL `migrate` has locked the tables. patients before source_rejections, as the view
+    # current_predictions: a deadlock was seen with whoever reads it on a standby. SQLite's STRICT
+    # tables know no timestamps or BIGINT.
     moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
     op.add_column("patients", Column("index_at", moment))
     op.add_column(
@@ -48,7 +50,6 @@ def upgrade() -> None:
     )
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
-    is_sqlite = op.get_bind().dialect.name == "sqlite"
     op.execute(_PREDICTION_SCORES_ON_SQLITE if is_sqlite else _PREDICTION_SCORES)
     _hash_versions(moment)
     _keep_replaced()

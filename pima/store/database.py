@@ -291,9 +291,14 @@ class Database(ABC):
         transaction ends."""
 
     @abstractmethod
+    def prepare_upgrade(self, connection: Connection, /) -> None:
+        """Do what takes long beside others, then keep them from the tables that an upgrade changes,
+        until the transaction ends."""
+
+    @abstractmethod
     def keep_rows(self, connection: Connection, /) -> None:
-        """Wait until no other transaction uses patients or scores a batch, and keep others from
-        starting before this one ends."""
+        """Wait until no other transaction uses patients, scores a batch or moves the champion, and
+        keep others from starting before this one ends."""
 
     @abstractmethod
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:

@@ -216,6 +216,8 @@ def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> N
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
+    if name == "upgrade":
+        database_of(connection).prepare_upgrade(connection)
     getattr(command, name)(config, "head")
 
 

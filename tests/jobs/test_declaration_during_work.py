@@ -22,7 +22,13 @@ from pima.settings.sections import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.engine import writing
 from tests.support.clinic import Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    WAITING_FOR_A_LOCK,
+    Database,
+    call,
+    the_json,
+)
 from tests.support.declared import DECLARED, configuration, redeclared
 
 WIDER, NARROWER = (DECLARED.replace("high = 20\n", f"high = {high}\n") for high in (30, 2))
@@ -64,12 +70,8 @@ def _until_it_ended_or_waits(database: Database, action: threading.Thread) -> No
     if database.kind == "sqlite":
         action.join()  # nobody holds the write lock yet
         return
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-        "wait_event_type = 'Lock'"
-    )
     until = time.monotonic() + PATIENCE_SECONDS
-    while action.is_alive() and not database.value(waiting):
+    while action.is_alive() and not database.value(WAITING_FOR_A_LOCK):
         assert time.monotonic() < until
         time.sleep(0.02)
 

@@ -2,10 +2,14 @@
 what was there."""
 
 import gzip
+import re
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from pima.store.engine import reading
 from tests.releases.__main__ import FOLDER, restore, visits
@@ -17,7 +21,7 @@ from tests.support.databases import (
     the_json,
     until_someone_waits_for_a_lock,
 )
-from tests.support.shipped import FEATURE_NAMES
+from tests.support.shipped import FEATURE_NAMES, ROOT
 
 RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
 KEPT = {
@@ -47,6 +51,14 @@ def earlier(request: pytest.FixtureRequest, empty_database: Database) -> Databas
     return empty_database
 
 
+on_postgresql = pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+
+
+def _plain(database: Database) -> str:
+    url = make_url(database.url).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
 def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Database) -> None:
     earlier.execute("ALTER TABLE patients ADD COLUMN index_at TEXT")
     ended = call(earlier, "migrate")
@@ -57,17 +69,74 @@ def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Da
     assert call(earlier, "migrate").exit_code == 0
 
 
-@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
-def test_the_upgrade_locks_tables_in_the_order_of_whoever_reads_predictions(
-    earlier: Database,
+READ = ("model_versions", "source_rejections", "patients", "rejections", "current_predictions")
+
+
+@on_postgresql
+@pytest.mark.parametrize("first", READ)
+def test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock(
+    earlier: Database, first: str
 ) -> None:
     with reading(earlier.engine) as reader:
-        reader.execute(text("SELECT count(*) FROM patients"))
+        reader.execute(text(f"SELECT count(*) FROM {first}"))
         migration = earlier.start("migrate")
-        until_someone_waits_for_a_lock(earlier)
-        reader.execute(text("SELECT count(*) FROM current_predictions"))
+        if first == "rejections":
+            assert migration.wait(PATIENCE_SECONDS) == 0
+        else:
+            until_someone_waits_for_a_lock(earlier)
+        # Nobody queues behind it, whatever else the reader does.
+        with psycopg.connect(_plain(earlier)) as clinic:
+            clinic.execute("SET lock_timeout = '30s'")
+            clinic.execute("INSERT INTO patients (glucose) VALUES (100)")
+        for table in READ:
+            reader.execute(text(f"SELECT count(*) FROM {table}"))
     said = migration.communicate(timeout=PATIENCE_SECONDS)
     assert migration.returncode == 0, said
+
+
+@on_postgresql
+def test_an_upgrade_gives_up_with_75_and_changes_nothing(
+    earlier: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pima.store.postgresql.migrating.PATIENCE_SECONDS", 1)
+    page = (ROOT / "docs/do/upgrade.md").read_text()
+    (who_holds,) = re.findall(r"^```sql\n(SELECT DISTINCT .*?;)$", page, re.DOTALL | re.MULTILINE)
+    with reading(earlier.engine) as reader:
+        reader.execute(text("SELECT count(*) FROM source_rejections"))
+        ended = call(earlier, "migrate")
+        own = reader.scalar(text("SELECT pg_backend_pid()"))
+        assert [row[0] for row in earlier.execute(who_holds)] == [own]
+    assert ended.exit_code == 75
+    assert "others hold one of patients, source_rejections, model_versions" in ended.stderr
+    assert "docs/do/upgrade.md" in ended.stderr
+    assert earlier.value("SELECT version_num FROM alembic_version") == "0001"
+    assert call(earlier, "migrate").exit_code == 0
+
+
+@on_postgresql
+@pytest.mark.parametrize("its_session", ["goes on", "ends"])
+def test_an_upgrade_that_is_killed_is_brought_to_its_end_by_the_same_command(
+    earlier: Database, its_session: str
+) -> None:
+    making = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+    is_valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_rejections_run_id'::regclass"
+    with psycopg.connect(_plain(earlier)) as scorer:
+        scorer.execute("DELETE FROM rejections WHERE patient_id = 0")
+        first = earlier.start("migrate")
+        until_someone_waits_for_a_lock(earlier)
+        first.kill()
+        first.communicate()
+        if its_session == "ends":
+            earlier.value(f"SELECT pg_terminate_backend(pid) FROM ({making}) AS found")
+            while earlier.execute(making):
+                time.sleep(0.01)
+        assert earlier.value(is_valid) is False
+        again, beside = (earlier.start("migrate") for _ in range(2))
+    for each in (again, beside):
+        said = each.communicate(timeout=PATIENCE_SECONDS)
+        assert each.returncode == 0, said
+    assert earlier.value(is_valid) is True
+    assert call(earlier, "status").exit_code == 0
 
 
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:

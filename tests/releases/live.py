@@ -1,7 +1,10 @@
-"""Upgrade 0.1.0 while its clinic goes on writing: `python -m tests.releases.live [ROWS]`.
+"""Upgrade 0.1.0 while its clinic goes on writing and reading: `python -m tests.releases.live
+[ROWS [TIMES]]`.
 
 ROWS are at least 100,000. A standby follows, and is read. It prints how long each had to wait,
 which locks the upgrade held, and whether anything was lost. A million rows need 2 GB in TMPDIR.
+With TIMES there is no standby. Then it ends with 1 if any upgrade or statement failed, or anybody
+waited for more than a second.
 """
 
 import os
@@ -15,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +108,62 @@ class Session:
         )
 
 
-def main(rows: int) -> None:
+def main(rows: int, times: int = 0) -> int:
     with postgresql_server("max_wal_size = 4GB") as server:
+        if times:
+            return _repeat(server, rows, times)
         for database in postgresql_from(server, "template1"):
             _make_earlier(database, rows)
             with _standby(database) as standby:
                 _upgrade(database, standby)
+    return 0
+
+
+def _repeat(server: str, rows: int, times: int) -> int:
+    failed = 0
+    for original in postgresql_from(server, "template1"):
+        _make_earlier(original, rows)
+        original.engine.dispose()
+        for _ in range(times):
+            for database in postgresql_from(server, str(original.engine.url.database)):
+                failed += not _is_upgraded(database)
+    print(f"{times - failed} of {times} upgrades without a failure, nobody waiting for a second")
+    return int(failed > 0)
+
+
+def _is_upgraded(database: Database) -> bool:
+    """Whether an upgrade beside writers and readers failed nobody, and let nobody wait."""
+    sessions = [
+        Session("single statements", _write),
+        Session("transactions of ten", _write_ten),
+        *(Session(f"readers of {', '.join(order)}", _reader_of(order)) for order in _ORDERS),
+    ]
+    is_over = threading.Event()
+    # The readers are people, whom the release's roles know; each has its own session.
+    urls = [under_role(database, role).url for role in ("clinic", "clinic", *["postgres"] * 6)]
+    threads = [
+        threading.Thread(target=each.work, args=(url, is_over))
+        for each, url in zip(sessions, urls, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    before = {each.name: each.longest for each in sessions}
+    began = time.monotonic()
+    ended = database.run("migrate", "--roles")
+    took = time.monotonic() - began
+    time.sleep(1)
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    longest = max(each.longest for each in sessions)
+    failures = [said for each in sessions for said in each.failures]
+    print(
+        f"exit code {ended.exit_code} in {took:.1f} s; the longest {longest:.2f} s "
+        f"({max(before.values()):.2f} s before); failures: {failures or 'none'} {ended.stderr}",
+        flush=True,
+    )
+    return ended.exit_code == 0 and not failures and longest < 1
 
 
 def _make_earlier(database: Database, rows: int) -> None:
@@ -117,7 +171,10 @@ def _make_earlier(database: Database, rows: int) -> None:
     began = time.monotonic()
     restore(database, VERSION)
     with tempfile.TemporaryDirectory() as code:
-        git = ("git", "archive", f"v{VERSION}", "--output", f"{code}/code.tar")
+        # A clone may lack the tag, and the dumps are the release's last commit.
+        log = ("git", "log", "-1", "--format=%H", "--", f"tests/releases/{VERSION}")
+        found = subprocess.run(log, cwd=ROOT, check=True, capture_output=True, text=True)
+        git = ("git", "archive", found.stdout.strip(), "--output", f"{code}/code.tar")
         subprocess.run(git, cwd=ROOT, check=True)
         subprocess.run(("tar", "-xf", "code.tar"), cwd=code, check=True)
         environ = clean_environ() | {"DATABASE_URL": database.url}
@@ -240,6 +297,22 @@ def _correct(session: Session, connection: psycopg.Connection[Any]) -> None:
     session.corrected.append(number)
 
 
+_ORDERS = tuple(permutations(("model_versions", "source_rejections", "patients")))
+
+
+def _reader_of(order: tuple[str, ...]) -> Callable[[Session, psycopg.Connection[Any]], None]:
+    """Somebody who reads these tables in one transaction, as the release's own `status` does."""
+
+    def read(_: Session, connection: psycopg.Connection[Any]) -> None:
+        with connection.transaction():
+            for name in order:
+                connection.execute(f"SELECT 1 FROM {name} LIMIT 10").fetchall()
+                time.sleep(0.005)
+        time.sleep(0.02)
+
+    return read
+
+
 def _look_up(session: Session, connection: psycopg.Connection[Any]) -> None:
     chosen = _FIRST + 7919 * session.times % 100_000
     query = "SELECT probability FROM current_predictions WHERE patient_id = %s"
@@ -326,4 +399,4 @@ def _compare(here: psycopg.Connection[Any], standby: psycopg.Connection[Any]) ->
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
+    sys.exit(main(*(map(int, sys.argv[1:]) if len(sys.argv) > 1 else (10_000_000,))))

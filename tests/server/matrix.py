@@ -18,7 +18,7 @@ def main(second: str, *tests: str) -> int:
     if shutil.which("npm") is None:
         print("it needs npm: apt-get install npm", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="pima-matrix-", dir="/var/tmp") as made:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="pima-matrix-", dir="/var/tmp") as made:
         folder = Path(made)
         _install(folder)
         ended = [

@@ -274,13 +274,16 @@ class Originals:
         return str(self._made[(make, *arguments)].engine.url.database)
 
 
+WAITING_FOR_A_LOCK = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND (
+        wait_event_type = 'Lock' OR state LIKE 'idle in%' AND query LIKE 'ROLLBACK TO SAVEPOINT%')"""
+
+
 def until_someone_waits_for_a_lock(database: Database) -> None:
-    """Return once a session of this database waits for another's lock."""
-    statement = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    """Return once a session of this database waits for another's lock, or tries to take it again
+    and again."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while not database.value(statement):
+    while not database.value(WAITING_FOR_A_LOCK):
         assert time.monotonic() < until, "nobody waits"
         time.sleep(0.005)
 

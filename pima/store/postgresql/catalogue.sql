@@ -50,6 +50,14 @@ SELECT what FROM (
     WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)) AS found
 WHERE what IS NOT NULL ORDER BY relname LIMIT 1;
 
+-- name: state_of_index
+-- Whoever makes an index beside writers holds this lock on its table.
+SELECT CASE WHEN i.indisvalid THEN 'is made' WHEN EXISTS (
+        SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock'
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    THEN 'is being made' ELSE 'is left over' END
+FROM pg_index i WHERE i.indexrelid = to_regclass(:name);
+
 -- name: triggers
 -- The triggers on patients and replaced_rows; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
 SELECT c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,

@@ -23,7 +23,7 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, redacted
-from pima.store.postgresql import errors, schema
+from pima.store.postgresql import errors, migrating, schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -495,7 +495,8 @@ class PostgreSQL(Database):
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
-    wait_for_other_migrations = staticmethod(schema.wait_for_other_migrations)
-    keep_rows = staticmethod(schema.keep_rows)
+    wait_for_other_migrations = staticmethod(migrating.wait_for_other_migrations)
+    prepare_upgrade = staticmethod(migrating.prepare_upgrade)
+    keep_rows = staticmethod(migrating.keep_rows)
     roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
     make_roles = staticmethod(schema.make_roles)

@@ -9,14 +9,11 @@ from sqlalchemy import Connection, text
 from pima.core.features import Declaration
 from pima.logs import tell
 from pima.store.engine import listed
+from pima.store.postgresql.migrating import keep_triggers
 from pima.store.schema import queries, read_triggers
 from pima.store.tables import TABLES, VIEWS
 
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
-# Any number that no other software on the server uses: "pima" in ASCII.
-_MIGRATION_LOCK = 0x70696D61
-PATIENCE = "60s"
-"""How long a migration waits for a lock."""
 
 
 def schema_of_patients(connection: Connection) -> str:
@@ -38,23 +35,6 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
     return found
 
 
-def wait_for_other_migrations(connection: Connection) -> None:
-    """Take the migration lock until the transaction ends, so that none is left in a pool's
-    session."""
-    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-
-
-def keep_rows(connection: Connection) -> None:
-    """Lock patients, then the queue: the same order as in the clinic's own transactions."""
-    # Readers are locked out too: one that then writes would deadlock with us when the triggers are
-    # made.
-    connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
-    # A claim locks rows of the queue, which conflicts with this mode.
-    connection.exec_driver_sql("LOCK TABLE scoring_queue IN EXCLUSIVE MODE")
-
-
 # ---- The triggers of triggers.sql: making them, and comparing them with those in the database.
 
 _FOLDER = Path(__file__).parent
@@ -71,6 +51,7 @@ _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
 def make_triggers(connection: Connection, declared: Declaration) -> None:
     """Make the functions and triggers, replacing any of the same names."""
     script = read_triggers(_FOLDER, declared)
+    keep_triggers(connection)
     connection.exec_driver_sql(_placed(script, schema_of_patients(connection)))
 
 

@@ -156,7 +156,8 @@ class SQLite(Database):
         return DatabaseFailed(what=what)
 
     # Whoever writes has waited for all others at BEGIN IMMEDIATE, and keeps them out until COMMIT.
-    wait_for_other_loads = wait_for_other_migrations = keep_rows = staticmethod(_nothing)
+    wait_for_other_loads = wait_for_other_migrations = staticmethod(_nothing)
+    prepare_upgrade = keep_rows = staticmethod(_nothing)
     lock_unless_held = contested = staticmethod(_nothing)
     inserting = nullcontext
     # Statements have no time limit, joins are by index in any case, and no other process helps.

@@ -1,0 +1,123 @@
+"""How a migration takes its locks beside a clinic that goes on.
+
+A lock that waits has everybody wait behind it, and whoever waits while they hold another may end in
+a deadlock, of which the clinic's own software can be the victim. So nothing here waits: it takes
+all locks or none, and tries again.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from pima.errors import DatabaseBusy
+from pima.logs import get_logger
+from pima.store.schema import queries
+
+PATIENCE_SECONDS = 60
+_PAUSE_SECONDS = 0.01
+# Any number that no other software on the server uses: "pima" in ASCII.
+_MIGRATION_LOCK = 0x70696D61
+_CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
+
+_LARGE_INDEXES = {"ix_rejections_run_id": "rejections (run_id)"}
+"""The indexes of revision 0002 that take long to make."""
+_CHANGED = ("patients", "source_rejections", "model_versions")
+"""The tables that revision 0002 changes."""
+
+
+def wait_for_other_migrations(connection: Connection) -> None:
+    """Take the migration lock until the transaction ends, so that none is left in a pool's
+    session."""
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    # To make an index is to wait for all snapshots. A statement that waits for a lock has one, and
+    # one with parameters leaves its own behind until the next statement.
+    statement = f"SELECT pg_try_advisory_xact_lock({_MIGRATION_LOCK})"
+    _until(
+        lambda: bool(connection.exec_driver_sql(statement).scalar_one()),
+        "another process migrates",
+    )
+
+
+def prepare_upgrade(connection: Connection) -> None:
+    """Make what keeps nobody out, then lock the tables that the upgrade changes."""
+    # This ends the last statement's snapshot, too.
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+    for name, columns in _LARGE_INDEXES.items():
+        _make_index(connection.engine, name, columns)
+    _hold(connection, dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE"))
+
+
+def keep_rows(connection: Connection) -> None:
+    """Lock the champion, patients and the queue."""
+    modes = {
+        "champion": "EXCLUSIVE",
+        # Readers are locked out too: one that then writes would deadlock with us when the triggers
+        # are made.
+        "patients": "ACCESS EXCLUSIVE",
+        "replaced_rows": "ACCESS EXCLUSIVE",
+        # A claim locks rows of the queue, which conflicts with this mode.
+        "scoring_queue": "EXCLUSIVE",
+    }
+    _hold(connection, modes)
+
+
+def keep_triggers(connection: Connection) -> None:
+    """Lock the tables that have triggers."""
+    _hold(connection, {"patients": "SHARE ROW EXCLUSIVE", "replaced_rows": "ACCESS EXCLUSIVE"})
+
+
+def _make_index(engine: Engine, name: str, columns: str) -> None:
+    """Make an index beside writers, outside of any transaction; one that a death left unfinished is
+    made again."""
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()  # nobody else gets these settings
+        connection.exec_driver_sql(
+            f"SET statement_timeout = 0; SET lock_timeout = '{PATIENCE_SECONDS}s'"
+        )
+        query = _CATALOGUE["state_of_index"].bindparams(name=name)
+        # The server's process may outlive a command that was killed.
+        _until(
+            lambda: connection.scalar(query) != "is being made",
+            f"a session makes the index {name}",
+        )
+        if connection.scalar(query) != "is made":
+            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {name} ON {columns}")
+
+
+def _hold(connection: Connection, modes: Mapping[str, str]) -> None:
+    """Lock tables, each in its mode, until the transaction ends."""
+    statement = ";".join(f"LOCK TABLE {each} IN {modes[each]} MODE NOWAIT" for each in modes)
+    _until(lambda: _took(connection, statement), f"others hold one of {', '.join(modes)}")
+
+
+def _took(connection: Connection, statement: str) -> bool:
+    """Whether the statement took all of its locks; if not, it has none."""
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(statement)
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        return False
+    return True
+
+
+def _until(is_done: Callable[[], bool], what: str) -> None:
+    """Try until it is done. Raises DatabaseBusy if that takes too long."""
+    if is_done():
+        return
+    get_logger().info("other work is in the way; tried again", because=what)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_done():
+        if time.monotonic() > end:
+            raise DatabaseBusy(
+                what=f"{what}, longer than {PATIENCE_SECONDS} s. docs/do/upgrade.md says how to "
+                "find the session"
+            )
+        time.sleep(_PAUSE_SECONDS)
