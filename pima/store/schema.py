@@ -43,7 +43,6 @@ from pima.store.registry import (
 from pima.store.tables import (
     SCRIPT,
     TABLES,
-    VIEWS,
     WITH_FEATURES,
     declared_columns,
     installation,
@@ -146,7 +145,6 @@ def migrate(
     declaration; raises SchemaMissing if it has none. Roles get their rights in it, too: an upgrade
     without them was seen to leave jobs that the database refused.
     """
-    _hide_rows(engine)
     with writing(engine) as connection:
         database = database_of(connection)
         database.wait_for_other_migrations(connection)
@@ -176,20 +174,6 @@ def migrate(
         if with_roles:
             roles = database.make_roles(connection, newest_declaration(connection))
         return Migrated(before, made_anew, roles)
-
-
-def _hide_rows(engine: Engine) -> None:
-    """Make the views of 0.1.0 as today's: without a barrier, a function of a reader's own was seen
-    to be called on rows that they leave out. Each in a transaction of its own, which holds nothing
-    that a reader of the view may wait for."""
-    if database_of(engine).is_a_file:
-        return
-    with reading(engine) as connection:
-        if current_revision(connection) != "0001":
-            return
-    for view in VIEWS:
-        with writing(engine) as connection:
-            connection.exec_driver_sql(f"ALTER VIEW IF EXISTS {view} SET (security_barrier)")
 
 
 def _require_room_for_index(connection: Connection) -> None:

@@ -276,20 +276,18 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
     names."""
     schema = schema_of_patients(connection)
     loaded = f"{_LOADED}, {listed(declared.copied)}"
+    # Roles belong to the whole server, so another database may have created some.
+    there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    # LOGIN without a password, and no other attribute.
+    script = [f"CREATE ROLE {role} LOGIN" for role in ROLES if role not in there]
     for role, grants in ROLES.items():
-        # Roles belong to the whole server, so another database may have created this one.
-        if not connection.scalar(
-            text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role}
-        ):
-            # LOGIN without a password, and no other attribute.
-            connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
         # Revoke everything first, so that rights granted by hand or by an older release are gone.
         # Not on all tables of the schema: one of somebody else was seen to end the command.
-        for ours in (_RELATIONS, f"SCHEMA {schema}"):
-            connection.exec_driver_sql(f"REVOKE ALL ON {ours} FROM {role}")
-        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
-        for grant in grants:
-            connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role}")
+        script += [f"REVOKE ALL ON {ours} FROM {role}" for ours in (_RELATIONS, f"SCHEMA {schema}")]
+        script.append(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        script += [f"GRANT {grant.format(loaded=loaded)} TO {role}" for grant in grants]
+    # At once: an upgrade keeps everybody from patients meanwhile.
+    connection.exec_driver_sql(";".join(script))
     # PostgreSQL 14 lets everybody, and upgraded databases keep that.
     for statement in connection.scalars(_CATALOGUE["takes_creating_back"]):
         what = (
