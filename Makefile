@@ -73,7 +73,8 @@ bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
 # The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md. `python -m
-# tests.bench.gate --alarms` writes only the section on alarms over settled outcomes, in a minute.
+# tests.bench.gate --alarms` writes only the sections on alarms over settled outcomes, in a minute, `--looks` only that on first
+# champions beside a score.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 

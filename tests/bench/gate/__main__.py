@@ -18,6 +18,7 @@ from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_m
 from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_lines import lines_section
+from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
@@ -36,13 +37,19 @@ def main() -> None:
         "1"  # a process a core is faster
     )
     console = Console(stderr=True)
-    if asked.alarms:
-        before = asked.page.read_text().partition(BEGINS)[0]
+    if asked.alarms or asked.looks:
+        before, begins, rest = asked.page.read_text().partition(BEGINS)
+        alarms, begins_looks, looks = (begins + rest).partition(BEGINS_LOOKS)
+        looks = begins_looks + looks
     else:
         before = _of_the_gate(asked, console)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        alarms = alarms_section(pool, asked.clinics)
-        text = f"{before.rstrip()}\n\n{alarms}\n{lines_section(pool, asked.clinics // 10)}"
+        if asked.alarms or not asked.looks:
+            lines = lines_section(pool, asked.clinics // 10)
+            alarms = f"{alarms_section(pool, asked.clinics)}\n{lines}"
+        if asked.looks or not asked.alarms:
+            looks = looks_section(pool, asked.clinics // 10)
+    text = "\n\n".join(part.strip() for part in (before, alarms, looks)).strip() + "\n"
     asked.page.write_text(text)
     print(text)
 
@@ -93,6 +100,11 @@ def _arguments() -> argparse.Namespace:
         "--alarms",
         action="store_true",
         help="write only the sections on alarms, and leave the rest of the page as it is",
+    )
+    parser.add_argument(
+        "--looks",
+        action="store_true",
+        help="write only the section on first champions beside a score, likewise",
     )
     parser.add_argument(
         "--page",

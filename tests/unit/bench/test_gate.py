@@ -11,8 +11,10 @@ from pima.core.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.lines import calm_lines, overfitted
+from tests.bench.gate.looks import first_looks
 from tests.bench.gate.margins import MARGINS, SETTINGS, simulate_margins
 from tests.bench.gate.page_of_lines import OVERFITTED
+from tests.bench.gate.page_of_looks import BY_LOG_LOSS
 from tests.bench.gate.page_of_measures import summary_of
 from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS, WEEKS
 from tests.bench.gate.population import fresh_patients
@@ -174,6 +176,18 @@ def test_a_champion_that_learned_from_luck_is_told_of(at_length: bool) -> None:
     found = [overfitted(OVERFITTED[-1], seed) for seed in range(10 if at_length else 1)]
     assert np.mean([np.isfinite(each.weeks) for each in found]) > 0.9
     assert np.mean([each.true_gains for each in found]) < -0.05
+
+
+def test_looking_again_lets_hardly_more_past_the_score_than_the_first_look(at_length: bool) -> None:
+    seeds = range(16 if at_length else 2)
+    equal = np.concatenate([first_looks(BY_LOG_LOSS[0], seed) for seed in seeds])
+    better = np.concatenate([first_looks(BY_LOG_LOSS[-4], seed) for seed in seeds])
+    assert (BY_LOG_LOSS[0].better, BY_LOG_LOSS[-4].better) == (0, 0.03)
+    shares = np.isfinite(equal).mean(axis=0)
+    assert shares[0] < 0.2
+    assert shares[1] > 0.35  # what the first look's bar would do at each
+    assert np.isfinite(better[:, 0]).mean() > 2 * shares[0]
+    assert (better[:, 0] == 1).mean() > 0.25
 
 
 @pytest.mark.parametrize("change", CHANGES[:4], ids=lambda each: f"{each.name}, {each.clinic.name}")
