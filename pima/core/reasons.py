@@ -202,14 +202,17 @@ def _measured(judged: Contest, found: Measured) -> list[str]:
     return parts
 
 
-def _p(value: float) -> str:
-    # No evidence is beyond doubt: it would read 0.00.
-    return f"p {value:.2f}" if value >= 0.01 else "p below 0.01"
+def _p(value: float, decimals: int = 2) -> str:
+    least = 10**-decimals
+    if value < least:
+        # No evidence is beyond doubt: it would read 0.00.
+        return f"p below {least:g}"
+    return f"p {value:.{decimals}f}"
 
 
 def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:
     told = f"beside {beside.name} on {beside.rows} rows, {beside.positive} with outcome 1"
-    if beside.gain is None or beside.log_loss_p is None:
+    if beside.gain is None or beside.p is None or beside.log_loss_p is None:
         return (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_EACH_OUTCOME} of each outcome are "
             "needed"
@@ -219,7 +222,7 @@ def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore
     figure = beside.measure.replace("_", " ")
     look = found.consultations
     return (
-        f"{told}: gain in {figure} {beside.gain:+.4f}, one-sided p {beside.p:.4f}, below "
+        f"{told}: gain in {figure} {beside.gain:+.4f}, one-sided {_p(beside.p, 4)}, below "
         f"{asked_p(look)} is asked at look {look} at this holdout, of a lower log loss "
         f"{_p(beside.log_loss_p)}, below {LOG_LOSS_VETO_P} is asked with gate.log_loss_veto"
     )
