@@ -3,7 +3,6 @@ is not."""
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.alert_receiver import AlertReceiver
-from tests.support.clinic import URL, Clinic
+from tests.support.clinic import URL, Clinic, installed
 from tests.support.databases import Database, call, clean_environ, insert_patients, wait_for
 from tests.support.pages import PAGES, blocks
-from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
 
@@ -28,15 +26,8 @@ def _told(database: Database, listener: AlertReceiver) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, sqlite_clinic: Clinic) -> Path:
-    """A folder like the one of the page's crontab, whose settings have the clinic as their
-    source."""
-    made = tmp_path / "srv"
-    (made / "config").mkdir(parents=True)
-    (made / "config" / "pima.toml").write_text(Path(sqlite_clinic.config).read_text())
-    (made / ".venv").symlink_to(sys.prefix)
-    for name in ("jobs", "pima"):
-        (made / name).symlink_to(ROOT / name)
-    return made
+    """The one of the page's crontab."""
+    return installed(sqlite_clinic, tmp_path / "srv")
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,15 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == ended
 
 
+def test_alerts_tell_of_a_killed_run_under_the_role_that_may_close_it(guarded: Database) -> None:
+    silent = {"heartbeat_at": datetime.now(UTC) - timedelta(minutes=3)}
+    insert_run(guarded, "retrain", "running", **silent)
+    with alert_receiver() as listener:
+        for role, told in (("pima_operator", []), ("pima_scheduler", ["retrain_failed"])):
+            looked = call(under_role(guarded, role), "alert", PIMA_ALERTS__URLS=listener.url)
+            assert (looked.exit_code, listener.titles) == (0, told)
+
+
 def test_looking_after_the_service_works_under_its_role(
     guarded: Database, trained: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@ tests."""
 
 import json
 import random
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, text
 
 from tests.support.databases import Database, Ended, call
-from tests.support.shipped import SALT
+from tests.support.shipped import ROOT, SALT
 
 MMOL = 18.016
 URL = "PIMA_SOURCE__CLINIC__URL"
@@ -114,6 +115,16 @@ class Clinic:
         (found,) = json.loads(ended.stdout)["sources"]
         assert isinstance(found, dict)
         return found
+
+
+def installed(clinic: Clinic, folder: Path) -> Path:
+    """A folder as pima is installed in, whose settings have the clinic as their source."""
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "pima.toml").write_text(Path(clinic.config).read_text())
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("jobs", "pima"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
 
 
 def visit(draw: random.Random) -> dict[str, Any]:
