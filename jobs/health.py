@@ -7,6 +7,8 @@ from typing import NoReturn
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import HelpAsked, OptionParser
 from pima.errors import Unhealthy, WrongUsage
+from pima.logs import tell
+from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.monitoring import newest_figures
 from pima.watch.health import complaints
@@ -48,6 +50,8 @@ def _work(command: Command) -> Result:
     if not any(each.hides_others for each in found):
         with reading(command.engine) as connection:
             figures = newest_figures(connection, clock(connection))
+            for each in database_of(connection).others_in_schema(connection):
+                tell(each, "warning")
         alarms = [str(each) for each in model_alarms(figures)]
     if found or (alarms and command.options.model):
         raise Unhealthy(reasons="; ".join(map(str, (*found, *alarms))))

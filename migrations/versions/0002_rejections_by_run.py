@@ -21,7 +21,7 @@ import json
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, inspect, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
 from sqlalchemy.types import TypeEngine
 
 revision = "0002"
@@ -59,7 +59,7 @@ def upgrade() -> None:
 def _keep_replaced() -> None:
     connection = op.get_bind()
     # The queue has a column for each feature that was ever declared.
-    columns = [each["name"] for each in inspect(connection).get_columns("scoring_queue")]
+    columns = connection.execute(text("SELECT * FROM scoring_queue WHERE false")).keys()
     others = ("patient_id", "patient_version", "enqueued_at")
     features = [f'"{name}" DOUBLE PRECISION' for name in columns if name not in others]
     statement = f"""

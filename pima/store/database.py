@@ -309,6 +309,11 @@ class Database(ABC):
         """Create or repair the roles; return their names. A loader may write these features and
         scores."""
 
+    @abstractmethod
+    def others_in_schema(self, connection: Connection, /) -> list[str]:
+        """Say who else may create in the schema of patients, and what could run there that is not
+        pima's."""
+
 
 IN_USE: dict[str, Database] = {}
 """The databases that a URL has named, by SQLAlchemy's name of the dialect."""

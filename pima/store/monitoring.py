@@ -248,7 +248,8 @@ def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
     # The rows of a failed run count if another run of the night succeeded, since that one took only
     # the rest.
     statement = text(f"""
-        SELECT started_at, status, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
+        SELECT started_at, status,
+            coalesce(CAST(counts ->> CAST('claimed' AS TEXT) AS BIGINT), 0) FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since
             AND started_at <= :until""")
     # The upper bound leaves out runs from a time when the clock was ahead; they would count as
@@ -309,7 +310,7 @@ _NEWEST_FIGURES = text(f"""
             SELECT 1 FROM monitoring same JOIN runs r ON r.model_version = same.model_version
             WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature
                 AND r.job = 'score' AND r.trigger <> '{DRY_RUN}' AND r.started_at >= :since
-                AND CAST(r.counts ->> 'predicted' AS BIGINT) > 0))
+                AND CAST(r.counts ->> CAST('predicted' AS TEXT) AS BIGINT) > 0))
     ORDER BY m.run_id, m.model_version, m.feature, m.figure""").columns(recorded_at=Timestamp())
 
 
@@ -361,11 +362,12 @@ def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
     """The newest figures with their run's id: of the last runs that left some, those with the
     highest number."""
     statement = text(f"""
-        SELECT id, counts ->> '{UNPREDICTED}' FROM (
+        SELECT id, counts ->> CAST('{UNPREDICTED}' AS TEXT) FROM (
             SELECT id, counts FROM runs WHERE job = 'score'
-                AND counts ->> '{UNPREDICTED}' IS NOT NULL
+                AND counts ->> CAST('{UNPREDICTED}' AS TEXT) IS NOT NULL
             ORDER BY id DESC LIMIT {_RUNS_AT_ONCE}) AS newest
-        ORDER BY CAST(counts -> '{UNPREDICTED}' ->> 'number' AS BIGINT) DESC, id DESC LIMIT 1""")
+        ORDER BY CAST(counts -> CAST('{UNPREDICTED}' AS TEXT) ->> CAST('number' AS TEXT) AS BIGINT)
+            DESC, id DESC LIMIT 1""")
     row = connection.execute(statement).first()
     return None if row is None else (row[0], msgspec.json.decode(row[1], type=Unpredicted))
 
@@ -381,7 +383,8 @@ def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[in
     `after` that have ended; also return the highest id among these runs."""
     row = connection.execute(
         text(f"""
-            SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0), max(id)
+            SELECT coalesce(sum(CAST(counts ->> CAST('new_predicted' AS TEXT) AS BIGINT)), 0),
+                max(id)
             FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'
                 AND (id = :run_id OR id > :after AND status <> '{Status.RUNNING}')"""),
         {"run_id": run_id, "after": after},

@@ -44,7 +44,7 @@ IS_REAL = runs.c.trigger != DRY_RUN
 ROW_RESULTS = ("predicted", "rejected", "already_scored")
 """The keys of scoring's `counts` that SQL sums."""
 SUMS_OF_ROWS = tuple(
-    f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS
+    f"coalesce(sum(CAST(counts ->> CAST('{name}' AS TEXT) AS BIGINT)), 0)" for name in ROW_RESULTS
 )
 """The SQL sums, one for each key."""
 

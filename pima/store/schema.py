@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import (
     URL,
@@ -156,10 +155,9 @@ def migrate(
         if before == "0001":
             _require_room_for_index(connection)
         if before is not None and before != HEAD:
-            _run_alembic(connection, "upgrade")
+            _upgrade(connection, before)
         if before is None and declared is not None:
             _make_tables(connection, declared)
-            _run_alembic(connection, "stamp")
             begin_installation(connection, holdout)
             record_declaration(
                 connection, declared, "migrate", "the settings when the schema was made"
@@ -192,17 +190,20 @@ def _renaming(table: str, name: str) -> str:
     return f"ALTER TABLE {table} RENAME COLUMN {column(name)} TO another name"
 
 
-def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> None:
-    from alembic import command  # imported here: only this job needs it, and the import is slow
-    from alembic.config import Config
+def _upgrade(connection: Connection, before: str) -> None:
+    """Run the revisions after this one. Alembic's own commands compare names in ways that somebody
+    who may create in the schema could take over."""
+    # Imported here: only this job needs them, and the import is slow.
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    if name == "upgrade":
-        database_of(connection).prepare_upgrade(connection)
-    getattr(command, name)(config, "head")
+    later = list(ScriptDirectory(str(_MIGRATIONS)).iterate_revisions("head", before))
+    database_of(connection).prepare_upgrade(connection)
+    with Operations.context(MigrationContext.configure(connection)):
+        for revision in reversed(later):
+            revision.module.upgrade()
+    connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{HEAD}'")
 
 
 def _make_tables(connection: Connection, declared: Declaration) -> None:
@@ -212,6 +213,11 @@ def _make_tables(connection: Connection, declared: Declaration) -> None:
         connection.exec_driver_sql(
             statement, execution_options={"no_parameters": True}
         )  # % is no parameter
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version "
+        "(version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY)"
+    )
+    connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{HEAD}')")
 
 
 # ---- The triggers on `patients` keep versions, times and the queue correct whoever writes. A wrong

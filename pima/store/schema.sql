@@ -19,7 +19,7 @@ CREATE TABLE patients (
         diabetes_pedigree DOUBLE PRECISION, age DOUBLE PRECISION /* end */,
     outcome INTEGER, -- 0 or 1; NULL as long as it is not known
     labelled_at TIMESTAMP WITH TIME ZONE, -- when the outcome became known; NULL without one
-    version BIGINT NOT NULL DEFAULT nextval('patient_version'), -- drawn anew when a measurement changes, by a trigger
+    version BIGINT NOT NULL DEFAULT nextval(CAST('patient_version' AS regclass)), -- drawn anew when a measurement changes, by a trigger
     recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when the row was inserted
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when the row was last changed
     -- What is a key row_keys says: three conditions here cost each insert of a single row without keys a third more.
@@ -130,7 +130,7 @@ CREATE TABLE predictions (
     threshold DOUBLE PRECISION NOT NULL, -- the threshold in force
     scored_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when it was made
     CONSTRAINT pk_predictions PRIMARY KEY (patient_id, patient_version, model_version),
-    CONSTRAINT ck_predictions_probability CHECK (probability >= 0 AND probability <= 1),
+    CONSTRAINT ck_predictions_probability CHECK (probability BETWEEN CAST(0 AS DOUBLE PRECISION) AND CAST(1 AS DOUBLE PRECISION)),
     CONSTRAINT ck_predictions_predicted_class CHECK (predicted_class IN (0, 1))
 );
 
@@ -301,7 +301,7 @@ CREATE TABLE installation (
     forgetting_salt TEXT NOT NULL, -- the secret of the hashes in `forgotten`
     created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when it was written
     CONSTRAINT ck_installation_one_row CHECK (id = 1),
-    CONSTRAINT ck_installation_holdout_share CHECK (holdout_share > 0 AND holdout_share < 1)
+    CONSTRAINT ck_installation_holdout_share CHECK (holdout_share > CAST(0 AS DOUBLE PRECISION) AND holdout_share < CAST(1 AS DOUBLE PRECISION))
 );
 
 -- Every run of a job, and every tick that was missed or skipped.

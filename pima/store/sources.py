@@ -132,11 +132,13 @@ def _newest(
                 runs.heartbeat_at AS moment,
                 runs.status AS status_of_run, runs.error_code AS error_code_of_run,
                 CASE WHEN item.value IS NULL OR error_line NOT LIKE '%he source %'
-                    OR error_line LIKE '%he source ' || (item.value ->> 'source') || ' %'
+                    OR error_line LIKE
+                        '%he source ' || (item.value ->> CAST('source' AS TEXT)) || ' %'
                     THEN error_line END AS said,
-                item.value ->> 'source' AS source,
-                    coalesce(item.value ->> 'status', '{Status.RUNNING}') AS status_here,
-                item.value ->> 'error_code' AS error_code_here, item.value AS counts
+                item.value ->> CAST('source' AS TEXT) AS source,
+                coalesce(item.value ->> CAST('status' AS TEXT), '{Status.RUNNING}')
+                    AS status_here,
+                item.value ->> CAST('error_code' AS TEXT) AS error_code_here, item.value AS counts
             FROM runs LEFT JOIN {database_of(connection).sources_of_run} ON TRUE
             WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}'
         ), pulls AS (

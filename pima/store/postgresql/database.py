@@ -14,7 +14,18 @@ import psycopg
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from sqlalchemy import Connection, DateTime, Engine, Insert, Table, create_engine, event, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Engine,
+    Insert,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
 
@@ -215,6 +226,13 @@ BEGIN
 END $$"""
 
 
+class _AsText(Text):
+    """A text in statements. As VARCHAR, which is SQLAlchemy's own, it would be compared by an
+    operator of somebody else who has made one for text and varchar."""
+
+    render_bind_cast = True
+
+
 class PostgreSQL(Database):
     """A PostgreSQL server."""
 
@@ -268,6 +286,7 @@ class PostgreSQL(Database):
             connect_args=unsaid | _UNPREPARED,
             isolation_level="READ COMMITTED",
         )
+        engine.dialect.colspecs = {**engine.dialect.colspecs, String: _AsText}
         # SET LOCAL in each transaction: PgBouncer refuses start-up options, and SET leaks to the
         # session's next user.
         idle = settings.idle_in_transaction_timeout_seconds
@@ -355,8 +374,11 @@ class PostgreSQL(Database):
     came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
     share_unless_held = "FOR SHARE OF p SKIP LOCKED"
     update_unless_held = "FOR UPDATE SKIP LOCKED"
-    revision_table = "SELECT to_regclass('alembic_version')"
-    sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
+    # Not a view, whose functions would run with the rights of whoever reads it.
+    revision_table = """
+        SELECT oid FROM pg_class WHERE oid = CAST(to_regclass('alembic_version') AS oid)
+            AND relkind = 'r' AND NOT relrowsecurity"""
+    sources_of_run = "jsonb_array_elements(runs.counts -> CAST('sources' AS TEXT)) AS item(value)"
     keeps_deleted = (
         "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its "
         "WAL, archives of it, and standbys"
@@ -500,3 +522,4 @@ class PostgreSQL(Database):
     keep_rows = staticmethod(migrating.keep_rows)
     roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
     make_roles = staticmethod(schema.make_roles)
+    others_in_schema = staticmethod(schema.others_in_schema)

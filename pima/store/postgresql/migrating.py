@@ -38,7 +38,7 @@ def wait_for_other_migrations(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     # To make an index is to wait for all snapshots. A statement that waits for a lock has one, and
     # one with parameters leaves its own behind until the next statement.
-    statement = f"SELECT pg_try_advisory_xact_lock({_MIGRATION_LOCK})"
+    statement = f"SELECT pg_try_advisory_xact_lock(CAST({_MIGRATION_LOCK} AS bigint))"
     _until(
         lambda: bool(connection.exec_driver_sql(statement).scalar_one()),
         "another process migrates",

@@ -288,14 +288,34 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
         script += [f"GRANT {grant.format(loaded=loaded)} TO {role}" for grant in grants]
     # At once: an upgrade keeps everybody from patients meanwhile.
     connection.exec_driver_sql(";".join(script))
-    # PostgreSQL 14 lets everybody, and upgraded databases keep that.
-    for statement in connection.scalars(_CATALOGUE["takes_creating_back"]):
-        what = (
-            "Others may create in the schema of patients, so functions of theirs could run with "
-            "each role's rights."
-        )
-        tell(f"{what} The schema's owner or a superuser takes that back: {statement}", "warning")
+    for each in others_in_schema(connection):
+        tell(each, "warning")
     return list(ROLES)
+
+
+_SHOWN = 20
+
+
+def others_in_schema(connection: Connection) -> list[str]:
+    """Say who else may create in the schema of patients, and what could run there that is not
+    pima's."""
+    may = "functions of theirs could run with each role's rights"
+    # PostgreSQL 14 lets everybody, and upgraded databases keep that.
+    said = [
+        f"Others may create in the schema of patients, so {may}. The schema's owner or a superuser "
+        f"takes that back: {statement}"
+        for statement in connection.scalars(_CATALOGUE["takes_creating_back"])
+    ]
+    scripts = "".join(path.read_text("utf-8") for path in _FOLDER.glob("*triggers.sql"))
+    ours = [name for name, *_ in _FUNCTION.findall(scripts)]
+    found = connection.scalars(_CATALOGUE["not_pimas"], {"ours": ours}).all()
+    if found:
+        more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        said.append(
+            "The schema of patients has what is not pima's, and could run with each role's rights: "
+            f"{', '.join(found[:_SHOWN])}{more}. Drop or move what you don't know."
+        )
+    return said
 
 
 def roles_out_of_reach(connection: Connection) -> list[str]:

@@ -166,7 +166,7 @@ class SQLite(Database):
     find_ids_in_parallel = staticmethod(_nothing)
     # There is no server, and so there are no sessions and no roles.
     session_id = staticmethod(_nothing)
-    roles_out_of_reach = make_roles = staticmethod(_no_roles)
+    roles_out_of_reach = make_roles = others_in_schema = staticmethod(_no_roles)
 
     def vacuum_after_erasure(self, engine: Engine) -> None:
         """Rebuild the file: deleted and overwritten rows would otherwise stay in its free pages."""
