@@ -3,7 +3,7 @@ pima."""
 
 from setuptools import find_packages, setup
 
-BESIDE = ("migrations", "migrations.versions", "config")
+BESIDE = ("migrations.versions", "config")
 
 setup(
     packages=[*find_packages(include=["jobs", "pima*"]), *(f"pima.{name}" for name in BESIDE)],
