@@ -44,6 +44,7 @@ from pima.store.schema import migrate, require_schema
 from pima.store.urls import is_empty_default_file, make_engine, require_file
 
 Result = dict[str, Any]
+A_MINUTE = 60
 
 
 @dataclass(slots=True)
@@ -142,6 +143,11 @@ def _run(
             _see_to_the_schema(
                 command, needs_schema(options) if callable(needs_schema) else needs_schema
             )
+            # A run that a scheduler started is stopped by it.
+            if job is not None and is_run(options) and not options.run_id:
+                schedule = command.settings.schedule
+                seconds = schedule.time_limit_minutes * A_MINUTE
+                at_the_end.enter_context(command.stop.within(seconds, schedule.grace_seconds))
             result = work(command)
         exit_code = DONE
     except PimaError as error:
@@ -152,7 +158,7 @@ def _run(
         exit_code = ending.exit_code
         code = ending.code
         level = "warning"
-        message = "stopped: asked by a signal; what was committed stays"
+        message = ending.told
     except (
         Exception
     ) as error:  # a defect of pima: its text could hold anything, so only class and place are shown

@@ -83,6 +83,18 @@ class Interrupted(BaseException):
         "like."
     )
 
+    told = "stopped: asked by a signal; what was committed stays"
+
     def __init__(self, exit_code: int) -> None:
         super().__init__()
         self.exit_code = exit_code
+
+
+class TimedOut(Interrupted):
+    """The run took too long, so it was asked to stop: that is a failure."""
+
+    code = "timed_out"
+    told = "stopped: it ran longer than schedule.time_limit_minutes; what was committed stays"
+
+    def __init__(self) -> None:
+        super().__init__(FAILED)

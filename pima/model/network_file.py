@@ -19,12 +19,10 @@ import msgspec
 
 from pima.errors import OwnNetworkRefused, PimaError
 from pima.model.recipes import RECIPES, OwnNetwork, is_file
-from pima.settings.sections import RetrainSettings
+from pima.settings.sections import OWN_CODE, RetrainSettings
 
 FOLDS = 5
 PATIENCE_EPOCHS = 10
-_SHOWN = "<your network>"
-"""What tracebacks call the file."""
 
 
 def add_own_network(settings: RetrainSettings, folder: Path) -> None:
@@ -81,7 +79,7 @@ def build_of(text: str) -> Callable[[int, dict[str, Any]], Any]:
     found: dict[str, Any] = {"__name__": "own_network"}
     expected = "one file that imports only what is installed, and has build(inputs, parameters)"
     with refused("its file", expected):
-        exec(compile(text, _SHOWN, "exec"), found)  # noqa: S102 (its owner's own code)
+        exec(compile(text, OWN_CODE, "exec"), found)  # noqa: S102 (its owner's own code)
         if not callable(found.get("build")):
             raise TypeError("it has no function `build`")
     return found["build"]  # type: ignore[no-any-return]
@@ -108,7 +106,7 @@ def _told(error: BaseException) -> str:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == _SHOWN
+        if frame.filename == OWN_CODE
     ]
     place = f" in line {lines[-1]}" if lines else ""
     # Keras puts the cause last, behind the whole model's configuration.

@@ -17,6 +17,8 @@ from pima.errors import OwnNetworkRefused
 from pima.model.network_file import build_of, refused
 from pima.model.recipes import OwnNetwork, stratified_folds
 
+_PROBABILITIES = 'probabilities, as of a last layer Dense(1, activation="sigmoid")'
+
 
 def build_members(recipe: OwnNetwork, inputs: int, seed: int) -> list[keras.Model]:
     """Build the members, each from its own seed, and check their shapes. Raises
@@ -31,6 +33,7 @@ def build_members(recipe: OwnNetwork, inputs: int, seed: int) -> list[keras.Mode
             # A copy: a build may take out what it has used.
             member = build(inputs, deepcopy(recipe.parameters))
         _require_shapes(member, inputs)
+        _require_no_logits(member)
         member.name = f"member_{number + 1}"  # in one model no two may have the same name
         members.append(member)
     return members
@@ -44,7 +47,21 @@ def _require_shapes(member: Any, inputs: int) -> None:
     if not isinstance(member, keras.Model) or f"{taken} -> {given}" != asked:
         raise OwnNetworkRefused(
             what=f"build returned a {kind} of {taken} -> {given}",
-            expected=f"a keras.Model of {asked}, rows by inputs to rows by one probability",
+            expected=(
+                f"a keras.Model of {asked}, rows by inputs to rows by one probability, which "
+                "begins with keras.Input((inputs,)); a class of your own can't be stored"
+            ),
+        )
+
+
+def _require_no_logits(member: keras.Model) -> None:
+    """Before the fit, which may take long: after it, logits may happen to lie between 0 and 1."""
+    last = member.outputs[0]._keras_history.operation
+    kind = type(last).__name__
+    named = getattr(getattr(last, "activation", None), "__name__", kind.lower())
+    if named in ("linear", "softmax"):
+        raise OwnNetworkRefused(
+            what=f"its last layer, a {kind}, has the activation {named}", expected=_PROBABILITIES
         )
 
 
@@ -93,5 +110,5 @@ def require_probabilities(said: Float32Array) -> None:
     if outside:
         raise OwnNetworkRefused(
             what=f"for {outside} of {len(said)} rows it says something below 0 or above 1",
-            expected='probabilities, as of a last layer Dense(1, activation="sigmoid")',
+            expected=_PROBABILITIES,
         )

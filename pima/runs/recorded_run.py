@@ -2,6 +2,7 @@
 reports its end."""
 
 import atexit
+import os
 import signal
 import socket
 import threading
@@ -21,9 +22,10 @@ from pima.errors import (
     LeaseHeld,
     PimaError,
     RunNotOpen,
+    TimedOut,
 )
 from pima.logs import get_logger, mark_lines
-from pima.settings.sections import PingSettings
+from pima.settings.sections import OWN_CODE, PingSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import (
@@ -168,8 +170,9 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
     try:
         get_logger().info("run started", trigger=trigger)
         yield run
-    except Interrupted:
-        _close(engine, run, Status.INTERRUPTED, Interrupted.code)
+    except Interrupted as ending:
+        run.error_line = ending.told
+        _close(engine, run, status_of_exit_code(ending.exit_code), ending.code)
         raise
     except PimaError as error:
         run.error_line = f"error: {error}"
@@ -254,7 +257,7 @@ class StopRequest:
     work begins."""
 
     def __init__(self) -> None:
-        self._exit_code: int | None = None
+        self._ending: Interrupted | None = None
         self._at_once = False
 
     def listen(self) -> None:
@@ -267,22 +270,42 @@ class StopRequest:
 
     def ask(self) -> None:
         """Ask the work to stop as SIGTERM does, when it runs in another program's process."""
-        self._exit_code = INTERRUPTED_BY_SIGTERM
+        self._ending = Interrupted(INTERRUPTED_BY_SIGTERM)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._exit_code = _EXIT_CODES[signal.Signals(number)]
-        if self._at_once:
-            raise Interrupted(self._exit_code)
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._ending = self._ending or Interrupted(_EXIT_CODES[signal.Signals(number)])
+        if self._at_once or _is_own_code(frame):
+            raise self._ending
+
+    @contextmanager
+    def within(self, seconds: float, grace_seconds: float) -> Iterator[None]:
+        """Limit the time of some work: then it is asked to stop, and the process is killed if it
+        does not. Raises TimedOut where it hears that."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            if ended.wait(seconds):
+                return
+            self._ending = TimedOut()
+            os.kill(os.getpid(), signal.SIGTERM)
+            if not ended.wait(grace_seconds):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=watch, name="time limit", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
     @property
     def requested(self) -> bool:
         """Whether the process was asked to stop."""
-        return self._exit_code is not None
+        return self._ending is not None
 
     def check(self) -> None:
         """Stop here if asked to: raises Interrupted if a stop was requested."""
-        if self._exit_code is not None:
-            raise Interrupted(self._exit_code)
+        if self._ending is not None:
+            raise self._ending
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -302,6 +325,14 @@ class StopRequest:
         finally:
             self._at_once = False
         self.check()
+
+
+def _is_own_code(frame: FrameType | None) -> bool:
+    """Whether a signal came while the file of one's own network was running: a `build` that never
+    ended heard no stop, and held its lease for ever."""
+    while frame is not None and frame.f_code.co_filename != OWN_CODE:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _hear_no_more() -> None:

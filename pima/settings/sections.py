@@ -157,6 +157,10 @@ STARTED = (*JOBS, PULL)
 """All jobs that the scheduler starts."""
 
 
+OWN_CODE = "<your network>"
+"""What tracebacks call the file of one's own network, which `retrain.network` names."""
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from jobs import command
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    insert_patients,
+    the_json,
+)
 from tests.support.pages import PAGES, blocks
 
 pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
@@ -70,3 +78,48 @@ def _check_the_predictions(database: Database, stored: bytes) -> None:
     expected = keras_probabilities(stored, as_features(by_feature(row), FEATURES))[0]
     found = database.execute("SELECT probability FROM current_predictions")
     assert found == [(pytest.approx(expected, abs=1e-6),)] * 3
+
+
+ENDLESS = """
+import time
+
+def build(inputs, parameters):
+    print("it builds", flush=True)
+    while True:
+        {rest}
+"""
+
+
+def _endless(folder: Path, rest: str) -> str:
+    """Settings that name a file whose `build` never ends."""
+    config, file = folder / "pima.toml", folder / "clinic_net.py"
+    config.write_text(_of("toml"))
+    file.write_text(ENDLESS.format(rest=rest))
+    file.chmod(0o644)
+    return str(config)
+
+
+@pytest.mark.parametrize("rest", ["pass", "time.sleep(3600)"])
+def test_a_stop_ends_a_build_that_never_ends(history: Database, tmp_path: Path, rest: str) -> None:
+    process = history.start("retrain", "--config", _endless(tmp_path, rest))
+    assert process.stderr is not None
+    while "it builds" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(PATIENCE_SECONDS) == 143
+    assert history.execute("SELECT status, error_code FROM runs") == [
+        ("interrupted", "interrupted")
+    ]
+    assert history.value("SELECT count(*) FROM leases WHERE expires_at > '2026-01-01'") == 0
+
+
+def test_a_build_that_never_ends_is_stopped_at_the_time_limit_without_a_scheduler(
+    history: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "A_MINUTE", 2)
+    limit = {"PIMA_SCHEDULE__TIME_LIMIT_MINUTES": "1"}
+    ended = call(history, "retrain", "--json", "--config", _endless(tmp_path, "pass"), **limit)
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "timed_out")
+    assert "longer than schedule.time_limit_minutes" in ended.stderr
+    assert history.execute("SELECT status, error_code FROM runs") == [("failed", "timed_out")]
+    assert history.value("SELECT count(*) FROM leases WHERE expires_at > '2026-01-01'") == 0

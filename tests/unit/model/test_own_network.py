@@ -39,6 +39,20 @@ class Doubled(keras.layers.Layer):
 def build(inputs, parameters):
     return keras.Sequential([keras.Input((inputs,)), Doubled(), keras.layers.Dense(1, activation="sigmoid")])
 """
+OWN_MODEL = """
+import keras
+
+class Mine(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.last = keras.layers.Dense(1, activation="sigmoid")
+
+    def call(self, rows):
+        return self.last(rows)
+
+def build(inputs, parameters):
+    return Mine()
+"""
 STORED = "a trial to store it and to read it back ended with "
 REFUSED = {
     "a file that raises": ("import keras\nimport absent_here", r"its file ended with ModuleNotFoundError in line 2"),
@@ -61,8 +75,22 @@ REFUSED = {
         file_of("keras.layers.Reshape((8, 1)), keras.layers.LSTM(1, activation='sigmoid')"),
         f"{STORED}RuntimeError: .*FlexTensorList.*Expected: .*that LiteRT has too",
     ),
+    "a Sequential without Input": (
+        SIGMOID.replace("keras.Input((inputs,)), ", ""),
+        r"Sequential of None -> None\. .*begins with keras\.Input\(\(inputs,\)\).*class of your own can't be stored",
+    ),
+    "a model of its own class": (OWN_MODEL, r"a Mine of None -> None\. .*keras\.Input\(\(inputs,\)\).*can't be stored"),
+    "logits": (file_of("keras.layers.Dense(1)"), r"its last layer, a Dense, has the activation linear\. .*sigmoid"),
+    "a softmax of one": (
+        file_of("keras.layers.Dense(1, 'softmax')"),
+        r"its last layer, a Dense, has the activation softmax\. .*sigmoid",
+    ),
+    "logits from a layer": (
+        file_of("keras.layers.Dense(1, 'sigmoid'), keras.layers.Softmax()"),
+        "its last layer, a Softmax, has the activation softmax",
+    ),
     "above 1": (
-        file_of("keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(5))"),
+        file_of("keras.layers.Dense(1, 'softplus', bias_initializer=keras.initializers.Constant(5))"),
         r"for \d+ of \d+ rows it says something below 0 or above 1.*sigmoid",
     ),
 }  # fmt: skip
@@ -74,6 +102,28 @@ def test_what_can_not_be_used_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(OwnNetworkRefused, match=told):
         _fit(tmp_path, text)
+
+
+BY_OPERATION = """
+import keras
+
+def build(inputs, parameters):
+    row = keras.Input((inputs,))
+    return keras.Model(row, keras.ops.sigmoid(keras.layers.Dense(1)(row)))
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        file_of("keras.layers.Dense(1), keras.layers.Activation('sigmoid')"),
+        file_of("keras.layers.Dense(1, keras.activations.sigmoid)"),
+        BY_OPERATION,
+    ],
+    ids=["a layer", "a function", "an operation"],
+)
+def test_a_sigmoid_may_be_spelled_in_any_way(tmp_path: Path, text: str) -> None:
+    _fit(tmp_path, text)
 
 
 def test_a_model_says_the_mean_of_its_members_each_of_which_stopped_early(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -29,7 +30,7 @@ from pima.core.verdict import (
     VerdictFigures,
     WorstSubgroup,
 )
-from pima.errors import Interrupted
+from pima.errors import Interrupted, TimedOut
 from pima.intake.header import Header
 from pima.intake.loading import LoadResult
 from pima.intake.patient_file import ALL_TEXT, PatientFile
@@ -44,6 +45,7 @@ from pima.train.gate import EarlierVerdict, Judgement
 from pima.train.ledger import announce
 from pima.train.retraining import HistoryRows, RetrainResult
 from tests.support.contests import contest
+from tests.support.databases import PATIENCE_SECONDS
 from tests.support.shipped import ROOT
 
 ROWS = HistoryRows(
@@ -301,6 +303,33 @@ def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -
 
     with pytest.raises(Interrupted), stop.at_once():
         finalise()
+
+
+def test_at_its_time_limit_the_work_stops_as_failed(stop: StopRequest) -> None:
+    with pytest.raises(TimedOut) as ending, stop.within(0.1, 60), stop.at_once():
+        time.sleep(PATIENCE_SECONDS)
+    assert (ending.value.exit_code, ending.value.code) == (1, "timed_out")
+
+
+_DEAF = """
+from pima.runs.recorded_run import StopRequest
+stop = StopRequest()
+stop.listen()
+with stop.within(0.2, 0.2):
+    while True: pass
+"""
+
+
+def test_work_that_hears_no_stop_is_killed_after_the_grace_time() -> None:
+    ended = subprocess.run([sys.executable, "-c", _DEAF], cwd=ROOT, check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def test_what_ends_in_time_is_left_alone(stop: StopRequest) -> None:
+    with stop.within(0.2, 0.1):
+        pass
+    time.sleep(0.4)
+    assert not stop.requested
 
 
 def test_what_came_before_begins_nothing(stop: StopRequest) -> None:
