@@ -84,7 +84,7 @@ def _reading(found: dict[Beside, Float64Array]) -> str:
     return (
         f"Of models that are exactly as good {_range(equal, 0)} of 100 get past within a year; "
         f"with p < {FIRST_LOOK_P} at each look it would be {_range(equal, 1)}. Of those that are "
-        f"better by {BETTER[-1]:g} {_range([each[each[:, 0] == 1] for each in better], 0, better)} "
+        f"better by {BETTER[-1]:g}, {_range([each[each[:, 0] == 1] for each in better], 0, better)} "
         f"get past at the first look, and {_range(better, 0)} within a year."
     )
 
