@@ -1,9 +1,9 @@
 #!/bin/sh
-# Writes the whole database into a new file of a folder, and beside it the list of who was forgotten, by which a restore
-# forgets them again; prints both names: sh deploy/backup.sh FOLDER
+# Writes a database into a new file of a folder, and beside it the list of who was forgotten, by which a restore forgets
+# them again; prints the names: sh deploy/backup.sh FOLDER
 # Which database, and as whom, say libpq's variables (PGHOST, PGDATABASE, PGUSER). PGPASSWORD_FILE, which only this script
 # and restore.sh read, names a file with the password. The dump holds patients' data and the holdout's salt, the list
-# holds hashes.
+# holds hashes. What the role may not read, such as a clinic's own schema, is left out, and told.
 set -eu
 folder=${1:?a folder for the backup}
 if [ -n "${PGPASSWORD_FILE:-}" ]; then
@@ -31,15 +31,45 @@ trap 'rm -f "$unfinished"' EXIT
 trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
-pg_dump --format=custom --file="$unfinished" &
+# Under a path without the schema public: where everybody may create there, functions of theirs could run.
+ask() {
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --tuples-only --no-align --command "SET search_path = pg_catalog" "$@"
+}
+set -- --format=custom
+unreadable=$(ask --command "
+    SELECT 'schema=' || quote_ident(nspname) FROM pg_namespace
+    WHERE nspname !~ '^(pg_|information_schema$)' AND NOT has_schema_privilege(oid, 'USAGE')
+    UNION ALL SELECT 'table=' || quote_ident(nspname) || '.' || quote_ident(relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname !~ '^(pg_|information_schema$)' AND has_schema_privilege(n.oid, 'USAGE')
+        AND relkind IN ('r', 'p', 'S', 'm', 'f') AND NOT has_table_privilege(c.oid, 'SELECT')
+    ORDER BY 1") || exit 1
+while read -r each; do
+    [ -n "$each" ] || continue
+    echo "left out, since $PGUSER may not read it: $each" >&2
+    set -- "$@" "--exclude-$each"
+done <<END
+$unreadable
+END
+pg_dump "$@" --file="$unfinished" &
 wait "$!"
 mv "$unfinished" "$file.dump"
 echo "$file.dump"
 
-# As `python -m jobs.forget --export` writes it.
-psql --no-psqlrc --set=ON_ERROR_STOP=1 --tuples-only --no-align --output="$unfinished" \
-    --command "SELECT mark FROM forgotten WHERE mark NOT LIKE 'id %' ORDER BY mark COLLATE \"C\"" \
-    --command "SELECT 'pima forgotten 1 ' || encode(sha256(convert_to(forgetting_salt, 'UTF8')), 'hex') FROM installation" &
-wait "$!"
-mv "$unfinished" "$file.forgotten"
-echo "$file.forgotten"
+# As `python -m jobs.forget --export` writes it; of each schema that has one.
+schemas=$(ask --command "
+    SELECT quote_ident(nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relname = 'forgotten' AND relkind = 'r' AND has_schema_privilege(n.oid, 'USAGE')
+        AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1") || exit 1
+while read -r schema; do
+    ask --output="$unfinished" \
+        --command "SELECT mark FROM $schema.forgotten WHERE mark NOT LIKE 'id %' ORDER BY mark COLLATE \"C\"" \
+        --command "SELECT 'pima forgotten 1 ' || encode(sha256(convert_to(forgetting_salt, 'UTF8')), 'hex') FROM $schema.installation" &
+    wait "$!"
+    list=$file.$schema.forgotten
+    [ "$schema" != public ] || list=$file.forgotten
+    mv "$unfinished" "$list"
+    echo "$list"
+done <<END
+$schemas
+END

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.tables import TABLES
 from pima.store.urls import make_engine
+from tests.support.backups import script_ended, script_started
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
@@ -57,29 +58,9 @@ def target(server: str) -> Iterator[Database]:
         yield database
 
 
-def _started(script: str, database: Database, path: Path, **environ: str) -> subprocess.Popen[str]:
-    """The script, as the leader of a process group."""
-    command = ["sh", str(ROOT / "deploy" / script), str(path)]
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(
-        command,
-        env=os.environ | for_programs(database.url) | environ,
-        start_new_session=True,
-        **pipes,
-    )
-
-
-def _ended(
-    script: str, database: Database, path: Path, **environ: str
-) -> subprocess.CompletedProcess[str]:
-    process = _started(script, database, path, **environ)
-    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
 def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
     """The dump; beside it is the list of who was forgotten."""
-    ended = _ended("backup.sh", database, folder, **environ)
+    ended = script_ended("backup.sh", database, folder, **environ)
     assert (ended.returncode, ended.stderr) == (0, ""), ended
     made, listed = sorted(folder.iterdir())
     assert ended.stdout == f"{made}\n{listed}\n"
@@ -126,7 +107,9 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     dump = _backed_up(source, tmp_path)
     source.execute("TRUNCATE patients")
     on_server(server, f"GRANT SET ON PARAMETER session_replication_role TO {OWNER}")
-    ended = _ended("restore.sh", target, dump, PGOPTIONS="-c session_replication_role=replica")
+    ended = script_ended(
+        "restore.sh", target, dump, PGOPTIONS="-c session_replication_role=replica"
+    )
     assert ended.returncode == 0, ended
     after = _everything(target)
     for name, found in before.items():
@@ -208,7 +191,7 @@ def test_a_database_that_has_tables_is_not_restored_into(
     dump = _backed_up(source, tmp_path)
     assert call(target, "migrate").exit_code == 0
     before = _everything(target)
-    ended = _ended("restore.sh", target, dump)
+    ended = script_ended("restore.sh", target, dump)
     assert (ended.returncode, "is not empty" in ended.stderr) == (1, True), ended
     assert _everything(target) == before
 
@@ -217,10 +200,10 @@ def test_a_torn_backup_restores_nothing(source: Database, target: Database, tmp_
     dump = _backed_up(source, tmp_path)
     torn = tmp_path / "torn.dump"
     torn.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
-    ended = _ended("restore.sh", target, torn)
+    ended = script_ended("restore.sh", target, torn)
     assert ended.returncode != 0, ended
     assert target.value("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == 0
-    assert _ended("restore.sh", target, dump).returncode == 0
+    assert script_ended("restore.sh", target, dump).returncode == 0
 
 
 def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) -> None:
@@ -230,7 +213,7 @@ def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) ->
         source.engine,
     )
     for database, folder in ((absent, tmp_path), (source, tmp_path / "absent")):
-        ended = _ended("backup.sh", database, folder)
+        ended = script_ended("backup.sh", database, folder)
         assert (ended.returncode, ended.stdout) == (1, ""), ended
         assert ended.stderr
     assert list(tmp_path.iterdir()) == []
@@ -241,7 +224,7 @@ def test_a_backup_that_is_stopped_leaves_no_file_and_no_process(
 ) -> None:
     with source.engine.begin() as holder:
         holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
-        process = _started("backup.sh", source, tmp_path)
+        process = script_started("backup.sh", source, tmp_path)
         until_someone_waits_for_a_lock(source)
         assert [path.suffix for path in tmp_path.iterdir()] == [".unfinished"]
         process.terminate()  # to the shell alone, as a supervisor does

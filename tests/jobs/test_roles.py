@@ -535,7 +535,7 @@ def test_they_may_be_made_by_two_containers_at_once(guarded: Database) -> None:
 
 def test_the_container_s_database_is_made_with_the_same_roles() -> None:
     made = re.findall(
-        r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE
+        r"^    \('(pima_\w+)', :'\w+'\)", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE
     )
     assert set(made) == {"pima_owner", *ROLES}
     drawn = re.search(r"for role in (.*); do", (ROOT / "deploy" / "secrets.sh").read_text())
