@@ -32,7 +32,10 @@ _ENDED_BADLY: dict[str, str] = {
     Status.TRY_AGAIN_LATER: "gave up after its last try",
 }
 _A_MINUTE = timedelta(minutes=1)
+_TEN_MINUTES = timedelta(minutes=10)
 _TEN_YEARS = timedelta(days=3652)
+_LAST = 10
+_FAR_LONGER = 4
 
 
 class Explained(NamedTuple):
@@ -80,6 +83,12 @@ REASONS = {
         f"{job}_not_succeeding": Explained(_OLD.format(job=job), _BY_HAND.format(job=job))
         for job in STARTED
     },
+    "retrain_slow": Explained(
+        "A retraining that still runs takes more than ten minutes, and four times as long as the "
+        "longest of the last ten that succeeded. At `schedule.time_limit_minutes` it is stopped.",
+        "Has the history grown, or is the machine busy? Does a network of your own never end? "
+        "SIGTERM stops it, and the champion stays. `python -m jobs.status` shows the run",
+    ),
     "queue_old": Explained(
         "A row has waited for more than two scoring periods. A row that another transaction holds "
         "is skipped each night.",
@@ -144,6 +153,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_settings_differ(declared, kept),
                 *_scheduler_is_silent(connection, settings.schedule, found.now),
                 *_last_run_failed(connection, settings.schedule, sources, found.now),
+                *_retraining_is_slow(connection, found.now),
                 *_success_is_old(connection, found, scheduled, sources),
                 *_rows_wait(found, scheduled["score"]),
             ]
@@ -184,6 +194,20 @@ def _last_run_failed(
     ends = source_store.last_ends(connection, sources, schedule.retries) if sources else {}
     for name, pull in ends.items():
         yield from _ended_badly(f"pull of {name}", pull, now - pull.at, "pull_failed", name)
+
+
+def _retraining_is_slow(connection: Connection, now: datetime) -> Iterator[Complaint]:
+    # A build that never ended renewed its lease, so it was neither silent nor crashed.
+    found = monitoring.running_beside_last(connection, "retrain", _LAST)
+    if found is None:
+        return
+    started_at, longest = found
+    if now - started_at > max(_FAR_LONGER * longest, _TEN_MINUTES):
+        what = (
+            f"a retraining has run for {_in_words(now - started_at)}; the longest of the last "
+            f"{_LAST} took {_in_words(longest)}"
+        )
+        yield Complaint("retrain_slow", what)
 
 
 def _ended_badly(

@@ -83,6 +83,40 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
     assert _complaint(well) == ""
 
 
+@pytest.mark.parametrize(
+    ("usual", "now", "told"),
+    [
+        (timedelta(seconds=3), timedelta(minutes=9), False),  # short ones differ by much
+        (timedelta(seconds=3), timedelta(minutes=11), True),
+        (timedelta(hours=1), timedelta(hours=3.9), False),
+        (timedelta(hours=1), timedelta(hours=4.1), True),
+    ],
+)
+def test_a_retraining_that_takes_far_longer_than_the_last_ones_is_told(
+    well: Database, usual: timedelta, now: timedelta, told: bool
+) -> None:
+    moment = datetime.now(UTC)
+    for took in (usual, usual / 2):
+        times = {"started_at": moment - took, "finished_at": moment}
+        insert_run(well, "retrain", "succeeded", **times)
+    running = {"started_at": moment - now, "heartbeat_at": moment}
+    insert_run(well, "retrain", "running", trigger="dry_run", **running)
+    assert _complaint(well) == ""
+    insert_run(well, "retrain", "running", **running)
+    assert ("retrain_slow: a retraining has run for" in _complaint(well)) is told
+    well.execute("UPDATE runs SET status = 'succeeded', finished_at = heartbeat_at")
+    assert _complaint(well) == ""
+
+
+@on_sqlite
+def test_a_first_retraining_is_compared_with_none(well: Database) -> None:
+    well.execute("DELETE FROM runs WHERE job = 'retrain'")
+    moment = datetime.now(UTC)
+    started = moment - timedelta(hours=3)
+    insert_run(well, "retrain", "running", started_at=started, heartbeat_at=moment)
+    assert "retrain_slow" not in _complaint(well)
+
+
 def _ended(
     database: Database, status: str, attempt: int = 1, *, ago: int = 0, trigger: str = "schedule"
 ) -> None:
