@@ -212,7 +212,7 @@ def _p(value: float, decimals: int = 2) -> str:
 
 def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:
     told = f"beside {beside.name} on {beside.rows} rows, {beside.positive} with outcome 1"
-    if beside.gain is None or beside.p is None or beside.log_loss_p is None:
+    if beside.p is None or beside.log_loss_p is None:
         return (
             f"{told}, where {FEWEST_WITH_SCORE} and {FEWEST_OF_EACH_OUTCOME} of each outcome are "
             "needed"
