@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pima.train.gate import _JUDGED_ANEW
 from tests.support.pages import PAGES
 from tests.support.shipped import ROOT
 
@@ -62,3 +63,46 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.split()) <= 750
     assert len(re.findall(r"\]\(", text)) <= 15
+
+
+def _section(page: Path, anchor: str) -> str:
+    """The part of a page under one heading, or all of it."""
+    text = page.read_text()
+    if not anchor:
+        return text
+    parts = re.split(r"^(?=#+ )", text, flags=re.MULTILINE)
+    (found,) = [part for part in parts if anchor in _anchors(part)]
+    return found
+
+
+SIGN_OFF = ROOT / "docs" / "understand" / "before-you-sign-off.md"
+_MEASURED = re.compile(r"\]\((\.\./measured/[^)#]+)#?([^)]*)\)")
+
+
+def test_the_page_for_a_signature_is_short_and_its_figures_are_measured() -> None:
+    text = SIGN_OFF.read_text()
+    assert len(text.split()) <= 600
+    assert "before-you-sign-off.md" in (ROOT / "docs" / "index.md").read_text()
+    told = 0
+    for claim in re.split(r"\n- |\n\n", text):
+        measured = [_section(SIGN_OFF.parent / page, at) for page, at in _MEASURED.findall(claim)]
+        numbers = re.findall(r"(?<!\w)\d[\d.]*\b", re.sub(r"\]\([^)]*\)", "", claim))
+        # A bound that a clinic sets is not measured.
+        unmeasured = [each for each in numbers if not _stands(each, "\n".join(measured))]
+        assert unmeasured in ([], ["95"], ["0"], ["1"]), claim
+        told += len(numbers)
+    assert told >= 25
+
+
+def _stands(number: str, text: str) -> bool:
+    return re.search(rf"(?<![\d.]){re.escape(number)}(?!\.?\d)", text) is not None
+
+
+@pytest.mark.parametrize("page", ["before-you-sign-off.md", "model-and-gate.md"])
+def test_the_reasons_that_are_judged_again_are_named(page: str) -> None:
+    text = (SIGN_OFF.parent / page).read_text()
+    (told,) = re.findall(
+        r"[Oo]ne look(?:\.\*\*| has exceptions\.\*\*)(.*?)(?:\n\n|\n- )", text, re.DOTALL
+    )
+    assert {reason for reason in _JUDGED_ANEW if f"`{reason}`" in told} == set(_JUDGED_ANEW)
+    assert len(re.findall(r"`\w+_\w+`|`pinned`", told)) == len(_JUDGED_ANEW)
