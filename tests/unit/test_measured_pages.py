@@ -131,3 +131,57 @@ def test_the_page_of_the_gate_begins_with_the_default_policy() -> None:
     }
     first, *_ = _begins(page.page(page.Findings(2, [], [], found)))
     assert "the default gate (f) promotes 6.5 challengers, 6.5 of them truly worse" in first
+
+
+def _measured(page: str) -> dict[str, float]:
+    parts = json.loads((FOLDER / f"{page}.json").read_text()).values()
+    lines = (line for part in parts for line in (part.values() if isinstance(part, dict) else part))
+    return {line["what"]: line["measured"] for line in lines}
+
+
+_INSERT = "2,500 INSERTs of a row each, PostgreSQL: patients / the same table without triggers"
+_COPY = "COPY of 200,000 rows, PostgreSQL: patients / the same table without triggers"
+_PULL = "pull of 1,000,000 rows of which 1,000 have changed, PostgreSQL"
+_FIRST_PULL = "first pull of 1,000,000 rows, PostgreSQL"
+_NIGHT = "1,000,000 rows, PostgreSQL: ours, seconds"
+
+
+@pytest.mark.parametrize(
+    ("page", "said", "measured", "figure"),
+    [
+        ("README.md", "takes [{:.1f} s on PostgreSQL]", "speed", _NIGHT),
+        (
+            "README.md",
+            "{:.0f} MB for a `pull`",
+            "speed",
+            f"{_FIRST_PULL}: peak memory of jobs.pull, MB",
+        ),
+        ("docs/understand/decisions.md", "a COPY takes {:.1f} times", "speed", _COPY),
+        ("docs/understand/decisions.md", "of one row {:.1f} times", "speed", _INSERT),
+        (
+            "docs/understand/decisions.md",
+            "takes {:.2f} s in all",
+            "speed",
+            "jobs.score on an empty queue, PostgreSQL, seconds",
+        ),
+        (
+            "docs/understand/decisions.md",
+            "takes: {:.1f} s for a thousand",
+            "speed",
+            f"{_PULL}, seconds",
+        ),
+        # Two machines: a reader meets both.
+        ("docs/measured/scale.md", "{:.1f} s on the machine of [speed]", "speed", _NIGHT),
+        (
+            "docs/measured/scale.md",
+            "takes {:.1f} s here",
+            "scale",
+            "1,000,000 rows, PostgreSQL: jobs.score, seconds",
+        ),
+    ],
+)
+def test_other_pages_have_the_measured_figures(
+    page: str, said: str, measured: str, figure: str
+) -> None:
+    text = " ".join((ROOT / page).read_text().split())
+    assert said.format(_measured(measured)[figure]) in text

@@ -63,6 +63,7 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.split()) <= 750
     assert len(re.findall(r"\]\(", text)) <= 15
+    assert "No clinic has used it yet." in text.split("\n\n")[1]
 
 
 def _section(page: Path, anchor: str) -> str:
