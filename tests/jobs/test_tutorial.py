@@ -11,6 +11,8 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.support.databases import clean_environ
 from tests.support.pages import Block, blocks
 from tests.support.shipped import ROOT, SHIPPED
@@ -60,11 +62,44 @@ def _follow(folder: Path, *pages: str) -> None:
             last = next(printed)
         elif block.info == "text":
             assert _without_figures(last) == _without_figures(block.text)
+            if pages == (TUTORIAL,):  # its salt is fixed, so its figures are
+                assert _figures(last) == pytest.approx(_figures(block.text), abs=0.015, rel=0.015)
+
+
+_OF_THE_DAY = r"\d{4}-\d\d-\d\d(?:\s+\d\d:\d\d\s+UTC)?|\d+\.\d+ s\b"
+_OF_THE_MODEL = r"[-+]?\d+\.\d+ ?%?|\d+ ?%|about \d+"
+_ANY = r"[-+]?\d[\d,.]*"
+
+
+def _parts(text: str) -> Iterator[tuple[str, str]]:
+    """What one command after another has printed, and what of it varies: days, what a model says,
+    and so all that a retraining prints."""
+    for part in re.split(r"^(?=run \d+[,:])", text, flags=re.MULTILINE):
+        is_retraining = "training row" in part.partition("\n")[0]
+        yield re.sub(_OF_THE_DAY, "", part), _ANY if is_retraining else _OF_THE_MODEL
 
 
 def _without_figures(text: str) -> str:
-    """The words: days, another machine's last digits and where lines end differ."""
-    return " ".join(re.sub(r"[-+]?\d[\d,.]*", " N ", text).split())
+    """The words, wherever lines end, and all that is counted."""
+    parts = (re.sub(varying, " N ", part) for part, varying in _parts(text))
+    return " ".join(" ".join(parts).split())
+
+
+def _figures(text: str) -> list[float]:
+    """What a model says, but for retrainings, in which one row more or less moves every figure."""
+    found = (re.findall(varying, part) for part, varying in _parts(text) if varying != _ANY)
+    return [float(re.sub(r"[^-\d.]", "", each)) for part in found for each in part]
+
+
+def test_the_words_the_counts_and_the_figures_of_an_output_are_compared() -> None:
+    page = "run 3: 15,673 rows on 2026-11-29 15:49 UTC in 0.2 s, 76.9% (71% to 83%), -0.13 1"
+    assert _without_figures(page) == "run 3: 15,673 rows on in , N ( N to N ), N 1"
+    assert _figures(page) == [76.9, 71, 83, -0.13]
+    for other in ("15,674 rows", "15,673 lines"):
+        assert _without_figures(page.replace("15,673 rows", other)) != _without_figures(page)
+    verdict = "run 1\nrun 2, 396 training rows\npromoted: correct of 172: 136\nrun 3: 0.5 rows"
+    said = "run 1 run N N training rows promoted: correct of N : N run 3: N rows"
+    assert (_without_figures(verdict), _figures(verdict)) == (said, [0.5])
 
 
 def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
