@@ -29,12 +29,13 @@ set -- --single-transaction --dbname="$PGDATABASE"
 if [ "$(ask "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")" = t ]; then
     pg_restore "$@" "$file"
 else
-    # The last word of a line is the owner. A function of somebody else would get this role's rights.
-    owners=$(echo "$contents" | awk '$4 == "TABLE" && $6 == "patients" && NF == 7 { print $7 }')
+    # The last word of a line is the owner; a clinic may have a table patients, too. A function of somebody else would get
+    # this role's rights.
+    owners=$(echo "$contents" | awk '$4 == "TABLE" && $6 == "scoring_queue" && NF == 7 { print $7 }')
     echo "$contents" | awk -v owners="$owners" '
         BEGIN { split(owners, names, "\n"); for (n in names) ours[names[n]] }
         / $/ || $NF in ours || / ACL - SCHEMA public / { print; next }
-        /^[0-9]/ { print "left out, since it is not of the owner of patients: " $0 >"/dev/stderr" }' |
+        /^[0-9]/ { print "left out, since it is not of the owner of the tables of pima: " $0 >"/dev/stderr" }' |
         pg_restore "$@" --no-owner --use-list=/dev/stdin "$file"
 fi
 echo "restored. Start nothing yet: python -m jobs.forget --import LIST --reason TEXT, with the newest list that there is"

@@ -19,6 +19,7 @@ from tests.support.databases import (
     insert_patients,
     on_server,
     postgresql_server,
+    under_role,
     with_database,
 )
 from tests.support.owners import OWNER, make_role, owners_database
@@ -82,6 +83,27 @@ def test_the_owner_backs_up_and_restores_what_is_its_own_and_says_the_rest(
     assert target.execute("SELECT 1 FROM pg_proc WHERE proname = 'greedy'") == []
     assert target.value("SELECT count(*) FROM scoring_queue") == 3
     assert call(target, "migrate").exit_code == 0
+
+
+def test_a_role_that_may_not_read_all_that_is_pimas_backs_nothing_up(
+    shared: Database, tmp_path: Path
+) -> None:
+    made = script_ended("backup.sh", under_role(shared, "pima_operator"), tmp_path)
+    assert (made.returncode != 0, made.stdout) == (True, "")
+    assert "permission denied for table" in made.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clinic_s_own_table_patients_is_not_taken_for_pimas(
+    shared: Database, target: Database, server: str, tmp_path: Path
+) -> None:
+    own = ("CREATE TABLE clinic.patients ()", f"ALTER TABLE clinic.patients OWNER TO {CLINIC}")
+    superusers = _at_superuser(shared, server, *own)
+    assert script_ended("backup.sh", shared, tmp_path).returncode == 0
+    made = script_ended("backup.sh", superusers, tmp_path)
+    back = script_ended("restore.sh", target, Path(made.stdout.split()[0]))
+    assert back.returncode == 0, back
+    assert target.execute(_OWNERS) == [("patients", OWNER)]
 
 
 def test_a_superuser_backs_up_and_restores_all_with_its_owners(
