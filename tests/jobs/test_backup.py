@@ -24,6 +24,7 @@ from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
     call,
+    clean_environ,
     for_programs,
     insert_many,
     insert_patients,
@@ -139,7 +140,7 @@ def _typed(heading: str, database: str, folder: Path, environ: dict[str, str], *
         commands = commands.replace(words, instead)
     command = ["sh", "-e", "-c", commands]
     ended = subprocess.run(
-        command, cwd=folder, env=os.environ | environ, capture_output=True, text=True
+        command, cwd=folder, env=clean_environ() | environ, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended
     return ended.stdout

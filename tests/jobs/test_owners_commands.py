@@ -9,7 +9,7 @@ from pima.store.engine import writing
 from pima.store.postgresql.schema import ROLES
 from pima.store.schema import HEAD
 from pima.store.urls import make_engine
-from tests.releases.__main__ import FOLDER, run_program
+from tests.releases.__main__ import restore
 from tests.support.databases import Database, call, on_server, under_role, with_database
 from tests.support.owners import make_role, owners_database
 
@@ -51,9 +51,7 @@ def test_a_table_of_somebody_else_in_the_schema_is_let_be(owned: Database) -> No
 def test_an_upgrade_and_its_rights_come_together_or_not_at_all(
     owned: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"--dbname={owned.engine.url.database}"
-    dump = FOLDER / "0.1.0" / "postgresql.dump"
-    run_program("pg_restore", owned, "--no-owner", name, dump)
+    restore(owned, "0.1.0")
     monkeypatch.setitem(ROLES, "pima_reader", ("SELECT ON absent",))
     assert call(owned, "migrate", "--roles").exit_code == 1
     assert owned.value("SELECT version_num FROM alembic_version") == "0001"

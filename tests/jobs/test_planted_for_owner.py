@@ -9,7 +9,7 @@ import pytest
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
 from pima.store.urls import make_engine
-from tests.releases.__main__ import FOLDER, run_program
+from tests.releases.__main__ import restore
 from tests.support.databases import Database, call, on_server, under_role, with_database
 from tests.support.declared import ADDED, configuration
 from tests.support.owners import owners_database
@@ -85,8 +85,7 @@ def test_nothing_that_is_planted_runs_as_the_owner(
 ) -> None:
     config = ("--config", configuration(tmp_path)) if before != "0.1.0" else ()
     if before == "0.1.0":
-        name = f"--dbname={owned.engine.url.database}"
-        run_program("pg_restore", owned, "--no-owner", name, FOLDER / before / "postgresql.dump")
+        restore(owned, "0.1.0")
     if before == "today's":
         assert call(owned, "migrate", "--roles", *config).exit_code == 0
     _plant(owned, _PLANT)

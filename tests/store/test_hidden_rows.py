@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from pima.store.engine import reading
 from pima.store.schema import migrate
-from tests.releases.__main__ import FOLDER, run_program
+from tests.releases.__main__ import restore
 from tests.support.databases import Database, insert_patients, postgresql_from, under_role
 from tests.support.shipped import HOLDOUT, ROOT
 
@@ -42,9 +42,7 @@ def viewed(request: pytest.FixtureRequest, server: str) -> Iterator[Database]:
     """One row has predictions of two versions; of another only person and outcome are known."""
     for database in postgresql_from(server, "template1"):
         if request.param == "upgraded":
-            name = f"--dbname={database.engine.url.database}"
-            dump = FOLDER / "0.1.0" / "postgresql.dump"
-            run_program("pg_restore", database, "--no-owner", name, dump)
+            restore(database, "0.1.0")
         migrate(database.engine, HOLDOUT, with_roles=True)
         predicted, _ = insert_patients(database, 2, first_id=7_000)
         database.execute("UPDATE patients SET person_key = 'person ' || id WHERE id >= 7000")
