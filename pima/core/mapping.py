@@ -224,12 +224,10 @@ def one_sided(empty: Int64Array) -> str | None:
     """Say that a time, by `empty_by_outcome`, is empty for one of both outcomes: what is recent
     then has one class. None if it is not."""
     rows = empty.sum(axis=1)
-    if rows.min() < _FEWEST_TO_COMPARE:
+    shares = empty[:, 1] / rows.clip(1)
+    if rows.min() < _FEWEST_TO_COMPARE or np.ptp(shares) < 0.5:
         return None
-    shares = empty[:, 1] / rows
     n = int(shares.argmax())
-    if np.ptp(shares) < 0.5:
-        return None
     return f"empty in {empty[n, 1]:,} of {rows[n]:,} rows with outcome {n}"
 
 

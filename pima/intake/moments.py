@@ -48,7 +48,7 @@ def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime | None = None) 
 def says_no_time(text: str) -> bool:
     """Whether a text is blank, or MySQL's zero date, which stands for a time that is not known."""
     # Of 30,000 rows 24,145 had one: the columns of a clinic's table were made NOT NULL.
-    return not text.strip() or text.strip().startswith("0000-00-00")
+    return text.strip()[:10] in ("", "0000-00-00")
 
 
 def _first_and_last(

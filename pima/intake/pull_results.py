@@ -66,7 +66,6 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
         rejected[reason] += rows
         if column in features:
             by_field.setdefault(reason, {})[column] = rows
-    told = {time: one_sided(empty) for time, empty in tally.timeless.items()}
     return replace(
         begun,
         rows=tally.rows,
@@ -74,7 +73,9 @@ def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) 
         rejected_by_reason=dict(rejected),
         rejected_by_field=by_field,
         unknown_taken=dict(sorted((+tally.unknown).items())),
-        one_sided_times={time: what for time, what in told.items() if what},
+        one_sided_times={
+            time: what for time, empty in tally.timeless.items() if (what := one_sided(empty))
+        },
         outcomes_held_back=tally.held_back,
     )
 

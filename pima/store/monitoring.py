@@ -73,22 +73,14 @@ def last_success(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
-def running_beside_last(
-    connection: Connection, job: str, last: int
-) -> tuple[datetime, timedelta] | None:
-    """Since when a job is running, and the longest that its last runs took that succeeded; None if
-    it is not running, or none has."""
-    statement = (
-        select(runs.c.started_at, runs.c.finished_at)
-        .where(runs.c.job == job, runs.c.status.in_((Status.RUNNING, Status.SUCCEEDED)), IS_REAL)
-        .order_by(runs.c.id.desc())
-        .limit(1 + last)
-    )
-    times = connection.execute(statement).all()
-    took = [row.finished_at - row.started_at for row in times if row.finished_at is not None]
-    if not took or times[0].finished_at is not None:
-        return None
-    return times[0].started_at, max(took)
+def last_retrainings(connection: Connection) -> list[tuple[datetime, datetime | None]]:
+    """When the newest retrainings that are running or succeeded began and ended, newest first."""
+    statement = text(f"""
+        SELECT started_at, finished_at FROM runs WHERE job = 'retrain'
+            AND status IN ('{Status.RUNNING}', '{Status.SUCCEEDED}') AND trigger <> '{DRY_RUN}'
+        ORDER BY id DESC LIMIT 11""")
+    rows = connection.execute(statement.columns(started_at=Timestamp(), finished_at=Timestamp()))
+    return [(began, ended) for began, ended in rows]
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:

@@ -34,7 +34,6 @@ _ENDED_BADLY: dict[str, str] = {
 _A_MINUTE = timedelta(minutes=1)
 _TEN_MINUTES = timedelta(minutes=10)
 _TEN_YEARS = timedelta(days=3652)
-_LAST = 10
 _FAR_LONGER = 4
 
 
@@ -198,16 +197,12 @@ def _last_run_failed(
 
 def _retraining_is_slow(connection: Connection, now: datetime) -> Iterator[Complaint]:
     # A build that never ended renewed its lease, so it was neither silent nor crashed.
-    found = monitoring.running_beside_last(connection, "retrain", _LAST)
-    if found is None:
-        return
-    started_at, longest = found
-    if now - started_at > max(_FAR_LONGER * longest, _TEN_MINUTES):
-        what = (
-            f"a retraining has run for {_in_words(now - started_at)}; the longest of the last "
-            f"{_LAST} took {_in_words(longest)}"
-        )
-        yield Complaint("retrain_slow", what)
+    times = monitoring.last_retrainings(connection)
+    took = [(ended or now) - began for began, ended in times]
+    longest = max(took[1:], default=_TEN_YEARS)
+    if took and times[0][1] is None and took[0] > max(_FAR_LONGER * longest, _TEN_MINUTES):
+        what = f"a retraining has run for {_in_words(took[0])}; the last ones took up to"
+        yield Complaint("retrain_slow", f"{what} {_in_words(longest)}")
 
 
 def _ended_badly(
