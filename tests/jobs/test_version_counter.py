@@ -1,14 +1,25 @@
 """Counters that were set back, by hand or by a restore without them: no version and no id is given
 to another row."""
 
+import csv
+import io
 import re
 
 import pytest
+from sqlalchemy import text
 
-from pima.store.engine import writing
+from pima.store.engine import reading, writing
+from pima.store.queue import require_counter_above_them
 from tests.support.clinic import Clinic
-from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.databases import (
+    Database,
+    call,
+    insert_patients,
+    the_json,
+    without_triggers,
+)
 from tests.support.pulls import counts
+from tests.support.rows import COLUMNS, VALUES
 from tests.support.shipped import ROOT
 
 SET_BACK = {
@@ -17,9 +28,11 @@ SET_BACK = {
 }
 
 
-def again(database: Database, patient_id: int) -> None:
+def again(database: Database, patient_id: int, *meanwhile: str) -> None:
     """The patient's row, deleted and inserted with another measurement."""
     database.execute("DELETE FROM patients WHERE id = :id", {"id": patient_id})
+    for statement in meanwhile:
+        database.execute(statement)
     insert_patients(database, 1, first_id=patient_id, glucose=99)
 
 
@@ -43,7 +56,11 @@ def mend(database: Database, others: str = "") -> None:
         _begin, made, *changes, _commit = other_versions.strip().split(";")[:-1]
         connection.exec_driver_sql(made)
         if others:
-            connection.exec_driver_sql(f"INSERT INTO used VALUES {others}")
+            named = (
+                "INSERT INTO used SELECT id, version, outcome, labelled_at FROM patients WHERE id"
+            )
+            assert named in page
+            connection.exec_driver_sql(f"{named} IN {others}")
         for change in changes:
             connection.exec_driver_sql(change)
 
@@ -57,6 +74,8 @@ def test_a_version_that_a_correction_drew_does_not_come_again(database: Database
         for corrected in range(glucose, glucose + 3):
             database.execute(f"UPDATE patients SET glucose = {corrected}")
             versions.append(database.value("SELECT version FROM patients"))
+        with reading(database.engine) as connection:
+            require_counter_above_them(connection)
         again(database, 1)
         versions.append(database.value("SELECT version FROM patients"))
     assert versions == sorted(set(versions))
@@ -74,6 +93,61 @@ def test_a_correction_goes_on_if_the_counter_was_set_back(database: Database) ->
     assert database.execute("SELECT glucose FROM scoring_queue") == [(150,)]
 
 
+INSERTED = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES})"
+REFRESHED = {
+    "by its id": ("DELETE FROM patients WHERE id = 1", INSERTED),
+    "with all others": ("DELETE FROM patients", INSERTED),
+}
+IN_ONE_STATEMENT = {
+    "in one statement": (
+        (
+            f"WITH gone AS (DELETE FROM patients RETURNING *) INSERT INTO patients (id, {COLUMNS}) "
+            f"SELECT id, {VALUES} FROM gone"
+        ),
+    ),
+    "with its version": (
+        "WITH gone AS (DELETE FROM patients RETURNING *) INSERT INTO patients SELECT * FROM gone",
+    ),
+}
+
+
+def _comes_again_with_a_version_of_its_own(
+    database: Database, below: int, statements: tuple[str, ...]
+) -> None:
+    insert_patients(database, 1, first_id=1)
+    for glucose in (150, 160):
+        database.execute(f"UPDATE patients SET glucose = {glucose}")
+    (version,) = database.execute("SELECT version FROM patients")[0]
+    database.execute(SET_BACK[database.kind])
+    insert_patients(database, below, first_id=2)  # each draws a version
+    with writing(database.engine) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    drawn = database.value("SELECT version FROM patients WHERE id = 1")
+    assert drawn > version
+    database.execute("UPDATE patients SET glucose = 170 WHERE id = 1")
+    kept = database.execute("SELECT patient_version FROM replaced_rows WHERE patient_id = 1")
+    assert (drawn,) in kept
+    assert len(kept) == (1 if database.kind == "sqlite" else 4)
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("below", range(4))
+@pytest.mark.parametrize("how", REFRESHED)
+def test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own(
+    database: Database, how: str, below: int
+) -> None:
+    _comes_again_with_a_version_of_its_own(database, below, REFRESHED[how])
+
+
+@pytest.mark.parametrize("below", range(4))
+@pytest.mark.parametrize("how", IN_ONE_STATEMENT)
+def test_so_has_one_that_the_same_statement_deletes(
+    postgresql: Database, how: str, below: int
+) -> None:
+    _comes_again_with_a_version_of_its_own(postgresql, below, IN_ONE_STATEMENT[how])
+
+
 @pytest.mark.parametrize(
     "ended_as", ["predictions", "rejections", "scoring_queue", "replaced_rows"]
 )
@@ -83,8 +157,7 @@ def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     insert_patients(scored_database, 3, first_id=1, age=None if ended_as == "rejections" else 50)
     if ended_as != "scoring_queue":
         assert call(scored_database, "score").exit_code == 0
-    scored_database.execute(SET_BACK[scored_database.kind])
-    again(scored_database, 1)
+    again(scored_database, 1, SET_BACK[scored_database.kind])
     if ended_as == "replaced_rows":
         scored_database.execute(
             "INSERT INTO replaced_rows (patient_id, patient_version) VALUES (3, 1000)"
@@ -108,10 +181,8 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(
     """Whose counter has passed the old versions by the time that anybody looks."""
     insert_patients(scored_database, 3, first_id=1)
     assert call(scored_database, "score").exit_code == 0
-    scored_database.execute(SET_BACK[scored_database.kind])
-    # On PostgreSQL a deletion draws a version, too.
-    one = 1 if scored_database.kind == "sqlite" else 2
-    again(scored_database, one)
+    one = 1
+    again(scored_database, one, SET_BACK[scored_database.kind])
     insert_patients(scored_database, 5, first_id=4)
     before = predictions(scored_database)
     refused = call(scored_database, "score", "--json")
@@ -133,6 +204,27 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(
     )
     assert the_json(call(scored_database, "score", "--json"))["predicted"] == 6
     assert superseded(scored_database, one) in ([(False,)], [(0,)])
+
+
+def test_values_that_no_prediction_was_made_from_are_shown_of_none(
+    scored_database: Database,
+) -> None:
+    """Those that were written while the triggers were off, once the page's remedy was taken."""
+    insert_patients(scored_database, 3, first_id=1)
+    assert call(scored_database, "score").exit_code == 0
+    scored_database.execute("UPDATE patients SET outcome = 1 WHERE id = 2")
+    known = scored_database.value("SELECT labelled_at FROM patients WHERE id = 2")
+    with without_triggers(scored_database):
+        scored_database.execute("UPDATE patients SET glucose = 99 WHERE id < 3")
+    mend(scored_database, "(1, 2)")
+    told = call(scored_database, "export", "predictions", "--values").stdout
+    shown = [
+        (row["patient_id"], row["value_of_glucose"]) for row in csv.DictReader(io.StringIO(told))
+    ]
+    assert shown == [("1", ""), ("2", ""), ("3", "148.0")]
+    found = scored_database.execute("SELECT id, labelled_at FROM patients WHERE outcome = 1")
+    assert found == [(2, known)]
+    assert the_json(call(scored_database, "score", "--json"))["predicted"] == 1
 
 
 COUNTER_OF_IDS_SET_BACK = {

@@ -72,6 +72,7 @@ _CORRECTED = (
 _USED_TWICE = (
     "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
 )
+_OF_ITS_OWN = "tests/jobs/test_version_counter.py::test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own"
 _KEPT = "tests/store/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
 _BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
@@ -271,6 +272,31 @@ FAULTS = (
                     ),
                 ),
                 (f"{_USED_TWICE}[postgresql]",),
+            ),
+        },
+    ),
+    Fault(
+        "a deletion leaves the counter of versions where it was set back",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/triggers.sql",
+                        "WHERE last < OLD.version;",
+                        "WHERE last < 0;",
+                    ),
+                ),
+                (f"{_OF_ITS_OWN}[sqlite-by its id-0]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/triggers.sql",
+                        "<= OLD.version LOOP",
+                        "< OLD.version - 1 LOOP",
+                    ),
+                ),
+                (f"{_OF_ITS_OWN}[postgresql-by its id-0]",),
             ),
         },
     ),

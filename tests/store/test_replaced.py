@@ -130,6 +130,44 @@ def test_rows_that_come_again_in_the_same_transaction_keep_theirs(
     assert kept(postgresql) == []
 
 
+AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
+
+
+@pytest.mark.parametrize(
+    "places", [(0,), (1,), (2,), (0, 1), (1, 1), (1, 2)], ids=lambda places: f"before {places}"
+)
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_clinic_that_sets_constraints_immediate_loses_and_leaves_nothing(
+    postgresql: Database, places: tuple[int, ...], level: str
+) -> None:
+    """Before the DELETE, before the INSERT, or at the end."""
+    again, _gone = insert_patients(postgresql, 2)
+    postgresql.execute(CORRECT)
+    before = [row for row in kept(postgresql) if row[0] == again]
+    last = version(postgresql, again)
+    insert = f"INSERT INTO patients (id, {COLUMNS}) VALUES ({again}, {VALUES})"
+    with at_level(postgresql, level) as connection:
+        for place, statement in enumerate(("DELETE FROM patients", insert, CORRECT)):
+            for _ in range(places.count(place)):
+                connection.execute(text(AT_ONCE))
+            connection.execute(text(statement))
+    assert kept(postgresql)[:-1] == [*before, (again, last, SOUND["glucose"] + 1)]
+    assert version(postgresql, again) > kept(postgresql)[-1][1] > last
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "END", "/* by a pool */ commit"])
+def test_of_a_deleted_row_nothing_is_kept_however_the_transaction_ends(
+    postgresql: Database, end: str
+) -> None:
+    again, _ = insert_patients(postgresql, 2)
+    postgresql.execute(CORRECT)
+    insert = f"INSERT INTO patients (id, {COLUMNS}) VALUES ({again}, {VALUES})"
+    with postgresql.engine.connect() as connection:
+        for statement in ("DELETE FROM patients", insert, end):
+            connection.exec_driver_sql(statement)
+    assert [row[0] for row in kept(postgresql)] == [again, again]
+
+
 @contextmanager
 def at_level(database: Database, level: str) -> Iterator[Connection]:
     """A clinic's own transaction, committed at the end of the block."""

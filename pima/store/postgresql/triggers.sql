@@ -99,6 +99,16 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Of a row whose version is the last one, or above it since the counter was set back. Each number is drawn: to set the
+-- counter could set it back for somebody else.
+CREATE OR REPLACE FUNCTION public.draw_version_above() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE pg_catalog.nextval('public.patient_version') <= OLD.version LOOP
+        NULL;
+    END LOOP;
+    RETURN OLD;
+END $$;
+
 -- The functions below keep their plans for a session, which may have begun with a single row on an empty table. So they
 -- look up by key, always (enable_seqscan); OFFSET 0 keeps the planner from making a join of a look-up.
 
@@ -243,10 +253,10 @@ BEGIN
         AND NOT EXISTS (SELECT FROM public.patients p
             WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL OFFSET 0);
 
-    PERFORM set_config('pima.deletes', 'on', true);
-    INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
-        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT id, version, /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+    -- By the transaction's beginning replaced_rows_written knows them.
+    INSERT INTO public.replaced_rows (patient_id, patient_version, replaced_at, /* features */ pregnancies, glucose,
+        blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT id, version, now(), /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
         diabetes_pedigree, age /* end */
     FROM old_rows
     ON CONFLICT (patient_id, patient_version) DO UPDATE
@@ -254,17 +264,26 @@ BEGIN
         glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
         skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
         diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
-    PERFORM set_config('pima.deletes', '', true);
     RETURN NULL;
 END $$;
 
 -- At the end of the transaction that has deleted a row: nothing of it is kept, unless it has come again, as where all rows
--- are deleted and inserted.
+-- are deleted and inserted. SET CONSTRAINTS ... IMMEDIATE fires this before the end: so it puts the row off, and only what
+-- fires once more by the same command is at the end. Within another trigger it is never there. A COMMIT that is sent by
+-- that name is: to put its rows off would take a DELETE of many rows twice as long.
 CREATE OR REPLACE FUNCTION public.drop_replaced() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    DELETE FROM public.replaced_rows r WHERE r.patient_id = NEW.patient_id
-        AND NOT EXISTS (SELECT FROM public.patients p WHERE p.id = r.patient_id OFFSET 0);
+    IF pg_trigger_depth() > 1 THEN
+        SET CONSTRAINTS public.replaced_rows_written DEFERRED;
+    ELSIF EXISTS (SELECT FROM public.patients p WHERE p.id = NEW.patient_id) THEN
+        RETURN NULL;
+    ELSIF NEW.replaced_at = statement_timestamp() OR starts_with(lower(current_query()), 'commit') THEN
+        DELETE FROM public.replaced_rows WHERE patient_id = NEW.patient_id;
+        RETURN NULL;
+    END IF;
+    UPDATE public.replaced_rows SET replaced_at = statement_timestamp()
+    WHERE patient_id = NEW.patient_id AND patient_version = NEW.patient_version;
     RETURN NULL;
 END $$;
 
@@ -307,17 +326,20 @@ CREATE OR REPLACE TRIGGER patients_key_changed AFTER UPDATE ON public.patients
     FOR EACH ROW WHEN (((old.source IS DISTINCT FROM new.source) OR (old.source_key IS DISTINCT FROM new.source_key)
         OR (old.person_key IS DISTINCT FROM new.person_key)))
     EXECUTE FUNCTION public.keep_changed_key();
-CREATE OR REPLACE TRIGGER patients_leave BEFORE DELETE OR TRUNCATE ON public.patients
+CREATE OR REPLACE TRIGGER patients_leave BEFORE TRUNCATE ON public.patients
     FOR EACH STATEMENT EXECUTE FUNCTION public.draw_version();
+CREATE OR REPLACE TRIGGER patients_leave_above BEFORE DELETE ON public.patients
+    FOR EACH ROW WHEN ((old.version >= COALESCE(pg_sequence_last_value('public.patient_version'::regclass), (0)::bigint)))
+    EXECUTE FUNCTION public.draw_version_above();
 CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON public.patients
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_deleted();
 CREATE OR REPLACE TRIGGER patients_truncated AFTER TRUNCATE ON public.patients
     FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_truncated();
 -- Not on patients, which could then not be truncated by a transaction that has deleted rows.
 DROP TRIGGER IF EXISTS replaced_rows_written ON public.replaced_rows; -- CREATE OR REPLACE knows no constraint triggers
-CREATE CONSTRAINT TRIGGER replaced_rows_written AFTER INSERT OR UPDATE ON public.replaced_rows
+CREATE CONSTRAINT TRIGGER replaced_rows_written AFTER INSERT OR UPDATE OF replaced_at ON public.replaced_rows
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN ((current_setting('pima.deletes'::text, true) = 'on'::text)) EXECUTE FUNCTION public.drop_replaced();
+    WHEN ((new.replaced_at <= statement_timestamp())) EXECUTE FUNCTION public.drop_replaced();
 
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_inserted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_key_inserted;
@@ -326,6 +348,7 @@ ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_inserted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_updated;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_key_changed;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave_above;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_deleted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_truncated;
 ALTER TABLE public.replaced_rows ENABLE ALWAYS TRIGGER replaced_rows_written;

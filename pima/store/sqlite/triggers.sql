@@ -119,6 +119,8 @@ END;
 
 CREATE TRIGGER patients_deleted AFTER DELETE ON patients
 BEGIN
+    -- Whatever comes again under the id has a newer version, also where the counter was set back.
+    UPDATE patient_version_counter SET last = OLD.version WHERE last < OLD.version;
     DELETE FROM scoring_queue WHERE patient_id = OLD.id;
     DELETE FROM replaced_rows WHERE patient_id = OLD.id;
 END;
