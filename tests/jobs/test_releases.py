@@ -69,7 +69,14 @@ def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Da
     assert call(earlier, "migrate").exit_code == 0
 
 
-READ = ("model_versions", "source_rejections", "patients", "rejections", "current_predictions")
+READ = (
+    "model_versions",
+    "source_rejections",
+    "patients",
+    "rejections",
+    "current_predictions",
+    "scoring_queue",
+)
 
 
 @on_postgresql

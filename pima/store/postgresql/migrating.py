@@ -28,7 +28,7 @@ _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
 _LARGE_INDEXES = {"ix_rejections_run_id": "rejections (run_id)"}
 """The indexes of revision 0002 that take long to make."""
-_CHANGED = ("patients", "source_rejections", "model_versions")
+_CHANGED = ("patients", "source_rejections", "model_versions", "scoring_queue")
 """The tables that revision 0002 changes."""
 
 
