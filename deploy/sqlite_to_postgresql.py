@@ -116,7 +116,9 @@ def _go_on_counting(source: Connection, target: Connection) -> None:
     version = source.execute(text("SELECT last FROM patient_version_counter")).scalar_one()
     for sequence, number in [*sequences, ("'patient_version'", version)]:
         if number > 0:  # a sequence that has given nothing yet stays as it was made
-            target.execute(text(f"SELECT setval({sequence}, :number)"), {"number": number})
+            # As exactly its types: somebody who may create there could have made another one.
+            set_to = f"SELECT setval(CAST({sequence} AS regclass), CAST(:number AS bigint))"
+            target.execute(text(set_to), {"number": number})
 
 
 def _show(result: Result) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from itertools import product
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -89,6 +90,10 @@ def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def moved(lived_in: Database, postgresql: Database) -> Database:
+    # PostgreSQL would prefer these to its own, which takes a regclass and a bigint.
+    for of in product(("text", "regclass"), ("smallint", "integer")):
+        wicked = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$"
+        postgresql.execute(f"CREATE FUNCTION setval({', '.join(of)}) RETURNS bigint {wicked}")
     ended = _move(lived_in.engine.url.database, postgresql)
     assert (ended.exit_code, ended.stderr) == (0, ""), ended
     counted = {name: len(rows) for name, rows in _rows(lived_in).items()}
