@@ -79,6 +79,7 @@ READ = (
 )
 
 
+@pytest.mark.judge
 @on_postgresql
 @pytest.mark.parametrize("first", READ)
 def test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock(
@@ -93,7 +94,7 @@ def test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock(
             until_someone_waits_for_a_lock(earlier)
         # Nobody queues behind it, whatever else the reader does.
         with psycopg.connect(_plain(earlier)) as clinic:
-            clinic.execute("SET lock_timeout = '30s'")
+            clinic.execute("SET lock_timeout = '2s'")
             clinic.execute("INSERT INTO patients (glucose) VALUES (100)")
         for table in READ:
             reader.execute(text(f"SELECT count(*) FROM {table}"))

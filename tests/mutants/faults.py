@@ -73,6 +73,7 @@ _USED_TWICE = (
     "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
 )
 _OF_ITS_OWN = "tests/jobs/test_version_counter.py::test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own"
+_UPGRADED = "tests/jobs/test_releases.py::test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock"
 _KEPT = "tests/store/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
 _BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
@@ -511,5 +512,14 @@ FAULTS = (
         ),
         caught_by="tests/store/test_replaced.py"
         "::test_what_was_predicted_on_is_known_after_its_prediction_is_gone[DATABASE]",
+    ),
+    Fault(
+        "an upgrade waits for its locks, and others behind it",
+        {
+            "postgresql": Form(
+                (Edit("pima/store/postgresql/migrating.py", "MODE NOWAIT", "MODE"),),
+                (f"{_UPGRADED}[0.1.0-patients-postgresql]",),
+            ),
+        },
     ),
 )
