@@ -79,7 +79,8 @@ _TABLES_BY_ID = {
 }
 """Other tables with rows of a patient, by `patient_id`; the keys name their counts."""
 _EMPTIED_BY_TRIGGERS = ("queue_entries", "replaced_rows")
-"""Those whose rows go with the patient's own."""
+"""Those whose rows go with the patient's own, or hold its values until the commit: they are counted
+before."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
 """Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken).
 A run with any error code may hold the text: that of a child that its parent closed, or of a job
@@ -199,8 +200,7 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
         name: _take_out(connection, table, "patient_id", ids)
         for name, table in _TABLES_BY_ID.items()
     }
-    erased |= {name: max(count, erased[name]) for name, count in there.items()}
-    return erased | {"error_lines": _hide_in_errors(connection, ids)}
+    return erased | there | {"error_lines": _hide_in_errors(connection, ids)}
 
 
 def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
