@@ -69,7 +69,8 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
     """Every row of every table; how many of each."""
     # With the triggers in place each row would be queued, and get new times; make_triggers switches
     # them on again.
-    target.execute(text("ALTER TABLE patients DISABLE TRIGGER USER"))
+    for watched in ("patients", "replaced_rows"):
+        target.execute(text(f"ALTER TABLE {watched} DISABLE TRIGGER USER"))
     _require_empty(target)
     # A new database knows nothing of what the file's has retired.
     known = newest_declaration(target).copied

@@ -101,12 +101,12 @@ def _endless(folder: Path, rest: str) -> str:
 
 @pytest.mark.parametrize("rest", ["pass", "time.sleep(3600)"])
 def test_a_stop_ends_a_build_that_never_ends(history: Database, tmp_path: Path, rest: str) -> None:
-    process = history.start("retrain", "--config", _endless(tmp_path, rest))
-    assert process.stderr is not None
-    while "it builds" not in process.stderr.readline():
-        assert process.poll() is None
-    process.terminate()
-    assert process.wait(PATIENCE_SECONDS) == 143
+    with history.start("retrain", "--config", _endless(tmp_path, rest)) as process:
+        assert process.stderr is not None
+        while "it builds" not in process.stderr.readline():
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 143
     assert history.execute("SELECT status, error_code FROM runs") == [
         ("interrupted", "interrupted")
     ]
