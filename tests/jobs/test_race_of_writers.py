@@ -97,6 +97,9 @@ def insert_or_update(session: Session, drawn: random.Random) -> None:
 
 
 def merge(session: Session, drawn: random.Random) -> None:
+    if session.info.server_version < 150_000:
+        insert_or_update(session, drawn)  # MERGE is of PostgreSQL 15
+        return
     first, glucose, goes = (
         an_id(drawn),
         measured(drawn)[FEATURE_NAMES.index("glucose")],

@@ -15,6 +15,7 @@ from pathlib import Path
 from pima.store.schema import migrate
 from tests.support.clinic import Clinic, clinic_at
 from tests.support.databases import (
+    NEWEST_PROGRAMS,
     Database,
     call,
     for_programs,
@@ -85,8 +86,10 @@ def restore(database: Database, version: str) -> None:
     """Fill an empty PostgreSQL database with the dump of a release."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         dump = FOLDER / version / "postgresql.dump"
-        run_program("pg_restore", database, "--no-owner", f"--file={script.name}", dump)
-        # pg_restore sets what servers before PostgreSQL 17 don't know.
+        # The dump is of the newest server, and no earlier pg_restore reads it.
+        restores = str(NEWEST_PROGRAMS / "pg_restore")
+        run_program(restores, database, "--no-owner", f"--file={script.name}", dump)
+        # It sets what servers before PostgreSQL 17 don't know.
         sql = Path(script.name).read_text().replace("SET transaction_timeout = 0;\n", "", 1)
         Path(script.name).write_text(sql)
         run_script(database, Path(script.name))

@@ -51,17 +51,39 @@ def clean_environ() -> dict[str, str]:
     return theirs | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
+NEWEST_PROGRAMS: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+"""The folder of pg_restore and its like that come with the environment."""
+
+
 def for_programs(url: str) -> dict[str, str]:
     """The variables by which PostgreSQL's own programs are found, and by which they find a
     database."""
     place = make_url(url)
     return {
-        "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{_programs(with_database(url, 'postgres'))}{os.pathsep}{os.environ['PATH']}",
         "PGHOST": str(place.query.get("host") or place.host),
         "PGPORT": str(place.port or 5432),
         "PGDATABASE": str(place.database),
         "PGUSER": str(place.username),
     }
+
+
+def _programs(server: str) -> Path:
+    """The folder of pg_dump, pg_restore and psql. pg_restore from 17 on sets what earlier servers don't
+    know, so these need programs that are older: Debian's package postgresql-client."""
+    if server_version(server) >= 17:
+        return NEWEST_PROGRAMS
+    known = {int(each.parent.name): each for each in Path("/usr/lib/postgresql").glob("*/bin")}
+    fit = [number for number in known if server_version(server) <= number < 17]
+    assert fit, "install postgresql-client of a version from the server's to 16"
+    return known[min(fit)]
+
+
+@cache
+def server_version(server: str) -> int:
+    """The first number of a server's version."""
+    with administration(server).connect() as connection:
+        return (connection.dialect.server_version_info or (0,))[0]
 
 
 started: list[subprocess.Popen[str]] = []
@@ -217,21 +239,14 @@ def sqlite_from(template: Path | None, folder: Path) -> Iterator[Database]:
 def postgresql_from(server: str, template: str) -> Iterator[Database]:
     """A copy of a database, dropped at the end."""
     name = f"pima_{uuid.uuid4().hex[:12]}"
-    on_server(server, f"CREATE DATABASE {name} TEMPLATE {template} {_copying(server)}")
+    # PostgreSQL 14 lacks the word for the way of copying that takes the least time.
+    strategy = "STRATEGY file_copy" if server_version(server) >= 15 else ""
+    on_server(server, f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
     url = with_database(server, name)
     engine = make_engine(url, DatabaseSettings())
     yield Database("postgresql", url, engine)
     engine.dispose()
     on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@cache
-def _copying(server: str) -> str:
-    """How a database is copied in the least time: from PostgreSQL 15 on by a word of its own, and
-    14 knows no other way."""
-    with administration(server).connect() as connection:
-        knows = (connection.dialect.server_version_info or (0,)) >= (15,)
-    return "STRATEGY file_copy" if knows else ""
 
 
 def with_database(url: str, name: str) -> str:
