@@ -81,6 +81,8 @@ def _show(result: Result) -> None:
             "If `person` was declared after rows had come, begin a new database with it: that "
             "uses them all"
         )
+    if result["followed_up"]:
+        print(textwrap.fill(result["followed_up"], 79, subsequent_indent="  "))
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         from rich.console import Console

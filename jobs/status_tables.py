@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 
 from pima.core.figures import FEWEST_ROWS, gain_of, in_words
-from pima.core.realised import FEW_EVENTS, STANDING
+from pima.core.realised import FEW_EVENTS, STANDING, told_figures
 from pima.core.watched import State
 from pima.logs import counted
 from pima.store.ledger import VerdictLine
@@ -83,7 +83,7 @@ def _champion(champion: ChampionState) -> str:
 
 
 def _settled(found: VersionStanding | None, realised: SettledCounts) -> str:
-    told = "none yet of any prediction"
+    told = realised.none_counts or "none yet of any prediction"
     if found is not None:
         told = f"{found.outcomes:,} predicted by version {found.version}, "
         told += f"{found.positive} with outcome 1"
@@ -91,8 +91,11 @@ def _settled(found: VersionStanding | None, realised: SettledCounts) -> str:
             told += " (few: what follows may be luck)"
     if realised.of_those_followed_up:
         told += ", of those followed up"
+    left_out = 0
+    if realised.none_counts is None:
+        left_out = realised.left_out
     for rows, why in (
-        (realised.left_out, "left out, of weeks that are hardly followed up"),
+        (left_out, "left out, of weeks that are hardly followed up"),
         (realised.late, "apart, predicted too late"),
         (realised.early, "apart, come before a prediction"),
     ):
@@ -105,11 +108,11 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
     stands = found.standing
     yield "settled outcomes", _settled(stands, found.realised)
     if stands is not None and stands.outcomes >= FEWEST_ROWS:
-        for name, label in STANDING.items():
-            words = in_words(stands.figures[name], 2)
-            if name == "auroc" and stands.verdict_auroc is not None:
-                words += f"; in its verdict {stands.verdict_auroc:.2f}"
-            yield label, words
+        for label, words in told_figures(stands.figures, stands.if_zero, 2):
+            told = words
+            if label == STANDING["auroc"] and stands.verdict_auroc is not None:
+                told += f"; in its verdict {stands.verdict_auroc:.2f}"
+            yield label, told
     for remark in found.champion.threshold_remarks:
         yield "threshold", remark
 

@@ -84,6 +84,9 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     predicted_within: Span | None = None
     """How soon after `index_at` a prediction must come to be judged by the outcome. None: a tenth
     of the horizon, at least a day."""
+    least_followed_up: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """The share of rows that must have an outcome once their horizon is over: days and weeks
+    clearly below it count in nothing. None: nine tenths."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 
@@ -346,8 +349,9 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     if len(set(called)) < len(called):
         yield Fault("present_score: label", "is that of two scores", "a label of its own for each")
     yield from _in_place("outcome", _faults_of_words(declaration.outcome))
-    if declaration.outcome.predicted_within and not declaration.outcome.horizon:
-        yield Fault("outcome: predicted_within", "stands there without horizon", "horizon, too")
+    for key in ("predicted_within", "least_followed_up"):
+        if getattr(declaration.outcome, key) and not declaration.outcome.horizon:
+            yield Fault(f"outcome: {key}", "stands there without horizon", "horizon, too")
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
         yield Fault(

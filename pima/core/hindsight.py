@@ -74,7 +74,7 @@ def corrections(
     `in_time` are all rows with outcome 0, and with 1, that settled since then and were predicted in
     time; `not_kept` are the ids of rows whose values then are not kept.
     """
-    of_late = today[today["settled_at"] > since]
+    of_late = today[today["over_at"] > since]
     columns = list(names)
     then = history.loc[of_late.index, columns]
     outcomes = of_late.loc[of_late[columns].compare(then).index, "outcome"]

@@ -2,11 +2,11 @@
 rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
-`outcome` (0 or 1), `labelled_at`, `settled_at`, `Person` (the rank of the row's person, NA without
-one), `Keyed` and `Side`, as described in `ranked` and `with_sides`. With scores in use, it has
-them, and `Unclaimed`: 1 where no prediction was made in time, so that a score is as it stands
-today, else 0. A feature may have any name in lower case, so columns that no table has are
-capitalised.
+`outcome` (0 or 1), `labelled_at`, `over_at` (when its horizon was over; without one,
+`labelled_at`), `Person` (the rank of the row's person, NA without one), `Keyed` and `Side`, as
+described in `ranked` and `with_sides`. With scores in use, it has them, and `Unclaimed`: 1 where no
+prediction was made in time, so that a score is as it stands today, else 0. A feature may have any
+name in lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where
@@ -112,6 +112,8 @@ class Split:
     today: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Rows of both sides that were corrected after their prediction, as they stand today."""
     corrections: Corrections = field(default_factory=Corrections)
+    followed_up: str | None = None
+    """How many rows are followed up, in words; None without a horizon."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -123,9 +125,9 @@ class Split:
 
     @cached_property
     def holdout_order(self) -> str:
-        """The sha256 over the ids of the holdout in the order in which they were settled, which
+        """The sha256 over the ids of the holdout in the order in which their horizons ended, which
         decides the rows that are recent. The fingerprint has no times."""
-        by_time = self.holdout["settled_at"].sort_values(kind="stable").index.to_numpy()
+        by_time = self.holdout["over_at"].sort_values(kind="stable").index.to_numpy()
         return hashlib.sha256(by_time.tobytes()).hexdigest()
 
 

@@ -8,6 +8,7 @@ soon as they are known sees too many events for weeks. So with a horizon both co
 from dataclasses import dataclass
 
 from pima.core.features import Outcome
+from pima.core.followed_up import LEAST_FOLLOWED_UP
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -19,6 +20,7 @@ NO_INDEX = "no_index_at"
 TO_COME = "index_at_to_come"
 AFTER_OUTCOME = "index_at_after_outcome"
 NOT_OVER = "horizon_not_over"
+HARDLY = "hardly_followed_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Horizon:
     """From the index of a row on, which is the moment `index_at`."""
     predicted_within_ms: int
     """A later prediction may know some of what it predicts."""
+    least_followed_up: float
 
 
 def horizon_of(outcome: Outcome) -> Horizon | None:
@@ -36,9 +39,10 @@ def horizon_of(outcome: Outcome) -> Horizon | None:
     if outcome.horizon is None:
         return None
     length = _milliseconds(outcome.horizon)
-    if outcome.predicted_within is None:
-        return Horizon(length, max(length // 10, _DAY_MS))
-    return Horizon(length, _milliseconds(outcome.predicted_within))
+    within = max(length // 10, _DAY_MS)
+    if outcome.predicted_within is not None:
+        within = _milliseconds(outcome.predicted_within)
+    return Horizon(length, within, outcome.least_followed_up or LEAST_FOLLOWED_UP)
 
 
 def _milliseconds(span: str) -> int:

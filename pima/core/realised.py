@@ -5,7 +5,7 @@ persons. Outcomes often arrive selectively, for example only for treated patient
 describe such patients alone; so the share of predictions that have an outcome is given with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from pima.core.figures import (
     calibration_slope,
     called,
     decision_curve,
+    in_words,
     observed_expected,
     of_classes,
     ranked,
@@ -78,6 +79,7 @@ FEW_EVENTS = 10
 """With fewer of the rarer outcome figures are marked, since their intervals are too narrow."""
 TOO_FEW_OUTCOMES = f"fewer than {FEWEST_ROWS} outcomes"
 TOO_FEW_EVENTS = f"fewer than {FEWEST_EVENTS} of the rarer outcome"
+OF_THOSE = "These are figures of those followed up; of the others nobody knows the outcome."
 STANDING = {
     "auroc": FIGURES["auroc"],
     "observed_expected": "observed / expected",
@@ -96,6 +98,9 @@ class Standing:
     positive: int
     figures: dict[str, Figure]
     """By the keys of `STANDING`, and the specificity."""
+    if_zero: float | None = None
+    """Observed / expected if those had 0 whose horizon is over and whose outcome has not come; None
+    of so few that one of them could be recognised."""
 
     @property
     def events(self) -> int:
@@ -103,8 +108,14 @@ class Standing:
         return min(self.positive, self.outcomes - self.positive)
 
 
-def standing(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Standing:
-    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
+def standing(
+    probabilities: Float64Array,
+    threshold: float,
+    outcomes: Int8Array,
+    missing: Sequence[float] = (),
+) -> Standing:
+    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came; `missing` are
+    its probabilities of rows whose outcome has not come."""
     rows = ranked(probabilities, outcomes)
     figures = of_classes(rows, threshold)
     figures["auroc"] = auroc(rows)
@@ -117,7 +128,21 @@ def standing(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
             name: Figure(each.value, reason=each.reason or TOO_FEW_EVENTS)
             for name, each in figures.items()
         }
+    if min(len(rows), len(missing)) >= FEWEST_ROWS:
+        expected = float(probabilities.sum()) + sum(missing)
+        found = replace(found, if_zero=rows.positive / expected)
     return replace(found, figures=figures)
+
+
+def told_figures(
+    figures: Mapping[str, Figure], if_zero: float | None, digits: int
+) -> Iterator[tuple[str, str]]:
+    """The names for people of the figures that stand on top, and what is told of each."""
+    for name, label in STANDING.items():
+        words = in_words(figures[name], digits)
+        if name == "observed_expected" and if_zero is not None:
+            words += f"; {if_zero:.2f} if those without an outcome had 0"
+        yield label, words
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:

@@ -43,6 +43,14 @@ class TooFewLabels(RefusedError):
     note = "Verdicts on fewer rows owe more to luck."
 
 
+class HardlyFollowedUp(RefusedError):
+    """Nothing can be learned: {what}. The champion stays as it is. Load the outcomes that are
+    missing, zeros among them. If they miss at random, lower outcome.least_followed_up, and say so
+    by `python -m jobs.migrate --features --reason ...`."""
+
+    note = "If mostly zeros miss, a model of the others predicts far too much."
+
+
 class NothingToRollBackTo(RefusedError):
     """There is no earlier champion to go back to. `python -m jobs.models list` shows the versions
     that `models promote N` can take."""

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from pima.core import hindsight
 from pima.core.figures import FEWEST_ROWS, in_words
 from pima.core.pairs import sentence_of
-from pima.core.realised import FEW_EVENTS, STANDING, Standing
+from pima.core.realised import FEW_EVENTS, OF_THOSE, Standing, told_figures
 from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
@@ -68,7 +68,7 @@ def as_markdown(made: Card) -> str:
         *_data(facts),
         *_figures(facts),
         *_subgroups(facts),
-        *_standing(facts.standing),
+        *_standing(facts.standing, facts.of_those_followed_up),
         *map(_plain, facts.beside_scores),
         *_listed("Limits", told.limits),
         *_changes(facts),
@@ -187,17 +187,19 @@ def _subgroups(facts: VersionFacts) -> Iterator[str]:
     yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
 
 
-def _standing(found: Standing | None) -> Iterator[str]:
+def _standing(found: Standing | None, is_of_those_followed_up: bool) -> Iterator[str]:
     yield "## What came true"
     if found is None or found.outcomes < FEWEST_ROWS:
-        yield f"Fewer than {FEWEST_ROWS} of its predictions have a settled outcome."
+        yield f"Fewer than {FEWEST_ROWS} of its predictions have a settled outcome that counts."
         return
     few = " These are few: the figures may be luck." if found.events < FEW_EVENTS else ""
     yield (
         f"Of its predictions {found.outcomes:,} have a settled outcome, {found.positive} of them "
         f"outcome 1.{few}"
     )
-    rows = ((label, in_words(found.figures[name])) for name, label in STANDING.items())
+    if is_of_those_followed_up:
+        yield OF_THOSE
+    rows = told_figures(found.figures, found.if_zero, 3)
     yield _table(("figure", "with its 95 % interval"), rows)
 
 

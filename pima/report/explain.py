@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Row
 
-from pima.core import figures
 from pima.core.arrays import Float32Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
 from pima.core.figures import FEWEST_ROWS
 from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
+from pima.core.realised import STANDING, told_figures
 from pima.core.shapley import MOST_FOR_EXACT, contributions
 from pima.core.validation import Validated, validate
 from pima.errors import (
@@ -365,13 +365,16 @@ def meaning(probability: float, outcome: Outcome) -> str:
 
 def _so_far(connection: Connection, version: int) -> Iterator[str]:
     """Tell what came true of a version's predictions, beside what a probability means."""
-    settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
-    came = [each for each in settled if each.model_version == version]
+    settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+    came = [each for each in settled.in_time if each.model_version == version]
     rows = counted(len(came), "settled outcome")
     if len(came) < FEWEST_ROWS:
         yield f"Whether that holds is not known yet: it has {rows}."
     else:
-        ratio = figures.in_words(standing_of(came).figures["observed_expected"], 2)
+        found = standing_of(came, settled.missing.get(version, ()))
+        ratio = dict(told_figures(found.figures, found.if_zero, 2))[STANDING["observed_expected"]]
+        if settled.follow_up.is_of_those_followed_up:
+            rows += " of those followed up"
         yield f"Over {rows} its observed / expected is {ratio}; 1 is best."
     watched = newest_figures(connection, clock(connection))
     for alarm in model_alarms([each for each in watched if each.model_version == version]):

@@ -23,7 +23,7 @@ from pima.core.figures import (
     in_words,
 )
 from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
-from pima.core.realised import FEW_EVENTS, STANDING
+from pima.core.realised import FEW_EVENTS, OF_THOSE, STANDING
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution
@@ -76,6 +76,7 @@ def _pages() -> Environment:
         "fewest": FEWEST_ROWS,
         "fewest_of_each": FEWEST_OF_EACH_OUTCOME,
         "few_events": FEW_EVENTS,
+        "of_those": OF_THOSE,
         "standing_figures": STANDING,
         "calibration": calibration,
         "distribution": distribution,

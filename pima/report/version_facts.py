@@ -146,6 +146,8 @@ class VersionFacts:
     """The changes since the version that it was judged against."""
     beside_scores: tuple[str, ...] = ()
     """What stands of the version beside each score in use, in words."""
+    of_those_followed_up: bool = False
+    """Whether so few are followed up, or need be, that what came true says little of the others."""
 
 
 def read_facts(engine: Engine, number: int) -> VersionFacts:
@@ -169,8 +171,9 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             if against is not None:
                 before = registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
-        settled = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
-        its_own = [each for each in settled if each.model_version == number]
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        its_own = [each for each in settled.in_time if each.model_version == number]
+        missing = settled.missing.get(number, ())
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
             version=number,
@@ -197,7 +200,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             ),
             judged=judged,
             evidence=evidence_of(read_evidence(connection, verdict)),
-            standing=standing_of(its_own) if its_own else None,
+            standing=standing_of(its_own, missing) if its_own else None,
+            of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes(version, before)),
             beside_scores=tuple(map(str, beside_scores(connection, its_own))),
         )

@@ -62,7 +62,7 @@ def labelled_history(
     others = ""
     waits = settled.unsettled is not None
     if waits:
-        others = f", {settled.settled_at}, {settled.unsettled}"
+        others = f", {settled.over_at}, {settled.uncounted}"
     # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the
     # same rows give the same arrays and the same fingerprint.
     statement = f"""
@@ -118,11 +118,11 @@ def _labelled(
     found = features.assign(
         outcome=np.array(outcomes, np.int8),
         labelled_at=_times(labelled),
-        settled_at=_times(labelled),
+        over_at=_times(labelled),
     )
     if waits:
-        settled_at, unsettled = settled
-        found["settled_at"] = _times(settled_at)
+        over_at, unsettled = settled
+        found["over_at"] = _times(over_at)
         found["Unsettled"] = np.array(unsettled, object)
     return pd.concat([found, ranked(first, persons, salt).set_index(index)], axis=1)
 

@@ -74,8 +74,8 @@ def predicted_in_time(
     statement = f"""
         SELECT outcome, count(*) FROM (
             SELECT id, outcome, {in_time_until(connection, outcome)} AS in_time_until
-            FROM patients WHERE {IS_LABELLED} AND ({settled.unsettled or "NULL"}) IS NULL
-                AND {settled.settled_at} > {round(since.timestamp() * 1000)}) AS n
+            FROM patients WHERE {IS_LABELLED} AND ({settled.uncounted or "NULL"}) IS NULL
+                AND {settled.over_at} > {round(since.timestamp() * 1000)}) AS n
         WHERE EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME})
             OR EXISTS (SELECT 1 FROM replaced_rows k
                 WHERE k.patient_id = n.id AND k.predicted_at <= n.in_time_until)

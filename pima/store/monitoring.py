@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP
 from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import (
     GAIN_ON_LINE,
@@ -296,14 +296,19 @@ class KeptFigure:
 
 
 # Read backwards by the key: the next run that left such a figure is a night or a week away.
-_LAST_LEFT = """(SELECT run_id FROM monitoring WHERE figure = '{0}' ORDER BY run_id DESC LIMIT 1)"""
-_OF_FAULTS = ", ".join(f"'{fault}'" for fault in OUTCOME_ALARMS)
+_LAST_LEFT = """(SELECT run_id FROM monitoring WHERE figure IN ('{0}')
+    ORDER BY run_id DESC LIMIT 1)"""
+_OF_FAULTS = "', '".join((*OUTCOME_ALARMS, FOLLOWED_UP))
+# Where no version has enough outcomes, a retraining leaves only the others.
+_OF_RETRAINING = "', '".join(("realised_accuracy", WEEK_FOLLOWED_UP, ONES_CORRECTED))
+# These are told of the service, whichever version has predicted.
+_OF_SERVICE = "', '".join((NIGHT, WEEK, WEEK_FOLLOWED_UP, ONES_CORRECTED, FOLLOWED_UP))
 # A run of scoring that took no rows leaves volumes alone. No version predicts where none come.
 _NEWEST_FIGURES = text(f"""
     WITH newest AS (SELECT
         {_LAST_LEFT.format(NIGHT)} AS of_volumes,
         {_LAST_LEFT.format("predicted_positive")} AS of_rows,
-        {_LAST_LEFT.format("realised_accuracy")} AS of_realised,
+        {_LAST_LEFT.format(_OF_RETRAINING)} AS of_realised,
         {_LAST_LEFT.format(GAIN_ON_LINE)} AS of_line,
         {_LAST_LEFT.format(OUTCOME_ALARMS[0])} AS of_faults)
     SELECT {", ".join(f"m.{name}" for name in KeptFigure.__dataclass_fields__)}
@@ -312,10 +317,10 @@ _NEWEST_FIGURES = text(f"""
     WHERE m.run_id = CASE WHEN m.figure IN ('{NIGHT}', '{WEEK}') THEN n.of_volumes
             WHEN m.figure LIKE 'realised%' THEN n.of_realised
             WHEN m.figure = '{GAIN_ON_LINE}' THEN n.of_line
-            WHEN m.figure IN ({_OF_FAULTS}) THEN n.of_faults ELSE n.of_rows END
+            WHEN m.figure IN ('{_OF_FAULTS}') THEN n.of_faults ELSE n.of_rows END
         AND (m.figure <> '{GAIN_ON_LINE}' OR m.model_version = (SELECT model_version FROM champion))
         AND (m.state <> 'alert'
-            OR m.figure IN ('{NIGHT}', '{WEEK}', '{WEEK_FOLLOWED_UP}', '{ONES_CORRECTED}')
+            OR m.figure IN ('{_OF_SERVICE}')
             OR EXISTS (
             SELECT 1 FROM monitoring same JOIN runs r ON r.model_version = same.model_version
             WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature

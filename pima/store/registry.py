@@ -70,7 +70,14 @@ def as_features(stored: object) -> Features:
     return msgspec.convert(stored, Features, str_keys=True)
 
 
-_LATER_KEYS = ("bands", "horizon", "predicted_within", "present_score", "retired_scores")
+_LATER_KEYS = (
+    "bands",
+    "horizon",
+    "predicted_within",
+    "least_followed_up",
+    "present_score",
+    "retired_scores",
+)
 """Keys that earlier releases don't know: stored only with a value."""
 
 

@@ -2,21 +2,30 @@
 
 With a horizon, both classes of an outcome count from the day on which it is over: not when they
 became known, since a 1 is known before its 0. Without one, an outcome counts once it is known.
+Which days are followed up well enough to count is decided as of the same moment.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Outcome
-from pima.core.followed_up import FollowUp, WeekFollowedUp, usual_share
+from pima.core.followed_up import (
+    WEEKS,
+    FollowedUp,
+    FollowUp,
+    by_horizon,
+    by_prediction,
+    week_of_day,
+)
 from pima.core.horizon import (
     AFTER_OUTCOME,
     DAY_LENGTHS_MS,
+    HARDLY,
     NO_INDEX,
     NOT_OVER,
     TO_COME,
@@ -40,10 +49,26 @@ class Settling:
 
     settled_at: str
     """When the outcome is settled, in milliseconds since 1970."""
+    over_at: str
+    """When the horizon is over, in the same form: in whose day and week the row counts. Without a
+    horizon, when the outcome is settled."""
     unsettled: str | None
     """Why it is not settled, or never will be; NULL if it is. None if each one is."""
+    follow_up: FollowUp | None = None
+    """Which days count, with a horizon."""
+
+    @property
+    def uncounted(self) -> str | None:
+        """Why a row counts in nothing; NULL if it does. None if each one does."""
+        if self.follow_up is None:
+            return self.unsettled
+        days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
+        hardly = f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{HARDLY}' END"
+        return f"coalesce({self.unsettled}, {hardly})"
 
 
+_DAY_NUMBER = "(({0} + 2208988800000) / 86400000 - 25567)"
+"""From 1 January 1970 on. SQL divides towards zero, so it is counted from 1900 on."""
 _LENGTHS = " ".join(
     f"WHEN {59_999 - early} THEN {length - 1 - early}"
     for early, length in enumerate(DAY_LENGTHS_MS)
@@ -54,17 +79,26 @@ day came before it."""
 
 
 def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
-    """The rule as it stands at a moment. All that asks whether an outcome counts goes by it."""
+    """The rule as it stands now. All that asks whether an outcome counts goes by it."""
+    rule = _rule(connection, outcome, now)
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return rule
+    return replace(rule, follow_up=_by_horizon(connection, horizon, rule.over_at, now))
+
+
+def _rule(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
     milliseconds = database_of(connection).milliseconds
     labelled = milliseconds.format("labelled_at")
     index = milliseconds.format("index_at")
     horizon = horizon_of(outcome)
     if horizon is None:
-        return Settling(labelled, None)
-    over = f"{index} + {horizon.length_ms}"
+        return Settling(labelled, labelled, None)
+    over = f"({index} + {horizon.length_ms})"
     begun = f"{index} - {_DAY_OF.format(index=index)}"
     return Settling(
         settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
+        over_at=over,
         unsettled=f"""CASE
             WHEN index_at IS NULL OR {index} <= {since_1970(EARLIEST)} THEN '{NO_INDEX}'
             WHEN {begun} > {since_1970(now)} THEN '{TO_COME}'
@@ -81,6 +115,8 @@ class SettledOutcome:
     """A settled outcome, with the last prediction that was made in time, before it came."""
 
     settled_at: datetime
+    over_at: datetime
+    """In whose week it counts: when its horizon was over; without one, when it became known."""
     outcome: int
     predicted_class: int
     probability: float
@@ -104,9 +140,9 @@ class SettledOutcomes:
     """The newest settled outcomes. Only those predicted `in_time` belong in a figure."""
 
     in_time: list[SettledOutcome]
-    """Those that were predicted in time, newest first, of the weeks that are followed up."""
+    """Those that were predicted in time, newest first, of the days that are followed up."""
     left_out: list[SettledOutcome]
-    """The same of other weeks."""
+    """The same of other days."""
     since: datetime | None
     """All outcomes that were settled after it are among the newest; None if all are."""
     follow_up: FollowUp
@@ -117,6 +153,8 @@ class SettledOutcomes:
     among them."""
     early: int = 0
     """Outcomes that came before any prediction, though their index came after the first run."""
+    missing: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """By version, the probabilities of rows of the days that count whose outcome has not come."""
 
 
 _LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {IN_TIME}
@@ -126,15 +164,15 @@ _PREDICTED_IN_TIME = f"""
     compared AS MATERIALIZED (
         SELECT n.*, {_LAST.format(column="patient_version")},
             {_LAST.format(column="model_version")} FROM newest n)
-    SELECT c.settled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
-        d.scored_at,
+    SELECT c.settled_at, c.over_at, c.outcome, d.predicted_class, d.probability, d.model_version,
+        d.threshold, d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at,
         c.id, c.patient_version
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version
             AND d.model_version = c.model_version
-    ORDER BY c.settled_at DESC, c.labelled_at DESC, c.id DESC"""
+    ORDER BY c.over_at DESC, c.labelled_at DESC, c.id DESC"""
 _BEFORE_IT = "d.patient_id = n.id AND d.scored_at <= n.labelled_at"
 _APART = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
@@ -159,21 +197,22 @@ def settled_outcomes(
     """Read the `newest` settled outcomes with their predictions, as it stood `now` or at another
     moment; those that were never predicted are left out."""
     outcome = newest_declaration(connection).outcome
+    looks_back = now is not None
     if now is None:
         now = clock(connection)
-    rule = settling(connection, outcome, now)
-    columns = f"id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at"
-    columns += f", {in_time_until(connection, outcome)} AS in_time_until"
+    rule = _rule(connection, outcome, now)
+    columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
+        {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until"""
     horizon = horizon_of(outcome)
     if horizon is not None:
-        return _once_over(connection, newest, columns, rule, horizon, now)
+        return _once_over(connection, newest, columns, rule, horizon, now, looks_back)
     rows = f"""SELECT {columns}
         FROM patients WHERE {_KNOWN_BY} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
     bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
     found = _in_time(connection, rows, bounds)
     since = _known_before(connection, newest, now)
     follow_up = _by_week_of_prediction(connection, found, since, now)
-    return SettledOutcomes(*_of_weeks(found, "run_began", follow_up), since, follow_up)
+    return SettledOutcomes(*_parted(found, "run_began", follow_up), since, follow_up)
 
 
 def _once_over(
@@ -183,6 +222,7 @@ def _once_over(
     rule: Settling,
     horizon: Horizon,
     now: datetime,
+    looks_back: bool,
 ) -> SettledOutcomes:
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
@@ -211,9 +251,19 @@ def _once_over(
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = None if read < newest else _moment(oldest)
-    follow_up = _by_week_of_index(connection, now, length)
-    outcomes = _of_weeks(_in_time(connection, rows, bounds), "index_at", follow_up)
-    return SettledOutcomes(*outcomes, since, follow_up, now - length, late, early)
+    found = _in_time(connection, rows, bounds)
+    follow_up = _by_horizon(connection, horizon, rule.over_at, now, looks_back)
+    missing = defaultdict(list)
+    # As if it had come now.
+    rows = f"""SELECT {columns} FROM (
+            SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at FROM patients
+            WHERE outcome IS NULL AND index_at > :known_since) AS rows
+        WHERE {rule.unsettled} IS NULL"""
+    for each in _parted(_in_time(connection, rows, bounds), "over_at", follow_up)[0]:
+        missing[each.model_version].append(each.probability)
+    return SettledOutcomes(
+        *_parted(found, "over_at", follow_up), since, follow_up, now - length, late, early, missing
+    )
 
 
 def _in_time(
@@ -223,7 +273,10 @@ def _in_time(
         scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean(), index_at=Timestamp()
     )
     found = connection.execute(statement, bounds)
-    return [SettledOutcome(_moment(settled_at), *others) for settled_at, *others in found]
+    return [
+        SettledOutcome(_moment(settled_at), _moment(over_at), *others)
+        for settled_at, over_at, *others in found
+    ]
 
 
 def scores_beside(
@@ -267,15 +320,19 @@ def _moment(milliseconds: int) -> datetime:
 
 # ---- The weeks, and how many of their rows are followed up.
 
-WEEKS = 26
 _WEEK = timedelta(weeks=1)
 _WEEK_OF = "({milliseconds} / 86400000 + 3) / 7"
 """1 January 1970 was a Thursday."""
 
 
+def day_of(moment: datetime) -> int:
+    """The number of a moment's day, in UTC."""
+    return (moment - FIRST_OF_1970).days
+
+
 def week_of(moment: datetime) -> int:
     """The number of a moment's week, in UTC."""
-    return ((moment - FIRST_OF_1970).days + 3) // 7
+    return week_of_day(day_of(moment))
 
 
 def start_of_week(week: int) -> datetime:
@@ -283,36 +340,51 @@ def start_of_week(week: int) -> datetime:
     return FIRST_OF_1970 + timedelta(days=7 * week - 3)
 
 
-def _of_weeks(
+def _parted(
     found: Sequence[SettledOutcome], moment: str, follow_up: FollowUp
 ) -> tuple[list[SettledOutcome], list[SettledOutcome]]:
-    """Part outcomes by whether enough rows of the same week are followed up."""
-    left_out = follow_up.left_out
+    """Part outcomes by whether enough rows of the same day are followed up."""
     parts: tuple[list[SettledOutcome], list[SettledOutcome]] = ([], [])
     for each in found:
         at = getattr(each, moment)
-        parts[at is not None and week_of(at) in left_out].append(each)
+        parts[at is not None and day_of(at) in follow_up.days_left_out].append(each)
     return parts
 
 
-def _by_week_of_index(connection: Connection, now: datetime, horizon: timedelta) -> FollowUp:
-    """Count the rows whose horizon is over, and those of them with an outcome. It reads all rows:
-    an index for it would cost each write of a row."""
+# What has no outcome at an earlier moment may have come since. A row that is predicted was there
+# when it first was; one that no run has predicted says nothing of it.
+_WAS_THERE = """(labelled_at <= :now
+    OR EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id AND d.scored_at <= :now)
+    OR outcome IS NULL
+        AND NOT EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id))"""
+
+
+def _by_horizon(
+    connection: Connection,
+    horizon: Horizon,
+    over_at: str,
+    now: datetime,
+    looks_back: bool = False,
+) -> FollowUp:
+    """Count the rows whose horizon is over by the day of its end, and those of them with an
+    outcome. It reads all rows: an index for it would cost each write of a row.
+
+    If it `looks_back`, what came after the moment counts on neither side.
+    """
     database = database_of(connection)
-    week = _WEEK_OF.format(milliseconds=database.milliseconds.format("index_at"))
-    over = now - horizon
-    bounds = {"since": over - WEEKS * _WEEK, "over": over}
+    length = timedelta(milliseconds=horizon.length_ms)
+    moments = {"earliest": EARLIEST, "over": now - length, "now": now}
+    was_there = "1 = 1"
+    if looks_back:
+        was_there = _WAS_THERE
     statement = text(f"""
-        SELECT {week} AS week, count(*), count(outcome) FROM patients
-        WHERE index_at > :since AND index_at <= :over GROUP BY 1 ORDER BY 1 DESC""")
-    found = connection.execute(
-        statement, {name: database.stored_moment(moment) for name, moment in bounds.items()}
-    )
-    weeks = (
-        WeekFollowedUp(number, rows, outcomes, is_finished=start_of_week(number + 2) <= over)
-        for number, rows, outcomes in found
-    )
-    return FollowUp(tuple(weeks), expected=1.0)
+        SELECT {_DAY_NUMBER.format(over_at)} AS day, count(*),
+            count(CASE WHEN labelled_at <= :now THEN outcome END)
+        FROM patients WHERE index_at > :earliest AND index_at <= :over AND {was_there}
+        GROUP BY 1""")
+    bounds = {name: database.stored_moment(moment) for name, moment in moments.items()}
+    days = [FollowedUp(*row) for row in connection.execute(statement, bounds)]
+    return by_horizon(days, horizon.least_followed_up, week_of(now))
 
 
 def _by_week_of_prediction(
@@ -335,10 +407,10 @@ def _by_week_of_prediction(
     bounds = {"oldest": database.stored_moment(start_of_week(week_of(oldest) + 1))}
     came = Counter(week_of(each.run_began) for each in outcomes if each.run_began is not None)
     weeks = tuple(
-        WeekFollowedUp(number, int(rows), came[number])
+        FollowedUp(number, int(rows), came[number])
         for number, rows in connection.execute(statement, bounds)
     )
-    return FollowUp(weeks, usual_share(weeks))
+    return by_prediction(weeks)
 
 
 def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:

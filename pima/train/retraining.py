@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, names_of, same_measurements
+from pima.core.followed_up import in_words
 from pima.core.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.history import MOST_TWINS, Split, as_predicted_on, shortage, split
-from pima.errors import ChampionKeepsMoving, TooFewLabels
+from pima.core.horizon import HARDLY
+from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED, require_score_to_beat
 from pima.settings.sections import Settings
@@ -51,6 +53,8 @@ class HistoryRows:
     twins_kept: int = 0
     """Training rows that equal a holdout row, kept since there are so many that equality says
     nothing."""
+    followed_up: str | None = None
+    """How many rows are followed up, in words; None without a horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,11 @@ def retrain(
                 left_out=history.left_out,
                 corrected=history.corrections,
                 twins_kept=history.twins_kept,
+                followed_up=history.followed_up,
             )
             run.report(RetrainResult(rows))
+            if HARDLY in rows.left_out and not rows.training_rows + rows.holdout_rows:
+                raise HardlyFollowedUp(what=rows.followed_up)
             lacking = shortage(
                 history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class
             )
@@ -154,11 +161,15 @@ def read_history(
     if same_measurements(declared.features, SHIPPED.features):
         most_twins = math.inf
     history = split(settled, declared.features, most_twins, today)
+    followed_up = None
+    if rule.follow_up is not None:
+        followed_up = in_words(rule.follow_up)
     found = replace(
         history,
         left_out=history.left_out | unsettled,
         horizon=declared.outcome.horizon,
         corrections=corrected,
+        followed_up=followed_up,
     )
     return found, holdout, read_at
 

@@ -83,6 +83,14 @@ EXPLAINED = {
         "See whether outcomes still come, and of all patients: `python -m jobs.status` shows the "
         "weeks, docs/do/watch-it.md says what figures leave out",
     ),
+    "hardly_followed_up": Explained(
+        "Too few rows have an outcome once their horizon is over: those of the newest weeks that "
+        "remain together, or of more than half of these weeks. Such rows count in nothing: models "
+        "don't learn from them, no verdict or figure rests on them, and no alarm looks at them.",
+        "See whether outcomes still come, and of all patients, zeros among them: `python -m "
+        "jobs.status` shows the weeks. If they miss at random, `outcome.least_followed_up` may be "
+        "lower: docs/do/watch-it.md",
+    ),
     "corrected_after_outcome": Explained(
         "Rows with outcome 1 are corrected after their prediction far more often than rows with "
         "outcome 0. Such values may tell the outcome. Models learn from the values that were "

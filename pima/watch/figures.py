@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.followed_up import FOLLOWED_UP
 from pima.core.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdict import Measure
 from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
@@ -59,7 +60,7 @@ class ServiceFigures:
         return [
             each
             for each in self.monitoring
-            if not each.figure.startswith((REALISED, GAIN_ON_LINE, *OUTCOME_ALARMS))
+            if not each.figure.startswith((REALISED, GAIN_ON_LINE, *OUTCOME_ALARMS, FOLLOWED_UP))
         ]
 
 

@@ -4,11 +4,11 @@ alerts and status. A night without news needs no numpy."""
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from pima.core.followed_up import WEEK_FOLLOWED_UP
+from pima.core.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP, figure_of_follow_up
 from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.logs import counted
@@ -42,6 +42,14 @@ _OF_ONE_FIGURE = {
             "{found.reference:.0%} is usual"
         ),
     ),
+    FOLLOWED_UP: (
+        "hardly_followed_up",
+        (
+            "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an outcome; "
+            "weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count in "
+            "nothing, and so do all if the others are below it together"
+        ),
+    ),
     ONES_CORRECTED: (
         "corrected_after_outcome",
         (
@@ -52,6 +60,9 @@ _OF_ONE_FIGURE = {
     ),
 }
 """The name of an alarm, and its words with the facts to fill in, by its figure."""
+
+
+_A_MOMENT = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +132,8 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
             if champion is None or (judged_at is not None and judged_at >= today):
                 return
             # Not the newest of all: more than so many may have settled today.
-            newest = settled_outcomes(connection, NEWEST_OUTCOMES, today)
-            came = [each for each in reversed(newest.in_time) if each.settled_at < today]
+            newest = settled_outcomes(connection, NEWEST_OUTCOMES, today - _A_MOMENT)
+            came = newest.in_time[::-1]
             if newest.follow_up.is_of_few:
                 came = []
             prevalences = registry.prevalences(connection, {each.model_version for each in came})
@@ -130,6 +141,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         figures = {champion: [Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS]}
         if came:
             figures = _judged(came, prevalences, changes, champion)
+        figures.setdefault(champion, []).extend(figure_of_follow_up(newest.follow_up))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, its_figures)
@@ -148,7 +160,7 @@ def _judged(
     from pima.core.cusum import PredictedOutcomes, findings
 
     found = PredictedOutcomes(
-        settled_at=np.array([each.settled_at.timestamp() for each in came]),
+        settled_at=np.array([each.over_at.timestamp() for each in came]),
         predicted_at=np.array([each.scored_at.timestamp() for each in came]),
         versions=np.array([each.model_version for each in came], dtype=np.int64),
         probabilities=np.array([each.probability for each in came]),

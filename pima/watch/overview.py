@@ -57,9 +57,11 @@ class SettledCounts:
     correct: int
     accuracy: float | None
     of_those_followed_up: bool
-    """Whether so few are followed up that figures say little of the others."""
+    """Whether so few are followed up, or need be, that figures say little of the others."""
     left_out: int
-    """Of weeks that are hardly followed up."""
+    """Of days and weeks that are hardly followed up."""
+    none_counts: str | None
+    """Why none counts though some have settled, in words."""
     late: int
     """Predicted too late."""
     early: int
@@ -68,12 +70,13 @@ class SettledCounts:
 
 @dataclass(frozen=True, slots=True)
 class FollowedUpWeek:
-    """The rows of one week whose horizon is over."""
+    """The rows whose horizon ended in one week."""
 
     monday: date
     rows: int
     outcomes: int
     in_figures: bool
+    """Whether any of its days counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class VersionStanding:
     """Rows of the rarer outcome."""
     verdict_auroc: float | None
     """The area that its verdict found."""
+    if_zero: float | None
+    """Observed / expected if those whose outcome has not come had 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,7 @@ def read_overview(
         queue=found.waiting,
         realised=_counts(settled),
         follow_up=_follow_up(settled),
-        standing=_standing(connection, settled.in_time, found.champion.model_version),
+        standing=_standing(connection, settled, found.champion.model_version),
         realised_weeks=_weeks(settled.in_time),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),
@@ -211,37 +216,48 @@ def _counts(settled: SettledOutcomes) -> SettledCounts:
         outcomes=outcomes,
         correct=correct,
         accuracy=accuracy,
-        of_those_followed_up=settled.follow_up.is_of_few,
+        of_those_followed_up=settled.follow_up.is_of_those_followed_up,
         left_out=len(settled.left_out),
+        none_counts=_none_counts(settled),
         late=settled.late,
         early=settled.early,
+    )
+
+
+def _none_counts(settled: SettledOutcomes) -> str | None:
+    if settled.in_time or not settled.left_out:
+        return None
+    every = settled.follow_up.of_all
+    return (
+        f"{len(settled.left_out):,} outcomes of predictions have settled; none counts, since "
+        f"{every.outcomes / every.rows:.0%} of the rows of their weeks are followed up"
     )
 
 
 def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
     if settled.over_by is None:
         return ()
-    left_out = settled.follow_up.left_out
+    follow_up = settled.follow_up
     return tuple(
         FollowedUpWeek(
             monday=start_of_week(week.number).date(),
             rows=week.rows,
             outcomes=week.outcomes,
-            in_figures=week.number not in left_out,
+            in_figures=not follow_up.leaves_out(week),
         )
-        for week in settled.follow_up.weeks
+        for week in follow_up.weeks
     )
 
 
 def _standing(
-    connection: Connection, settled: Sequence[SettledOutcome], champion: int | None
+    connection: Connection, settled: SettledOutcomes, champion: int | None
 ) -> VersionStanding | None:
-    if not settled:
+    if not settled.in_time:
         return None
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import told_standing
 
-    number, found = told_standing(settled, champion)
+    number, found = told_standing(settled.in_time, champion, settled.missing)
     version = registry.read_version(connection, number)
     scores = None if version is None else version.scores
     return VersionStanding(
@@ -251,6 +267,7 @@ def _standing(
         version=number,
         events=found.events,
         verdict_auroc=None if scores is None else scores.auc,
+        if_zero=found.if_zero,
     )
 
 

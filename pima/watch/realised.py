@@ -41,7 +41,8 @@ _Key = tuple[date, int]
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The outcomes of one week that had a prediction before."""
+    """The outcomes whose horizon ended in one week, or without one those that became known in it,
+    and that had a prediction before."""
 
     monday: date
     """The week's Monday, in UTC."""
@@ -61,8 +62,7 @@ def by_week(found: Iterable[SettledOutcome]) -> Iterator[Week]:
     shown.
     """
     weeks = [
-        (monday, list(each))
-        for monday, each in groupby(found, lambda one: monday_of(one.settled_at))
+        (monday, list(each)) for monday, each in groupby(found, lambda one: monday_of(one.over_at))
     ]
     # The rule hides the first of two equally large weeks. Reversed, that is the older one.
     are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
@@ -176,7 +176,11 @@ def _realised(found: Sequence[SettledOutcome]) -> Realised:
     return realised(*columns_of(found))
 
 
-def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tuple[int, Standing]:
+def told_standing(
+    found: Sequence[SettledOutcome],
+    champion: int | None,
+    missing: Mapping[int, Sequence[float]],
+) -> tuple[int, Standing]:
     """A version with what stands of it among these outcomes, of which there is one at least: the
     champion, or until it has enough outcomes the newest that has; if none has, the newest."""
     outcomes = Counter(each.model_version for each in found)
@@ -184,13 +188,14 @@ def told_standing(found: Sequence[SettledOutcome], champion: int | None) -> tupl
     version = max(enough)
     if champion is not None and champion in enough:
         version = champion
-    return version, standing_of([each for each in found if each.model_version == version])
+    its_own = [each for each in found if each.model_version == version]
+    return version, standing_of(its_own, missing.get(version, ()))
 
 
-def standing_of(its_own: Sequence[SettledOutcome]) -> Standing:
+def standing_of(its_own: Sequence[SettledOutcome], missing: Sequence[float]) -> Standing:
     """What stands of a version by all outcomes of its predictions, of which there is one at
-    least."""
-    return standing(*columns_of(its_own))
+    least; `missing` are its probabilities of rows whose outcome has not come."""
+    return standing(*columns_of(its_own), missing)
 
 
 def leave_realised(

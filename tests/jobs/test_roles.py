@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
+from pima.settings.reading import SHIPPED_FILE
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
 from pima.store.postgresql import schema
@@ -27,6 +28,8 @@ from tests.support.databases import (
     under_role,
     wait_for,
 )
+from tests.support.declared import configuration
+from tests.support.declared import waiting as declare_horizon
 from tests.support.every_command import EVERY_COMMAND, ROLES_OF_COMMANDS
 from tests.support.ledger import insert_run
 from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SHIPPED
@@ -253,6 +256,23 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     assert (process.returncode, "waits for the database" in stderr) == (0, False), stderr
     ended = [("pull", "succeeded"), ("retrain", "refused"), ("score", "succeeded")]
     assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == ended
+
+
+def test_the_scorer_counts_who_is_followed_up_as_of_midnight(
+    guarded: Database, trained: Path, tmp_path: Path
+) -> None:
+    install_models(guarded, trained)
+    declare_horizon(guarded)
+    waits = SHIPPED_FILE.read_text().replace("meaning =", 'horizon = "30 days"\nmeaning =', 1)
+    config = configuration(tmp_path, waits)
+    index = guarded.stored(datetime.now(UTC) - timedelta(days=40))
+    insert_patients(guarded, 20, index_at=index)
+    guarded.execute("UPDATE patients SET outcome = 0, labelled_at = now() - interval '5 days'")
+    insert_patients(guarded, 1)
+    ended = call(under_role(guarded, "pima_scorer"), "score", "--config", config)
+    assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
+    figure = "SELECT value, rows, state FROM monitoring WHERE figure = 'hardly_followed_up'"
+    assert guarded.execute(figure) == [(1.0, 20, "usual")]
 
 
 def test_alerts_tell_of_a_killed_run_under_the_role_that_may_close_it(guarded: Database) -> None:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
+from pima.core.followed_up import FollowUp
 from pima.intake.moments import moments
 from pima.store.engine import clock, reading
 from pima.store.registry import newest_declaration
@@ -159,27 +160,89 @@ def test_rows_that_never_settle_take_no_place_among_the_newest(database: Databas
     assert [each.probability for each in found(database, 2).in_time] == [0.5, 0.6]
 
 
+def counts_of(found: FollowUp) -> list[tuple[int, int]]:
+    return [(day.rows, day.outcomes) for day in sorted(found.days, key=lambda each: each.number)]
+
+
 def weeks_of(judged: SettledOutcomes) -> list[tuple[int, int]]:
     return [(each.rows, each.outcomes) for each in judged.follow_up.weeks]
 
 
-def test_with_a_horizon_a_week_of_index_that_lacks_outcomes_is_in_no_figure(
+def live(database: Database, day: float, known: int, at: datetime | None = None) -> list[int]:
+    """Ten rows whose horizon was over so many days before noon of this week's Monday; of some the
+    outcome is known by then, or at a moment."""
+    monday = NOW.replace(hour=12) - timedelta(days=NOW.weekday())
+    over = monday - timedelta(days=day)
+    ids = []
+    for n in range(10):
+        outcome = over
+        if n >= known and at is not None:
+            outcome = at
+        index = over - timedelta(days=30)
+        ids.append(row(database, index, outcome if n < known or at is not None else None, n % 2))
+        predict(database, ids[-1], index)
+    return ids
+
+
+def test_with_a_horizon_a_week_in_which_it_ends_that_lacks_outcomes_is_in_no_figure(
     database: Database,
 ) -> None:
     waiting(database)
-    monday = NOW.replace(hour=12) - timedelta(days=NOW.weekday())
-    for weeks, known in ((9, 10), (8, 8)):
-        for n in range(10):
-            index = monday - timedelta(weeks=weeks, days=-(n % 7))
-            outcome = index + timedelta(days=30, hours=1)
-            predict(database, row(database, index, outcome if n < known else None, 0), index)
+    for day in range(7):
+        live(database, 21 - day, 7)  # luck may do that to a day
+        live(database, 28 - day, 10)
     judged = found(database)
-    assert weeks_of(judged) == [(10, 8), (10, 10)]
+    assert weeks_of(judged) == [(70, 49), (70, 70)]
     assert [each.is_finished for each in judged.follow_up.weeks] == [True, True]
-    assert (len(judged.in_time), len(judged.left_out)) == (10, 8)
-    assert {week_of(each.index_at) for each in judged.in_time if each.index_at} == {
-        week_of(monday - timedelta(weeks=9))
-    }
+    assert (len(judged.in_time), len(judged.left_out)) == (70, 49)
+    assert judged.missing == {}
+    assert {week_of(each.over_at) for each in judged.in_time} == {week_of(NOW) - 4}
+
+
+def test_a_day_that_lacks_outcomes_is_left_out_of_its_week_and_what_is_missing_stands_apart(
+    database: Database,
+) -> None:
+    waiting(database)
+    for day, known in ((21, 10), (20, 9), (19, 10), (18, 10), (17, 5), (16, 10), (15, 10)):
+        live(database, day, known)
+    for day in range(7):
+        live(database, 28 - day, 10)
+    judged = found(database)
+    assert (len(judged.in_time), len(judged.left_out)) == (129, 5)
+    assert judged.missing == {1: [0.25]}
+
+
+def test_a_row_counts_in_the_week_in_which_its_horizon_ends_whenever_its_outcome_was_noted(
+    database: Database,
+) -> None:
+    waiting(database)
+    live(database, 28, 5, at=ago(7))
+    judged = found(database).in_time
+    assert {week_of(each.over_at) for each in judged} == {week_of(NOW) - 4}
+    assert len({each.settled_at for each in judged}) == 2
+
+
+def test_as_of_a_moment_what_came_after_it_counts_on_neither_side(database: Database) -> None:
+    waiting(database)
+    moment = ago(10)
+    live(database, 40, 10)
+    live(database, 41, 5, at=ago(5))
+    came_since = live(database, 42, 0, at=ago(5))
+    predicted_since = live(database, 43, 0)
+    never_predicted = live(database, 44, 0)
+
+    def of(ids: list[int]) -> str:
+        return f"patient_id IN ({', '.join(map(str, ids))})"
+
+    for since in (came_since, predicted_since):
+        stored = {"at": database.stored(ago(4))}
+        database.execute(f"UPDATE predictions SET scored_at = :at WHERE {of(since)}", stored)
+    database.execute(f"DELETE FROM predictions WHERE {of(never_predicted)}")
+    with reading(database.engine) as connection:
+        then = settled_outcomes(connection, 10_000, moment).follow_up
+        now = settled_outcomes(connection, 10_000).follow_up
+    assert counts_of(then) == [(10, 0), (10, 5), (10, 10)]
+    assert counts_of(now) == [(10, 0), (10, 0), (10, 10), (10, 10), (10, 10)]
 
 
 def test_without_one_a_week_of_predictions_is_compared_with_what_is_usual(
@@ -197,5 +260,5 @@ def test_without_one_a_week_of_predictions_is_compared_with_what_is_usual(
         database.execute(f"UPDATE predictions SET run_id = {100 + run} WHERE run_id = 1")
     judged = found(database)
     assert weeks_of(judged) == [(10, 5), (10, 8), (10, 8)]
-    assert (judged.follow_up.expected, judged.follow_up.is_of_few) == (0.8, False)
+    assert (judged.follow_up.usual, judged.follow_up.is_of_few) == (0.8, False)
     assert (len(judged.in_time), len(judged.left_out)) == (16, 5)

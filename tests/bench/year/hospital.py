@@ -73,8 +73,7 @@ table = "visits"
 key = "visit"
 key_type = "integer"
 outcome = "outcome"
-outcome_at = "known_on"
-{index_at}
+{outcome_at}{index_at}
 [source.columns]
 age = "age"
 creatinine = "creatinine"
@@ -108,6 +107,7 @@ def write_settings(folder: Path, clinic: Clinic, has_horizon: bool) -> Path:
             salt=SALT,
             threshold=0.15 if clinic.prevalence < 0.2 else 0.4,
             horizon=f'horizon = "{HORIZON_DAYS} days"\n' if has_horizon else "",
+            outcome_at='outcome_at = "known_on"\n' if clinic.has_outcome_times else "",
             index_at='index_at = "discharged_on"\n' if has_horizon else "",
         )
     )

@@ -133,7 +133,8 @@ class Hospital:
 
     def _retrain(self, night: int) -> None:
         ended = self._run("retrain", "--json")
-        if ended.exit_code == 0:
+        # Where nothing has come that counts, the same data get no second verdict.
+        if ended.exit_code == 0 and not the_json(ended)["judged_before"]:
             self.lived.moves.append(self._truth.move(night, the_json(ended)))
 
     def _unhealthy(self) -> set[str]:

@@ -386,6 +386,9 @@ the whole half year; a view shows of it what is known on that day.
 - **dead**: from week 13 on nothing says anything about the outcome.
 - **doubled**: from week 13 on 7 % become 14, 35 become 52.
 - **a wrong unit**: from week 13 on creatinine arrives five times too high for six weeks, within its range.
+- **quarter**: a 1 is written when it happens, a 0 on the last day of its quarter; rows come on their day.
+- **lost**: such a clinic, where a third of the zeros is never written, and the others on day 30.
+- **mornings**: 200 visits a day; outcomes come without their times, so each is known when it is pulled.
 - **hindsight**: of visits that pima has predicted, creatinine is corrected upwards once their outcome 1 is known.
 """
 

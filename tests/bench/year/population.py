@@ -39,6 +39,20 @@ class Change(StrEnum):
     """Creatinine arrives five times too high, for six weeks."""
 
 
+class Zeros(StrEnum):
+    """When an outcome 0 is written down."""
+
+    ON_TIME = auto()
+    BY_QUARTER = auto()
+    """On the last day of the quarter in which its horizon ends."""
+    LOST = auto()
+    """A third of them never is."""
+
+
+QUARTER_DAYS = 91
+NEVER = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Clinic:
     """One made-up clinic."""
@@ -55,6 +69,10 @@ class Clinic:
     has_hindsight: bool = False
     """Creatinine is corrected upwards in three of four visits once their outcome 1 is known; not in
     those of the history."""
+    zeros: Zeros = Zeros.ON_TIME
+    visits_a_day: int = VISITS_A_DAY
+    has_outcome_times: bool = True
+    """Otherwise an outcome is known once it is pulled."""
 
     @property
     def has_a_change(self) -> bool:
@@ -74,6 +92,9 @@ CLINICS = (
     Clinic("a wrong unit, 35 %", 0.35, change=Change.UNIT),
     Clinic("hindsight, 7 %", 0.07, has_hindsight=True),
     Clinic("hindsight, 35 %", 0.35, has_hindsight=True),
+    Clinic("quarter, 35 %", 0.35, is_early=True, has_backlog=True, zeros=Zeros.BY_QUARTER),
+    Clinic("lost, 7 %", 0.07, is_early=True, has_backlog=True, zeros=Zeros.LOST),
+    Clinic("mornings, 35 %", 0.35, is_early=True, visits_a_day=200, has_outcome_times=False),
 )
 
 
@@ -100,7 +121,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     """Draw the visits of the history and of so many days after it."""
     draw = np.random.default_rng(seed)
     span = np.arange(1 - DAYS_BEFORE, days + 1)
-    day = np.repeat(span, draw.poisson(VISITS_A_DAY, len(span)))
+    day = np.repeat(span, draw.poisson(clinic.visits_a_day, len(span)))
     measurements = draw_measurements(draw, len(day))
     has_changed = day >= CHANGE_ON
     probability = np.where(
@@ -113,6 +134,13 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     is_written_then = (outcome == 1) & clinic.is_early
     recorded = _recorded(clinic, day, measurements)
     is_completed = (outcome == 1) & (day >= 0) & (draw.random(len(day)) < COMPLETED)
+    known_day = day + np.where(is_written_then, happens, HORIZON_DAYS)
+    is_zero = outcome == 0
+    if clinic.zeros is Zeros.BY_QUARTER:
+        quarter_ends = -(-known_day // QUARTER_DAYS) * QUARTER_DAYS
+        known_day = np.where(is_zero, quarter_ends, known_day)
+    elif clinic.zeros is Zeros.LOST:
+        known_day = np.where(is_zero & (draw.random(len(day)) < 1 / 3), NEVER, known_day)
     factor = np.where(is_completed & clinic.has_hindsight, COMPLETED_BY, 1.0)
     return Visits(
         day=day,
@@ -121,7 +149,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
         creatinine_then=(factor * recorded[:, FEATURES.index("creatinine")]).clip(0, 20),
         probability=probability,
         outcome=outcome,
-        known_day=day + np.where(is_written_then, happens, HORIZON_DAYS),
+        known_day=known_day,
     )
 
 

@@ -97,7 +97,7 @@ def test_where_nobody_could_be_corrected_no_share_is_told() -> None:
 def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
     history, today = as_predicted_on(_history(8), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
     today.loc[7, list(FEATURE_NAMES)] = history.loc[7, list(FEATURE_NAMES)]  # another column
-    since = today.loc[1, "settled_at"]
+    since = today.loc[1, "over_at"]
     found = corrections(history, today, FEATURE_NAMES, since, (20, 30), pd.Index([6, 99]))
     assert found == Corrections(zeros=2, of_zeros=20, ones=1, of_ones=30, not_kept=1)
 

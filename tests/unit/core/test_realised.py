@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pima.core.figures import NO_CASES, NONE_CALLED, observed_expected, ranked
-from pima.core.realised import STANDING, TOO_FEW_EVENTS, TOO_FEW_OUTCOMES, Standing, standing
+from pima.core.realised import (
+    STANDING,
+    TOO_FEW_EVENTS,
+    TOO_FEW_OUTCOMES,
+    Standing,
+    standing,
+    told_figures,
+)
 
 
 def _standing(cases: int, others: int) -> Standing:
@@ -40,6 +47,17 @@ def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval
     assert all(each.low is not None for each in _standing(5, 60).figures.values())
     # The rarer class counts, whichever it is.
     assert _standing(60, 4).events == 4
+
+
+def test_beside_observed_expected_stands_what_it_is_if_those_without_an_outcome_had_0() -> None:
+    probabilities = np.array([0.1] * 60 + [0.6] * 40)
+    outcomes = np.array([1] * 6 + [0] * 54 + [1] * 30 + [0] * 10, dtype=np.int8)
+    found = standing(probabilities, 0.5, outcomes, [0.2] * 30)
+    assert found.if_zero == pytest.approx(36 / (30 + 6))
+    told = dict(told_figures(found.figures, found.if_zero, 2))
+    assert told["observed / expected"].endswith("; 1.00 if those without an outcome had 0")
+    # Of fewer than ten one could be recognised.
+    assert standing(probabilities, 0.5, outcomes, [0.2] * 9).if_zero is None
 
 
 def test_a_figure_that_nobody_has_says_why() -> None:

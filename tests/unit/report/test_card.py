@@ -132,7 +132,7 @@ def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     enough = as_markdown(card(replace(FACTS, standing=replace(STANDS, positive=10))))
     assert "These are few" not in enough
     unknown = as_markdown(card(replace(FACTS, standing=None)))
-    assert "Fewer than 10 of its predictions have a settled outcome." in unknown
+    assert "Fewer than 10 of its predictions have a settled outcome that counts." in unknown
 
 
 def test_limits_follow_from_the_figures() -> None:

@@ -21,15 +21,15 @@ def test_each_version_is_told_by_itself() -> None:
 
 def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
     at = datetime(2026, 3, 2, tzinfo=UTC)
-    return [SettledOutcome(at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
+    return [SettledOutcome(at, at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
 
 
 def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
     before = [*_outcomes(1, 40), *_outcomes(2, 10)]
-    version, standing = told_standing([*before, *_outcomes(3, 9)], 3)
+    version, standing = told_standing([*before, *_outcomes(3, 9)], 3, {})
     assert (version, standing.outcomes) == (2, 10)
-    assert told_standing([*before, *_outcomes(3, 10)], 3)[0] == 3
+    assert told_standing([*before, *_outcomes(3, 10)], 3, {})[0] == 3
     # A champion of old has been put back.
-    assert told_standing(before, 1)[0] == 1
-    assert told_standing(_outcomes(2, 9), 3)[0] == 2
-    assert told_standing(_outcomes(2, 9), None)[0] == 2
+    assert told_standing(before, 1, {})[0] == 1
+    assert told_standing(_outcomes(2, 9), 3, {})[0] == 2
+    assert told_standing(_outcomes(2, 9), None, {})[0] == 2
