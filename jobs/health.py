@@ -11,6 +11,7 @@ from pima.logs import tell
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.monitoring import newest_figures
+from pima.store.registry import read_champion
 from pima.watch.health import complaints
 from pima.watch.model_alarms import model_alarms
 
@@ -52,7 +53,8 @@ def _work(command: Command) -> Result:
             figures = newest_figures(connection, clock(connection))
             for each in database_of(connection).others_in_schema(connection):
                 tell(each, "warning")
-        alarms = [str(each) for each in model_alarms(figures)]
+            champion = read_champion(connection).model_version
+        alarms = [str(each) for each in model_alarms(figures, champion)]
     if found or (alarms and command.options.model):
         raise Unhealthy(reasons="; ".join(map(str, (*found, *alarms))))
     return {"healthy": True, "alarms": alarms}

@@ -9,14 +9,14 @@ said. `make bench-gate` measures how often luck alone alarms, and how soon a fau
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.figures import FEWEST_ROWS
-from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.figures import FEWEST_ROWS, auroc, ranked
+from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 
 DRAWN_TO = 0.8
 """How much of its distance from the constant a sound model's log odds keep."""
@@ -24,8 +24,10 @@ FACTOR = 2.2
 BAND = 1.3
 """The outcome is more frequent if its odds are the predicted ones times the factor; a sound model's
 are those times the band. For less frequent ones the odds are divided."""
-BARS = (10.0, 8.0, 8.0)
+BARS = (11.0, 9.0, 10.0)
 """The sums from which on each fault alarms."""
+HELD = 7.0
+"""The most that the sum of an alarm is, so that a model that is right again soon brings it down."""
 MOST_CERTAIN = 0.999
 """Probabilities beyond it count as this, so that no single outcome alarms."""
 SECONDS_A_DAY = 86_400
@@ -33,11 +35,10 @@ SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class PredictedOutcomes:
-    """Outcomes (n,) in the order in which they settled, with the last prediction before each.
-    Moments are seconds since 1970."""
+    """Outcomes (n,) in the order in which they settled, with the last prediction before each."""
 
     settled_at: Float64Array
-    predicted_at: Float64Array
+    """In seconds since 1970."""
     versions: Int64Array
     probabilities: Float64Array
     outcomes: Int8Array
@@ -46,80 +47,67 @@ class PredictedOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What the outcomes say of one fault, since its sum was last zero."""
+class Alarm:
+    """What the outcomes since a fault's sum was last zero say of it."""
 
-    fault: OutcomeAlarm
-    alarms: bool
+    figure: Watched
+    """The area under the ROC curve of their predictions where the constant would do better; else
+    the share of outcome 1, with that of the probabilities as reference."""
     versions: dict[int, int]
-    """How many of these outcomes each version predicted."""
-    observed: int
-    """How many of them are 1."""
-    expected: float
-    """How many are 1 by the probabilities."""
+    """How many of the outcomes each version predicted."""
 
 
-def findings(found: PredictedOutcomes, champion_changes: Sequence[float]) -> list[Finding]:
-    """Judge each fault, in the order of OUTCOME_ALARMS.
+def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, Alarm]:
+    """The faults that alarm, by outcomes of which there is one at least.
 
-    An alarm begins at the end of the day on which its sum reaches the bar, and ends when that is
-    back at zero. If the champion changes meanwhile, all sums begin again, with what is predicted
-    from then on.
+    A sum goes on whichever version predicts, since another champion is no evidence that a fault is
+    gone.
     """
     evidence = evidence_of(found.probabilities, found.outcomes, found.constants)
     days = found.settled_at // SECONDS_A_DAY
     begins = np.flatnonzero(np.diff(days, prepend=-np.inf)).tolist()
-    # After the last day comes one without outcomes, which has not ended yet.
-    ends = [*(days[begins] + 1) * SECONDS_A_DAY, np.inf]
     sums = np.zeros(len(OUTCOME_ALARMS))
-    alarms = sums > 0
+    alarming = sums > 0
     first_rows = np.zeros(len(OUTCOME_ALARMS), int)
-    alarmed_at = np.inf
-    counts = np.ones(len(days), bool)
-    for (begin, next_begin), now in zip(
-        pairwise([*begins, len(days), len(days)]), ends, strict=True
-    ):
-        follow = [each for each in champion_changes if alarmed_at <= each < now]
-        if follow:
-            sums = np.zeros(len(OUTCOME_ALARMS))
-            alarms = sums > 0
-            counts = found.predicted_at >= min(follow)
-        today = slice(begin, next_begin)
-        sums = next_sums(sums, evidence[today][counts[today]].sum(axis=0))
-        alarms = (alarms | (sums >= BARS)) & (sums > 0)
+    for begin, next_begin in pairwise([*begins, len(days)]):
+        sums, alarming = at_end_of_day(sums, alarming, evidence[begin:next_begin].sum(axis=0))
         first_rows[sums == 0] = next_begin
-        alarmed_at = min(alarmed_at, now) if alarms.any() else np.inf
-    return [
-        _verdict(
-            fault,
-            bool(alarms[number]),
-            found,
-            counts & (np.arange(len(days)) >= first_rows[number]),
-        )
-        for number, fault in enumerate(OUTCOME_ALARMS)
-    ]
-
-
-def _verdict(
-    fault: OutcomeAlarm, alarms: bool, found: PredictedOutcomes, rows: BoolArray
-) -> Finding:
-    versions = Counter(found.versions[rows].tolist())
-    return Finding(
-        fault,
+    return {
+        fault: _alarm(fault, found, slice(first_row, None))
+        for fault, alarms, first_row in zip(OUTCOME_ALARMS, alarming, first_rows, strict=True)
         # Of fewer no figure is told.
-        alarms and versions.total() >= FEWEST_ROWS,
-        dict(sorted(versions.items())),
-        int(found.outcomes[rows].sum()),
-        float(found.probabilities[rows].sum()),
+        if alarms and len(days) - first_row >= FEWEST_ROWS
+    }
+
+
+def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> Alarm:
+    probabilities = found.probabilities[rows]
+    outcomes = found.outcomes[rows]
+    figure = Watched(
+        "",
+        fault,
+        float(outcomes.mean()),
+        len(outcomes),
+        reference=float(probabilities.mean()),
+        state=State.ALERT,
     )
+    area = auroc(ranked(probabilities, outcomes))
+    if fault is OutcomeAlarm.NO_BETTER_THAN_CONSTANT and area.value is not None:
+        figure = replace(figure, value=area.value, low=area.low, high=area.high, reference=None)
+    return Alarm(figure, dict(sorted(Counter(found.versions[rows].tolist()).items())))
 
 
-def next_sums(
-    sums: Float64Array, evidence: Float64Array, bars: Sequence[float] = BARS
-) -> Float64Array:
-    """Add a day's evidence to sums, (..., faults). They stay within zero and their bars, so that an
-    alarm ends about as soon as it began."""
-    return np.clip(sums + evidence, 0, bars)
+def at_end_of_day(
+    sums: Float64Array, alarms: BoolArray, evidence: Float64Array, bars: Sequence[float] = BARS
+) -> tuple[Float64Array, BoolArray]:
+    """Add a day's evidence to the sums, and say which faults alarm, all (..., faults).
+
+    An alarm begins where a sum is at its bar. It is over where the sum is back at zero, and by
+    nothing else.
+    """
+    added = np.clip(sums + evidence, 0, bars)
+    alarming = (alarms | (added >= bars)) & (added > 0)
+    return np.where(alarming, np.minimum(added, HELD), added), alarming
 
 
 def evidence_of(

@@ -243,7 +243,8 @@ def keep_figures(
 
 
 SILENT_FOR = timedelta(weeks=8)
-"""The alarms of versions that have not predicted for so long are over."""
+"""The alarms of versions that have not predicted for so long are over. One over settled outcomes is
+the service's: it ends where no version has."""
 _SLACK = timedelta(hours=1)
 """A run at the same time of day may have begun a little later."""
 _DAY = timedelta(days=1)
@@ -322,7 +323,8 @@ _NEWEST_FIGURES = text(f"""
         AND (m.state <> 'alert'
             OR m.figure IN ('{_OF_SERVICE}')
             OR EXISTS (
-            SELECT 1 FROM monitoring same JOIN runs r ON r.model_version = same.model_version
+            SELECT 1 FROM monitoring same JOIN runs r
+                ON r.model_version = same.model_version OR same.figure IN ({_OF_FAULTS})
             WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature
                 AND r.job = 'score' AND r.trigger <> '{DRY_RUN}' AND r.started_at >= :since
                 AND CAST(r.counts ->> CAST('predicted' AS TEXT) AS BIGINT) > 0))

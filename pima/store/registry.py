@@ -36,7 +36,6 @@ from pima.store.tables import (
     fields_of,
     installation,
     model_versions,
-    promotions,
 )
 
 # ---- Declarations. The first one makes the tables, and a command changes them. A configuration
@@ -378,15 +377,6 @@ def prevalences(connection: Connection, versions: Collection[int]) -> dict[int, 
         FROM model_versions WHERE number IN :versions""")
     bound = statement.bindparams(bindparam("versions", list(versions), expanding=True))
     return {row[0]: row[1] for row in connection.execute(bound)}
-
-
-def champion_changes(connection: Connection) -> list[datetime]:
-    """When another version became champion, oldest first."""
-    moves = promotions.c
-    statement = select(moves.decided_at).where(
-        moves.to_version.is_distinct_from(moves.from_version)
-    )
-    return list(connection.scalars(statement.order_by(moves.id)))
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

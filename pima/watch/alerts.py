@@ -56,8 +56,8 @@ _SECONDS_TO_END = 10
 
 _SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md says what they mean"
 _UNTIL = (
-    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again, "
-    "or when another champion predicts."
+    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again; "
+    "another champion alone does not end it."
 )
 EXPLAINED = {
     "drift": Explained(
@@ -454,7 +454,7 @@ class Teller:
             *_of_retraining(verdicts, figures, report_error),
             *(
                 Condition(each.name, each.what, EXPLAINED[each.name.partition(":")[0]].advice)
-                for each in model_alarms(figures.monitoring)
+                for each in model_alarms(figures.monitoring, figures.champion.model_version)
             ),
             *_events(moves),
         ]

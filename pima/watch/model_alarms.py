@@ -3,8 +3,8 @@ alerts and status. A night without news needs no numpy."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sqlalchemy import Engine
 
@@ -78,13 +78,14 @@ class ModelAlarm:
         return f"{self.name}: {self.what}"
 
 
-def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
-    """Word the figures in the state of alert: one alarm for each figure and feature."""
+def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[ModelAlarm]:
+    """Word the figures in the state of alert: one alarm for each figure and feature. `champion` is
+    the version that scores now."""
     alerts = [each for each in figures if each.state == State.ALERT]
     for fault in OUTCOME_ALARMS:
         by_version = [each for each in alerts if each.figure == fault]
         if by_version:
-            yield ModelAlarm(fault, _of_outcomes(fault, by_version))
+            yield ModelAlarm(fault, _of_outcomes(fault, by_version, champion))
     for each in alerts:
         if each.figure in _OF_ONE_FIGURE:
             name, says = _OF_ONE_FIGURE[each.figure]
@@ -95,16 +96,32 @@ def model_alarms(figures: Sequence[KeptFigure]) -> Iterator[ModelAlarm]:
             yield ModelAlarm(name, _of_night(each))
 
 
-def _of_outcomes(fault: OutcomeAlarm, by_version: Sequence[KeptFigure]) -> str:
+def _of_outcomes(
+    fault: OutcomeAlarm, by_version: Sequence[KeptFigure], champion: int | None
+) -> str:
     outcomes = sum(each.rows for each in by_version)
-    observed = outcomes * (by_version[0].value or 0.0)
-    expected = outcomes * (by_version[0].reference or 0.0)
     versions = " and ".join(f"{each.rows:,} by version {each.model_version}" for each in by_version)
+    found = by_version[0]
+    figures = f"their AUROC is {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    if found.value is not None and found.reference is not None:
+        figures = (
+            f"{outcomes * found.value:,.0f} are 1, and {outcomes * found.reference:,.1f} by the "
+            "probabilities"
+        )
+    its_own = sum(each.rows for each in by_version if each.model_version == champion)
     return (
         f"{_SAYS[fault]}: of {counted(outcomes, 'settled outcome')}, predicted {versions}, "
-        f"{observed:,.0f} are 1, and {expected:,.1f} by the probabilities; or those predicted 1 "
-        "were treated, which pima can't know"
+        f"{figures}; {_of_champion(champion, its_own)}; or those predicted 1 were treated, which "
+        "pima can't know"
     )
+
+
+def _of_champion(champion: int | None, outcomes: int) -> str:
+    if champion is None:
+        return "no version scores now"
+    if not outcomes:
+        return f"version {champion} scores now, and none of these outcomes is its own"
+    return f"version {champion} scores now, and {outcomes:,} of these outcomes are its own"
 
 
 def _of_night(found: KeptFigure) -> str:
@@ -137,10 +154,9 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
             if newest.follow_up.is_of_few:
                 came = []
             prevalences = registry.prevalences(connection, {each.model_version for each in came})
-            changes = registry.champion_changes(connection)
         figures = {champion: [Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS]}
         if came:
-            figures = _judged(came, prevalences, changes, champion)
+            figures = _judged(came, prevalences, champion)
         figures.setdefault(champion, []).extend(figure_of_follow_up(newest.follow_up))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
@@ -148,32 +164,27 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
 
 
 def _judged(
-    came: Sequence[SettledOutcome],
-    prevalences: Mapping[int, float],
-    champion_changes: Sequence[datetime],
-    champion: int,
+    came: Sequence[SettledOutcome], prevalences: Mapping[int, float], champion: int
 ) -> dict[int, list[Watched]]:
     """The figure of each fault: of an alarm by the versions that predicted its outcomes, else of
     the champion."""
     import numpy as np
 
-    from pima.core.cusum import PredictedOutcomes, findings
+    from pima.core.cusum import PredictedOutcomes, alarms
 
     found = PredictedOutcomes(
         settled_at=np.array([each.over_at.timestamp() for each in came]),
-        predicted_at=np.array([each.scored_at.timestamp() for each in came]),
         versions=np.array([each.model_version for each in came], dtype=np.int64),
         probabilities=np.array([each.probability for each in came]),
         outcomes=np.array([each.outcome for each in came], dtype=np.int8),
         constants=np.array([prevalences[each.model_version] for each in came]),
     )
     figures = defaultdict(list)
-    for each in findings(found, [change.timestamp() for change in champion_changes]):
-        if not each.alarms:
-            figures[champion].append(Watched("", each.fault, None, len(came)))
-            continue
-        outcomes = sum(each.versions.values())
-        of_all = {"value": each.observed / outcomes, "reference": each.expected / outcomes}
-        for version, rows in each.versions.items():
-            figures[version].append(Watched("", each.fault, rows=rows, state=State.ALERT, **of_all))
+    alarmed = alarms(found)
+    figures[champion] = [
+        Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS if fault not in alarmed
+    ]
+    for alarm in alarmed.values():
+        for version, rows in alarm.versions.items():
+            figures[version].append(replace(alarm.figure, rows=rows))
     return figures

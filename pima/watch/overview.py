@@ -188,7 +188,7 @@ def read_overview(
         nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
         new_rows=found.new_rows,
         monitoring=tuple(found.monitoring),
-        alarms=tuple(map(str, model_alarms(found.monitoring))),
+        alarms=tuple(map(str, model_alarms(found.monitoring, found.champion.model_version))),
         rejections=_rejections(report_figures.rejections_by_reason(connection)),
     )
 

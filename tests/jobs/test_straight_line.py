@@ -91,7 +91,7 @@ def _verdict(database: Database, *, clearly: bool, against: int = 1) -> None:
 def _alarms(database: Database) -> list[str]:
     with reading(database.engine) as connection:
         figures = newest_figures(connection, clock(connection))
-        return [each.name for each in model_alarms(figures)]
+        return [each.name for each in model_alarms(figures, None)]
 
 
 def test_an_alarm_needs_three_verdicts_in_a_row_and_ends_with_the_next_or_the_champion(

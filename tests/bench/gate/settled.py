@@ -1,4 +1,4 @@
-"""Clinics whose outcomes settle, 20 a day: how often the alarms over them ring by luck, and how
+"""Clinics whose outcomes settle day by day: how often the alarms over them ring by luck, and how
 soon after a fault. The rule is the real one (`pima.core.cusum`), of whole clinics at once."""
 
 from collections.abc import Callable, Sequence
@@ -7,13 +7,17 @@ from functools import cache
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array
-from pima.core.cusum import BARS, evidence_of, next_sums
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.cusum import BARS, at_end_of_day, evidence_of
 from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 
 OUTCOMES_A_DAY, DAYS = 20, 365
 DAYS_BEFORE = 60
 """Calm days before a fault, so that a sum is anywhere when it comes."""
+BACK_AFTER = 210
+"""The day after which a relation that vanished is back."""
+DAYS_OF_A_VERSION = 14
+"""How long a champion stays where retraining goes on beside an alarm."""
 INTERCEPT_DEVIATION, SLOPE_DEVIATION = 0.13, 0.15
 """Of a champion's calibration error, as 60 to 80 cases leave it."""
 CLINICS_AT_ONCE = 25
@@ -27,10 +31,12 @@ class Clinic:
 
     prevalence: float
     auroc: float = 0.76
+    a_day: int = OUTCOMES_A_DAY
 
     @property
     def name(self) -> str:
-        return f"{100 * self.prevalence:.0f} %, AUROC {self.auroc:.2f}"
+        often = f", {self.a_day} a day" if self.a_day != OUTCOMES_A_DAY else ""
+        return f"{100 * self.prevalence:.0f} %, AUROC {self.auroc:.2f}{often}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,15 @@ class Change:
 
 
 RARE, FREQUENT = Clinic(0.07), Clinic(0.35)
-CLINICS = (RARE, FREQUENT, Clinic(0.20), Clinic(0.07, 0.66), Clinic(0.35, 0.66), Clinic(0.20, 0.86))
+CLINICS = (
+    RARE,
+    FREQUENT,
+    Clinic(0.20),
+    Clinic(0.07, 0.66),
+    Clinic(0.35, 0.66),
+    Clinic(0.20, 0.86),
+    *(Clinic(prevalence, a_day=200) for prevalence in (0.07, 0.20, 0.35)),
+)
 CHANGES = (
     Change("the relation vanishes", RARE, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 500),
     Change("the relation vanishes", FREQUENT, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 150),
@@ -72,7 +86,7 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
     where there is none in time: (tried, clinics). One that had alarmed before counts from then on,
     so below 0."""
     draw = np.random.default_rng([seed, 2])
-    clinic, calm = change.clinic, DAYS_BEFORE * OUTCOMES_A_DAY
+    clinic, calm = change.clinic, DAYS_BEFORE * change.clinic.a_day
     true = true_log_odds(clinic, DAYS, draw)
     then = true.copy()
     if change.prevalence is None:
@@ -82,12 +96,54 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
         then[:, calm:] += _mean_for(deviation, change.prevalence) - mean
     evidence = _evidence(clinic, true, outcomes_of(then, draw), draw)
     found = np.stack([_first_alarms(evidence, bars) for bars in tried])
-    return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * OUTCOMES_A_DAY
+    return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * clinic.a_day
+
+
+def nights_told(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+    """What becomes of the alarm on a relation that vanishes, while another version becomes champion
+    every two weeks: on which share of the nights after the first alarm it is told until the
+    relation is back, and after how many outcomes it is over then. Not a number where it never
+    rang, infinite where it is not over in time: (tried, clinics, 2)."""
+    draw = np.random.default_rng([seed, 3])
+    true = true_log_odds(clinic, DAYS, draw)
+    then = true.copy()
+    then[:, DAYS_BEFORE * clinic.a_day : BACK_AFTER * clinic.a_day] = np.log(
+        clinic.prevalence / (1 - clinic.prevalence)
+    )
+    outcomes = outcomes_of(then, draw)
+    a_version = DAYS_OF_A_VERSION * clinic.a_day
+    evidence = np.concatenate(
+        [
+            _evidence(
+                clinic,
+                true[:, first : first + a_version],
+                outcomes[:, first : first + a_version],
+                draw,
+            )
+            for first in range(0, true.shape[1], a_version)
+        ],
+        axis=1,
+    )
+    return np.stack([_course(_alarms(evidence, bars)[:, :, 0], clinic.a_day) for bars in tried])
+
+
+def _course(told: BoolArray, a_day: int) -> Float64Array:
+    """Of nights (clinics, days): the share told, and the outcomes until it is over."""
+    dead = told[:, DAYS_BEFORE:BACK_AFTER]
+    after_first = np.cumsum(dead, axis=1) > 0
+    after_first[:, 1:] = after_first[:, :-1]  # the nights behind the first one
+    after_first[:, 0] = False
+    with np.errstate(invalid="ignore"):
+        share = (dead & after_first).sum(axis=1) / after_first.sum(axis=1)
+    quiet = ~told[:, BACK_AFTER:]
+    over = np.where(quiet.any(axis=1), (quiet.argmax(axis=1) + 1) * a_day, np.inf)
+    over[~told[:, BACK_AFTER - 1]] = np.nan
+    return np.stack([share, over], axis=-1)
 
 
 def true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
     mean, deviation = _distribution(clinic)
-    return draw.normal(mean, deviation, size=(CLINICS_AT_ONCE, days * OUTCOMES_A_DAY))
+    return draw.normal(mean, deviation, size=(CLINICS_AT_ONCE, days * clinic.a_day))
 
 
 def outcomes_of(log_odds: Float64Array, draw: np.random.Generator) -> Int8Array:
@@ -100,7 +156,7 @@ def _evidence(
     """Of each day: (clinics, days, faults)."""
     constants, predicted = predictions(clinic, true, draw)
     found = evidence_of(predicted, outcomes, np.broadcast_to(constants, true.shape))
-    return found.reshape(len(true), -1, OUTCOMES_A_DAY, len(OUTCOME_ALARMS)).sum(axis=2)
+    return found.reshape(len(true), -1, clinic.a_day, len(OUTCOME_ALARMS)).sum(axis=2)
 
 
 def predictions(
@@ -117,12 +173,20 @@ def predictions(
 
 
 def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
-    """The number of the first day, from 1 on, at whose end each sum is at its bar."""
+    """The number of the first day, from 1 on, at whose end each fault alarms."""
+    alarms = _alarms(evidence, bars)
+    return np.where(alarms.any(axis=1), alarms.argmax(axis=1) + 1.0, np.inf)
+
+
+def _alarms(evidence: Float64Array, bars: Bars) -> BoolArray:
+    """Which faults alarm at the end of each day, for the evidence of each day: (clinics, days,
+    faults)."""
     sums = np.zeros((len(evidence), len(OUTCOME_ALARMS)))
-    found = np.full(sums.shape, np.inf)
+    alarms = sums > 0
+    found = np.zeros(evidence.shape, bool)
     for day in range(evidence.shape[1]):
-        sums = next_sums(sums, evidence[:, day], bars)
-        found[(sums >= bars) & np.isinf(found)] = day + 1
+        sums, alarms = at_end_of_day(sums, alarms, evidence[:, day], bars)
+        found[:, day] = alarms
     return found
 
 
