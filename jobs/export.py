@@ -2,17 +2,15 @@
 CSV, Parquet or, for predictions, FHIR. The file identifies patients, because a person asks for
 it."""
 
-import argparse
 import io
 import shutil
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, get_args
 
 from jobs.command import Command, Result, end_with, main_of, written
-from jobs.options import OptionParser
+from jobs.options import OptionParser, moment
 from pima.errors import FileNotWritten, WrongUsage
 from pima.extras.export import Exported, Format, export
 from pima.logs import counted
@@ -33,7 +31,7 @@ def _options(options: OptionParser) -> None:
         help="for predictions: also the measurements that each was made from, where they are kept",
     )
     options.add_argument(
-        "--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC"
+        "--since", type=moment, metavar="DATE", help="only rows since this day or moment, UTC"
     )
     options.add_argument("--format", choices=get_args(Format), default="csv", help="default: csv")
     options.add_argument(
@@ -42,16 +40,6 @@ def _options(options: OptionParser) -> None:
         metavar="FILE",
         help="a new file, complete or absent (default: standard output)",
     )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            "expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00"
-        ) from None
 
 
 def _work(command: Command) -> Result:

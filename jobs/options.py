@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from pima.core.identifiers import LARGEST_ID, ById, ByKey, key_of_text
@@ -95,6 +96,19 @@ def row_called(sources: Sequence[Source], row: Sequence[str], expected: str) -> 
     if key is None:
         raise WrongUsage(what=f"{expected}; that is no key of the source {name}")
     return ByKey(name, key)
+
+
+def moment(text: str) -> datetime:
+    """Read a day or a moment, in UTC if it names no zone."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=UTC)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            "expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00"
+        ) from None
 
 
 def why(text: str) -> str:

@@ -13,6 +13,8 @@ What the score in use today said of a row is kept beside its prediction.
 
 The queue tells its entries that a requeue put there.
 
+Conditions that alerts tell can be acknowledged.
+
 Revision ID: 0002
 """
 
@@ -51,6 +53,7 @@ def upgrade() -> None:
     op.execute("UPDATE source_rejections SET run_id = 0")
     op.execute("CREATE INDEX ix_source_rejections_run_id ON source_rejections (source, run_id)")
     op.execute(_PREDICTION_SCORES_ON_SQLITE if is_sqlite else _PREDICTION_SCORES)
+    op.execute(_ACKNOWLEDGEMENTS_ON_SQLITE if is_sqlite else _ACKNOWLEDGEMENTS)
     _hash_versions(moment)
     _keep_replaced()
     op.add_column("scoring_queue", Column("requeued", Integer()))
@@ -103,6 +106,26 @@ _PREDICTION_SCORES_ON_SQLITE = """
         scored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
         CONSTRAINT pk_prediction_scores
             PRIMARY KEY (patient_id, patient_version, model_version, score)
+    ) STRICT"""
+
+
+_ACKNOWLEDGEMENTS = """
+    CREATE TABLE acknowledgements (
+        condition TEXT NOT NULL,
+        acknowledged_at TIMESTAMP WITH TIME ZONE NOT NULL,
+        acknowledged_by TEXT NOT NULL,
+        until TIMESTAMP WITH TIME ZONE NOT NULL,
+        reason TEXT NOT NULL,
+        CONSTRAINT pk_acknowledgements PRIMARY KEY (condition, acknowledged_at)
+    )"""
+_ACKNOWLEDGEMENTS_ON_SQLITE = """
+    CREATE TABLE acknowledgements (
+        condition TEXT NOT NULL,
+        acknowledged_at TEXT NOT NULL,
+        acknowledged_by TEXT NOT NULL,
+        until TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        CONSTRAINT pk_acknowledgements PRIMARY KEY (condition, acknowledged_at)
     ) STRICT"""
 
 

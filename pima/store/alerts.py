@@ -1,15 +1,15 @@
-"""The record of alerts sent to each receiver: a restart sends nothing twice, and of two schedulers
-only one sends."""
+"""The record of alerts sent to each receiver, and of conditions that people know of: a restart
+sends nothing twice, and of two schedulers only one sends."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, delete, select, update
+from sqlalchemy import Connection, Select, Update, delete, insert, select, update
 
 from pima.store.database import database_of
-from pima.store.tables import alerts, fields_of
+from pima.store.tables import acknowledgements, alerts, fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,31 @@ def forget(connection: Connection, receiver: int, conditions: Sequence[str]) -> 
     """Delete conditions that need not be remembered."""
     theirs = (alerts.c.receiver == receiver, alerts.c.condition.in_(conditions))
     connection.execute(delete(alerts).where(*theirs))
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody knows of a condition; each field is the column of its name."""
+
+    condition: str
+    until: datetime
+    """Until then nobody is reminded of it."""
+    reason: str
+    acknowledged_by: str
+
+
+def acknowledge(connection: Connection, known: Acknowledgement, now: datetime) -> None:
+    """Record that somebody knows of a condition."""
+    connection.execute(insert(acknowledgements).values(acknowledged_at=now, **asdict(known)))
+
+
+def acknowledged(connection: Connection, now: datetime) -> dict[str, Acknowledgement]:
+    """What people know of at a moment, by condition: the newest word on each, while it lasts."""
+    statement = select(*fields_of(Acknowledgement, acknowledgements)).order_by(
+        acknowledgements.c.acknowledged_at
+    )
+    newest = {row.condition: Acknowledgement(*row) for row in connection.execute(statement)}
+    return {name: known for name, known in newest.items() if known.until > now}
 
 
 def _update(receiver: int, conditions: Sequence[str]) -> Update:

@@ -354,6 +354,16 @@ CREATE TABLE alerts (
     CONSTRAINT ck_alerts_is_open CHECK (is_open IN (0, 1))
 );
 
+-- The conditions that somebody knows of. Nobody is reminded of one until the time in its newest row.
+CREATE TABLE acknowledgements (
+    condition TEXT NOT NULL, -- what it is about
+    acknowledged_at TIMESTAMP WITH TIME ZONE NOT NULL, -- when it was acknowledged
+    acknowledged_by TEXT NOT NULL, -- who did it
+    until TIMESTAMP WITH TIME ZONE NOT NULL, -- until when no reminder is sent
+    reason TEXT NOT NULL, -- why
+    CONSTRAINT pk_acknowledgements PRIMARY KEY (condition, acknowledged_at)
+);
+
 -- Each job's schedule, and the scheduler's sign of life.
 CREATE TABLE schedules (
     job TEXT NOT NULL CONSTRAINT pk_schedules PRIMARY KEY, -- the job, or a source's pull

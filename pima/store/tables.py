@@ -72,6 +72,7 @@ def _sentences(said: str) -> str:
 _script = SCRIPT.read_text("utf-8")
 metadata = _read(_script)
 TABLES = tuple(metadata.tables.values())
+acknowledgements = metadata.tables["acknowledgements"]
 alerts = metadata.tables["alerts"]
 champion = metadata.tables["champion"]
 declarations = metadata.tables["declarations"]

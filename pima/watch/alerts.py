@@ -2,9 +2,9 @@
 
 Conditions are health's reasons, figures in alert, and changes of the champion. They hold only ids,
 counts, figures over many rows, names and codes. A receiver gets an alert when a condition begins or
-changes its cause, once a day while it holds, and once when it is over. Where that would be too many
-messages, one says that the condition flaps; then it is reported once a day until it settles. An
-event is reported once.
+changes its cause, once a day while it holds, and once when it is over. Of what people have
+acknowledged there is no daily reminder. Where that would be too many messages, one says that the
+condition flaps; then it is reported once a day until it settles. An event is reported once.
 
 Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two
 processes at once, only one sends them. If that one is killed in between, they are sent again when
@@ -14,7 +14,7 @@ the claim has expired.
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,11 +24,11 @@ from sqlalchemy import Engine
 from pima.core.features import Declaration
 from pima.core.reasons import Decision, Reason
 from pima.core.watched import OutcomeAlarm
-from pima.errors import PimaError
+from pima.errors import PimaError, WrongUsage
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
-from pima.store.alerts import Remembered
+from pima.store.alerts import Acknowledgement, Remembered
 from pima.store.engine import clock, reading, writing
 from pima.store.ledger import MoveLine, last_verdicts, moves_since
 from pima.store.schema import require_revision
@@ -255,10 +255,13 @@ class Pending:
 
 
 def pending(
-    conditions: Sequence[Condition], remembered: Sequence[Remembered], now: datetime
+    conditions: Sequence[Condition],
+    remembered: Sequence[Remembered],
+    now: datetime,
+    acknowledged: Collection[str] = (),
 ) -> Pending:
     """Find what to report to a receiver, given what was reported before. Alerts that another
-    process is sending are left to it."""
+    process is sending are left to it, and of acknowledged conditions nobody is reminded."""
     known = {each.condition: each for each in remembered}
     holding = {each.name: each for each in conditions}
     # What can't be seen now may hold.
@@ -269,7 +272,7 @@ def pending(
         before = known.get(name) or Remembered(name, now)
         if before.is_claimed(now):
             continue
-        alert = _alert(condition, before, now)
+        alert = _alert(condition, before, now, reminds=name not in acknowledged)
         if alert is not None:
             found.alerts.append(alert)
         elif before.flapped_at is not None:
@@ -299,8 +302,10 @@ def once_taken(alert: Alert, now: datetime) -> Remembered:
     )
 
 
-def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Alert | None:
-    kind = _kind(condition, known, now)
+def _alert(
+    condition: Condition | None, known: Remembered, now: datetime, *, reminds: bool
+) -> Alert | None:
+    kind = _kind(condition, known, now, reminds=reminds)
     if kind is None:
         return None
     if condition is None:
@@ -317,8 +322,10 @@ def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Ale
     )
 
 
-def _kind(condition: Condition | None, known: Remembered, now: datetime) -> Kind | None:
-    is_a_day_ago = known.told_at is None or now - known.told_at >= _DAILY
+def _kind(
+    condition: Condition | None, known: Remembered, now: datetime, *, reminds: bool
+) -> Kind | None:
+    is_a_day_ago = known.told_at is None or (reminds and now - known.told_at >= _DAILY)
     if condition is not None and condition.happened_at is not None:
         return Kind.HAPPENED if known.told_at is None else None
     if known.flapped_at is not None and not _has_settled(condition, known, now):
@@ -464,9 +471,27 @@ class Teller:
         with reading(self.engine) as connection:
             now = clock(connection)
             return {
-                number: pending(found, alerts.read_alerts(connection, number), now).alerts
+                number: pending(
+                    found,
+                    alerts.read_alerts(connection, number),
+                    now,
+                    alerts.acknowledged(connection, now),
+                ).alerts
                 for number, _ in enumerate(receivers(self.settings.alerts), 1)
             }
+
+    def acknowledge(self, known: Acknowledgement) -> None:
+        """Record that somebody knows of a condition that holds, so that nobody is reminded of it.
+        Raises WrongUsage if it does not hold, or the time is past."""
+        holding = [each.name for each in self.conditions() if each.happened_at is None]
+        with writing(self.engine) as connection:
+            if known.condition not in holding:
+                which = ", ".join(holding) or "no condition"
+                raise WrongUsage(what=f"--acknowledge names a condition that holds; now: {which}.")
+            now = clock(connection)
+            if known.until <= now:
+                raise WrongUsage(what="--until is a moment to come.")
+            alerts.acknowledge(connection, known, now)
 
     def test(self) -> dict[int, Problem]:
         """Send each receiver a test message; return the problems of those that did not accept
@@ -522,13 +547,16 @@ class Teller:
         # Mostly there are none, and then a writer of a SQLite file should not have to be waited
         # for.
         with reading(self.engine) as connection:
-            seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
+            now = clock(connection)
+            known = alerts.acknowledged(connection, now)
+            seen = pending(found, alerts.read_alerts(connection, number), now, known)
         if not seen.alerts and not seen.noted and not seen.forget:
             return []
         with writing(self.engine) as connection:
             now = clock(connection)
             names = [condition.name for condition in found]
-            claimed = pending(found, alerts.lock_alerts(connection, number, names, now), now)
+            locked = alerts.lock_alerts(connection, number, names, now)
+            claimed = pending(found, locked, now, known)
             until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
             alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
             for each in claimed.noted:

@@ -102,12 +102,12 @@ def _of_outcomes(
     outcomes = sum(each.rows for each in by_version)
     versions = " and ".join(f"{each.rows:,} by version {each.model_version}" for each in by_version)
     found = by_version[0]
-    figures = f"their AUROC is {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-    if found.value is not None and found.reference is not None:
-        figures = (
-            f"{outcomes * found.value:,.0f} are 1, and {outcomes * found.reference:,.1f} by the "
-            "probabilities"
-        )
+    if found.reference is None:
+        figures = f"their AUROC is {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    else:
+        observed = outcomes * (found.value or 0.0)
+        expected = outcomes * found.reference
+        figures = f"{observed:,.0f} are 1, and {expected:,.1f} by the probabilities"
     its_own = sum(each.rows for each in by_version if each.model_version == champion)
     return (
         f"{_SAYS[fault]}: of {counted(outcomes, 'settled outcome')}, predicted {versions}, "

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from jobs.options import this_user
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
 from pima.store.urls import make_engine
@@ -69,6 +70,51 @@ def _time_goes_by(database: Database, **since: int) -> None:
 def _a_day_goes_by(database: Database) -> None:
     """To the next look of a cron job, which was told at the end of the last one."""
     _time_goes_by(database, seconds=24 * 3600 - 30)
+
+
+def test_nobody_is_reminded_of_what_was_acknowledged(
+    database: Database, listener: AlertReceiver
+) -> None:
+    def told() -> list[str]:
+        _a_day_goes_by(database)
+        return list(the_json(_alert(database, listener.url, options=("--json",)))["told"])
+
+    _run(database, "retrain", "failed")
+    assert told() == ["retrain_failed"]
+    assert told() == ["retrain_failed"]
+    until = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
+    given = ("--acknowledge", "retrain_failed", "--until", until, "--reason", "the disk is full")
+    _alert(database, options=given)
+    kept = database.execute("SELECT condition, reason, acknowledged_by FROM acknowledgements")
+    assert [tuple(each) for each in kept] == [("retrain_failed", "the disk is full", this_user())]
+    assert told() == []
+    _run(database, "retrain", "failed", "another_code")
+    assert told() == ["retrain_failed"]  # another cause
+    assert told() == []
+    over = database.stored(datetime.now(UTC) - timedelta(seconds=1))
+    database.execute("UPDATE acknowledgements SET until = :over", {"over": over})
+    assert told() == ["retrain_failed"]
+    _alert(database, options=given)
+    _run(database, "retrain", "succeeded")
+    _alert(database, listener.url)
+    assert listener.got[-1]["title"].endswith("retrain_failed is over")
+
+
+def test_only_what_holds_is_acknowledged_and_for_a_time_to_come(sqlite: Database) -> None:
+    _run(sqlite, "retrain", "failed")
+    holds = ("--acknowledge", "retrain_failed", "--reason", "known")
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    for given, says in (
+        (holds, "--acknowledge takes --until DATE and --reason TEXT"),
+        ((*holds, "--until", "2020-01-01"), "--until is a moment to come"),
+        (
+            ("--acknowledge", "drift", "--reason", "known", "--until", tomorrow),
+            "a condition that holds; now: retrain_failed.",
+        ),
+        (("--until", tomorrow), "--until and --reason go with --acknowledge"),
+    ):
+        assert says in _alert(sqlite, exit_code=2, options=given).stderr
+    assert sqlite.value("SELECT count(*) FROM acknowledgements") == 0
 
 
 def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
@@ -326,8 +372,8 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
     assert glucose == "Psi of glucose, of version 2, is 0.31, but should be at least 0.6."
     assert constant == (
         "The same answer for everybody would do better: of 900 settled outcomes, "
-        "predicted 900 by version 2, 45 are 1, and 630.0 by the probabilities; or those predicted "
-        "1 were treated, which pima can't know."
+        "predicted 900 by version 2, 45 are 1, and 630.0 by the probabilities; no version scores "
+        "now; or those predicted 1 were treated, which pima can't know."
     )
     assert "docs/do/watch-it.md" in listener.got[1]["message"]
 
