@@ -8,14 +8,18 @@ from functools import partial
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.cusum import BAND, BARS, DRAWN_TO, FACTOR
+from pima.core.cusum import BAND, BARS, DRAWN_TO, FACTOR, HELD
 from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.settled import (
+    BACK_AFTER,
+    BUSY_CLINICS,
     CHANGES,
     CLINICS,
     CLINICS_AT_ONCE,
     DAYS,
+    DAYS_BEFORE,
+    DAYS_OF_A_VERSION,
     FREQUENT,
     INTERCEPT_DEVIATION,
     OUTCOMES_A_DAY,
@@ -25,6 +29,7 @@ from tests.bench.gate.settled import (
     Change,
     Clinic,
     calm_years,
+    nights_told,
     outcomes_until_told,
 )
 
@@ -39,7 +44,10 @@ CALM_LIMIT = 2.0
 
 def alarms_section(pool: Executor, clinics: int) -> str:
     changed = max(clinics // 10, 2 * CLINICS_AT_ONCE)
-    calm = {each: _many(pool, calm_years, each, clinics, REPORTED)[0] for each in CLINICS}
+    calm = {
+        each: _many(pool, calm_years, each, clinics, REPORTED)[0]
+        for each in (*CLINICS, *BUSY_CLINICS)
+    }
     told = {each: _many(pool, outcomes_until_told, each, changed, REPORTED)[0] for each in CHANGES}
     parts = [
         BEGINS,
@@ -48,6 +56,8 @@ def alarms_section(pool: Executor, clinics: int) -> str:
         filled(_TOLD.format(changed=changed)),
         table(_COLUMNS, [_told_row(*each) for each in told.items()]),
         filled(_reading(calm, told)),
+        filled(_DEAD.format(changed=changed)),
+        table(_COLUMNS_OF_DEAD, [_dead_row(pool, each, changed) for each in (RARE, FREQUENT)]),
         filled(_CHOICE),
         table(_COLUMNS_OF_CHOICE, list(_choice(pool, clinics, changed))),
     ]
@@ -101,6 +111,16 @@ def _told_row(change: Change, found: Float64Array) -> tuple[str, ...]:
     )
 
 
+_COLUMNS_OF_DEAD = ("clinic", "nights told", "outcomes until it is over, median", "nine in ten")
+
+
+def _dead_row(pool: Executor, clinic: Clinic, changed: int) -> tuple[str, ...]:
+    found = _many(pool, nights_told, clinic, changed, REPORTED)[0]
+    late = np.nanquantile(found[:, 1], 0.9, method="higher")
+    told = f"{100 * np.nanmean(found[:, 0]):.1f} %"
+    return clinic.name, told, f"{np.nanmedian(found[:, 1]):.0f}", f"{late:.0f}"
+
+
 _COLUMNS_OF_CHOICE = (
     "bar",
     *(
@@ -144,7 +164,7 @@ def _reading(calm: dict[Clinic, Float64Array], told: dict[Change, Float64Array])
 
 _HEAD = f"""
 The alarms (`pima/core/cusum.py`) add up evidence as outcomes settle, and are looked at at each day's end. Made-up
-clinics have {OUTCOMES_A_DAY} outcomes a day for {DAYS} days. Their champion is wrong as 60 to 80 cases leave it: its
+clinics have {OUTCOMES_A_DAY} outcomes a day, where no other number is named, for {DAYS} days. Their champion is wrong as 60 to 80 cases leave it: its
 calibration intercept has a standard deviation of {INTERCEPT_DEVIATION}, its slope one of {SLOPE_DEVIATION}, and it stays for
 the whole year. Of 100 calm clinics so many have a false alarm in a year, {{clinics:,}} clinics a row:
 """
@@ -153,11 +173,17 @@ _TOLD = """
 After a change, which comes after calm days, so many outcomes settle until the alarm, {changed} clinics a row:
 """
 
+_DEAD = f"""
+Where the relation vanishes on day {DAYS_BEFORE} and is back on day {BACK_AFTER}, and another version becomes champion every
+{DAYS_OF_A_VERSION} days, the alarm is told on this share of the nights between, after the first one. Then this many outcomes
+settle until it is over, {{changed}} clinics a row:
+"""
+
 _CHOICE = f"""
 ### How the bars were chosen
 
 By other seeds than those above. Calm clinics of 100 with a false alarm in a year, and outcomes in the median until a dead
-model is told (constant), and twice or half as many again (prevalence), by the bar; chosen are {BARS[0]:g} and
-{BARS[1]:g}. The sound model's log odds keep {DRAWN_TO:g} of their distance from the constant; the odds of the fault are
+model is told (constant), and twice or half as many again (prevalence), by the bar; chosen are {BARS[0]:g},
+{BARS[1]:g} for more frequent and {BARS[2]:g} for less frequent. The sum of an alarm is at most {HELD:g}. The sound model's log odds keep {DRAWN_TO:g} of their distance from the constant; the odds of the fault are
 multiplied by {FACTOR:g}, those of the sound model by {BAND:g}.
 """

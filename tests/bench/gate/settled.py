@@ -60,8 +60,8 @@ CLINICS = (
     Clinic(0.07, 0.66),
     Clinic(0.35, 0.66),
     Clinic(0.20, 0.86),
-    *(Clinic(prevalence, a_day=200) for prevalence in (0.07, 0.20, 0.35)),
 )
+BUSY_CLINICS = tuple(Clinic(prevalence, a_day=200) for prevalence in (0.07, 0.20, 0.35))
 CHANGES = (
     Change("the relation vanishes", RARE, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 500),
     Change("the relation vanishes", FREQUENT, OutcomeAlarm.NO_BETTER_THAN_CONSTANT, None, 150),
