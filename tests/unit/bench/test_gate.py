@@ -23,8 +23,12 @@ from tests.bench.gate.settled import (
     CHANGES,
     CLINICS,
     CLINICS_AT_ONCE,
+    FREQUENT,
+    RARE,
     Change,
+    Clinic,
     calm_years,
+    nights_told,
     outcomes_until_told,
 )
 from tests.bench.gate.simulation import simulate
@@ -197,3 +201,11 @@ def test_a_change_is_told_within_the_outcomes_that_are_asked(
     found = [outcomes_until_told(change, seed)[0] for seed in range(20 if at_length else 2)]
     assert change.within is not None
     assert np.median(np.concatenate(found)) <= change.within
+
+
+@pytest.mark.parametrize("clinic", [RARE, FREQUENT], ids=lambda each: each.name)
+def test_a_dead_model_is_told_until_it_is_right_again(clinic: Clinic, at_length: bool) -> None:
+    found = [nights_told(clinic, seed)[0] for seed in range(20 if at_length else 2)]
+    told, outcomes_until_over = np.concatenate(found).T
+    assert np.nanmean(told) >= 0.9
+    assert np.nanmedian(outcomes_until_over) <= 300
