@@ -23,7 +23,6 @@ from typing import Any
 
 from tests.bench.endings import child_of, end_in_order, to_its_end
 from tests.bench.year.first_fits import ratios
-from tests.bench.year.living import NIGHTS
 from tests.bench.year.page import (
     PAGE,
     SIMULATED,
@@ -32,7 +31,7 @@ from tests.bench.year.page import (
     page,
     section_by_seed,
 )
-from tests.bench.year.population import CLINICS
+from tests.bench.year.population import CLINICS, NIGHTS
 from tests.bench.year.simulation import simulate_many
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT

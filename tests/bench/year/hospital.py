@@ -19,7 +19,7 @@ FIRST_DAY = np.datetime64("2026-01-04")
 _VIEW = """
 CREATE VIEW visits AS
 SELECT visit, age, stays, haemoglobin, discharged_on,
-    CASE WHEN known_on < date('now') THEN creatinine_then ELSE creatinine END AS creatinine,
+    CASE WHEN corrected_on < date('now') THEN creatinine_then ELSE creatinine END AS creatinine,
     CASE WHEN known_on < date('now') THEN outcome END AS outcome,
     CASE WHEN known_on < date('now') THEN known_on END AS known_on
 FROM everything
@@ -88,6 +88,7 @@ def write_hospital(folder: Path, clinic: Clinic, visits: Visits) -> str:
     rows.insert(0, "visit", np.arange(1, len(rows) + 1))
     rows["discharged_on"] = (FIRST_DAY + visits.day).astype(str)
     rows["known_on"] = (FIRST_DAY + visits.known_day).astype(str)
+    rows["corrected_on"] = (FIRST_DAY + visits.corrected_day).astype(str)
     rows["outcome"] = visits.outcome
     rows["creatinine_then"] = visits.creatinine_then
     rows["is_written_at_once"] = (clinic.has_backlog | (visits.day >= 0)).astype(int)
@@ -107,7 +108,7 @@ def write_settings(folder: Path, clinic: Clinic, has_horizon: bool) -> Path:
             salt=SALT,
             threshold=0.15 if clinic.prevalence < 0.2 else 0.4,
             horizon=f'horizon = "{HORIZON_DAYS} days"\n' if has_horizon else "",
-            outcome_at='outcome_at = "known_on"\n' if clinic.has_outcome_times else "",
+            outcome_at='outcome_at = "known_on"\n' if clinic.has_outcome_at else "",
             index_at='index_at = "discharged_on"\n' if has_horizon else "",
         )
     )

@@ -19,12 +19,11 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine
 from tests.bench.endings import end_in_order, end_with_parent
 from tests.bench.year.hospital import FIRST_DAY, write_hospital, write_settings
-from tests.bench.year.population import CHANGE_ON, CLINICS, HORIZON_DAYS, Clinic, visits_of
-from tests.bench.year.truth import FirstFit, Move, Truth, Week
+from tests.bench.year.population import CLINICS, HORIZON_DAYS, NIGHTS, Clinic, visits_of
+from tests.bench.year.truth import FirstFit, Mean, Move, Truth, Week
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import Database, call, the_json
 
-NIGHTS = 182
 _BEGAN = time.time() - time.monotonic()
 _ALLOWED = {"alert": (0, 75), "health": (0, 1), "score": (0, 3), "retrain": (0, 3)}
 """Exit codes beside 0: alerts to send again, what health finds, and what is refused while there is
@@ -46,13 +45,16 @@ class HalfYear:
     """What was shown and told in a clinic, and what was true."""
 
     clinic: str
-    has_a_change: bool
+    changes_on: int | None
+    """The day of its change; None if it has none."""
     has_hindsight: bool
     nights: int
     first_fit: FirstFit | None = None
     weeks: list[Week] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
+    last: Mean | None = None
+    """Of the champion at the end."""
     complaints: dict[str, int] = field(default_factory=dict)
     """How many nights health named a reason."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -79,9 +81,9 @@ class Hospital:
         )
         self._config = str(write_settings(folder, clinic, has_horizon))
         self._visits = visits
-        self._has_changed_on = CHANGE_ON if clinic.has_a_change else None
+        self._has_changed_on = clinic.change_on if clinic.has_a_change else None
         self._truth = Truth(clinic, visits, self._database, has_horizon)
-        self.lived = HalfYear(clinic.name, clinic.has_a_change, clinic.has_hindsight, nights)
+        self.lived = HalfYear(clinic.name, self._has_changed_on, clinic.has_hindsight, nights)
 
     def live(self) -> None:
         """All nights, with somebody who is told of alarms."""
@@ -89,6 +91,7 @@ class Hospital:
             self._database.environ["PIMA_ALERTS__URLS"] = receiver.url
             for night in range(self.lived.nights + 1):
                 self._live_a_night(night, receiver)
+        self.lived.last = self._truth.mean(self.lived.nights)
 
     def live_for_the_last_verdict(self) -> None:
         """Every second night, and a retraining on the first and the last one: so each visit is
@@ -133,8 +136,7 @@ class Hospital:
 
     def _retrain(self, night: int) -> None:
         ended = self._run("retrain", "--json")
-        # Where nothing has come that counts, the same data get no second verdict.
-        if ended.exit_code == 0 and not the_json(ended)["judged_before"]:
+        if ended.exit_code == 0:
             self.lived.moves.append(self._truth.move(night, the_json(ended)))
 
     def _unhealthy(self) -> set[str]:
@@ -178,7 +180,8 @@ def main() -> None:
     end_in_order()
     end_with_parent()
     clinic = next(each for each in CLINICS if each.name == given.name)
-    hospital = Hospital(clinic, given.nights, given.seed, given.folder, not given.without_horizon)
+    nights = min(given.nights, clinic.nights)
+    hospital = Hospital(clinic, nights, given.seed, given.folder, not given.without_horizon)
     if given.last_verdict:
         hospital.live_for_the_last_verdict()
     else:

@@ -6,7 +6,7 @@ from statistics import fmean, mean, median, quantiles, stdev
 from typing import Any
 
 from tests.bench.gate.page import filled, table
-from tests.bench.year.population import CHANGE_ON
+from tests.bench.year.population import LATE_OR_NEVER
 from tests.bench.year.simulation import (
     LOOKED_AT,
     Simulated,
@@ -40,7 +40,7 @@ def page(
         _HOW.format(minutes=minutes),
         "## What is shown, beside what is true",
         _SHOWN,
-        table(_OF_WEEKS, [row for each in lived for row in _weeks(each)]),
+        table(_OF_WEEKS, [row for each in _followed_up(lived) for row in _weeks(each)]),
         "## What was told, and when",
         _TOLD,
         table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
@@ -51,6 +51,9 @@ def page(
         "## Promotions, and what they are worth",
         _WORTH,
         table(_OF_MOVES, [_moves(each) for each in lived]),
+        "## Outcomes that come late or never, and alarms that are easily false or lost",
+        _LATE,
+        table(_OF_LATE, [_late(each) for each in lived if each["clinic"] in _LATE_CLINICS]),
         "## Hindsight",
         _HINDSIGHT,
         table(_OF_HINDSIGHT, [_hindsight(each) for each in lived if each["has_hindsight"]]),
@@ -68,7 +71,7 @@ def page(
 def _said_first(
     lived: Sequence[dict[str, Any]], simulated: Simulations, fits: dict[str, list[float]]
 ) -> list[str]:
-    most = max((_apart(each) for each in lived), default=0.0)
+    most = max((_apart(each) for each in _followed_up(lived)), default=0.0)
     false = sum(len(_false_alarms(each)) for each in lived)
     moves = [move for each in lived for move in _promotions(each)]
     worse = [move for move in moves if move["gain"] < 0]
@@ -128,6 +131,11 @@ def _weeks(lived: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def _followed_up(lived: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The clinics whose outcomes all come on their day."""
+    return [each for each in lived if each["clinic"] not in _LATE_CLINICS]
+
+
 def _has_figures(week: dict[str, Any]) -> bool:
     shown = week["shown"]
     return min(shown["positive"], shown["outcomes"] - shown["positive"]) >= FEWEST_OF_A_CLASS
@@ -181,7 +189,11 @@ def _false_alarms(lived: dict[str, Any]) -> list[dict[str, Any]]:
     told = _told(lived)
     if lived["has_hindsight"]:
         told = [each for each in told if each["title"] != _OF_CORRECTIONS]
-    return [each for each in told if not lived["has_a_change"] or each["night"] < CHANGE_ON]
+    told = [
+        each for each in told if not each["title"].startswith(_TRUE_IN.get(lived["clinic"], "-"))
+    ]
+    changes_on = lived["changes_on"]
+    return [each for each in told if changes_on is None or each["night"] < changes_on]
 
 
 # ---- Fits and promotions.
@@ -264,6 +276,48 @@ def _promotions(lived: dict[str, Any]) -> list[dict[str, Any]]:
         for move in lived["moves"]
         if move["verdict"] == "promoted" and move["gain"] is not None
     ]
+
+
+# ---- Outcomes that come late or never.
+
+_LATE_CLINICS = {clinic.name for clinic in LATE_OR_NEVER}
+_TRUE_IN = {
+    "zeros by quarter, 35 %": ("hardly_followed_up", "followed_up_below_usual", "retrain_failed"),
+    "lost zeros, 7 %": ("hardly_followed_up", "followed_up_below_usual", "retrain_failed"),
+}
+"""What is rightly told in a clinic without a change."""
+_OF_LATE = (
+    "clinic",
+    "promoted",
+    "truly worse",
+    "mean prediction at the end",
+    "true",
+    "called",
+    "truly above the threshold",
+    "what was told, and on which share of the nights after it was first told",
+)
+
+
+def _late(lived: dict[str, Any]) -> tuple[str, ...]:
+    gains = [move["gain"] for move in _promotions(lived)]
+    last = lived["last"]
+    figures = ["no model", "", "", ""]
+    if last is not None:
+        names = ("predicted", "true", "called", "truly_above")
+        figures = [f"{last[name]:.3f}" for name in names]
+    told = []
+    for title in dict.fromkeys(each["title"] for each in _told(lived)):
+        nights = [each["night"] for each in _told(lived) if each["title"] == title]
+        after = lived["nights"] - nights[0]
+        share = f": {100 * (len(nights) - 1) / after:.0f} %" if after else ""
+        told.append(f"`{title}`{share}")
+    return (
+        lived["clinic"],
+        str(len(gains)),
+        str(sum(gain < 0 for gain in gains)),
+        *figures,
+        ", ".join(told) or "nothing",
+    )
 
 
 # ---- Hindsight.
@@ -386,9 +440,6 @@ the whole half year; a view shows of it what is known on that day.
 - **dead**: from week 13 on nothing says anything about the outcome.
 - **doubled**: from week 13 on 7 % become 14, 35 become 52.
 - **a wrong unit**: from week 13 on creatinine arrives five times too high for six weeks, within its range.
-- **quarter**: a 1 is written when it happens, a 0 on the last day of its quarter; rows come on their day.
-- **lost**: such a clinic, where a third of the zeros is never written, and the others on day 30.
-- **mornings**: 200 visits a day; outcomes come without their times, so each is known when it is pulled.
 - **hindsight**: of visits that pima has predicted, creatinine is corrected upwards once their outcome 1 is known.
 """
 
@@ -411,6 +462,14 @@ network with a seed of its own, the mean prediction over the prevalence of the t
 _WORTH = """
 A gain is by how much the new champion's mean log loss is lower than the old one's on 20,000 fresh visits, by their
 true probabilities.
+"""
+
+_LATE = """
+A 1 is known at once in all of these. Zeros by quarter: a 0 is written on the last day of the quarter in which its 30 days are
+over. Lost zeros: a third of the zeros never comes. Dead from day 28: as "dead", eight weeks sooner. Files of each morning:
+200 visits a day for nine weeks, and an outcome counts as known from the pull on that brings it, just before the day's first
+score. Honest corrections: within 30 days creatinine is corrected in 30 % of the visits of the riskiest tenth and in 2 % of
+the others, whatever their outcome. A condition is told each day as long as it holds.
 """
 
 _HINDSIGHT = """

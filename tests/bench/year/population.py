@@ -10,13 +10,24 @@ import numpy as np
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
 
 VISITS_A_DAY = 20
+NIGHTS = 182
 AUROC = 0.76
 """How well the true probabilities tell visits apart."""
 HORIZON_DAYS = 30
 DAYS_BEFORE = 90
 """The visits of so many days before the first night are the history."""
 CHANGE_ON = 12 * 7
-"""The day of the change, where a clinic has one."""
+"""The day of the change, where a clinic has one and names no other."""
+QUARTER_DAYS = 91
+QUARTER_ENDS_ON = -4
+"""The last day of a quarter: 31 December 2025."""
+NEVER = 100_000
+"""The day on which an outcome becomes known that never does."""
+SICKEST = 0.1
+CORRECTED_OF_SICKEST = 0.3
+CORRECTED_OF_OTHERS = 0.02
+"""Of visits that are honestly corrected, whatever their outcome: of the riskiest tenth, and of the
+others."""
 UNIT_DAYS = 6 * 7
 """How long a unit is wrong."""
 WRONG_UNIT = 5.0
@@ -39,20 +50,6 @@ class Change(StrEnum):
     """Creatinine arrives five times too high, for six weeks."""
 
 
-class Zeros(StrEnum):
-    """When an outcome 0 is written down."""
-
-    ON_TIME = auto()
-    BY_QUARTER = auto()
-    """On the last day of the quarter in which its horizon ends."""
-    LOST = auto()
-    """A third of them never is."""
-
-
-QUARTER_DAYS = 91
-NEVER = 1_000_000
-
-
 @dataclass(frozen=True, slots=True)
 class Clinic:
     """One made-up clinic."""
@@ -69,10 +66,17 @@ class Clinic:
     has_hindsight: bool = False
     """Creatinine is corrected upwards in three of four visits once their outcome 1 is known; not in
     those of the history."""
-    zeros: Zeros = Zeros.ON_TIME
+    change_on: int = CHANGE_ON
+    zeros_by_quarter: bool = False
+    """An outcome 0 is written on the last day of the quarter in which its 30 days are over."""
+    zeros_lost: float = 0.0
+    """The share of visits with outcome 0 whose outcome is never written."""
+    is_honestly_corrected: bool = False
+    """Creatinine is corrected within 30 days, mostly of the sickest, whatever their outcome."""
     visits_a_day: int = VISITS_A_DAY
-    has_outcome_times: bool = True
-    """Otherwise an outcome is known once it is pulled."""
+    has_outcome_at: bool = True
+    """Otherwise an outcome is known from the moment on at which it was pulled."""
+    nights: int = NIGHTS
 
     @property
     def has_a_change(self) -> bool:
@@ -92,10 +96,22 @@ CLINICS = (
     Clinic("a wrong unit, 35 %", 0.35, change=Change.UNIT),
     Clinic("hindsight, 7 %", 0.07, has_hindsight=True),
     Clinic("hindsight, 35 %", 0.35, has_hindsight=True),
-    Clinic("quarter, 35 %", 0.35, is_early=True, has_backlog=True, zeros=Zeros.BY_QUARTER),
-    Clinic("lost, 7 %", 0.07, is_early=True, has_backlog=True, zeros=Zeros.LOST),
-    Clinic("mornings, 35 %", 0.35, is_early=True, visits_a_day=200, has_outcome_times=False),
+    Clinic("zeros by quarter, 35 %", 0.35, is_early=True, has_backlog=True, zeros_by_quarter=True),
+    Clinic("lost zeros, 7 %", 0.07, is_early=True, has_backlog=True, zeros_lost=0.33),
+    Clinic("dead from day 28, 35 %", 0.35, change=Change.DEAD, change_on=28),
+    Clinic(
+        "files of each morning, 20 %",
+        0.20,
+        is_early=True,
+        has_backlog=True,
+        visits_a_day=200,
+        has_outcome_at=False,
+        nights=63,
+    ),
+    Clinic("honest corrections, 35 %", 0.35, is_early=True, is_honestly_corrected=True),
 )
+LATE_OR_NEVER = CLINICS[-5:]
+"""Clinics whose outcomes come late or never, or in which an alarm is easily false or lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,9 @@ class Visits:
     recorded: Float64Array
     """(n, 4), as they are written down."""
     creatinine_then: Float64Array
-    """What is written down of it once the outcome is known."""
+    """What is written down of it after `corrected_day`."""
+    corrected_day: Int64Array
+    """The day at whose end creatinine is corrected, if it is."""
     probability: Float64Array
     """How likely the outcome truly is."""
     outcome: Int8Array
@@ -123,7 +141,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     span = np.arange(1 - DAYS_BEFORE, days + 1)
     day = np.repeat(span, draw.poisson(clinic.visits_a_day, len(span)))
     measurements = draw_measurements(draw, len(day))
-    has_changed = day >= CHANGE_ON
+    has_changed = day >= clinic.change_on
     probability = np.where(
         has_changed,
         probability_after(clinic)(measurements),
@@ -134,14 +152,19 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     is_written_then = (outcome == 1) & clinic.is_early
     recorded = _recorded(clinic, day, measurements)
     is_completed = (outcome == 1) & (day >= 0) & (draw.random(len(day)) < COMPLETED)
-    known_day = day + np.where(is_written_then, happens, HORIZON_DAYS)
-    is_zero = outcome == 0
-    if clinic.zeros is Zeros.BY_QUARTER:
-        quarter_ends = -(-known_day // QUARTER_DAYS) * QUARTER_DAYS
-        known_day = np.where(is_zero, quarter_ends, known_day)
-    elif clinic.zeros is Zeros.LOST:
-        known_day = np.where(is_zero & (draw.random(len(day)) < 1 / 3), NEVER, known_day)
     factor = np.where(is_completed & clinic.has_hindsight, COMPLETED_BY, 1.0)
+    known_day = day + np.where(is_written_then, happens, HORIZON_DAYS)
+    corrected_day = known_day
+    if clinic.zeros_by_quarter:
+        known_day = np.where(outcome == 0, _end_of_quarter(known_day), known_day)
+    if clinic.zeros_lost:
+        is_lost = (outcome == 0) & (draw.random(len(day)) < clinic.zeros_lost)
+        known_day = np.where(is_lost, NEVER, known_day)
+    if clinic.is_honestly_corrected:
+        is_sick = probability >= np.quantile(probability, 1 - SICKEST)
+        share = np.where(is_sick, CORRECTED_OF_SICKEST, CORRECTED_OF_OTHERS)
+        factor = np.where((day >= 0) & (draw.random(len(day)) < share), COMPLETED_BY, 1.0)
+        corrected_day = day + draw.integers(1, HORIZON_DAYS + 1, len(day))
     return Visits(
         day=day,
         measurements=measurements,
@@ -150,7 +173,13 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
         probability=probability,
         outcome=outcome,
         known_day=known_day,
+        corrected_day=corrected_day,
     )
+
+
+def _end_of_quarter(day: Int64Array) -> Int64Array:
+    """The first last day of a quarter from each day on."""
+    return QUARTER_ENDS_ON + -(-(day - QUARTER_ENDS_ON) // QUARTER_DAYS) * QUARTER_DAYS
 
 
 def draw_measurements(draw: np.random.Generator, rows: int) -> Float64Array:
@@ -229,7 +258,7 @@ def _logistic(log_odds: Float64Array) -> Float64Array:
 def _recorded(clinic: Clinic, day: Int64Array, measurements: Float64Array) -> Float64Array:
     recorded = measurements.copy()
     if clinic.change is Change.UNIT:
-        is_wrong = (day >= CHANGE_ON) & (day < CHANGE_ON + UNIT_DAYS)
+        is_wrong = (day >= clinic.change_on) & (day < clinic.change_on + UNIT_DAYS)
         creatinine = FEATURES.index("creatinine")
         recorded[is_wrong, creatinine] = (WRONG_UNIT * recorded[is_wrong, creatinine]).clip(0, 20)
     return recorded

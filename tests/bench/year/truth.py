@@ -14,7 +14,6 @@ from pima.settings.sections import HoldoutSettings
 from pima.store.lineage import version_with_rows
 from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (
-    CHANGE_ON,
     FEATURES,
     HORIZON_DAYS,
     Clinic,
@@ -75,6 +74,18 @@ class Move:
     corrected: dict[str, int]
     """The rows of its history that were corrected after their prediction, as the run counts
     them."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A champion's mean probability over fresh visits, beside the true one; and how many it calls,
+    beside how many truly lie above its threshold."""
+
+    version: int
+    predicted: float
+    true: float
+    called: float
+    truly_above: float
 
 
 @dataclass(frozen=True)
@@ -190,8 +201,7 @@ class Truth:
     def _loss_and_auroc(self, version: int, night: int) -> tuple[float, float]:
         """On fresh visits of that day, by their true probabilities."""
         probability = self._probabilities(version)
-        relation = probability_after if night > CHANGE_ON else probability_before
-        truly = relation(self._clinic)(self._fresh)
+        truly = self._truly(night)
         loss = truly * log_losses(probability, np.ones_like(truly, dtype=np.int8)) + (
             1 - truly
         ) * log_losses(probability, np.zeros_like(truly, dtype=np.int8))
@@ -199,6 +209,27 @@ class Truth:
         below = np.cumsum(1 - truly[order]) - (1 - truly[order])
         auroc = (truly[order] * below).sum() / (truly.sum() * (1 - truly).sum())
         return float(loss.mean()), float(auroc)
+
+    def _truly(self, night: int) -> Float64Array:
+        """How likely the outcome of each fresh visit is on a day."""
+        relation = probability_after if night > self._clinic.change_on else probability_before
+        return relation(self._clinic)(self._fresh)
+
+    def mean(self, night: int) -> Mean | None:
+        """None without a champion."""
+        version = self._database.value("SELECT model_version FROM champion")
+        if version is None:
+            return None
+        predicted = self._probabilities(int(version))
+        truly = self._truly(night)
+        threshold = load_scorer(self._database.engine, int(version)).threshold
+        return Mean(
+            int(version),
+            float(predicted.mean()),
+            float(truly.mean()),
+            float((predicted >= threshold).mean()),
+            float((truly >= threshold).mean()),
+        )
 
     def _probabilities(self, version: int) -> Float64Array:
         if version not in self._scored:
