@@ -46,7 +46,7 @@ from pima.store.histories import Rows, id_by_key, row_by_id, unlabelled_rows
 from pima.store.kept_values import row_predicted_on, stored_prediction
 from pima.store.lineage import version_with_rows
 from pima.store.monitoring import newest_figures
-from pima.store.registry import newest_declaration
+from pima.store.registry import newest_declaration, read_champion
 from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
@@ -377,5 +377,7 @@ def _so_far(connection: Connection, version: int) -> Iterator[str]:
             rows += " of those followed up"
         yield f"Over {rows} its observed / expected is {ratio}; 1 is best."
     watched = newest_figures(connection, clock(connection))
-    for alarm in model_alarms([each for each in watched if each.model_version == version]):
+    its_own = {(each.figure, each.feature) for each in watched if each.model_version == version}
+    about_it = [each for each in watched if (each.figure, each.feature) in its_own]
+    for alarm in model_alarms(about_it, read_champion(connection).model_version):
         yield f"An alarm is open: {alarm}."
