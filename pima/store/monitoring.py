@@ -324,7 +324,7 @@ _NEWEST_FIGURES = text(f"""
             OR m.figure IN ('{_OF_SERVICE}')
             OR EXISTS (
             SELECT 1 FROM monitoring same JOIN runs r
-                ON r.model_version = same.model_version OR same.figure IN ({_OF_FAULTS})
+                ON r.model_version = same.model_version OR same.figure IN ('{_OF_FAULTS}')
             WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature
                 AND r.job = 'score' AND r.trigger <> '{DRY_RUN}' AND r.started_at >= :since
                 AND CAST(r.counts ->> CAST('predicted' AS TEXT) AS BIGINT) > 0))
