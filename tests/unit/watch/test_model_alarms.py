@@ -23,5 +23,5 @@ def test_an_alarm_of_nights_before_says_that_tonight_is_fine(
     value: float, reference: float | None, said: str
 ) -> None:
     kept = (value, None, None, 900, reference, 0.25, State.ALERT, NOW)
-    (alarm,) = model_alarms([KeptFigure(1, 2, "bmi", "psi", *kept)])
+    (alarm,) = model_alarms([KeptFigure(1, 2, "bmi", "psi", *kept)], None)
     assert str(alarm) == f"drift:psi:bmi: psi of bmi, of version 2, {said}"
