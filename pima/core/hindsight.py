@@ -5,6 +5,10 @@ A laboratory value or a code that is completed once the outcome is known tells i
 learns from such values, or is judged on them, looks better than it is: new rows have none. So
 a history has the values that rows were predicted on, and whose values have changed since is counted
 here.
+
+People at high risk are measured again more often, and more of them have outcome 1. So ones are
+compared with zeros of the same predicted risk, day by day after the prediction. Not after the
+outcome: a 1 is known early, and so has more days in which it can be corrected.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +30,11 @@ COUNTED_WEEKS = 26
 longer told of after half a year, however long its history is."""
 FEWEST_ONES = 10
 DEVIATIONS = 6
-"""Standard errors by which the shares differ that luck hardly ever reaches."""
+"""Standard errors above what is expected that luck hardly ever reaches."""
+TIMES = 2
+"""How many times as often as zeros alike ones must be corrected. Risk differs within a fifth, so
+honest corrections reach 1.3 times, and with many rows that is no luck."""
+FIFTHS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +52,72 @@ class Corrections:
     not_kept: int = 0
     """Rows that were corrected, and whose values then are not kept: they are used as they
     stand."""
+    expected: float = 0.0
+    """How many ones would be corrected if, each day, they were as often as zeros of their risk."""
+    variance: float = 0.0
+    """That of `ones` then."""
 
     @property
     def follow_outcome(self) -> bool:
-        """Whether ones are corrected so much more often than zeros that it is no luck."""
-        corrected = self.ones + self.zeros
-        rows = self.of_ones + self.of_zeros
-        # By this the shares of ones and of zeros differ, times the numbers of both. The bound is
-        # that of the test of two proportions, without its divisions.
-        more = self.ones * self.of_zeros - self.zeros * self.of_ones
-        variance = corrected * (rows - corrected) * self.of_ones * self.of_zeros
-        is_no_luck = rows * more**2 > DEVIATIONS**2 * variance
-        # With many rows a small difference is no luck either.
-        is_twice = more > self.zeros * self.of_ones
-        return self.ones >= FEWEST_ONES and is_twice and is_no_luck
+        """Whether ones are corrected so much more often than zeros of the same predicted risk, as
+        many days after the prediction, that it is no luck."""
+        expected_zeros = self.ones + self.zeros - self.expected
+        is_more_often = self.ones * expected_zeros > TIMES * self.zeros * self.expected
+        is_no_luck = self.ones - self.expected > DEVIATIONS * self.variance**0.5
+        return self.ones >= FEWEST_ONES and is_more_often and is_no_luck
 
 
 def corrections(
     history: "pd.DataFrame",
     today: "pd.DataFrame",
     names: Sequence[str],
+    in_time: "pd.DataFrame",
     since: "datetime",
-    in_time: tuple[int, int],
     not_kept: "pd.Index",
 ) -> Corrections:
     """Count the rows of a history that settled since a moment and have other values of these
     features `today`.
 
-    `in_time` are all rows with outcome 0, and with 1, that settled since then and were predicted in
-    time; `not_kept` are the ids of rows whose values then are not kept.
+    `in_time` has all rows that were predicted in time, by id: the `probability`, NaN if the
+    prediction is gone, and how many days ago the version that counts was `predicted` and, unless
+    it stands, `replaced`. `not_kept` are the ids of rows whose values then are not kept.
     """
-    of_late = today[today["over_at"] > since]
     columns = list(names)
-    then = history.loc[of_late.index, columns]
-    outcomes = of_late.loc[of_late[columns].compare(then).index, "outcome"]
-    ones = int(outcomes.sum())
+    then = history.loc[today.index, columns]
+    is_of_late = history["over_at"] > since
+    rows = in_time.join(history.loc[is_of_late, "outcome"], how="inner")
+    corrected = rows.index.isin(today[columns].compare(then).index)
+    days = (rows["predicted"] - rows["replaced"].where(corrected, 0)) // 1
+    found = by_risk(rows.assign(corrected=corrected, days=days))
+    return replace(found, not_kept=int(history.index.isin(not_kept).sum()))
+
+
+def by_risk(rows: "pd.DataFrame") -> Corrections:
+    """Compare corrections of ones with those of zeros in each fifth of the `probability`, by a
+    log-rank test over the `days` after the prediction until a row was `corrected` or is looked
+    at."""
+    risk = rows["probability"]
+    # Rows whose probability is not known are compared with each other.
+    fifth = (FIFTHS * (risk.rank() - 0.5) // risk.count()).fillna(FIFTHS)
+    by_day = rows.groupby([fifth, "days"])
+    still = by_day["outcome"].agg(["sum", "count"])[::-1].groupby(level=0).cumsum()
+    of_day = by_day["corrected"].sum()
+    share = still["sum"] / still["count"]
+    variance = of_day * share * (1 - share) * (1 - of_day / still["count"])
+    corrected = rows.loc[rows["corrected"], "outcome"]
+    ones = int(corrected.sum())
+    of_ones = int(rows["outcome"].sum())
     return Corrections(
-        zeros=len(outcomes) - ones,
-        of_zeros=in_time[0],
+        zeros=len(corrected) - ones,
+        of_zeros=len(rows) - of_ones,
         ones=ones,
-        of_ones=in_time[1],
-        not_kept=int(history.index.isin(not_kept).sum()),
+        of_ones=of_ones,
+        expected=float((of_day * share).sum()),
+        variance=float(variance.sum()),
     )
 
 
-def in_words(stored: Mapping[str, int] | None) -> str:
+def in_words(stored: Mapping[str, float] | None) -> str:
     """Say how many rows were corrected, by the stored form of `Corrections`; None stands for a
     version of a release that did not count them."""
     if stored is None:

@@ -54,7 +54,7 @@ class Data:
     twins_kept: int
     """Rows that it learned from although a held-out row has the same features, since there equality
     says nothing."""
-    corrected: dict[str, int] | None
+    corrected: dict[str, float] | None
     """Rows that were corrected after their prediction; None if a release made it that did not count
     them."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.features import Declaration, names_of
-from pima.core.history import UNCLAIMED, ranked, with_sides
+from pima.core.history import ranked, with_sides
 from pima.core.identifiers import PERSON, SOURCE
 from pima.core.validation import Measurements
 from pima.store.database import database_of
@@ -35,7 +35,6 @@ _SCORE = """CASE WHEN {counted} IS NULL THEN {column} ELSE
      WHERE s.patient_id = patients.id AND s.patient_version = {counted} AND s.score = '{name}'
         AND s.scored_at <= {until}
      ORDER BY s.scored_at DESC LIMIT 1) END"""
-_UNCLAIMED = "CASE WHEN {counted} IS NULL THEN 1 ELSE 0 END"
 
 
 def labelled_history(
@@ -57,8 +56,7 @@ def labelled_history(
         for name in scores:
             stands = listed([name], "patients")
             read_as.append(_SCORE.format(counted=counted, column=stands, name=name, until=until))
-        read_as.append(_UNCLAIMED.format(counted=counted))
-        names += [*scores, UNCLAIMED]
+        names += scores
     others = ""
     waits = settled.unsettled is not None
     if waits:
@@ -70,13 +68,13 @@ def labelled_history(
             coalesce(k.side_key, {SIDE_KEY}),
             coalesce(patients.person_key, k.person_key){others}
         FROM patients LEFT JOIN row_keys k ON k.patient_id = id WHERE {IS_LABELLED} ORDER BY id"""
-    read = _plain_rows(connection, statement)
+    read = plain_rows(connection, statement)
     blocks = (_labelled(block, names, rule.salt, waits) for block in chain([()], read))
     rows = pd.concat(list(blocks))
     # Read after the rows: the person of a row deleted meanwhile is in row_keys by now. There are
     # few, since a row that comes with a person takes its first name from it.
     renamed = _ranked(
-        _plain_rows(connection, f"{_KEYS} WHERE side_key <> '{PERSON}' || person_key"), rule.salt
+        plain_rows(connection, f"{_KEYS} WHERE side_key <> '{PERSON}' || person_key"), rule.salt
     )
     history = with_sides(rows, renamed, rule.share)
     if not waits:
@@ -92,7 +90,7 @@ def keys_of(connection: Connection, ids: Int64Array, salt: str) -> pd.DataFrame:
     """Rank the first names and the last persons of the rows with these ids: by `id`, the columns of
     `pima.core.history.ranked`. Rows that never had a key are left out."""
     wanted = set(ids.tolist())
-    blocks = _plain_rows(connection, _KEYS)
+    blocks = plain_rows(connection, _KEYS)
     return _ranked(([row for row in rows if row[0] in wanted] for rows in blocks), salt)
 
 
@@ -134,7 +132,7 @@ def _times(milliseconds: Sequence[int | None]) -> pd.DatetimeIndex:
 _BLOCK_ROWS = 20_000
 
 
-def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
+def plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
     """Read blocks of the driver's own tuples: SQLAlchemy's row objects would cost more than reading
     a million rows.
 
@@ -161,7 +159,7 @@ class Rows:
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
     """Read a block of the rows with the lowest ids above `after`; None if there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
-    return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
+    return next((_as_rows(rows, names) for rows in plain_rows(connection, statement)), None)
 
 
 def row_by_id(connection: Connection, patient_id: int, names: Sequence[str]) -> Rows:

@@ -7,18 +7,18 @@ was predicted on.
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Row, bindparam, text
 
 from pima.core.features import Outcome
-from pima.store.database import Timestamp
+from pima.store.database import Timestamp, database_of, since_1970
 from pima.store.engine import column, listed
-from pima.store.histories import Rows, rows_of
-from pima.store.predicted_on import IN_TIME, counted_version, in_time_until
+from pima.store.histories import Rows, plain_rows, rows_of
+from pima.store.predicted_on import counted_version, in_time_until
 from pima.store.registry import measured_since
-from pima.store.settled import Settling
 from pima.store.tables import IS_LABELLED
 
 # A join leaves few, and only of these it is asked which version counts: that costs each row several
@@ -48,13 +48,9 @@ def predicted_on(
             # What was predicted before a feature was there, or in another unit, says nothing of it.
             kept = f"CASE WHEN {_FIRST} < :{name} THEN {column(name, 'c')} ELSE {kept} END"
         values.append(kept)
+    corrected = f"id IN ({_CORRECTED})"
     statement = f"""
-        WITH candidates AS MATERIALIZED (
-            SELECT id, version, {in_time_until(connection, outcome)} AS in_time_until,
-                {listed(names)}
-            FROM patients WHERE {IS_LABELLED} AND id IN ({_CORRECTED})),
-        counted AS MATERIALIZED (
-            SELECT n.*, {counted_version("n", "n.in_time_until")} AS "Counted" FROM candidates n)
+        {_counted(connection, outcome, corrected, f"id, version, {listed(names)}")}
         SELECT c.id, k.replaced_at IS NOT NULL, {", ".join(values)}
         FROM counted c LEFT JOIN replaced_rows k
             ON k.patient_id = c.id AND k.patient_version = c."Counted" AND k.replaced_at IS NOT NULL
@@ -66,22 +62,36 @@ def predicted_on(
     return rows[is_kept].astype("float64"), rows.index[~is_kept]
 
 
-def predicted_in_time(
-    connection: Connection, outcome: Outcome, settled: Settling, since: datetime
-) -> tuple[int, int]:
-    """Count the rows that settled since a moment and were predicted in time: those with outcome 0,
-    and with 1."""
+def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -> pd.DataFrame:
+    """Read of all labelled rows that were predicted in time what
+    `pima.core.hindsight.corrections` takes."""
+    milliseconds = database_of(connection).milliseconds
     statement = f"""
-        SELECT outcome, count(*) FROM (
-            SELECT id, outcome, {in_time_until(connection, outcome)} AS in_time_until
-            FROM patients WHERE {IS_LABELLED} AND ({settled.uncounted or "NULL"}) IS NULL
-                AND {settled.over_at} > {round(since.timestamp() * 1000)}) AS n
-        WHERE EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME})
-            OR EXISTS (SELECT 1 FROM replaced_rows k
-                WHERE k.patient_id = n.id AND k.predicted_at <= n.in_time_until)
-        GROUP BY outcome"""
-    rows: dict[int, int] = dict(map(tuple, connection.execute(text(statement))))
-    return rows.get(0, 0), rows.get(1, 0)
+        {_counted(connection, outcome, "TRUE", "id")}
+        SELECT c.id,
+            (SELECT d.probability FROM predictions d
+             WHERE d.patient_id = c.id AND d.patient_version = c."Counted"
+                AND d.scored_at <= c.in_time_until
+             ORDER BY d.run_id DESC, d.model_version DESC LIMIT 1),
+            ({since_1970(now)} - {milliseconds.format(_FIRST)}) / 86400000.0,
+            ({since_1970(now)} - {milliseconds.format("k.replaced_at")}) / 86400000.0
+        FROM counted c LEFT JOIN replaced_rows k
+            ON k.patient_id = c.id AND k.patient_version = c."Counted"
+        WHERE c."Counted" IS NOT NULL"""
+    types = {"id": "int64"} | dict.fromkeys(("probability", "predicted", "replaced"), "float64")
+    read = chain([()], plain_rows(connection, statement))
+    blocks = (pd.DataFrame(rows, columns=list(types)).astype(types) for rows in read)
+    return pd.concat(blocks).set_index("id")
+
+
+def _counted(connection: Connection, outcome: Outcome, which: str, columns: str) -> str:
+    """The labelled rows of a condition with the version that counts, as `counted`."""
+    return f"""
+        WITH candidates AS MATERIALIZED (
+            SELECT {columns}, {in_time_until(connection, outcome)} AS in_time_until
+            FROM patients WHERE {IS_LABELLED} AND {which}),
+        counted AS MATERIALIZED (
+            SELECT n.*, {counted_version("n", "n.in_time_until")} AS "Counted" FROM candidates n)"""
 
 
 # ---- One row.

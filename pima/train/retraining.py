@@ -15,7 +15,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, names_of, same_measurements
 from pima.core.followed_up import in_words
 from pima.core.hindsight import COUNTED_WEEKS, Corrections, corrections
-from pima.core.history import MOST_TWINS, Split, as_predicted_on, shortage, split
+from pima.core.history import (
+    MOST_TWINS,
+    UNCLAIMED,
+    Split,
+    as_predicted_on,
+    shortage,
+    split,
+)
 from pima.core.horizon import HARDLY
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
@@ -146,15 +153,16 @@ def read_history(
         require_same_holdout(holdout, settings.holdout)
         without_time_limit(connection)  # which rows were corrected is asked of all predictions
         read_at = clock(connection)
-        counted_since = read_at - timedelta(weeks=COUNTED_WEEKS)
         rule = settling(connection, declared.outcome, read_at)
         labelled, unsettled = labelled_history(connection, declared, holdout, rule)
         # Read after the rows: the former values of one that is corrected meanwhile are kept by now.
         then, not_kept = predicted_on(connection, declared.columns, declared.outcome)
-        in_time = predicted_in_time(connection, declared.outcome, rule, counted_since)
+        in_time = predicted_in_time(connection, declared.outcome, read_at)
+    labelled[UNCLAIMED] = ~labelled.index.isin(in_time.index)
     settled, today = as_predicted_on(labelled, then)
     # A feature that was retired no longer counts.
-    corrected = corrections(settled, today, declared.names, counted_since, in_time, not_kept)
+    since = read_at - timedelta(weeks=COUNTED_WEEKS)
+    corrected = corrections(settled, today, declared.names, in_time, since, not_kept)
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS

@@ -55,7 +55,7 @@ _OF_ONE_FIGURE = {
         (
             "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, "
             "and {found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows "
-            "that were predicted in time"
+            "that were predicted in time; zeros of the same predicted risk were corrected less"
         ),
     ),
 }

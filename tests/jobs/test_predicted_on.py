@@ -61,7 +61,9 @@ def _corrected(database: Database, trained: Path) -> None:
 def test_models_learn_from_what_was_predicted_on_and_it_is_said(corrected: Database) -> None:
     result = the_json(call(corrected, "retrain", "--json"))
     expected = {"zeros": 0, "of_zeros": len(LATER) - len(ONES), "not_kept": 0}
-    assert result["corrected"] == expected | {"ones": len(ONES), "of_ones": len(ONES)}
+    counted = expected | {"ones": len(ONES), "of_ones": len(ONES)}
+    assert result["corrected"].items() >= counted.items()
+    assert result["corrected"]["expected"] < len(ONES) / 1.5
     learned = _snapshot(corrected, result["challenger"])
     assert len(learned.index.intersection(ONES)) > 20
     for patient_id, glucose in learned["glucose"].items():

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.history import UNCLAIMED
 from pima.core.watched import Marks
 from pima.runs.recorded_run import StopRequest
 from pima.scoring import ScoreOptions, drain
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
+from pima.store.kept_values import predicted_in_time
 from pima.store.registry import holdout_rule
 from pima.store.settled import settling
 from tests.support.clinic import Clinic
@@ -226,7 +226,9 @@ def test_a_history_has_scores_as_they_stood_when_their_rows_were_predicted(
             settled = settling(connection, WITH_WARD.outcome, clock(connection))
             rule = holdout_rule(connection)
             read, _ = labelled_history(connection, WITH_WARD, rule, settled)
-        return read["ward"].dropna().to_dict(), read[UNCLAIMED].to_dict()
+            in_time = predicted_in_time(connection, WITH_WARD.outcome, clock(connection))
+        unclaimed = {each: each not in in_time.index for each in read.index}
+        return read["ward"].dropna().to_dict(), unclaimed
 
     known = {told: 3, corrected: 3, never_predicted: 4}
     unclaimed = {told: 0, corrected: 0, silent: 0, never_predicted: 1}

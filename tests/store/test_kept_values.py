@@ -7,10 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pima.core.features import Outcome
-from pima.store.database import EARLIEST
 from pima.store.engine import clock, reading
 from pima.store.kept_values import predicted_in_time, predicted_on
-from pima.store.settled import settling
 from tests.support.databases import Database, insert_patients
 from tests.support.declared import ADDED, redeclared
 from tests.support.settled import ago
@@ -66,10 +64,12 @@ def test_the_last_version_that_was_predicted_on_before_the_outcome_counts(
     predict(database, ago(1), after)  # too late to say anything
     assert kept(database) == ({after: 148, between: 148, twice: 110}, [])
     with reading(database.engine) as connection:
-        rule = settling(connection, AT_ONCE, clock(connection))
-        predicted = predicted_in_time(connection, AT_ONCE, rule, EARLIEST)
-    ones = sum(each % 2 for each in (same, after, between, twice))
-    assert predicted == (4 - ones, ones)
+        found = predicted_in_time(connection, AT_ONCE, clock(connection)).sort_index()
+    assert found.index.tolist() == [same, after, between, twice]
+    assert found["probability"].tolist() == [0.25] * 4
+    assert (found["predicted"] // 1).tolist() == [9, 9, 9, 8]
+    replaced = found.loc[[after, between, twice], "replaced"]
+    assert (replaced.abs() < 1).all()
 
 
 def test_with_a_horizon_it_is_the_last_one_in_time(database: Database) -> None:
@@ -105,6 +105,10 @@ def test_it_is_known_without_the_prediction(database: Database) -> None:
     database.execute("UPDATE replaced_rows SET predicted_at = :at", at)
     database.execute("DELETE FROM predictions")
     assert kept(database) == ({row: 148}, [])
+    with reading(database.engine) as connection:
+        found = predicted_in_time(connection, AT_ONCE, clock(connection))
+    assert found["probability"].isna().tolist() == [True]
+    assert (found["predicted"] // 1).tolist() == [9]
 
 
 def test_a_feature_that_was_not_there_has_today_s_value(

@@ -9,6 +9,7 @@ import pytest
 from pima.core.gate import GateOptions
 from pima.core.verdict import Measure
 from tests.bench.gate import trials
+from tests.bench.gate.corrections import half_years
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.lines import calm_lines, overfitted
 from tests.bench.gate.looks import first_looks
@@ -209,3 +210,15 @@ def test_a_dead_model_is_told_until_it_is_right_again(clinic: Clinic, at_length:
     told, outcomes_until_over = np.concatenate(found).T
     assert np.nanmean(told) >= 0.9
     assert np.nanmedian(outcomes_until_over) <= 300
+
+
+@pytest.mark.parametrize("clinic", [RARE, FREQUENT], ids=lambda each: each.name)
+def test_honest_corrections_of_the_sickest_are_silent_and_hindsight_is_told(
+    clinic: Clinic, at_length: bool
+) -> None:
+    seeds = range(4 if at_length else 1)
+    for seed in seeds:
+        honest = half_years(clinic, is_honest=True, has_hindsight=False, seed=seed)
+        assert not honest.told.any()
+        assert honest.errors.max() > 2  # so luck and risk had their say
+        assert half_years(clinic, is_honest=True, has_hindsight=True, seed=seed).told.all()

@@ -2,29 +2,62 @@
 with the values that were predicted on."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.hindsight import Corrections, corrections, figure_of_corrections, in_words
+from pima.core.hindsight import (
+    Corrections,
+    by_risk,
+    corrections,
+    figure_of_corrections,
+    in_words,
+)
 from pima.core.history import Split, as_predicted_on, split, unseen_by
 from pima.core.watched import State
 from tests.support.labelled import as_learned, in_holdout, labelled
 from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
 
 
+def _rows(
+    probability: float, ones: tuple[int, int], zeros: tuple[int, int], watched: int = 40
+) -> pd.DataFrame:
+    """Rows of one risk, and how many of them were corrected, all on the ninth day."""
+    of_zeros, corrected_zeros = zeros
+    of_ones, corrected_ones = ones
+    numbers = (
+        corrected_zeros,
+        of_zeros - corrected_zeros,
+        corrected_ones,
+        of_ones - corrected_ones,
+    )
+    return pd.DataFrame(
+        {
+            "outcome": np.repeat([0, 0, 1, 1], numbers),
+            "corrected": np.repeat([True, False, True, False], numbers),
+            "days": np.repeat([9, watched, 9, watched], numbers),
+            "probability": probability,
+        }
+    )
+
+
+def _compared(zeros: int, of_zeros: int, ones: int, of_ones: int) -> Corrections:
+    """Rows of one risk that were all corrected on one day, if at all."""
+    return by_risk(_rows(0.3, ones=(of_ones, ones), zeros=(of_zeros, zeros)))
+
+
 @pytest.mark.parametrize(
     ("found", "alarms"),
     [
-        (Corrections(ones=82, of_ones=114, zeros=0, of_zeros=1_495), True),
-        (Corrections(ones=1, of_ones=87, zeros=2, of_zeros=1_152), False),  # as in honest clinics
-        (Corrections(ones=9, of_ones=9, zeros=0, of_zeros=1_495), False),  # few
-        (Corrections(ones=60, of_ones=114, zeros=500, of_zeros=1_495), False),  # zeros, too
-        (Corrections(ones=2_000, of_ones=100_000, zeros=11_000, of_zeros=1_000_000), False),
-        (Corrections(ones=10, of_ones=200, zeros=20, of_zeros=1_000), False),  # luck
+        (_compared(ones=82, of_ones=114, zeros=0, of_zeros=1_495), True),
+        (_compared(ones=1, of_ones=87, zeros=2, of_zeros=1_152), False),  # as in honest clinics
+        (_compared(ones=9, of_ones=9, zeros=0, of_zeros=1_495), False),  # few
+        (_compared(ones=60, of_ones=114, zeros=500, of_zeros=1_495), False),  # zeros, too
+        (_compared(ones=2_000, of_ones=100_000, zeros=11_000, of_zeros=1_000_000), False),
+        (_compared(ones=10, of_ones=200, zeros=20, of_zeros=1_000), False),  # luck
         (Corrections(), False),
     ],
 )
@@ -45,10 +78,29 @@ def test_luck_does_not_alarm() -> None:
             for n in range(ones, min(of_ones, corrected) + 1)
         )
         luck = sum(as_many) / math.comb(of_ones + of_zeros, corrected)
-        if Corrections(zeros, of_zeros, ones, of_ones).follow_outcome:
+        if _compared(zeros, of_zeros, ones, of_ones).follow_outcome:
             assert luck < 1e-5
         elif luck < 1e-10:
             assert ones * of_zeros <= 2 * zeros * of_ones
+
+
+def test_ones_are_compared_with_zeros_of_the_same_risk() -> None:
+    """As often corrected as these, though in all far more often."""
+    high = _rows(0.8, ones=(500, 200), zeros=(250, 100))
+    low = _rows(0.1, ones=(100, 1), zeros=(2_900, 29))
+    found = by_risk(pd.concat([high, low]))
+    assert found.ones / found.of_ones > 8 * found.zeros / found.of_zeros
+    assert found.expected == pytest.approx(found.ones)
+    assert not found.follow_outcome
+
+
+def test_ones_are_compared_with_zeros_as_many_days_after_the_prediction() -> None:
+    """Who was predicted of late can't have been corrected that late, and more of them are zeros."""
+    long_ago = _rows(0.5, ones=(400, 120), zeros=(100, 30))
+    of_late = _rows(0.5, ones=(100, 0), zeros=(400, 0), watched=5)
+    found = by_risk(pd.concat([long_ago, of_late]))
+    assert found.expected == pytest.approx(found.ones)
+    assert not found.follow_outcome
 
 
 def test_it_is_said_in_words() -> None:
@@ -59,6 +111,9 @@ def test_it_is_said_in_words() -> None:
         "82 of 114 rows with outcome 1, 3 of 1,495 with outcome 0 (settled in half a year); "
         "7 of all whose values then are not kept"
     )
+    of_an_earlier_version = asdict(corrected)
+    del of_an_earlier_version["expected"], of_an_earlier_version["variance"]
+    assert in_words(of_an_earlier_version) == told
 
 
 def _history(rows: int) -> pd.DataFrame:
@@ -95,11 +150,17 @@ def test_where_nobody_could_be_corrected_no_share_is_told() -> None:
 
 
 def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
-    history, today = as_predicted_on(_history(8), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
+    history, today = as_predicted_on(_history(9), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
     today.loc[7, list(FEATURE_NAMES)] = history.loc[7, list(FEATURE_NAMES)]  # another column
-    since = today.loc[1, "over_at"]
-    found = corrections(history, today, FEATURE_NAMES, since, (20, 30), pd.Index([6, 99]))
-    assert found == Corrections(zeros=2, of_zeros=20, ones=1, of_ones=30, not_kept=1)
+    since = history.loc[1, "over_at"]
+    was = {"probability": 0.3, "predicted": 9.1, "replaced": 4.6}
+    in_time = pd.DataFrame(was, index=[1, 2, 3, 4, 5, 7, 8, 99])
+    in_time.loc[[3, 8], "probability"] = np.nan
+    found = corrections(history, today, FEATURE_NAMES, in_time, since, pd.Index([6, 99]))
+    counted = Corrections(zeros=2, of_zeros=3, ones=1, of_ones=3, not_kept=1)
+    assert replace(found, expected=0, variance=0) == counted
+    # On the day of the corrections half of the rows are ones, also of those whose prediction is gone.
+    assert found.expected == 1.5
 
 
 @pytest.mark.parametrize("corrected", ["training", "holdout"])
