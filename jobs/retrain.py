@@ -11,6 +11,7 @@ import msgspec
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.hindsight import Corrections, in_words
+from pima.core.horizon import NEVER_PREDICTED
 from pima.core.verdict import Measured, Scores
 from pima.errors import Interrupted
 from pima.logs import counted
@@ -74,6 +75,11 @@ def _show(result: Result) -> None:
         print("where so many rows are equal, equality says nothing about the person")
     if any(result["corrected"][what] for what in ("zeros", "ones", "not_kept")):
         print(f"corrected after their prediction: {in_words(result['corrected'])}")
+    if never := result["left_out"].get(NEVER_PREDICTED):
+        print(
+            f"{counted(never, 'labelled row')} were never predicted in time and are left out\n"
+            "(outcome.learn_from)"
+        )
     if undecided := result["left_out"].get("side_undecided"):
         print(
             f"{counted(undecided, 'labelled row')} are used for neither side of the holdout "

@@ -35,6 +35,7 @@ from pima.core.figures import (
     calibration_slope,
     called,
     decision_curve,
+    in_words,
     mean,
     of_classes,
     ranked,
@@ -202,6 +203,20 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
         treat_all=treating_all(judged.positive, rows, thresholds),
         contestants=tuple(msgspec.structs.replace(each, called=None) for each in told),
     )
+
+
+def on_predicted(found: Evidence) -> str:
+    """Say how many rows of a verdict were never predicted, and the challenger's AUROC without them;
+    empty unless these are shown apart, as a group of `Predicted`."""
+    for each in found.subgroups:
+        model = each.of(Role.CHALLENGER)
+        if (each.feature, each.group) == ("Predicted", "in time") and model and each.rows:
+            return (
+                f"; {found.rows - each.rows} of its {found.rows} rows were never predicted, so "
+                "their values may tell the outcome, and on the others the challenger's AUROC is "
+                f"{in_words(model.auroc)}"
+            )
+    return ""
 
 
 def document(evidence: Evidence) -> dict[str, object]:

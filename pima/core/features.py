@@ -87,6 +87,9 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     least_followed_up: Annotated[float, Meta(gt=0, le=1)] | None = None
     """The share of rows that must have an outcome once their horizon is over: days and weeks
     clearly below it count in nothing. None: nine tenths."""
+    learn_from: Literal["all", "predicted"] = "all"
+    """Whether models learn from all rows, and are judged on them, or only from those that were
+    predicted in time: others may have come with values that tell their outcome."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 

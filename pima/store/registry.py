@@ -74,10 +74,11 @@ _LATER_KEYS = (
     "horizon",
     "predicted_within",
     "least_followed_up",
+    "learn_from",
     "present_score",
     "retired_scores",
 )
-"""Keys that earlier releases don't know: stored only with a value."""
+"""Keys that earlier releases don't know: stored only with a value other than the usual one."""
 
 
 def as_stored(declared: Declaration | Features) -> Any:
@@ -88,7 +89,7 @@ def as_stored(declared: Declaration | Features) -> Any:
         parts = [stored, stored["outcome"], *stored["feature"], *stored["retired"]]
     for part in parts:
         for key in _LATER_KEYS:
-            if key in part and not part[key]:
+            if key in part and (not part[key] or part[key] == "all"):
                 del part[key]
     return stored
 

@@ -25,7 +25,7 @@ from pima.core.contest import (
     judged_by_all,
     on_all_rows,
 )
-from pima.core.evidence import Evidence, ScoreEvidence, evidence
+from pima.core.evidence import Evidence, ScoreEvidence, evidence, on_predicted
 from pima.core.features import Declaration, Features
 from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
 from pima.core.history import (
@@ -194,7 +194,11 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         holdout_order=asked.history.holdout_order,
     )
     verdict = replace(verdict, figures=figures)
+    if asked.history.corrections.follow_outcome:
+        apart = holdout[UNCLAIMED].map({False: "in time", True: "never"}).astype("category")
+        contest = replace(contest, groups=contest.groups.assign(Predicted=apart))
     found = structs.replace(evidence(contest), scores=tuple(told for _, told in scores))
+    verdict = replace(verdict, sentence=verdict.sentence + on_predicted(found))
     return Judgement(champion, verdict, holdout[in_test_set], found)
 
 

@@ -5,6 +5,7 @@ write version, verdict and (only if it won) the champion's pointer in one transa
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from pima.core.history import (
     shortage,
     split,
 )
-from pima.core.horizon import HARDLY
+from pima.core.horizon import HARDLY, NEVER_PREDICTED
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED, require_score_to_beat
@@ -163,6 +164,9 @@ def read_history(
     # A feature that was retired no longer counts.
     since = read_at - timedelta(weeks=COUNTED_WEEKS)
     corrected = corrections(settled, today, declared.names, in_time, since, not_kept)
+    if declared.outcome.learn_from == "predicted":
+        unsettled[NEVER_PREDICTED] = int(settled[UNCLAIMED].sum())
+        settled = settled[~settled[UNCLAIMED]]
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS
@@ -174,7 +178,7 @@ def read_history(
         followed_up = in_words(rule.follow_up)
     found = replace(
         history,
-        left_out=history.left_out | unsettled,
+        left_out=dict(+Counter(history.left_out | unsettled)),
         horizon=declared.outcome.horizon,
         corrections=corrected,
         followed_up=followed_up,

@@ -93,9 +93,12 @@ EXPLAINED = {
     ),
     "corrected_after_outcome": Explained(
         "Rows with outcome 1 are corrected after their prediction far more often than rows with "
-        "outcome 0. Such values may tell the outcome. Models learn from the values that were "
-        "predicted on, but history that was loaded already corrected can't be told.",
-        "See which column it is, by the query in docs/do/symptoms.md, and ask when it is known",
+        "outcome 0 of the same predicted risk. Such values may tell the outcome. Models learn from "
+        "the values that were predicted on, but history that was loaded already corrected can't be "
+        "told: the verdict says its AUROC without rows that were never predicted.",
+        "See which column it is, by the query in docs/do/symptoms.md, and ask when it is known. If "
+        'the history was loaded already corrected, learn_from = "predicted" under [outcome] leaves '
+        "it out, and `python -m jobs.retrain --dry-run` says what is left",
     ),
     "straight_line_better": Explained(
         "In three verdicts in a row a straight line, a logistic regression of the challenger's "

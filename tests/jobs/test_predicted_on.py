@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from pima.core.hindsight import Corrections
-from pima.core.history import Split
+from pima.core.history import UNCLAIMED, Split, features_of
+from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
-from pima.settings.reading import read_settings
+from pima.settings.reading import SHIPPED_FILE, read_settings
 from pima.store.lineage import from_parquet
 from pima.train.retraining import read_history
 from tests.support.databases import Copied, Database, call, the_json
+from tests.support.declared import configuration
 from tests.support.patient_files import HEADER, write
 from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED
 from tests.support.trained import install_shipped
@@ -85,6 +87,81 @@ def _snapshot(database: Database, number: int) -> Any:
         f"SELECT content FROM training_snapshots WHERE model_version = {number}"
     )
     return from_parquet(bytes(content), FEATURE_NAMES)
+
+
+def test_a_verdict_tells_its_figures_without_rows_that_were_never_predicted(
+    corrected: Database,
+) -> None:
+    """A history may have been loaded with values corrected towards the outcome."""
+    result = the_json(call(corrected, "retrain", "--json"))
+    history = _history(corrected)
+    in_time = history.holdout[~history.holdout[UNCLAIMED]]
+    assert set(in_time.index) == {n for n in history.holdout.index if n > FIRST}
+    scored = load_scorer(corrected.engine, result["challenger"]).model.probabilities(
+        features_of(in_time)
+    )
+    is_one = in_time["outcome"].to_numpy() == 1
+    pairs = np.sign(np.subtract.outer(scored[is_one], scored[~is_one]))
+    auroc = (pairs.mean() + 1) / 2
+    never = len(history.holdout) - len(in_time)
+    assert (
+        f"{never} of its {len(history.holdout)} rows were never predicted"
+        in (result["explanation"])
+    )
+    assert f"on the others the challenger's AUROC is {auroc:.3f} (" in result["explanation"]
+    number = str(result["challenger"])
+    assert (
+        f"challenger's AUROC is {auroc:.3f} (" in call(corrected, "models", "card", number).stdout
+    )
+    found = the_json(call(corrected, "models", "show", number, "--json"))["evidence"]
+    apart = {
+        each["group"]: each["rows"] for each in found["subgroups"] if each["feature"] == "Predicted"
+    }
+    assert apart == {"in time": len(in_time), "never": never}
+    told = call(None, "health", "--why", "corrected_after_outcome").stdout
+    assert 'learn_from = "predicted"' in " ".join(told.split())
+
+
+ONLY_PREDICTED = SHIPPED_FILE.read_text().replace(
+    'name = "outcome"', 'name = "outcome"\nlearn_from = "predicted"', 1
+)
+FEW = {"PIMA_RETRAIN__MINIMUM_LABELS": "100", "PIMA_RETRAIN__MINIMUM_OF_EACH_CLASS": "5"}
+
+
+def test_rows_that_were_never_predicted_can_be_left_out(
+    corrected: Database, tmp_path: Path
+) -> None:
+    before = _history(corrected)
+    config = configuration(tmp_path, ONLY_PREDICTED)
+    asked = ("migrate", "--config", config, "--features", "--json", "--reason", "corrected before")
+    changed = the_json(call(corrected, *asked))
+    assert changed["changed"] == {"outcome": ["learn_from"]}
+    few = call(corrected, "retrain", "--config", config, PIMA_RETRAIN__MINIMUM_LABELS="300")
+    assert few.exit_code == 3
+    assert f"left out: {FIRST} labelled rows (never_predicted)" in few.stderr
+
+    told = call(corrected, "retrain", "--dry-run", "--config", config, **FEW).stdout
+    assert f"{FIRST} labelled rows were never predicted in time and are left out" in told
+    result = the_json(call(corrected, "retrain", "--json", "--config", config, **FEW))
+    assert result["left_out"]["never_predicted"] == FIRST
+    assert result["training_rows"] + result["holdout_rows"] == len(LATER)
+    assert "never predicted" not in result["explanation"]
+    learned = _snapshot(corrected, result["challenger"]).index
+    sides = (before.training, before.holdout)
+    of_training, of_holdout = ({n for n in side.index if n > FIRST} for side in sides)
+    assert set(learned) >= of_training
+    assert not set(learned) & of_holdout
+
+
+# As it was before rows could be left out.
+FINGERPRINT = "7ae6386fb47f885ec81916f2ceb7ea9dd46d82bfb631b5e9579b529b284486ea"
+
+
+def test_without_the_key_rows_and_split_are_as_they_were(corrected: Database) -> None:
+    found = _history(corrected)
+    assert found.fingerprint == FINGERPRINT
+    assert (len(found.training), len(found.holdout), found.left_out) == (528, 240, {})
+    assert "learn_from" not in str(corrected.value("SELECT declaration FROM declarations"))
 
 
 def _history(database: Database) -> Split:
