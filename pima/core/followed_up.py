@@ -59,7 +59,7 @@ _NONE = FollowedUp(0, 0, 0)
 class FollowUp:
     """The weeks, and which days count."""
 
-    weeks: tuple[FollowedUp, ...]
+    weeks: tuple[FollowedUp, ...] = ()
     """The newest ones, newest first. With a horizon they are those in which it ends, else of
     predictions."""
     days_left_out: frozenset[int] = frozenset()

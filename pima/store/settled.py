@@ -7,7 +7,7 @@ Which days are followed up well enough to count is decided as of the same moment
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Boolean, Connection, text
@@ -54,14 +54,14 @@ class Settling:
     horizon, when the outcome is settled."""
     unsettled: str | None
     """Why it is not settled, or never will be; NULL if it is. None if each one is."""
-    follow_up: FollowUp | None = None
+    follow_up: FollowUp = field(default_factory=FollowUp)
     """Which days count, with a horizon."""
 
     @property
     def uncounted(self) -> str | None:
         """Why a row counts in nothing; NULL if it does. None if each one does."""
-        if self.follow_up is None:
-            return self.unsettled
+        if self.unsettled is None:
+            return None
         days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
         hardly = f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{HARDLY}' END"
         return f"coalesce({self.unsettled}, {hardly})"
@@ -78,16 +78,11 @@ _DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 day came before it."""
 
 
-def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
-    """The rule as it stands now. All that asks whether an outcome counts goes by it."""
-    rule = _rule(connection, outcome, now)
-    horizon = horizon_of(outcome)
-    if horizon is None:
-        return rule
-    return replace(rule, follow_up=_by_horizon(connection, horizon, rule.over_at, now))
-
-
-def _rule(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
+def settling(
+    connection: Connection, outcome: Outcome, now: datetime, looks_back: bool = False
+) -> Settling:
+    """The rule as it stands at a moment. All that asks whether an outcome counts goes by it. If it
+    `looks_back`, what came after the moment counts on neither side."""
     milliseconds = database_of(connection).milliseconds
     labelled = milliseconds.format("labelled_at")
     index = milliseconds.format("index_at")
@@ -104,6 +99,7 @@ def _rule(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
             WHEN {begun} > {since_1970(now)} THEN '{TO_COME}'
             WHEN {begun} > {labelled} THEN '{AFTER_OUTCOME}'
             WHEN {over} > {since_1970(now)} THEN '{NOT_OVER}' END""",
+        follow_up=_by_horizon(connection, horizon, over, now, looks_back),
     )
 
 
@@ -200,12 +196,12 @@ def settled_outcomes(
     looks_back = now is not None
     if now is None:
         now = clock(connection)
-    rule = _rule(connection, outcome, now)
+    rule = settling(connection, outcome, now, looks_back)
     columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
         {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until"""
     horizon = horizon_of(outcome)
     if horizon is not None:
-        return _once_over(connection, newest, columns, rule, horizon, now, looks_back)
+        return _once_over(connection, newest, columns, rule, horizon, now)
     rows = f"""SELECT {columns}
         FROM patients WHERE {_KNOWN_BY} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
     bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
@@ -222,7 +218,6 @@ def _once_over(
     rule: Settling,
     horizon: Horizon,
     now: datetime,
-    looks_back: bool,
 ) -> SettledOutcomes:
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
@@ -252,18 +247,16 @@ def _once_over(
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = None if read < newest else _moment(oldest)
     found = _in_time(connection, rows, bounds)
-    follow_up = _by_horizon(connection, horizon, rule.over_at, now, looks_back)
     missing = defaultdict(list)
     # As if it had come now.
     rows = f"""SELECT {columns} FROM (
             SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at FROM patients
             WHERE outcome IS NULL AND index_at > :known_since) AS rows
         WHERE {rule.unsettled} IS NULL"""
-    for each in _parted(_in_time(connection, rows, bounds), "over_at", follow_up)[0]:
+    for each in _parted(_in_time(connection, rows, bounds), "over_at", rule.follow_up)[0]:
         missing[each.model_version].append(each.probability)
-    return SettledOutcomes(
-        *_parted(found, "over_at", follow_up), since, follow_up, now - length, late, early, missing
-    )
+    outcomes = _parted(found, "over_at", rule.follow_up)
+    return SettledOutcomes(*outcomes, since, rule.follow_up, now - length, late, early, missing)
 
 
 def _in_time(
@@ -364,13 +357,10 @@ def _by_horizon(
     horizon: Horizon,
     over_at: str,
     now: datetime,
-    looks_back: bool = False,
+    looks_back: bool,
 ) -> FollowUp:
     """Count the rows whose horizon is over by the day of its end, and those of them with an
-    outcome. It reads all rows: an index for it would cost each write of a row.
-
-    If it `looks_back`, what came after the moment counts on neither side.
-    """
+    outcome. It reads all rows: an index for it would cost each write of a row."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
     moments = {"earliest": EARLIEST, "over": now - length, "now": now}

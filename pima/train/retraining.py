@@ -174,7 +174,7 @@ def read_history(
         most_twins = math.inf
     history = split(settled, declared.features, most_twins, today)
     followed_up = None
-    if rule.follow_up is not None:
+    if declared.outcome.horizon is not None:
         followed_up = in_words(rule.follow_up)
     found = replace(
         history,
