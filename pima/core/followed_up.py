@@ -165,6 +165,6 @@ def in_words(found: FollowUp) -> str:
         rows = sum(day.outcomes for day in found.days if day.number in left_out)
         told.append(f"{least:g} leaves out {rows:,}")
     return (
-        f"{every.outcomes:,} of {every.rows:,} rows whose horizon is over have an outcome; of "
+        f"{every.outcomes:,} of {every.rows:,} rows whose horizon is over have an outcome, and of "
         f"these outcome.least_followed_up = {told[0]} ({', '.join(told[1:])})"
     )

@@ -45,8 +45,8 @@ _OF_ONE_FIGURE = {
     FOLLOWED_UP: (
         "hardly_followed_up",
         (
-            "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an outcome; "
-            "weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count in "
+            "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an outcome. "
+            "Weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count in "
             "nothing, and so do all if the others are below it together"
         ),
     ),

@@ -93,7 +93,13 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
         {"reason": "missing", "field": "age", "rows": 1},
     ]
     assert [verdict["challenger"] for verdict in found["verdicts"]] == [3, 2, 1]
-    apart = {"of_those_followed_up": False, "left_out": 0, "late": 0, "early": 0}
+    apart = {
+        "of_those_followed_up": False,
+        "left_out": 0,
+        "none_counts": None,
+        "late": 0,
+        "early": 0,
+    }
     came_true = {"outcomes": 38, "correct": 29, "accuracy": 29 / 38}
     assert found["realised"] == came_true | apart
     standing = found["standing"]
