@@ -27,7 +27,9 @@ REJECTIONS_SHOWN = 5
 
 
 def screen(found: Overview, next_runs: Mapping[str, datetime | None]) -> Iterator[Table | str]:
-    """Give all parts that have something to show."""
+    """Give all parts that have something to show, open alarms first."""
+    if found.alarms:
+        yield f"ALERT: {'; '.join(found.alarms)}\n"
     yield _facts(found, next_runs)
     yield from _headed("Last verdicts", _verdicts(found.verdicts))
     yield from _gains(found.verdicts)
@@ -60,7 +62,7 @@ def _facts(found: Overview, next_runs: Mapping[str, datetime | None]) -> Table:
         alert = "ALERT: " if found.new_rows.too_many else ""
         facts.add_row("new rows", f"{alert}{found.new_rows.what}")
     if found.monitoring:
-        facts.add_row("monitoring", _monitoring(found.monitoring, found.alarms))
+        facts.add_row("monitoring", _monitoring(found.monitoring, len(found.alarms)))
     for source in found.sources:
         facts.add_row(f"source {source.source}", _pulled(source))
     for job, moment in next_runs.items():
@@ -134,11 +136,11 @@ def _night(last: NightRun) -> str:
     return f"{last.status}: {told} in {last.seconds:.1f} s"
 
 
-def _monitoring(figures: Sequence[KeptFigure], alarms: Sequence[str]) -> str:
+def _monitoring(figures: Sequence[KeptFigure], alarms: int) -> str:
     compared = [each for each in figures if each.allowed is not None]
     told = f"no alert in {counted(len(compared), 'figure')}"
     if alarms:
-        told = f"ALERT: {'; '.join(alarms)}"
+        told = f"{counted(alarms, 'alarm')}, on top"
     few = sum(each.state == State.INSUFFICIENT_DATA for each in figures)
     too_few = [f"{few} rest on too few rows"] if few else []
     estimated = [

@@ -2,6 +2,8 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import bindparam, select, update
@@ -61,6 +63,13 @@ def _outcomes(database: Database, *, are_wrong: bool) -> None:
         )
 
 
+def _report(database: Database) -> str:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "report.html")
+        assert call(database, "report", "--out", str(path)).exit_code == 0
+        return path.read_text()
+
+
 def _left(database: Database) -> list[tuple[object, ...]]:
     """What the runs left of a constant: which run, of which version, in which state."""
     columns = "run_id, model_version, rows, state"
@@ -118,7 +127,11 @@ def test_a_dead_model_is_told_and_makes_no_service_unhealthy_unless_asked(well: 
     assert CONSTANT in json.loads(call(well, "health", "--json").stdout)["alarms"][0]
     strict = call(well, "health", "--model")
     assert (strict.exit_code, f"Not healthy: {CONSTANT}: " in strict.stderr) == (1, True)
-    assert f"ALERT: {CONSTANT}" in " ".join(call(well, "status", COLUMNS="300").stdout.split())
+    assert call(well, "status", COLUMNS="300").stdout.startswith(f"ALERT: {CONSTANT}: the same ")
+    page = _report(well)
+    header = page[: page.index("</header>")]
+    assert f"<strong>Open alarm:</strong> {CONSTANT}: the same answer" in header
+    assert header.count("of version 1") == 2  # whose the figures of both tiles are
 
 
 def test_an_alarm_goes_on_with_the_champion_that_follows(well: Database) -> None:

@@ -152,7 +152,7 @@ def test_few_outcomes_give_no_share_either_here_or_in_a_report(
         assert f"{told}, {outcomes // 2} with outcome 1 (few: what follows may be luck)" in screen
         assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
         page = (tmp_path / "report.html").read_text()
-        too_few = "fewer than 10 of the champion's predictions have a settled outcome yet"
+        too_few = "fewer than 10 predictions of version 1 have a settled outcome yet"
         has_figure = outcomes == 10
         assert ("observed / expected 0.56 (0.30 to 1.03)" in screen) == has_figure
         assert [too_few in page, "10 settled outcomes" in page] == [not has_figure, has_figure]
