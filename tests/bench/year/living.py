@@ -136,8 +136,11 @@ class Hospital:
 
     def _retrain(self, night: int) -> None:
         ended = self._run("retrain", "--json")
-        if ended.exit_code == 0:
-            self.lived.moves.append(self._truth.move(night, the_json(ended)))
+        if ended.exit_code != 0:
+            return
+        result = the_json(ended)
+        if "champion_before" in result:  # else nothing has come since the last verdict
+            self.lived.moves.append(self._truth.move(night, result))
 
     def _unhealthy(self) -> set[str]:
         ended = self._run("health", "--json")
