@@ -2,7 +2,7 @@
 field names are the keys of its JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures, runs
 from pima.store import sources as source_store
-from pima.store.engine import reading
+from pima.store.alerts import Acknowledgement, acknowledged
+from pima.store.engine import clock, reading
 from pima.store.ledger import VerdictLine, verdict_lines
 from pima.store.monitoring import KeptFigure, rejected_by_pulls
 from pima.store.queue import Waiting
@@ -165,7 +166,18 @@ def overview(engine: Engine, settings: Settings) -> Overview:
     """Read everything that `status` shows, in one transaction."""
     with reading(engine) as connection:
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        return read_overview(connection, settings, settled, NIGHTS_SHOWN)
+        found = read_overview(connection, settings, settled, NIGHTS_SHOWN)
+        # Not in reports: the role that leaves them need not read who knows of an alarm.
+        known = acknowledged(connection, clock(connection)).values()
+        return replace(found, alarms=tuple(_with_known(each, known) for each in found.alarms))
+
+
+def _with_known(alarm: str, known: Iterable[Acknowledgement]) -> str:
+    for each in known:
+        if alarm.startswith(f"{each.condition}: "):
+            until = f"{each.until:%Y-%m-%d}"
+            alarm += f" (acknowledged until {until} by {each.acknowledged_by}: {each.reason})"
+    return alarm
 
 
 def read_overview(
@@ -225,13 +237,15 @@ def _counts(settled: SettledOutcomes) -> SettledCounts:
 
 
 def _none_counts(settled: SettledOutcomes) -> str | None:
-    if settled.in_time or not settled.left_out:
+    if settled.in_time or not (settled.left_out or settled.late):
         return None
-    every = settled.follow_up.of_all
-    return (
-        f"{len(settled.left_out):,} outcomes of predictions have settled; none counts, since "
-        f"{every.outcomes / every.rows:.0%} of the rows of their weeks are followed up"
-    )
+    rows = len(settled.left_out) or settled.late
+    why = "their rows were predicted too late"
+    if settled.left_out:
+        every = settled.follow_up.of_all
+        share = every.outcomes / every.rows
+        why = f"{share:.0%} of the rows of their weeks are followed up"
+    return f"{rows:,} outcomes of predictions have settled; none counts, since {why}"
 
 
 def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
