@@ -283,7 +283,8 @@ def _promotions(lived: dict[str, Any]) -> list[dict[str, Any]]:
 _LATE_CLINICS = {clinic.name for clinic in LATE_OR_NEVER}
 _TRUE_IN = {
     "zeros by quarter, 35 %": ("hardly_followed_up", "followed_up_below_usual", "retrain_failed"),
-    "lost zeros, 7 %": ("hardly_followed_up", "followed_up_below_usual", "retrain_failed"),
+    # Without a model no row is scored, and each job says so.
+    "lost zeros, 7 %": ("hardly_followed_up", "retrain_", "score_", "queue_old"),
 }
 """What is rightly told in a clinic without a change."""
 _OF_LATE = (
