@@ -157,7 +157,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         figures = {champion: [Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS]}
         if came:
             figures = _judged(came, prevalences, champion)
-        figures.setdefault(champion, []).extend(figure_of_follow_up(newest.follow_up))
+        figures[champion].extend(figure_of_follow_up(newest.follow_up))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, its_figures)

@@ -26,8 +26,9 @@ _MOMENT = "10ms"
 _MIGRATION_LOCK = 0x70696D61
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
-_LARGE_INDEXES = {"ix_rejections_run_id": "rejections (run_id)"}
-"""The indexes of revision 0002 that take long to make."""
+_INDEX = "ix_rejections_run_id"
+_INDEXED = "rejections (run_id)"
+"""The index of revision 0002 that takes long to make."""
 _CHANGED = ("patients", "source_rejections", "model_versions", "scoring_queue")
 """The tables that revision 0002 changes."""
 
@@ -49,8 +50,7 @@ def prepare_upgrade(connection: Connection) -> None:
     """Make what keeps nobody out, then lock the tables that the upgrade changes."""
     # This ends the last statement's snapshot, too.
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    for name, columns in _LARGE_INDEXES.items():
-        _make_index(connection.engine, name, columns)
+    _make_index(connection.engine)
     for view in VIEWS:
         _hide_rows(connection.engine, view)
     _hold(connection, dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE"))
@@ -75,24 +75,24 @@ def keep_triggers(connection: Connection) -> None:
     _hold(connection, {"patients": "SHARE ROW EXCLUSIVE", "replaced_rows": "ACCESS EXCLUSIVE"})
 
 
-def _make_index(engine: Engine, name: str, columns: str) -> None:
-    """Make an index beside writers, outside of any transaction; one that a death left unfinished is
-    made again."""
+def _make_index(engine: Engine) -> None:
+    """Make the index beside writers, outside of any transaction; one that a death left unfinished
+    is made again."""
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # nobody else gets these settings
         connection.exec_driver_sql(
             f"SET statement_timeout = 0; SET lock_timeout = '{PATIENCE_SECONDS}s'"
         )
-        query = _CATALOGUE["state_of_index"].bindparams(name=name)
+        query = _CATALOGUE["state_of_index"].bindparams(name=_INDEX)
         # The server's process may outlive a command that was killed.
         _until(
             lambda: connection.scalar(query) != "is being made",
-            f"a session makes the index {name}",
+            f"a session makes the index {_INDEX}",
         )
         if connection.scalar(query) != "is made":
-            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {name} ON {columns}")
+            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {_INDEX}")
+            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {_INDEX} ON {_INDEXED}")
 
 
 def _hide_rows(engine: Engine, view: str) -> None:
