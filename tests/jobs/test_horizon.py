@@ -17,7 +17,7 @@ from pima.store.registry import set_champion
 from pima.train.retraining import read_history
 from pima.watch.realised import leave_realised
 from tests.support.clinic import Clinic
-from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_patients, let_the_clock_move, the_json
 from tests.support.declared import DECLARED, configuration, csv_file, redeclared, waiting
 from tests.support.pulls import counts
 from tests.support.settled import NOW, ago, predict, row
@@ -50,6 +50,7 @@ def test_an_index_comes_by_sql_and_its_change_queues_nothing(database: Database)
     (labelled,) = insert_patients(database, 1, index_at="2026-03-01T10:00:00+02:00", outcome=1)
     assert at(database) == ["2026-03-01T08:30:00.000Z"] * 2 + ["2026-03-01T08:00:00.000Z"]
     before = state(database)
+    let_the_clock_move()
     database.execute("UPDATE patients SET index_at = '2026-03-02T08:30:00+01:00'")
     assert at(database) == ["2026-03-02T07:30:00.000Z"] * 3
     assert database.value(f"SELECT updated_at > recorded_at FROM patients WHERE id = {labelled}")

@@ -19,7 +19,15 @@ from pima.store.kept_values import predicted_in_time
 from pima.store.registry import holdout_rule
 from pima.store.settled import settling
 from tests.support.clinic import Clinic
-from tests.support.databases import Copied, Database, call, insert_patients, the_json, under_role
+from tests.support.databases import (
+    Copied,
+    Database,
+    call,
+    insert_patients,
+    let_the_clock_move,
+    the_json,
+    under_role,
+)
 from tests.support.declared import configuration
 from tests.support.pulls import counts
 from tests.support.shipped import FEATURE_NAMES
@@ -58,6 +66,7 @@ def test_a_score_is_kept_as_it_stood_when_its_row_was_predicted(
     config = ward_configuration(tmp_path)
     first, second, third, fourth = insert_patients(ward, 4, ward=3)
     before = state(ward)
+    let_the_clock_move()
     ward.execute(f"UPDATE patients SET ward = 5 WHERE id = {first}")
     ward.execute(f"UPDATE patients SET ward = NULL WHERE id = {second}")
     ward.execute(f"UPDATE patients SET ward = 7, age = age + 1 WHERE id = {third}")

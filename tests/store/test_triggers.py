@@ -1,7 +1,6 @@
 """What the triggers on `patients` keep true, whoever writes and however: versions, labels' times
 and the queue."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
     insert_patients,
+    let_the_clock_move,
     until_someone_waits_for_a_lock,
 )
 from tests.support.rows import (
@@ -44,10 +44,6 @@ UPSERT = f"""
     INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (:id, {VALUES}, :outcome)
         ON CONFLICT (id) DO UPDATE
     SET outcome = excluded.outcome, glucose = excluded.glucose + 1"""
-
-
-def let_the_clock_move() -> None:
-    time.sleep(0.003)  # SQLite's clock shows milliseconds
 
 
 # ---- insert

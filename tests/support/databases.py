@@ -309,6 +309,11 @@ def until_it_tries_again(process: subprocess.Popen[str]) -> None:
     assert any("tried again" in line for line in process.stderr), "it ended without"
 
 
+def let_the_clock_move() -> None:
+    """A stamp that is made after it is later: SQLite's clock shows milliseconds."""
+    time.sleep(0.003)
+
+
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Until the condition holds, as long as the process lives."""
     until = time.monotonic() + PATIENCE_SECONDS
