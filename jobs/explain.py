@@ -8,8 +8,9 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.options import ROW, OptionParser, row_called
 from pima.errors import WrongUsage
 from pima.logs import counted
-from pima.report.explain import TOLD, explain_all, explain_row
+from pima.report.explain import TOLD, explain_all, explain_row, so_far
 from pima.runs.recorded_run import as_json
+from pima.store.engine import reading
 
 _EXPECTED = (
     "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
@@ -35,7 +36,10 @@ def _work(command: Command) -> Result:
         return as_json(explain_all(command.engine, path, command.stop))
     called = row_called(command.settings.sources, row, _EXPECTED)
     with command.stop.at_once():
-        return as_json(explain_row(command.engine, called))
+        found = explain_row(command.engine, called)
+        with reading(command.engine) as connection:
+            told = list(so_far(connection, found.model_version))
+    return as_json(found) | {"so_far": told}
 
 
 def _show(result: Result) -> None:

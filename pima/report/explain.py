@@ -94,8 +94,6 @@ class Explanation:
     """When it was predicted; None if the row is explained as it stands."""
     differs_today: tuple[str, ...] = ()
     """Values that have changed since, such as "glucose 148 mg/dL then, 120 mg/dL today"."""
-    so_far: tuple[str, ...] = ()
-    """What came true of the version's predictions so far, and its open alarms, as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +189,6 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
 
     Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_champion` raises.
     """
-    found = _explain_called(engine, called)
-    with reading(engine) as connection:
-        return replace(found, so_far=tuple(_so_far(connection, found.model_version)))
-
-
-def _explain_called(engine: Engine, called: ById | ByKey) -> Explanation:
     with reading(engine) as connection:
         patient_id = _id_of(connection, called)
         stored = stored_prediction(connection, patient_id)
@@ -363,8 +355,9 @@ def meaning(probability: float, outcome: Outcome) -> str:
     return f"By this model {many} of 100 such patients will have outcome 1: {outcome.words}."
 
 
-def _so_far(connection: Connection, version: int) -> Iterator[str]:
-    """Tell what came true of a version's predictions, beside what a probability means."""
+def so_far(connection: Connection, version: int) -> Iterator[str]:
+    """Tell what came true of a version's predictions, and its open alarms, beside what a
+    probability means."""
     settled = settled_outcomes(connection, NEWEST_OUTCOMES)
     came = [each for each in settled.in_time if each.model_version == version]
     rows = counted(len(came), "settled outcome")

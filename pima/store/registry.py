@@ -166,15 +166,11 @@ class StoredArtifact:
     """The hash of that name when the version was stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """A version to store in the registry; each field is the column of its name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """What each version has but its bytes; each field is the column of its name."""
 
     run_id: int
-    keras_artifact: bytes
-    keras_sha256: str
-    compiled_artifact: bytes
-    compiled_sha256: str
     threshold: float
     seed: int
     settings: dict[str, Any]
@@ -185,11 +181,21 @@ class NewVersion:
     training_rows: int
     holdout_rows: int
     rows_left_out: dict[str, int]
-    first_labelled_at: datetime
-    last_labelled_at: datetime
+    first_labelled_at: datetime | None
+    last_labelled_at: datetime | None
     metrics: dict[str, Any]
+    keras_sha256: str
+    compiled_sha256: str
     features: object
-    """The features it was fitted on, in the form of `as_stored`."""
+    """The features it was fitted on, in the form of `as_stored`; `as_features` reads them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion(_Version):
+    """A version to store in the registry."""
+
+    keras_artifact: bytes
+    compiled_artifact: bytes
     training_ids: bytes
     """The ids of the rows that it learned from; Parquet."""
     reference: object
@@ -314,29 +320,12 @@ def _artifact(
     return None if row is None else StoredArtifact(*row)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionSummary:
-    """A version without its bytes; each field is the column of its name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary(_Version):
+    """A version without its bytes."""
 
     number: int
     created_at: datetime
-    run_id: int
-    threshold: float
-    seed: int
-    settings: dict[str, Any]
-    libraries: dict[str, str]
-    data_fingerprint: str
-    settings_fingerprint: str
-    training_rows: int
-    holdout_rows: int
-    rows_left_out: dict[str, int]
-    first_labelled_at: datetime | None
-    last_labelled_at: datetime | None
-    metrics: dict[str, Any]
-    keras_sha256: str
-    compiled_sha256: str
-    features: object
-    """The features it was fitted on; `as_features` reads them."""
 
     @property
     def scores(self) -> Scores | None:

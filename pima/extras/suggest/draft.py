@@ -19,7 +19,6 @@ from pima.core.features import (
     folded_name,
     is_number,
 )
-from pima.core.mapping import empty_by_outcome, one_sided
 from pima.core.metrics import auc
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import (
@@ -301,12 +300,6 @@ def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
         ):
             return "it tells the outcome by itself (AUROC of 0.98 or more): known only after it?"
     return None
-
-
-def one_sided_time(outcome: LikelyOutcome, column: TableColumn) -> str | None:
-    """Say that a column of times is empty for one of both outcomes; None if it is not."""
-    is_empty = np.array([number is None for number in column.row_numbers])
-    return one_sided(empty_by_outcome(outcome.classes.to_numpy(), is_empty))
 
 
 def _of_numbers(column: TableColumn) -> Suggested | str:

@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tomlkit
 
 from pima.core.features import folded_name
+from pima.core.mapping import empty_by_outcome, one_sided
 from pima.core.source import Source
 from pima.extras.suggest import column_names as names
-from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested, one_sided_time
+from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, TableColumn, rows_shown
 
 LEAST_SHARE = 0.25
@@ -229,9 +231,10 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
 
 
 def _time(draft: Draft, time: str, column: TableColumn) -> str:
-    said = draft.outcome and one_sided_time(draft.outcome, column)
-    if said and time != "changed_since":
-        return f"{quoted(column.name)} is no {time}: {said}"
+    if draft.outcome is not None and time != "changed_since":
+        is_empty = np.array([number is None for number in column.row_numbers])
+        if said := one_sided(empty_by_outcome(draft.outcome.classes.to_numpy(), is_empty)):
+            return f"{quoted(column.name)} is no {time}: {said}"
     return _line(time, column.name, "if that is its meaning")
 
 
