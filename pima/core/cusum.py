@@ -35,10 +35,11 @@ SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class PredictedOutcomes:
-    """Outcomes (n,) in the order in which they settled, with the last prediction before each."""
+    """Outcomes (n,) in the order in which they count, with the last prediction before each."""
 
-    settled_at: Float64Array
-    """In seconds since 1970."""
+    over_at: Float64Array
+    """When each horizon was over; without one, when the outcome became known. In seconds since
+    1970."""
     versions: Int64Array
     probabilities: Float64Array
     outcomes: Int8Array
@@ -64,7 +65,7 @@ def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, Alarm]:
     gone.
     """
     evidence = evidence_of(found.probabilities, found.outcomes, found.constants)
-    days = found.settled_at // SECONDS_A_DAY
+    days = found.over_at // SECONDS_A_DAY
     begins = np.flatnonzero(np.diff(days, prepend=-np.inf)).tolist()
     sums = np.zeros(len(OUTCOME_ALARMS))
     alarming = sums > 0

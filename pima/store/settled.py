@@ -110,7 +110,6 @@ def settling(
 class SettledOutcome:
     """A settled outcome, with the last prediction that was made in time, before it came."""
 
-    settled_at: datetime
     over_at: datetime
     """In whose week it counts: when its horizon was over; without one, when it became known."""
     outcome: int
@@ -160,8 +159,8 @@ _PREDICTED_IN_TIME = f"""
     compared AS MATERIALIZED (
         SELECT n.*, {_LAST.format(column="patient_version")},
             {_LAST.format(column="model_version")} FROM newest n)
-    SELECT c.settled_at, c.over_at, c.outcome, d.predicted_class, d.probability, d.model_version,
-        d.threshold, d.scored_at,
+    SELECT c.over_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
+        d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at,
         c.id, c.patient_version
@@ -266,10 +265,7 @@ def _in_time(
         scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean(), index_at=Timestamp()
     )
     found = connection.execute(statement, bounds)
-    return [
-        SettledOutcome(_moment(settled_at), _moment(over_at), *others)
-        for settled_at, over_at, *others in found
-    ]
+    return [SettledOutcome(_moment(over_at), *others) for over_at, *others in found]
 
 
 def scores_beside(

@@ -173,7 +173,7 @@ def _judged(
     from pima.core.cusum import PredictedOutcomes, alarms
 
     found = PredictedOutcomes(
-        settled_at=np.array([each.over_at.timestamp() for each in came]),
+        over_at=np.array([each.over_at.timestamp() for each in came]),
         versions=np.array([each.model_version for each in came], dtype=np.int64),
         probabilities=np.array([each.probability for each in came]),
         outcomes=np.array([each.outcome for each in came], dtype=np.int8),

@@ -117,7 +117,7 @@ def test_an_outcome_judges_the_last_prediction_in_time_others_stand_apart(
     waits = row(database, ago(20), ago(19), outcome=1)
     predict(database, waits, ago(19.5), 0.6)
     judged = found(database)
-    assert [(each.settled_at, each.outcome, each.probability) for each in judged.in_time] == [
+    assert [(each.over_at, each.outcome, each.probability) for each in judged.in_time] == [
         (ago(10), 1, 0.4),
         (ago(20), 0, 0.2),
     ]
@@ -219,7 +219,7 @@ def test_a_row_counts_in_the_week_in_which_its_horizon_ends_whenever_its_outcome
     live(database, 28, 5, at=ago(7))
     judged = found(database).in_time
     assert {week_of(each.over_at) for each in judged} == {week_of(NOW) - 4}
-    assert len({each.settled_at for each in judged}) == 2
+    assert len({at for _, at in settled(database)}) == 2
 
 
 def test_as_of_a_moment_what_came_after_it_counts_on_neither_side(database: Database) -> None:

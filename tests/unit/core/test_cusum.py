@@ -36,7 +36,7 @@ def _settled(*spans: tuple[int, float | None], seed: int = 1) -> PredictedOutcom
         versions.append(np.full(len(true), number))
     rows = sum(len(each) for each in versions)
     return PredictedOutcomes(
-        settled_at=np.arange(rows) / A_DAY * SECONDS_A_DAY,
+        over_at=np.arange(rows) / A_DAY * SECONDS_A_DAY,
         versions=np.concatenate(versions),
         probabilities=np.concatenate(probabilities),
         outcomes=np.concatenate(outcomes).astype(np.int8),
@@ -112,14 +112,14 @@ def test_the_order_within_a_day_alarms_nobody() -> None:
     found = _settled((30, 1.0))
     for order in (np.argsort(found.outcomes), np.argsort(-found.outcomes)):
         columns = {name: getattr(found, name)[order] for name in PredictedOutcomes.__slots__}
-        columns["settled_at"] = np.full(len(order), 0.5)
+        columns["over_at"] = np.full(len(order), 0.5)
         assert alarms(PredictedOutcomes(**columns)) == {}
 
 
 def test_neither_one_outcome_nor_nine_alarm() -> None:
     for rows, are_told in ((1, False), (9, False), (10, True)):
         found = PredictedOutcomes(
-            settled_at=np.zeros(rows),
+            over_at=np.zeros(rows),
             versions=np.ones(rows, np.int64),
             probabilities=np.zeros(rows),
             outcomes=np.ones(rows, np.int8),
@@ -141,7 +141,7 @@ def test_bars_stand_for_the_faults_in_order() -> None:
 
 def test_of_one_class_the_alarm_says_how_many_are_1() -> None:
     found = PredictedOutcomes(
-        settled_at=np.zeros(60),
+        over_at=np.zeros(60),
         versions=np.ones(60, np.int64),
         probabilities=np.full(60, 0.05),
         outcomes=np.ones(60, np.int8),

@@ -21,7 +21,7 @@ def test_each_version_is_told_by_itself() -> None:
 
 def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
     at = datetime(2026, 3, 2, tzinfo=UTC)
-    return [SettledOutcome(at, at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
+    return [SettledOutcome(at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
 
 
 def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
