@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima.core.hindsight import Corrections
+from pima.core.hindsight import DEVIATIONS, Corrections
 from pima.core.history import UNCLAIMED, Split, features_of
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
@@ -76,10 +76,38 @@ def test_models_learn_from_what_was_predicted_on_and_it_is_said(corrected: Datab
     assert f"corrected after their prediction: {said} outcome 0 (" in told
     card = call(corrected, "models", "card", str(result["challenger"])).stdout
     assert f"| corrected after their prediction | {said} outcome 0 (" in card
-    alarms = the_json(call(corrected, "status", "--json"))["alarms"]
-    (alarm,) = (each for each in alarms if each.startswith("corrected_after_outcome: "))
+    (alarm,) = _told_of_corrections(corrected)
     assert "100.0% of the rows with outcome 1 were corrected after their prediction" in alarm
     assert "0.0% of those with outcome 0, of 200 settled rows" in alarm
+
+
+def test_corrections_are_told_though_no_version_has_figures(corrected: Database) -> None:
+    assert call(corrected, "retrain").exit_code == 0
+    corrected.execute("DELETE FROM monitoring WHERE figure = 'realised_accuracy'")
+    assert _told_of_corrections(corrected)
+
+
+def test_honest_corrections_of_the_sickest_ring_no_alarm(corrected: Database) -> None:
+    """Most of them have outcome 1, and so have most who are corrected."""
+    corrected.execute(
+        "UPDATE patients SET glucose = (SELECT k.glucose FROM replaced_rows k "
+        "WHERE k.patient_id = patients.id), bmi = (SELECT k.bmi FROM replaced_rows k "
+        f"WHERE k.patient_id = patients.id) WHERE id > {FIRST} AND outcome = 1"
+    )
+    sickest = "SELECT patient_id FROM predictions ORDER BY probability DESC LIMIT 40"
+    corrected.execute(f"UPDATE patients SET age = age + 1 WHERE id IN ({sickest})")
+    found = the_json(call(corrected, "retrain", "--json"))["corrected"]
+    assert found.items() >= {"ones": 32, "zeros": 8, "of_ones": 71, "of_zeros": 129}.items()
+    # Of all ones beside all zeros that were no luck.
+    share = 40 / 200
+    deviation = (share * (1 - share) * 71 * 129 / 200) ** 0.5
+    assert 32 - share * 71 > DEVIATIONS * deviation
+    assert not _told_of_corrections(corrected)
+
+
+def _told_of_corrections(database: Database) -> list[str]:
+    alarms = the_json(call(database, "status", "--json"))["alarms"]
+    return [each for each in alarms if each.startswith("corrected_after_outcome: ")]
 
 
 def _snapshot(database: Database, number: int) -> Any:
