@@ -191,6 +191,15 @@ def test_a_claim_skips_what_an_open_transaction_holds(
     ]
 
 
+def test_a_row_that_is_committed_after_later_ones_were_taken_waits(postgresql: Database) -> None:
+    with postgresql.engine.connect() as someone:
+        someone.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+        insert_patients(postgresql, 2)
+        assert ids(claim(postgresql.engine)) == [2, 3]
+        someone.commit()
+    assert ids(claim(postgresql.engine)) == [1]
+
+
 @pytest.mark.judge
 def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Database) -> None:
     insert_patients(postgresql, 6)

@@ -1,6 +1,7 @@
 """What the pages say of the project's own parts is so: links, anchors, files."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_each_file_that_is_named_is_there(name: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+_TESTS = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_each_test_that_is_named_is_there(name: str) -> None:
+    named = _TESTS.findall((ROOT / name).read_text())
+    assert [each for file, each in named if f"def {each}(" not in (ROOT / file).read_text()] == []
+
+
 def _files(name: str) -> list[Path]:
     """The file of that path, those of that name, or those in the folder of that path."""
     if "/" not in name:
@@ -64,6 +74,29 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     assert len(text.split()) <= 750
     assert len(re.findall(r"\]\(", text)) <= 15
     assert "No clinic has used it yet." in text.split("\n\n")[1]
+
+
+def test_the_readme_says_for_which_python_and_how_long_a_version_is_corrected() -> None:
+    readme = (ROOT / "README.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    hosted = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    oldest, newest = re.findall(r'- python: "([\d.]+)"', hosted)
+    badge, licence = "https://img.shields.io/badge/", project["license"]
+    assert f"![Python {oldest} to {newest}]({badge}Python-{oldest}_to_{newest}-blue)" in readme
+    assert f"![Licence: {licence}]({badge}Licence-{licence.replace('-', '--')}-blue)" in readme
+    assert project["requires-python"] == f">={oldest}"
+    corrected = "latest minor version gets corrections until the next one is released"
+    for page in (readme, (ROOT / "SECURITY.md").read_text()):
+        assert corrected in " ".join(page.split())
+
+
+def test_each_fault_of_others_has_its_thread_and_a_test_of_ours() -> None:
+    text = (ROOT / "docs" / "understand" / "writing-it-yourself.md").read_text()
+    assert len(text.split()) <= 700
+    faults = re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:]
+    thread = re.compile(r"\[([\w./-]+)#(\d+)\]\(https://github\.com/\1/issues/\2\)")
+    found = [(len(thread.findall(fault)), len(_TESTS.findall(fault))) for fault in faults]
+    assert found == [(1, 1)] * 12
 
 
 def _section(page: Path, anchor: str) -> str:
