@@ -9,6 +9,7 @@ from pima import errors
 from pima.core.reasons import Reason, why
 from pima.core.validation import MEANINGS
 from pima.core.verdict import Measure
+from pima.errors.places import with_places
 from pima.intake.bad_lines import EXPECTED
 from pima.store.runs import ENDINGS
 from pima.watch import alerts, health
@@ -36,7 +37,7 @@ class Entry(NamedTuple):
 
     def __str__(self) -> str:
         advice = f"\nWhat to do: {self.advice.rstrip('.')}." if self.advice else ""
-        return f"{self.name} ({self.kind}): {self.means}{advice}"
+        return with_places(f"{self.name} ({self.kind}): {self.means}{advice}")
 
 
 def entries() -> list[Entry]:

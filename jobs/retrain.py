@@ -1,5 +1,5 @@
-"""python -m jobs.retrain: the weekly job. It trains a challenger on the labelled history and
-promotes it only if it is right more often than the champion on the holdout, with better
+"""python -m jobs.retrain: the weekly job, which trains a challenger and promotes it only if it is
+better. It learns from the labelled history. Better is right more often on the holdout, with better
 probabilities (gate.measure offers other measures)."""
 
 import os

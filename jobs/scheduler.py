@@ -1,6 +1,6 @@
-"""python -m jobs.scheduler: the container's main process. It starts jobs.score and jobs.retrain at
-the times in the settings, and jobs.pull before them if there are sources, each as a child process.
-It ends with 0 when asked to stop."""
+"""python -m jobs.scheduler: the container's main process, which starts the other jobs at their
+times. These are jobs.score and jobs.retrain, and jobs.pull before them if there are sources, each
+as a child process. It ends with 0 when asked to stop."""
 
 from functools import partial
 from importlib.util import find_spec

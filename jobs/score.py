@@ -1,6 +1,6 @@
-"""python -m jobs.score: the nightly job. It scores the rows that wait on the queue with the current
-champion; with --from and --to it scores the rows of Parquet files, for which a model file is
-enough."""
+"""python -m jobs.score: the nightly job, which scores the rows that wait on the queue with the
+current champion. With --from and --to it scores the rows of Parquet files, for which a model file
+is enough."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option, positive, whole_number

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
+from pima.errors.places import with_places
+
 DONE = 0
 FAILED = 1
 WRONG = 2
@@ -48,7 +50,7 @@ class PimaError(Exception):
         self.facts = facts
         # Without the source's line breaks, since a terminal wraps lines itself; facts keep theirs.
         in_one_line = " ".join((type(self).__doc__ or "").split())
-        super().__init__(in_one_line.format(**facts))
+        super().__init__(with_places(in_one_line.format(**facts)))
 
     def __reduce__(self) -> tuple[Callable[[], "PimaError"], tuple[()]]:
         """Pickle the error with its facts, since a worker's error goes to another process."""

@@ -28,8 +28,8 @@ def install_line(extra: str) -> str:
 
 class ExtraMissing(PimaError):
     """This command needs the extra {extra}, which is not installed. Run: {install}; or use an image
-    that has it. In pima's folder, `pip install --require-hashes -r locks/train.txt` installs the
-    tested versions of TensorFlow."""
+    that has it. `pip install --require-hashes -r locks/train.txt` installs the tested versions of
+    TensorFlow."""
 
     note = (
         "`report --last` shows a report that a retraining has left without it. No image has "

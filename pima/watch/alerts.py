@@ -25,6 +25,7 @@ from pima.core.features import Declaration
 from pima.core.reasons import Decision, Reason
 from pima.core.watched import OutcomeAlarm
 from pima.errors import PimaError, WrongUsage
+from pima.errors.places import with_places
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
@@ -388,7 +389,7 @@ def _message(alert: Alert, service: str) -> Message:
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
     since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
-    body = f"{sentence}.\n{since}.\nWhat to do: {alert.advice}."
+    body = f"{sentence}.\n{since}.\nWhat to do: {with_places(alert.advice)}."
     if not alert.what:
         body = f"It was seen since {moment}, and is over now."
     if alert.kind is Kind.FLAPS:

@@ -116,7 +116,7 @@ def _commands() -> Iterator[str]:
     told = {command: _purpose(options) for command, options in parsers.items()}
     yield from _head(
         "Commands",
-        "Each is `python -m jobs.NAME`. All but `demo` take `--help`, `--config PATH` (the "
+        "Each is `python -m jobs.NAME`, or `pima NAME` where a wheel is installed. All but `demo` take `--help`, `--config PATH` (the "
         "settings; default: `config/pima.toml`) and `--json`, with which stdout holds one JSON "
         "object. [Exit codes](errors.md#exit-codes).",
     )
