@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
+from pima.core.followed_up import FOLLOWED_UP
 from pima.core.watched import OUTCOME_ALARMS, USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
@@ -88,7 +89,9 @@ METRICS = {
     "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_SCORE),
     "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_SCORE),
     "pima_settled_alert": Described(
-        "1 if settled outcomes alarm about the predictions of this version", _BY_VERSION
+        "1 if settled outcomes alarm about the predictions of this version, or too few rows are "
+        "followed up",
+        _BY_VERSION,
     ),
 }
 """Every metric; those of sources appear only if the settings have some."""
@@ -246,6 +249,6 @@ def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
     alerts = {
         (each.figure, str(each.model_version)): float(each.state == State.ALERT)
         for each in found.monitoring
-        if each.figure in OUTCOME_ALARMS
+        if each.figure in (*OUTCOME_ALARMS, FOLLOWED_UP)
     }
     yield _labelled("pima_settled_alert", alerts)

@@ -8,7 +8,12 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from pima.core.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP, figure_of_follow_up
+from pima.core.followed_up import (
+    FOLLOWED_UP,
+    LEAST_FOLLOWED_UP,
+    WEEK_FOLLOWED_UP,
+    figure_of_follow_up,
+)
 from pima.core.hindsight import ONES_CORRECTED
 from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.logs import counted
@@ -33,6 +38,7 @@ _OF_ONE_FIGURE = {
             "log loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
             "({found.low:.4f} to {found.high:.4f}) in the newest, on {rows}; promote a challenger "
             "that is better than the line, or give the network fewer features or more outcomes"
+            "{whose}"
         ),
     ),
     WEEK_FOLLOWED_UP: (
@@ -56,6 +62,7 @@ _OF_ONE_FIGURE = {
             "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, "
             "and {found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows "
             "that were predicted in time; zeros of the same predicted risk were corrected less"
+            "{whose}"
         ),
     ),
 }
@@ -82,18 +89,27 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
     """Word the figures in the state of alert: one alarm for each figure and feature. `champion` is
     the version that scores now."""
     alerts = [each for each in figures if each.state == State.ALERT]
+    whose = _whose(figures)
     for fault in OUTCOME_ALARMS:
         by_version = [each for each in alerts if each.figure == fault]
         if by_version:
-            yield ModelAlarm(fault, _of_outcomes(fault, by_version, champion))
+            yield ModelAlarm(fault, _of_outcomes(fault, by_version, champion) + whose)
     for each in alerts:
         if each.figure in _OF_ONE_FIGURE:
             name, says = _OF_ONE_FIGURE[each.figure]
-            what = says.format(found=each, rows=counted(each.rows, "row"))
+            what = says.format(found=each, rows=counted(each.rows, "row"), whose=whose)
             yield ModelAlarm(name, what)
         elif each.figure not in OUTCOME_ALARMS:
             name = f"drift:{each.figure}:{each.feature}".rstrip(":")
             yield ModelAlarm(name, _of_night(each))
+
+
+def _whose(figures: Sequence[KeptFigure]) -> str:
+    """Say that rows are those followed up, where the clinic asks for few of them."""
+    for each in figures:
+        if each.figure == FOLLOWED_UP and (each.reference or 1.0) < LEAST_FOLLOWED_UP:
+            return f"; these are rows of those followed up, of whom {each.reference:.0%} are enough"
+    return ""
 
 
 def _of_outcomes(

@@ -15,6 +15,7 @@ from pima.core.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
 from pima.train.retraining import read_history
+from pima.watch.metrics import DatabaseFigures
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.declared import configuration, redeclared
 from tests.support.settled import NOW, ago
@@ -187,6 +188,14 @@ def test_where_zeros_never_come_nothing_is_learned_or_told_and_that_is_said(
     assert "outcome.least_followed_up = 0.9 leaves out" in ended.stderr
     clinic.night()
     assert clinic.told() >= {"hardly_followed_up", "retrain_failed"}
+    served = {
+        each.labels["figure"]: each.value
+        for family in DatabaseFigures(clinic.database.engine).collect()
+        for each in family.samples
+        if each.name == "pima_settled_alert"
+    }
+    assert served["hardly_followed_up"] == 1
+    assert served["outcome_more_frequent"] == 0
     found = clinic.status()
     assert (found["standing"], found["realised"]["outcomes"]) == (None, 0)
     sentence = found["realised"]["none_counts"]
@@ -221,6 +230,14 @@ def test_a_clinic_may_ask_for_fewer_and_all_is_said_of_those_followed_up(
     card = clinic.run("models", "card", "1").stdout
     assert "These are figures of those followed up" in card
     assert f"; {standing['if_zero']:.2f} if those without an outcome had 0" in card
+    clinic.database.execute(
+        "UPDATE monitoring SET state = 'alert', value = 0.5, reference = 0.4 "
+        "WHERE figure IN ('outcome_more_frequent', 'realised_ones_corrected')"
+    )
+    alarms = clinic.status()["alarms"]
+    assert alarms
+    for alarm in alarms:
+        assert alarm.endswith("; these are rows of those followed up, of whom 60% are enough")
 
 
 def test_what_weeks_and_corrections_say_is_told_though_no_version_has_enough_outcomes(

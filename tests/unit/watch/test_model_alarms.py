@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pima.core.watched import State
+from pima.core.followed_up import FOLLOWED_UP
+from pima.core.hindsight import ONES_CORRECTED
+from pima.core.watched import GAIN_ON_LINE, OutcomeAlarm, State
 from pima.store.monitoring import KeptFigure
 from pima.watch.model_alarms import model_alarms
 
@@ -25,3 +27,15 @@ def test_an_alarm_of_nights_before_says_that_tonight_is_fine(
     kept = (value, None, None, 900, reference, 0.25, State.ALERT, NOW)
     (alarm,) = model_alarms([KeptFigure(1, 2, "bmi", "psi", *kept)], None)
     assert str(alarm) == f"drift:psi:bmi: psi of bmi, of version 2, {said}"
+
+
+@pytest.mark.parametrize("figure", [*OutcomeAlarm, ONES_CORRECTED, GAIN_ON_LINE])
+@pytest.mark.parametrize(("least", "ends"), [(0.9, False), (0.6, True)])
+def test_where_a_clinic_asks_for_fewer_an_alarm_over_outcomes_says_whose_they_are(
+    figure: str, least: float, ends: bool
+) -> None:
+    alarms = KeptFigure(1, 2, "", figure, 0.5, 0.4, 0.6, 900, 0.1, None, State.ALERT, NOW)
+    share = KeptFigure(1, 2, "", FOLLOWED_UP, 0.7, None, None, 999, least, None, State.USUAL, NOW)
+    (alarm,) = model_alarms([alarms, share], 2)
+    whose = "; these are rows of those followed up, of whom 60% are enough"
+    assert str(alarm).endswith(whose) is ends
