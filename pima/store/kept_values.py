@@ -17,7 +17,7 @@ from pima.core.features import Outcome
 from pima.store.database import Timestamp, database_of, since_1970
 from pima.store.engine import column, listed
 from pima.store.histories import Rows, plain_rows, rows_of
-from pima.store.predicted_on import counted_version, in_time_until
+from pima.store.predicted_on import IN_TIME, counted_version, in_time_until
 from pima.store.registry import measured_since
 from pima.store.tables import IS_LABELLED
 
@@ -48,9 +48,12 @@ def predicted_on(
             # What was predicted before a feature was there, or in another unit, says nothing of it.
             kept = f"CASE WHEN {_FIRST} < :{name} THEN {column(name, 'c')} ELSE {kept} END"
         values.append(kept)
-    corrected = f"id IN ({_CORRECTED})"
+    columns = f"id, version, {listed(names)}"
     statement = f"""
-        {_counted(connection, outcome, corrected, f"id, version, {listed(names)}")}
+        WITH candidates AS MATERIALIZED (
+            {_labelled(connection, outcome, columns)} AND id IN ({_CORRECTED})),
+        counted AS MATERIALIZED (
+            SELECT n.*, {counted_version("n", "n.in_time_until")} AS "Counted" FROM candidates n)
         SELECT c.id, k.replaced_at IS NOT NULL, {", ".join(values)}
         FROM counted c LEFT JOIN replaced_rows k
             ON k.patient_id = c.id AND k.patient_version = c."Counted" AND k.replaced_at IS NOT NULL
@@ -65,33 +68,37 @@ def predicted_on(
 def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -> pd.DataFrame:
     """Read of all labelled rows that were predicted in time what
     `pima.core.hindsight.corrections` takes."""
-    milliseconds = database_of(connection).milliseconds
+    days_ago = f"({since_1970(now)} - {database_of(connection).milliseconds}) / 86400000.0"
+    # Both tables are read once: look-ups for each row would take twice as long.
     statement = f"""
-        {_counted(connection, outcome, "TRUE", "id")}
-        SELECT c.id,
-            (SELECT d.probability FROM predictions d
-             WHERE d.patient_id = c.id AND d.patient_version = c."Counted"
-                AND d.scored_at <= c.in_time_until
-             ORDER BY d.run_id DESC, d.model_version DESC LIMIT 1),
-            ({since_1970(now)} - {milliseconds.format(_FIRST)}) / 86400000.0,
-            ({since_1970(now)} - {milliseconds.format("k.replaced_at")}) / 86400000.0
-        FROM counted c LEFT JOIN replaced_rows k
-            ON k.patient_id = c.id AND k.patient_version = c."Counted"
-        WHERE c."Counted" IS NOT NULL"""
+        WITH candidates AS ({_labelled(connection, outcome, "id")}),
+        predicted AS (
+            SELECT n.id, d.patient_version AS version, d.scored_at AS at, d.probability, d.run_id,
+                d.model_version
+            FROM candidates n JOIN predictions d ON {IN_TIME}
+            UNION ALL SELECT n.id, k.patient_version, k.predicted_at, NULL, 0, 0
+            FROM candidates n JOIN replaced_rows k
+                ON k.patient_id = n.id AND k.predicted_at <= n.in_time_until),
+        placed AS (
+            SELECT predicted.*, min(at) OVER (PARTITION BY id, version) AS first_at, row_number()
+                OVER (PARTITION BY id ORDER BY version DESC, run_id DESC, model_version DESC)
+                AS place
+            FROM predicted)
+        SELECT p.id, p.probability, {days_ago.format("p.first_at")},
+            {days_ago.format("k.replaced_at")}
+        FROM placed p LEFT JOIN replaced_rows k
+            ON k.patient_id = p.id AND k.patient_version = p.version
+        WHERE p.place = 1"""
     types = {"id": "int64"} | dict.fromkeys(("probability", "predicted", "replaced"), "float64")
     read = chain([()], plain_rows(connection, statement))
     blocks = (pd.DataFrame(rows, columns=list(types)).astype(types) for rows in read)
     return pd.concat(blocks).set_index("id")
 
 
-def _counted(connection: Connection, outcome: Outcome, which: str, columns: str) -> str:
-    """The labelled rows of a condition with the version that counts, as `counted`."""
-    return f"""
-        WITH candidates AS MATERIALIZED (
-            SELECT {columns}, {in_time_until(connection, outcome)} AS in_time_until
-            FROM patients WHERE {IS_LABELLED} AND {which}),
-        counted AS MATERIALIZED (
-            SELECT n.*, {counted_version("n", "n.in_time_until")} AS "Counted" FROM candidates n)"""
+def _labelled(connection: Connection, outcome: Outcome, columns: str) -> str:
+    """The labelled rows, each with the moment until which a prediction is in time."""
+    return f"""SELECT {columns}, {in_time_until(connection, outcome)} AS in_time_until
+        FROM patients WHERE {IS_LABELLED}"""
 
 
 # ---- One row.
