@@ -11,11 +11,9 @@ compared with zeros of the same predicted risk, day by day after the prediction.
 outcome: a 1 is known early, and so has more days in which it can be corrected.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from pima.core.watched import State, Watched
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,16 +125,3 @@ def in_words(stored: Mapping[str, float] | None) -> str:
         told = "no row was predicted before its outcome"
     told += " (settled in half a year); {not_kept:,} of all whose values then are not kept"
     return told.format(**stored)
-
-
-def figure_of_corrections(found: Corrections) -> Iterator[Watched]:
-    """Make a row of `monitoring`, if rows of both outcomes were predicted."""
-    if found.of_ones and found.of_zeros:
-        figure = Watched(
-            feature="",
-            figure=ONES_CORRECTED,
-            value=found.ones / found.of_ones,
-            rows=found.of_ones + found.of_zeros,
-            reference=found.zeros / found.of_zeros,
-        )
-        yield replace(figure, state=State.ALERT) if found.follow_outcome else figure

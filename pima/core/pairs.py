@@ -5,7 +5,7 @@ Gains are paired, row by row, and above 0 where the one whom the verdict is abou
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +25,6 @@ from pima.core.figures import (
     ranked,
 )
 from pima.core.metrics import log_losses, lower_p, net_benefits, odds
-from pima.core.watched import GAIN_ON_LINE, State, Watched
 
 CLEAR_P = 0.00135
 """One-sided p of the paired log loss from which on one is clearly better: three standard errors. By
@@ -112,21 +111,6 @@ def auroc_gain(ours: Float64Array, theirs: Float64Array, outcomes: Int8Array) ->
     if variance == 0:
         return replace(found, reason=NO_SPREAD)
     return around(found, math.sqrt(variance), -1, 1)
-
-
-VERDICTS_IN_A_ROW = 3
-"""In so many of its verdicts the champion must be clearly worse for an alarm."""
-
-
-def gain_on_line(newest: Sequence[PairEvidence]) -> Watched:
-    """The champion's gain over a straight line, from its newest `VERDICTS_IN_A_ROW` verdicts or
-    fewer, at least one, newest first."""
-    state = State.USUAL
-    if [each.clearly_better for each in newest] == [True] * VERDICTS_IN_A_ROW:
-        state = State.ALERT
-    gain = newest[0].log_loss_gain
-    rows = newest[0].rows
-    return Watched("", GAIN_ON_LINE, gain.value, rows, state=state, low=gain.low, high=gain.high)
 
 
 def sentence_of(found: PairEvidence, beside: str) -> str:

@@ -5,7 +5,7 @@ Each decision by a person (to promote, roll back, pin or unpin) is one transacti
 who and why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import msgspec
@@ -19,9 +19,10 @@ from pima.core.evidence import document, told_pairs
 from pima.core.figures import Figure
 from pima.core.gate import Verdict
 from pima.core.history import features_of, fingerprint_of
-from pima.core.pairs import VERDICTS_IN_A_ROW, PairEvidence, gain_on_line
+from pima.core.pairs import PairEvidence
 from pima.core.reasons import Decision, Reason
 from pima.core.verdict import VerdictFigures
+from pima.core.watched import GAIN_ON_LINE, State, Watched
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
@@ -224,6 +225,21 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
                 pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]
         if champion is not None and pairs:
             keep_figures(connection, run_id, champion, [gain_on_line(pairs)])
+
+
+VERDICTS_IN_A_ROW = 3
+"""In so many of its verdicts the champion must be clearly worse for an alarm."""
+
+
+def gain_on_line(newest: Sequence[PairEvidence]) -> Watched:
+    """The champion's gain over a straight line, from its newest `VERDICTS_IN_A_ROW` verdicts or
+    fewer, at least one, newest first."""
+    state = State.USUAL
+    if [each.clearly_better for each in newest] == [True] * VERDICTS_IN_A_ROW:
+        state = State.ALERT
+    gain = newest[0].log_loss_gain
+    rows = newest[0].rows
+    return Watched("", GAIN_ON_LINE, gain.value, rows, state=state, low=gain.low, high=gain.high)
 
 
 def make_champion(connection: Connection, before: Champion, number: int) -> None:

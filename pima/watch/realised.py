@@ -3,7 +3,7 @@ prediction, and as stored figures of each version."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
-from pima.core.hindsight import Corrections, figure_of_corrections
+from pima.core.hindsight import ONES_CORRECTED, Corrections
 from pima.core.realised import (
     Realised,
     Standing,
@@ -21,7 +21,7 @@ from pima.core.realised import (
     realised_figures,
     standing,
 )
-from pima.core.watched import Watched
+from pima.core.watched import State, Watched
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
@@ -258,3 +258,16 @@ def _figures(
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]
+
+
+def figure_of_corrections(found: Corrections) -> Iterator[Watched]:
+    """Make a row of `monitoring`, if rows of both outcomes were predicted."""
+    if found.of_ones and found.of_zeros:
+        figure = Watched(
+            feature="",
+            figure=ONES_CORRECTED,
+            value=found.ones / found.of_ones,
+            rows=found.of_ones + found.of_zeros,
+            reference=found.zeros / found.of_zeros,
+        )
+        yield replace(figure, state=State.ALERT) if found.follow_outcome else figure

@@ -10,7 +10,8 @@ import numpy as np
 from pima.core.arrays import Float64Array
 from pima.core.gate import Window
 from pima.core.metrics import log_losses, lower_p
-from pima.core.pairs import CLEAR_P, VERDICTS_IN_A_ROW
+from pima.core.pairs import CLEAR_P
+from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.settled import (
     DAYS,
     OUTCOMES_A_DAY,

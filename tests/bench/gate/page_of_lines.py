@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from pima.core.pairs import CLEAR_P, VERDICTS_IN_A_ROW
+from pima.core.pairs import CLEAR_P
+from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.lines import Overfitted, Told, calm_lines, overfitted
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.page_of_alarms import CALM_LIMIT, CHOOSING, REPORTED

@@ -1,9 +1,12 @@
 """Which weeks of a version may be shown."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from pima.core.hindsight import Corrections
+from pima.core.watched import State
 from pima.store.settled import SettledOutcome
-from pima.watch.realised import told_standing, told_weeks
+from pima.watch.realised import figure_of_corrections, told_standing, told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 
@@ -33,3 +36,12 @@ def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_t
     assert told_standing(before, 1, {})[0] == 1
     assert told_standing(_outcomes(2, 9), 3, {})[0] == 2
     assert told_standing(_outcomes(2, 9), None, {})[0] == 2
+
+
+def test_corrections_alarm_where_they_follow_the_outcome() -> None:
+    corrected = Corrections(ones=82, of_ones=114, of_zeros=1_495, expected=6, variance=5)
+    (alarm,) = figure_of_corrections(corrected)
+    assert (alarm.state, alarm.value, alarm.rows) == (State.ALERT, 82 / 114, 1_609)
+    (usual,) = figure_of_corrections(replace(corrected, ones=9))
+    assert usual.state == State.USUAL
+    assert list(figure_of_corrections(Corrections())) == []
