@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, Table, delete, insert, select, t
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
 from pima.store.engine import reading, writing
 from pima.store.registry import newest_declaration, require_declared

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pima import errors
-from pima.core.reasons import Reason, why
-from pima.core.validation import MEANINGS
-from pima.core.verdict import Measure
+from pima.core.rows.validation import MEANINGS
+from pima.core.verdicts.reasons import Reason, why
+from pima.core.verdicts.verdict import Measure
 from pima.errors.places import with_places
 from pima.intake.bad_lines import EXPECTED
 from pima.store.runs import ENDINGS

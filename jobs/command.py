@@ -20,7 +20,7 @@ from typing import Any, Literal, NoReturn, TextIO
 from sqlalchemy import Engine
 
 from jobs.options import HelpAsked, OptionParser
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.runs.recorded_run import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import ROW, OptionParser, row_called, this_user, why
-from pima.core.identifiers import ById, ByPerson, Who, canonical_text, key_of_text
+from pima.core.declared.identifiers import ById, ByPerson, Who, canonical_text, key_of_text
 from pima.erasing.forgetting import Forgetting, forget, read_list, write_list
 from pima.errors import WrongUsage
 from pima.logs import counted

@@ -9,9 +9,9 @@ import msgspec
 from rich.console import Group
 from rich.table import Table
 
-from pima.core.features import names_of
-from pima.core.figures import gained
-from pima.core.verdict import Measure, Measured, Scores
+from pima.core.declared.features import names_of
+from pima.core.verdicts.figures import gained
+from pima.core.verdicts.verdict import Measure, Measured, Scores
 from pima.logs import counted
 from pima.store.ledger import Move, VerdictInBrief
 from pima.store.registry import VersionSummary, as_features

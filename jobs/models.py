@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, positive, this_user, why
-from pima.core.evidence import document
-from pima.core.verdict import stored_figures
+from pima.core.verdicts.evidence import document
+from pima.core.verdicts.verdict import stored_figures
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.report.card import as_markdown, read_card

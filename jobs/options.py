@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from pima.core.identifiers import LARGEST_ID, ById, ByKey, key_of_text
-from pima.core.source import Source
+from pima.core.declared.identifiers import LARGEST_ID, ById, ByKey, key_of_text
+from pima.core.declared.source import Source
 from pima.errors import WrongUsage
 from pima.logs import write_line
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
-from pima.core.source import Source
+from pima.core.declared.source import Source
 from pima.errors import WrongUsage
 from pima.intake.pulling import Pull, open_source, pull_sources
 from pima.intake.source_engine import make_source_engine

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, whole_number
-from pima.core.horizon import horizon_of
+from pima.core.outcomes.horizon import horizon_of
 from pima.erasing.retaining import Retaining, retain
 from pima.errors import TooYoungToRemove, WrongUsage
 from pima.logs import counted

@@ -10,9 +10,9 @@ import msgspec
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
-from pima.core.hindsight import Corrections, in_words
-from pima.core.horizon import NEVER_PREDICTED
-from pima.core.verdict import Measured, Scores
+from pima.core.outcomes.horizon import NEVER_PREDICTED
+from pima.core.rows.hindsight import Corrections, in_words
+from pima.core.verdicts.verdict import Measured, Scores
 from pima.errors import Interrupted
 from pima.logs import counted
 from pima.model.network_file import add_own_network

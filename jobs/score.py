@@ -11,8 +11,8 @@ from jobs.score_files import (
     score_dataset,
     show_dataset,
 )
-from pima.core.features import names_of
-from pima.core.watched import Rule
+from pima.core.declared.features import names_of
+from pima.core.nights.watched import Rule
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue

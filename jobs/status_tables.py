@@ -5,9 +5,9 @@ from datetime import datetime
 
 from rich.table import Table
 
-from pima.core.figures import FEWEST_ROWS, gain_of, in_words
-from pima.core.realised import FEW_EVENTS, STANDING, told_figures
-from pima.core.watched import State
+from pima.core.nights.watched import State
+from pima.core.outcomes.realised import FEW_EVENTS, STANDING, told_figures
+from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
 from pima.logs import counted
 from pima.store.ledger import VerdictLine
 from pima.store.monitoring import KeptFigure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.core.source import PLAIN_NAME, Source
+from pima.core.declared.source import PLAIN_NAME, Source
 from pima.errors import FileRefused, WrongUsage
 from pima.extras.suggest.draft import draft_of
 from pima.extras.suggest.draft_text import as_toml

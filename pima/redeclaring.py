@@ -12,9 +12,9 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration
-from pima.core.identifiers import BELOW_ALL_IDS
-from pima.core.redeclared import (
+from pima.core.declared.features import Declaration
+from pima.core.declared.identifiers import BELOW_ALL_IDS
+from pima.core.rows.redeclared import (
     DeclarationChanges,
     Effects,
     Rules,

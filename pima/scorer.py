@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Features
+from pima.core.declared.features import Features
 from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes
 from pima.store import registry
 from pima.store.engine import reading

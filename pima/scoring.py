@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.features import names_of
-from pima.core.identifiers import BELOW_ALL_IDS
-from pima.core.watched import Marks, Rule
+from pima.core.declared.features import names_of
+from pima.core.declared.identifiers import BELOW_ALL_IDS
+from pima.core.nights.watched import Marks, Rule
 from pima.errors import NoChampion
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import OpenRun, StopRequest, as_json
@@ -36,8 +36,8 @@ from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import NightEnd, rows_before
 
 if TYPE_CHECKING:
-    from pima.core.drift import Tally
-    from pima.core.validation import Measurements, Validated
+    from pima.core.nights.drift import Tally
+    from pima.core.rows.validation import Measurements, Validated
     from pima.watch.night import NightTally
 
 
@@ -302,9 +302,9 @@ class _Drain:
         if len(batch) == 0:
             return None
         self._after = batch.last
-        from pima.core.validation import (
-            validate,
-        )  # imports numpy, which an empty queue does not need
+        from pima.core.rows.validation import (
+            validate,  # imports numpy, which an empty queue does not need
+        )
 
         # Read after the claim: a change of rules waits for open claims, and later claims see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from pima.core import identifiers as marks
-from pima.core.history import rank_name
-from pima.core.identifiers import ById, ByPerson, Forgotten, Who, mark_of
+from pima.core.declared import identifiers as marks
+from pima.core.declared.identifiers import ById, ByPerson, Forgotten, Who, mark_of
+from pima.core.rows.history import rank_name
 from pima.errors import (
     FileNotMadeAnew,
     ForgottenListRefused,

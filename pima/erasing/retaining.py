@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
-from pima.core.identifiers import mark_of
+from pima.core.declared.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import whole_file

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pima.core.figures import FIGURES
+from pima.core.verdicts.figures import FIGURES
 from pima.errors import MlflowNotWritten, WrongConfiguration, extra_missing
 from pima.intake.source_engine import place_of
 from pima.report.card import Card, as_markdown, read_card

@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
-from pima.core.features import Declaration, Features, names_of
+from pima.core.declared.features import Declaration, Features, names_of
 from pima.errors import ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact

@@ -15,8 +15,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.columns import of_kind
-from pima.core.features import Declaration, canonical_name
+from pima.core.declared.columns import of_kind
+from pima.core.declared.features import Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.files.model_file import ScoringModel
 from pima.files.places import Place, place_of, remove, whole, words_of

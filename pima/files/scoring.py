@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.cells import Cells, measured
-from pima.core.features import Features
-from pima.core.source import MappedColumn
-from pima.core.validation import validate
+from pima.core.declared.features import Features
+from pima.core.declared.source import MappedColumn
+from pima.core.rows.cells import Cells, measured
+from pima.core.rows.validation import validate
 from pima.dask.workers import Workers
 from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
 from pima.files.model_file import ScoringModel, read_model

@@ -4,10 +4,10 @@ at fault."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pima.core.cells import LONGEST_FIELD
-from pima.core.features import Features
-from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
-from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
+from pima.core.declared.features import Features
+from pima.core.declared.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
+from pima.core.rows.cells import LONGEST_FIELD
+from pima.core.rows.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.intake.raw_rows import BadLine
 from pima.logs import counted
 

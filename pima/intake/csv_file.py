@@ -9,7 +9,7 @@ from typing import TextIO
 import pandas as pd
 import pyarrow as pa
 
-from pima.core.features import Declaration, is_number
+from pima.core.declared.features import Declaration, is_number
 from pima.intake.header import Header, read_header
 from pima.intake.opened_file import OpenedFile, refused
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine, RawBlock

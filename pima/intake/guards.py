@@ -3,10 +3,10 @@ figures."""
 
 from collections import Counter
 
-from pima.core.features import ArrivingScore
-from pima.core.identifiers import FORGOTTEN
-from pima.core.mapping import SourceMapping, SourceTally
-from pima.core.source import Source
+from pima.core.declared.features import ArrivingScore
+from pima.core.declared.identifiers import FORGOTTEN
+from pima.core.declared.source import Source
+from pima.core.rows.mapping import SourceMapping, SourceTally
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.logs import counted
 from pima.store.staged_source import Comparison

@@ -8,8 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pima.core.columns import of_kind
-from pima.core.features import Declaration, canonical_name, hinted_name, is_number, names_of
+from pima.core.declared.columns import of_kind
+from pima.core.declared.features import (
+    Declaration,
+    canonical_name,
+    hinted_name,
+    is_number,
+    names_of,
+)
 from pima.intake.opened_file import refused
 
 _NAMES_SHOWN = 20

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration
-from pima.core.identifiers import (
+from pima.core.declared.features import Declaration
+from pima.core.declared.identifiers import (
     FORGOTTEN,
     Forgotten,
     key_of_text,
@@ -19,7 +19,7 @@ from pima.core.identifiers import (
     name_of_key,
     name_of_person,
 )
-from pima.core.mapping import Block
+from pima.core.rows.mapping import Block
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.opened_file import readable_again, refused

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from pima.core.horizon import DAY_LENGTHS_MS
-from pima.core.mapping import Moments
+from pima.core.outcomes.horizon import DAY_LENGTHS_MS
+from pima.core.rows.mapping import Moments
 from pima.store.database import EARLIEST, since_1970
 
 _READABLE = {datetime, date, str, NoneType}

@@ -12,19 +12,12 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray
-from pima.core.cells import objects_of, outcomes
-from pima.core.columns import of_kind
-from pima.core.features import Declaration, names_of
-from pima.core.identifiers import LARGEST_GIVEN_ID, key_of_text
-from pima.core.mapping import (
-    BAD_OUTCOME,
-    Block,
-    SourceTally,
-    first_faults,
-    mark,
-    measurements,
-)
-from pima.core.source import KeyType, MappedColumn, Source
+from pima.core.declared.columns import of_kind
+from pima.core.declared.features import Declaration, names_of
+from pima.core.declared.identifiers import LARGEST_GIVEN_ID, key_of_text
+from pima.core.declared.source import KeyType, MappedColumn, Source
+from pima.core.rows.cells import objects_of, outcomes
+from pima.core.rows.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, mark, measurements
 from pima.intake import csv_file, parquet_file
 from pima.intake.header import Header
 from pima.intake.moments import moments

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from pima.core.mapping import SourceTally, one_sided
+from pima.core.rows.mapping import SourceTally, one_sided
 from pima.intake.extent import Called
 from pima.store.arrivals import Taken
 from pima.store.runs import Status

@@ -18,10 +18,10 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Features, names_of
-from pima.core.identifiers import Forgotten
-from pima.core.mapping import Block, SourceMapping, SourceTally
-from pima.core.source import Source
+from pima.core.declared.features import Features, names_of
+from pima.core.declared.identifiers import Forgotten
+from pima.core.declared.source import Source
+from pima.core.rows.mapping import Block, SourceMapping, SourceTally
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
 from pima.intake.extent import Extent, Whole, extent_of
 from pima.intake.guards import require_readable, require_sound

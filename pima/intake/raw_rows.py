@@ -24,6 +24,6 @@ class RawBlock:
 
     rows: pd.DataFrame
     """Rows by line; columns are numbered in the order asked for, and have the types that
-    `pima.core.cells` takes."""
+    `pima.core.rows.cells` takes."""
     bad: list[BadLine]
     """Lines that can't be read as rows."""

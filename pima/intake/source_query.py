@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
 
-from pima.core.source import Source
+from pima.core.declared.source import Source
 from pima.errors import SourceUnusable
 from pima.intake.source_engine import known_database, reading_source
 

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.cells import objects_of
-from pima.core.features import Features, names_of
-from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
-from pima.core.mapping import Block, SourceMapping, SourceTally, mapped, mark
-from pima.core.source import Source
+from pima.core.declared.features import Features, names_of
+from pima.core.declared.identifiers import FORGOTTEN, Forgotten, canonical_keys
+from pima.core.declared.source import Source
+from pima.core.rows.cells import objects_of
+from pima.core.rows.mapping import Block, SourceMapping, SourceTally, mapped, mark
 from pima.errors import SourceUnusable
 from pima.intake import source_query
 from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of

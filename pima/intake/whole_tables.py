@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.core.cells import objects_of
-from pima.core.features import is_number
-from pima.core.source import Source
+from pima.core.declared.features import is_number
+from pima.core.declared.source import Source
+from pima.core.rows.cells import objects_of
 from pima.errors import SourceUnusable
 from pima.intake import source_query
 from pima.intake.csv_file import csv_blocks, first_line

@@ -28,7 +28,7 @@ import tensorflow as tf
 from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.core.features import Features
+from pima.core.declared.features import Features
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
 from pima.model.network_file import refused

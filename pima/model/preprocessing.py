@@ -21,7 +21,7 @@ import numpy as np
 from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.features import Features
+from pima.core.declared.features import Features
 from pima.model.recipes import FiveSeeds, choose_exponents
 
 LEAST_VALUES = 20

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import Feature, Features
+from pima.core.declared.features import Feature, Features
 from pima.settings.sections import Settings
 
 CancelCheck = Callable[[], None]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from pima.core import hindsight
-from pima.core.figures import FEWEST_ROWS, in_words
-from pima.core.pairs import sentence_of
-from pima.core.realised import FEW_EVENTS, OF_THOSE, Standing, told_figures
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, Standing, told_figures
+from pima.core.rows import hindsight
+from pima.core.verdicts.figures import FEWEST_ROWS, in_words
+from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts

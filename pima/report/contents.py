@@ -8,7 +8,10 @@ from datetime import datetime
 from msgspec import structs
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence import (
+from pima.core.declared.features import Features, names_of
+from pima.core.declared.present_score import PresentScores
+from pima.core.rows.history import features_of
+from pima.core.verdicts.evidence import (
     Cell,
     Evidence,
     ModelEvidence,
@@ -18,12 +21,9 @@ from pima.core.evidence import (
     together,
     told_pairs,
 )
-from pima.core.features import Features, names_of
-from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
-from pima.core.history import features_of
-from pima.core.pairs import sentence_of
-from pima.core.present_score import PresentScores
-from pima.core.shapley import Leaning, leaning
+from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share
+from pima.core.verdicts.pairs import sentence_of
+from pima.core.verdicts.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings

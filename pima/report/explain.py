@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Row
 
 from pima.core.arrays import Float32Array
-from pima.core.features import Declaration, Feature, Features, Outcome, names_of
-from pima.core.figures import FEWEST_ROWS
-from pima.core.history import features_of
-from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
-from pima.core.realised import STANDING, told_figures
-from pima.core.shapley import MOST_FOR_EXACT, contributions
-from pima.core.validation import Validated, validate
+from pima.core.declared.features import Declaration, Feature, Features, Outcome, names_of
+from pima.core.declared.identifiers import BELOW_ALL_IDS, ById, ByKey
+from pima.core.outcomes.realised import STANDING, told_figures
+from pima.core.rows.history import features_of
+from pima.core.rows.validation import Validated, validate
+from pima.core.verdicts.figures import FEWEST_ROWS
+from pima.core.verdicts.shapley import MOST_FOR_EXACT, contributions
 from pima.errors import (
     ArtifactDamaged,
     NoChampion,

@@ -10,10 +10,12 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pima.core import hindsight
-from pima.core.evidence import ModelEvidence, shown_thresholds
-from pima.core.features import Feature
-from pima.core.figures import (
+from pima.core.declared.features import Feature
+from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, STANDING
+from pima.core.rows import hindsight
+from pima.core.verdicts.evidence import ModelEvidence, shown_thresholds
+from pima.core.verdicts.figures import (
     FEW_ROWS,
     FEWEST_ROWS,
     FIGURES,
@@ -22,8 +24,6 @@ from pima.core.figures import (
     gained,
     in_words,
 )
-from pima.core.present_score import FEWEST_OF_EACH_OUTCOME
-from pima.core.realised import FEW_EVENTS, OF_THOSE, STANDING
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution

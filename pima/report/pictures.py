@@ -29,9 +29,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pima.core import figures
-from pima.core.contest import Role
-from pima.core.evidence import shown_thresholds
+from pima.core.verdicts import figures
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import shown_thresholds
 from pima.report.contents import Exhibit, calibration, distribution, roc
 from pima.store.ledger import Move
 from pima.watch.overview import NightRun

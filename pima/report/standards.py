@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pima.core import hindsight
-from pima.core.figures import in_words
+from pima.core.rows import hindsight
+from pima.core.verdicts.figures import in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts

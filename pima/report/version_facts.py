@@ -6,18 +6,18 @@ from datetime import date, datetime
 
 from sqlalchemy import Engine
 
-from pima.core.contest import Role
-from pima.core.evidence import (
+from pima.core.declared.features import Feature, differing_fields
+from pima.core.outcomes.realised import Standing
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import (
     Evidence,
     SubgroupEvidence,
     may_be_shown,
     shown_thresholds,
     told_pairs,
 )
-from pima.core.features import Feature, differing_fields
-from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
-from pima.core.pairs import PairEvidence
-from pima.core.realised import Standing
+from pima.core.verdicts.figures import FIGURES, TABLED_THRESHOLDS, Figure
+from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pima.core.features import Declaration, Features, Outcome, first_fault
-from pima.core.present_score import PresentScores
-from pima.core.source import Source, first_faulty_source
+from pima.core.declared.features import Declaration, Features, Outcome, first_fault
+from pima.core.declared.present_score import PresentScores
+from pima.core.declared.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
 from pima.settings.sections import SECTIONS, STARTED, Frozen, Settings
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from pima.core.source import Source
-from pima.core.watched import USUAL_LIMITS, Limits
+from pima.core.declared.source import Source
+from pima.core.nights.watched import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
 """The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of

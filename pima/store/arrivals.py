@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select, text
 
-from pima.core.columns import kind_of, of_kind
+from pima.core.declared.columns import kind_of, of_kind
 from pima.errors import DatabaseUnusable
 from pima.store.contested import hold
 from pima.store.database import database_of

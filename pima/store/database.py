@@ -27,7 +27,7 @@ from sqlalchemy.sql.compiler import SQLCompiler, TypeCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.errors import PimaError
 from pima.settings.sections import DatabaseSettings
 

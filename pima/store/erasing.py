@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from pima.core.identifiers import PERSON, Forgotten, name_of_key, name_of_person
+from pima.core.declared.identifiers import PERSON, Forgotten, name_of_key, name_of_person
 from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row

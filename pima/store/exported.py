@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from pima.core.columns import of_kind
+from pima.core.declared.columns import of_kind
 from pima.store.database import Key
 from pima.store.tables import (
     prediction_scores,

@@ -10,10 +10,10 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.features import Declaration, names_of
-from pima.core.history import ranked, with_sides
-from pima.core.identifiers import PERSON, SOURCE
-from pima.core.validation import Measurements
+from pima.core.declared.features import Declaration, names_of
+from pima.core.declared.identifiers import PERSON, SOURCE
+from pima.core.rows.history import ranked, with_sides
+from pima.core.rows.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.predicted_on import counted_version, in_time_until
@@ -41,8 +41,8 @@ def labelled_history(
     connection: Connection, declared: Declaration, rule: HoldoutRule, settled: Settling
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the labelled rows that count, with their features, retired ones too, the scores in use,
-    and the side of each, in the form of `pima.core.history`. Also return how many do not count, by
-    reason.
+    and the side of each, in the form of `pima.core.rows.history`. Also return how many do not
+    count, by reason.
 
     One statement reads them, and so from one state of the database.
     """
@@ -88,7 +88,7 @@ _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
 
 def keys_of(connection: Connection, ids: Int64Array, salt: str) -> pd.DataFrame:
     """Rank the first names and the last persons of the rows with these ids: by `id`, the columns of
-    `pima.core.history.ranked`. Rows that never had a key are left out."""
+    `pima.core.rows.history.ranked`. Rows that never had a key are left out."""
     wanted = set(ids.tolist())
     blocks = plain_rows(connection, _KEYS)
     return _ranked(([row for row in rows if row[0] in wanted] for rows in blocks), salt)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Row, bindparam, text
 
-from pima.core.features import Outcome
+from pima.core.declared.features import Outcome
 from pima.store.database import Timestamp, database_of, since_1970
 from pima.store.engine import column, listed
 from pima.store.histories import Rows, plain_rows, rows_of
@@ -67,7 +67,7 @@ def predicted_on(
 
 def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -> pd.DataFrame:
     """Read of all labelled rows that were predicted in time what
-    `pima.core.hindsight.corrections` takes."""
+    `pima.core.rows.hindsight.corrections` takes."""
     days_ago = f"({since_1970(now)} - {database_of(connection).milliseconds}) / 86400000.0"
     # Both tables are read once: look-ups for each row would take twice as long.
     statement = f"""

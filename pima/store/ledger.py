@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, Row, insert, literal, select, text
 
-from pima.core.verdict import Measured, VerdictFigures, read_figures, stored_figures
+from pima.core.verdicts.verdict import Measured, VerdictFigures, read_figures, stored_figures
 from pima.store.registry import Champion
 from pima.store.tables import fields_of, promotions
 
@@ -69,7 +69,7 @@ def record_move(
 ) -> None:
     """Append a decision to the ledger; the caller holds the lock under which `before` was read.
 
-    `evidence` is as `pima.core.evidence.document` makes it.
+    `evidence` is as `pima.core.verdicts.evidence.document` makes it.
     """
     statement = insert(promotions).values(
         verdict=verdict,

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
-from pima.core import evidence
 from pima.core.arrays import Int64Array
-from pima.core.evidence import Evidence
-from pima.core.features import names_of
-from pima.core.present_score import PresentScore
-from pima.core.score_scale import ScoreScale
+from pima.core.declared.features import names_of
+from pima.core.declared.present_score import PresentScore
+from pima.core.verdicts import evidence
+from pima.core.verdicts.evidence import Evidence
+from pima.core.verdicts.score_scale import ScoreScale
 from pima.errors import (
     NoSuchVersion,
     SnapshotDamaged,

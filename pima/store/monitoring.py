@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP
-from pima.core.hindsight import ONES_CORRECTED
-from pima.core.watched import (
+from pima.core.nights.watched import (
     GAIN_ON_LINE,
     LAST_NIGHTS,
     NIGHT,
@@ -24,13 +22,15 @@ from pima.core.watched import (
     Watched,
     Why,
 )
+from pima.core.outcomes.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP
+from pima.core.rows.hindsight import ONES_CORRECTED
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit
 from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import monitoring, runs, schedules, tallies
 
 if TYPE_CHECKING:
-    from pima.core.drift import Tally
+    from pima.core.nights.drift import Tally
 
 
 # ---- The results of runs, and verdicts.
@@ -224,7 +224,7 @@ def tallies_since(
 
 
 def _as_tally(document: dict[str, Any]) -> "Tally":
-    from pima.core.drift import Tally  # imports numpy, which an empty night does not need
+    from pima.core.nights.drift import Tally  # imports numpy, which an empty night does not need
 
     return msgspec.convert(document, Tally)
 

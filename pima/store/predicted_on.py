@@ -6,8 +6,8 @@ learn from, and are judged on, the values that were there when the prediction ha
 
 from sqlalchemy import Connection
 
-from pima.core.features import Outcome
-from pima.core.horizon import horizon_of
+from pima.core.declared.features import Outcome
+from pima.core.outcomes.horizon import horizon_of
 from pima.store.database import database_of
 
 IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"

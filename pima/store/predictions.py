@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pima.core.arrays import Float64Array, Int64Array
 
 if TYPE_CHECKING:
-    from pima.core.validation import Measurements
+    from pima.core.rows.validation import Measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Rejections(RowVersions):
     """Rows of one batch that can't be scored."""
 
     reasons: tuple[str, ...]
-    """Reason codes of `pima.core.validation`."""
+    """Reason codes of `pima.core.rows.validation`."""
     fields: tuple[str, ...]
     """The column that broke the rule."""
 

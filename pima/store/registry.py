@@ -25,8 +25,8 @@ from sqlalchemy import (
     update,
 )
 
-from pima.core.features import Declaration, Features, first_difference
-from pima.core.verdict import Scores
+from pima.core.declared.features import Declaration, Features, first_difference
+from pima.core.verdicts.verdict import Scores
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
 from pima.store.engine import first_row

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.errors import (
     SchemaAhead,
     SchemaBehind,

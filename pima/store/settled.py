@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.features import Outcome
-from pima.core.followed_up import (
+from pima.core.declared.features import Outcome
+from pima.core.outcomes.followed_up import (
     WEEKS,
     FollowedUp,
     FollowUp,
@@ -22,7 +22,7 @@ from pima.core.followed_up import (
     by_prediction,
     week_of_day,
 )
-from pima.core.horizon import (
+from pima.core.outcomes.horizon import (
     AFTER_OUTCOME,
     DAY_LENGTHS_MS,
     HARDLY,

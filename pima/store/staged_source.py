@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from sqlalchemy import text
 
-from pima.core.features import Feature, Features, names_of
-from pima.core.identifiers import FORGOTTEN, Forgotten
+from pima.core.declared.features import Feature, Features, names_of
+from pima.core.declared.identifiers import FORGOTTEN, Forgotten
 from pima.store.arrivals import (
     IS_REJECTED,
     IS_SOUND,

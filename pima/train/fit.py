@@ -16,9 +16,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.core.features import Features
-from pima.core.history import Split, features_of
-from pima.core.straight_line import choose_strength, fit_line, probabilities
+from pima.core.declared.features import Features
+from pima.core.rows.history import Split, features_of
+from pima.core.verdicts.straight_line import choose_strength, fit_line, probabilities
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.network_file import with_kept_file

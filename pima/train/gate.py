@@ -16,7 +16,9 @@ from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.contest import (
+from pima.core.declared.features import Declaration, Features
+from pima.core.rows.history import UNCLAIMED, Split, as_taken, features_of, of_each_class, unseen_by
+from pima.core.verdicts.contest import (
     Circumstances,
     Contest,
     Contestant,
@@ -25,21 +27,12 @@ from pima.core.contest import (
     judged_by_all,
     on_all_rows,
 )
-from pima.core.evidence import Evidence, ScoreEvidence, evidence, on_predicted
-from pima.core.features import Declaration, Features
-from pima.core.gate import GateOptions, Verdict, Window, decide, in_window
-from pima.core.history import (
-    UNCLAIMED,
-    Split,
-    as_taken,
-    features_of,
-    of_each_class,
-    unseen_by,
-)
-from pima.core.reasons import Decision, Reason
-from pima.core.score_scale import is_known, scale_of, without_few
-from pima.core.subgroups import groupings
-from pima.core.verdict import Measure
+from pima.core.verdicts.evidence import Evidence, ScoreEvidence, evidence, on_predicted
+from pima.core.verdicts.gate import GateOptions, Verdict, Window, decide, in_window
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.core.verdicts.score_scale import is_known, scale_of, without_few
+from pima.core.verdicts.subgroups import groupings
+from pima.core.verdicts.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint

@@ -13,16 +13,16 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.contest import Role
-from pima.core.drift import reference_of
-from pima.core.evidence import document, told_pairs
-from pima.core.figures import Figure
-from pima.core.gate import Verdict
-from pima.core.history import features_of, fingerprint_of
-from pima.core.pairs import PairEvidence
-from pima.core.reasons import Decision, Reason
-from pima.core.verdict import VerdictFigures
-from pima.core.watched import GAIN_ON_LINE, State, Watched
+from pima.core.nights.drift import reference_of
+from pima.core.nights.watched import GAIN_ON_LINE, State, Watched
+from pima.core.rows.history import features_of, fingerprint_of
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import document, told_pairs
+from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.gate import Verdict
+from pima.core.verdicts.pairs import PairEvidence
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.core.verdicts.verdict import VerdictFigures
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit

@@ -13,18 +13,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration, names_of, same_measurements
-from pima.core.followed_up import in_words
-from pima.core.hindsight import COUNTED_WEEKS, Corrections, corrections
-from pima.core.history import (
-    MOST_TWINS,
-    UNCLAIMED,
-    Split,
-    as_predicted_on,
-    shortage,
-    split,
-)
-from pima.core.horizon import HARDLY, NEVER_PREDICTED
+from pima.core.declared.features import Declaration, names_of, same_measurements
+from pima.core.outcomes.followed_up import in_words
+from pima.core.outcomes.horizon import HARDLY, NEVER_PREDICTED
+from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
+from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
 from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED, require_score_to_beat

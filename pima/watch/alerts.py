@@ -21,9 +21,9 @@ from enum import StrEnum
 
 from sqlalchemy import Engine
 
-from pima.core.features import Declaration
-from pima.core.reasons import Decision, Reason
-from pima.core.watched import OutcomeAlarm
+from pima.core.declared.features import Declaration
+from pima.core.nights.watched import OutcomeAlarm
+from pima.core.verdicts.reasons import Decision, Reason
 from pima.errors import PimaError, WrongUsage
 from pima.errors.places import with_places
 from pima.logs import get_logger

@@ -9,13 +9,13 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.contest import Contest, Role, on_all_rows
-from pima.core.evidence import Evidence, evidence
-from pima.core.figures import FEWEST_ROWS, Figure, in_words
-from pima.core.pairs import PairEvidence, pairs_of
-from pima.core.present_score import PresentScore
-from pima.core.score_scale import ScoreScale, is_known, without_few
-from pima.core.watched import Watched
+from pima.core.declared.present_score import PresentScore
+from pima.core.nights.watched import Watched
+from pima.core.verdicts.contest import Contest, Role, on_all_rows
+from pima.core.verdicts.evidence import Evidence, evidence
+from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
+from pima.core.verdicts.pairs import PairEvidence, pairs_of
+from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted
 from pima.store.lineage import scale_beside
 from pima.store.registry import newest_declaration

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.followed_up import FOLLOWED_UP
-from pima.core.thresholds import misjudged, not_in_use, out_of_reach
-from pima.core.verdict import Measure
-from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
+from pima.core.nights.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
+from pima.core.outcomes.followed_up import FOLLOWED_UP
+from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
+from pima.core.verdicts.verdict import Measure
 from pima.runs.recorded_run import INLINED
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry

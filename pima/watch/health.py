@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration, first_difference
+from pima.core.declared.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules

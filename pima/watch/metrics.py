@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
-from pima.core.followed_up import FOLLOWED_UP
-from pima.core.watched import OUTCOME_ALARMS, USUAL_LIMITS, Limits, State
+from pima.core.nights.watched import OUTCOME_ALARMS, USUAL_LIMITS, Limits, State
+from pima.core.outcomes.followed_up import FOLLOWED_UP
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings.sections import STARTED, MetricsSettings

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from pima.core.followed_up import (
+from pima.core.nights.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.core.outcomes.followed_up import (
     FOLLOWED_UP,
     LEAST_FOLLOWED_UP,
     WEEK_FOLLOWED_UP,
     figure_of_follow_up,
 )
-from pima.core.hindsight import ONES_CORRECTED
-from pima.core.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.core.rows.hindsight import ONES_CORRECTED
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store import monitoring, registry
@@ -186,7 +186,7 @@ def _judged(
     the champion."""
     import numpy as np
 
-    from pima.core.cusum import PredictedOutcomes, alarms
+    from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 
     found = PredictedOutcomes(
         over_at=np.array([each.over_at.timestamp() for each in came]),

@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.drift import (
+from pima.core.declared.features import Features, names_of
+from pima.core.nights.drift import (
     MINIMUM_ROWS,
     Reference,
     Tally,
@@ -19,9 +20,8 @@ from pima.core.drift import (
     night_figures,
     tally_of,
 )
-from pima.core.features import Features, names_of
-from pima.core.validation import Validated
-from pima.core.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, Watched, volumes
+from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, Watched, volumes
+from pima.core.rows.validation import Validated
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer

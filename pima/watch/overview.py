@@ -30,7 +30,7 @@ from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import NewRows
 
 if TYPE_CHECKING:
-    from pima.core.figures import Figure
+    from pima.core.verdicts.figures import Figure
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3

@@ -9,10 +9,9 @@ from itertools import groupby
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.drift import expected_accuracy
-from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
-from pima.core.hindsight import ONES_CORRECTED, Corrections
-from pima.core.realised import (
+from pima.core.nights.drift import expected_accuracy
+from pima.core.nights.watched import State, Watched
+from pima.core.outcomes.realised import (
     Realised,
     Standing,
     figure_of_week,
@@ -21,7 +20,8 @@ from pima.core.realised import (
     realised_figures,
     standing,
 )
-from pima.core.watched import State, Watched
+from pima.core.rows.hindsight import ONES_CORRECTED, Corrections
+from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing

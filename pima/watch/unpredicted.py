@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.watched import (
+from pima.core.nights.watched import (
     NEVER_QUEUED,
     Cause,
     Limits,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.identifiers import LARGEST_GIVEN_ID
+from pima.core.declared.identifiers import LARGEST_GIVEN_ID
 from pima.intake.raw_rows import BLOCK_ROWS
 from tests.support.databases import Database, Ended, call, insert_patients, the_json
 from tests.support.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, load, write

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select, update
 
-from pima.core.figures import logistic
-from pima.core.hindsight import Corrections
-from pima.core.present_score import PresentScore
-from pima.core.watched import Watched
+from pima.core.declared.present_score import PresentScore
+from pima.core.nights.watched import Watched
+from pima.core.rows.hindsight import Corrections
+from pima.core.verdicts.figures import logistic
 from pima.redeclaring import redeclare
 from pima.store.engine import reading, writing
 from pima.store.monitoring import keep_figures

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, text
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.errors import DeclarationChanged
 from pima.intake.pulling import Pull, open_source, pull_sources
 from pima.intake.source_engine import make_source_engine

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.history import features_of
-from pima.core.watched import OUTCOME_ALARMS
+from pima.core.nights.watched import OUTCOME_ALARMS
+from pima.core.rows.history import features_of
 from pima.scorer import load_scorer
 from pima.store.lineage import version_with_rows
 from tests.support.databases import Copied, Database, call, insert_many, insert_patients, the_json

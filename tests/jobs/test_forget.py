@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
-from pima.core.history import ranked
-from pima.core.identifiers import ById, Forgotten, mark_of, name_of_person
-from pima.core.validation import Measurements
+from pima.core.declared.identifiers import ById, Forgotten, mark_of, name_of_person
+from pima.core.rows.history import ranked
+from pima.core.rows.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
 from pima.intake import pulling

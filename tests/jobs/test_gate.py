@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pima.core.figures import FIGURES
-from pima.core.history import features_of, fingerprint_of
+from pima.core.rows.history import features_of, fingerprint_of
+from pima.core.verdicts.figures import FIGURES
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings

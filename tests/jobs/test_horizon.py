@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.hindsight import Corrections
-from pima.core.history import Split
+from pima.core.rows.hindsight import Corrections
+from pima.core.rows.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
 from pima.store.registry import set_champion

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pima.core.history import below, ranks
+from pima.core.rows.history import below, ranks
 from pima.store.lineage import from_parquet
 from tests.support.databases import Database, call, the_json
 from tests.support.ledger import document

@@ -15,8 +15,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
-from pima.core.hindsight import Corrections
-from pima.core.watched import USUAL_LIMITS, State
+from pima.core.nights.watched import USUAL_LIMITS, State
+from pima.core.rows.hindsight import Corrections
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult

@@ -70,7 +70,7 @@ def test_the_page_s_network_is_fitted_judged_scores_and_is_fitted_again(
 
 def _check_the_predictions(database: Database, stored: bytes) -> None:
     """They are what Keras says by the exported file alone."""
-    from pima.core.validation import as_features, by_feature
+    from pima.core.rows.validation import as_features, by_feature
     from pima.model.network import keras_probabilities
     from tests.support.shipped import FEATURES, SOUND
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima.core.hindsight import DEVIATIONS, Corrections
-from pima.core.history import UNCLAIMED, Split, features_of
+from pima.core.rows.hindsight import DEVIATIONS, Corrections
+from pima.core.rows.history import UNCLAIMED, Split, features_of
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.reading import SHIPPED_FILE, read_settings

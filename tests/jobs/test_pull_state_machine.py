@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from sqlalchemy import Connection, event
 
-from pima.core.identifiers import canonical_text
-from pima.core.source import Source
+from pima.core.declared.identifiers import canonical_text
+from pima.core.declared.source import Source
 from pima.intake import pulling, source_reading
 from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
 from pima.intake.source_engine import make_source_engine

@@ -26,7 +26,7 @@ from psycopg.errors import (
     UniqueViolation,
 )
 
-from pima.core.validation import Validated, by_feature, validate
+from pima.core.rows.validation import Validated, by_feature, validate
 from pima.scorer import load_scorer
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, the_json
 from tests.support.shipped import FEATURE_NAMES, SOUND

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import Engine, event
 
-from pima.core.evidence import Evidence, read_evidence
-from pima.core.figures import FIGURES, in_words
+from pima.core.verdicts.evidence import Evidence, read_evidence
+from pima.core.verdicts.figures import FIGURES, in_words
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
 from tests.support.alert_receiver import AlertReceiver

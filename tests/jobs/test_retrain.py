@@ -198,7 +198,7 @@ def test_exported_keras_bytes_say_what_the_database_says(
 ) -> None:
     import numpy as np
 
-    from pima.core.validation import as_features, by_feature
+    from pima.core.rows.validation import as_features, by_feature
     from pima.model.network import keras_probabilities
 
     install_models(history, trained, champion=3)

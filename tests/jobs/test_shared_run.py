@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.core.watched import Marks
+from pima.core.nights.watched import Marks
 from pima.errors import ArtifactDamaged
 from pima.runs.recorded_run import StopRequest, only_one, recorded_run
 from pima.scoring import ScoreOptions, drain, score_queue

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.engine import reading

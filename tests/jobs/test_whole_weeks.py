@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from pima.core.history import Split
+from pima.core.rows.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
 from pima.train.retraining import read_history

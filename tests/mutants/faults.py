@@ -354,7 +354,7 @@ FAULTS = (
     _on_both(
         "the gate asks for one correct row less",
         Edit(
-            "pima/core/gate.py",
+            "pima/core/verdicts/gate.py",
             "if gain is not None and gain <= TIE:",
             "if gain is not None and gain < -TIE:",
         ),
@@ -406,14 +406,18 @@ FAULTS = (
     ),
     _on_both(
         "each look lets a first champion past the score as the first one does",
-        Edit("pima/core/reasons.py", "    return LATER_LOOK_P\n", "    return FIRST_LOOK_P\n"),
+        Edit(
+            "pima/core/verdicts/reasons.py",
+            "    return LATER_LOOK_P\n",
+            "    return FIRST_LOOK_P\n",
+        ),
         caught_by="tests/jobs/test_score_in_use.py"
         "::test_after_the_first_look_a_model_must_be_more_clearly_better[DATABASE]",
     ),
     _on_both(
         "whether equality says anything is asked of rows that came in different ways, too",
-        Edit("pima/core/history.py", '[*names, "Keyed"]', "names"),
-        caught_by="tests/unit/core/test_history_holdout.py"
+        Edit("pima/core/rows/history.py", '[*names, "Keyed"]', "names"),
+        caught_by="tests/unit/core/rows/test_history_holdout.py"
         "::test_rows_that_came_a_second_time_from_a_source_are_twins_however_many_they_are",
     ),
     _on_both(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.history import below, ranked, ranks, split, with_sides
+from pima.core.rows.history import below, ranked, ranks, split, with_sides
 from pima.store import histories
 from pima.store.engine import clock, reading
 from pima.store.histories import keys_of, labelled_history

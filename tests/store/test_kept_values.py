@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from pima.core.features import Outcome
+from pima.core.declared.features import Outcome
 from pima.store.engine import clock, reading
 from pima.store.kept_values import predicted_in_time, predicted_on
 from tests.support.databases import Database, insert_patients

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.cells import Column, objects_of
+from pima.core.rows.cells import Column, objects_of
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from tests.support.databases import Database

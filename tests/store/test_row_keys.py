@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
-from pima.core.identifiers import name_of_key, name_of_person
+from pima.core.declared.identifiers import name_of_key, name_of_person
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
 from pima.store.histories import SIDE_KEY

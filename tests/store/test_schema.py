@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-from pima.core.identifiers import LARGEST_ID
+from pima.core.declared.identifiers import LARGEST_ID
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema

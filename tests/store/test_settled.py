@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from pima.core.followed_up import FollowUp
+from pima.core.outcomes.followed_up import FollowUp
 from pima.intake.moments import moments
 from pima.store.engine import clock, reading
 from pima.store.registry import newest_declaration

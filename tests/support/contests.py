@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pima.core.contest import Circumstances, Contest, Contestant, Role, on_all_rows
+from pima.core.verdicts.contest import Circumstances, Contest, Contestant, Role, on_all_rows
 
 
 def contest(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.redeclaring import redeclare
 from pima.settings.reading import SHIPPED, read_declaration
 from pima.settings.sections import DatabaseSettings

@@ -16,8 +16,8 @@ import fasteners
 import msgspec
 from markupsafe import Markup
 
-from pima.core.features import Features
-from pima.core.history import Split, features_of
+from pima.core.declared.features import Features
+from pima.core.rows.history import Split, features_of
 from pima.model.compiled import CompiledModel
 from pima.model.recipes import CancelCheck, settings_of_fit
 from pima.report.contents import Exhibit

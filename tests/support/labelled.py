@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.features import names_of
-from pima.core.history import below, ranked, ranks, with_sides
+from pima.core.declared.features import names_of
+from pima.core.rows.history import below, ranked, ranks, with_sides
 from pima.settings.reading import SHIPPED
 
 

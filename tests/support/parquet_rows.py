@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.features import Feature
+from pima.core.declared.features import Feature
 from tests.support.databases import Database, call, the_json
 from tests.support.shipped import FEATURES
 

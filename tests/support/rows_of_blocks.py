@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pima.core.columns import of_kind
+from pima.core.declared.columns import of_kind
 from tests.support.shipped import FEATURE_NAMES
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from pima.core.drift import Reference, Tally, reference_of, tally_of
-from pima.core.features import Feature, names_of
-from pima.core.validation import Validated
-from pima.core.watched import Watched
+from pima.core.declared.features import Feature, names_of
+from pima.core.nights.drift import Reference, Tally, reference_of, tally_of
+from pima.core.nights.watched import Watched
+from pima.core.rows.validation import Validated
 from pima.store.monitoring import KeptTally
 from pima.watch.night import figures_of, last_nights
 

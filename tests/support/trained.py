@@ -11,7 +11,7 @@ import fasteners
 import pytest
 from sqlalchemy import text
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing

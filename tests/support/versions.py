@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from pima.core.verdict import VerdictFigures
+from pima.core.verdicts.verdict import VerdictFigures
 from pima.store import registry
 from pima.store.engine import writing
 from pima.store.ledger import record_move

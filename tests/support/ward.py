@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pima.core.present_score import PresentScore
+from pima.core.declared.present_score import PresentScore
 from pima.redeclaring import redeclare
 from pima.settings.reading import SHIPPED, SHIPPED_FILE
 from pima.store.schema import migrate

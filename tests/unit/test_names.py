@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.support.shipped import ROOT
 
+UNIT = ROOT / "tests" / "unit"
+
 
 def _defined_twice(root: Path) -> dict[str, list[str]]:
     """The class names that are defined more than once, each with its files."""
@@ -30,13 +32,15 @@ def test_a_name_that_is_defined_twice_is_found(tmp_path: Path) -> None:
 
 def _is_named_for_a_file(test: Path) -> bool:
     """Whether `tests/unit/ROOM/test_FILE.py` or `test_FILE_TOPIC.py` has a FILE in its room."""
-    places = (ROOT / above / test.parent.name for above in ("pima", "tests", ""))
+    room = test.parent.relative_to(UNIT)
+    places = (ROOT / above / room for above in ("pima", "tests", ""))
     files = {found.stem for place in places if place.is_dir() for found in place.iterdir()}
     return any(f"{test.stem}_".startswith(f"test_{name}_") for name in files)
 
 
 def test_unit_tests_mirror_the_rooms() -> None:
-    tests = list((ROOT / "tests" / "unit").glob("*/test_*.py"))
+    tests = list(UNIT.glob("*/**/test_*.py"))
     assert [str(test.relative_to(ROOT)) for test in tests if not _is_named_for_a_file(test)] == []
     assert len(tests) > 40
-    assert not _is_named_for_a_file(ROOT / "tests/unit/core/test_scoring.py")
+    assert not _is_named_for_a_file(UNIT / "core/test_scoring.py")
+    assert not _is_named_for_a_file(UNIT / "core/rows/test_features.py")

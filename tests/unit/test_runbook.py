@@ -12,8 +12,8 @@ import pytest
 from jobs import health as command
 from jobs.codes import entries, entries_of
 from pima import errors
-from pima.core.reasons import Reason
-from pima.core.validation import CODES, MEANINGS
+from pima.core.rows.validation import CODES, MEANINGS
+from pima.core.verdicts.reasons import Reason
 from pima.settings.sections import JOBS
 from pima.store.runs import ENDINGS, Status
 from pima.watch import alerts, health
@@ -91,7 +91,8 @@ def _reasons_of_alerts() -> set[str]:
 
 def _reasons_of_rows() -> set[str]:
     sources = "".join(
-        (ROOT / "pima" / "core" / name).read_text() for name in ("mapping.py", "history.py")
+        (ROOT / "pima" / "core" / "rows" / name).read_text()
+        for name in ("mapping.py", "history.py")
     )
     return set(re.findall(r'(?:mark\(block, \w+, |left_out\[)"(\w+)"', sources)) | {*CODES[1:]}
 

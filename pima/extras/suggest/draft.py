@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array
-from pima.core.columns import of_kind
-from pima.core.features import (
+from pima.core.declared.columns import of_kind
+from pima.core.declared.features import (
     LARGEST,
     MOST_FEATURES,
     MOST_INPUTS,
@@ -19,7 +19,7 @@ from pima.core.features import (
     folded_name,
     is_number,
 )
-from pima.core.metrics import auc
+from pima.core.verdicts.metrics import auc
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import (
     FEWER,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tomlkit
 
-from pima.core.features import folded_name
-from pima.core.mapping import empty_by_outcome, one_sided
-from pima.core.source import Source
+from pima.core.declared.features import folded_name
+from pima.core.declared.source import Source
+from pima.core.rows.mapping import empty_by_outcome, one_sided
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, TableColumn, rows_shown

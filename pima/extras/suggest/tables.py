@@ -16,9 +16,9 @@ from uuid import UUID
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.cells import as_word
-from pima.core.identifiers import canonical_key
-from pima.core.source import KeyType, Source
+from pima.core.declared.identifiers import canonical_key
+from pima.core.declared.source import KeyType, Source
+from pima.core.rows.cells import as_word
 from pima.intake.moments import says_no_time
 from pima.logs import counted
 

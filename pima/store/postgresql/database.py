@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
 
-from pima.core.identifiers import LARGEST_GIVEN_ID
+from pima.core.declared.identifiers import LARGEST_GIVEN_ID
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, Scoring

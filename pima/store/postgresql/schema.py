@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.logs import tell
 from pima.store.engine import listed
 from pima.store.postgresql.migrating import keep_triggers

@@ -10,7 +10,7 @@ import numpy as np
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, text
 
-from pima.core.validation import Measurements
+from pima.core.rows.validation import Measurements
 from pima.errors import DatabaseBusy
 from pima.store.engine import column, listed
 from pima.store.predictions import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import Declaration
+from pima.core.declared.features import Declaration
 from pima.store.schema import read_triggers, statements
 from pima.store.tables import TABLES
 

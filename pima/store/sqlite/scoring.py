@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 from sqlalchemy import Connection
 
-from pima.core.validation import Measurements
+from pima.core.rows.validation import Measurements
 from pima.store.engine import listed
 from pima.store.predictions import (
     INSERT_PREDICTIONS,

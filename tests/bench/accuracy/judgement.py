@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.metrics import scores
+from pima.core.verdicts.metrics import scores
 
 THRESHOLD = 0.5
 BINS = 10

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from pima.core.history import features_of
+from pima.core.rows.history import features_of
 from pima.settings.reading import SHIPPED, read_settings
 from pima.store.urls import make_engine
 from pima.train.retraining import read_history

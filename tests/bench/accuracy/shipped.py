@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.validation import as_features, by_feature
+from pima.core.rows.validation import as_features, by_feature
 from pima.settings.reading import SHIPPED
 
 ROOT = Path(__file__).parents[3]

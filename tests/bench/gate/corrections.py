@@ -1,5 +1,5 @@
 """Half years in which rows are corrected after their prediction: how often that is taken for
-hindsight, and whether hindsight is told. The rule is the real one (`pima.core.hindsight`)."""
+hindsight, and whether hindsight is told. The rule is the real one (`pima.core.rows.hindsight`)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array
-from pima.core.hindsight import COUNTED_WEEKS, Corrections, by_risk
+from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, by_risk
 from tests.bench.gate.settled import (
     OUTCOMES_A_DAY,
     Clinic,

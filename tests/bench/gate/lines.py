@@ -1,6 +1,6 @@
 """Straight lines beside champions, in the clinics whose outcomes settle: how often a line that is
 truly no better is told to be, and how soon one that is. The rule is the real one
-(`pima.core.pairs`)."""
+(`pima.core.verdicts.pairs`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.gate import Window
-from pima.core.metrics import log_losses, lower_p
-from pima.core.pairs import CLEAR_P
+from pima.core.verdicts.gate import Window
+from pima.core.verdicts.metrics import log_losses, lower_p
+from pima.core.verdicts.pairs import CLEAR_P
 from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.settled import (
     DAYS,

@@ -1,6 +1,6 @@
 """First champions beside a score in use, looked at each week for a year: how often a model that is
 no better gets past it, and how long one waits that is. The rule is the real one
-(`pima.core.gate`)."""
+(`pima.core.verdicts.gate`)."""
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -8,11 +8,11 @@ from statistics import NormalDist
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.contest import Contest, Role
-from pima.core.figures import logistic
-from pima.core.gate import GateOptions, Window, decide
-from pima.core.reasons import Decision
-from pima.core.verdict import Measure
+from pima.core.verdicts.contest import Contest, Role
+from pima.core.verdicts.figures import logistic
+from pima.core.verdicts.gate import GateOptions, Window, decide
+from pima.core.verdicts.reasons import Decision
+from pima.core.verdicts.verdict import Measure
 from tests.support.contests import changed, contest, contestant
 
 LOOKS = 53

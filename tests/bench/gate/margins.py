@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from pima.core import history
-from pima.core.figures import FEW_ROWS
-from pima.core.gate import GateOptions, Window, decide
-from pima.core.history import features_of
-from pima.core.reasons import Decision, Reason
-from pima.core.subgroups import groupings
+from pima.core.rows import history
+from pima.core.rows.history import features_of
+from pima.core.verdicts.figures import FEW_ROWS
+from pima.core.verdicts.gate import GateOptions, Window, decide
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.core.verdicts.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from pima.core.gate import Window
+from pima.core.verdicts.gate import Window
 from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
 from tests.bench.gate.policies import POLICIES, SCENARIOS, WEEKS, Scenario
 from tests.bench.gate.population import Clinic
@@ -113,7 +113,7 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 
 _HEAD = """
 
-`make bench-gate` writes this page: one run, every trial seeded by its number. The real rules (`pima.core.history`,
+`make bench-gate` writes this page: one run, every trial seeded by its number. The real rules (`pima.core.rows.history`,
 `gate`) decide about made-up patients (`tests/bench/gate/population.py`), whose exact probability of the outcome is
 known, and so is a model's true accuracy. `tests/unit/bench/test_gate.py` holds the same claims with fewer trials.
 [What the gate asks](../understand/model-and-gate.md#the-gate).

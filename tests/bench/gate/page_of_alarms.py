@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.cusum import BAND, BARS, DRAWN_TO, FACTOR, HELD
-from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.nights.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.outcomes.cusum import BAND, BARS, DRAWN_TO, FACTOR, HELD
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.settled import (
     BACK_AFTER,
@@ -163,7 +163,7 @@ def _reading(calm: dict[Clinic, Float64Array], told: dict[Change, Float64Array])
 
 
 _HEAD = f"""
-The alarms (`pima/core/cusum.py`) add up evidence as outcomes settle, and are looked at at each day's end. Made-up
+The alarms (`pima/core/outcomes/cusum.py`) add up evidence as outcomes settle, and are looked at at each day's end. Made-up
 clinics have {OUTCOMES_A_DAY} outcomes a day, where no other number is named, for {DAYS} days. Their champion is wrong as 60 to 80 cases leave it: its
 calibration intercept has a standard deviation of {INTERCEPT_DEVIATION}, its slope one of {SLOPE_DEVIATION}, and it stays for
 the whole year. Of 100 calm clinics so many have a false alarm in a year, {{clinics:,}} clinics a row:

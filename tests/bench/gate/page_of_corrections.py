@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from pima.core.hindsight import DEVIATIONS, FEWEST_ONES, FIFTHS, TIMES
+from pima.core.rows.hindsight import DEVIATIONS, FEWEST_ONES, FIFTHS, TIMES
 from tests.bench.gate.corrections import (
     COMPLETED,
     OF_OTHERS,
@@ -63,7 +63,7 @@ def _row(name: str, clinic: Clinic, found: list[list[HalfYears]]) -> tuple[str, 
 
 
 _HEAD = f"""
-`corrected_after_outcome` (`pima/core/hindsight.py`) compares corrections of ones with those of zeros of the same fifth of
+`corrected_after_outcome` (`pima/core/rows/hindsight.py`) compares corrections of ones with those of zeros of the same fifth of
 predicted risk, as many days after the prediction: a log-rank test in {FIFTHS} strata. It tells of {FEWEST_ONES} ones or
 more, corrected {TIMES} times as often as zeros alike and {DEVIATIONS} standard errors above what is expected. The clinics
 and champions are those above, with {OUTCOMES_A_DAY} visits a day, an outcome 1 that is known on any of 30 days, and a 0

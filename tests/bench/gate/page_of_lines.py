@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from pima.core.pairs import CLEAR_P
+from pima.core.verdicts.pairs import CLEAR_P
 from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.lines import Overfitted, Told, calm_lines, overfitted
 from tests.bench.gate.page import filled, table
@@ -129,7 +129,7 @@ def _choice(pool: Executor, clinics: int) -> Iterator[tuple[str, ...]]:
 
 _HEAD = f"""
 Each week's verdict sets the champion beside a straight line. `straight_line_better` asks that {VERDICTS_IN_A_ROW} verdicts in a row
-find its log loss lower at a one-sided p of {CLEAR_P:g}, which is three paired standard errors (`pima/core/pairs.py`). The clinics are the calm ones above, with
+find its log loss lower at a one-sided p of {CLEAR_P:g}, which is three paired standard errors (`pima/core/verdicts/pairs.py`). The clinics are the calm ones above, with
 {OUTCOMES_A_DAY} outcomes a day, of which {100 * HOLDOUT_SHARE:.0f} % are held out. Champion and line are wrong independently of each other, as 60 to 80
 cases leave a model, so the line is truly better in half of them. Of 100 clinics so many are told in a year that the line is better,
 where it is truly no better and where it is, {{clinics:,}} clinics a row:

@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.reasons import FIRST_LOOK_P, LATER_LOOK_P
-from pima.core.verdict import Measure
+from pima.core.verdicts.reasons import FIRST_LOOK_P, LATER_LOOK_P
+from pima.core.verdicts.verdict import Measure
 from tests.bench.gate.looks import ALIKE, AUROC_OF_SCORE, CLINICS_AT_ONCE, Beside, first_looks
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.trials import HOLDOUT_SHARE
@@ -100,7 +100,7 @@ def _range(found: list[Float64Array], rule: int, of: list[Float64Array] | None =
 
 _HEAD = f"""
 With `gate.first_must_beat` a first champion must beat the score in use at a one-sided p below {FIRST_LOOK_P} at the first look at the holdout,
-below {LATER_LOOK_P:g} at each later one (`pima/core/reasons.py`). The model stays the same for a year, and is looked at each week. It and the score
+below {LATER_LOOK_P:g} at each later one (`pima/core/verdicts/reasons.py`). The model stays the same for a year, and is looked at each week. It and the score
 are well calibrated; the score's AUROC is {AUROC_OF_SCORE:g}, and among patients with the same outcome both have a correlation of {ALIKE:g}.
 A quiet clinic has {QUIET / HOLDOUT_SHARE:.0f} outcomes a week, a busy one {BUSY / HOLDOUT_SHARE:.0f}, of which {100 * HOLDOUT_SHARE:.0f} % are held out; the score is known of all. Beside
 `accuracy` and `net_benefit` there is the veto by log loss. By other seeds than those that the rule was chosen by. Of 100 clinics so many get

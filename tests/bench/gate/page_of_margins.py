@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.figures import FEW_ROWS
-from pima.core.gate import Window
+from pima.core.verdicts.figures import FEW_ROWS
+from pima.core.verdicts.gate import Window
 from tests.bench.gate.margins import (
     FRESH_ROWS,
     HARM,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.verdict import Measure
+from pima.core.verdicts.verdict import Measure
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.policies import WEEKS
 from tests.bench.gate.population import Clinic

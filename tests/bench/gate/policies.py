@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from pima.core.gate import GateOptions, Window
+from pima.core.verdicts.gate import GateOptions, Window
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.population import Truth
 
@@ -26,7 +26,7 @@ class Rule(StrEnum):
     """the challenger, if its score is above the one that was stored when the champion was
     promoted"""
     DECIDE = auto()
-    """whom `pima.core.gate.decide` promotes"""
+    """whom `pima.core.verdicts.gate.decide` promotes"""
     ALWAYS = auto()
     NEVER = auto()
 

@@ -1,7 +1,7 @@
 """A clinic whose truth is known: how likely each patient's outcome is, and a labelled history that
 grows week by week.
 
-Measurements are drawn within the ranges of `pima.core.features`, in the order of its table. The
+Measurements are drawn within the ranges of `pima.core.declared.features`, in the order of its table. The
 outcome depends on glucose, BMI, age, pedigree and pregnancies, not linearly; blood pressure, skin
 thickness and insulin say nothing, so that their missing values hide nothing and the probability of
 each outcome is exact.
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.validation import as_features, by_feature
+from pima.core.rows.validation import as_features, by_feature
 from pima.settings.reading import SHIPPED
 from tests.support.labelled import labelled
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.gate import GateOptions, Window, decide
-from pima.core.history import features_of
-from pima.core.metrics import log_losses, odds
-from pima.core.reasons import Decision
-from pima.core.verdict import Measure
+from pima.core.rows import history
+from pima.core.rows.history import features_of
+from pima.core.verdicts.gate import GateOptions, Window, decide
+from pima.core.verdicts.metrics import log_losses, odds
+from pima.core.verdicts.reasons import Decision
+from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS

@@ -1,5 +1,5 @@
 """Clinics whose outcomes settle day by day: how often the alarms over them ring by luck, and how
-soon after a fault. The rule is the real one (`pima.core.cusum`), of whole clinics at once."""
+soon after a fault. The rule is the real one (`pima.core.outcomes.cusum`), of whole clinics at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.cusum import BARS, at_end_of_day, evidence_of
-from pima.core.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.nights.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.outcomes.cusum import BARS, at_end_of_day, evidence_of
 
 OUTCOMES_A_DAY, DAYS = 20, 365
 DAYS_BEFORE = 60

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pima.core import history
-from pima.core.gate import Verdict, decide
-from pima.core.history import features_of
-from pima.core.reasons import Decision
+from pima.core.rows import history
+from pima.core.rows.history import features_of
+from pima.core.verdicts.gate import Verdict, decide
+from pima.core.verdicts.reasons import Decision
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split

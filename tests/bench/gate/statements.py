@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pima.core.gate import GateOptions
+from pima.core.verdicts.gate import GateOptions
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 

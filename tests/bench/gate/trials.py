@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pima.core.contest import Contest
-from pima.core.gate import GateOptions, Window, decide, in_window
-from pima.core.history import Split, features_of, split
-from pima.core.reasons import Decision
+from pima.core.rows.history import Split, features_of, split
+from pima.core.verdicts.contest import Contest
+from pima.core.verdicts.gate import GateOptions, Window, decide, in_window
+from pima.core.verdicts.reasons import Decision
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients

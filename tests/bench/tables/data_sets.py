@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import Features
-from pima.core.validation import by_feature, validate
+from pima.core.declared.features import Features
+from pima.core.rows.validation import by_feature, validate
 from pima.settings.reading import SHIPPED, read_declaration
 from tests.bench.accuracy.shipped import shipped_rows
 

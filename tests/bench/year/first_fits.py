@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pima.core.features import Features
+from pima.core.declared.features import Features
 from pima.model.recipes import recipe_for
 from pima.settings.reading import declared, read_settings
 from pima.settings.sections import HoldoutSettings

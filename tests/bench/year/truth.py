@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
-from pima.core.history import below, ranks
-from pima.core.metrics import log_losses
-from pima.core.validation import as_features, by_feature
+from pima.core.rows.history import below, ranks
+from pima.core.rows.validation import as_features, by_feature
+from pima.core.verdicts.metrics import log_losses
 from pima.scorer import load_scorer
 from pima.settings.sections import HoldoutSettings
 from pima.store.lineage import version_with_rows

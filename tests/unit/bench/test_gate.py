@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pima.core.gate import GateOptions
-from pima.core.verdict import Measure
+from pima.core.verdicts.gate import GateOptions
+from pima.core.verdicts.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.corrections import half_years
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK

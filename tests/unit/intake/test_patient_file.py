@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pima.core.identifiers import LARGEST_GIVEN_ID
-from pima.core.validation import CODES, MISSING, OUT_OF_RANGE, UNKNOWN_CODE
+from pima.core.declared.identifiers import LARGEST_GIVEN_ID
+from pima.core.rows.validation import CODES, MISSING, OUT_OF_RANGE, UNKNOWN_CODE
 from pima.errors import FileRefused
 from pima.intake.bad_lines import EXPECTED, broken_rules_of, report
 from pima.intake.opened_file import file_hash, plain_file

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from pima.core.source import Source
+from pima.core.declared.source import Source
 from pima.intake.pulling import open_source
 from pima.intake.source_engine import make_source_engine, place_of
 from pima.settings.sections import DatabaseSettings

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from pima.core.features import Feature
+from pima.core.declared.features import Feature
 from pima.errors import FileNotWritten, Interrupted
 from pima.model.recipes import Article, FiveSeeds, Recipe, recipe_for
 from tests.bench.accuracy.shipped import shipped_rows

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pima.core.features import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE, Feature
+from pima.core.declared.features import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE, Feature
 from pima.model.recipes import recipe_for
 
 ROWS = 300

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pima.core.features import Feature
+from pima.core.declared.features import Feature
 from pima.model.recipes import (
     RECIPES,
     Article,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pima.core.metrics import scores
+from pima.core.verdicts.metrics import scores
 from pima.model.recipes import choose_exponents, stratified_folds
 from pima.train.fit import threshold_reaching
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 
-from pima.core.features import Feature
-from pima.core.figures import Figure
-from pima.core.hindsight import Corrections
-from pima.core.realised import STANDING, Standing
+from pima.core.declared.features import Feature
+from pima.core.outcomes.realised import STANDING, Standing
+from pima.core.rows.hindsight import Corrections
+from pima.core.verdicts.figures import Figure
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits
 from pima.report.version_facts import (

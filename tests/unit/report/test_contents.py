@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.contest import Contest
-from pima.core.evidence import (
+from pima.core.verdicts.contest import Contest
+from pima.core.verdicts.evidence import (
     Evidence,
     ModelEvidence,
     blocks,

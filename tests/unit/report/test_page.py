@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.core import figures
-from pima.core.features import Feature
-from pima.core.figures import Figure
+from pima.core.declared.features import Feature
+from pima.core.verdicts import figures
+from pima.core.verdicts.figures import Figure
 from pima.report.explain import in_words
 from pima.report.page import _area, breakable, values
 from pima.report.pictures import _dates, as_svg, drawn, nights_picture, short

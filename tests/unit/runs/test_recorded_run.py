@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 from msgspec import structs
 
-from pima.core.evidence import evidence
-from pima.core.figures import Figure
-from pima.core.gate import Verdict
-from pima.core.hindsight import Corrections
-from pima.core.mapping import SourceTally
-from pima.core.reasons import Decision, Reason
-from pima.core.verdict import (
+from pima.core.rows.hindsight import Corrections
+from pima.core.rows.mapping import SourceTally
+from pima.core.verdicts.evidence import evidence
+from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.gate import Verdict
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.core.verdicts.verdict import (
     Measure,
     Measured,
     PairedComparison,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.core.source import MappedColumn
+from pima.core.declared.source import MappedColumn
 from pima.errors import WrongConfiguration
 from pima.settings.reading import read_settings, require_urls_of_sources, source_url
 from tests.support.every_command import SECRET

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from pima.core.history import Split, features_of
+from pima.core.rows.history import Split, features_of
 from pima.model.recipes import never
 from pima.report.contents import Exhibit
 from pima.settings.sections import Settings

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pima.core.features import Feature
-from pima.core.metrics import scores
-from pima.core.straight_line import STRENGTHS
-from pima.core.verdict import Measure
+from pima.core.declared.features import Feature
+from pima.core.verdicts.metrics import scores
+from pima.core.verdicts.straight_line import STRENGTHS
+from pima.core.verdicts.verdict import Measure
 from pima.model.recipes import fit_fingerprint, recipe_for, stratified_folds
 from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, by_straight_line, threshold_of, threshold_reaching

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from pima.core.contest import Role
-from pima.core.evidence import evidence
-from pima.core.figures import Figure
-from pima.core.pairs import TOO_FEW_OF_A_CLASS
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import evidence
+from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.pairs import TOO_FEW_OF_A_CLASS
 from pima.watch.beside_scores import BesideScore
 from tests.support.contests import contest, contestant
 from tests.support.ward import WARD

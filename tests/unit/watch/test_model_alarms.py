@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pima.core.followed_up import FOLLOWED_UP
-from pima.core.hindsight import ONES_CORRECTED
-from pima.core.watched import GAIN_ON_LINE, OutcomeAlarm, State
+from pima.core.nights.watched import GAIN_ON_LINE, OutcomeAlarm, State
+from pima.core.outcomes.followed_up import FOLLOWED_UP
+from pima.core.rows.hindsight import ONES_CORRECTED
 from pima.store.monitoring import KeptFigure
 from pima.watch.model_alarms import model_alarms
 

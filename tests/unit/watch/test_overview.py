@@ -1,6 +1,6 @@
 """What the first screen says where no settled outcome counts."""
 
-from pima.core.followed_up import FollowedUp, FollowUp
+from pima.core.outcomes.followed_up import FollowedUp, FollowUp
 from pima.store.settled import SettledOutcomes
 from pima.watch.overview import _none_counts
 

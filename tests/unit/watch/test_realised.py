@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from pima.core.hindsight import Corrections
-from pima.core.watched import State
+from pima.core.nights.watched import State
+from pima.core.rows.hindsight import Corrections
 from pima.store.settled import SettledOutcome
 from pima.watch.realised import figure_of_corrections, told_standing, told_weeks
 

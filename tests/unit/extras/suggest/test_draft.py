@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pima.core.features import Declaration, first_fault
-from pima.core.source import Source
+from pima.core.declared.features import Declaration, first_fault
+from pima.core.declared.source import Source
 from pima.extras.suggest import tables
 from pima.extras.suggest.column_names import plain_names
 from pima.extras.suggest.draft import Draft, draft_of, range_of, zero_is_apart

@@ -1,0 +1,534 @@
+"""The declaration: the outcome and the features, in the order in which every array, table and file
+has them.
+
+The code names no feature. The shipped declaration is `pima/data/features.toml`; a clinic's settings
+name its own. `first_fault` checks all that the other parts of the service rely on.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, pairwise, zip_longest
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from pima.core.declared.columns import KINDS, of_kind
+from pima.core.declared.present_score import PresentScore, PresentScores
+
+
+class Feature(Struct, frozen=True, forbid_unknown_fields=True):
+    """One declared input of a patient row."""
+
+    name: str
+    """The column in every table, file and log."""
+    unit: str = ""
+    """The unit of the data; the service converts nothing."""
+    low: float | None = None
+    """The smallest plausible value of a number; a row with a lower one is rejected."""
+    high: float | None = None
+    """The largest plausible value of a number."""
+    zero_is_missing: bool = False
+    """Whether the data have 0 if nothing was measured, so that it is read as missing."""
+    may_be_missing: bool = False
+    """Whether a row without it can be scored (the model puts the training mean in a number's
+    place)."""
+    kind: Literal["number", "category"] = "number"
+    codes: dict[int, str] = {}
+    """Each code of a category with its label."""
+    unknown: Literal["missing"] | int | None = None
+    """How an unrecognised word in an arriving row is read (and counted): as missing, or, for a
+    category, as one of its codes, which missing values become as well. None: the row is refused."""
+    rationale: str = ""
+    """The origin of the range, in words."""
+    power: float | None = None
+    """The power to which the model raises the number: 1, 0.5 or -1; None leaves the choice to the
+    fit."""
+    scale: float | None = None
+    """The standard deviation to which the power is scaled: the wider, the more the model may rely
+    on it. None is 1."""
+    bands: tuple[float, ...] = ()
+    """A number's edges between subgroups of patients: 30 and 60 make under 30, 30 to under 60, and
+    60 and over. Empty: the quartiles of the training rows, rounded. No model sees them."""
+    also_called: tuple[str, ...] = ()
+    """Other names that its column may have in files."""
+    perhaps_called: tuple[str, ...] = ()
+    """Names that mean it in some files and something else in others: only a hint in an error."""
+
+
+Features = tuple[Feature, ...]
+
+
+Span = Annotated[
+    str,
+    Meta(
+        pattern="^[1-9][0-9]{0,3} (hour|day|week)s?$",
+        description='a number of hours, days or weeks: "30 days"',
+    ),
+]
+
+
+class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
+    """The outcome that is predicted: 1 or 0, in the column `outcome`."""
+
+    name: str
+    """The name that people use; a file's column may have it, too."""
+    meaning: str = ""
+    """The meaning of a 1, in words."""
+    horizon: Span | None = None
+    """How long the outcome is waited for, from `index_at` of the row on. Whether it comes early or
+    not at all, it counts once that is over. None: it counts as soon as it is known."""
+    predicted_within: Span | None = None
+    """How soon after `index_at` a prediction must come to be judged by the outcome. None: a tenth
+    of the horizon, at least a day."""
+    least_followed_up: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """The share of rows that must have an outcome once their horizon is over: days and weeks
+    clearly below it count in nothing. None: nine tenths."""
+    learn_from: Literal["all", "predicted"] = "all"
+    """Whether models learn from all rows, and are judged on them, or only from those that were
+    predicted in time: others may have come with values that tell their outcome."""
+    also_called: tuple[str, ...] = ()
+    perhaps_called: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What a 1 means, or else its name."""
+        return self.meaning or self.name.replace("_", " ")
+
+
+class ArrivingScore(Feature, frozen=True):
+    """A score in use as files and sources bring it: no model sees it, so a row without it is as
+    good as any."""
+
+
+class Declaration(
+    Struct,
+    frozen=True,
+    dict=True,
+    forbid_unknown_fields=True,
+    rename={"features": "feature", "present_scores": "present_score"},
+):
+    """The outcome, the features that predict it, and the scores that people use today."""
+
+    outcome: Outcome
+    features: Features
+    retired: Features = ()
+    """Features no longer declared; their columns stay for the versions fitted on them. Never in a
+    declaration file."""
+    present_scores: PresentScores = ()
+    retired_scores: PresentScores = ()
+    """Scores no longer declared; their columns stay. Never in a declaration file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in order."""
+        return names_of(self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of measurements: the features, and then the retired ones."""
+        return names_of(self.features + self.retired)
+
+    @property
+    def declared(self) -> "tuple[Feature | PresentScore, ...]":
+        """The features, and then the scores."""
+        return self.features + self.present_scores
+
+    @property
+    def no_longer_declared(self) -> "tuple[Feature | PresentScore, ...]":
+        """The same of those that are retired."""
+        return self.retired + self.retired_scores
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """The columns of scores, which stand beside those in the tables: no model sees them."""
+        return names_of(self.present_scores + self.retired_scores)
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The columns that the queue has a copy of: those of measurements, and then of scores."""
+        return self.columns + self.score_columns
+
+    def present_score(self, name: str) -> PresentScore | None:
+        """The score in use of this name; None if none is declared so."""
+        return next((each for each in self.present_scores if each.name == name), None)
+
+    @property
+    def arriving(self) -> Features:
+        """All that files and sources bring as numbers or codes: the features, and the scores as
+        numbers that may be missing."""
+        return self.features + tuple(map(_as_number, self.present_scores))
+
+    def rules_for(self, fitted: Features) -> Features:
+        """Today's rules for a version that was fitted on these features, some perhaps retired;
+        narrowed to what that version can take."""
+        return tuple(map(_as_taken, self.called(names_of(fitted)), fitted))
+
+    def called(self, names: Iterable[str]) -> Features:
+        """The features of these names, some perhaps retired, as they are declared today."""
+        known = {feature.name: feature for feature in self.features + self.retired}
+        return tuple(known[name] for name in names)
+
+    @cached_property
+    def spelled(self) -> Mapping[str, str]:
+        """Folded names that a file may give a column, and the column; cached, since each cell of a
+        header needs it."""
+        spellings = {each.name: (each.name, *each.also_called) for each in self.declared}
+        spellings |= {
+            "id": ("id",),
+            "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
+        }
+        own = (*of_kind("key"), *of_kind("moment"))
+        return _by_folded(spellings | {name: (name,) for name in own})
+
+    @cached_property
+    def perhaps_spelled(self) -> Mapping[str, str]:
+        """Folded names that only hint at a column, and the column."""
+        spellings = {each.name: each.perhaps_called for each in self.declared}
+        return _by_folded(
+            spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called}
+        )
+
+
+def _as_taken(today: Feature, fitted: Feature) -> Feature:
+    # A fit may have raised a number to a power: below the fitted range its root or reciprocal may
+    # not exist. A code that the fit did not know is refused if the feature may not be missing;
+    # otherwise the code counts as missing.
+    may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
+    if may_be_raised and today.low is not None and fitted.low is not None:
+        return replace(today, low=max(today.low, fitted.low))
+    if today.kind == "category" and not today.may_be_missing:
+        return replace(
+            today, codes={code: today.codes[code] for code in today.codes if code in fitted.codes}
+        )
+    return today
+
+
+def _as_number(score: PresentScore) -> Feature:
+    low, high = score.limits
+    # A word in its column costs no row its prediction: it is counted.
+    return ArrivingScore(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
+
+
+def names_of(declared: Sequence[Feature | PresentScore]) -> tuple[str, ...]:
+    """The columns of features or scores, in order."""
+    return tuple(each.name for each in declared)
+
+
+def same_measurements(one: Features, other: Features) -> bool:
+    """Whether both measure the same, whatever the ranges are and however the model takes the
+    values."""
+    return {(each.name, each.kind) for each in one} == {(each.name, each.kind) for each in other}
+
+
+def canonical_name(column: str, declaration: Declaration) -> str | None:
+    """The column that a name in a file's header means, ignoring case, spaces and underscores; None
+    if unknown."""
+    return declaration.spelled.get(folded_name(column))
+
+
+def hinted_name(column: str, declaration: Declaration) -> str | None:
+    """The column that a name in a file's header may mean."""
+    return declaration.perhaps_spelled.get(folded_name(column))
+
+
+def folded_name(column: str) -> str:
+    """A column name without case, spaces and underscores."""
+    return column.strip().lower().replace("_", "").replace(" ", "")
+
+
+def is_number(cell: str) -> bool:
+    """Whether a file's cell can be a measurement; an empty one can."""
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    # A name that two columns share belongs to the first.
+    for name, each in spellings.items():
+        for spelled in each:
+            found.setdefault(folded_name(spelled), name)
+    return found
+
+
+def first_difference(configured: Declaration, stored: Declaration) -> str | None:
+    """The first difference of two declarations, in words; None if there is none. Retired features
+    do not count."""
+    one = (configured.outcome, *configured.declared)
+    other = (stored.outcome, *stored.declared)
+    for ours, theirs in zip_longest(one, other):
+        here = _named(ours)
+        there = _named(theirs)
+        if ours is None or theirs is None or here != there:
+            return f"{here} stands in the settings where this database has {there}"
+        for name in differing_fields(ours, theirs):
+            said = (
+                f"{getattr(ours, name)!r} in the settings and {getattr(theirs, name)!r} in this "
+                "database"
+            )
+            return f"{name} of {ours.name} is {said}"
+    return None
+
+
+def _named(declared: Feature | Outcome | PresentScore | None) -> str:
+    if isinstance(declared, PresentScore):
+        return f"the score {declared.name}"
+    return "nothing" if declared is None else declared.name
+
+
+def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
+    """The names of the fields in which two features, scores or outcomes differ."""
+    return tuple(
+        name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)
+    )
+
+
+MOST_FEATURES = 200
+MOST_INPUTS = 512
+LARGEST_CODE = 2**24
+"""Codes are below it: the model's numbers are float32, which is exact for whole numbers up to
+here."""
+MOST_BANDS = 20
+SMALLEST = 1e-30
+LARGEST = 1e30
+"""Limits of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals and
+distances."""
+SMALLEST_SCALE = 1e-6
+LARGEST_SCALE = 100.0
+"""Limits of a scale: together with those of the bounds they keep every input in float32 from being
+0 or infinite."""
+LONGEST_NAME = 63
+"""Bytes; PostgreSQL cuts longer names off."""
+
+_HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
+"""Columns that the databases have by themselves."""
+RESERVED = {folded_name(name): name for name in (*KINDS, *_HIDDEN.split())}
+"""Reserved names by their folded form: a column in a file's header must not mean one of these and a
+feature, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of a declaration, or of a source's."""
+
+    key: str
+    """The key in its place, such as a feature's."""
+    what: str
+    """A phrase that follows the key."""
+    expected: str
+
+
+def first_fault(declaration: Declaration) -> Fault | None:
+    """Find what must be changed before a declaration can be used; None if nothing must."""
+    return next(_faults(declaration), None)
+
+
+def inputs(feature: Feature) -> int:
+    """Columns of the model's first layer: one for a number, one for each code of a category."""
+    return len(feature.codes) if feature.kind == "category" else 1
+
+
+def _faults(declaration: Declaration) -> Iterator[Fault]:
+    features = declaration.features
+    if not 1 <= len(features) <= MOST_FEATURES:
+        yield Fault(
+            "feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features"
+        )
+    yield from _faults_of_names(declaration)
+    for position, feature in enumerate(features, start=1):
+        yield from _in_place(f"feature {position} ({feature.name})", _faults_of_feature(feature))
+    for position, score in enumerate(declaration.present_scores, start=1):
+        faults = chain((Fault(*each) for each in score.faults()), _faults_of_words(score))
+        yield from _in_place(f"present_score {position} ({score.name})", faults)
+    # Neither people nor the gate could tell them apart.
+    called = [score.called for score in declaration.present_scores]
+    if len(set(called)) < len(called):
+        yield Fault("present_score: label", "is that of two scores", "a label of its own for each")
+    yield from _in_place("outcome", _faults_of_words(declaration.outcome))
+    for key in ("predicted_within", "least_followed_up"):
+        if getattr(declaration.outcome, key) and not declaration.outcome.horizon:
+            yield Fault(f"outcome: {key}", "stands there without horizon", "horizon, too")
+    total = sum(map(inputs, features))
+    if total > MOST_INPUTS:
+        yield Fault(
+            "feature",
+            f"gives {total} inputs, a category one for each code",
+            f"at most {MOST_INPUTS}",
+        )
+
+
+def _in_place(place: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    for each in faults:
+        yield Fault(f"{place}: {each.key}", each.what, each.expected)
+
+
+def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
+    outcome = declaration.outcome
+    owners = {"id": "the patient's id", "outcome": "the outcome"}
+    for name in (*of_kind("key"), *of_kind("moment")):
+        owners[folded_name(name)] = f"the service's own column {name}"
+    # The shipped outcome is named after its column, "outcome", a name that is reserved otherwise.
+    if outcome.name != "outcome":
+        yield from _in_place("outcome", _faults_of_name(outcome.name))
+    yield from _in_place("outcome", _faults_of_other_names("the outcome", outcome, owners))
+    listed: list[tuple[str, Sequence[Feature | PresentScore]]] = [
+        ("feature", declaration.features),
+        ("present_score", declaration.present_scores),
+    ]
+    for section, those in listed:
+        for position, each in enumerate(those, start=1):
+            place = f"{section} {position}"
+            yield from _in_place(place, _faults_of_name(each.name))
+            yield from _in_place(place, _faults_of_other_names(place, each, owners))
+
+
+def _faults_of_feature(feature: Feature) -> Iterator[Fault]:
+    if feature.kind == "category":
+        yield from _faults_of_category(feature)
+    else:
+        yield from _faults_of_number(feature)
+    yield from _faults_of_words(feature)
+
+
+def _faults_of_words(declared: Feature | Outcome | PresentScore) -> Iterator[Fault]:
+    """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse
+    other text."""
+    for key in declared.__struct_fields__:
+        if key in ("also_called", "perhaps_called"):
+            continue
+        for text in _texts(getattr(declared, key)):
+            if not text.isprintable() or text != text.strip():
+                expected = (
+                    "printable characters on one line, with plain spaces between words and none "
+                    "around them"
+                )
+                yield Fault(key, "holds invisible characters or outer spaces", expected)
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, dict):
+        return value.values()
+    return [each for each in value if isinstance(each, str)] if isinstance(value, tuple) else ()
+
+
+def _faults_of_name(name: str) -> Iterator[Fault]:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
+        expected = (
+            "a lower-case letter, then lower-case letters, digits and underscores, "
+            f"{LONGEST_NAME} in all"
+        )
+        yield Fault("name", "is no plain name", expected)
+    if reserved := RESERVED.get(folded_name(name)):
+        read_as = name if name == reserved else f"{name}, in a header the same as {reserved}"
+        yield Fault(
+            "name",
+            f"is {read_as}, which is a column of the service's own",
+            "another name",
+        )
+
+
+def _faults_of_other_names(
+    owner: str, declared: Feature | Outcome | PresentScore, owners: dict[str, str]
+) -> Iterator[Fault]:
+    """Check that no one else owns a name; `owners`, by folded name, receives the names of this
+    one."""
+    for key in ("also_called", "perhaps_called"):
+        if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
+            what = "may not hold a name that no column can have"
+            yield Fault(key, what, "names of printable characters, none of them blank")
+    for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
+        for name in names:
+            other = owners.setdefault(folded_name(name), owner)
+            if other != owner:
+                yield Fault(key, f"is that of {other} as well", "a name for each")
+
+
+def _faults_of_number(feature: Feature) -> Iterator[Fault]:
+    if feature.codes:
+        yield Fault("codes", "belong to a category", 'kind = "category", or no codes')
+    if isinstance(feature.unknown, int):
+        yield Fault("unknown", "is a code, but a number has none", '"missing", or a category')
+    if feature.low is None or feature.high is None:
+        key = "low" if feature.low is None else "high"
+        yield Fault(key, "is missing", "low and high of each number")
+        return
+    if not (-math.inf < feature.low <= feature.high < math.inf):
+        yield Fault("low", "and high are no range", "finite numbers, low at most high")
+    for key, bound in (("low", feature.low), ("high", feature.high)):
+        if bound and not SMALLEST <= abs(bound) <= LARGEST:
+            expected = f"0, or from {SMALLEST:g} to {LARGEST:g}, of either sign; another unit helps"
+            yield Fault(key, "is beyond what the model's numbers carry", expected)
+    yield from _faults_of_power_and_bands(feature, feature.low, feature.high)
+
+
+def _faults_of_power_and_bands(feature: Feature, low: float, high: float) -> Iterator[Fault]:
+    if feature.power is not None and feature.power not in (1, 0.5, -1):
+        yield Fault(
+            "power",
+            "is not one that the model has",
+            "1, 0.5 or -1, or none, to leave it to the fit",
+        )
+    if feature.power == 0.5 and low < 0:
+        yield Fault(
+            "power",
+            "is 0.5, but there are values below 0",
+            "low of 0 or above, or another power",
+        )
+    if feature.power == -1 and low <= 0:
+        yield Fault(
+            "power",
+            "is -1, but there may be values of 0",
+            "low above 0, or another power",
+        )
+    if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
+        expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
+        yield Fault(
+            "scale",
+            "is no scale",
+            f"{expected}; leave the feature out if it must not count",
+        )
+    ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
+    if feature.bands and not (ascending and feature.bands[-1] <= high):
+        yield Fault(
+            "bands",
+            "are no ends of bands",
+            "ascending numbers, above low and at most high",
+        )
+    if len(feature.bands) > MOST_BANDS:
+        yield Fault("bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
+
+
+def _faults_of_category(feature: Feature) -> Iterator[Fault]:
+    if len(feature.codes) < 2:
+        yield Fault("codes", f"are {len(feature.codes)}", "two or more, each with a label")
+    if any(not 0 <= code < LARGEST_CODE for code in feature.codes):
+        yield Fault("codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}")
+    labels = [label.strip().casefold() for label in feature.codes.values()]
+    if len(set(labels)) < len(labels) or "" in labels:
+        yield Fault(
+            "codes",
+            "have a label twice or an empty one",
+            "a label of its own for each code",
+        )
+    if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
+        yield Fault("codes", "have a label that reads as another number", "labels in words")
+    if isinstance(feature.unknown, int) and feature.unknown not in feature.codes:
+        yield Fault("unknown", "is none of the codes", 'one of them, or "missing"')
+    if feature.zero_is_missing and 0 in feature.codes:
+        yield Fault("zero_is_missing", "stands beside a code 0", "one of the two")
+    given = [
+        key
+        for key in ("low", "high", "power", "scale", "bands")
+        if getattr(feature, key) not in (None, ())
+    ]
+    if given:
+        yield Fault(given[0], "belongs to a number", 'kind = "number", or codes alone')

@@ -1,0 +1,487 @@
+"""Drift: how the distribution of a night's rows differs from that of the rows that its version
+learned from.
+
+Rows are counted in bins that follow from the training rows. A bin has at least ten of these, and
+ends halfway between two values, so that no row's value can be read off. The distances measure the
+size of an effect, not its significance, which any large night would have. A limit is the larger of
+a fixed size and of what luck alone does to so few rows.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import add
+
+import numpy as np
+from msgspec import Struct
+
+from pima.core.arrays import Float32Array, Float64Array
+from pima.core.declared.features import Feature, Features
+from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, State, Watched, alerts
+from pima.core.rows.validation import Validated, counted_reasons
+from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.metrics import Z_95_PERCENT
+
+MOST_BINS = 10
+"""Deciles, as the population stability index is used since the 1990s."""
+FEWEST_ROWS = 10
+
+
+class Bins(Struct, frozen=True):
+    """The training rows of one feature, or their probabilities."""
+
+    counts: tuple[int, ...]
+    """Rows in each bin; rows without the feature are in no bin."""
+    edges: tuple[float, ...] = ()
+    """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins
+    are open."""
+    codes: tuple[int, ...] = ()
+    """Codes of a category: each of these has its own bin, and all others share the last one."""
+    steps: tuple[float, ...] = ()
+    """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all
+    rows are alike."""
+
+    @property
+    def known(self) -> int:
+        """Rows that have the feature."""
+        return sum(self.counts)
+
+
+def number_bins(column: Float32Array | Float64Array) -> Bins:
+    """Divide numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it,
+    else fewer."""
+    ordered = np.sort(column.astype(np.float64)[~np.isnan(column)])
+    edges = _edges(ordered)
+    counts = counts_in(Bins((), edges), column)
+    return Bins(counts, edges, steps=_steps(ordered, counts))
+
+
+def category_bins(column: Float32Array, codes: tuple[int, ...]) -> Bins:
+    """Divide codes (n,), NaN where missing: rare codes share a bin with those that no row has."""
+    rows = {code: int(np.count_nonzero(column == code)) for code in sorted(codes)}
+    kept = [code for code in rows if rows[code] >= FEWEST_ROWS]
+    others = int(np.count_nonzero(~np.isnan(column))) - sum(rows[code] for code in kept)
+    if kept and 0 < others < FEWEST_ROWS:
+        kept.remove(min(kept, key=rows.__getitem__))
+    return Bins(counts_in(Bins((), codes=tuple(kept)), column), codes=tuple(kept))
+
+
+def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...]:
+    """Count the values (n,), NaN where missing, in each bin."""
+    known = len(column) - int(np.count_nonzero(np.isnan(column)))
+    if bins.codes:
+        each = [int(np.count_nonzero(column == code)) for code in bins.codes]
+        return (*each, known - sum(each))
+    exact = column.astype(np.float64)
+    # One comparison per bin is ten times as fast as a search for each value.
+    from_edge_on = [known, *(int(np.count_nonzero(exact >= edge)) for edge in bins.edges), 0]
+    return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
+
+
+def recounted(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[int, ...]:
+    """Estimate how many rows lie in each of the other bins, from how many lie in each of these.
+
+    What both have in common, an edge or a code, divides them exactly. The rows of a bin that lies
+    in several of the others are divided like the other's training rows, so that they seem no
+    farther from these than is known.
+    """
+    if other.codes:
+        return _recounted_codes(counts, bins, other)
+    if not other.edges:
+        return (sum(counts),)
+    ends = np.cumsum(other.counts)
+    # Each edge as a rank among the other's training rows; one above all of theirs is behind these.
+    ranks = np.interp(bins.edges, other.edges, ends[:-1], right=ends[-2] + 0.001)
+    below = np.interp(ends, [0, *ranks, ends[-1]], [0, *np.cumsum(counts)])
+    return tuple(np.diff(np.rint(below).astype(int), prepend=0).tolist())
+
+
+def _recounted_codes(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[int, ...]:
+    of_code = dict(zip(bins.codes, counts, strict=False))
+    kept = [of_code.get(code, 0) for code in other.codes]
+    rare_there = sum(of_code.values()) - sum(kept)
+    # Rows of codes that were rare here may have one that has a bin of its own there.
+    weights = [
+        rows * (code not in of_code) for code, rows in zip(other.codes, other.counts, strict=False)
+    ]
+    ends = np.cumsum([*weights, max(other.counts[-1], 1)])
+    below = np.rint(counts[-1] * ends / ends[-1]).astype(int)
+    divided = np.diff(below, prepend=0).tolist()
+    return tuple(map(sum, zip(divided, [*kept, rare_there], strict=True)))
+
+
+def _edges(ordered: Float64Array) -> tuple[float, ...]:
+    """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin
+    keeps enough rows."""
+    rows = len(ordered)
+    bins = min(MOST_BINS, rows // FEWEST_ROWS)
+    cuts = [0]
+    for wanted in (n * rows // bins for n in range(1, bins)):
+        first, behind = (
+            int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right")
+        )
+        cut = first if wanted - first <= behind - wanted else behind
+        if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
+            cuts.append(cut)
+    return tuple(_between(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:])
+
+
+def _between(low: float, high: float) -> float:
+    """Halfway, or at the higher value if float64 has nothing in between."""
+    middle = low / 2 + high / 2
+    return middle if low < middle <= high else high
+
+
+def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
+    deviation = float(ordered.std()) if len(ordered) else 0.0
+    if len(counts) < 2 or not deviation > 0:
+        return ()
+    starts = np.cumsum((0, *counts[:-1]))
+    means = np.add.reduceat(ordered, starts) / np.array(counts)
+    return tuple((np.diff(means) / deviation).tolist())
+
+
+Rejected = dict[str, int]
+"""Counts of rows by their fault: the reason's code, a space, the column."""
+
+
+class Reference(Struct, frozen=True):
+    """The distribution of the rows that a version learned from; it holds no row's value."""
+
+    rows: int
+    positive: int
+    features: tuple[Bins, ...]
+    probability: Bins
+    labelled: int
+    """All rows with an outcome, including those that could not be used."""
+    rejected: Rejected
+    cases: int | None = None
+    """How many of the rows have outcome 1; None in versions of release 0.1.0."""
+
+
+def reference_of(
+    features: Features,
+    rows: Float32Array,
+    probabilities: Float64Array,
+    threshold: float,
+    labelled: int,
+    rejected: Mapping[str, int],
+    cases: int,
+) -> Reference:
+    """Describe training rows (n, features), NaN where missing, n >= 1, their probabilities (n,),
+    and how many of them are cases."""
+    columns = np.ascontiguousarray(rows.T)
+    return Reference(
+        rows=len(rows),
+        positive=int(np.count_nonzero(probabilities >= threshold)),
+        features=tuple(
+            _bins_of(feature, column) for feature, column in zip(features, columns, strict=True)
+        ),
+        probability=number_bins(probabilities),
+        labelled=labelled,
+        rejected=dict(rejected),
+        cases=cases,
+    )
+
+
+def _bins_of(feature: Feature, column: Float32Array) -> Bins:
+    if feature.kind == "category":
+        return category_bins(column, tuple(feature.codes))
+    return number_bins(column)
+
+
+class Tally(Struct, frozen=True):
+    """Counts of rows that one version scored or rejected: enough for every figure of a night."""
+
+    rows: int = 0
+    accepted: int = 0
+    positive: int = 0
+    expected: float = 0.0
+    """How many predictions come true if the probabilities hold."""
+    features: tuple[tuple[int, ...], ...] = ()
+    """The accepted rows in each of the reference's bins, for each feature; empty without a
+    reference."""
+    probability: tuple[int, ...] = ()
+    """The accepted rows in each of the reference's bins of the probability; without a reference in
+    one."""
+    rejected: Rejected = {}
+
+    @property
+    def predicted(self) -> int:
+        """The rows with a probability by the version in whose bins they are counted."""
+        return sum(self.probability)
+
+
+def tally_of(
+    validated: Validated, probabilities: Float64Array, threshold: float, reference: Reference | None
+) -> Tally:
+    """Count one batch, with the probabilities (accepted,)."""
+    is_positive = probabilities >= threshold
+    columns = np.ascontiguousarray(validated.features.T)
+    learned = reference or _NO_REFERENCE
+    return Tally(
+        rows=len(validated.accepted) + len(validated.rejected),
+        accepted=len(validated.accepted),
+        positive=int(np.count_nonzero(is_positive)),
+        expected=float(np.where(is_positive, probabilities, 1 - probabilities).sum()),
+        # Without a reference there are no bins.
+        features=tuple(
+            counts_in(bins, column) for bins, column in zip(learned.features, columns, strict=False)
+        ),
+        probability=counts_in(learned.probability, probabilities),
+        rejected=counted_reasons(validated),
+    )
+
+
+def added(tallies: Iterable[Tally]) -> Tally:
+    """Add up several tallies that were counted by the same reference."""
+    found = tuple(tallies)
+    return Tally(
+        rows=sum(each.rows for each in found),
+        accepted=sum(each.accepted for each in found),
+        positive=sum(each.positive for each in found),
+        # One by one: from Python 3.12 on `sum` compensates, and batches don't add up to the night.
+        expected=reduce(add, (each.expected for each in found), 0.0),
+        features=tuple(
+            _summed(column) for column in zip(*(each.features for each in found), strict=True)
+        ),
+        probability=_summed([each.probability for each in found]),
+        rejected=dict(sum((Counter(each.rejected) for each in found), Counter())),
+    )
+
+
+def counted_for(tally: Tally, reference: Reference, other: Reference) -> Tally:
+    """Recount a tally by this reference in the bins of another version's.
+
+    What was predicted of its rows is left out: it is another model's, and can't be compared with
+    what the other predicts of its training rows.
+    """
+    return Tally(
+        rows=tally.rows,
+        accepted=tally.accepted,
+        features=tuple(
+            recounted(*each)
+            for each in zip(tally.features, reference.features, other.features, strict=True)
+        ),
+        probability=(0,) * len(other.probability.counts),
+        rejected=tally.rejected,
+    )
+
+
+def _summed(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*counts, strict=True)))
+
+
+PSI_ALLOWED = 0.25
+"""Above it a population counts as shifted, and up to 0.1 as unchanged (Siddiqi, Credit Risk
+Scorecards, 2006)."""
+WASSERSTEIN_ALLOWED = 0.2
+"""Standard deviations: a mean that moves this far is what Cohen (1988) calls a small effect."""
+CHANCE = 1e-5
+"""The probability that luck alone takes one figure of one night beyond its limit; a year has some
+15,000 figures."""
+_Z = 4.417173
+"""Standard deviations that are exceeded, in either direction, with the probability `CHANCE`."""
+_SPREADS = 3.0
+"""Spreads of Wasserstein's distance: in simulations, so many are exceeded less often than
+`CHANCE`."""
+
+
+def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
+    """The sum of (p - q) ln(p / q) over the bins' shares p and q; `counts` are rows by bin, at
+    least one in all.
+
+    Each bin counts half a row more on both sides, so that an empty bin gives a finite value.
+    """
+    ours = _shares(counts)
+    theirs = _shares(bins.counts)
+    return sum((p - q) * math.log(p / q) for p, q in zip(ours, theirs, strict=True))
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts) + len(counts) / 2
+    return [(count + 0.5) / total for count in counts]
+
+
+def psi_allowed(rows: int, bins: Bins) -> float:
+    """The largest index allowed for so many rows: one distribution on both sides gives (1/n + 1/m)
+    times chi squared (Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:3), with n
+    and m rows on the two sides."""
+    freedom = len(bins.counts) - 1
+    return (
+        max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom))
+        if freedom
+        else PSI_ALLOWED
+    )
+
+
+def _chi_squared(freedom: int) -> float:
+    """The value that is exceeded with the probability `CHANCE`; by Wilson and Hilferty (1931)."""
+    part = 2 / (9 * freedom)
+    return float(freedom * (1 - part + _Z * math.sqrt(part)) ** 3)
+
+
+def wasserstein(counts: Sequence[int], bins: Bins) -> float:
+    """The mean distance that rows would have to move, in the training rows' standard deviations.
+
+    `counts` are rows by bin, at least one in all. Each bin stands at the mean of its training rows.
+    Nothing lies beyond the outer bins' means, so a large shift looks smaller than it is.
+    """
+    ours = _cumulative(counts)
+    theirs = _cumulative(bins.counts)
+    return sum(step * abs(p - q) for step, p, q in zip(bins.steps, ours, theirs, strict=False))
+
+
+def _cumulative(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [count / total for count in accumulate(counts)]
+
+
+def wasserstein_allowed(rows: int, bins: Bins) -> float:
+    """The largest distance allowed for so many rows; a cumulative share deviates by sqrt(q (1 - q)
+    (1/n + 1/m))."""
+    spread = sum(
+        step * math.sqrt(q * (1 - q))
+        for step, q in zip(bins.steps, _cumulative(bins.counts), strict=False)
+    )
+    return max(WASSERSTEIN_ALLOWED, _SPREADS * spread * math.sqrt(1 / rows + 1 / bins.known))
+
+
+def share_allowed(floor: float, counted: int, of: int, reference: int, of_reference: int) -> float:
+    """The largest difference allowed between two shares: `floor`, or what luck does to so many rows
+    if that is more."""
+    pooled = (counted + reference + 1) / (of + of_reference + 2)
+    return max(floor, _Z * math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_reference)))
+
+
+MINIMUM_ROWS = 200
+"""Rows that a night needs, rejected ones included; a night with fewer is pooled with the nights
+before it."""
+MINIMUM_KNOWN = 100
+"""Rows among these that a figure must rest on; the limits allow for what chance does to so few."""
+MISSING_ALLOWED = 0.05
+REJECTED_ALLOWED = 0.05
+POSITIVE_ALLOWED = 0.10
+"""The smallest limits for the difference of a share; luck may widen them."""
+
+
+def night_figures(
+    names: Sequence[str],
+    nights: Sequence[Tally],
+    reference: Reference | None,
+    needed: int = ALERTING_NIGHTS,
+) -> Iterator[Watched]:
+    """All figures of the first of these nights, each of which may be several pooled ones. `names`
+    are the version's features; an alert needs `needed` nights beyond the limit."""
+    tonight, *before = (
+        list(_figures_of_enough(names, night, reference or _NO_REFERENCE)) for night in nights
+    )
+    beyond = [[each.name for each in night if each.is_beyond] for night in before]
+    for found in tonight:
+        is_usual = found.state == State.USUAL
+        # A pool is weeks long: what is as usual in the newest is over.
+        is_over = needed == ALERTING_POOLS and not found.is_beyond
+        is_alert = is_usual and not is_over and alerts(found.is_beyond, found.name, beyond, needed)
+        yield replace(found, state=State.ALERT) if is_alert else found
+
+
+_NO_REFERENCE = Reference(
+    rows=0, positive=0, features=(), probability=Bins((0,)), labelled=0, rejected={}
+)
+
+
+def _figures_of_enough(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
+    """The figures, without values where they rest on too few rows."""
+    for found in _figures(names, night, learned):
+        if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
+            yield Watched(
+                found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA
+            )
+        else:
+            yield found
+
+
+def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
+    accepted = night.accepted
+    predicted = night.predicted
+    yield _share(
+        "",
+        "predicted_positive",
+        night.positive,
+        predicted,
+        learned.positive,
+        learned.rows,
+        POSITIVE_ALLOWED,
+    )
+    estimate = expected_accuracy(night.expected, predicted) if predicted else Figure(None)
+    yield Watched(
+        "", "estimated_accuracy", estimate.value, predicted, low=estimate.low, high=estimate.high
+    )
+    yield from _distances("", "probability_", night.probability, learned.probability)
+    for name, counts, bins in zip(names, night.features, learned.features, strict=False):
+        yield from _distances(name, "", counts, bins)
+        missing = accepted - sum(counts)
+        usual = learned.rows - bins.known
+        yield _share(name, "missing", missing, accepted, usual, learned.rows, MISSING_ALLOWED)
+    for key in sorted(night.rejected.keys() | learned.rejected.keys()):
+        reason, _, feature = key.partition(" ")
+        rows = night.rejected.get(key, 0)
+        usual = learned.rejected.get(key, 0)
+        yield _share(
+            feature,
+            f"rejected_{reason}",
+            rows,
+            night.rows,
+            usual,
+            learned.labelled,
+            REJECTED_ALLOWED,
+        )
+
+
+def _share(
+    feature: str, figure: str, counted: int, of: int, usual: int, of_reference: int, floor: float
+) -> Watched:
+    value = counted / of if of else None
+    if not of_reference:
+        return Watched(feature, figure, value, of, state=State.NO_REFERENCE)
+    allowed = share_allowed(floor, counted, of, usual, of_reference) if of else None
+    return Watched(feature, figure, value, of, usual / of_reference, allowed)
+
+
+def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> Iterator[Watched]:
+    """Both distances; no index if all training rows are in one bin, and no Wasserstein distance if
+    they are alike."""
+    known = sum(counts)
+    for figure, distance, allowed, has_it in (
+        ("psi", population_stability_index, psi_allowed, len(bins.counts) > 1),
+        ("wasserstein", wasserstein, wasserstein_allowed, bool(bins.steps)),
+    ):
+        if not has_it:
+            continue
+        if known < MINIMUM_KNOWN:
+            yield Watched(feature, f"{prefix}{figure}", None, known, state=State.INSUFFICIENT_DATA)
+        else:
+            yield Watched(
+                feature,
+                f"{prefix}{figure}",
+                distance(counts, bins),
+                known,
+                0.0,
+                allowed(known, bins),
+            )
+
+
+def expected_accuracy(expected: float, rows: int) -> Figure:
+    """The share of predictions that come true if the probabilities hold, with the interval in which
+    `rows`, at least one, will show it. It is an estimate, which drift and bad calibration make
+    wrong.
+
+    The variance is that of a share, which is never smaller than the one that follows from each
+    row's own.
+    """
+    value = expected / rows
+    margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)
+    return Figure(value, max(0.0, value - margin), min(1.0, value + margin))

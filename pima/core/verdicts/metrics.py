@@ -1,0 +1,140 @@
+"""Metrics: how good predictions are, how far apart two models are on the same rows, and how much of
+that may be luck.
+
+Probabilities are float64 (n,), outcomes 0 or 1 (n,). Comparisons are paired: on most rows both
+models are right or both are wrong, and such rows do not show which is better.
+"""
+
+import math
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.verdicts.verdict import Scores
+
+# A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
+# 16 nats.
+_SMALLEST_PROBABILITY = 1e-7
+
+
+def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
+    """Compute all scores; probabilities of `threshold` and above predict 1."""
+    right = correct(probabilities, outcomes, threshold)
+    return Scores(
+        rows=len(outcomes),
+        correct=int(right.sum()),
+        accuracy=float(right.mean()),
+        log_loss=float(log_losses(probabilities, outcomes).mean()),
+        brier=float(((probabilities - outcomes) ** 2).mean()),
+        auc=auc(probabilities, outcomes),
+        sensitivity=_share(right[outcomes == 1]),
+        specificity=_share(right[outcomes != 1]),
+    )
+
+
+def _share(right: BoolArray) -> float | None:
+    return float(right.mean()) if len(right) else None
+
+
+def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> BoolArray:
+    """Find the rows, (n,), whose predicted class is the outcome."""
+    right: BoolArray = (probabilities >= threshold) == (outcomes == 1)
+    return right
+
+
+def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array:
+    """The loss of each row, (n,)."""
+    within = bounded(probabilities)
+    return -np.log(np.where(outcomes == 1, within, 1 - within))
+
+
+def bounded(probabilities: Float64Array) -> Float64Array:
+    """Clip probabilities (n,) so that their logarithms are finite."""
+    return np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+
+
+def net_benefits(
+    probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float
+) -> Float64Array:
+    """Value each row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. The mean is
+    the net benefit."""
+    predicted = probabilities >= threshold
+    return np.where(predicted, np.where(outcomes == 1, 1.0, -cost), 0.0)
+
+
+def odds(threshold: float) -> float:
+    """The cost of a false alarm, in found cases, for someone who acts at this probability or above:
+    t / (1 - t)."""
+    bounded = min(threshold, 1 - _SMALLEST_PROBABILITY)
+    return bounded / (1 - bounded)
+
+
+def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
+    """The share of (positive, negative) pairs in the right order, ties counting half
+    (Mann-Whitney)."""
+    positive = int((outcomes == 1).sum())
+    negative = len(outcomes) - positive
+    if not positive or not negative:
+        return None
+    _, group, sizes = np.unique(probabilities, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(sizes) - (sizes - 1) / 2
+    rank_sum = mean_rank[group][outcomes == 1].sum()
+    return float((rank_sum - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def majority_correct(outcomes: Int8Array) -> int:
+    """Count the rows on which always predicting the more frequent class is right."""
+    positive = int((outcomes == 1).sum())
+    return max(positive, len(outcomes) - positive)
+
+
+Z_95_PERCENT = 1.959964
+
+
+def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:
+    """95 % interval of the difference of two accuracies on the same rows.
+
+    Half a row more in each of the four cells keeps its coverage even if few or no rows are
+    discordant.
+    """
+    rows_ = rows + 2
+    won_ = won + 0.5
+    lost_ = lost + 0.5
+    difference = (won_ - lost_) / rows_
+    deviation = math.sqrt(won_ + lost_ - (won_ - lost_) ** 2 / rows_) / rows_
+    return max(-1.0, difference - Z_95_PERCENT * deviation), min(
+        1.0, difference + Z_95_PERCENT * deviation
+    )
+
+
+def mcnemar_p(won: int, lost: int) -> float:
+    """Exact two-sided McNemar test: the binomial tail of the smaller count among the discordant
+    rows, doubled."""
+    discordant = won + lost
+    logarithms = (
+        math.lgamma(discordant + 1) - math.lgamma(k + 1) - math.lgamma(discordant - k + 1)
+        for k in range(min(won, lost) + 1)
+    )
+    tail = math.fsum(math.exp(logarithm - discordant * math.log(2)) for logarithm in logarithms)
+    return min(1.0, 2 * tail)
+
+
+def normal_interval(differences: Float64Array) -> tuple[float, float]:
+    """95 % interval of the mean of `differences` (n,), n >= 1, by the normal approximation."""
+    mean = float(differences.mean())
+    margin = Z_95_PERCENT * _deviation(differences) / math.sqrt(len(differences))
+    return mean - margin, mean + margin
+
+
+def lower_p(differences: Float64Array) -> float:
+    """One-sided p that the mean of `differences` (n,) is below 0, by the normal approximation; 1
+    without any spread."""
+    deviation = _deviation(differences)
+    if deviation == 0:
+        return 1.0
+    z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def _deviation(differences: Float64Array) -> float:
+    return float(differences.std(ddof=1)) if len(differences) > 1 else 0.0

@@ -1,0 +1,172 @@
+"""A score in use beside challenger and champion: it decides nothing, but that a first champion must
+beat it where the settings say so."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pima.core.verdicts.contest import Contest, Role
+from pima.core.verdicts.evidence import evidence
+from pima.core.verdicts.gate import GateOptions, decide
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.core.verdicts.verdict import Measure
+from tests.support.contests import contest, contestant
+
+DRAW = np.random.default_rng(46)
+OUTCOMES = (DRAW.random(400) < 0.3).astype(np.int8)
+GOOD = np.clip(0.3 + 0.35 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
+VAGUE = np.clip(0.3 + 0.05 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
+NAME = "the ward's points"
+
+
+def _asked(
+    challenger: np.ndarray,
+    score: np.ndarray,
+    champion: np.ndarray | None = None,
+    known: float = 1.0,
+    threshold: float = 0.3,
+    **circumstances: Any,
+) -> Contest:
+    asked = contest(OUTCOMES, challenger, champion, threshold=0.4, **circumstances)
+    theirs = contestant(Role.PRESENT_SCORE, score, threshold)
+    scorable = np.arange(400) < 400 * known
+    beside = replace(theirs, name=NAME, decides=False, scorable=scorable)
+    return replace(asked, contestants=(*asked.contestants, beside))
+
+
+@pytest.mark.parametrize("known", [1.0, 0.6, 0.0])
+def test_a_score_takes_nothing_from_the_verdict(known: float) -> None:
+    score = np.where(np.arange(400) < 400 * known, VAGUE, np.nan)
+    asked = _asked(GOOD, score, champion=VAGUE[::-1], known=known)
+    alone = replace(asked, contestants=asked.contestants[:2])
+    for measure in Measure:
+        options = GateOptions(measure=measure, first_must_beat=NAME)
+        assert decide(asked, options) == decide(alone, options)
+    assert [each.rows for each in evidence(asked).pairs] == [400 * known] * (2 if known else 0)
+
+
+def test_the_gain_in_net_benefit_is_that_of_each_row() -> None:
+    (pair, _) = evidence(_asked(GOOD, VAGUE, champion=VAGUE[::-1])).pairs
+    worth = {
+        name: [
+            0.0 if p < 0.3 else (1.0 if outcome else -0.3 / 0.7)
+            for p, outcome in zip(told, OUTCOMES, strict=True)
+        ]
+        for name, told in (("ours", GOOD), ("theirs", VAGUE))
+    }
+    differences = np.subtract(worth["ours"], worth["theirs"])
+    margin = 1.959964 * differences.std(ddof=1) / 20
+    found = pair.net_benefit_gain
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (differences.mean(), differences.mean() - margin, differences.mean() + margin)
+    )
+
+
+@pytest.mark.parametrize(
+    ("challenger", "score", "known", "expected"),
+    [
+        (GOOD, VAGUE, 1.0, (Decision.PROMOTED, Reason.FIRST_CHAMPION)),
+        (GOOD, GOOD, 1.0, (Decision.BLOCKED, Reason.NOT_BETTER_THAN_SCORE)),
+        (GOOD, np.sqrt(GOOD * OUTCOMES), 1.0, (Decision.BLOCKED, Reason.NOT_BETTER_THAN_SCORE)),
+        (GOOD, VAGUE, 0.2, (Decision.BLOCKED, Reason.TOO_FEW_WITH_SCORE)),
+        (GOOD, VAGUE, 0.0, (Decision.BLOCKED, Reason.TOO_FEW_WITH_SCORE)),
+    ],
+)
+@pytest.mark.parametrize("measure", [Measure.LOG_LOSS, Measure.ACCURACY, Measure.NET_BENEFIT])
+def test_a_first_champion_must_beat_the_score(
+    challenger: np.ndarray,
+    score: np.ndarray,
+    known: float,
+    expected: tuple[Decision, Reason],
+    measure: Measure,
+) -> None:
+    asked = _asked(challenger, score, known=known, threshold=0.4)
+    verdict = decide(asked, GateOptions(measure=measure, first_must_beat=NAME))
+    assert (verdict.decision, verdict.reason) == expected
+    assert f"beside {NAME} on {int(400 * known)} rows" in verdict.sentence
+    assert decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize(
+    ("noise", "look", "bar", "expected"),
+    [
+        (0.15, 1, "0.1", Decision.PROMOTED),
+        (0.15, 2, "0.005", Decision.BLOCKED),
+        (0.15, 40, "0.005", Decision.BLOCKED),
+        (0.3, 1, "0.1", Decision.PROMOTED),
+        (0.3, 40, "0.005", Decision.PROMOTED),
+    ],
+)
+@pytest.mark.parametrize("as_loaded", [True, False])
+def test_later_looks_at_the_holdout_ask_for_more(
+    noise: float, look: int, bar: str, expected: Decision, as_loaded: bool
+) -> None:
+    score = np.clip(GOOD + noise * np.random.default_rng(7).normal(size=400), 0.01, 0.99)
+    asked = _asked(GOOD, score, consultations=look, score_as_loaded=as_loaded)
+    verdict = decide(asked, GateOptions(measure=Measure.LOG_LOSS, first_must_beat=NAME))
+    beside = verdict.figures.against_score
+    assert beside is not None
+    assert beside.p is not None
+    assert (beside.p < 0.005) == (noise == 0.3)
+    assert beside.p < 0.1
+    assert verdict.decision is expected
+    told = f"p {beside.p:.4f}" if noise == 0.15 else "p below 0.0001"
+    assert f"one-sided {told}, below {bar} is asked at look {look} at" in verdict.sentence
+    assert ("all with the score as loaded" in verdict.sentence) == as_loaded
+
+
+def test_beside_a_champion_each_look_asks_for_the_same() -> None:
+    first = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True)
+    later = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True, consultations=40)
+    options = GateOptions(first_must_beat=NAME)
+    assert decide(first, options).decision is Decision.PROMOTED
+    assert decide(first, options).sentence == decide(later, options).sentence
+
+
+# A score that tells better apart than the challenger.
+RISK = DRAW.normal(-0.4, 1.6, 400)
+ITS_OUTCOMES = (DRAW.random(400) < 1 / (1 + np.exp(-RISK))).astype(np.int8)
+CLEAR = 1 / (1 + np.exp(-RISK))
+DULL = 1 / (1 + np.exp(-0.7 * RISK - DRAW.normal(0, 0.7, 400)))
+
+
+@pytest.mark.parametrize(
+    ("challenger", "threshold", "measure"),
+    [
+        # People act on it early, so by accuracy it looks bad at its own threshold.
+        (DULL, 0.1, Measure.ACCURACY),
+        # Equal probabilities, at another threshold.
+        (CLEAR, 0.8, Measure.NET_BENEFIT),
+    ],
+)
+def test_thresholds_of_their_own_beat_no_score(
+    challenger: np.ndarray, threshold: float, measure: Measure
+) -> None:
+    asked = contest(ITS_OUTCOMES, challenger, None, threshold=0.2)
+    score = replace(contestant(Role.PRESENT_SCORE, CLEAR, threshold), name=NAME, decides=False)
+    asked = replace(asked, contestants=(*asked.contestants, score))
+    options = GateOptions(measure=measure, first_must_beat=NAME, log_loss_veto=True)
+    verdict = decide(asked, options)
+    assert verdict.reason is Reason.NOT_BETTER_THAN_SCORE
+    beside = verdict.figures.against_score
+    assert beside is not None
+    by_veto = measure is Measure.ACCURACY
+    assert beside.p is not None
+    assert (beside.p < 0.1) == by_veto
+    alone = decide(asked, replace(options, log_loss_veto=False)).decision
+    assert alone is (Decision.PROMOTED if by_veto else Decision.BLOCKED)
+
+
+def test_a_score_without_a_threshold_is_judged_by_log_loss() -> None:
+    asked = _asked(GOOD, VAGUE, threshold=np.inf)
+    found = decide(asked, GateOptions(first_must_beat=NAME)).figures.against_score
+    assert found is not None
+    gained = -np.log(np.where(OUTCOMES == 1, GOOD, 1 - GOOD))
+    gained = -np.log(np.where(OUTCOMES == 1, VAGUE, 1 - VAGUE)) - gained
+    assert (found.measure, found.gain) == (Measure.LOG_LOSS, pytest.approx(gained.mean()))
+    # Who is no score of the contest can't be beaten.
+    missing = decide(asked, GateOptions(first_must_beat="another"))
+    assert missing.reason is Reason.TOO_FEW_WITH_SCORE

@@ -1,0 +1,157 @@
+"""Pairs: differences and intervals over all pairs of rows, counted out, and what a small or strange
+set can't say."""
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from msgspec import structs
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from pima.core.verdicts.contest import Contest, Role
+from pima.core.verdicts.evidence import document, evidence, read_evidence
+from pima.core.verdicts.figures import NO_SPREAD, Figure
+from pima.core.verdicts.pairs import TOO_FEW_OF_A_CLASS, auroc_gain, sentence_of
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.support.contests import changed, contest, contestant
+
+Z = norm.ppf(0.975)
+
+
+@cache
+def _shipped() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The outcomes of every second shipped row, and two models' probabilities, to two digits, so
+    that many are equal."""
+    rows = shipped_rows()
+    known = np.nan_to_num(rows.features, nan=30.0).astype(np.float64)
+    told = []
+    for columns in (slice(None), slice(0, 4)):
+        model = LogisticRegression(max_iter=5000).fit(known[::2, columns], rows.outcomes[::2])
+        told.append(model.predict_proba(known[1::2, columns])[:, 1].round(2))
+    return rows.outcomes[1::2], *told
+
+
+def _with_a_line(**changes: object) -> Contest:
+    outcomes, better, worse = _shipped()
+    line = replace(
+        contestant(Role.STRAIGHT_LINE, worse), name="a straight line", decides=False, **changes
+    )
+    both = contest(outcomes, better, np.sqrt(better))
+    return replace(both, contestants=(*both.contestants, line))
+
+
+def test_the_area_s_gain_has_delong_s_covariance_over_all_pairs() -> None:
+    outcomes, *both = _shipped()
+    placements = []
+    for probabilities in both:
+        cases, others = probabilities[outcomes == 1], probabilities[outcomes == 0]
+        pairs = (cases[:, None] > others) + 0.5 * (cases[:, None] == others)
+        placements.append((pairs.mean(axis=1), pairs.mean(axis=0)))
+    variance = 0.0
+    for ours, theirs in zip(*placements, strict=True):
+        (first, covariance), (_, second) = np.cov(ours, theirs)
+        variance += (first + second - 2 * covariance) / len(ours)
+    found = auroc_gain(*both, outcomes)
+    expected = roc_auc_score(outcomes, both[0]) - roc_auc_score(outcomes, both[1])
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    assert found.low == pytest.approx(expected - Z * math.sqrt(variance), abs=1e-7)
+    assert found.high == pytest.approx(expected + Z * math.sqrt(variance), abs=1e-7)
+
+
+def test_a_line_stands_beside_each_who_decides_and_takes_nothing_from_the_evidence() -> None:
+    outcomes, better, worse = _shipped()
+    asked = _with_a_line()
+    found = evidence(asked)
+    assert structs.replace(found, pairs=()) == evidence(
+        replace(asked, contestants=asked.contestants[:2])
+    )
+    assert [(each.role, each.beside) for each in found.pairs] == [
+        ("straight_line", "challenger"),
+        ("straight_line", "champion"),
+    ]
+    bounded = (each.clip(1e-7, 1 - 1e-7) for each in (better, worse))
+    losses = [-np.log(np.where(outcomes == 1, each, 1 - each)) for each in bounded]
+    gains = losses[1] - losses[0]
+    pair = found.pairs[0]
+    assert (pair.rows, pair.positive) == (len(outcomes), outcomes.sum())
+    assert pair.log_loss.value == pytest.approx(losses[1].mean())
+    assert pair.auroc.value == pytest.approx(roc_auc_score(outcomes, worse))
+    low, high = norm.interval(0.95, gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5)
+    assert (pair.log_loss_gain.value, pair.log_loss_gain.low, pair.log_loss_gain.high) == (
+        pytest.approx(gains.mean()),
+        pytest.approx(low),
+        pytest.approx(high),
+    )
+
+
+def test_a_pair_is_judged_on_the_rows_of_the_test_set_that_both_can_be_judged_on() -> None:
+    count = len(_shipped()[0])
+    asked = replace(_with_a_line(scorable=np.arange(count) < 200), in_window=np.arange(count) >= 50)
+    asked = changed(asked, of_champion={"unseen": np.arange(count) % 3 > 0})
+    with_challenger, with_champion = evidence(asked).pairs
+    assert with_challenger.rows == 150
+    assert with_champion.rows == sum(each % 3 > 0 for each in range(50, 200))
+
+
+def test_without_a_champion_or_finite_answers_there_is_no_pair() -> None:
+    outcomes = _shipped()[0]
+    broken = changed(_with_a_line(), of_champion={"probabilities": np.full(len(outcomes), np.nan)})
+    assert [each.beside for each in evidence(broken).pairs] == ["challenger"]
+    assert evidence(_with_a_line(probabilities=np.full(len(outcomes), np.nan))).pairs == ()
+
+
+def test_a_document_without_pairs_is_read_as_one_of_none() -> None:
+    found = evidence(_with_a_line())
+    kept = document(found)
+    assert document(read_evidence(kept)) == kept
+    del kept["pairs"]
+    assert read_evidence(kept).pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ours", "theirs", "reason"),
+    [
+        ([0, 0, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], TOO_FEW_OF_A_CLASS),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4], NO_SPREAD),
+    ],
+)
+def test_what_few_rows_can_not_say_of_areas_has_a_reason(
+    outcomes: list[int], ours: list[float], theirs: list[float], reason: str
+) -> None:
+    found = auroc_gain(np.array(ours), np.array(theirs), np.array(outcomes, dtype=np.int8))
+    assert (found.low, found.high, found.reason) == (None, None, reason)
+
+
+@pytest.mark.parametrize(("errors", "expected"), [(-2.99, False), (-3.01, True), (3.01, False)])
+def test_a_line_is_clearly_better_from_three_standard_errors_on(
+    errors: float, expected: bool
+) -> None:
+    outcomes = _shipped()[0]
+    drawn = np.random.default_rng(0).normal(size=len(outcomes))
+    gains = (drawn - drawn.mean()) / drawn.std(ddof=1) + errors / len(outcomes) ** 0.5
+    of_outcome = 0.5 * np.exp(-0.01 * gains)
+    asked = _with_a_line(probabilities=np.where(outcomes == 1, of_outcome, 1 - of_outcome))
+    asked = changed(asked, of_challenger={"probabilities": np.full(len(outcomes), 0.5)})
+    pair = evidence(asked).pairs[0]
+    assert pair.log_loss_gain.value == pytest.approx(0.01 * gains.mean())
+    assert pair.clearly_better is expected
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"),
+    [
+        (Figure(0.02, 0.01, 0.03), "better than a straight line: its gain in log loss is 0.0200"),
+        (Figure(0.02, -0.01, 0.03), "neither clearly better nor worse than a straight line: "),
+        (Figure(-0.02, -0.03, -0.01), "worse than a straight line: "),
+        (Figure(0.0, reason=NO_SPREAD), "neither clearly better nor worse than a straight line: "),
+    ],
+)
+def test_a_pair_is_told_in_a_sentence(gain: Figure, told: str) -> None:
+    pair = structs.replace(evidence(_with_a_line()).pairs[1], log_loss_gain=gain)
+    said = sentence_of(pair, "version 3")
+    assert said.startswith(f"On {len(_shipped()[0])} rows version 3 is {told}")
+    assert ", in area under ROC 0." in said

@@ -1,0 +1,68 @@
+"""The straight line: scikit-learn's on the shipped rows, whatever the strength, and the strength
+with the lowest loss on folds that a fit has not seen."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from pima.core.verdicts.straight_line import STRENGTHS, choose_strength, fit_line, probabilities
+from tests.bench.accuracy.shipped import shipped_rows
+
+
+@cache
+def _shipped() -> tuple[np.ndarray, np.ndarray]:
+    rows = shipped_rows()
+    mean = np.nanmean(rows.features, axis=0)
+    known = np.where(np.isnan(rows.features), mean, rows.features)
+    return ((known - mean) / known.std(axis=0)).astype(np.float32), rows.outcomes
+
+
+def _theirs(inputs: np.ndarray, outcomes: np.ndarray, strength: float) -> LogisticRegression:
+    model = LogisticRegression(C=1 / strength, solver="newton-cholesky", tol=1e-10)
+    return model.fit(inputs.astype(np.float64), outcomes)
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_a_fit_is_scikit_learns(strength: float) -> None:
+    inputs, outcomes = _shipped()
+    line = fit_line(inputs, outcomes, strength)
+    model = _theirs(inputs, outcomes, strength)
+    assert line == pytest.approx([*model.intercept_, *model.coef_[0]], abs=1e-7)
+    expected = model.predict_proba(inputs.astype(np.float64))[:, 1]
+    assert probabilities(line, inputs) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("rows", [60, 768])
+def test_the_strength_is_that_of_the_lowest_loss_out_of_fold(rows: int) -> None:
+    inputs, outcomes = (each[:rows] for each in _shipped())
+    folds = np.arange(rows) % 5
+    losses = []
+    for strength in STRENGTHS:
+        told = np.empty(rows)
+        for fold in range(5):
+            inside = folds == fold
+            model = _theirs(inputs[~inside], outcomes[~inside], strength)
+            told[inside] = model.predict_proba(inputs[inside].astype(np.float64))[:, 1]
+        losses.append(log_loss(outcomes, told))
+    assert choose_strength(inputs, outcomes, folds) == STRENGTHS[int(np.argmin(losses))]
+
+
+def test_a_fit_finds_the_peak_where_full_steps_would_miss_it() -> None:
+    inputs = (100 * np.random.default_rng(82).normal(size=(100, 3)) ** 3).astype(np.float32)
+    log_odds = inputs @ np.array([1.0, -1.0, 1.0])
+    outcomes = (log_odds > np.quantile(log_odds, 0.9)).astype(np.int8)
+    outcomes[0] = 1 - outcomes[0]
+    line = fit_line(inputs, outcomes, 0.1)
+    missed = outcomes - probabilities(line, inputs)
+    assert missed.sum() == pytest.approx(0, abs=1e-6)
+    assert inputs.T @ missed == pytest.approx(0.1 * line[1:], abs=1e-6)
+
+
+def test_equal_rows_get_equal_answers_wherever_they_stand() -> None:
+    inputs, outcomes = _shipped()
+    line = fit_line(inputs, outcomes, 1.0)
+    again = np.tile(inputs[:7], (50, 1))
+    assert len(np.unique(probabilities(line, again))) == 7
