@@ -14,7 +14,7 @@ from jobs.options import OptionParser
 from pima.core.declared.features import Declaration
 from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
 from pima.store.engine import reading, writing
-from pima.store.registry import newest_declaration, require_declared
+from pima.store.models.registry import newest_declaration, require_declared
 from pima.store.schema import add_columns, make_triggers, require_schema
 from pima.store.tables import (
     champion,

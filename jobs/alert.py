@@ -10,7 +10,7 @@ from jobs.options import OptionParser, moment, this_user, why
 from pima.errors import AlertsNotDelivered, WrongConfiguration, WrongUsage, extra_missing
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
-from pima.store.alerts import Acknowledgement
+from pima.store.service.alerts import Acknowledgement
 from pima.watch.alert_sending import Problem
 from pima.watch.alerts import Teller, receivers
 

@@ -11,7 +11,7 @@ from pima.core.verdicts.reasons import Reason, why
 from pima.core.verdicts.verdict import Measure
 from pima.errors.places import with_places
 from pima.intake.bad_lines import EXPECTED
-from pima.store.runs import ENDINGS
+from pima.store.service.runs import ENDINGS
 from pima.watch import alerts, health
 
 DEFECT = "unexpected_"

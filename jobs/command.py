@@ -38,9 +38,9 @@ from pima.settings.reading import (
     require_score_to_beat,
 )
 from pima.settings.sections import Settings
-from pima.store.registry import require_declared
-from pima.store.runs import status_of_exit_code
+from pima.store.models.registry import require_declared
 from pima.store.schema import migrate, require_schema
+from pima.store.service.runs import status_of_exit_code
 from pima.store.urls import is_empty_default_file, make_engine, require_file
 
 Result = dict[str, Any]

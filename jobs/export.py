@@ -16,7 +16,7 @@ from pima.extras.export import Exported, Format, export
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
-from pima.store.exported import ALL_PREDICTIONS, EXPORTS
+from pima.store.rows.exported import ALL_PREDICTIONS, EXPORTS
 
 
 def _options(options: OptionParser) -> None:

@@ -10,8 +10,8 @@ from pima.errors import Unhealthy, WrongUsage
 from pima.logs import tell
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
-from pima.store.monitoring import newest_figures
-from pima.store.registry import read_champion
+from pima.store.models.registry import read_champion
+from pima.store.service.monitoring import newest_figures
 from pima.watch.health import complaints
 from pima.watch.model_alarms import model_alarms
 

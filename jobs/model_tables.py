@@ -13,8 +13,8 @@ from pima.core.declared.features import names_of
 from pima.core.verdicts.figures import gained
 from pima.core.verdicts.verdict import Measure, Measured, Scores
 from pima.logs import counted
-from pima.store.ledger import Move, VerdictInBrief
-from pima.store.registry import VersionSummary, as_features
+from pima.store.models.ledger import Move, VerdictInBrief
+from pima.store.models.registry import VersionSummary, as_features
 from pima.watch.figures import ListedVersions
 
 _SCORES = {

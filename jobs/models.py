@@ -16,10 +16,10 @@ from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
 from pima.settings.reading import settings_folder
-from pima.store import registry
 from pima.store.engine import reading
-from pima.store.ledger import list_moves, own_verdicts
-from pima.store.lineage import read_evidence
+from pima.store.models import registry
+from pima.store.models.ledger import list_moves, own_verdicts
+from pima.store.models.lineage import read_evidence
 from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 

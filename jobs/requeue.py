@@ -6,8 +6,8 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
-from pima.store import queue
 from pima.store.engine import without_time_limit, writing
+from pima.store.rows import queue
 
 
 def _options(options: OptionParser) -> None:

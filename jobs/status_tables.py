@@ -9,9 +9,9 @@ from pima.core.nights.watched import State
 from pima.core.outcomes.realised import FEW_EVENTS, STANDING, told_figures
 from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
 from pima.logs import counted
-from pima.store.ledger import VerdictLine
-from pima.store.monitoring import KeptFigure
-from pima.store.runs import DRY_RUN, Run
+from pima.store.models.ledger import VerdictLine
+from pima.store.service.monitoring import KeptFigure
+from pima.store.service.runs import DRY_RUN, Run
 from pima.watch.overview import (
     ChampionState,
     FollowedUpWeek,

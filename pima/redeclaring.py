@@ -23,11 +23,13 @@ from pima.core.rows.redeclared import (
     of_another_kind,
 )
 from pima.errors import WrongConfiguration
-from pima.store import histories, queue, registry, schema
+from pima.store import schema
 from pima.store.database import database_of
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.histories import Rows
-from pima.store.registry import newest_declaration, record_declaration
+from pima.store.models import registry
+from pima.store.models.registry import newest_declaration, record_declaration
+from pima.store.rows import histories, queue
+from pima.store.rows.histories import Rows
 from pima.store.schema import make_triggers
 
 

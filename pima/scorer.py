@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Features
 from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes
-from pima.store import registry
 from pima.store.engine import reading
-from pima.store.registry import StoredArtifact, as_features, sha256_of
+from pima.store.models import registry
+from pima.store.models.registry import StoredArtifact, as_features, sha256_of
 
 if TYPE_CHECKING:
     from pima.model.compiled import CompiledModel

@@ -24,14 +24,15 @@ from pima.errors import NoChampion
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import OpenRun, StopRequest, as_json
 from pima.scorer import Scorer, load_scorer
-from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
+from pima.store.models import registry
+from pima.store.models.registry import newest_declaration
 from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
-from pima.store.queue import require_counter_above_them, require_same_rows
-from pima.store.registry import newest_declaration
-from pima.store.replaced import EXAMINED_AT_ONCE, are_due, examine
-from pima.store.runs import lock_open_run, record_progress
+from pima.store.rows import queue
+from pima.store.rows.queue import require_counter_above_them, require_same_rows
+from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
+from pima.store.service.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import NightEnd, rows_before
 

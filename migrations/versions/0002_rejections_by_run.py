@@ -151,7 +151,7 @@ def _hash_versions(moment: TypeEngine[Any]) -> None:
 
 
 def _hash_of(scorer: list[Any]) -> str:
-    """As `scorer_sha256` of pima/store/registry.py makes it."""
+    """As `scorer_sha256` of pima/store/models/registry.py makes it."""
     try:
         read = [
             json.loads(each) if isinstance(each, str) and each[:1] in "[{" else each

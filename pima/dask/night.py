@@ -18,8 +18,8 @@ from pima.settings.reading import database_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
 from pima.store.engine import reading
-from pima.store.runs import is_open
 from pima.store.schema import require_schema
+from pima.store.service.runs import is_open
 from pima.store.urls import make_engine
 
 

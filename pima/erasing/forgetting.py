@@ -28,12 +28,14 @@ from pima.errors import (
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import take
 from pima.runs.whole_file import whole_file
-from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import reading, translated_errors, without_time_limit, writing
-from pima.store.erasing import Found, everyone_forgotten, keep_marks
-from pima.store.lineage import OF_IDS, without_rows
-from pima.store.registry import holdout_rule
+from pima.store.models import lineage, registry
+from pima.store.models.lineage import OF_IDS, without_rows
+from pima.store.models.registry import holdout_rule
+from pima.store.rows import erasing
+from pima.store.rows.erasing import Found, everyone_forgotten, keep_marks
+from pima.store.service import runs
 
 _LEASE_SECONDS = 600
 

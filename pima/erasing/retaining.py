@@ -23,7 +23,7 @@ from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import whole_file
 from pima.store.engine import clock, reading, writing
-from pima.store.erasing import (
+from pima.store.rows.erasing import (
     Moved,
     Old,
     OldRows,
@@ -31,8 +31,8 @@ from pima.store.erasing import (
     everyone_forgotten,
     what_is_old,
 )
-from pima.store.parquet_rows import as_table
-from pima.store.runs import RETAINING, record_progress
+from pima.store.rows.parquet_rows import as_table
+from pima.store.service.runs import RETAINING, record_progress
 from pima.store.tables import replaced_rows
 
 WINDOW_ROWS = 5_000

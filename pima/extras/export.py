@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Engine
 
 from pima.runs.recorded_run import StopRequest
 from pima.store.engine import reading, without_time_limit
-from pima.store.exported import EXPORTS, exported_rows, with_values
-from pima.store.registry import newest_declaration
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.exported import EXPORTS, exported_rows, with_values
 
 Format = Literal["csv", "parquet", "fhir"]
 
@@ -75,9 +75,9 @@ def export(
             case "csv":
                 write_csv(file, asked.columns, blocks)
             case "parquet":
-                from pima.store.parquet_rows import (
-                    write_parquet,
-                )  # imports pyarrow, which other formats do not need
+                from pima.store.rows.parquet_rows import (
+                    write_parquet,  # imports pyarrow, which other formats do not need
+                )
 
                 write_parquet(file, asked.columns, blocks)
             case "fhir":

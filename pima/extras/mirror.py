@@ -24,9 +24,9 @@ from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json
 from pima.settings.sections import MlflowSettings
-from pima.store import registry
 from pima.store.engine import reading
-from pima.store.registry import VersionSummary
+from pima.store.models import registry
+from pima.store.models.registry import VersionSummary
 from pima.store.urls import with_driver
 
 _CHAMPION = "champion"

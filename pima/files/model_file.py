@@ -19,9 +19,9 @@ from pima.core.declared.features import Declaration, Features, names_of
 from pima.errors import ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
-from pima.store import registry
 from pima.store.engine import reading
-from pima.store.registry import (
+from pima.store.models import registry
+from pima.store.models.registry import (
     as_declaration,
     as_features,
     as_stored,

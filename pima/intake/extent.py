@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, Literal
 
-from pima.store.sources import LastPull
+from pima.store.service.sources import LastPull
 
 Moment = datetime | date
 Bound = Moment | str

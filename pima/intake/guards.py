@@ -9,7 +9,7 @@ from pima.core.declared.source import Source
 from pima.core.rows.mapping import SourceMapping, SourceTally
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.logs import counted
-from pima.store.staged_source import Comparison
+from pima.store.rows.staged_source import Comparison
 
 _FEWEST_OF_A_PART = 100
 """Rows that a part needs to say something about a feature: of three changed rows, two may lack it

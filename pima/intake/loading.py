@@ -27,13 +27,13 @@ from pima.intake.patient_file import KeyTypes, PatientFile, open_patient_file, p
 from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
 from pima.runs.recorded_run import INLINED, as_json
-from pima.store import arrivals
-from pima.store.arrivals import StagedFile, Taken
-from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
-from pima.store.erasing import everyone_forgotten
-from pima.store.registry import require_still_declared
+from pima.store.models.registry import require_still_declared
+from pima.store.rows import arrivals
+from pima.store.rows.arrivals import StagedFile, Taken
+from pima.store.rows.contested import Done, told_as_contested, until_free
+from pima.store.rows.erasing import everyone_forgotten
 
 LINES_REPORTED = 20
 

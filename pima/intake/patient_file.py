@@ -23,7 +23,7 @@ from pima.intake.header import Header
 from pima.intake.moments import moments
 from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
 from pima.intake.raw_rows import BadLine, RawBlock
-from pima.store.arrivals import Match
+from pima.store.rows.arrivals import Match
 
 KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
 """The types of a key, by source and by `source_key` or `person_key`; text for a source that is not

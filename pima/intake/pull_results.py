@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from pima.core.rows.mapping import SourceTally, one_sided
 from pima.intake.extent import Called
-from pima.store.arrivals import Taken
-from pima.store.runs import Status
+from pima.store.rows.arrivals import Taken
+from pima.store.service.runs import Status
 
 
 @dataclass(frozen=True, slots=True)

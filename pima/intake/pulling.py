@@ -30,14 +30,14 @@ from pima.intake.source_engine import place_of
 from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
-from pima.store import runs, sources
-from pima.store.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
-from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
-from pima.store.erasing import everyone_forgotten
-from pima.store.registry import require_still_declared
-from pima.store.staged_source import Comparison, StagedSource
+from pima.store.models.registry import require_still_declared
+from pima.store.rows.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
+from pima.store.rows.contested import told_as_contested, until_free
+from pima.store.rows.erasing import everyone_forgotten
+from pima.store.rows.staged_source import Comparison, StagedSource
+from pima.store.service import runs, sources
 
 BLOCK_KEYS = 10_000
 """Keys that one transaction takes in; it locks their rows."""

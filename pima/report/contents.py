@@ -27,12 +27,12 @@ from pima.core.verdicts.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
-from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.ledger import Move, list_moves
-from pima.store.lineage import read_evidence, version_with_rows
-from pima.store.registry import VersionSummary, as_features, newest_declaration
-from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.models import registry
+from pima.store.models.ledger import Move, list_moves
+from pima.store.models.lineage import read_evidence, version_with_rows
+from pima.store.models.registry import VersionSummary, as_features, newest_declaration
+from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.overview import Overview, read_overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks

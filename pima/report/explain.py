@@ -40,15 +40,15 @@ from pima.logs import counted, get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
-from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.histories import Rows, id_by_key, row_by_id, unlabelled_rows
-from pima.store.kept_values import row_predicted_on, stored_prediction
-from pima.store.lineage import version_with_rows
-from pima.store.monitoring import newest_figures
-from pima.store.registry import newest_declaration, read_champion
-from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
-from pima.store.sources import rejected_row
+from pima.store.models import registry
+from pima.store.models.lineage import version_with_rows
+from pima.store.models.registry import newest_declaration, read_champion
+from pima.store.rows.histories import Rows, id_by_key, row_by_id, unlabelled_rows
+from pima.store.rows.kept_values import row_predicted_on, stored_prediction
+from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.service.monitoring import newest_figures
+from pima.store.service.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
 from pima.watch.realised import standing_of
 

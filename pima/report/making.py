@@ -19,10 +19,10 @@ from pima.report.contents import gather
 from pima.runs.recorded_run import OpenRun, never_failing
 from pima.runs.whole_file import remove_halves, written_aside
 from pima.settings.sections import Settings
-from pima.store import lineage
 from pima.store.engine import reading, writing
-from pima.store.monitoring import REPORT_ERROR
-from pima.store.runs import Status, finish_run
+from pima.store.models import lineage
+from pima.store.service.monitoring import REPORT_ERROR
+from pima.store.service.runs import Status, finish_run
 
 KEPT = 4
 """The number of reports that stay in the database: a month of weekly ones."""

@@ -33,7 +33,7 @@ from pima.core.verdicts import figures
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import shown_thresholds
 from pima.report.contents import Exhibit, calibration, distribution, roc
-from pima.store.ledger import Move
+from pima.store.models.ledger import Move
 from pima.watch.overview import NightRun
 from pima.watch.realised import Week
 

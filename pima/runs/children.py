@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pima.logs import get_logger, tell, write_line
-from pima.store.runs import ChildEnd, Status, status_of_exit_code
+from pima.store.service.runs import ChildEnd, Status, status_of_exit_code
 
 _SECONDS_TO_WRITE_DOWN = 10
 

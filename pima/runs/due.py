@@ -15,9 +15,9 @@ from pima.errors import WrongConfiguration
 from pima.logs import get_logger
 from pima.runs.ticks import Schedule, pull_of
 from pima.settings.sections import PULL, ScheduleSettings
-from pima.store import runs
 from pima.store.engine import writing
-from pima.store.runs import Attempt, Status
+from pima.store.service import runs
+from pima.store.service.runs import Attempt, Status
 
 MOST_NOTED = 100
 """The most missed ticks to record: after a long downtime, a schedule in seconds would flood the

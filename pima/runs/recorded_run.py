@@ -26,9 +26,9 @@ from pima.errors import (
 )
 from pima.logs import get_logger, mark_lines
 from pima.settings.sections import OWN_CODE, PingSettings
-from pima.store import runs
 from pima.store.engine import reading, writing
-from pima.store.runs import (
+from pima.store.service import runs
+from pima.store.service.runs import (
     DRY_RUN,
     Status,
     adopt_run,

@@ -29,9 +29,9 @@ from pima.runs.recorded_run import StopRequest
 from pima.runs.ticks import schedules
 from pima.settings.reading import environ_of_job
 from pima.settings.sections import PULL, ScheduleSettings
-from pima.store import runs
 from pima.store.engine import reading, writing
-from pima.store.runs import ChildEnd, Status, start_run
+from pima.store.service import runs
+from pima.store.service.runs import ChildEnd, Status, start_run
 
 _MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)

@@ -44,8 +44,8 @@ class Scoring(Protocol):
         self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /
     ) -> "Batch":
         """Take at most `rows` rows with a patient id above `after` off the queue, and read these
-        columns of them. `rows` is at most `pima.store.queue.largest_batch`. The rows are gone once
-        the transaction commits."""
+        columns of them. `rows` is at most `pima.store.rows.queue.largest_batch`. The rows are gone
+        once the transaction commits."""
 
     def write_predictions(
         self,

@@ -32,7 +32,7 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import HoldoutSettings
 from pima.store.database import Real, database_of
 from pima.store.engine import column, reading, redacted, writing
-from pima.store.registry import (
+from pima.store.models.registry import (
     holdout_rule,
     newest_declaration,
     record_declaration,

@@ -34,8 +34,8 @@ from pima.model.recipes import (
 )
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
-from pima.store.lineage import version_with_rows
-from pima.store.registry import as_features
+from pima.store.models.lineage import version_with_rows
+from pima.store.models.registry import as_features
 
 if TYPE_CHECKING:
     from pima.model.network import Artifacts, Parity, TrainingData

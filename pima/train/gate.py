@@ -38,11 +38,11 @@ from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
-from pima.store import ledger, lineage, registry
 from pima.store.engine import reading
-from pima.store.histories import keys_of
-from pima.store.lineage import ids_from_parquet, kept_rows, training_ids
-from pima.store.registry import Champion, HoldoutRule
+from pima.store.models import ledger, lineage, registry
+from pima.store.models.lineage import ids_from_parquet, kept_rows, training_ids
+from pima.store.models.registry import Champion, HoldoutRule
+from pima.store.rows.histories import keys_of
 from pima.train.fit import Challenger
 
 

@@ -28,12 +28,19 @@ from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
 from pima.runs.recorded_run import INLINED, never_failing
 from pima.scorer import load_scorer
-from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.ledger import last_verdicts, list_moves, record_move, version_before
-from pima.store.lineage import TestSet, ids_to_parquet, to_parquet
-from pima.store.monitoring import keep_figures
-from pima.store.registry import Champion, NewVersion, as_stored, newest_declaration, sha256_of
+from pima.store.models import lineage, registry
+from pima.store.models.ledger import last_verdicts, list_moves, record_move, version_before
+from pima.store.models.lineage import TestSet, ids_to_parquet, to_parquet
+from pima.store.models.registry import (
+    Champion,
+    NewVersion,
+    as_stored,
+    newest_declaration,
+    sha256_of,
+)
+from pima.store.rows import queue
+from pima.store.service.monitoring import keep_figures
 from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 

@@ -23,16 +23,16 @@ from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, onl
 from pima.settings.reading import SHIPPED, require_score_to_beat
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, without_time_limit
-from pima.store.histories import labelled_history
-from pima.store.kept_values import predicted_in_time, predicted_on
-from pima.store.registry import (
+from pima.store.models.registry import (
     HoldoutRule,
     holdout_rule,
     read_champion,
     require_same_holdout,
 )
-from pima.store.runs import RETRAINING
-from pima.store.settled import settling
+from pima.store.rows.histories import labelled_history
+from pima.store.rows.kept_values import predicted_in_time, predicted_on
+from pima.store.rows.settled import settling
+from pima.store.service.runs import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, record

@@ -28,11 +28,11 @@ from pima.errors import PimaError, WrongUsage
 from pima.errors.places import with_places
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
-from pima.store import alerts, monitoring
-from pima.store.alerts import Acknowledgement, Remembered
 from pima.store.engine import clock, reading, writing
-from pima.store.ledger import MoveLine, last_verdicts, moves_since
+from pima.store.models.ledger import MoveLine, last_verdicts, moves_since
 from pima.store.schema import require_revision
+from pima.store.service import alerts, monitoring
+from pima.store.service.alerts import Acknowledgement, Remembered
 from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.watch.figures import ServiceFigures, read_figures

@@ -17,9 +17,9 @@ from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
 from pima.core.verdicts.pairs import PairEvidence, pairs_of
 from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted
-from pima.store.lineage import scale_beside
-from pima.store.registry import newest_declaration
-from pima.store.settled import SettledOutcome, columns_of, scores_beside
+from pima.store.models.lineage import scale_beside
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.settled import SettledOutcome, columns_of, scores_beside
 
 
 @dataclass(frozen=True, slots=True)

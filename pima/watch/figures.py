@@ -13,19 +13,16 @@ from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdicts.verdict import Measure
 from pima.runs.recorded_run import INLINED
 from pima.settings.sections import Settings
-from pima.store import monitoring, queue, registry
-from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.ledger import VerdictInBrief, in_brief, list_moves, own_verdicts
-from pima.store.monitoring import (
-    KeptFigure,
-    keep_figures,
-    newest_figures,
-    rows_of_nights,
-)
-from pima.store.queue import Waiting
-from pima.store.registry import Champion, VersionSummary
-from pima.store.sources import SourcePull
+from pima.store.models import registry
+from pima.store.models.ledger import VerdictInBrief, in_brief, list_moves, own_verdicts
+from pima.store.models.registry import Champion, VersionSummary
+from pima.store.rows import queue
+from pima.store.rows.queue import Waiting
+from pima.store.service import monitoring
+from pima.store.service import sources as source_store
+from pima.store.service.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
+from pima.store.service.sources import SourcePull
 from pima.watch.unpredicted import NewRows, as_shown
 
 REALISED = "realised_"

@@ -14,13 +14,13 @@ from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules
 from pima.settings.sections import JOBS, STARTED, ScheduleSettings, Settings
-from pima.store import monitoring
-from pima.store import sources as source_store
 from pima.store.engine import reading
-from pima.store.monitoring import LastEnd
-from pima.store.runs import Status
 from pima.store.schema import require_schema
-from pima.store.sources import SourcePull
+from pima.store.service import monitoring
+from pima.store.service import sources as source_store
+from pima.store.service.monitoring import LastEnd
+from pima.store.service.runs import Status
+from pima.store.service.sources import SourcePull
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
 

@@ -15,9 +15,9 @@ from pima.core.outcomes.followed_up import FOLLOWED_UP
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings.sections import STARTED, MetricsSettings
-from pima.store import monitoring
 from pima.store.engine import reading
-from pima.store.runs import Status
+from pima.store.service import monitoring
+from pima.store.service.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
 from pima.watch.unpredicted import NewRows
 

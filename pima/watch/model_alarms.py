@@ -18,10 +18,11 @@ from pima.core.outcomes.followed_up import (
 from pima.core.rows.hindsight import ONES_CORRECTED
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
-from pima.store import monitoring, registry
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import KeptFigure, keep_figures
-from pima.store.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
+from pima.store.models import registry
+from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
+from pima.store.service import monitoring
+from pima.store.service.monitoring import KeptFigure, keep_figures
 
 _SAYS = {
     OutcomeAlarm.NO_BETTER_THAN_CONSTANT: "the same answer for everybody would do better",

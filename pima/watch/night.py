@@ -25,9 +25,9 @@ from pima.core.rows.validation import Validated
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
-from pima.store import registry
 from pima.store.engine import clock, writing
-from pima.store.monitoring import (
+from pima.store.models import registry
+from pima.store.service.monitoring import (
     KeptTally,
     keep_figures,
     keep_tally,

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.settings.sections import Settings
-from pima.store import registry, report_figures, runs
-from pima.store import sources as source_store
-from pima.store.alerts import Acknowledgement, acknowledged
 from pima.store.engine import clock, reading
-from pima.store.ledger import VerdictLine, verdict_lines
-from pima.store.monitoring import KeptFigure, rejected_by_pulls
-from pima.store.queue import Waiting
-from pima.store.runs import Run
-from pima.store.settled import (
+from pima.store.models import registry
+from pima.store.models.ledger import VerdictLine, verdict_lines
+from pima.store.rows.queue import Waiting
+from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
     SettledOutcome,
     SettledOutcomes,
     settled_outcomes,
     start_of_week,
 )
-from pima.store.sources import SourcePull
+from pima.store.service import report_figures, runs
+from pima.store.service import sources as source_store
+from pima.store.service.alerts import Acknowledgement, acknowledged
+from pima.store.service.monitoring import KeptFigure, rejected_by_pulls
+from pima.store.service.runs import Run
+from pima.store.service.sources import SourcePull
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import NewRows

@@ -23,16 +23,17 @@ from pima.core.outcomes.realised import (
 from pima.core.rows.hindsight import ONES_CORRECTED, Corrections
 from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.runs.recorded_run import never_failing
-from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import keep_figures, tallies_since
-from pima.store.settled import (
+from pima.store.models import registry
+from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
     SettledOutcome,
     SettledOutcomes,
     columns_of,
     settled_outcomes,
 )
+from pima.store.service import report_figures
+from pima.store.service.monitoring import keep_figures, tallies_since
 
 _A_WEEK = timedelta(weeks=1)
 _Key = tuple[date, int]

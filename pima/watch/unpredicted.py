@@ -22,10 +22,10 @@ from pima.core.nights.watched import (
 )
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
-from pima.store import monitoring as store
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
-from pima.store.runs import counts_of
+from pima.store.service import monitoring as store
+from pima.store.service.runs import counts_of
 
 
 def rows_before(engine: Engine, run_id: int) -> Marks:

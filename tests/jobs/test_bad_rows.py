@@ -12,7 +12,7 @@ from sqlalchemy import update
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import writing
-from pima.store.registry import StoredArtifact, compiled_artifact
+from pima.store.models.registry import StoredArtifact, compiled_artifact
 from pima.store.tables import model_versions
 from pima.train.retraining import read_history
 from tests.support.databases import Database, call, insert_many, insert_patients, the_json

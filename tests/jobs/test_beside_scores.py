@@ -16,8 +16,8 @@ from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import logistic
 from pima.redeclaring import redeclare
 from pima.store.engine import reading, writing
-from pima.store.monitoring import keep_figures
-from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.service.monitoring import keep_figures
 from pima.store.tables import promotions
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.metrics import DatabaseFigures

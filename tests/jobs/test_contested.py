@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from pima.store import contested
-from pima.store.arrivals import Staging
+from pima.store.rows import contested
+from pima.store.rows.arrivals import Staging
 from tests.support.clinic import URL, Clinic
 from tests.support.databases import (
     PATIENCE_SECONDS,

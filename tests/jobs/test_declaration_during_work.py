@@ -19,8 +19,9 @@ from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings
-from pima.store import queue, registry
 from pima.store.engine import writing
+from pima.store.models import registry
+from pima.store.rows import queue
 from tests.support.clinic import Clinic
 from tests.support.databases import (
     PATIENCE_SECONDS,

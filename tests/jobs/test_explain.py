@@ -12,7 +12,7 @@ import pytest
 from pima.core.nights.watched import OUTCOME_ALARMS
 from pima.core.rows.history import features_of
 from pima.scorer import load_scorer
-from pima.store.lineage import version_with_rows
+from pima.store.models.lineage import version_with_rows
 from tests.support.databases import Copied, Database, call, insert_many, insert_patients, the_json
 from tests.support.declared import configuration
 from tests.support.shipped import FEATURE_NAMES, SOUND

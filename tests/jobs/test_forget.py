@@ -22,13 +22,13 @@ from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
 from pima.intake import pulling
 from pima.settings.sections import DatabaseSettings
-from pima.store import runs
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
-from pima.store.erasing import everyone_forgotten
-from pima.store.lineage import ids_from_parquet
+from pima.store.models.lineage import ids_from_parquet
 from pima.store.predictions import Predictions
-from pima.store.runs import start_run
+from pima.store.rows.erasing import everyone_forgotten
+from pima.store.service import runs
+from pima.store.service.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.store.urls import make_engine
 from tests.support.clinic import Clinic

@@ -19,8 +19,8 @@ from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
-from pima.store.lineage import from_parquet
-from pima.store.registry import compiled_artifact, keras_artifact
+from pima.store.models.lineage import from_parquet
+from pima.store.models.registry import compiled_artifact, keras_artifact
 from pima.train.fit import Challenger
 from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history

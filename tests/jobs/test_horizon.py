@@ -13,7 +13,7 @@ from pima.core.rows.hindsight import Corrections
 from pima.core.rows.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
-from pima.store.registry import set_champion
+from pima.store.models.registry import set_champion
 from pima.train.retraining import read_history
 from pima.watch.realised import leave_realised
 from tests.support.clinic import Clinic

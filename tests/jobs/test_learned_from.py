@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pima.core.rows.history import below, ranks
-from pima.store.lineage import from_parquet
+from pima.store.models.lineage import from_parquet
 from tests.support.databases import Database, call, the_json
 from tests.support.ledger import document
 from tests.support.patient_files import HEADER, write

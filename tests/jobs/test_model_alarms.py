@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, select, update
 
 from jobs.options import this_user
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import newest_figures
-from pima.store.registry import prevalences
+from pima.store.models.registry import prevalences
+from pima.store.service.monitoring import newest_figures
 from pima.store.tables import monitoring, patients, predictions, promotions, runs
 from pima.watch.model_alarms import model_alarms
 from tests.support.databases import Database, call, insert_many, without_triggers

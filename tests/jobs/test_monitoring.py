@@ -21,8 +21,8 @@ from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import rows_of_nights
-from pima.store.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.service.monitoring import rows_of_nights
 from pima.store.tables import model_versions, predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures

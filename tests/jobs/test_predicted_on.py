@@ -14,7 +14,7 @@ from pima.core.rows.history import UNCLAIMED, Split, features_of
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.reading import SHIPPED_FILE, read_settings
-from pima.store.lineage import from_parquet
+from pima.store.models.lineage import from_parquet
 from pima.train.retraining import read_history
 from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import configuration

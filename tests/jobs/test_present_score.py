@@ -14,10 +14,10 @@ from pima.runs.recorded_run import StopRequest
 from pima.scoring import ScoreOptions, drain
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading
-from pima.store.histories import labelled_history
-from pima.store.kept_values import predicted_in_time
-from pima.store.registry import holdout_rule
-from pima.store.settled import settling
+from pima.store.models.registry import holdout_rule
+from pima.store.rows.histories import labelled_history
+from pima.store.rows.kept_values import predicted_in_time
+from pima.store.rows.settled import settling
 from tests.support.clinic import Clinic
 from tests.support.databases import (
     Copied,

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pima.settings.reading import SHIPPED, read_settings
 from pima.store.engine import writing
-from pima.store.registry import as_stored, features_of
+from pima.store.models.registry import as_stored, features_of
 from pima.store.tables import model_versions
 from pima.train.retraining import read_history
 from tests.support.databases import Copied, Database, Ended, call, insert_many, the_json, under_role

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pima.settings.sections import DatabaseSettings
-from pima.store import queue
 from pima.store.database import database_of
 from pima.store.engine import writing
-from pima.store.queue import Requeued
+from pima.store.rows import queue
+from pima.store.rows.queue import Requeued
 from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,

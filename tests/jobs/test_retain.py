@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from pima.erasing import retaining
-from pima.store import monitoring
 from pima.store.engine import reading
+from pima.store.service import monitoring
 from pima.store.tables import predictions
 from tests.support.databases import Database, call, insert_many, insert_patients, the_json
 from tests.support.ledger import insert_run

@@ -19,9 +19,9 @@ from pima.logs import configure_logs
 from pima.runs.children import job_command
 from pima.runs.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
-from pima.store import runs
 from pima.store.engine import writing
-from pima.store.runs import mark_crashed, start_run
+from pima.store.service import runs
+from pima.store.service.runs import mark_crashed, start_run
 from tests.support.databases import Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
 from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children

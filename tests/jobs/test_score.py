@@ -13,7 +13,7 @@ from sqlalchemy import text
 from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
-from pima.store.runs import start_run
+from pima.store.service.runs import start_run
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

@@ -12,7 +12,7 @@ from pima.errors import ArtifactDamaged
 from pima.runs.recorded_run import StopRequest, only_one, recorded_run
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.store.engine import writing
-from pima.store.runs import start_run
+from pima.store.service.runs import start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.trained import install_models

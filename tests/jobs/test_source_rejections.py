@@ -8,7 +8,7 @@ import pytest
 
 from pima.errors import DatabaseUnusable
 from pima.intake import pulling
-from pima.store.staged_source import StagedSource
+from pima.store.rows.staged_source import StagedSource
 from tests.support.clinic import URL, Clinic
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.patient_files import GOOD, ID_HEADER, write

@@ -16,7 +16,7 @@ from pima.core.declared.features import Declaration
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.engine import reading
-from pima.store.registry import newest_declaration
+from pima.store.models.registry import newest_declaration
 from tests.support.databases import Database
 from tests.support.shipped import SOUND
 from tests.support.state_machine import Jobs, run_machine

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pima.store.engine import reading
-from pima.store.registry import read_version
+from pima.store.models.registry import read_version
 from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
 

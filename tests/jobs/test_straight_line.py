@@ -14,9 +14,9 @@ from pima.core.verdicts.straight_line import STRENGTHS
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, writing
-from pima.store.ledger import record_move
-from pima.store.monitoring import newest_figures
-from pima.store.registry import Champion
+from pima.store.models.ledger import record_move
+from pima.store.models.registry import Champion
+from pima.store.service.monitoring import newest_figures
 from pima.train.ledger import leave_gain_on_line
 from pima.train.retraining import read_history
 from pima.watch.model_alarms import model_alarms

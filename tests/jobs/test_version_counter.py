@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from pima.store.engine import reading, writing
-from pima.store.queue import require_counter_above_them
+from pima.store.rows.queue import require_counter_above_them
 from tests.support.clinic import Clinic
 from tests.support.databases import (
     Database,

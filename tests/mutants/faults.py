@@ -204,7 +204,7 @@ FAULTS = (
             "",
         ),
         Edit(
-            "pima/store/runs.py",
+            "pima/store/service/runs.py",
             'insert = database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", '
             '"attempt"))',
             "insert = runs.insert()",
@@ -307,7 +307,7 @@ FAULTS = (
             each: Form(
                 (
                     Edit(
-                        "pima/store/registry.py",
+                        "pima/store/models/registry.py",
                         "if newest_declaration(connection).arriving != known:",
                         "if not newest_declaration(connection).arriving:",
                     ),
@@ -398,7 +398,7 @@ FAULTS = (
     _on_both(
         "looks at the holdout are counted without those of dry runs",
         Edit(
-            "pima/store/lineage.py",
+            "pima/store/models/lineage.py",
             "AND status = 'succeeded' AND {asked}",
             "AND status = 'succeeded' AND trigger <> 'dry_run' AND {asked}",
         ),
@@ -504,13 +504,13 @@ FAULTS = (
     ),
     _on_both(
         "kept values are looked at, and deleted, too early",
-        Edit("pima/store/replaced.py", "timedelta(days=1)", "timedelta()"),
+        Edit("pima/store/rows/replaced.py", "timedelta(days=1)", "timedelta()"),
         caught_by="tests/store/test_replaced.py::test_scoring_looks_once_and_a_day_later[DATABASE]",
     ),
     _on_both(
         "retain leaves no mark of what was predicted on",
         Edit(
-            "pima/store/erasing.py",
+            "pima/store/rows/erasing.py",
             "        condition = and_(condition, leave_marks(connection, condition))\n",
             "        pass\n",
         ),

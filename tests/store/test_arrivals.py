@@ -10,8 +10,8 @@ from sqlalchemy import event, text
 from pima.errors import DatabaseFailed
 from pima.intake.loading import LoadOptions, load_files
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
-from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, StagedFile, Staging, rows_so_far
 from pima.store.engine import reading, writing
+from pima.store.rows.arrivals import VANISHED, KeyRange, RowsSoFar, StagedFile, Staging, rows_so_far
 from tests.support.databases import Database, insert_patients
 from tests.support.rows import COLUMNS, VALUES
 from tests.support.shipped import FEATURE_NAMES, SHIPPED

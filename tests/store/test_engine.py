@@ -26,8 +26,8 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
-from pima.store.arrivals import Staging
 from pima.store.engine import reading, redacted, writing
+from pima.store.rows.arrivals import Staging
 from pima.store.urls import make_engine, parse_url
 from tests.support.databases import Database, insert_patients
 from tests.support.shipped import FEATURE_NAMES

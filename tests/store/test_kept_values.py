@@ -8,7 +8,7 @@ import pandas as pd
 
 from pima.core.declared.features import Outcome
 from pima.store.engine import clock, reading
-from pima.store.kept_values import predicted_in_time, predicted_on
+from pima.store.rows.kept_values import predicted_in_time, predicted_on
 from tests.support.databases import Database, insert_patients
 from tests.support.declared import ADDED, redeclared
 from tests.support.settled import ago

@@ -9,9 +9,9 @@ from typing import TypeVar
 import pytest
 
 from pima.errors import DatabaseFailed
-from pima.store import runs
 from pima.store.engine import reading, writing
-from pima.store.runs import Status
+from pima.store.service import runs
+from pima.store.service.runs import Status
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pima.store import ledger
 from pima.store.engine import reading
+from pima.store.models import ledger
 from tests.support.databases import Database
 from tests.support.versions import FIGURES, add_version, record
 

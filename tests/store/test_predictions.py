@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pima.errors import DatabaseFailed
-from pima.store import registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
+from pima.store.models import registry
 from pima.store.predictions import Predictions, Rejections
-from pima.store.settled import settled_outcomes
+from pima.store.rows.settled import settled_outcomes
 from tests.support.databases import Database, insert_patients, without_triggers
 from tests.support.versions import add_version
 

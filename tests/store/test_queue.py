@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from pima.settings.sections import DatabaseSettings
-from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
+from pima.store.models import registry
 from pima.store.predictions import Batch
-from pima.store.queue import Requeued
+from pima.store.rows import queue
+from pima.store.rows.queue import Requeued
 from pima.store.urls import make_engine
 from tests.support.databases import (
     PATIENCE_SECONDS,

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from pima.errors import DatabaseBusy, DatabaseFailed
 from pima.settings.sections import DatabaseSettings
-from pima.store import registry
 from pima.store.engine import reading, writing
-from pima.store.registry import Champion
+from pima.store.models import registry
+from pima.store.models.registry import Champion
 from pima.store.urls import make_engine
 from tests.support.databases import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.support.shipped import FEATURES

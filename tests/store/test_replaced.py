@@ -16,10 +16,10 @@ from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.database import database_of
 from pima.store.engine import writing
-from pima.store.erasing import OldRows, what_is_old
 from pima.store.predictions import Predictions
-from pima.store.replaced import examine
-from pima.store.runs import start_run
+from pima.store.rows.erasing import OldRows, what_is_old
+from pima.store.rows.replaced import examine
+from pima.store.service.runs import start_run
 from pima.store.tables import predictions
 from tests.support.databases import (
     PATIENCE_SECONDS,

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from pima.core.declared.identifiers import name_of_key, name_of_person
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
-from pima.store.histories import SIDE_KEY
+from pima.store.rows.histories import SIDE_KEY
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

@@ -12,7 +12,7 @@ from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing,
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
 from pima.store.engine import reading
-from pima.store.registry import HoldoutRule, holdout_rule
+from pima.store.models.registry import HoldoutRule, holdout_rule
 from pima.store.tables import with_features
 from pima.store.urls import make_engine
 from tests.support.databases import PATIENCE_SECONDS, Database

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from pima.core.outcomes.followed_up import FollowUp
 from pima.intake.moments import moments
 from pima.store.engine import clock, reading
-from pima.store.registry import newest_declaration
-from pima.store.settled import SettledOutcomes, settled_outcomes, settling, week_of
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.settled import SettledOutcomes, settled_outcomes, settling, week_of
 from tests.support.databases import Database
 from tests.support.declared import waiting
 from tests.support.settled import NOW, ago, predict, row

@@ -27,10 +27,10 @@ from pima.errors import NothingToRollBackTo
 from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import DatabaseSettings
-from pima.store import queue
 from pima.store.database import database_of
 from pima.store.engine import writing
-from pima.store.runs import start_run
+from pima.store.rows import queue
+from pima.store.service.runs import start_run
 from pima.store.urls import make_engine
 from pima.train.ledger import Decider, promote, roll_back
 from tests.support.databases import PATIENCE_SECONDS, Database

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import update
 
 from pima.core.verdicts.verdict import VerdictFigures
-from pima.store import registry
 from pima.store.engine import writing
-from pima.store.ledger import record_move
-from pima.store.registry import Champion, NewVersion, as_stored
+from pima.store.models import registry
+from pima.store.models.ledger import record_move
+from pima.store.models.registry import Champion, NewVersion, as_stored
 from pima.store.tables import model_versions
 from tests.support.databases import Database
 from tests.support.shipped import FEATURES

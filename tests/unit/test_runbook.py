@@ -15,7 +15,7 @@ from pima import errors
 from pima.core.rows.validation import CODES, MEANINGS
 from pima.core.verdicts.reasons import Reason
 from pima.settings.sections import JOBS
-from pima.store.runs import ENDINGS, Status
+from pima.store.service.runs import ENDINGS, Status
 from pima.watch import alerts, health
 from tests.support.shipped import ROOT
 

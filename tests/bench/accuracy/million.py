@@ -24,8 +24,8 @@ from sqlalchemy import text
 
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
-from pima.store.arrivals import Staging
 from pima.store.engine import without_time_limit, writing
+from pima.store.rows.arrivals import Staging
 from pima.store.schema import migrate
 from pima.store.urls import make_engine, parse_url
 from tests.bench.accuracy.shipped import ROOT, shipped_rows

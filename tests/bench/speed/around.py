@@ -14,7 +14,7 @@ from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
-from pima.store.runs import start_run
+from pima.store.service.runs import start_run
 from pima.store.urls import make_engine
 from tests.bench.speed.databases import (
     MEASURED,

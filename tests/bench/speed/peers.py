@@ -63,7 +63,7 @@ def ours() -> Callable[[], None]:
     from pima.runs.recorded_run import OpenRun, StopRequest
     from pima.settings.sections import Settings
     from pima.store.engine import writing
-    from pima.store.runs import start_run
+    from pima.store.service.runs import start_run
     from pima.store.urls import make_engine
 
     settings = Settings()

@@ -11,7 +11,7 @@ from pima.core.rows.validation import as_features, by_feature
 from pima.core.verdicts.metrics import log_losses
 from pima.scorer import load_scorer
 from pima.settings.sections import HoldoutSettings
-from pima.store.lineage import version_with_rows
+from pima.store.models.lineage import version_with_rows
 from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (
     FEATURES,

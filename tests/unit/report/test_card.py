@@ -24,7 +24,7 @@ from pima.report.version_facts import (
     changes,
     input_of,
 )
-from pima.store.registry import VersionSummary, as_stored
+from pima.store.models.registry import VersionSummary, as_stored
 from tests.support.shipped import FEATURES
 
 SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))

@@ -38,9 +38,9 @@ from pima.intake.raw_rows import BadLine
 from pima.runs.recorded_run import StopRequest, as_json
 from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
-from pima.store.arrivals import Taken
-from pima.store.registry import Champion
-from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
+from pima.store.models.registry import Champion
+from pima.store.rows.arrivals import Taken
+from pima.store.service.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.train.gate import EarlierVerdict, Judgement
 from pima.train.ledger import announce
 from pima.train.retraining import HistoryRows, RetrainResult

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pima.settings.sections import AlertsSettings
-from pima.store.alerts import Remembered
+from pima.store.service.alerts import Remembered
 from pima.watch.alerts import Condition, Kind, once_taken, pending, receivers
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

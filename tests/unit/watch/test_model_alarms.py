@@ -7,7 +7,7 @@ import pytest
 from pima.core.nights.watched import GAIN_ON_LINE, OutcomeAlarm, State
 from pima.core.outcomes.followed_up import FOLLOWED_UP
 from pima.core.rows.hindsight import ONES_CORRECTED
-from pima.store.monitoring import KeptFigure
+from pima.store.service.monitoring import KeptFigure
 from pima.watch.model_alarms import model_alarms
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """What the first screen says where no settled outcome counts."""
 
 from pima.core.outcomes.followed_up import FollowedUp, FollowUp
-from pima.store.settled import SettledOutcomes
+from pima.store.rows.settled import SettledOutcomes
 from pima.watch.overview import _none_counts
 
 

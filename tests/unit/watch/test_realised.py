@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from pima.core.nights.watched import State
 from pima.core.rows.hindsight import Corrections
-from pima.store.settled import SettledOutcome
+from pima.store.rows.settled import SettledOutcome
 from pima.watch.realised import figure_of_corrections, told_standing, told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))

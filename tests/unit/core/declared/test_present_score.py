@@ -10,7 +10,7 @@ from pima.core.declared.features import first_difference
 from pima.core.rows.redeclared import changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.settings.reading import SHIPPED, SHIPPED_FILE, read_declaration
-from pima.store.registry import as_declaration, as_stored
+from pima.store.models.registry import as_declaration, as_stored
 from tests.support.ward import WARD, WITH_WARD, ward_configuration
 
 

@@ -35,9 +35,9 @@ from pima.core.declared.identifiers import PERSON, Forgotten, name_of_key, name_
 from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
-from pima.store.queue import id_lists
-from pima.store.replaced import are_over, delete_unless_held, leave_marks, may_count
-from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.rows.queue import id_lists
+from pima.store.rows.replaced import are_over, delete_unless_held, leave_marks, may_count
+from pima.store.service.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import (
     forgotten,
     installation,

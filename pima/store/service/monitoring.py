@@ -26,7 +26,7 @@ from pima.core.outcomes.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP
 from pima.core.rows.hindsight import ONES_CORRECTED
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit
-from pima.store.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.service.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import monitoring, runs, schedules, tallies
 
 if TYPE_CHECKING:

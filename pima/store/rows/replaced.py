@@ -27,8 +27,8 @@ from sqlalchemy import (
 
 from pima.store.database import database_of
 from pima.store.engine import clock
-from pima.store.predicted_on import counted_version, in_time_until
-from pima.store.registry import newest_declaration
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.predicted_on import counted_version, in_time_until
 from pima.store.tables import patients, predictions, replaced_rows
 
 # ---- Looking once whether they were predicted on.

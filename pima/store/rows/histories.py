@@ -16,9 +16,9 @@ from pima.core.rows.history import ranked, with_sides
 from pima.core.rows.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
-from pima.store.predicted_on import counted_version, in_time_until
-from pima.store.registry import HoldoutRule
-from pima.store.settled import Settling
+from pima.store.models.registry import HoldoutRule
+from pima.store.rows.predicted_on import counted_version, in_time_until
+from pima.store.rows.settled import Settling
 from pima.store.tables import IS_LABELLED
 
 SIDE_KEY = f"""CASE WHEN patients.person_key IS NOT NULL THEN '{PERSON}' || patients.person_key

@@ -25,12 +25,12 @@ from pima.errors import (
     SnapshotRedacted,
     TrainingIdsDamaged,
 )
-from pima.store import registry
 from pima.store.database import database_now, database_of
 from pima.store.engine import reading
-from pima.store.ledger import Move, MoveLine, version_before
-from pima.store.registry import VersionSummary, read_champion, sha256_of
-from pima.store.runs import JUDGED_BEFORE
+from pima.store.models import registry
+from pima.store.models.ledger import Move, MoveLine, version_before
+from pima.store.models.registry import VersionSummary, read_champion, sha256_of
+from pima.store.service.runs import JUDGED_BEFORE
 from pima.store.tables import (
     fields_of,
     model_versions,

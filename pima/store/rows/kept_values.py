@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Row, bindparam, text
 from pima.core.declared.features import Outcome
 from pima.store.database import Timestamp, database_of, since_1970
 from pima.store.engine import column, listed
-from pima.store.histories import Rows, plain_rows, rows_of
-from pima.store.predicted_on import IN_TIME, counted_version, in_time_until
-from pima.store.registry import measured_since
+from pima.store.models.registry import measured_since
+from pima.store.rows.histories import Rows, plain_rows, rows_of
+from pima.store.rows.predicted_on import IN_TIME, counted_version, in_time_until
 from pima.store.tables import IS_LABELLED
 
 # A join leaves few, and only of these it is asked which version counts: that costs each row several

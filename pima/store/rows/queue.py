@@ -16,8 +16,8 @@ from sqlalchemy import Connection, func, select, text
 from pima.errors import VersionCounterBehind, VersionUsedTwice
 from pima.store.database import database_of
 from pima.store.engine import assigned, listed
+from pima.store.models.registry import newest_declaration
 from pima.store.predictions import Predictions
-from pima.store.registry import newest_declaration
 from pima.store.tables import scoring_queue
 
 

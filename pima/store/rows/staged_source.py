@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from pima.core.declared.features import Feature, Features, names_of
 from pima.core.declared.identifiers import FORGOTTEN, Forgotten
-from pima.store.arrivals import (
+from pima.store.engine import any_differs, column, listed
+from pima.store.rows.arrivals import (
     IS_REJECTED,
     IS_SOUND,
     OUTCOMES,
@@ -20,7 +21,6 @@ from pima.store.arrivals import (
     Staging,
     of_range,
 )
-from pima.store.engine import any_differs, column, listed
 
 
 @dataclass(frozen=True, slots=True)

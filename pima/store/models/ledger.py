@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, CursorResult, Row, insert, literal, select, text
 
 from pima.core.verdicts.verdict import Measured, VerdictFigures, read_figures, stored_figures
-from pima.store.registry import Champion
+from pima.store.models.registry import Champion
 from pima.store.tables import fields_of, promotions
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from pima.store.database import EARLIEST, Timestamp, database_of
-from pima.store.runs import DRY_RUN, IS_REAL, Run, Status, last_runs
+from pima.store.service.runs import DRY_RUN, IS_REAL, Run, Status, last_runs
 from pima.store.tables import runs
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pima.core.rows.history import equal_rows, features_of, fingerprint_of
-from pima.store.lineage import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
+from pima.store.models.lineage import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
 from tests.support.labelled import side_of
 from tests.support.shipped import FEATURE_NAMES
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pima.settings.reading import SHIPPED
-from pima.store.registry import as_declaration, as_stored
+from pima.store.models.registry import as_declaration, as_stored
 from tests.support.declared import declaration
 
 

@@ -34,10 +34,10 @@ from pima.core.outcomes.horizon import (
 )
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of, since_1970
 from pima.store.engine import clock
-from pima.store.predicted_on import IN_TIME, in_time_until
-from pima.store.queue import id_lists
-from pima.store.registry import newest_declaration
-from pima.store.runs import DRY_RUN
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.predicted_on import IN_TIME, in_time_until
+from pima.store.rows.queue import id_lists
+from pima.store.service.runs import DRY_RUN
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST
 
 # ---- The rule.

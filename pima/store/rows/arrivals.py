@@ -17,10 +17,10 @@ from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select
 
 from pima.core.declared.columns import kind_of, of_kind
 from pima.errors import DatabaseUnusable
-from pima.store.contested import hold
 from pima.store.database import database_of
 from pima.store.engine import any_differs, column, listed, redacted
-from pima.store.erasing import delete_by_ids
+from pima.store.rows.contested import hold
+from pima.store.rows.erasing import delete_by_ids
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key"] | None

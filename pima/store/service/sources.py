@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text, update
 
 from pima.store.database import Json, Timestamp, database_now, database_of
-from pima.store.runs import DRY_RUN, FINAL, Status
+from pima.store.service.runs import DRY_RUN, FINAL, Status
 from pima.store.tables import fields_of, source_pulls, source_rejections
 
 
