@@ -10,7 +10,7 @@ from pima.core.rows.validation import MEANINGS
 from pima.core.verdicts.reasons import Reason, why
 from pima.core.verdicts.verdict import Measure
 from pima.errors.places import with_places
-from pima.intake.bad_lines import EXPECTED
+from pima.intake.files.bad_lines import EXPECTED
 from pima.store.service.runs import ENDINGS
 from pima.watch import alerts, health
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser
-from pima.intake.loading import LoadOptions, load_files
-from pima.intake.patient_file import declared_key_types
+from pima.intake.files.loading import LoadOptions, load_files
+from pima.intake.files.patient_file import declared_key_types
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 

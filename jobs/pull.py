@@ -7,8 +7,8 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.declared.source import Source
 from pima.errors import WrongUsage
-from pima.intake.pulling import Pull, open_source, pull_sources
-from pima.intake.source_engine import make_source_engine
+from pima.intake.sources.pulling import Pull, open_source, pull_sources
+from pima.intake.sources.source_engine import make_source_engine
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from jobs.command import Command, Result, end_with, main_of
 from pima.errors import WrongConfiguration, extra_missing
-from pima.intake.source_engine import make_source_engine
+from pima.intake.sources.source_engine import make_source_engine
 from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command
 from pima.runs.recorded_run import ping

@@ -11,8 +11,8 @@ from pima.errors import FileRefused, WrongUsage
 from pima.extras.suggest.draft import draft_of
 from pima.extras.suggest.draft_text import as_toml
 from pima.extras.suggest.tables import Table, fault_of, table_of
-from pima.intake.source_engine import make_source_engine
-from pima.intake.source_reading import looks_like_ours
+from pima.intake.sources.source_engine import make_source_engine
+from pima.intake.sources.source_reading import looks_like_ours
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.logs import counted
 from pima.runs.whole_file import whole_file

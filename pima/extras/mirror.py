@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.verdicts.figures import FIGURES
 from pima.errors import MlflowNotWritten, WrongConfiguration, extra_missing
-from pima.intake.source_engine import place_of
+from pima.intake.sources.source_engine import place_of
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import StopRequest, as_json

@@ -20,7 +20,7 @@ from pima.core.declared.features import Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.files.model_file import ScoringModel
 from pima.files.places import Place, place_of, remove, whole, words_of
-from pima.intake.parquet_file import can_hold
+from pima.intake.files.parquet_file import can_hold
 from pima.runs.whole_file import name_meant
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")

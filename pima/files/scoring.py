@@ -46,7 +46,7 @@ from pima.files.parts import (
     summed,
 )
 from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
-from pima.intake.parquet_file import as_column
+from pima.intake.files.parquet_file import as_column
 from pima.logs import get_logger
 from pima.runs.recorded_run import StopRequest
 from pima.runs.whole_file import name_aside

@@ -16,12 +16,12 @@ from pima.core.declared.features import is_number
 from pima.core.declared.source import Source
 from pima.core.rows.cells import objects_of
 from pima.errors import SourceUnusable
-from pima.intake import source_query
-from pima.intake.csv_file import csv_blocks, first_line
-from pima.intake.opened_file import OpenedFile, kind_and_hash, readable_again
-from pima.intake.parquet_file import parquet_blocks, parquet_schema
+from pima.intake.files.csv_file import csv_blocks, first_line
+from pima.intake.files.opened_file import OpenedFile, kind_and_hash, readable_again
+from pima.intake.files.parquet_file import parquet_blocks, parquet_schema
 from pima.intake.raw_rows import RawBlock
-from pima.intake.source_engine import reading_source
+from pima.intake.sources import source_query
+from pima.intake.sources.source_engine import reading_source
 
 _BLOCK_ROWS = 3_000
 """Fewer rows than when a file is loaded: all columns are read, each value as a Python object."""

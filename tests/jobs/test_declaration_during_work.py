@@ -13,8 +13,8 @@ from sqlalchemy import Connection, event, text
 
 from pima.core.declared.features import Declaration
 from pima.errors import DeclarationChanged
-from pima.intake.pulling import Pull, open_source, pull_sources
-from pima.intake.source_engine import make_source_engine
+from pima.intake.sources.pulling import Pull, open_source, pull_sources
+from pima.intake.sources.source_engine import make_source_engine
 from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings

@@ -20,7 +20,7 @@ from pima.core.rows.history import ranked
 from pima.core.rows.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
-from pima.intake import pulling
+from pima.intake.sources import pulling
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
 from pima.store.engine import reading, writing

@@ -317,7 +317,7 @@ REFUSED: dict[str, list[str | bytes]] = {
     "no header, semicolons": [_cells(age=NAME).replace(",", ";")],
     "no Parquet": ["PAR1" + NAME + _cells()],
 }
-"""`tests/unit/intake/test_header.py` has more first lines that may be a row."""
+"""`tests/unit/intake/files/test_header.py` has more first lines that may be a row."""
 REFUSED_COLUMNS: list[dict[str, Any]] = [
     {"glucose": [177.0625, 7177.0625]},
     {"glucose": pa.array([{NAME: 177.0625}, None])},

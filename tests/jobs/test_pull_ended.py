@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pima.intake import pulling
-from pima.intake.pulling import BLOCK_KEYS
+from pima.intake.sources import pulling
+from pima.intake.sources.pulling import BLOCK_KEYS
 from tests.support.clinic import URL, Clinic, toml
 from tests.support.databases import PATIENCE_SECONDS, Database, call, wait_for
 from tests.support.pulls import counts

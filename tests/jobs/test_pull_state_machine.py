@@ -19,9 +19,9 @@ from sqlalchemy import Connection, event
 
 from pima.core.declared.identifiers import canonical_text
 from pima.core.declared.source import Source
-from pima.intake import pulling, source_reading
-from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
-from pima.intake.source_engine import make_source_engine
+from pima.intake.sources import pulling, source_reading
+from pima.intake.sources.pulling import OpenSource, Pull, open_source, pull_sources
+from pima.intake.sources.source_engine import make_source_engine
 from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings

@@ -109,7 +109,7 @@ def _all_alike(database: Database, config: list[str], table: pa.Table, folder: P
 
 @pytest.fixture(autouse=True)
 def all_bad_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pima.intake.loading.LINES_REPORTED", 1_000)
+    monkeypatch.setattr("pima.intake.files.loading.LINES_REPORTED", 1_000)
 
 
 @pytest.mark.parametrize("copied", ["sqlite"], indirect=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pima.errors import DatabaseUnusable
-from pima.intake import pulling
+from pima.intake.sources import pulling
 from pima.store.rows.staged_source import StagedSource
 from tests.support.clinic import URL, Clinic
 from tests.support.databases import Database, call, insert_patients, the_json

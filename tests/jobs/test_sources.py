@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pima.intake.opened_file import readable_again
+from pima.intake.files.opened_file import readable_again
 from tests.support.databases import Database, Ended, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 

@@ -422,7 +422,11 @@ FAULTS = (
     ),
     _on_both(
         "a kept id that another row has by now is no error of its own",
-        Edit("pima/intake/pulling.py", "            self._require_kept_ids_free(within)\n", ""),
+        Edit(
+            "pima/intake/sources/pulling.py",
+            "            self._require_kept_ids_free(within)\n",
+            "",
+        ),
         caught_by="tests/jobs/test_version_counter.py::test_a_kept_id_that_another_row_has_by_now_is_told[DATABASE]",
     ),
     Fault(

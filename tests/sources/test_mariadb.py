@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from pima.intake import pulling, source_reading
+from pima.intake.sources import pulling, source_reading
 from tests.sources.mariadb_server import Server
 from tests.support.clinic import MMOL, URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database

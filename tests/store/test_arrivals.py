@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 
 from pima.errors import DatabaseFailed
-from pima.intake.loading import LoadOptions, load_files
+from pima.intake.files.loading import LoadOptions, load_files
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.engine import reading, writing
 from pima.store.rows.arrivals import VANISHED, KeyRange, RowsSoFar, StagedFile, Staging, rows_so_far

@@ -22,7 +22,7 @@ from pima.errors import (
     RightMissing,
     SourceUnusable,
 )
-from pima.intake.source_engine import make_source_engine, reading_source
+from pima.intake.sources.source_engine import make_source_engine, reading_source
 from pima.settings.sections import DatabaseSettings
 from pima.store.postgresql.errors import translated
 from pima.store.urls import make_engine

@@ -31,9 +31,9 @@ from pima.core.verdicts.verdict import (
     WorstSubgroup,
 )
 from pima.errors import Interrupted, TimedOut
-from pima.intake.header import Header
-from pima.intake.loading import LoadResult
-from pima.intake.patient_file import ALL_TEXT, PatientFile
+from pima.intake.files.header import Header
+from pima.intake.files.loading import LoadResult
+from pima.intake.files.patient_file import ALL_TEXT, PatientFile
 from pima.intake.raw_rows import BadLine
 from pima.runs.recorded_run import StopRequest, as_json
 from pima.scoring import ScoreResult

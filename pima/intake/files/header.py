@@ -16,7 +16,7 @@ from pima.core.declared.features import (
     is_number,
     names_of,
 )
-from pima.intake.opened_file import refused
+from pima.intake.files.opened_file import refused
 
 _NAMES_SHOWN = 20
 _LONGEST_SHOWN = 40

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pima.intake.extent import ChangedSince, Mark, extent_of, mark_of
+from pima.intake.sources.extent import ChangedSince, Mark, extent_of, mark_of
 from pima.store.service.sources import LastPull
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

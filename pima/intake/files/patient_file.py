@@ -18,10 +18,10 @@ from pima.core.declared.identifiers import LARGEST_GIVEN_ID, key_of_text
 from pima.core.declared.source import KeyType, MappedColumn, Source
 from pima.core.rows.cells import objects_of, outcomes
 from pima.core.rows.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, mark, measurements
-from pima.intake import csv_file, parquet_file
-from pima.intake.header import Header
+from pima.intake.files import csv_file, parquet_file
+from pima.intake.files.header import Header
+from pima.intake.files.opened_file import OpenedFile, kind_and_hash, refused
 from pima.intake.moments import moments
-from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
 from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.rows.arrivals import Match
 
@@ -39,7 +39,7 @@ class PatientFile:
 
     name: str
     sha256: str
-    """The hash by which it is recognised: `pima.intake.opened_file.file_hash`."""
+    """The hash by which it is recognised: `pima.intake.files.opened_file.file_hash`."""
     declaration: Declaration
     header: Header
     read: Callable[[], Iterator[RawBlock]]

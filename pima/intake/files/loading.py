@@ -21,9 +21,14 @@ from pima.core.declared.identifiers import (
 )
 from pima.core.rows.mapping import Block
 from pima.errors import FileLoadedBefore
-from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
-from pima.intake.opened_file import readable_again, refused
-from pima.intake.patient_file import KeyTypes, PatientFile, open_patient_file, persons_not_texts
+from pima.intake.files.bad_lines import BrokenRule, broken_rules_of, report
+from pima.intake.files.opened_file import readable_again, refused
+from pima.intake.files.patient_file import (
+    KeyTypes,
+    PatientFile,
+    open_patient_file,
+    persons_not_texts,
+)
 from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
 from pima.runs.recorded_run import INLINED, as_json

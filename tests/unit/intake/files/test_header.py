@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors import FileRefused
-from pima.intake.header import read_header
-from pima.intake.opened_file import plain_file
-from pima.intake.patient_file import open_patient_file
+from pima.intake.files.header import read_header
+from pima.intake.files.opened_file import plain_file
+from pima.intake.files.patient_file import open_patient_file
 from pima.settings.reading import SHIPPED
 from tests.support.rows_of_blocks import as_tuples
 from tests.support.shipped import FEATURE_NAMES

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from pima.core.declared.source import Source
-from pima.intake.pulling import open_source
-from pima.intake.source_engine import make_source_engine, place_of
+from pima.intake.sources.pulling import open_source
+from pima.intake.sources.source_engine import make_source_engine, place_of
 from pima.settings.sections import DatabaseSettings
 from tests.support.shipped import FEATURE_NAMES, FEATURES
 

@@ -15,11 +15,11 @@ from pima.core.declared.source import Source
 from pima.core.rows.cells import objects_of
 from pima.core.rows.mapping import Block, SourceMapping, SourceTally, mapped, mark
 from pima.errors import SourceUnusable
-from pima.intake import source_query
-from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of
 from pima.intake.moments import moments
 from pima.intake.raw_rows import BLOCK_ROWS
-from pima.intake.source_engine import reading_source
+from pima.intake.sources import source_query
+from pima.intake.sources.extent import ChangedSince, Extent, Mark, Whole, mark_of
+from pima.intake.sources.source_engine import reading_source
 from pima.store.tables import TABLES
 
 

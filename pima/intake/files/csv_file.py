@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pima.core.declared.features import Declaration, is_number
-from pima.intake.header import Header, read_header
-from pima.intake.opened_file import OpenedFile, refused
+from pima.intake.files.header import Header, read_header
+from pima.intake.files.opened_file import OpenedFile, refused
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine, RawBlock
 
 LONGEST_LINE = 1_000_000

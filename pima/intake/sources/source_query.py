@@ -10,7 +10,7 @@ from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine
 
 from pima.core.declared.source import Source
 from pima.errors import SourceUnusable
-from pima.intake.source_engine import known_database, reading_source
+from pima.intake.sources.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
 _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pima.core.declared.identifiers import LARGEST_GIVEN_ID
 from pima.core.rows.validation import CODES, MISSING, OUT_OF_RANGE, UNKNOWN_CODE
 from pima.errors import FileRefused
-from pima.intake.bad_lines import EXPECTED, broken_rules_of, report
-from pima.intake.opened_file import file_hash, plain_file
-from pima.intake.patient_file import PatientFile, open_patient_file
+from pima.intake.files.bad_lines import EXPECTED, broken_rules_of, report
+from pima.intake.files.opened_file import file_hash, plain_file
+from pima.intake.files.patient_file import PatientFile, open_patient_file
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine
 from pima.settings.reading import SHIPPED
 from tests.support.rows_of_blocks import as_tuples

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from pima.core.rows.mapping import SourceTally, one_sided
-from pima.intake.extent import Called
+from pima.intake.sources.extent import Called
 from pima.store.rows.arrivals import Taken
 from pima.store.service.runs import Status
 

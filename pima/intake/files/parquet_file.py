@@ -14,8 +14,8 @@ from pima.core.declared.columns import kind_of
 from pima.core.declared.features import Declaration, Feature
 from pima.core.declared.source import MappedColumn
 from pima.core.rows.cells import takes_truth_values
-from pima.intake.header import Header, read_header
-from pima.intake.opened_file import OpenedFile, refused
+from pima.intake.files.header import Header, read_header
+from pima.intake.files.opened_file import OpenedFile, refused
 from pima.intake.raw_rows import BLOCK_ROWS, RawBlock
 
 

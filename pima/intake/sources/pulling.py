@@ -23,11 +23,16 @@ from pima.core.declared.identifiers import Forgotten
 from pima.core.declared.source import Source
 from pima.core.rows.mapping import Block, SourceMapping, SourceTally
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
-from pima.intake.extent import Extent, Whole, extent_of
-from pima.intake.guards import require_readable, require_sound
-from pima.intake.pull_results import PulledSource, PullResult, as_read, with_taken
-from pima.intake.source_engine import place_of
-from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
+from pima.intake.sources.extent import Extent, Whole, extent_of
+from pima.intake.sources.guards import require_readable, require_sound
+from pima.intake.sources.pull_results import PulledSource, PullResult, as_read, with_taken
+from pima.intake.sources.source_engine import place_of
+from pima.intake.sources.source_reading import (
+    SourceReader,
+    latest_change,
+    mapping_of,
+    require_not_ours,
+)
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.store.database import database_of
