@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel lock clean
+.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -125,11 +125,17 @@ bench-tables: $(VENV)/.bench
 report-test: $(VENV)/.browser
 	$(RUN) -m tests.report
 
-# Builds a wheel, and in an empty environment and an empty folder migrates, loads, retrains and scores with it: three minutes.
+# Builds the files of a release from the tree as it stands. Installs the wheel by the commands of docs/start/install.md on each
+# of these Pythons that is there, and works with it from an empty folder: about three minutes each.
+PYTHONS := python3.11 python3.13
 wheel: $(VENV)/.complete
-	rm -rf build/lib build/wheel
-	$(VENV)/bin/uv build --quiet --wheel --out-dir build/wheel
-	$(RUN) -m tests.wheel
+	$(RUN) -m tests.releases.packages build/wheel
+	$(RUN) -m tests.wheel $(PYTHONS)
+
+# Builds wheel, source distribution and checksums in build/release from a clean commit, and both images where a builder is. Refuses
+# where version, changelog, pages, dumps and tags disagree.
+release: $(VENV)/.complete
+	$(RUN) -m tests.releases.making
 
 # Writes the pages that are generated from the code, then the site; open build/site/index.html.
 docs: $(VENV)/.docs
@@ -167,6 +173,7 @@ lock: $(VENV)/.complete
 	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/dev.txt -o locks/dask.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt -o locks/bench.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt -o locks/mlflow.txt
+	$(COMPILE) pyproject.toml --all-extras --constraint locks/mlflow.txt --no-generate-hashes -o locks/constraints.txt
 	$(COMPILE) --group oracle -o locks/oracle.txt
 	$(COMPILE) --group docs --constraint locks/dev.txt -o locks/docs.txt
 	$(COMPILE) --group browser --constraint locks/dev.txt -o locks/browser.txt
