@@ -39,7 +39,7 @@ CMD ["jobs.scheduler"]
 # Of the scheduler; a one-shot run of another job ends before anyone asks.
 HEALTHCHECK --interval=60s --timeout=20s --start-period=60s CMD ["python", "-m", "jobs.health"]
 ARG BASE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="pima" \
       org.opencontainers.image.description="Batch scoring service with scheduled retraining" \
