@@ -23,13 +23,8 @@ from jobs.options import HelpAsked, OptionParser
 from pima.core.declared.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.runs.recorded_run import (
-    SECONDS_TO_ANSWER_A_PING,
-    OpenRun,
-    StopRequest,
-    close_crashed,
-    ping,
-)
+from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, close_crashed, ping
+from pima.runs.stop_request import StopRequest
 from pima.settings.reading import (
     DEFAULT_DATABASE_URL,
     database_url,

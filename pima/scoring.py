@@ -22,7 +22,8 @@ from pima.core.declared.identifiers import BELOW_ALL_IDS
 from pima.core.nights.watched import Marks, Rule
 from pima.errors import NoChampion
 from pima.logs import counted, get_logger
-from pima.runs.recorded_run import OpenRun, StopRequest, as_json
+from pima.runs.recorded_run import OpenRun, as_json
+from pima.runs.stop_request import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store.database import database_of
 from pima.store.engine import reading, writing

@@ -12,7 +12,8 @@ from pima.core.nights.watched import Marks
 from pima.dask.workers import Workers
 from pima.errors import PimaError, WrongUsage
 from pima.logs import mark_lines
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.settings.reading import database_url
 from pima.settings.sections import DatabaseSettings

@@ -30,7 +30,7 @@ from pima.errors import (
     install_line,
 )
 from pima.logs import Look, configure_logs, get_logger, resolved_look
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.settings.sections import Settings
 
 _SECONDS_A_LOOK = 0.1

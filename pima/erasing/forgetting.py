@@ -26,7 +26,7 @@ from pima.errors import (
     TrainingIdsDamaged,
 )
 from pima.logs import counted, get_logger
-from pima.runs.recorded_run import take
+from pima.runs.lease import take
 from pima.runs.whole_file import whole_file
 from pima.store.database import database_of
 from pima.store.engine import reading, translated_errors, without_time_limit, writing
@@ -35,7 +35,7 @@ from pima.store.models.lineage import OF_IDS, without_rows
 from pima.store.models.registry import holdout_rule
 from pima.store.rows import erasing
 from pima.store.rows.erasing import Found, everyone_forgotten, keep_marks
-from pima.store.service import runs
+from pima.store.service import leases
 
 _LEASE_SECONDS = 600
 
@@ -89,11 +89,11 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     with writing(engine) as connection:
         without_time_limit(connection)
         database_of(connection).wait_for_other_loads(connection)
-        names = (runs.RETRAINING, runs.RETAINING)
+        names = (leases.RETRAINING, leases.RETAINING)
         fences = {name: take(connection, name, "forget", _LEASE_SECONDS) for name in names}
         result = _erase(connection, asked)
         for name, fence in fences.items():
-            runs.release_lease(connection, name, fence)
+            leases.release_lease(connection, name, fence)
         if dry_run:
             connection.rollback()
             return result

@@ -20,7 +20,9 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
-from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
+from pima.runs.lease import HeldLease, only_one
+from pima.runs.recorded_run import OpenRun, as_json
+from pima.runs.stop_request import StopRequest
 from pima.runs.whole_file import whole_file
 from pima.store.engine import clock, reading, writing
 from pima.store.rows.erasing import (
@@ -32,7 +34,8 @@ from pima.store.rows.erasing import (
     what_is_old,
 )
 from pima.store.rows.parquet_rows import as_table
-from pima.store.service.runs import RETAINING, record_progress
+from pima.store.service.leases import RETAINING
+from pima.store.service.runs import record_progress
 from pima.store.tables import replaced_rows
 
 WINDOW_ROWS = 5_000

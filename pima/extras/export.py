@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 
 from sqlalchemy import ColumnElement, Engine
 
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.store.engine import reading, without_time_limit
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.exported import EXPORTS, exported_rows, with_values

@@ -22,7 +22,8 @@ from pima.errors import MlflowNotWritten, WrongConfiguration, extra_missing
 from pima.intake.sources.source_engine import place_of
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
-from pima.runs.recorded_run import StopRequest, as_json
+from pima.runs.recorded_run import as_json
+from pima.runs.stop_request import StopRequest
 from pima.settings.sections import MlflowSettings
 from pima.store.engine import reading
 from pima.store.models import registry

@@ -48,7 +48,7 @@ from pima.files.parts import (
 from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
 from pima.intake.files.parquet_file import as_column
 from pima.logs import get_logger
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.runs.whole_file import name_aside
 
 _Batch = tuple[pa.RecordBatch, list[Cells], int]

@@ -37,7 +37,7 @@ from pima.errors import (
     SnapshotNotKept,
 )
 from pima.logs import counted, get_logger
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store.engine import clock, reading

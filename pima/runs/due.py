@@ -17,7 +17,8 @@ from pima.runs.ticks import Schedule, pull_of
 from pima.settings.sections import PULL, ScheduleSettings
 from pima.store.engine import writing
 from pima.store.service import runs
-from pima.store.service.runs import Attempt, Status
+from pima.store.service.runs import Status
+from pima.store.service.schedules import Attempt, attempts_of, newest_tick, note_ticks, see_schedule
 
 MOST_NOTED = 100
 """The most missed ticks to record: after a long downtime, a schedule in seconds would flood the
@@ -164,7 +165,7 @@ class DueRuns:
             for source in self._sources:
                 # Health needs to know since when each source is pulled at these ticks, to see that
                 # one is overdue.
-                runs.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
+                see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
         for job, schedule in self._schedules.items():
             self._handled[job] = now
             self._catch_up(job, schedule, now)
@@ -176,22 +177,22 @@ class DueRuns:
 
     def _catch_up(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
-            seen = runs.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
+            seen = see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
             found = owed(
                 schedule,
                 seen,
-                runs.newest_tick(connection, job),
+                newest_tick(connection, job),
                 now,
                 catch_up=self._settings.catch_up == "latest",
                 ever_ran=runs.has_run(connection, job),
-                attempts_of=partial(runs.attempts_of, connection, job),
+                attempts_of=partial(attempts_of, connection, job),
             )
             self._note_missed(connection, job, found.missed, "nobody_was_there")
             pull = 0
             if found.tick is not None and self._sources:
                 # 1 if that pull has succeeded, is running or was given up: `runs` has it, so it is
                 # not started again.
-                pull = next_attempt(runs.attempts_of(connection, PULL, found.tick)) or 1
+                pull = next_attempt(attempts_of(connection, PULL, found.tick)) or 1
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
             get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
@@ -199,14 +200,14 @@ class DueRuns:
 
     def catch_up_crashed(self, connection: Connection, run: runs.Crashed, now: datetime) -> None:
         """Run a crashed run's tick again, unless a later tick has done its work."""
-        newest = runs.newest_tick(connection, run.job)
+        newest = newest_tick(connection, run.job)
         if (
             self._settings.catch_up == "none"
             or run.scheduled_for is None
             or run.scheduled_for != newest
         ):
             return  # started by hand, or a later tick has done its work
-        attempt = next_attempt(runs.attempts_of(connection, run.job, run.scheduled_for))
+        attempt = next_attempt(attempts_of(connection, run.job, run.scheduled_for))
         if attempt is not None:
             self.waiting.append(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
 
@@ -228,6 +229,6 @@ class DueRuns:
     def _note_missed(
         self, connection: Connection, job: str, missed: list[datetime], error_code: str
     ) -> None:
-        noted = runs.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
+        noted = note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
         if noted:
             get_logger().warning("ticks were missed", job=job, ticks=noted)

@@ -1,31 +1,22 @@
-"""A recorded run: its row in `runs`, its result as JSON, the signal that stops it, the ping that
-reports its end."""
+"""A recorded run: its row in `runs`, its result as JSON, the ping that reports its end."""
 
-import atexit
-import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
 from pima.errors import (
-    INTERRUPTED_BY_CTRL_C,
-    INTERRUPTED_BY_SIGTERM,
     Interrupted,
-    LeaseHeld,
     PimaError,
     RunNotOpen,
-    TimedOut,
 )
 from pima.logs import get_logger, mark_lines
-from pima.settings.sections import OWN_CODE, PingSettings
+from pima.settings.sections import PingSettings
 from pima.store.engine import reading, writing
 from pima.store.service import runs
 from pima.store.service.runs import (
@@ -48,8 +39,6 @@ field."""
 _DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
 """Endings of runs whose work so far counts."""
 SECONDS_TO_ANSWER_A_PING = 10
-SECONDS_BETWEEN_BEATS = 15
-"""Half of the least `schedule.stale_seconds`, however long a lease is."""
 _NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
 """Endings that are neither a success nor a failure: the run was asked to stop, or there was no
 run."""
@@ -247,158 +236,3 @@ def _fetch(job: str, address: str) -> None:
             get_logger().info("pinged", job=job, answer=answer.status)
     except (OSError, ValueError, http.client.HTTPException) as error:
         get_logger().warning("the ping was not answered", job=job, error=type(error).__name__)
-
-
-_EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED_BY_SIGTERM}
-
-
-class StopRequest:
-    """Records whether a signal has asked the process to stop. A process has one, made before the
-    work begins."""
-
-    def __init__(self) -> None:
-        self._ending: Interrupted | None = None
-        self._at_once = False
-
-    def listen(self) -> None:
-        """Handle SIGTERM and SIGINT. A signal that came while a scheduler's child blocked it is
-        delivered now."""
-        for number in _EXIT_CODES:
-            signal.signal(number, self._on_signal)
-        atexit.register(_hear_no_more)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
-
-    def ask(self) -> None:
-        """Ask the work to stop as SIGTERM does, when it runs in another program's process."""
-        self._ending = Interrupted(INTERRUPTED_BY_SIGTERM)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._ending = self._ending or Interrupted(_EXIT_CODES[signal.Signals(number)])
-        if self._at_once or _is_own_code(frame):
-            raise self._ending
-
-    @contextmanager
-    def within(self, seconds: float, grace_seconds: float) -> Iterator[None]:
-        """Limit the time of some work: then it is asked to stop, and the process is killed if it
-        does not. Raises TimedOut where it hears that."""
-        ended = threading.Event()
-
-        def watch() -> None:
-            if ended.wait(seconds):
-                return
-            self._ending = TimedOut()
-            os.kill(os.getpid(), signal.SIGTERM)
-            if not ended.wait(grace_seconds):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        threading.Thread(target=watch, name="time limit", daemon=True).start()
-        try:
-            yield
-        finally:
-            ended.set()
-
-    @property
-    def requested(self) -> bool:
-        """Whether the process was asked to stop."""
-        return self._ending is not None
-
-    def check(self) -> None:
-        """Stop here if asked to: raises Interrupted if a stop was requested."""
-        if self._ending is not None:
-            raise self._ending
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Run work that may be abandoned anywhere, such as reading a file: a signal raises
-        Interrupted in its middle.
-
-        It is checked at both ends, since Python ignores exceptions inside a finaliser, and after
-        any error, since a library's native code may have turned Interrupted into another error.
-        """
-        self._at_once = True
-        try:
-            self.check()
-            yield
-        except Exception:
-            self.check()
-            raise
-        finally:
-            self._at_once = False
-        self.check()
-
-
-def _is_own_code(frame: FrameType | None) -> bool:
-    """Whether a signal came while the file of one's own network was running: a `build` that never
-    ended heard no stop, and held its lease for ever."""
-    while frame is not None and frame.f_code.co_filename != OWN_CODE:
-        frame = frame.f_back
-    return frame is not None
-
-
-def _hear_no_more() -> None:
-    """Ignore signals while Python exits, which takes long with TensorFlow: the work is done and
-    recorded, and a signal would end the process with another exit code."""
-    for number in _EXIT_CODES:
-        signal.signal(number, signal.SIG_IGN)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldLease:
-    """A lease that was taken."""
-
-    name: str
-    fence: int
-    seconds: int
-    """How long it keeps others out if this process dies."""
-
-    def require(self, connection: Connection) -> None:
-        """Keep the lease until the transaction ends: a process that was suspended past its lease
-        must not overwrite its successor's work. Raises LeaseHeld if another process has taken it
-        over."""
-        if not runs.renew_lease(connection, self.name, self.fence, self.seconds):
-            raise _held(connection, self.name)
-
-
-def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
-    """Take the lease and return its fence. Raises LeaseHeld if another process has it."""
-    fence = runs.take_lease(connection, name, owner, seconds)
-    if fence is None:
-        raise _held(connection, name)
-    return fence
-
-
-@contextmanager
-def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
-    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld if another
-    process has it."""
-    with writing(engine) as connection:
-        fence = take(connection, name, runs.owner_of(run_id), seconds)
-
-    ended = threading.Event()
-
-    def keep_beating() -> None:
-        while not ended.wait(min(seconds / 4, SECONDS_BETWEEN_BEATS)):
-            try:
-                with writing(engine) as connection:
-                    # Locks are taken in the same order as the work takes them, to avoid a deadlock.
-                    runs.renew_lease(connection, name, fence, seconds)
-                    runs.beat(connection, run_id)
-            except PimaError as error:
-                get_logger().warning("heartbeat failed", error_code=error.code)
-
-    heartbeat = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)
-    heartbeat.start()
-    try:
-        yield HeldLease(name, fence, seconds)
-    finally:
-        ended.set()
-        heartbeat.join()
-        # If the database is down, the lease expires by itself; the error that ended the run is the
-        # one to report.
-        with suppress(PimaError), writing(engine) as connection:
-            runs.release_lease(connection, name, fence)
-
-
-def _held(connection: Connection, name: str) -> LeaseHeld:
-    owner, expires_at = runs.lease_holder(connection, name)
-    return LeaseHeld(job=name, owner=owner, expires_at=expires_at)

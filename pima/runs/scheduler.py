@@ -25,13 +25,14 @@ from pima.errors import PimaError
 from pima.logs import get_logger
 from pima.runs.children import Child, CommandLine, RunningChildren, what_became_of_it
 from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.runs.ticks import schedules
 from pima.settings.reading import environ_of_job
 from pima.settings.sections import PULL, ScheduleSettings
 from pima.store.engine import reading, writing
 from pima.store.service import runs
 from pima.store.service.runs import ChildEnd, Status, start_run
+from pima.store.service.schedules import Attempt, attempts_of, note_ticks, record_heartbeat
 
 _MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)
@@ -116,7 +117,7 @@ class Scheduler:
         """Write heartbeats, and close the runs of other schedulers that have stopped writing
         theirs."""
         with writing(self._engine) as connection:
-            runs.record_heartbeat(connection, self._running.run_ids)
+            record_heartbeat(connection, self._running.run_ids)
             crashed = self._close_crashed(connection)
             for run in crashed:
                 self._due.catch_up_crashed(connection, run, now)
@@ -192,9 +193,9 @@ class Scheduler:
         """Whether `runs` has this attempt or a later one."""
         return any(made.attempt >= due.attempt for made in self._made(due.job, due.tick))
 
-    def _made(self, job: str, tick: datetime) -> list[runs.Attempt]:
+    def _made(self, job: str, tick: datetime) -> list[Attempt]:
         with reading(self._engine) as connection:
-            return runs.attempts_of(connection, job, tick)
+            return attempts_of(connection, job, tick)
 
     def _waits_for_its_pull(self, due: Due, now: datetime) -> bool:
         """Whether the pull of the run's tick may still succeed."""
@@ -218,7 +219,7 @@ class Scheduler:
 
     def _skip(self, due: Due) -> None:
         with writing(self._engine) as connection:
-            noted = runs.note_ticks(
+            noted = note_ticks(
                 connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host
             )
         if (

@@ -19,7 +19,9 @@ from pima.core.outcomes.horizon import HARDLY, NEVER_PREDICTED
 from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
-from pima.runs.recorded_run import INLINED, HeldLease, OpenRun, StopRequest, only_one
+from pima.runs.lease import HeldLease, only_one
+from pima.runs.recorded_run import INLINED, OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.settings.reading import SHIPPED, require_score_to_beat
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, without_time_limit
@@ -32,7 +34,7 @@ from pima.store.models.registry import (
 from pima.store.rows.histories import labelled_history
 from pima.store.rows.kept_values import predicted_in_time, predicted_on
 from pima.store.rows.settled import settling
-from pima.store.service.runs import RETRAINING
+from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, record

@@ -16,7 +16,7 @@ from distributed import Client, SchedulerPlugin
 from pima.dask import workers
 from pima.dask.workers import reached
 from pima.errors import ClusterAway, WorkersFailed
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.support.databases import (

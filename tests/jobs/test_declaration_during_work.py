@@ -15,7 +15,8 @@ from pima.core.declared.features import Declaration
 from pima.errors import DeclarationChanged
 from pima.intake.sources.pulling import Pull, open_source, pull_sources
 from pima.intake.sources.source_engine import make_source_engine
-from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
+from pima.runs.recorded_run import OpenRun, recorded_run
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings

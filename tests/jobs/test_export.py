@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pima.extras.export import document_cell, export, text_cell, write_csv
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.store.engine import reading
 from pima.store.rows import exported
 from pima.store.rows.exported import ALL_PREDICTIONS, EXPORTS, exported_rows, statement_of

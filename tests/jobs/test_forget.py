@@ -27,7 +27,7 @@ from pima.store.engine import reading, writing
 from pima.store.models.lineage import ids_from_parquet
 from pima.store.predictions import Predictions
 from pima.store.rows.erasing import everyone_forgotten
-from pima.store.service import runs
+from pima.store.service import leases
 from pima.store.service.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.store.urls import make_engine
@@ -479,12 +479,12 @@ def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Data
     assert [("7, (forgotten)" in line, str(ID) in line) for line in lines] == [(True, False)] * 2
 
 
-@pytest.mark.parametrize("job", [runs.RETRAINING, runs.RETAINING])
+@pytest.mark.parametrize("job", [leases.RETRAINING, leases.RETAINING])
 def test_what_is_at_work_has_read_the_rows(sqlite: Database, job: str) -> None:
     (patient_id,) = insert_patients(sqlite, 1)
     with writing(sqlite.engine) as connection:
         run = start_run(connection, job, "manual", None, "here")
-        runs.take_lease(connection, job, runs.owner_of(run or 0), 60)
+        leases.take_lease(connection, job, leases.owner_of(run or 0), 60)
     ended = call(sqlite, "forget", str(patient_id), "--reason", "a test", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "lease_held")
     assert sqlite.value("SELECT count(*) FROM patients") == 1

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.core.nights.watched import Marks
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, drain
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading

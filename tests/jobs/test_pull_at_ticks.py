@@ -14,7 +14,8 @@ from pima.runs.due import LONGEST_WAIT_FOR_PULL
 from pima.runs.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
 from pima.store.engine import writing
-from pima.store.service.runs import Status, note_ticks
+from pima.store.service.runs import Status
+from pima.store.service.schedules import note_ticks
 from tests.support.databases import Database
 from tests.support.ledger import insert_run
 from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children

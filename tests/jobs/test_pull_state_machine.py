@@ -22,7 +22,8 @@ from pima.core.declared.source import Source
 from pima.intake.sources import pulling, source_reading
 from pima.intake.sources.pulling import OpenSource, Pull, open_source, pull_sources
 from pima.intake.sources.source_engine import make_source_engine
-from pima.runs.recorded_run import StopRequest, recorded_run
+from pima.runs.recorded_run import recorded_run
+from pima.runs.stop_request import StopRequest
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine

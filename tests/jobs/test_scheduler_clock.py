@@ -20,7 +20,7 @@ from pima.runs.children import job_command
 from pima.runs.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
 from pima.store.engine import writing
-from pima.store.service import runs
+from pima.store.service import leases
 from pima.store.service.runs import mark_crashed, start_run
 from tests.support.databases import Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
@@ -351,12 +351,12 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt_and_is_tol
     holds = """
         import os, sys
         from pima.settings.sections import DatabaseSettings
-        from pima.store import runs
+        from pima.store.service import leases
         from pima.store.engine import writing
         from pima.store.urls import make_engine
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
         with writing(engine) as connection:
-            fence = runs.take_lease(connection, "retrain", runs.owner_of(int(sys.argv[-1])), 86_400)
+            fence = leases.take_lease(connection, "retrain", leases.owner_of(int(sys.argv[-1])), 86_400)
         if fence is None:
             sys.exit(75)
         os.kill(os.getpid(), 9) if fence == 1 else None
@@ -385,13 +385,13 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt_and_is_tol
 def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> None:
     with writing(database.engine) as connection:
         run_id = start_run(connection, "retrain", "manual", None, "elsewhere") or 0
-        assert runs.take_lease(connection, "retrain", runs.owner_of(run_id), 86_400) == 1
+        assert leases.take_lease(connection, "retrain", leases.owner_of(run_id), 86_400) == 1
         long_ago = {"long_ago": database.stored(datetime(2020, 1, 1, tzinfo=UTC)), "id": run_id}
         connection.execute(
             text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago
         )
         assert [run.id for run in mark_crashed(connection, 120)] == [run_id]
-        assert runs.take_lease(connection, "retrain", "the next", 60) == 2
+        assert leases.take_lease(connection, "retrain", "the next", 60) == 2
 
 
 @pytest.mark.parametrize(

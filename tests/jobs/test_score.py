@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
 from pima.store.service.runs import start_run

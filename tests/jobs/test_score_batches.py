@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from pima.errors import DatabaseFailed
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.scored_once import assert_each_once, insert_mostly_sound

@@ -18,7 +18,7 @@ from pima.errors import DatasetRefused, FileNotWritten, OtherOutputThere
 from pima.files import parts
 from pima.files.model_file import content_of, model_file, read_model
 from pima.files.scoring import Dataset, open_dataset, score_files, score_missing
-from pima.runs.recorded_run import StopRequest
+from pima.runs.stop_request import StopRequest
 from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,

@@ -9,7 +9,9 @@ import pytest
 
 from pima.core.nights.watched import Marks
 from pima.errors import ArtifactDamaged
-from pima.runs.recorded_run import StopRequest, only_one, recorded_run
+from pima.runs.lease import only_one
+from pima.runs.recorded_run import recorded_run
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.store.engine import writing
 from pima.store.service.runs import start_run
@@ -101,7 +103,7 @@ def test_a_database_with_one_writer_says_so(sqlite: Database) -> None:
 def test_work_renews_its_lease_however_long_it_is_and_says_that_it_lives(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pima.runs.recorded_run.SECONDS_BETWEEN_BEATS", 0.5)
+    monkeypatch.setattr("pima.runs.lease.SECONDS_BETWEEN_BEATS", 0.5)
     with writing(database.engine) as connection:
         run_id = start_run(connection, "retrain", "manual", None, "here")
     assert run_id is not None

@@ -10,7 +10,7 @@ import pytest
 
 from pima.errors import DatabaseFailed
 from pima.store.engine import reading, writing
-from pima.store.service import runs
+from pima.store.service import leases, runs, schedules
 from pima.store.service.runs import Status
 from tests.support.databases import (
     PATIENCE_SECONDS,
@@ -46,17 +46,17 @@ def take(
     database: Database, owner: str = "a", name: str = "retrain", seconds: int = 60
 ) -> int | None:
     with writing(database.engine) as connection:
-        return runs.take_lease(connection, name, owner, seconds)
+        return leases.take_lease(connection, name, owner, seconds)
 
 
 def renew(database: Database, fence: int, seconds: int = 60) -> bool:
     with writing(database.engine) as connection:
-        return runs.renew_lease(connection, "retrain", fence, seconds)
+        return leases.renew_lease(connection, "retrain", fence, seconds)
 
 
 def release(database: Database, fence: int) -> None:
     with writing(database.engine) as connection:
-        runs.release_lease(connection, "retrain", fence)
+        leases.release_lease(connection, "retrain", fence)
 
 
 def let_it_run_out(database: Database) -> None:
@@ -77,7 +77,7 @@ def test_a_free_lease_is_taken_and_a_held_one_is_not(database: Database) -> None
     assert take(database, "a") is None  # not by its holder either
     assert take(database, "a", "other") == 1
     with reading(database.engine) as connection:
-        owner, until = runs.lease_holder(connection, "retrain")
+        owner, until = leases.lease_holder(connection, "retrain")
     assert owner == "a"
     assert datetime.fromisoformat(until) == expires_at(database) == before
 
@@ -122,7 +122,7 @@ def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
             take(database, "earlier", name)
             let_it_run_out(database)
         elif was_held == 2:
-            take(database, runs.owner_of(over), name)
+            take(database, leases.owner_of(over), name)
         elif was_held == 3:
             take(database, NOT_ON_RECORD, name)
         won = at_once(
@@ -131,13 +131,13 @@ def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
         assert sorted(won, key=str) == [1 + bool(was_held), None]
 
 
-NOT_ON_RECORD = runs.owner_of(1_000)
+NOT_ON_RECORD = leases.owner_of(1_000)
 
 
 def test_a_lease_whose_run_is_not_on_record_is_free(database: Database) -> None:
     """As after a restore of `leases` without `runs`."""
     assert take(database, NOT_ON_RECORD) == 1
-    assert take(database, runs.owner_of(start(database))) == 2
+    assert take(database, leases.owner_of(start(database))) == 2
     assert take(database, "another") is None
 
 
@@ -147,7 +147,7 @@ def test_who_waits_for_a_taker_that_it_does_not_see_takes_nothing_from_it(
     take(postgresql, NOT_ON_RECORD)
     with ThreadPoolExecutor(1) as threads, writing(postgresql.engine) as first:
         run = runs.start_run(first, "retrain", "manual", None, "a host")
-        assert runs.take_lease(first, "retrain", runs.owner_of(run or 0), 60) == 2
+        assert leases.take_lease(first, "retrain", leases.owner_of(run or 0), 60) == 2
         second = threads.submit(take, postgresql, "another")
         until_someone_waits_for_a_lock(postgresql)
         first.commit()
@@ -253,7 +253,7 @@ def test_a_run_that_was_taken_for_crashed_is_running_with_its_next_sign_of_life(
     database: Database,
 ) -> None:
     run = start(database)
-    assert take(database, runs.owner_of(run)) == 1
+    assert take(database, leases.owner_of(run)) == 1
     database.execute("UPDATE runs SET heartbeat_at = :at", {"at": LONG_AGO})
     with writing(database.engine) as connection:
         runs.mark_crashed(connection, 120)
@@ -298,7 +298,7 @@ def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(
 
 def note_missed(database: Database, tick: datetime) -> int:
     with writing(database.engine) as connection:
-        return runs.note_ticks(
+        return schedules.note_ticks(
             connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host"
         )
 

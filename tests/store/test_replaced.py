@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from pima.erasing.retaining import WINDOW_ROWS
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.database import database_of
 from pima.store.engine import writing

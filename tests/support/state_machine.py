@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from pima.errors import NothingToRollBackTo
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of

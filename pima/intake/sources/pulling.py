@@ -34,7 +34,9 @@ from pima.intake.sources.source_reading import (
     require_not_ours,
 )
 from pima.logs import counted, get_logger, tell
-from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
+from pima.runs.lease import HeldLease, only_one
+from pima.runs.recorded_run import OpenRun, as_json
+from pima.runs.stop_request import StopRequest
 from pima.store.database import database_of
 from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
 from pima.store.models.registry import require_still_declared

@@ -1,10 +1,4 @@
-"""Runs, leases and ticks: a row for each execution of a job, the exclusive right to do a job, and a
-scheduler's ticks.
-
-A lease is a row, not an advisory lock: those leak through connection pools and don't exist on
-SQLite. Its fence grows with every owner, which tells an owner that lost its lease without noticing
-from its successor.
-"""
+"""Runs: a row for each execution of a job, from its start to its end, which may be a crash."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
-    bindparam,
     case,
-    func,
     not_,
     select,
     text,
@@ -31,9 +22,9 @@ from pima.errors import (
     REFUSED,
     TRY_AGAIN_LATER,
 )
-from pima.store.database import FIRST_OF_1970, Timestamp, database_now, database_of
+from pima.store.database import database_now, database_of
 from pima.store.engine import clock
-from pima.store.tables import fields_of, leases, runs, schedules
+from pima.store.tables import fields_of, runs
 
 DRY_RUN = "dry_run"
 """The trigger of a dry run: it writes only its own row, and counts in none of the service's
@@ -163,7 +154,7 @@ def start_run(
     constraint."""
     # The row exists before any work, so that a run that dies is seen. Of two for one tick, the
     # second gets no row.
-    return _added(
+    return add_run(
         connection,
         job=job,
         trigger=trigger,
@@ -174,8 +165,8 @@ def start_run(
     )
 
 
-def _added(connection: Connection, **values: object) -> int | None:
-    """Add a row, and return its id; None if the tick has this attempt. An id in use is still an
+def add_run(connection: Connection, **values: object) -> int | None:
+    """Add a run, and return its id; None if the tick has this attempt. An id in use is still an
     error."""
     insert = database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
     return connection.execute(insert.values(counts={}, **values).returning(runs.c.id)).scalar()
@@ -263,88 +254,9 @@ def last_runs(connection: Connection, newest: int, *which: ColumnElement[bool]) 
     return [Run(**row._mapping) for row in connection.execute(statement.limit(newest))]
 
 
-# ---- Leases: the right to do what must not be done twice at once, by the database's clock.
-
-RETRAINING = "retrain"
-"""The lease of a retraining."""
-RETAINING = "retain"
-"""The lease of a run that removes old rows, or moves them to files."""
-
-
-def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """Take a lease that is free or has expired, or whose run is over or not on record; return its
-    fence, None if another holds it."""
-    now = clock(connection)
-    # A run that was killed left its lease, and a long one if the clock was set back since; a
-    # restore of some tables may bring a lease without its run. By a statement of its own, and of
-    # the fence that it saw: where it had to wait for another taker, it does not see that taker's
-    # run.
-    over = f"""
-        UPDATE leases SET expires_at = '{_OVER.isoformat()}'
-        WHERE (name, fence) IN (SELECT name, fence FROM leases
-            WHERE name = :name AND owner LIKE 'run %' AND owner NOT IN (SELECT 'run ' || id
-                FROM runs WHERE status = '{Status.RUNNING}'))"""
-    connection.execute(text(over), {"name": name})
-    values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
-    # One statement inserts it, or takes it over if it has expired: of two at once, one gets no row
-    # back.
-    statement = text("""
-        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
-        ON CONFLICT (name) DO UPDATE
-        SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
-        WHERE leases.expires_at <= :now
-        RETURNING fence""")
-    return connection.execute(
-        statement.bindparams(_moment("now"), _moment("until")), values
-    ).scalar()
-
-
-def _moment(name: str) -> BindParameter[datetime]:
-    return bindparam(name, type_=Timestamp())
-
-
-_OVER = FIRST_OF_1970
-"""The end of a released lease: in the past, even if the clock is set back later."""
-
-
-def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
-    """Extend a lease that is still ours; return whether it was."""
-    return _end_at(connection, name, fence, clock(connection) + timedelta(seconds=seconds))
-
-
-def release_lease(connection: Connection, name: str, fence: int) -> None:
-    """End a lease; its row stays, so that the fence never decreases."""
-    _end_at(connection, name, fence, _OVER)
-
-
-def _end_at(connection: Connection, name: str, fence: int, moment: datetime) -> bool:
-    ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
-    return connection.execute(ours.values(expires_at=moment)).rowcount == 1
-
-
-def owner_of(run_id: int) -> str:
-    """The name of a run as the owner of a lease."""
-    return f"run {run_id}"
-
-
-def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
-    """Owner and end of a lease, for the message to a process that did not get it."""
-    holder = select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)
-    row = connection.execute(holder).one()
-    return row.owner, row.expires_at.isoformat()
-
-
-# ---- Ticks: the right to run one, how its child ended, and the job's schedule.
+# ---- Runs that another process opened, closes, or finds crashed.
 
 _NEVER_RAN = (Status.MISSED, Status.SKIPPED, Status.CRASHED, Status.INTERRUPTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of one tick; each field is the column of its name."""
-
-    attempt: int
-    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,25 +295,6 @@ def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str |
     return connection.execute(statement).scalar()
 
 
-def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attempt]:
-    """Attempts at a tick, oldest first."""
-    # By the unique index on job and tick.
-    rows = connection.execute(
-        select(runs.c.attempt, runs.c.status)
-        .where(runs.c.job == job, runs.c.scheduled_for == tick)
-        .order_by(runs.c.attempt)
-    )
-    return [Attempt(*row) for row in rows]
-
-
-def newest_tick(connection: Connection, job: str) -> datetime | None:
-    """The newest tick of a job that has any row."""
-    # By the unique index on job and tick.
-    return connection.execute(
-        select(func.max(runs.c.scheduled_for)).where(runs.c.job == job)
-    ).scalar()
-
-
 def has_run(connection: Connection, job: str) -> bool:
     """Whether a job has ever ended by itself, or is running, whatever started it."""
     return _any(connection, runs.c.job == job, runs.c.status.not_in(_NEVER_RAN), IS_REAL)
@@ -410,33 +303,6 @@ def has_run(connection: Connection, job: str) -> bool:
 def is_running(connection: Connection, job: str) -> bool:
     """Whether the job is running anywhere now, according to `runs`."""
     return _any(connection, runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
-
-
-def note_ticks(
-    connection: Connection,
-    job: str,
-    ticks: list[datetime],
-    status: Status,
-    error_code: str,
-    host: str,
-) -> int:
-    """Record ticks that are not run in `runs`; return how many had no row yet."""
-    noted = 0
-    for tick in ticks:
-        # The first row of a tick stays: another scheduler's note, or the run itself.
-        run_id = _added(
-            connection,
-            job=job,
-            trigger="schedule",
-            scheduled_for=tick,
-            attempt=1,
-            host=host,
-            status=status,
-            error_code=error_code,
-            finished_at=database_now(),
-        )
-        noted += run_id is not None
-    return noted
 
 
 def close_attempt(
@@ -512,41 +378,3 @@ def _silent(
     if not of_ticks:
         found.append(runs.c.scheduled_for.is_(None))
     return found
-
-
-def see_schedule(
-    connection: Connection, job: str, expression: str, time_zone: str, now: datetime
-) -> datetime:
-    """Record a job's schedule; return since when it has been in force. A changed schedule counts
-    from now."""
-    # Of two schedulers that start at once, the first one's time counts. Ticks of an earlier
-    # schedule no longer count.
-    statement = text("""
-        INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)
-        VALUES (:job, :expression, :time_zone, :now, :clock)
-        ON CONFLICT (job) DO UPDATE
-        SET expression = EXCLUDED.expression, time_zone = EXCLUDED.time_zone,
-            first_seen_at = EXCLUDED.first_seen_at, heartbeat_at = EXCLUDED.heartbeat_at
-        WHERE (schedules.expression, schedules.time_zone) <> (EXCLUDED.expression,
-            EXCLUDED.time_zone)""")
-    values = {
-        "job": job,
-        "expression": expression,
-        "time_zone": time_zone,
-        "now": now,
-        "clock": clock(connection),
-    }
-    connection.execute(statement.bindparams(_moment("now"), _moment("clock")), values)
-    seen: datetime = connection.execute(
-        select(schedules.c.first_seen_at).where(schedules.c.job == job)
-    ).scalar_one()
-    return seen
-
-
-def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:
-    """Write the heartbeat of a scheduler and of the runs of its children."""
-    connection.execute(update(schedules).values(heartbeat_at=database_now()))
-    if run_ids:
-        # A child writes no heartbeat during a long computation.
-        alive = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == Status.RUNNING)
-        connection.execute(alive.values(heartbeat_at=database_now()))

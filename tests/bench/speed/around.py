@@ -9,7 +9,8 @@ from shutil import copyfile
 
 import structlog
 
-from pima.runs.recorded_run import OpenRun, StopRequest
+from pima.runs.recorded_run import OpenRun
+from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings

@@ -60,7 +60,8 @@ def ours() -> Callable[[], None]:
     commit."""
     import pima.scoring
     from pima.logs import configure_logs
-    from pima.runs.recorded_run import OpenRun, StopRequest
+    from pima.runs.recorded_run import OpenRun
+    from pima.runs.stop_request import StopRequest
     from pima.settings.sections import Settings
     from pima.store.engine import writing
     from pima.store.service.runs import start_run

@@ -6,7 +6,7 @@ import pytest
 
 from pima.runs.due import MOST_NOTED, Owed, next_attempt, owed
 from pima.runs.ticks import Schedule
-from pima.store.service.runs import Attempt
+from pima.store.service.schedules import Attempt
 
 NIGHTLY = Schedule("15 2 * * *", "UTC")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

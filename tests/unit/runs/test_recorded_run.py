@@ -1,14 +1,6 @@
-"""A workflow's result as JSON has the keys that SQL reads, and a signal ends work that may be
-dropped anywhere."""
+"""A workflow's result as JSON has the keys that SQL reads."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -30,12 +22,11 @@ from pima.core.verdicts.verdict import (
     VerdictFigures,
     WorstSubgroup,
 )
-from pima.errors import Interrupted, TimedOut
 from pima.intake.files.header import Header
 from pima.intake.files.loading import LoadResult
 from pima.intake.files.patient_file import ALL_TEXT, PatientFile
 from pima.intake.raw_rows import BadLine
-from pima.runs.recorded_run import StopRequest, as_json
+from pima.runs.recorded_run import as_json
 from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
 from pima.store.models.registry import Champion
@@ -45,8 +36,6 @@ from pima.train.gate import EarlierVerdict, Judgement
 from pima.train.ledger import announce
 from pima.train.retraining import HistoryRows, RetrainResult
 from tests.support.contests import contest
-from tests.support.databases import PATIENCE_SECONDS
-from tests.support.shipped import ROOT
 
 ROWS = HistoryRows(
     training_rows=500, holdout_rows=200, left_out={"missing": 3}, corrected=Corrections(ones=2)
@@ -260,95 +249,3 @@ def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: Retrai
 def test_the_keys_that_sql_sums_are_numbers_of_rows() -> None:
     found = as_json(ScoreResult())
     assert [found[name] for name in ROW_RESULTS] == [0, 0, 0]
-
-
-@pytest.fixture
-def stop() -> Iterator[StopRequest]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    request = StopRequest()
-    request.listen()
-    yield request
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def test_a_signal_raises_in_the_middle(stop: StopRequest) -> None:
-    with pytest.raises(Interrupted) as ending, stop.at_once():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert ending.value.exit_code == 143
-
-
-def test_what_native_code_makes_of_it_is_still_a_stop(stop: StopRequest) -> None:
-    def flatten() -> None:
-        """As TensorFlow's does with its arguments."""
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-        except Interrupted:
-            raise TypeError from None
-
-    with pytest.raises(Interrupted), stop.at_once():
-        flatten()
-
-
-_WHILE_PYTHON_CLEARS_UP = """
-import os, signal, sys
-from pima.runs.recorded_run import StopRequest
-class Last:
-    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)
-StopRequest().listen()
-sys.last = Last()
-"""
-
-
-def test_behind_the_work_a_signal_changes_nothing() -> None:
-    program = [sys.executable, "-c", _WHILE_PYTHON_CLEARS_UP]
-    ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
-    def finalise() -> None:
-        with suppress(Interrupted):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted), stop.at_once():
-        finalise()
-
-
-def test_at_its_time_limit_the_work_stops_as_failed(stop: StopRequest) -> None:
-    with pytest.raises(TimedOut) as ending, stop.within(0.1, 60), stop.at_once():
-        time.sleep(PATIENCE_SECONDS)
-    assert (ending.value.exit_code, ending.value.code) == (1, "timed_out")
-
-
-_DEAF = """
-from pima.runs.recorded_run import StopRequest
-stop = StopRequest()
-stop.listen()
-with stop.within(0.2, 0.2):
-    while True: pass
-"""
-
-
-def test_work_that_hears_no_stop_is_killed_after_the_grace_time() -> None:
-    ended = subprocess.run([sys.executable, "-c", _DEAF], cwd=ROOT, check=False)
-    assert ended.returncode == -signal.SIGKILL
-
-
-def test_what_ends_in_time_is_left_alone(stop: StopRequest) -> None:
-    with stop.within(0.2, 0.1):
-        pass
-    time.sleep(0.4)
-    assert not stop.requested
-
-
-def test_what_came_before_begins_nothing(stop: StopRequest) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.requested
-    with pytest.raises(Interrupted), stop.at_once():
-        pytest.fail("it began")
-
-
-def test_an_error_without_a_signal_stays_what_it_is(stop: StopRequest) -> None:
-    with pytest.raises(TypeError), stop.at_once():
-        raise TypeError
