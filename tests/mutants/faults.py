@@ -64,18 +64,14 @@ def _on_both(name: str, *edits: Edit, caught_by: str) -> Fault:
 
 
 _CLAIMING = "pima/store/postgresql/scoring.py"
-_RACE = "tests/jobs/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
-_TOLD = "tests/jobs/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
-_CORRECTED = (
-    "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
-)
-_USED_TWICE = (
-    "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
-)
-_OF_ITS_OWN = "tests/jobs/test_version_counter.py::test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own"
-_UPGRADED = "tests/jobs/test_releases.py::test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock"
-_KEPT = "tests/store/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
-_BEFORE_IT_IS = "tests/store/test_triggers.py::test_no_outcome_is_known_before_it_is"
+_RACE = "tests/jobs/retraining/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
+_TOLD = "tests/jobs/privacy/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
+_CORRECTED = "tests/store/triggers/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
+_USED_TWICE = "tests/jobs/scoring/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
+_OF_ITS_OWN = "tests/jobs/scoring/test_version_counter.py::test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own"
+_UPGRADED = "tests/jobs/databases/test_releases.py::test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock"
+_KEPT = "tests/store/rows/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
+_BEFORE_IT_IS = "tests/store/triggers/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
 FAULTS = (
     Fault(
@@ -104,7 +100,7 @@ FAULTS = (
                     ),
                 ),
                 (
-                    "tests/store/test_queue.py::test_a_claim_does_not_see_another_open_claim_on_the_same_rows",
+                    "tests/store/rows/test_queue.py::test_a_claim_does_not_see_another_open_claim_on_the_same_rows",
                 ),
             ),
         },
@@ -121,7 +117,7 @@ FAULTS = (
                 with self._write_lock, writing(self._engine) as another:
                     self._write(another, scored)""",
         ),
-        caught_by="tests/jobs/test_score_batches.py"
+        caught_by="tests/jobs/scoring/test_score_batches.py"
         "::test_a_batch_of_which_anything_can_not_be_written_waits_again[DATABASE-predictions]",
     ),
     _on_both(
@@ -140,7 +136,7 @@ FAULTS = (
             "registry.scorer_sha256(number, artifact.content, artifact) != artifact.scorer_sha256",
             "registry.scorer_sha256(number, artifact.content, artifact) == artifact.content",
         ),
-        caught_by="tests/jobs/test_bad_rows.py"
+        caught_by="tests/jobs/scoring/test_bad_rows.py"
         "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-a bit flipped]",
     ),
     _on_both(
@@ -151,7 +147,7 @@ FAULTS = (
             "labelled_history(connection, declared, HoldoutRule(f'{holdout.salt} {read_at}', "
             "holdout.share), rule)",
         ),
-        caught_by="tests/jobs/test_retrain.py"
+        caught_by="tests/jobs/retraining/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
     ),
     _on_both(
@@ -161,7 +157,7 @@ FAULTS = (
             "settled, today = as_predicted_on(labelled, then)",
             "settled, today = labelled, labelled[:0]",
         ),
-        caught_by="tests/jobs/test_predicted_on.py"
+        caught_by="tests/jobs/retraining/test_predicted_on.py"
         "::test_models_learn_from_what_was_predicted_on_and_it_is_said[DATABASE]",
     ),
     Fault(
@@ -229,13 +225,13 @@ FAULTS = (
                     ),
                 ),
                 (
-                    "tests/jobs/test_score_batches.py::test_an_error_of_a_later_batch_is_the_runs[sqlite]",
+                    "tests/jobs/scoring/test_score_batches.py::test_an_error_of_a_later_batch_is_the_runs[sqlite]",
                 ),
             ),
             "postgresql": Form(
                 (Edit("pima/scoring.py", "worker.result()", "worker.exception()"),),
                 (
-                    "tests/jobs/test_score_batches.py::test_an_error_of_the_helping_worker_is_the_runs",
+                    "tests/jobs/scoring/test_score_batches.py::test_an_error_of_the_helping_worker_is_the_runs",
                 ),
             ),
         },
@@ -313,7 +309,7 @@ FAULTS = (
                     ),
                 ),
                 tuple(
-                    f"tests/jobs/test_declaration_during_work.py::{name}[{each}]"
+                    f"tests/jobs/declaring/test_declaration_during_work.py::{name}[{each}]"
                     for name in (
                         "test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before",
                         "test_a_pull_that_has_begun_takes_none_either",
@@ -372,7 +368,7 @@ FAULTS = (
                     ),
                 ),
                 tuple(
-                    f"tests/jobs/test_requeue.py::{name}"
+                    f"tests/jobs/scoring/test_requeue.py::{name}"
                     for name in (
                         "test_what_changes_between_being_found_and_being_locked_is_left_to_its_triggers",
                         "test_who_is_forgotten_while_a_requeue_has_the_row_is_off_the_queue",
@@ -388,7 +384,7 @@ FAULTS = (
             "postgresql": Form(
                 (Edit(_CLAIMING, "CASE WHEN requeued IS NULL OR", "CASE WHEN true OR"),),
                 tuple(
-                    "tests/jobs/test_requeue.py::test_what_a_clinic_takes_away_in_an_older_snapshot_is_not_claimed"
+                    "tests/jobs/scoring/test_requeue.py::test_what_a_clinic_takes_away_in_an_older_snapshot_is_not_claimed"
                     f"[requeue_stale-{level}]"
                     for level in ("REPEATABLE READ", "SERIALIZABLE")
                 ),
@@ -402,7 +398,7 @@ FAULTS = (
             "AND status = 'succeeded' AND {asked}",
             "AND status = 'succeeded' AND trigger <> 'dry_run' AND {asked}",
         ),
-        caught_by="tests/jobs/test_gate.py::test_a_dry_run_has_asked_the_holdout_too[DATABASE]",
+        caught_by="tests/jobs/retraining/test_gate.py::test_a_dry_run_has_asked_the_holdout_too[DATABASE]",
     ),
     _on_both(
         "each look lets a first champion past the score as the first one does",
@@ -411,7 +407,7 @@ FAULTS = (
             "    return LATER_LOOK_P\n",
             "    return FIRST_LOOK_P\n",
         ),
-        caught_by="tests/jobs/test_score_in_use.py"
+        caught_by="tests/jobs/retraining/test_score_in_use.py"
         "::test_after_the_first_look_a_model_must_be_more_clearly_better[DATABASE]",
     ),
     _on_both(
@@ -427,7 +423,7 @@ FAULTS = (
             "            self._require_kept_ids_free(within)\n",
             "",
         ),
-        caught_by="tests/jobs/test_version_counter.py::test_a_kept_id_that_another_row_has_by_now_is_told[DATABASE]",
+        caught_by="tests/jobs/scoring/test_version_counter.py::test_a_kept_id_that_another_row_has_by_now_is_told[DATABASE]",
     ),
     Fault(
         "a new row's outcome may be known in the future",
@@ -499,7 +495,7 @@ FAULTS = (
                     ),
                 ),
                 tuple(
-                    "tests/store/test_replaced.py::test_values_that_are_replaced_beside_a_scorer_that_has_not_committed_stay"
+                    "tests/store/rows/test_replaced.py::test_values_that_are_replaced_beside_a_scorer_that_has_not_committed_stay"
                     f"[glucose = 99-{level}]"
                     for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
                 ),
@@ -509,7 +505,7 @@ FAULTS = (
     _on_both(
         "kept values are looked at, and deleted, too early",
         Edit("pima/store/rows/replaced.py", "timedelta(days=1)", "timedelta()"),
-        caught_by="tests/store/test_replaced.py::test_scoring_looks_once_and_a_day_later[DATABASE]",
+        caught_by="tests/store/rows/test_replaced.py::test_scoring_looks_once_and_a_day_later[DATABASE]",
     ),
     _on_both(
         "retain leaves no mark of what was predicted on",
@@ -518,7 +514,7 @@ FAULTS = (
             "        condition = and_(condition, leave_marks(connection, condition))\n",
             "        pass\n",
         ),
-        caught_by="tests/store/test_replaced.py"
+        caught_by="tests/store/rows/test_replaced.py"
         "::test_what_was_predicted_on_is_known_after_its_prediction_is_gone[DATABASE]",
     ),
     Fault(

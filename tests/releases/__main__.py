@@ -2,7 +2,7 @@
 tests.releases`.
 
 Done once a release; every later one migrates, pulls into, scores and retrains these
-(tests/jobs/test_releases.py).
+(tests/jobs/databases/test_releases.py).
 """
 
 import gzip

@@ -9,9 +9,9 @@ from pathlib import Path
 
 OLDEST = 14
 TESTS = (
-    "tests/jobs/test_roles.py",
-    "tests/store/test_triggers.py",
-    "tests/store/test_planted.py",
+    "tests/jobs/roles/test_roles.py",
+    "tests/store/triggers/test_triggers.py",
+    "tests/store/triggers/test_planted.py",
     "tests/server/test_pool.py",
 )
 PLACE = Path("/usr/lib/postgresql")

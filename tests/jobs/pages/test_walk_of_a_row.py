@@ -12,10 +12,10 @@ from tests.support.trained import install_models
 
 PAGE = (ROOT / "docs" / "understand" / "architecture.md").read_text()
 NIGHT = PAGE.partition("The files that a row passes")[2].partition(
-    "`tests/jobs/test_walk_of_a_row.py`"
+    "`tests/jobs/pages/test_walk_of_a_row.py`"
 )[0]
 RETRAINING = PAGE.partition("The files that a retraining passes")[2].partition(
-    "`tests/jobs/test_walk_of_a_row.py`"
+    "`tests/jobs/pages/test_walk_of_a_row.py`"
 )[0]
 # Prints the files in which functions run, from the first of two files up to the second; what runs
 # while a module is imported is no step.
