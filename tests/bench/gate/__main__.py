@@ -18,6 +18,7 @@ from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_m
 from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_corrections import corrections_section
+from tests.bench.gate.page_of_late import late_section
 from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
 from tests.bench.gate.page_of_margins import margins_section
@@ -48,7 +49,8 @@ def main() -> None:
         if asked.alarms or not asked.looks:
             lines = lines_section(pool, asked.clinics // 10)
             corrected = corrections_section(pool, asked.clinics // 40)
-            alarms = f"{alarms_section(pool, asked.clinics)}\n{corrected}\n{lines}"
+            late = late_section(pool, asked.clinics // 20)
+            alarms = f"{alarms_section(pool, asked.clinics)}\n{late}\n{corrected}\n{lines}"
         if asked.looks or not asked.alarms:
             looks = looks_section(pool, asked.clinics // 10)
     text = "\n\n".join(part.strip() for part in (before, alarms, looks)).strip() + "\n"

@@ -57,7 +57,7 @@ def alarms_section(pool: Executor, clinics: int) -> str:
         table(_COLUMNS, [_told_row(*each) for each in told.items()]),
         filled(_reading(calm, told)),
         filled(_DEAD.format(changed=changed)),
-        table(_COLUMNS_OF_DEAD, [_dead_row(pool, each, changed) for each in (RARE, FREQUENT)]),
+        table(_COLUMNS_OF_DEAD, [_dead_row(pool, each, changed) for each in CHANGES[:4]]),
         filled(_CHOICE),
         table(_COLUMNS_OF_CHOICE, list(_choice(pool, clinics, changed))),
     ]
@@ -111,14 +111,21 @@ def _told_row(change: Change, found: Float64Array) -> tuple[str, ...]:
     )
 
 
-_COLUMNS_OF_DEAD = ("clinic", "nights told", "outcomes until it is over, median", "nine in ten")
+_COLUMNS_OF_DEAD = (
+    "what happens",
+    "clinic",
+    "nights told",
+    "outcomes until it is over, median",
+    "nine in ten",
+)
 
 
-def _dead_row(pool: Executor, clinic: Clinic, changed: int) -> tuple[str, ...]:
-    found = _many(pool, nights_told, clinic, changed, REPORTED)[0]
+def _dead_row(pool: Executor, change: Change, changed: int) -> tuple[str, ...]:
+    found = _many(pool, nights_told, change, changed, REPORTED)[0]
     late = np.nanquantile(found[:, 1], 0.9, method="higher")
     told = f"{100 * np.nanmean(found[:, 0]):.1f} %"
-    return clinic.name, told, f"{np.nanmedian(found[:, 1]):.0f}", f"{late:.0f}"
+    over = f"{np.nanmedian(found[:, 1]):.0f}"
+    return change.name, change.clinic.name, told, over, f"{late:.0f}"
 
 
 _COLUMNS_OF_CHOICE = (
@@ -174,7 +181,7 @@ After a change, which comes after calm days, so many outcomes settle until the a
 """
 
 _DEAD = f"""
-Where the relation vanishes on day {DAYS_BEFORE} and is back on day {BACK_AFTER}, and another version becomes champion every
+Where a change comes on day {DAYS_BEFORE} and is gone on day {BACK_AFTER}, and another version becomes champion every
 {DAYS_OF_A_VERSION} days, the alarm is told on this share of the nights between, after the first one. Then this many outcomes
 settle until it is over, {{changed}} clinics a row:
 """

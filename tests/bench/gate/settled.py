@@ -15,7 +15,7 @@ OUTCOMES_A_DAY, DAYS = 20, 365
 DAYS_BEFORE = 60
 """Calm days before a fault, so that a sum is anywhere when it comes."""
 BACK_AFTER = 210
-"""The day after which a relation that vanished is back."""
+"""The day after which what changed for a time is as before."""
 DAYS_OF_A_VERSION = 14
 """How long a champion stays where retraining goes on beside an alarm."""
 INTERCEPT_DEVIATION, SLOPE_DEVIATION = 0.13, 0.15
@@ -89,27 +89,23 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
     clinic, calm = change.clinic, DAYS_BEFORE * change.clinic.a_day
     true = true_log_odds(clinic, DAYS, draw)
     then = true.copy()
-    if change.prevalence is None:
-        then[:, calm:] = np.log(clinic.prevalence / (1 - clinic.prevalence))
-    else:
-        mean, deviation = _distribution(clinic)
-        then[:, calm:] += _mean_for(deviation, change.prevalence) - mean
+    then[:, calm:] = _after(change, true[:, calm:])
     evidence = _evidence(clinic, true, outcomes_of(then, draw), draw)
     found = np.stack([_first_alarms(evidence, bars) for bars in tried])
     return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * clinic.a_day
 
 
-def nights_told(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
-    """What becomes of the alarm on a relation that vanishes, while another version becomes champion
-    every two weeks: on which share of the nights after the first alarm it is told until the
-    relation is back, and after how many outcomes it is over then. Not a number where it never
-    rang, infinite where it is not over in time: (tried, clinics, 2)."""
+def nights_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+    """What becomes of the alarm on a change, while another version becomes champion every two
+    weeks: on which share of the nights after the first alarm it is told until all is as before,
+    and after how many outcomes it is over then. Not a number where it never rang, infinite where
+    it is not over in time: (tried, clinics, 2)."""
     draw = np.random.default_rng([seed, 3])
+    clinic = change.clinic
     true = true_log_odds(clinic, DAYS, draw)
     then = true.copy()
-    then[:, DAYS_BEFORE * clinic.a_day : BACK_AFTER * clinic.a_day] = np.log(
-        clinic.prevalence / (1 - clinic.prevalence)
-    )
+    changed = slice(DAYS_BEFORE * clinic.a_day, BACK_AFTER * clinic.a_day)
+    then[:, changed] = _after(change, true[:, changed])
     outcomes = outcomes_of(then, draw)
     a_version = DAYS_OF_A_VERSION * clinic.a_day
     evidence = np.concatenate(
@@ -124,7 +120,18 @@ def nights_told(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> F
         ],
         axis=1,
     )
-    return np.stack([_course(_alarms(evidence, bars)[:, :, 0], clinic.a_day) for bars in tried])
+    fault = OUTCOME_ALARMS.index(change.fault)
+    alarms = (_alarms(evidence, bars)[:, :, fault] for bars in tried)
+    return np.stack([_course(each, clinic.a_day) for each in alarms])
+
+
+def _after(change: Change, true: Float64Array) -> Float64Array:
+    """What becomes of true log odds by a change."""
+    clinic = change.clinic
+    if change.prevalence is None:
+        return np.full_like(true, np.log(clinic.prevalence / (1 - clinic.prevalence)))
+    mean, deviation = _distribution(clinic)
+    return true + _mean_for(deviation, change.prevalence) - mean
 
 
 def _course(told: BoolArray, a_day: int) -> Float64Array:

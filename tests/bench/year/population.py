@@ -71,6 +71,8 @@ class Clinic:
     """An outcome 0 is written on the last day of the quarter in which its 30 days are over."""
     zeros_lost: float = 0.0
     """The share of visits with outcome 0 whose outcome is never written."""
+    lost_from: int = -DAYS_BEFORE
+    """The day of discharge from which on that is so."""
     is_honestly_corrected: bool = False
     """Creatinine is corrected within 30 days, mostly of the sickest, whatever their outcome."""
     visits_a_day: int = VISITS_A_DAY
@@ -159,6 +161,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
         known_day = np.where(outcome == 0, _end_of_quarter(known_day), known_day)
     if clinic.zeros_lost:
         is_lost = (outcome == 0) & (draw.random(len(day)) < clinic.zeros_lost)
+        is_lost &= day >= clinic.lost_from
         known_day = np.where(is_lost, NEVER, known_day)
     if clinic.is_honestly_corrected:
         is_sick = probability >= np.quantile(probability, 1 - SICKEST)

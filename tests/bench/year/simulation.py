@@ -45,14 +45,14 @@ def simulate(name: str, is_settled_only: bool, seed: int) -> Simulated:
     clinic = next(each for each in CLINICS if each.name == name)
     visits = visits_of(clinic, LOOKED_AT[-1], 1_000 + seed)
     is_held_out = np.random.default_rng(seed).random(len(visits.day)) < HOLDOUT_SHARE
-    features = _inputs(visits)
+    features = inputs(visits)
     is_known = partial(_is_settled if is_settled_only else _is_written, visits)
 
     learned = is_known(0) & ~is_held_out
-    champion = _fitted(features[learned], visits.outcome[learned])
+    champion = fitted(features[learned], visits.outcome[learned])
     span = visits.day[learned]
     is_of_first = (visits.day >= span.min()) & (visits.day <= span.max()) & ~is_held_out
-    first_mean = float(_predicted(champion, features[learned]).mean())
+    first_mean = float(predicted(champion, features[learned]).mean())
     first_prevalence = float(visits.outcome[is_of_first].mean())
 
     probability = np.full(len(visits.day), np.nan)
@@ -61,7 +61,7 @@ def simulate(name: str, is_settled_only: bool, seed: int) -> Simulated:
     number, found = 1, []
     for day in range(LOOKED_AT[-1] + 1):
         is_scored = scored == day
-        probability[is_scored] = _predicted(champion, features[is_scored])
+        probability[is_scored] = predicted(champion, features[is_scored])
         version[is_scored] = number
         if day in LOOKED_AT:
             is_told = is_known(day) & (version == number) & (visits.known_day > scored)
@@ -70,12 +70,12 @@ def simulate(name: str, is_settled_only: bool, seed: int) -> Simulated:
             found.append(_observed_expected(probability[is_told], visits.outcome[is_told]))
         if day and day % 7 == 0:
             known = is_known(day)
-            challenger = _fitted(
+            challenger = fitted(
                 features[known & ~is_held_out], visits.outcome[known & ~is_held_out]
             )
             judged = known & is_held_out
             before, after = (
-                _loss(_predicted(each, features[judged]), visits.outcome[judged] == 1)
+                _loss(predicted(each, features[judged]), visits.outcome[judged] == 1)
                 for each in (champion, challenger)
             )
             if after < before:
@@ -116,7 +116,7 @@ def _scored_days(clinic: Clinic, visits: Visits) -> np.ndarray:
     return np.where(visits.day >= 0, visits.day, np.where(waits, 0, -1))
 
 
-def _inputs(visits: Visits) -> Float64Array:
+def inputs(visits: Visits) -> Float64Array:
     standard = visits.recorded.copy()
     creatinine = FEATURES.index("creatinine")
     standard[:, creatinine] = np.log(standard[:, creatinine])
@@ -124,19 +124,19 @@ def _inputs(visits: Visits) -> Float64Array:
     return np.column_stack([np.ones(len(standard)), standard])
 
 
-def _fitted(features: Float64Array, outcome: np.ndarray) -> Float64Array:
+def fitted(features: Float64Array, outcome: np.ndarray) -> Float64Array:
     """A logistic regression with a small L2 penalty on all but the constant."""
     weights = np.zeros(features.shape[1])
     penalty = np.diag([0.0, *[1.0] * (features.shape[1] - 1)])
     for _ in range(_STEPS):
-        expected = _predicted(weights, features)
+        expected = predicted(weights, features)
         gradient = features.T @ (outcome - expected) - penalty @ weights
         information = (features * (expected * (1 - expected))[:, None]).T @ features + penalty
         weights = weights + np.linalg.solve(information, gradient)
     return weights
 
 
-def _predicted(weights: Float64Array, features: Float64Array) -> Float64Array:
+def predicted(weights: Float64Array, features: Float64Array) -> Float64Array:
     return 1 / (1 + np.exp(-(features @ weights)))
 
 

@@ -11,6 +11,8 @@ from pima.core.verdicts.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.corrections import half_years
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.late import CLINICS as LATE_ONES
+from tests.bench.gate.late import half_year
 from tests.bench.gate.lines import calm_lines, overfitted
 from tests.bench.gate.looks import first_looks
 from tests.bench.gate.margins import MARGINS, SETTINGS, simulate_margins
@@ -33,6 +35,7 @@ from tests.bench.gate.settled import (
     outcomes_until_told,
 )
 from tests.bench.gate.simulation import simulate
+from tests.bench.year.population import Clinic as ClinicOfVisits
 
 pytestmark = pytest.mark.campaign
 
@@ -204,12 +207,13 @@ def test_a_change_is_told_within_the_outcomes_that_are_asked(
     assert np.median(np.concatenate(found)) <= change.within
 
 
-@pytest.mark.parametrize("clinic", [RARE, FREQUENT], ids=lambda each: each.name)
-def test_a_dead_model_is_told_until_it_is_right_again(clinic: Clinic, at_length: bool) -> None:
-    found = [nights_told(clinic, seed)[0] for seed in range(20 if at_length else 2)]
+@pytest.mark.parametrize("change", CHANGES[:4], ids=lambda each: f"{each.name}, {each.clinic.name}")
+def test_what_changed_is_told_until_it_is_as_before(change: Change, at_length: bool) -> None:
+    found = [nights_told(change, seed)[0] for seed in range(20 if at_length else 2)]
     told, outcomes_until_over = np.concatenate(found).T
     assert np.nanmean(told) >= 0.9
-    assert np.nanmedian(outcomes_until_over) <= 300
+    asked = {None: 300}.get(change.prevalence, 350)
+    assert np.nanmedian(outcomes_until_over) <= asked
 
 
 @pytest.mark.parametrize("clinic", [RARE, FREQUENT], ids=lambda each: each.name)
@@ -222,3 +226,23 @@ def test_honest_corrections_of_the_sickest_are_silent_and_hindsight_is_told(
         assert not honest.told.any()
         assert honest.errors.max() > 2  # so luck and risk had their say
         assert half_years(clinic, is_honest=True, has_hindsight=True, seed=seed).told.all()
+
+
+@pytest.mark.parametrize("clinic", LATE_ONES, ids=lambda each: f"{each.name}, {each.prevalence}")
+def test_late_or_lost_zeros_bend_no_model(clinic: ClinicOfVisits, at_length: bool) -> None:
+    seeds = range(40 if at_length else 12)
+    lived = [half_year(clinic, goes_by_rule=True, seed=seed) for seed in seeds]
+    assert all(np.isfinite(each.told) for each in lived)
+    promoted = [each for half in lived for each in half.promotions]
+    if clinic.zeros_lost and clinic.lost_from < 0:
+        assert promoted == []
+        return
+    assert np.mean([each.over_truth for each in lived]) == pytest.approx(1, abs=0.03)
+    assert np.mean([each.lost > 0 for each in promoted]) < 0.2
+    assert max(each.lost for each in promoted) < 0.2
+
+
+def test_without_the_rule_lost_zeros_bend_every_model() -> None:
+    lost = next(each for each in LATE_ONES if each.zeros_lost and each.prevalence < 0.1)
+    lived = [half_year(lost, goes_by_rule=False, seed=seed) for seed in range(4)]
+    assert min(each.over_truth for each in lived) > 1.15
