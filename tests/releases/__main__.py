@@ -1,18 +1,20 @@
 """Dump a database of each kind as this release makes it, into tests/releases/VERSION: `python -m
 tests.releases`.
 
-Done once a release; every later one migrates, pulls into, scores and retrains these
-(tests/jobs/databases/test_releases.py).
+Done once a release, and again if it changes before its tag. Every later one migrates, pulls into,
+scores and retrains these (tests/jobs/databases/test_releases.py).
 """
 
 import gzip
 import os
 import subprocess
+import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 from pima.store.schema import migrate
+from tests.releases.making import version_of
+from tests.releases.packages import git
 from tests.support.clinic import Clinic, clinic_at
 from tests.support.databases import (
     NEWEST_PROGRAMS,
@@ -29,9 +31,13 @@ FOLDER = Path(__file__).parent
 
 
 def main() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = version_of(ROOT)
+    if git("tag", "--list", f"v{version}"):
+        sys.exit(
+            f"{version} is released, and its dumps stay as they are: expected the next version"
+        )
     folder = FOLDER / version
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for database in sqlite_from(None, Path(scratch)):
             _live(database, Path(scratch))
