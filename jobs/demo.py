@@ -22,8 +22,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import end_with, let_go_of, prepare_output
-from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
+from jobs.command import Result, end_with, let_go_of, prepare_output
+from pima.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED_BY_CTRL_C,
+    REFUSED,
+    WRONG,
+    PimaError,
+    StepFailed,
+    WrongUsage,
+)
 from pima.logs import write_line
 
 FOLDER = Path("pima-demo")
@@ -70,13 +79,8 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     history, new, outcomes = _written_files()
     database = FOLDER / "pima.db"
     report = FOLDER / "report.html"
-    ours = {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith(("DATABASE_URL", "PIMA_"))
-    }
     url = f"sqlite:///{database}"
-    run = partial(_run, ours | {"DATABASE_URL": url})
+    run = partial(_run, environ, url)
     try:
         run("make the schema", "migrate")
         run(f"load {HISTORY_ROWS} patients with known outcomes", "load", str(history))
@@ -87,7 +91,7 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
         run("load the 200 outcomes, now known", "load", str(outcomes))
         status = run("compare predictions and outcomes", "status")
         run("write a report on all of it", "report", "--out", str(report))
-    except _StepFailed as failure:
+    except PimaError as failure:
         console.print(f"\nfailed: {failure}", style="bold red")
         return FAILED
     console.print(_comparison(status["realised"]))
@@ -126,18 +130,31 @@ def _written_files() -> tuple[Path, Path, Path]:
     return history, new, outcomes
 
 
-class _StepFailed(Exception):
-    """A command of the demo did not end with 0."""
-
-
-def _run(environ: Mapping[str, str], title: str, job: str, *arguments: str) -> dict[str, Any]:
-    """Run a command and return its JSON result."""
+def _run(environ: Mapping[str, str], url: str, title: str, job: str, *arguments: str) -> Result:
     print(f"{title} (python -m jobs.{job})", flush=True)
+    return run_step(environ, {"DATABASE_URL": url}, job, *arguments)
+
+
+def run_step(
+    environ: Mapping[str, str], ours: Mapping[str, str], job: str, *arguments: str
+) -> Result:
+    """Run a command with no settings but `ours`, and return its JSON result. Raises WrongUsage if
+    it refused what it was given, else StepFailed."""
+    others = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("DATABASE_URL", "PIMA_"))
+    }
     command = [sys.executable, "-m", f"jobs.{job}", "--json", *arguments]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, env={**others, **ours}, capture_output=True, text=True, check=False
+    )
+    result: Result = json.loads(ended.stdout or "{}")
+    if ended.returncode in (WRONG, REFUSED):
+        raise WrongUsage(what=result["message"])
     if ended.returncode != DONE:
-        raise _StepFailed(f"jobs.{job} ended with exit code {ended.returncode}\n{ended.stderr}")
-    result: dict[str, Any] = json.loads(ended.stdout)
+        said = result.get("message", ended.stderr)
+        raise StepFailed(job=job, ended_with=ended.returncode, said=said)
     return result
 
 

@@ -31,6 +31,11 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--table", help="with --source: the table or view; without it, what [[source]] NAME reads"
     )
+    options.add_argument("--outcome", metavar="COLUMN", help="the column of the outcome")
+    options.add_argument("--person", metavar="COLUMN", help="the column of the person's key")
+    options.add_argument(
+        "--without", metavar="COLUMN", action="append", default=[], help="leave this column out"
+    )
     options.add_argument(
         "--out", type=Path, metavar="FILE", help="write the draft to this new file"
     )
@@ -45,7 +50,10 @@ def _work(command: Command) -> Result:
     # Nothing is written before the end, so the work may be abandoned anywhere.
     with command.stop.at_once():
         table = _file(given.file) if given.source is None else _source(command)
-        draft = fault_of(table) or draft_of(table)
+        told = (given.outcome, given.person, *given.without)
+        if not {None, *(column.name for column in table.columns)}.issuperset(told):
+            raise WrongUsage(what=f"{table.called} has no column of a name that you gave")
+        draft = fault_of(table) or draft_of(table, *told)
     if isinstance(draft, str):
         raise _nothing(table.called, draft)
     text = as_toml(draft)

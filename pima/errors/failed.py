@@ -108,3 +108,9 @@ class NotReproduced(PimaError):
     (largest difference {difference:.2g}). It was made with {then}; here is {now}. Other library
     versions or another processor explain small differences; if those are the same, look for what
     else has changed."""
+
+
+class StepFailed(PimaError):
+    """A step, `python -m jobs.{job}`, ended with exit code {ended_with}: {said}"""
+
+    note = "`jobs.demo` and `jobs.trial` take such steps. What the step said has a code of its own."

@@ -32,7 +32,8 @@ ROLES_OF_COMMANDS = {
 }
 """The roles for those that need neither the owner nor a package of their own and come to an end."""
 # An alert may be of what stops the others.
-_ALL = [*EVERY_COMMAND, ("suggest", "patients.csv"), ("alert", "--dry-run")]
+_READERS = [("suggest", "patients.csv"), ("trial", "patients.csv")]
+_ALL = [*EVERY_COMMAND, *_READERS, ("alert", "--dry-run")]
 every_command = pytest.mark.parametrize("command", _ALL, ids=lambda command: command[0])
 
 

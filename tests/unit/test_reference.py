@@ -42,7 +42,7 @@ def test_each_option_says_what_it_does() -> None:
 
 
 def test_whoever_lacks_a_right_is_told_a_role_for_each_command() -> None:
-    without = {"demo", "suggest"}
-    """The one makes a database of its own, the other reads a source."""
+    without = {"demo", "suggest", "trial"}
+    """They make a database of their own, or read a source."""
     assert roles().keys() == set(COMMANDS) - without
     assert re.search(r"\| \[`migrate`\].*the schema's owner \|", MADE["commands.md"])

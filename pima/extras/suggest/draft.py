@@ -48,6 +48,8 @@ _MOST_ZEROS = 0.5
 day."""
 _MOST_IN_OTHER_WORDS = 0.1
 """A share of the rows with a value. If more of them hold a rare word, the column is free text."""
+DOUBT = "Doubt: "
+"""The beginning of a remark that is to be looked at before any figure is believed."""
 _NO_FEATURE = {
     "other": "neither number nor text; in a view HEX() makes texts of bytes",
     "date": "dates or times; a query can make an age or a number of days of it",
@@ -121,15 +123,20 @@ class Draft(NamedTuple):
     refused: Sequence[Refused]
 
 
-def draft_of(table: Table) -> Draft | str:
-    """Make the draft; if there is none, return the reason."""
+def draft_of(
+    table: Table, outcome_name: str | None = None, person_name: str | None = None, *without: str
+) -> Draft | str:
+    """Make the draft, in which a person may name outcome, person, and columns that are left out; if
+    there is none, return the reason."""
     refused = _unusable_names(table)
+    refused += [Refused(name, "left out, as you said") for name in without]
     columns = [
         column for column in table.columns if column.name not in {each.column for each in refused}
     ]
-    outcome = _outcome(table, columns)
+    outcome = _outcome(table, columns, outcome_name)
     key = _key(columns)
-    person = _person(columns)
+    named = (column for column in columns if column.name == person_name)
+    person = next(named, None) or _person(columns)
     features: list[Suggested] = []
     inputs = 0
     for column in columns:
@@ -205,9 +212,14 @@ def two_values(column: TableColumn) -> TwoValues | None:
     return TwoValues(no, yes, _NO_AND_YES.fullmatch(f"{no}/{yes}") is not None)
 
 
-def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | None:
-    """The likeliest outcome; of equally likely ones, the last, since outcomes come last."""
-    if not table.has_names:
+def _outcome(
+    table: Table, columns: Sequence[TableColumn], name: str | None
+) -> LikelyOutcome | None:
+    """The outcome of this name, or the likeliest; of equally likely ones, the last, since outcomes
+    come last."""
+    if name is not None:
+        columns = [column for column in columns if column.name == name]
+    elif not table.has_names:
         columns = columns[-1:]
     elif table.source is None:
         # `load` reads a column of this name as the outcome.
@@ -215,7 +227,7 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
     likely = {}
     for column in columns:
         values = two_values(column)
-        is_named = names.has_word(column.name, names.OUTCOME)
+        is_named = column.name == name or names.has_word(column.name, names.OUTCOME)
         if values is not None and (values.is_clear or is_named):
             classes = pd.Series(column.row_words).map({values.no: 0.0, values.yes: 1.0})
             # If some rows lack it, it may be what is to be predicted.
@@ -228,7 +240,8 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
 def _key(columns: Sequence[TableColumn]) -> TableColumn | None:
     """Prefer a unique column that is named like a key, and then one that is not named like a
     person's."""
-    unique = [column for column in columns if column.is_unique and not names.is_no_key(column.name)]
+    named = (column for column in columns if not names.is_no_key(column.name))
+    unique = [column for column in named if column.is_unique and column.is_whole]
     return min(
         unique,
         key=lambda each: (not names.names_things(each.name), names.names_a_person(each.name)),
@@ -270,7 +283,12 @@ def _taken_for(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested 
     late = outcome and _known_only_with(outcome, column)
     if late:
         return late
-    return _of_numbers(column) if 2 * len(column.numbers) >= column.known else _of_words(column)
+    is_number = 2 * len(column.numbers) >= column.known
+    found = _of_numbers(column, outcome) if is_number else _of_words(column)
+    if outcome and isinstance(found, Suggested) and _area_alone(outcome, column) > 0.95:
+        said = f"{DOUBT}alone it has an area under ROC above 0.95. Is it known before the outcome?"
+        return found._replace(remarks=[said, *found.remarks])
+    return found
 
 
 def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
@@ -286,23 +304,29 @@ def _known_only_with(outcome: LikelyOutcome, column: TableColumn) -> str | None:
             "empty in nearly all rows with one outcome and in nearly none with the other: known "
             "only after it?"
         )
+    if _area_alone(outcome, column) >= 0.98:
+        return "it tells the outcome by itself (AUROC of 0.98 or more): known only after it?"
+    return None
+
+
+def _area_alone(outcome: LikelyOutcome, column: TableColumn) -> float:
+    """The area under ROC of a column by itself, whichever way it points; 0 if too little is
+    known."""
+    classes = outcome.classes
     # Words, and numbers that may be codes, count by how often the outcome is 1 beside them.
     shares = classes.groupby(pd.Series(column.row_words, dtype=object)).transform("mean")
+    found = 0.0
     for scores in (pd.Series(column.row_numbers, dtype=float), shares):
         known = classes[scores.notna()].dropna()
         area = auc(scores[known.index], known)
         # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of
         # eighty.
-        if (
-            area is not None
-            and known.value_counts().min() >= SHOWN_FROM
-            and max(area, 1 - area) >= 0.98
-        ):
-            return "it tells the outcome by itself (AUROC of 0.98 or more): known only after it?"
-    return None
+        if area is not None and known.value_counts().min() >= SHOWN_FROM:
+            found = max(found, area, 1 - area)
+    return found
 
 
-def _of_numbers(column: TableColumn) -> Suggested | str:
+def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested | str:
     numbers = column.numbers
     is_whole = column.is_whole
     different = len(column.words or ())
@@ -324,16 +348,15 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     if outside := int(((measured < bounds[0]) | (measured > bounds[1])).sum()):
         remarks.append(f"{rows_shown(outside)} lie outside and would be rejected")
     if is_apart:
-        remarks.append(f"{rows_shown(zeros)} hold 0, far from all others: taken for not measured")
+        remarks.append(
+            f"{DOUBT}{rows_shown(zeros)} hold 0, far from all others: taken for not measured"
+        )
     elif 4 * zeros >= len(numbers):
         remarks.append(
-            f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true"
+            f"{DOUBT}{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = "
+            "true"
         )
-    if names.has_word(column.name, names.SCORE):
-        remarks.append(
-            "do people judge this outcome by it today? Then write [[present_score]] in place of "
-            "[[feature]], and keep only its name"
-        )
+    remarks += _on_score(column, outcome)
     if is_whole and 2 <= different <= 10:
         remarks.append(
             f'{different} different whole numbers: if they are codes, make it kind = "category" '
@@ -343,6 +366,16 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     return Suggested(
         column, "whole number" if is_whole else "number", missing, remarks, bounds, is_apart
     )
+
+
+def _on_score(column: TableColumn, outcome: LikelyOutcome | None) -> list[str]:
+    if not names.has_word(column.name, names.SCORE):
+        return []
+    numbers = pd.Series(column.row_numbers, dtype=float)
+    falls = outcome is not None and numbers.corr(outcome.classes) < 0
+    direction = ', with direction = "falling"' if falls else ""
+    asked = "do people judge this outcome by it today? Then write [[present_score]] in place of"
+    return [f"{asked} [[feature]], and keep only its name{direction}"]
 
 
 def _of_words(column: TableColumn) -> Suggested | str:

@@ -11,7 +11,7 @@ from pima.core.declared.features import folded_name
 from pima.core.declared.source import Source
 from pima.core.rows.mapping import empty_by_outcome, one_sided
 from pima.extras.suggest import column_names as names
-from pima.extras.suggest.draft import Draft, LikelyOutcome, Suggested
+from pima.extras.suggest.draft import DOUBT, Draft, LikelyOutcome, Suggested
 from pima.extras.suggest.tables import FEWER, SHOWN_FROM, TableColumn, rows_shown
 
 LEAST_SHARE = 0.25
@@ -193,7 +193,8 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
     yield _line("may_be_missing", bool(feature.missing), lacks)
     yield from _other_name(draft, name, column.name)
     yield "# when is it known, and is it corrected afterwards?"
-    yield from (f"# {remark}" for remark in feature.remarks)
+    for remark in feature.remarks:
+        yield f"# {remark.replace(DOUBT, f'{DOUBT}{name}: ')}"
 
 
 def _source(draft: Draft, place: Source) -> Iterator[str]:

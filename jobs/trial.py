@@ -1,0 +1,201 @@
+"""python -m jobs.trial: an answer on a table that pima has never seen: whether a network would be
+better than what there is. It is fitted on a copy of the first 50,000 rows, and judged on held-out
+persons.
+
+Nothing is written to the table. The folder pima-trial gets report and draft; the copy is removed.
+"""
+
+import os
+import re
+import sys
+import textwrap
+import tomllib
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import NoneType
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from sqlalchemy.exc import DBAPIError
+
+from jobs.command import Command, Result, end_with, main_of
+from jobs.demo import run_step
+from jobs.options import OptionParser
+from pima.core.declared.source import Source
+from pima.core.rows.cells import as_word
+from pima.core.verdicts.evidence import Evidence, read_evidence
+from pima.core.verdicts.figures import in_words
+from pima.core.verdicts.pairs import sentence_of
+from pima.errors import WrongUsage
+from pima.intake.sources.source_engine import make_source_engine
+from pima.intake.whole_tables import table_of_file, table_of_source
+from pima.logs import write_line
+from pima.runs.whole_file import whole_file
+
+FOLDER = Path("pima-trial")
+_URL = "PIMA_SOURCE__TRIAL__URL"
+_MOST_ROWS = 50_000
+_ROW = "row_of_the_trial"
+_SHOWN = 5
+_TOO_GOOD = "if one has several rows, all figures are too good"
+_TO_SERVICE = f"""
+{FOLDER} has the report, for any browser, and pima.toml, the draft: look it over. A service of it:
+  export DATABASE_URL=sqlite:///pima.db {_URL}=...
+  for job in migrate pull retrain score; do python -m jobs.$job --config {FOLDER}/pima.toml; done
+  python -m jobs.scheduler --config {FOLDER}/pima.toml"""
+
+
+def _options(options: OptionParser) -> None:
+    options.add_argument(
+        "place", metavar="FILE-or-URL", help="CSV or Parquet; or a database's URL, with --table"
+    )
+    options.add_argument("--table", help="the table or view of the database")
+    options.add_argument("--outcome", metavar="COLUMN", help="the column of the outcome")
+    options.add_argument(
+        "--yes", action="store_true", help="ask nothing: take the best guess, which is told"
+    )
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    if ("://" in given.place) == (given.table is None):
+        raise WrongUsage(what="expected a FILE, or a database's URL with --table TABLE")
+    with suppress(OSError):  # whole_file says why there is none
+        FOLDER.mkdir()
+    draft_file = whole_file(FOLDER / "pima.toml", "the draft")
+    with command.stop.at_once(), draft_file as file, TemporaryDirectory() as work:
+        ours = {
+            "DATABASE_URL": f"sqlite:///{work}/pima.db",
+            _URL: f"sqlite:///{work}/copy.db",
+            "PIMA_GATE__WINDOW": "all",
+            "PIMA_REPORT__FOLDER": str(FOLDER),
+        }
+        name = _copy(command, ours[_URL])
+        run = partial(run_step, command.environ, ours)
+        draft = _draft(given, partial(run, "suggest", "--source=trial", f"--table={name}"))
+        config = Path(work, "pima.toml")
+        config.write_text(draft)
+        found = _tried(run, "--config", str(config))
+        file.write(draft.replace(f'table = "{name}"', f'table = "{given.table or name}"').encode())
+    person = _lines("(person = .*)", draft) or ["No column names the person: " + _TOO_GOOD]
+    doubts = [*person, *_lines("# Doubt: (.*)", draft), *_lines('# (".*" is no .*)', draft)]
+    return {**found, "left_out": _lines(f'# ("(?!{_ROW}).*": .*)', draft), "doubts": doubts}
+
+
+def _lines(pattern: str, draft: str) -> list[str]:
+    found: list[str] = re.findall(f"^{pattern}$", draft, re.MULTILINE)
+    return found
+
+
+def _copy(command: Command, url: str) -> str:
+    """Copy the table's first rows into a table of the same name, which is returned."""
+    given = command.options
+    path = Path(given.place)
+    write_line("reads the table ...")
+    if given.table is None:
+        opening = table_of_file(path)
+    else:
+        engine = make_source_engine("trial", given.place, command.settings.database)
+        source = Source(name="trial", key="", columns={}, table=given.table)
+        opening = table_of_source(engine, source)
+    with opening as opened:
+        every = (row for columns, _ in opened.blocks for row in zip(*columns, strict=True))
+        rows = pd.DataFrame(islice(every, _MOST_ROWS), columns=opened.names, dtype=object)
+    if opened.names is None:
+        rows = rows.rename(columns=lambda n: f"column_{n + 1}")
+    name = (given.table or path.stem).rpartition(".")[2]
+    rows[_ROW] = range(1, len(rows) + 1)
+    try:
+        rows.map(_stored).to_sql(name, url, index=False)
+    except (DBAPIError, ValueError, OverflowError) as error:  # as of a name twice, case aside
+        # Its own text may hold a row, the driver's has only names.
+        why = getattr(error, "orig", type(error).__name__)
+        raise WrongUsage(what=f"{name} can't be copied into SQLite: {why}") from None
+    return name
+
+
+def _stored(value: Any) -> Any:
+    """The value as SQLite takes it and `pull` reads it."""
+    return value if type(value) in (int, float, str, NoneType) else as_word(value)
+
+
+def _draft(given: Namespace, suggest: Callable[..., Result]) -> str:
+    outcome = [f"--outcome={given.outcome}"] if given.outcome else []
+    draft: str = suggest(*outcome)["draft"]
+    if os.isatty(0) and not given.yes:
+        (guess,) = tomllib.loads(draft)["source"]
+        late = "Which are known only with the outcome, or later? Put commas between them."
+        told = [
+            *_answer("outcome", "Which column is the outcome?", guess),
+            *_answer("person", "Which one names the person, if one has several rows?", guess),
+            *_answer("without", late, guess),
+        ]
+        draft = suggest(*told)["draft"]
+    if not _lines("(outcome = .*)", draft):
+        what = "no column has two values such as yes and no"
+        raise WrongUsage(what=f"{what}: --outcome names another one of two values")
+    scores = [block for block in draft.split("\n\n") if "write [[present_score]]" in block]
+    if len(scores) == 1:
+        kept = [*_lines("(name = .*)", scores[0]), *_lines('.*(direction = ".*")', scores[0])]
+        draft = draft.replace(scores[0], "\n".join(["[[present_score]]", *kept]))
+    taken = _lines(r"((?:key|person|outcome)\w* = .*|\[\[present_score\]\]\n.*)", draft)
+    write_line("\n".join(["taken for:", *taken]))
+    return draft
+
+
+def _answer(key: str, question: str, guess: Mapping[str, Any]) -> list[str]:
+    guessed = [guess[key]] if key in guess else []
+    write_line(f"{question} Enter takes {guessed}")
+    answer = sys.stdin.readline().strip()
+    named = answer.split(",") if answer else guessed
+    return [f"--{key}={each.strip()}" for each in named]
+
+
+def _tried(run: Callable[..., Result], *config: str) -> Result:
+    write_line("fits a network and a straight line, and judges both on held-out persons ...")
+    with Console(stderr=True).status(""):
+        done = {job: run(job, *config) for job in ("migrate", "pull", "retrain")}
+        version = run("models", *config, "show", str(done["retrain"]["challenger"]))
+    (pulled,) = done["pull"]["sources"]
+    return {
+        "rows": pulled["inserted"],
+        "rejected": pulled["rejected"],
+        "answers": [done["retrain"]["explanation"], *_answers(read_evidence(version["evidence"]))],
+    }
+
+
+def _answers(found: Evidence) -> Iterator[str]:
+    """What the network is better than, by how much, and on how many held-out rows."""
+    for model in found.contestants:
+        told = "better" if (model.auroc.low or 0) > 0.5 else "not clearly better"
+        yield (
+            f"On {found.rows} held-out rows, {found.positive} of them with outcome 1, the network "
+            f"is {told} than one answer for all: its area under ROC is {in_words(model.auroc)}."
+        )
+    yield from (sentence_of(pair, "the network") for pair in found.pairs)
+
+
+def _show(result: Result) -> None:
+    for title, lines in (
+        (f"{result['rows']:,} rows were taken", result["answers"]),
+        (f"Left out, beside {result['rejected']:,} rows that break a rule", result["left_out"]),
+        ("Look at this before anybody believes it", result["doubts"]),
+    ):
+        print(f"\n{title}:")
+        for line in lines[:_SHOWN]:
+            print(textwrap.fill(line, 79, initial_indent="- ", subsequent_indent="  "))
+        if lines[_SHOWN:]:
+            print(f"- and {len(lines) - _SHOWN} more, which --json shows")
+    print(_TO_SERVICE)
+
+
+main = main_of("jobs.trial", __doc__, _work, _show, _options, needs_schema=False)
+
+if __name__ == "__main__":
+    end_with(main)
