@@ -15,6 +15,8 @@ The queue tells its entries that a requeue put there.
 
 Conditions that alerts tell can be acknowledged.
 
+Figures have a kind. Those that are there already are of three.
+
 Revision ID: 0002
 """
 
@@ -57,6 +59,10 @@ def upgrade() -> None:
     _hash_versions(moment)
     _keep_replaced()
     op.add_column("scoring_queue", Column("requeued", Integer()))
+    # SQLite wants a default for a column that may not be NULL.
+    op.add_column("monitoring", Column("kind", Text, nullable=False, server_default="night"))
+    op.execute("UPDATE monitoring SET kind = 'volume' WHERE figure IN ('rows', 'rows_in_week')")
+    op.execute("UPDATE monitoring SET kind = 'realised' WHERE figure LIKE 'realised%'")
 
 
 def _keep_replaced() -> None:

@@ -174,6 +174,7 @@ CREATE TABLE monitoring (
     model_version BIGINT NOT NULL, -- the version that it is about
     feature TEXT NOT NULL, -- the feature; empty where it is about all rows
     figure TEXT NOT NULL, -- the figure's name
+    kind TEXT NOT NULL, -- which figures it was left with: `volume`, `night`, `realised`, `line` or `settled`
     value DOUBLE PRECISION, -- the figure
     low DOUBLE PRECISION, -- lower bound of its 95 % interval
     high DOUBLE PRECISION, -- the upper bound

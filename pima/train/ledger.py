@@ -13,8 +13,8 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from pima.core.kinds import GAIN_ON_LINE, Kind, State, Watched
 from pima.core.nights.drift import reference_of
-from pima.core.nights.watched import GAIN_ON_LINE, State, Watched
 from pima.core.rows.history import features_of, fingerprint_of
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import document, told_pairs
@@ -231,7 +231,7 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
                 beside = told_pairs(found, Role.CHAMPION)
                 pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]
         if champion is not None and pairs:
-            keep_figures(connection, run_id, champion, [gain_on_line(pairs)])
+            keep_figures(connection, run_id, champion, Kind.LINE, [gain_on_line(pairs)])
 
 
 VERDICTS_IN_A_ROW = 3

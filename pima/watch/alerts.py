@@ -22,7 +22,7 @@ from enum import StrEnum
 from sqlalchemy import Engine
 
 from pima.core.declared.features import Declaration
-from pima.core.nights.watched import OutcomeAlarm
+from pima.core.kinds import ALARMS, DRIFT, Explained
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.errors import PimaError, WrongUsage
 from pima.errors.places import with_places
@@ -36,7 +36,7 @@ from pima.store.service.alerts import Acknowledgement, Remembered
 from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.watch.figures import ServiceFigures, read_figures
-from pima.watch.health import REASONS, Complaint, Explained, complaints
+from pima.watch.health import REASONS, Complaint, complaints
 from pima.watch.model_alarms import model_alarms
 
 A_DAY = timedelta(days=1)
@@ -55,60 +55,8 @@ _TO_NOTE_IT = timedelta(seconds=60)
 """How long a claim stands beyond the receiver's time."""
 _SECONDS_TO_END = 10
 
-_SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md says what they mean"
-_UNTIL = (
-    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again; "
-    "another champion alone does not end it."
-)
 EXPLAINED = {
-    "drift": Explained(
-        "The rows of recent nights are distributed differently from those that the champion "
-        "learned from.",
-        f"See whether a unit, a device or the patients have changed: {_SEE}",
-    ),
-    OutcomeAlarm.NO_BETTER_THAN_CONSTANT: Explained(
-        "The same answer for everybody explains the settled outcomes better than the predictions "
-        f"do. {_UNTIL}",
-        f"See whether a feature has changed its meaning, or the outcome has: {_SEE}",
-    ),
-    OutcomeAlarm.OUTCOME_MORE_FREQUENT: Explained(
-        f"Outcome 1 is clearly more frequent than predicted. {_UNTIL}",
-        f"See whether other patients come, or outcomes are found otherwise: {_SEE}",
-    ),
-    OutcomeAlarm.OUTCOME_LESS_FREQUENT: Explained(
-        f"Outcome 1 is clearly less frequent than predicted. {_UNTIL}",
-        f"See whether outcomes are missing, or other patients come: {_SEE}",
-    ),
-    "followed_up_below_usual": Explained(
-        "Of the newest week whose outcomes are all due, clearly fewer rows have one than is usual.",
-        "See whether outcomes still come, and of all patients: `python -m jobs.status` shows the "
-        "weeks, docs/do/watch-it.md says what figures leave out",
-    ),
-    "hardly_followed_up": Explained(
-        "Too few rows have an outcome once their horizon is over: those of the newest weeks that "
-        "remain together, or of more than half of these weeks. Such rows count in nothing: models "
-        "don't learn from them, no verdict or figure rests on them, and no alarm looks at them.",
-        "See whether outcomes still come, and of all patients, zeros among them: `python -m "
-        "jobs.status` shows the weeks. If they miss at random, `outcome.least_followed_up` may be "
-        "lower: docs/do/watch-it.md",
-    ),
-    "corrected_after_outcome": Explained(
-        "Rows with outcome 1 are corrected after their prediction far more often than rows with "
-        "outcome 0 of the same predicted risk. Such values may tell the outcome. Models learn from "
-        "the values that were predicted on, but history that was loaded already corrected can't be "
-        "told: the verdict says its AUROC without rows that were never predicted.",
-        "See which column it is, by the query in docs/do/symptoms.md, and ask when it is known. If "
-        'the history was loaded already corrected, learn_from = "predicted" under [outcome] leaves '
-        "it out, and `python -m jobs.retrain --dry-run` says what is left",
-    ),
-    "straight_line_better": Explained(
-        "In three verdicts in a row a straight line, a logistic regression of the challenger's "
-        "training rows, had a clearly lower log loss than the champion. The champion may only be "
-        "old. It is over when a verdict finds that no longer, or with another champion.",
-        "See whether the newest challenger is better than the line: `python -m jobs.report`. If it "
-        "is, `python -m jobs.models promote NUMBER --reason TEXT`; else the outcomes do not bear a "
-        "network yet: docs/do/watch-it.md says what helps",
-    ),
+    **{alarm.name: alarm.explained for alarm in (DRIFT, *ALARMS.values())},
     "champion_changed": Explained(
         "Another model version scores from now on.",
         "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
@@ -464,7 +412,7 @@ class Teller:
             *_of_health(found),
             *_of_retraining(verdicts, figures, report_error),
             *(
-                Condition(each.name, each.what, EXPLAINED[each.name.partition(":")[0]].advice)
+                Condition(each.name, each.what, each.advice)
                 for each in model_alarms(figures.monitoring, figures.champion.model_version)
             ),
             *_events(moves),

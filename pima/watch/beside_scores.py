@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.declared.present_score import PresentScore
-from pima.core.nights.watched import Watched
+from pima.core.kinds import Watched
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
 from pima.core.verdicts.evidence import Evidence, evidence
 from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.nights.watched import GAIN_ON_LINE, OUTCOME_ALARMS, Limits, volumes
-from pima.core.outcomes.followed_up import FOLLOWED_UP
+from pima.core.kinds import Kind
+from pima.core.nights.watched import Limits, volumes
 from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdicts.verdict import Measure
 from pima.runs.recorded_run import INLINED
@@ -24,9 +24,6 @@ from pima.store.service import sources as source_store
 from pima.store.service.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
 from pima.store.service.sources import SourcePull
 from pima.watch.unpredicted import NewRows, as_shown
-
-REALISED = "realised_"
-"""The prefix of figures that compare predictions with outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +47,6 @@ class ServiceFigures:
     """The last successful pull of each declared source."""
     monitoring: list[KeptFigure]
     """The newest figures of the nights, the newest realised ones, and what settled outcomes say."""
-
-    @property
-    def of_nights(self) -> list[KeptFigure]:
-        """The newest figures of the last nights."""
-        return [
-            each
-            for each in self.monitoring
-            if not each.figure.startswith((REALISED, GAIN_ON_LINE, *OUTCOME_ALARMS, FOLLOWED_UP))
-        ]
 
 
 def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
@@ -86,9 +74,8 @@ def leave_volumes(run_id: int, connection: Connection) -> None:
     without a champion."""
     champion = registry.read_champion(connection).model_version
     if champion is not None:
-        keep_figures(
-            connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection)))
-        )
+        came = volumes(rows_of_nights(connection, clock(connection)))
+        keep_figures(connection, run_id, champion, Kind.VOLUME, came)
 
 
 def on_threshold(connection: Connection, settings: Settings) -> list[str]:

@@ -10,15 +10,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
-from pima.core.nights.watched import OUTCOME_ALARMS, USUAL_LIMITS, Limits, State
-from pima.core.outcomes.followed_up import FOLLOWED_UP
+from pima.core.kinds import REALISED, Kind
+from pima.core.nights.watched import USUAL_LIMITS, Limits
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings.sections import STARTED, MetricsSettings
 from pima.store.engine import reading
 from pima.store.service import monitoring
 from pima.store.service.runs import Status
-from pima.watch.figures import REALISED, ServiceFigures, read_figures
+from pima.watch.figures import ServiceFigures, read_figures
 from pima.watch.unpredicted import NewRows
 
 _COUNTED = [
@@ -151,8 +151,7 @@ class DatabaseFigures(Collector):
                     *(_of_sources(found) if self._sources else ()),
                     *_of_rows(connection, found),
                     *_of_champion(found),
-                    *_of_nights(found),
-                    *_of_outcomes(found),
+                    *_of_figures(found),
                 ]
                 is_up = True
         except PimaError as error:
@@ -218,37 +217,31 @@ def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
         yield _single("pima_champion_holdout_accuracy", found.version.scores.accuracy)
 
 
-def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
-    for name, column in (
-        ("pima_monitoring", "value"),
-        ("pima_monitoring_reference", "reference"),
-        ("pima_monitoring_allowed", "allowed"),
-    ):
-        yield _labelled(
-            name, {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
-        )
-    alerts = {
-        (each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights
+def _of_figures(found: ServiceFigures) -> Iterator[Metric]:
+    nights = {
+        (each.figure, each.feature): each
+        for each in found.monitoring
+        if each.kind in (Kind.VOLUME, Kind.NIGHT)
     }
-    yield _labelled("pima_monitoring_alert", alerts)
-
-
-def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
-    by_labels = {
+    realised = {
         (each.figure.removeprefix(REALISED), str(each.model_version), each.feature): each
         for each in found.monitoring
-        if each.figure.startswith(REALISED)
+        if each.kind == Kind.REALISED
     }
-    for name, column in (
-        ("pima_realised", "value"),
-        ("pima_realised_low", "low"),
-        ("pima_realised_high", "high"),
-        ("pima_realised_outcomes", "rows"),
-    ):
-        yield _labelled(name, {labels: getattr(each, column) for labels, each in by_labels.items()})
-    alerts = {
-        (each.figure, str(each.model_version)): float(each.state == State.ALERT)
+    settled = {
+        (each.figure, str(each.model_version)): each
         for each in found.monitoring
-        if each.figure in (*OUTCOME_ALARMS, FOLLOWED_UP)
+        if each.kind == Kind.SETTLED
     }
-    yield _labelled("pima_settled_alert", alerts)
+    for name, figures, column in (
+        ("pima_monitoring", nights, "value"),
+        ("pima_monitoring_reference", nights, "reference"),
+        ("pima_monitoring_allowed", nights, "allowed"),
+        ("pima_monitoring_alert", nights, "is_alert"),
+        ("pima_realised", realised, "value"),
+        ("pima_realised_low", realised, "low"),
+        ("pima_realised_high", realised, "high"),
+        ("pima_realised_outcomes", realised, "rows"),
+        ("pima_settled_alert", settled, "is_alert"),
+    ):
+        yield _labelled(name, {labels: getattr(each, column) for labels, each in figures.items()})

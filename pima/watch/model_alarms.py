@@ -8,14 +8,8 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from pima.core.nights.watched import GAIN_ON_LINE, OUTCOME_ALARMS, OutcomeAlarm, State, Watched
-from pima.core.outcomes.followed_up import (
-    FOLLOWED_UP,
-    LEAST_FOLLOWED_UP,
-    WEEK_FOLLOWED_UP,
-    figure_of_follow_up,
-)
-from pima.core.rows.hindsight import ONES_CORRECTED
+from pima.core.kinds import ALARMS, FOLLOWED_UP, OUTCOME_ALARMS, Kind, Watched, Whose, alarm_of
+from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
@@ -23,52 +17,6 @@ from pima.store.models import registry
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
-
-_SAYS = {
-    OutcomeAlarm.NO_BETTER_THAN_CONSTANT: "the same answer for everybody would do better",
-    OutcomeAlarm.OUTCOME_MORE_FREQUENT: "outcome 1 is more frequent than predicted",
-    OutcomeAlarm.OUTCOME_LESS_FREQUENT: "outcome 1 is less frequent than predicted",
-}
-
-
-_OF_ONE_FIGURE = {
-    GAIN_ON_LINE: (
-        "straight_line_better",
-        (
-            "in three verdicts in a row a straight line (logistic regression) had a clearly lower "
-            "log loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
-            "({found.low:.4f} to {found.high:.4f}) in the newest, on {rows}; promote a challenger "
-            "that is better than the line, or give the network fewer features or more outcomes"
-            "{whose}"
-        ),
-    ),
-    WEEK_FOLLOWED_UP: (
-        "followed_up_below_usual",
-        (
-            "of the newest week whose outcomes are all due, {found.value:.0%} of {rows} have one; "
-            "{found.reference:.0%} is usual"
-        ),
-    ),
-    FOLLOWED_UP: (
-        "hardly_followed_up",
-        (
-            "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an outcome. "
-            "Weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count in "
-            "nothing, and so do all if the others are below it together"
-        ),
-    ),
-    ONES_CORRECTED: (
-        "corrected_after_outcome",
-        (
-            "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, "
-            "and {found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows "
-            "that were predicted in time; zeros of the same predicted risk were corrected less"
-            "{whose}"
-        ),
-    ),
-}
-"""The name of an alarm, and its words with the facts to fill in, by its figure."""
-
 
 _A_MOMENT = timedelta(milliseconds=1)
 
@@ -81,6 +29,8 @@ class ModelAlarm:
     """The reason's code, with figure and feature if it may have several."""
     what: str
     """The description, as a sentence without its full stop."""
+    advice: str
+    """The action to take, with the command."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.what}"
@@ -89,23 +39,28 @@ class ModelAlarm:
 def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[ModelAlarm]:
     """Word the figures in the state of alert: one alarm for each figure and feature. `champion` is
     the version that scores now."""
-    alerts = [each for each in figures if each.state == State.ALERT]
-    whose = _whose(figures)
+    alerts = [each for each in figures if each.is_alert]
+    of_those = _of_those_followed_up(figures)
     for fault in OUTCOME_ALARMS:
         by_version = [each for each in alerts if each.figure == fault]
         if by_version:
-            yield ModelAlarm(fault, _of_outcomes(fault, by_version, champion) + whose)
+            alarm = ALARMS[fault]
+            told = alarm.says.format(of_those=of_those, **_of_outcomes(by_version, champion))
+            yield ModelAlarm(alarm.name, told, alarm.explained.advice)
     for each in alerts:
-        if each.figure in _OF_ONE_FIGURE:
-            name, says = _OF_ONE_FIGURE[each.figure]
-            what = says.format(found=each, rows=counted(each.rows, "row"), whose=whose)
-            yield ModelAlarm(name, what)
-        elif each.figure not in OUTCOME_ALARMS:
-            name = f"drift:{each.figure}:{each.feature}".rstrip(":")
-            yield ModelAlarm(name, _of_night(each))
+        alarm = alarm_of(each)
+        if alarm.whose is Whose.VERSIONS:
+            continue
+        name = alarm.name
+        rows = counted(each.rows, "row")
+        told = alarm.says.format(found=each, rows=rows, of_those=of_those)
+        if not told:
+            name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
+            told = _of_night(each)
+        yield ModelAlarm(name, told, alarm.explained.advice)
 
 
-def _whose(figures: Sequence[KeptFigure]) -> str:
+def _of_those_followed_up(figures: Sequence[KeptFigure]) -> str:
     """Say that rows are those followed up, where the clinic asks for few of them."""
     for each in figures:
         if each.figure == FOLLOWED_UP and (each.reference or 1.0) < LEAST_FOLLOWED_UP:
@@ -113,11 +68,9 @@ def _whose(figures: Sequence[KeptFigure]) -> str:
     return ""
 
 
-def _of_outcomes(
-    fault: OutcomeAlarm, by_version: Sequence[KeptFigure], champion: int | None
-) -> str:
+def _of_outcomes(by_version: Sequence[KeptFigure], champion: int | None) -> dict[str, str]:
+    """The facts of a fault, by version in which they were predicted."""
     outcomes = sum(each.rows for each in by_version)
-    versions = " and ".join(f"{each.rows:,} by version {each.model_version}" for each in by_version)
     found = by_version[0]
     if found.reference is None:
         figures = f"their AUROC is {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
@@ -126,11 +79,14 @@ def _of_outcomes(
         expected = outcomes * found.reference
         figures = f"{observed:,.0f} are 1, and {expected:,.1f} by the probabilities"
     its_own = sum(each.rows for each in by_version if each.model_version == champion)
-    return (
-        f"{_SAYS[fault]}: of {counted(outcomes, 'settled outcome')}, predicted {versions}, "
-        f"{figures}; {_of_champion(champion, its_own)}; or those predicted 1 were treated, which "
-        "pima can't know"
-    )
+    return {
+        "outcomes": counted(outcomes, "settled outcome"),
+        "versions": " and ".join(
+            f"{each.rows:,} by version {each.model_version}" for each in by_version
+        ),
+        "figures": figures,
+        "of_champion": _of_champion(champion, its_own),
+    }
 
 
 def _of_champion(champion: int | None, outcomes: int) -> str:
@@ -162,7 +118,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         with reading(engine) as connection:
             today = clock(connection).replace(hour=0, minute=0, second=0, microsecond=0)
             champion = registry.read_champion(connection).model_version
-            judged_at = monitoring.last_left(connection, OUTCOME_ALARMS[0])
+            judged_at = monitoring.last_left(connection, Kind.SETTLED)
             if champion is None or (judged_at is not None and judged_at >= today):
                 return
             # Not the newest of all: more than so many may have settled today.
@@ -177,7 +133,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         figures[champion].extend(figure_of_follow_up(newest.follow_up))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
-                keep_figures(connection, run_id, version, its_figures)
+                keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)
 
 
 def _judged(

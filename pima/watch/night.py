@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.declared.features import Features, names_of
+from pima.core.kinds import Kind, Watched
 from pima.core.nights.drift import (
     MINIMUM_ROWS,
     Reference,
@@ -20,7 +21,7 @@ from pima.core.nights.drift import (
     night_figures,
     tally_of,
 )
-from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, Watched, volumes
+from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, volumes
 from pima.core.rows.validation import Validated
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
@@ -75,9 +76,9 @@ class NightTally:
         nights = last_nights(tonight, self._comparable(connection, run_id))
         found = figures_of(names_of(self._scorer.features), nights, self._references)
         keep_tally(connection, run_id, self._version, self._counted)
-        keep_figures(
-            connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found)
-        )
+        came = volumes(rows_of_nights(connection, now))
+        keep_figures(connection, run_id, self._version, Kind.VOLUME, came)
+        keep_figures(connection, run_id, self._version, Kind.NIGHT, found)
 
     def _comparable(self, connection: Connection, run_id: int) -> Iterator[KeptTally]:
         """The tallies of other runs, newest first, back to the last version of other features."""

@@ -9,8 +9,8 @@ from itertools import groupby
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.kinds import ONES_CORRECTED, Kind, State, Watched
 from pima.core.nights.drift import expected_accuracy
-from pima.core.nights.watched import State, Watched
 from pima.core.outcomes.realised import (
     Realised,
     Standing,
@@ -20,7 +20,7 @@ from pima.core.outcomes.realised import (
     realised_figures,
     standing,
 )
-from pima.core.rows.hindsight import ONES_CORRECTED, Corrections
+from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
@@ -221,7 +221,7 @@ def leave_realised(
 def _keep(engine: Engine, run_id: int, found: Sequence[tuple[int, list[Watched]]]) -> None:
     with writing(engine) as connection:
         for version, figures in found:
-            keep_figures(connection, run_id, version, figures)
+            keep_figures(connection, run_id, version, Kind.REALISED, figures)
 
 
 def _gains(

@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.declared.features import Feature, Features
-from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, State, Watched, alerts
+from pima.core.kinds import State, Watched
+from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, alerts
 from pima.core.rows.validation import Validated, counted_reasons
 from pima.core.verdicts.figures import Figure
 from pima.core.verdicts.metrics import Z_95_PERCENT

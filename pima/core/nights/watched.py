@@ -8,7 +8,8 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+
+from pima.core.kinds import ROWS, ROWS_IN_WEEK, State, Watched
 
 ALERTING_NIGHTS = 3
 LAST_NIGHTS = 5
@@ -16,61 +17,6 @@ LAST_NIGHTS = 5
 none."""
 ALERTING_POOLS = 2
 """How many it needs where nights are pooled, since the odd one is in one pool only."""
-
-
-class State(StrEnum):
-    """The state of a figure."""
-
-    USUAL = "usual"
-    ALERT = "alert"
-    INSUFFICIENT_DATA = "insufficient_data"
-    """There are so few rows, even pooled over the last nights, that any value may be luck."""
-    NO_REFERENCE = "no_reference"
-    """There is nothing to compare with: the version's reference could not be read."""
-
-
-class OutcomeAlarm(StrEnum):
-    """An alarm over settled outcomes: a fault of the predictions. Each is a figure's name."""
-
-    NO_BETTER_THAN_CONSTANT = "no_better_than_constant"
-    OUTCOME_MORE_FREQUENT = "outcome_more_frequent"
-    OUTCOME_LESS_FREQUENT = "outcome_less_frequent"
-
-
-OUTCOME_ALARMS = tuple(OutcomeAlarm)
-GAIN_ON_LINE = "gain_on_straight_line"
-"""The figure of the champion's gain in log loss over a straight line, in its newest verdict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A row of `monitoring`; each field is the column of its name."""
-
-    feature: str
-    """Empty if the figure is about all rows."""
-    figure: str
-    value: float | None
-    rows: int
-    reference: float | None = None
-    """The training rows' value, or the usual one."""
-    allowed: float | None = None
-    """The largest allowed distance of the value from the reference."""
-    state: str = State.USUAL
-    low: float | None = None
-    """The 95 % interval, for figures that estimate something."""
-    high: float | None = None
-
-    @property
-    def name(self) -> str:
-        """Figure and feature in one."""
-        return f"{self.figure} {self.feature}".strip()
-
-    @property
-    def is_beyond(self) -> bool:
-        """Whether tonight's value lies farther from the reference than allowed."""
-        if self.value is None or self.allowed is None:
-            return False
-        return abs(self.value - (self.reference or 0.0)) > self.allowed
 
 
 def alerts(
@@ -88,9 +34,6 @@ def alerts(
     return is_beyond + before >= needed
 
 
-NIGHT = "rows"
-WEEK = "rows_in_week"
-"""The figures' names: the rows of a night, and of the seven nights that end with it."""
 WEEKS = 8
 """The weeks looked back, on the same weekday."""
 FEWEST_WEEKS = 4
@@ -105,7 +48,7 @@ _HALF_IS_LESS = 100.0
 """The mean from which on half of it is five or more roots below it."""
 
 
-def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
+def volume(rows: int, weeks: Sequence[int], figure: str = ROWS) -> Watched:
     """Compare the rows of a night with those of the same weekday in other weeks, or of a week with
     other weeks."""
     if len(weeks) < FEWEST_WEEKS:
@@ -152,10 +95,8 @@ def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
     has a value.
     """
     if 0 not in rows:
-        night, week = (
-            Watched("", each, None, 0, state=State.INSUFFICIENT_DATA) for each in (NIGHT, WEEK)
-        )
-        return night, week
+        unknown = Watched("", ROWS, None, 0, state=State.INSUFFICIENT_DATA)
+        return unknown, replace(unknown, figure=ROWS_IN_WEEK)
     return _of_nights(rows), _of_week(rows)
 
 
@@ -182,7 +123,7 @@ def _of_week(rows: Mapping[int, int]) -> Watched:
         [rows[night] for night in range(7 * week, 7 * week + 7) if night in rows]
         for week in range(WEEKS + 1)
     ]
-    found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], WEEK)
+    found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], ROWS_IN_WEEK)
     if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):
         return replace(found, state=State.ALERT)
     return found

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.nights.watched import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.core.verdicts.figures import FEWEST_ROWS, auroc, ranked
 
 DRAWN_TO = 0.8

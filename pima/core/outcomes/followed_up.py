@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pima.core.nights.watched import State, Watched
+from pima.core.kinds import FOLLOWED_UP, State, Watched
 
 LEAST_FOLLOWED_UP = 0.9
 """The share that is asked for where the declaration does not name another."""
@@ -24,11 +24,6 @@ CLEARLY = 2.33
 WEEKS = 26
 """How many weeks are pooled, and told."""
 _TRIED = (0.9, 0.8, 0.7, 0.6, 0.5)
-
-WEEK_FOLLOWED_UP = "realised_week_followed_up"
-"""The figure of the newest finished week: the share of its rows that have an outcome."""
-FOLLOWED_UP = "hardly_followed_up"
-"""The figure of the newest weeks: the share of their rows that have an outcome."""
 
 
 @dataclass(frozen=True, slots=True)

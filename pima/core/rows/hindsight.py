@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-ONES_CORRECTED = "realised_ones_corrected"
-"""The figure's name: the share of rows with outcome 1 that were corrected, beside that of rows with
-outcome 0."""
 COUNTED_WEEKS = 26
 """How long after an outcome is settled its row is counted. So a source that was put right is no
 longer told of after half a year, however long its history is."""

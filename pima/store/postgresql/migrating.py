@@ -29,7 +29,7 @@ _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 _INDEX = "ix_rejections_run_id"
 _INDEXED = "rejections (run_id)"
 """The index of revision 0002 that takes long to make."""
-_CHANGED = ("patients", "source_rejections", "model_versions", "scoring_queue")
+_CHANGED = ("patients", "source_rejections", "model_versions", "scoring_queue", "monitoring")
 """The tables that revision 0002 changes."""
 
 

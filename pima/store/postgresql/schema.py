@@ -132,7 +132,7 @@ ROLES = {
         # The night's figures, which are compared with the counts of earlier nights.
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
-        "SELECT (run_id, figure, recorded_at) ON monitoring",
+        "SELECT (run_id, kind, recorded_at) ON monitoring",
         # Whether replaced versions were predicted on; not their values.
         "SELECT (patient_id, patient_version, replaced_at, predicted_at) ON replaced_rows",
         "UPDATE (predicted_at), DELETE ON replaced_rows",

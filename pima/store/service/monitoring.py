@@ -11,22 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.nights.watched import (
-    GAIN_ON_LINE,
-    LAST_NIGHTS,
-    NIGHT,
-    OUTCOME_ALARMS,
-    WEEK,
-    WEEKS,
-    Unpredicted,
-    Watched,
-    Why,
-)
-from pima.core.outcomes.followed_up import FOLLOWED_UP, WEEK_FOLLOWED_UP
-from pima.core.rows.hindsight import ONES_CORRECTED
+from pima.core.kinds import Kind, Watched, counts
+from pima.core.nights.watched import LAST_NIGHTS, WEEKS, Unpredicted, Why
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit
 from pima.store.service.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.tables import champion as champion_row
 from pima.store.tables import monitoring, runs, schedules, tallies
 
 if TYPE_CHECKING:
@@ -233,18 +223,17 @@ def _as_tally(document: dict[str, Any]) -> "Tally":
 
 
 def keep_figures(
-    connection: Connection, run_id: int, version: int, figures: Iterable[Watched]
+    connection: Connection, run_id: int, version: int, kind: Kind, figures: Iterable[Watched]
 ) -> None:
-    """Store the figures of a run at its end, with the version that they are about."""
-    of_run = {"run_id": run_id, "model_version": version}
+    """Store figures of a kind that a run leaves, with the version that they are about."""
+    of_run = {"run_id": run_id, "model_version": version, "kind": kind}
     rows = [of_run | asdict(each) for each in figures]
     if rows:
         connection.execute(insert(monitoring), rows)
 
 
 SILENT_FOR = timedelta(weeks=8)
-"""The alarms of versions that have not predicted for so long are over. One over settled outcomes is
-the service's: it ends where no version has."""
+"""A version that has not predicted for so long is silent."""
 _SLACK = timedelta(hours=1)
 """A run at the same time of day may have begun a little later."""
 _DAY = timedelta(days=1)
@@ -278,70 +267,42 @@ def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
     return {night: taken[night] for night in complete}
 
 
-@dataclass(frozen=True, slots=True)
-class KeptFigure:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFigure(Watched):
     """A row of the table; each field is the column of its name."""
 
     run_id: int
     model_version: int
-    feature: str
-    figure: str
-    value: float | None
-    low: float | None
-    high: float | None
-    rows: int
-    reference: float | None
-    allowed: float | None
-    state: str
+    kind: str
     recorded_at: datetime
 
 
-# Read backwards by the key: the next run that left such a figure is a night or a week away.
-_LAST_LEFT = """(SELECT run_id FROM monitoring WHERE figure IN ('{0}')
-    ORDER BY run_id DESC LIMIT 1)"""
-_OF_FAULTS = "', '".join((*OUTCOME_ALARMS, FOLLOWED_UP))
-# Where no version has enough outcomes, a retraining leaves only the others.
-_OF_RETRAINING = "', '".join(("realised_accuracy", WEEK_FOLLOWED_UP, ONES_CORRECTED))
-# These are told of the service, whichever version has predicted.
-_OF_SERVICE = "', '".join((NIGHT, WEEK, WEEK_FOLLOWED_UP, ONES_CORRECTED, FOLLOWED_UP))
-# A run of scoring that took no rows leaves volumes alone. No version predicts where none come.
+_KINDS = ", ".join(f"('{kind}')" for kind in Kind)
+# Read backwards by the key: the next run that left figures of the kind is a night or a week away.
 _NEWEST_FIGURES = text(f"""
-    WITH newest AS (SELECT
-        {_LAST_LEFT.format(NIGHT)} AS of_volumes,
-        {_LAST_LEFT.format("predicted_positive")} AS of_rows,
-        {_LAST_LEFT.format(_OF_RETRAINING)} AS of_realised,
-        {_LAST_LEFT.format(GAIN_ON_LINE)} AS of_line,
-        {_LAST_LEFT.format(OUTCOME_ALARMS[0])} AS of_faults)
-    SELECT {", ".join(f"m.{name}" for name in KeptFigure.__dataclass_fields__)}
-    FROM newest n JOIN monitoring m
-        ON m.run_id IN (n.of_volumes, n.of_rows, n.of_realised, n.of_line, n.of_faults)
-    WHERE m.run_id = CASE WHEN m.figure IN ('{NIGHT}', '{WEEK}') THEN n.of_volumes
-            WHEN m.figure LIKE 'realised%' THEN n.of_realised
-            WHEN m.figure = '{GAIN_ON_LINE}' THEN n.of_line
-            WHEN m.figure IN ('{_OF_FAULTS}') THEN n.of_faults ELSE n.of_rows END
-        AND (m.figure <> '{GAIN_ON_LINE}' OR m.model_version = (SELECT model_version FROM champion))
-        AND (m.state <> 'alert'
-            OR m.figure IN ('{_OF_SERVICE}')
-            OR EXISTS (
-            SELECT 1 FROM monitoring same JOIN runs r
-                ON r.model_version = same.model_version OR same.figure IN ('{_OF_FAULTS}')
-            WHERE same.run_id = m.run_id AND same.figure = m.figure AND same.feature = m.feature
-                AND r.job = 'score' AND r.trigger <> '{DRY_RUN}' AND r.started_at >= :since
-                AND CAST(r.counts ->> CAST('predicted' AS TEXT) AS BIGINT) > 0))
+    WITH newest AS (SELECT column1 AS kind, (
+            SELECT run_id FROM monitoring WHERE kind = column1 ORDER BY run_id DESC LIMIT 1
+        ) AS run_id FROM (VALUES {_KINDS}) AS kinds)
+    SELECT m.* FROM newest n JOIN monitoring m ON m.run_id = n.run_id AND m.kind = n.kind
     ORDER BY m.run_id, m.model_version, m.feature, m.figure""").columns(recorded_at=Timestamp())
+_PREDICTED_SINCE = text(f"""
+    SELECT DISTINCT model_version FROM runs
+    WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at >= :since
+        AND CAST(counts ->> CAST('predicted' AS TEXT) AS BIGINT) > 0""")
 
 
 def newest_figures(connection: Connection, now: datetime) -> list[KeptFigure]:
-    """The newest volumes, the newest figures of a night that had rows, the newest realised figures,
-    how the champion stood beside a straight line, and what settled outcomes last said; without
-    alarms of versions that have not predicted for `SILENT_FOR`."""
+    """The newest figures of each kind that still count."""
+    champion = connection.scalar(select(champion_row.c.model_version))
     since = bindparam("since", now - SILENT_FOR, Timestamp())
-    return [KeptFigure(*row) for row in connection.execute(_NEWEST_FIGURES.bindparams(since))]
+    lately = set(connection.scalars(_PREDICTED_SINCE.bindparams(since)))
+    found = (KeptFigure(**row._mapping) for row in connection.execute(_NEWEST_FIGURES))
+    return [each for each in found if counts(each, each.model_version, champion, lately)]
 
 
-def last_left(connection: Connection, figure: str) -> datetime | None:
-    """When a run last left this figure; None if none has."""
-    statement = select(monitoring.c.recorded_at).where(monitoring.c.figure == figure)
+def last_left(connection: Connection, kind: Kind) -> datetime | None:
+    """When a run last left figures of a kind; None if none has."""
+    statement = select(monitoring.c.recorded_at).where(monitoring.c.kind == kind)
     found: datetime | None = connection.scalar(
         statement.order_by(monitoring.c.run_id.desc()).limit(1)
     )

@@ -83,12 +83,17 @@ def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database)
         insert_run(
             database, job, "succeeded", counts=json.dumps(counts), started_at=now, finished_at=now
         )
-    figures = ("rows", "predicted_positive", "realised_accuracy", "no_better_than_constant")
-    for run, figure in enumerate(figures, 1):
+    figures = {
+        "rows": "volume",
+        "predicted_positive": "night",
+        "realised_accuracy": "realised",
+        "no_better_than_constant": "settled",
+    }
+    for run, (figure, kind) in enumerate(figures.items(), 1):
         database.execute(
-            "INSERT INTO monitoring (run_id, model_version, feature, figure, value, low, high, "
-            f"rows, reference, allowed, state) VALUES ({run}, 1, '', '{figure}', 0.5, 0.4, 0.6, "
-            "300, 0.4, 0.05, 'usual')"
+            "INSERT INTO monitoring (run_id, model_version, feature, figure, kind, value, low, high, "
+            f"rows, reference, allowed, state) VALUES ({run}, 1, '', '{figure}', '{kind}', 0.5, "
+            "0.4, 0.6, 300, 0.4, 0.05, 'usual')"
         )
     scrape = _scraped(database)
     asked = [selector for query in (*RULES, *TARGETS) for selector in _selectors(query)]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from pima.core.declared.present_score import PresentScore
-from pima.core.nights.watched import Watched
+from pima.core.kinds import Kind, Watched
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import logistic
 from pima.redeclaring import redeclare
@@ -94,7 +94,7 @@ def test_each_score_has_metrics_of_its_own(ward: Database) -> None:
     figures = [Watched("", "realised_accuracy", 0.8, 40)]
     figures += [Watched(score, "realised_auroc_gain", 0.1, 40) for score in ("ward", "risk")]
     with writing(ward.engine) as connection:
-        keep_figures(connection, 77, 1, figures)
+        keep_figures(connection, 77, 1, Kind.REALISED, figures)
     samples = [each for family in DatabaseFigures(ward.engine).collect() for each in family.samples]
     told = [
         (each.labels["figure"], each.labels["score"])

@@ -13,8 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobs.options import this_user
+from pima.core.kinds import Kind, Watched
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
+from pima.store.engine import writing
+from pima.store.service.monitoring import keep_figures
 from pima.store.urls import make_engine
 from pima.watch.alert_sending import Message, Problem, send
 from pima.watch.alerts import BackgroundTelling, Teller, Telling
@@ -328,14 +331,12 @@ def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
     assert listener.titles[3] == "awaits_approval:3 is over"
 
 
-def _figure(
-    database: Database, run: int, feature: str, figure: str, state: str, value: float
-) -> None:
-    database.execute(
-        "INSERT INTO monitoring (run_id, model_version, feature, figure, value, rows, reference, "
-        "allowed, state) VALUES (:run, 2, :feature, :figure, :value, 900, 0.7, 0.1, :state)",
-        {"run": run, "feature": feature, "figure": figure, "value": value, "state": state},
-    )
+def _figure(database: Database, run: int, kind: Kind, name: str, state: str, value: float) -> None:
+    """By figure and feature."""
+    figure, _, feature = name.partition(" ")
+    found = Watched(feature, figure, value, 900, 0.7, 0.1, state)
+    with writing(database.engine) as connection:
+        keep_figures(connection, run, 2, kind, [found])
 
 
 def test_drift_and_what_came_true_are_told_by_feature_and_figure(
@@ -343,14 +344,14 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
 ) -> None:
     insert_run(sqlite, "score", "succeeded", model_version=2, counts='{"predicted": 900}')
     for night, state in enumerate(("alert", "usual"), 1):
-        _figure(sqlite, night, "", "rows", "usual", 900)
-        _figure(sqlite, night, "", "predicted_positive", "usual", 0.3)
-        _figure(sqlite, night, "glucose", "psi", state, 0.31)
-        _figure(sqlite, night, "bmi", "psi", "alert", 0.9)
-        _figure(sqlite, 10 + night, "", "realised_accuracy", "usual", 0.5)
-        _figure(sqlite, 10 + night, "", "realised_ones_corrected", state, 0.75)
-        _figure(sqlite, 10 + night, "", "realised_week_followed_up", state, 0.4)
-        _figure(sqlite, 10 + night, "", "no_better_than_constant", state, 0.05)
+        _figure(sqlite, night, Kind.VOLUME, "rows", "usual", 900)
+        _figure(sqlite, night, Kind.NIGHT, "predicted_positive", "usual", 0.3)
+        _figure(sqlite, night, Kind.NIGHT, "psi glucose", state, 0.31)
+        _figure(sqlite, night, Kind.NIGHT, "psi bmi", "alert", 0.9)
+        _figure(sqlite, 10 + night, Kind.REALISED, "realised_accuracy", "usual", 0.5)
+        _figure(sqlite, 10 + night, Kind.REALISED, "realised_ones_corrected", state, 0.75)
+        _figure(sqlite, 10 + night, Kind.REALISED, "realised_week_followed_up", state, 0.4)
+        _figure(sqlite, 10 + night, Kind.SETTLED, "no_better_than_constant", state, 0.05)
         _alert(sqlite, listener.url)
     assert listener.titles == [
         "no_better_than_constant",

@@ -15,7 +15,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
-from pima.core.nights.watched import USUAL_LIMITS, State
+from pima.core.kinds import State
+from pima.core.nights.watched import USUAL_LIMITS
 from pima.core.rows.hindsight import Corrections
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run
@@ -70,7 +71,7 @@ def _night(database: Database, rows: int = 400, **moved: float) -> dict[str, obj
 
 def _alerts(database: Database) -> list[Any]:
     with reading(database.engine) as connection:
-        figures = read_figures(connection, (), USUAL_LIMITS).of_nights
+        figures = read_figures(connection, (), USUAL_LIMITS).monitoring
         return [each for each in figures if each.state == State.ALERT]
 
 

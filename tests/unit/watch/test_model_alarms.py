@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pima.core.nights.watched import GAIN_ON_LINE, OutcomeAlarm, State
-from pima.core.outcomes.followed_up import FOLLOWED_UP
-from pima.core.rows.hindsight import ONES_CORRECTED
+from pima.core.kinds import FOLLOWED_UP, GAIN_ON_LINE, ONES_CORRECTED, OutcomeAlarm, State
 from pima.store.service.monitoring import KeptFigure
 from pima.watch.model_alarms import model_alarms
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEPT = {"run_id": 1, "model_version": 2, "kind": "night", "recorded_at": NOW}
 
 
 @pytest.mark.parametrize(
@@ -24,8 +23,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_an_alarm_of_nights_before_says_that_tonight_is_fine(
     value: float, reference: float | None, said: str
 ) -> None:
-    kept = (value, None, None, 900, reference, 0.25, State.ALERT, NOW)
-    (alarm,) = model_alarms([KeptFigure(1, 2, "bmi", "psi", *kept)], None)
+    figure = KeptFigure("bmi", "psi", value, 900, reference, 0.25, State.ALERT, **KEPT)
+    (alarm,) = model_alarms([figure], None)
     assert str(alarm) == f"drift:psi:bmi: psi of bmi, of version 2, {said}"
 
 
@@ -34,8 +33,8 @@ def test_an_alarm_of_nights_before_says_that_tonight_is_fine(
 def test_where_a_clinic_asks_for_fewer_an_alarm_over_outcomes_says_whose_they_are(
     figure: str, least: float, ends: bool
 ) -> None:
-    alarms = KeptFigure(1, 2, "", figure, 0.5, 0.4, 0.6, 900, 0.1, None, State.ALERT, NOW)
-    share = KeptFigure(1, 2, "", FOLLOWED_UP, 0.7, None, None, 999, least, None, State.USUAL, NOW)
+    alarms = KeptFigure("", figure, 0.5, 900, 0.1, None, State.ALERT, 0.4, 0.6, **KEPT)
+    share = KeptFigure("", FOLLOWED_UP, 0.7, 999, least, **KEPT)
     (alarm,) = model_alarms([alarms, share], 2)
     whose = "; these are rows of those followed up, of whom 60% are enough"
     assert str(alarm).endswith(whose) is ends

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from pima.core.declared.features import names_of
+from pima.core.kinds import State
 from pima.core.nights import drift
 from pima.core.nights.drift import (
     FEWEST_ROWS,
@@ -27,7 +28,6 @@ from pima.core.nights.drift import (
     wasserstein,
     wasserstein_allowed,
 )
-from pima.core.nights.watched import State
 from pima.core.outcomes.realised import followed_up, realised, realised_figures
 from tests.support.simulated_nights import (
     FEATURES,

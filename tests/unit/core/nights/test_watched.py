@@ -10,14 +10,13 @@ from msgspec import structs
 from scipy import stats
 
 from pima.core.declared.features import names_of
+from pima.core.kinds import State, Watched
 from pima.core.nights.drift import Tally
 from pima.core.nights.watched import (
     Cause,
     Limits,
     Marks,
-    State,
     Unpredicted,
-    Watched,
     alerts,
     as_causes,
     as_counter,

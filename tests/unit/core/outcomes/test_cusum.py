@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pima.core.nights.watched import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm
 from pima.core.outcomes.cusum import (
     BAND,
     BARS,

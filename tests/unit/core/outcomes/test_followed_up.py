@@ -2,9 +2,8 @@
 
 import pytest
 
-from pima.core.nights.watched import State
+from pima.core.kinds import FOLLOWED_UP, State
 from pima.core.outcomes.followed_up import (
-    FOLLOWED_UP,
     FollowedUp,
     FollowUp,
     by_horizon,
