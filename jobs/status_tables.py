@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 
 from pima.core.kinds import State
-from pima.core.outcomes.realised import FEW_EVENTS, STANDING, told_figures
+from pima.core.outcomes.realised import FEW_EVENTS, CameTrue, told_figures
 from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
 from pima.logs import counted
 from pima.store.models.ledger import VerdictLine
@@ -20,7 +20,6 @@ from pima.watch.overview import (
     Rejected,
     SettledCounts,
     SourceState,
-    VersionStanding,
 )
 
 REJECTIONS_SHOWN = 5
@@ -84,7 +83,7 @@ def _champion(champion: ChampionState) -> str:
     return f"version {champion.version}, trained {_when(champion.trained_at)}{judged}{pinned}"
 
 
-def _settled(found: VersionStanding | None, realised: SettledCounts) -> str:
+def _settled(found: CameTrue | None, realised: SettledCounts) -> str:
     told = realised.none_counts or "none yet of any prediction"
     if found is not None:
         told = f"{found.outcomes:,} predicted by version {found.version}, "
@@ -110,11 +109,7 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
     stands = found.standing
     yield "settled outcomes", _settled(stands, found.realised)
     if stands is not None and stands.outcomes >= FEWEST_ROWS:
-        for label, words in told_figures(stands.figures, stands.if_zero, 2):
-            told = words
-            if label == STANDING["auroc"] and stands.verdict_auroc is not None:
-                told += f"; in its verdict {stands.verdict_auroc:.2f}"
-            yield label, told
+        yield from told_figures(stands, 2)
     for remark in found.champion.threshold_remarks:
         yield "threshold", remark
 

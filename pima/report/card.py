@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, Standing, told_figures
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, CameTrue, told_figures
 from pima.core.rows import hindsight
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words
 from pima.core.verdicts.pairs import sentence_of
@@ -187,7 +187,7 @@ def _subgroups(facts: VersionFacts) -> Iterator[str]:
     yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
 
 
-def _standing(found: Standing | None, is_of_those_followed_up: bool) -> Iterator[str]:
+def _standing(found: CameTrue | None, is_of_those_followed_up: bool) -> Iterator[str]:
     yield "## What came true"
     if found is None or found.outcomes < FEWEST_ROWS:
         yield f"Fewer than {FEWEST_ROWS} of its predictions have a settled outcome that counts."
@@ -199,8 +199,7 @@ def _standing(found: Standing | None, is_of_those_followed_up: bool) -> Iterator
     )
     if is_of_those_followed_up:
         yield OF_THOSE
-    rows = told_figures(found.figures, found.if_zero, 3)
-    yield _table(("figure", "with its 95 % interval"), rows)
+    yield _table(("figure", "with its 95 % interval"), told_figures(found, 3))
 
 
 def _subgroup(found: Subgroup) -> tuple[str, ...]:

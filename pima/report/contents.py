@@ -35,7 +35,7 @@ from pima.store.models.registry import VersionSummary, as_features, newest_decla
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.overview import Overview, read_overview
-from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
+from pima.watch.realised import VersionWeek, version_weeks
 
 WEEKS_SHOWN = 26
 NIGHTS_SHOWN = 60
@@ -93,7 +93,6 @@ class Contents:
     leaning: Leaning | None
     """The features that the champion relies on; None without a champion, or with too few of its
     training rows."""
-    weeks: tuple[Week, ...]
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
 
@@ -131,7 +130,6 @@ def gather(engine: Engine, settings: Settings) -> Contents:
                 (each, _beside_score(made_at, each)) for each in beside_scores(connection, its_own)
             ),
             leaning=None,
-            weeks=tuple(by_week(settled.in_time))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),
         )
     if champion is not None:

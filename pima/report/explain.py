@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, Row
 from pima.core.arrays import Float32Array
 from pima.core.declared.features import Declaration, Feature, Features, Outcome, names_of
 from pima.core.declared.identifiers import BELOW_ALL_IDS, ById, ByKey
-from pima.core.outcomes.realised import STANDING, told_figures
+from pima.core.outcomes.realised import ON_TOP, told_figures
 from pima.core.rows.history import features_of
 from pima.core.rows.validation import Validated, validate
 from pima.core.verdicts.figures import FEWEST_ROWS
@@ -50,7 +50,7 @@ from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import newest_figures
 from pima.store.service.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import standing_of
+from pima.watch.realised import of_version
 
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000
@@ -359,18 +359,18 @@ def so_far(connection: Connection, version: int) -> Iterator[str]:
     """Tell what came true of a version's predictions, and its open alarms, beside what a
     probability means."""
     settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-    came = [each for each in settled.in_time if each.model_version == version]
-    rows = counted(len(came), "settled outcome")
-    if len(came) < FEWEST_ROWS:
+    its_own = [each for each in settled.in_time if each.model_version == version]
+    rows = counted(len(its_own), "settled outcome")
+    if len(its_own) < FEWEST_ROWS:
         yield f"Whether that holds is not known yet: it has {rows}."
     else:
-        found = standing_of(came, settled.missing.get(version, ()))
-        ratio = dict(told_figures(found.figures, found.if_zero, 2))[STANDING["observed_expected"]]
+        found = of_version(its_own, settled.missing.get(version, ()))
+        ratio = dict(told_figures(found, 2))[ON_TOP["observed_expected"]]
         if settled.follow_up.is_of_those_followed_up:
             rows += " of those followed up"
         yield f"Over {rows} its observed / expected is {ratio}; 1 is best."
     watched = newest_figures(connection, clock(connection))
-    its_own = {(each.figure, each.feature) for each in watched if each.model_version == version}
-    about_it = [each for each in watched if (each.figure, each.feature) in its_own]
+    its_names = {each.name for each in watched if each.model_version == version}
+    about_it = [each for each in watched if each.name in its_names]
     for alarm in model_alarms(about_it, read_champion(connection).model_version):
         yield f"An alarm is open: {alarm}."

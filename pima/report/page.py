@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from pima.core.declared.features import Feature
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
-from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, STANDING
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, ON_TOP
 from pima.core.rows import hindsight
 from pima.core.verdicts.evidence import ModelEvidence, shown_thresholds
 from pima.core.verdicts.figures import (
@@ -26,7 +26,7 @@ from pima.core.verdicts.figures import (
 )
 from pima.logs import counted
 from pima.report import pictures
-from pima.report.contents import Contents, Exhibit, calibration, distribution
+from pima.report.contents import WEEKS_SHOWN, Contents, Exhibit, calibration, distribution
 
 _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
 
@@ -76,8 +76,9 @@ def _pages() -> Environment:
         "fewest": FEWEST_ROWS,
         "fewest_of_each": FEWEST_OF_EACH_OUTCOME,
         "few_events": FEW_EVENTS,
+        "weeks_shown": WEEKS_SHOWN,
         "of_those": OF_THOSE,
-        "standing_figures": STANDING,
+        "standing_figures": ON_TOP,
         "calibration": calibration,
         "distribution": distribution,
         "pictures": pictures,

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 
 from pima.core.declared.features import Feature, differing_fields
-from pima.core.outcomes.realised import Standing
+from pima.core.outcomes.realised import CameTrue
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import (
     Evidence,
@@ -26,7 +26,7 @@ from pima.store.models.lineage import read_evidence
 from pima.store.models.registry import VersionSummary, as_features, newest_declaration
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import beside_scores
-from pima.watch.realised import standing_of
+from pima.watch.realised import of_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class VersionFacts:
     evidence: VersionEvidence | None
     """The figures; None if the version is older than evidence is, or gave no finite numbers, or if
     the rows are too few to be shown."""
-    standing: Standing | None
+    standing: CameTrue | None
     """What stands of its predictions by now; None if none of them has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
@@ -173,7 +173,6 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
         outcome = newest_declaration(connection).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
         its_own = [each for each in settled.in_time if each.model_version == number]
-        missing = settled.missing.get(number, ())
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
             version=number,
@@ -200,7 +199,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             ),
             judged=judged,
             evidence=evidence_of(read_evidence(connection, verdict)),
-            standing=standing_of(its_own, missing) if its_own else None,
+            standing=of_version(its_own, settled.missing.get(number, ())) if its_own else None,
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes(version, before)),
             beside_scores=tuple(map(str, beside_scores(connection, its_own))),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 INLINED = {"inlined": True}
+HIDDEN = {"hidden": True}
 """Metadata of a field that holds a record: the record's fields replace it in the JSON; None adds no
 field."""
 
@@ -53,7 +54,8 @@ def as_json(record: "DataclassInstance") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(record):
         value = _as_json(getattr(record, each.name))
-        found |= (value or {}) if each.metadata == INLINED else {each.name: value}
+        if each.metadata != HIDDEN:
+            found |= (value or {}) if each.metadata == INLINED else {each.name: value}
     return found
 
 

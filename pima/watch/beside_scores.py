@@ -105,7 +105,8 @@ def _compared(
 ) -> BesideScore:
     """Compare on the rows `known`, (n,), of which the score said these values, (n,)."""
     version = its_own[0].model_version
-    probabilities, threshold, outcomes = columns_of(its_own)
+    probabilities, _, outcomes = columns_of(its_own)
+    threshold = its_own[0].threshold
     ours = on_all_rows(f"version {version}", Role.CHAMPION, threshold, probabilities)
     contest = Contest(
         outcomes=outcomes,

@@ -15,7 +15,6 @@ from pima.store.models.ledger import VerdictLine, verdict_lines
 from pima.store.rows.queue import Waiting
 from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
-    SettledOutcome,
     SettledOutcomes,
     settled_outcomes,
     start_of_week,
@@ -31,7 +30,8 @@ from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import NewRows
 
 if TYPE_CHECKING:
-    from pima.core.verdicts.figures import Figure
+    from pima.core.outcomes.realised import CameTrue
+    from pima.watch.realised import Week
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
@@ -82,32 +82,6 @@ class FollowedUpWeek:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionStanding:
-    """What stands of the version that can be told."""
-
-    outcomes: int
-    positive: int
-    figures: "dict[str, Figure]"
-    version: int
-    events: int
-    """Rows of the rarer outcome."""
-    verdict_auroc: float | None
-    """The area that its verdict found."""
-    if_zero: float | None
-    """Observed / expected if those whose outcome has not come had 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class SettledWeek:
-    """The settled outcomes of one week; two figures are None if it may not be shown."""
-
-    monday: date
-    outcomes: int
-    correct: int | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Rejected:
     """Rows that break one rule in one column."""
 
@@ -148,9 +122,9 @@ class Overview:
     realised: SettledCounts
     follow_up: tuple[FollowedUpWeek, ...]
     """Empty if no horizon is declared."""
-    standing: VersionStanding | None
+    standing: "CameTrue | None"
     """None if no outcome of a prediction is settled."""
-    realised_weeks: tuple[SettledWeek, ...]
+    realised_weeks: "tuple[Week, ...]"
     outcomes_before_1900: int
     sources: tuple[SourceState, ...]
     runs: tuple[Run, ...]
@@ -193,7 +167,7 @@ def read_overview(
         realised=_counts(settled),
         follow_up=_follow_up(settled),
         standing=_standing(connection, settled, found.champion.model_version),
-        realised_weeks=_weeks(settled.in_time),
+        realised_weeks=_weeks(settled),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),
         runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
@@ -266,38 +240,25 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
 
 def _standing(
     connection: Connection, settled: SettledOutcomes, champion: int | None
-) -> VersionStanding | None:
+) -> "CameTrue | None":
     if not settled.in_time:
         return None
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
-    from pima.watch.realised import told_standing
+    from pima.watch.realised import on_top
 
-    number, found = told_standing(settled.in_time, champion, settled.missing)
-    version = registry.read_version(connection, number)
-    scores = None if version is None else version.scores
-    return VersionStanding(
-        outcomes=found.outcomes,
-        positive=found.positive,
-        figures=found.figures,
-        version=number,
-        events=found.events,
-        verdict_auroc=None if scores is None else scores.auc,
-        if_zero=found.if_zero,
-    )
+    found = on_top(settled.in_time, champion, settled.missing)
+    version = registry.read_version(connection, found.version or 0)
+    if version is None or version.scores is None:
+        return found
+    return replace(found, verdict_auroc=version.scores.auc)
 
 
-def _weeks(settled: Sequence[SettledOutcome]) -> tuple[SettledWeek, ...]:
-    if not settled:
+def _weeks(settled: SettledOutcomes) -> "tuple[Week, ...]":
+    if not settled.in_time:
         return ()
     from pima.watch.realised import by_week
 
-    found = []
-    for week in by_week(settled):
-        accuracy = None
-        if week.share is not None:
-            accuracy = week.share.value
-        found.append(SettledWeek(week.monday, week.outcomes, week.correct, accuracy))
-    return tuple(found)
+    return tuple(by_week(settled.in_time))
 
 
 def _sources(

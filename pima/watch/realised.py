@@ -3,7 +3,7 @@ prediction, and as stored figures of each version."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
@@ -12,17 +12,15 @@ from sqlalchemy import Connection, Engine
 from pima.core.kinds import ONES_CORRECTED, Kind, State, Watched
 from pima.core.nights.drift import expected_accuracy
 from pima.core.outcomes.realised import (
-    Realised,
-    Standing,
+    CameTrue,
+    came_true,
     figure_of_week,
     followed_up,
-    realised,
     realised_figures,
-    standing,
 )
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
-from pima.runs.recorded_run import never_failing
+from pima.runs.recorded_run import HIDDEN, never_failing
 from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
 from pima.store.rows.settled import (
@@ -43,16 +41,18 @@ _Key = tuple[date, int]
 @dataclass(frozen=True, slots=True)
 class Week:
     """The outcomes whose horizon ended in one week, or without one those that became known in it,
-    and that had a prediction before."""
+    and that had a prediction before. All but their number is None if the week may not be shown."""
 
     monday: date
     """The week's Monday, in UTC."""
     outcomes: int
-    correct: int | None
-    """Predictions that came true; None if the week may not be shown."""
-    share: Figure | None
-    predicted: float | None
-    observed: float | None
+    correct: int | None = None
+    """Predictions that came true."""
+    accuracy: float | None = None
+    share: Figure | None = field(default=None, metadata=HIDDEN)
+    """The accuracy with its interval."""
+    predicted: float | None = field(default=None, metadata=HIDDEN)
+    observed: float | None = field(default=None, metadata=HIDDEN)
     """The share of outcome 1, which is close to `predicted` if the probabilities hold."""
 
 
@@ -68,16 +68,14 @@ def by_week(found: Iterable[SettledOutcome]) -> Iterator[Week]:
     # The rule hides the first of two equally large weeks. Reversed, that is the older one.
     are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
     for (monday, came), is_shown in zip(weeks, are_shown, strict=True):
-        outcomes = len(came)
-        if not is_shown:
-            yield Week(monday, outcomes, None, None, None, None)
-            continue
-        correct = sum(each.predicted_class == each.outcome for each in came)
-        predicted = sum(each.probability for each in came) / outcomes
-        observed = sum(each.outcome for each in came) / outcomes
-        yield Week(
-            monday, outcomes, correct, share(correct, outcomes, NO_CASES), predicted, observed
-        )
+        week = Week(monday, len(came))
+        if is_shown:
+            correct = sum(each.predicted_class == each.outcome for each in came)
+            accuracy = share(correct, len(came), NO_CASES)
+            predicted = sum(each.probability for each in came) / len(came)
+            observed = sum(each.outcome for each in came) / len(came)
+            week = Week(monday, len(came), correct, accuracy.value, accuracy, predicted, observed)
+        yield week
 
 
 def monday_of(moment: datetime) -> date:
@@ -100,7 +98,7 @@ class VersionWeek:
     biases the result."""
     estimated_accuracy: Figure
     """The accuracy of all the predictions, if the probabilities hold."""
-    realised: Realised | None
+    realised: CameTrue | None
     """The figures of those with an outcome; None if these are too few to show, or could be derived
     from other weeks."""
 
@@ -133,7 +131,7 @@ def version_weeks(
                 estimated_accuracy=expected_accuracy(expected, predictions)
                 if predictions >= FEWEST_ROWS
                 else Figure(None),
-                realised=_realised(judged) if (monday, version) in told else None,
+                realised=of_version(judged) if (monday, version) in told else None,
             )
         )
     return found
@@ -173,30 +171,25 @@ def _predicted(connection: Connection, weeks: int) -> dict[_Key, tuple[int, floa
     return found
 
 
-def _realised(found: Sequence[SettledOutcome]) -> Realised:
-    return realised(*columns_of(found))
-
-
-def told_standing(
-    found: Sequence[SettledOutcome],
-    champion: int | None,
-    missing: Mapping[int, Sequence[float]],
-) -> tuple[int, Standing]:
-    """A version with what stands of it among these outcomes, of which there is one at least: the
-    champion, or until it has enough outcomes the newest that has; if none has, the newest."""
+def on_top(
+    found: Sequence[SettledOutcome], champion: int | None, missing: Mapping[int, Sequence[float]]
+) -> CameTrue:
+    """What came true of the champion's predictions among these outcomes, of which there is one at
+    least; until it has enough, of those of the newest version that has, or of the newest."""
     outcomes = Counter(each.model_version for each in found)
     enough = {version for version, rows in outcomes.items() if rows >= FEWEST_ROWS} or outcomes
     version = max(enough)
     if champion is not None and champion in enough:
         version = champion
     its_own = [each for each in found if each.model_version == version]
-    return version, standing_of(its_own, missing.get(version, ()))
+    return of_version(its_own, missing.get(version, ()))
 
 
-def standing_of(its_own: Sequence[SettledOutcome], missing: Sequence[float]) -> Standing:
-    """What stands of a version by all outcomes of its predictions, of which there is one at
+def of_version(its_own: Sequence[SettledOutcome], missing: Sequence[float] = ()) -> CameTrue:
+    """What came true by these outcomes of a version's predictions, of which there is one at
     least; `missing` are its probabilities of rows whose outcome has not come."""
-    return standing(*columns_of(its_own), missing)
+    found = came_true(*columns_of(its_own), missing)
+    return replace(found, version=its_own[0].model_version)
 
 
 def leave_realised(
@@ -255,7 +248,7 @@ def _figures(
             sum(each.run_began is not None for each in came) + others[version],
             rows if is_whole and is_due else None,
         )
-        yield version, list(realised_figures(_realised(came), followed))
+        yield version, list(realised_figures(of_version(came), followed))
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]

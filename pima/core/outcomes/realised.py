@@ -5,7 +5,7 @@ persons. Outcomes often arrive selectively, for example only for treated patient
 describe such patients alone; so the share of predictions that have an outcome is given with them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,58 +19,21 @@ from pima.core.verdicts.figures import (
     FIGURES,
     NO_CASES,
     Figure,
-    auroc,
-    calibration_intercept,
-    calibration_slope,
-    called,
-    decision_curve,
+    Ranked,
+    figures_of,
     in_words,
+    mean,
     observed_expected,
-    of_classes,
     ranked,
     share,
 )
+from pima.core.verdicts.metrics import net_benefits, odds
 
 FEWEST_OUTCOMES = 50
-"""With fewer, the figures say too little."""
+"""With fewer, the figures that are stored say too little."""
 SOME_LEFT_OUT = "not all outcomes are looked at, or due"
 WEEK_ALLOWED = 0.05
 """A week may be followed up by so much less than those before it; luck may widen the limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Realised:
-    """The figures of one version's predictions whose outcomes are known by now."""
-
-    outcomes: int
-    positive: int
-    accuracy: Figure
-    auroc: Figure
-    calibration_intercept: Figure
-    calibration_slope: Figure
-    net_benefit: Figure
-    """At the version's threshold, in found cases per row; treating no one has 0."""
-    estimated_accuracy: Figure
-    """The accuracy that these probabilities imply if they hold."""
-
-
-def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Realised:
-    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
-    rows = ranked(probabilities, outcomes)
-    is_called = probabilities >= threshold
-    sure_of_class = np.where(is_called, probabilities, 1 - probabilities)
-    correct = int(np.count_nonzero(is_called == (outcomes == 1)))
-    curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
-    return Realised(
-        outcomes=len(rows),
-        positive=rows.positive,
-        accuracy=share(correct, len(rows), NO_CASES),
-        auroc=auroc(rows),
-        calibration_intercept=calibration_intercept(rows),
-        calibration_slope=calibration_slope(rows),
-        net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
-        estimated_accuracy=expected_accuracy(float(sure_of_class.sum()), len(rows)),
-    )
 
 
 FEWEST_EVENTS = 5
@@ -80,68 +43,91 @@ FEW_EVENTS = 10
 TOO_FEW_OUTCOMES = f"fewer than {FEWEST_ROWS} outcomes"
 TOO_FEW_EVENTS = f"fewer than {FEWEST_EVENTS} of the rarer outcome"
 OF_THOSE = "These are figures of those followed up; of the others nobody knows the outcome."
-STANDING = {
+ON_TOP = {
     "auroc": FIGURES["auroc"],
     "observed_expected": "observed / expected",
     "sensitivity": FIGURES["sensitivity"],
     "positive_predictive_value": FIGURES["positive_predictive_value"],
     "negative_predictive_value": FIGURES["negative_predictive_value"],
 }
-"""The names for people of the figures that stand on top."""
+"""The figures that stand on top of status, report and card, and are in the metrics, with their
+names for people. Of those that `came_true` makes, another one is a line."""
+
+
+_KEPT = (
+    "accuracy",
+    "calibration_intercept",
+    "calibration_slope",
+    "net_benefit",
+    "expected_accuracy",
+)
+"""The figures that monitoring has besides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What stands of a version: its predictions beside their outcomes, since it first scored."""
+class CameTrue:
+    """What came true of predictions that were made before their outcomes were known."""
 
     outcomes: int
     positive: int
     figures: dict[str, Figure]
-    """By the keys of `STANDING`, and the specificity."""
+    """By key, each at the threshold that the row was predicted by."""
+    events: int
+    """Rows of the rarer outcome, on which all figures rest."""
     if_zero: float | None = None
     """Observed / expected if those had 0 whose horizon is over and whose outcome has not come; None
     of so few that one of them could be recognised."""
+    version: int | None = None
+    """The one that made the predictions; None if several have."""
+    verdict_auroc: float | None = None
+    """The area that the version's verdict found."""
 
-    @property
-    def events(self) -> int:
-        """Rows of the rarer outcome, on which all figures rest."""
-        return min(self.positive, self.outcomes - self.positive)
 
-
-def standing(
+def came_true(
     probabilities: Float64Array,
-    threshold: float,
+    threshold: Float64Array | float,
     outcomes: Int8Array,
     missing: Sequence[float] = (),
-) -> Standing:
-    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came; `missing` are
-    its probabilities of rows whose outcome has not come."""
-    rows = ranked(probabilities, outcomes)
-    figures = of_classes(rows, threshold)
-    figures["auroc"] = auroc(rows)
+) -> CameTrue:
+    """Judge predictions (n,), n >= 1, at the threshold of all or of each, (n,); `missing` are the
+    probabilities of such rows whose outcome has not come."""
+    rows = ranked(probabilities, outcomes, threshold)
+    events = min(rows.positive, len(rows) - rows.positive)
+    figures = figures_of(rows) | _by_threshold(rows)
     figures["observed_expected"] = observed_expected(rows)
-    found = Standing(len(rows), rows.positive, figures)
     if len(rows) < FEWEST_ROWS:
         figures = dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
-    elif found.events < FEWEST_EVENTS:
+    elif events < FEWEST_EVENTS:
         figures = {
             name: Figure(each.value, reason=each.reason or TOO_FEW_EVENTS)
             for name, each in figures.items()
         }
+    if_zero = None
     if min(len(rows), len(missing)) >= FEWEST_ROWS:
-        expected = float(probabilities.sum()) + sum(missing)
-        found = replace(found, if_zero=rows.positive / expected)
-    return replace(found, figures=figures)
+        if_zero = rows.positive / (float(probabilities.sum()) + sum(missing))
+    return CameTrue(len(rows), rows.positive, figures, events, if_zero)
 
 
-def told_figures(
-    figures: Mapping[str, Figure], if_zero: float | None, digits: int
-) -> Iterator[tuple[str, str]]:
+def _by_threshold(rows: Ranked) -> dict[str, Figure]:
+    chances, cases = rows.probabilities, rows.cases
+    correct = int((rows.is_called == cases).sum())
+    sure_of_class = np.where(rows.is_called, chances, 1 - chances)
+    benefits = net_benefits(chances, cases, rows.thresholds, odds(rows.thresholds))
+    return {
+        "accuracy": share(correct, len(rows), NO_CASES),
+        "net_benefit": mean(benefits),
+        "expected_accuracy": expected_accuracy(float(sure_of_class.sum()), len(rows)),
+    }
+
+
+def told_figures(found: CameTrue, digits: int) -> Iterator[tuple[str, str]]:
     """The names for people of the figures that stand on top, and what is told of each."""
-    for name, label in STANDING.items():
-        words = in_words(figures[name], digits)
-        if name == "observed_expected" and if_zero is not None:
-            words += f"; {if_zero:.2f} if those without an outcome had 0"
+    for name, label in ON_TOP.items():
+        words = in_words(found.figures[name], digits)
+        if name == "observed_expected" and found.if_zero is not None:
+            words += f"; {found.if_zero:.2f} if those without an outcome had 0"
+        if name == "auroc" and found.verdict_auroc is not None:
+            words += f"; in its verdict {found.verdict_auroc:.2f}"
         yield label, words
 
 
@@ -153,14 +139,16 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, followed: Figure) -> Iterator[Watched]:
+def realised_figures(found: CameTrue, followed: Figure) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
     outcome."""
-    names = ("accuracy", "auroc", "calibration_intercept", "calibration_slope", "net_benefit")
-    for name in names:
-        yield _row(f"realised_{name}", getattr(found, name), found.outcomes)
-    yield _row("realised_expected_accuracy", found.estimated_accuracy, found.outcomes)
-    yield _row("realised_followed_up", followed, found.outcomes)
+    told = {name: found.figures[name] for name in (*_KEPT, *ON_TOP)} | {"followed_up": followed}
+    for name, figure in told.items():
+        row = Watched("", f"realised_{name}", figure.value, found.outcomes)
+        row = replace(row, low=figure.low, high=figure.high)
+        if found.outcomes < FEWEST_OUTCOMES:
+            row = Watched("", row.figure, None, row.rows, state=State.INSUFFICIENT_DATA)
+        yield row
 
 
 def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
@@ -182,9 +170,3 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
     )
     is_less = found.is_beyond and newest.outcomes * rows < outcomes * newest.rows
     yield replace(found, state=State.ALERT) if is_less else found
-
-
-def _row(name: str, figure: Figure, outcomes: int) -> Watched:
-    if outcomes < FEWEST_OUTCOMES:
-        return Watched("", name, None, outcomes, state=State.INSUFFICIENT_DATA)
-    return Watched("", name, figure.value, outcomes, low=figure.low, high=figure.high)

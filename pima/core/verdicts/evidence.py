@@ -30,14 +30,10 @@ from pima.core.verdicts.figures import (
     Called,
     Curve,
     Figure,
-    auroc,
-    calibration_intercept,
-    calibration_slope,
     called,
     decision_curve,
+    figures_of,
     in_words,
-    mean,
-    of_classes,
     ranked,
     shown,
     treating_all,
@@ -161,18 +157,13 @@ def _of_contestants(judged: Contest, thresholds: tuple[float, ...]) -> tuple[Mod
 def _model_evidence(
     judged: Contest, contestant: Contestant, thresholds: tuple[float, ...]
 ) -> ModelEvidence:
-    rows = ranked(contestant.probabilities, judged.outcomes)
+    rows = ranked(contestant.probabilities, judged.outcomes, contestant.threshold)
     counts = called(rows, thresholds)
     return ModelEvidence(
         role=contestant.role,
         name=contestant.name,
         threshold=contestant.threshold,
-        auroc=auroc(rows),
-        log_loss=mean(rows.log_losses, low=0),
-        brier=mean((rows.probabilities - rows.cases) ** 2, low=0, high=1),
-        calibration_intercept=calibration_intercept(rows),
-        calibration_slope=calibration_slope(rows),
-        **of_classes(rows, contestant.threshold),
+        **figures_of(rows),
         net_benefit=decision_curve(counts, len(rows), thresholds),
         called=counts,
     )

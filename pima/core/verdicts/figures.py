@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses
+from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses, squared_errors
 from pima.core.verdicts.verdict import Measured
 
 NO_CASES = "no rows with outcome 1"
@@ -98,7 +98,8 @@ class Ranked:
 
     probabilities: Float64Array
     cases: BoolArray
-    log_losses: Float64Array
+    thresholds: Float64Array
+    """From which probability on each row was predicted 1."""
     log_odds: Float64Array
     """Log odds of the probabilities, bounded as for the log loss."""
 
@@ -110,15 +111,26 @@ class Ranked:
         """How many have outcome 1."""
         return int(self.cases.sum())
 
+    @property
+    def is_called(self) -> BoolArray:
+        """Which of them were predicted 1, (n,)."""
+        return self.probabilities >= self.thresholds
 
-def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
-    """Sort a model's finite probabilities and the outcomes, both (n,), by probability."""
+
+def ranked(
+    probabilities: Float64Array, outcomes: Int8Array, threshold: Float64Array | float = 0.5
+) -> Ranked:
+    """Sort a model's finite probabilities and the outcomes, both (n,), by probability; the
+    threshold is one for all, or (n,)."""
     order = np.argsort(probabilities, kind="stable")
     ascending = probabilities[order]
-    sorted_outcomes = outcomes[order]
     within = bounded(ascending)
-    log_odds = np.log(within) - np.log1p(-within)
-    return Ranked(ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
+    return Ranked(
+        probabilities=ascending,
+        cases=outcomes[order] == 1,
+        thresholds=np.broadcast_to(threshold, order.shape)[order],
+        log_odds=np.log(within) - np.log1p(-within),
+    )
 
 
 def auroc(rows: Ranked) -> Figure:
@@ -347,13 +359,23 @@ NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
 
 
-def of_classes(rows: Ranked, threshold: float) -> dict[str, Figure]:
-    """Judge the classes of rows (n,) at one threshold, by the keys of FIGURES."""
-    at = called(rows, (threshold,))
-    found = at.cases[0]
-    false_alarms = at.others[0]
+def figures_of(rows: Ranked) -> dict[str, Figure]:
+    """Judge rows (n,), n >= 1, by the keys of FIGURES."""
+    return {
+        "auroc": auroc(rows),
+        "log_loss": mean(log_losses(rows.probabilities, rows.cases), low=0),
+        "brier": mean(squared_errors(rows.probabilities, rows.cases), low=0, high=1),
+        "calibration_intercept": calibration_intercept(rows),
+        "calibration_slope": calibration_slope(rows),
+        **_of_classes(rows),
+    }
+
+
+def _of_classes(rows: Ranked) -> dict[str, Figure]:
     cases = rows.positive
     others = len(rows) - cases
+    found = int((rows.is_called & rows.cases).sum())
+    false_alarms = int(rows.is_called.sum()) - found
     spared = others - false_alarms
     return {
         "sensitivity": share(found, cases, NO_CASES),

@@ -25,7 +25,7 @@ def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -
         correct=int(right.sum()),
         accuracy=float(right.mean()),
         log_loss=float(log_losses(probabilities, outcomes).mean()),
-        brier=float(((probabilities - outcomes) ** 2).mean()),
+        brier=float(squared_errors(probabilities, outcomes).mean()),
         auc=auc(probabilities, outcomes),
         sensitivity=_share(right[outcomes == 1]),
         specificity=_share(right[outcomes != 1]),
@@ -42,10 +42,15 @@ def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) 
     return right
 
 
-def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array:
+def log_losses(probabilities: Float64Array, outcomes: Int8Array | BoolArray) -> Float64Array:
     """The loss of each row, (n,)."""
     within = bounded(probabilities)
     return -np.log(np.where(outcomes == 1, within, 1 - within))
+
+
+def squared_errors(probabilities: Float64Array, outcomes: Int8Array | BoolArray) -> Float64Array:
+    """What the Brier score is the mean of, (n,)."""
+    return (probabilities - outcomes) ** 2
 
 
 def bounded(probabilities: Float64Array) -> Float64Array:
@@ -54,7 +59,10 @@ def bounded(probabilities: Float64Array) -> Float64Array:
 
 
 def net_benefits(
-    probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float
+    probabilities: Float64Array,
+    outcomes: Int8Array | BoolArray,
+    threshold: Float64Array | float,
+    cost: Float64Array | float,
 ) -> Float64Array:
     """Value each row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. The mean is
     the net benefit."""
@@ -62,11 +70,11 @@ def net_benefits(
     return np.where(predicted, np.where(outcomes == 1, 1.0, -cost), 0.0)
 
 
-def odds(threshold: float) -> float:
+def odds(threshold: Float64Array | float) -> Float64Array | float:
     """The cost of a false alarm, in found cases, for someone who acts at this probability or above:
     t / (1 - t)."""
-    bounded = min(threshold, 1 - _SMALLEST_PROBABILITY)
-    return bounded / (1 - bounded)
+    within: Float64Array = np.minimum(threshold, 1 - _SMALLEST_PROBABILITY)
+    return within / (1 - within)
 
 
 def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:

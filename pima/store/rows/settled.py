@@ -399,11 +399,12 @@ def _by_week_of_prediction(
     return by_prediction(weeks)
 
 
-def columns_of(found: Sequence[SettledOutcome]) -> tuple[Float64Array, float, Int8Array]:
-    """The probabilities (n,), threshold and outcomes (n,) of a version's predictions, of which
-    there is one at least."""
+def columns_of(
+    found: Sequence[SettledOutcome],
+) -> tuple[Float64Array, Float64Array, Int8Array]:
+    """The probabilities, thresholds and outcomes of predictions, all (n,)."""
     import numpy as np  # which a night without news does not need
 
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
-    return probabilities, found[0].threshold, outcomes
+    return probabilities, np.array([each.threshold for each in found]), outcomes

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pima.core.declared.features import Feature
-from pima.core.outcomes.realised import STANDING, Standing
+from pima.core.outcomes.realised import ON_TOP, CameTrue
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import Figure
 from pima.report.card import as_markdown, card
@@ -45,7 +45,7 @@ EVIDENCE = VersionEvidence(
     (),
     (FEW, HIDDEN),
 )
-STANDS = Standing(120, 8, dict.fromkeys(STANDING, Figure(0.714, 0.6, 0.8)))
+STANDS = CameTrue(120, 8, dict.fromkeys(ON_TOP, Figure(0.714, 0.6, 0.8)), 8)
 FACTS = VersionFacts(
     version=2,
     as_of=datetime(2026, 2, 1, tzinfo=UTC),
@@ -129,7 +129,7 @@ def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     told = " ".join(as_markdown(card(FACTS)).split())
     assert "have a settled outcome, 8 of them outcome 1. These are few" in told
     assert "| observed / expected | 0.714 (0.600 to 0.800) |" in told
-    enough = as_markdown(card(replace(FACTS, standing=replace(STANDS, positive=10))))
+    enough = as_markdown(card(replace(FACTS, standing=replace(STANDS, positive=10, events=10))))
     assert "These are few" not in enough
     unknown = as_markdown(card(replace(FACTS, standing=None)))
     assert "Fewer than 10 of its predictions have a settled outcome that counts." in unknown

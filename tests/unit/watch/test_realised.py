@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from pima.core.nights.watched import State
+from pima.core.kinds import State
 from pima.core.rows.hindsight import Corrections
 from pima.store.rows.settled import SettledOutcome
-from pima.watch.realised import figure_of_corrections, told_standing, told_weeks
+from pima.watch.realised import figure_of_corrections, on_top, told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 
@@ -29,13 +29,13 @@ def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
 
 def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
     before = [*_outcomes(1, 40), *_outcomes(2, 10)]
-    version, standing = told_standing([*before, *_outcomes(3, 9)], 3, {})
-    assert (version, standing.outcomes) == (2, 10)
-    assert told_standing([*before, *_outcomes(3, 10)], 3, {})[0] == 3
+    found = on_top([*before, *_outcomes(3, 9)], 3, {})
+    assert (found.version, found.outcomes) == (2, 10)
+    assert on_top([*before, *_outcomes(3, 10)], 3, {}).version == 3
     # A champion of old has been put back.
-    assert told_standing(before, 1, {})[0] == 1
-    assert told_standing(_outcomes(2, 9), 3, {})[0] == 2
-    assert told_standing(_outcomes(2, 9), None, {})[0] == 2
+    assert on_top(before, 1, {}).version == 1
+    assert on_top(_outcomes(2, 9), 3, {}).version == 2
+    assert on_top(_outcomes(2, 9), None, {}).version == 2
 
 
 def test_corrections_alarm_where_they_follow_the_outcome() -> None:

@@ -28,7 +28,7 @@ from pima.core.nights.drift import (
     wasserstein,
     wasserstein_allowed,
 )
-from pima.core.outcomes.realised import followed_up, realised, realised_figures
+from pima.core.outcomes.realised import came_true, followed_up, realised_figures
 from tests.support.simulated_nights import (
     FEATURES,
     THRESHOLD,
@@ -193,8 +193,9 @@ def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_cha
     probabilities = probabilities_of(rows)
     agree = []
     for changed in (probabilities, probabilities_of(rows_of(random, 2_000))):
-        found = realised(probabilities, THRESHOLD, (random.random(2_000) < changed).astype(np.int8))
-        estimate, accuracy = found.estimated_accuracy, found.accuracy
+        outcomes = (random.random(2_000) < changed).astype(np.int8)
+        found = came_true(probabilities, THRESHOLD, outcomes).figures
+        estimate, accuracy = found["expected_accuracy"], found["accuracy"]
         agree.append(estimate.low <= accuracy.high and accuracy.low <= estimate.high)
     assert agree == [True, False]
 
@@ -204,7 +205,7 @@ def test_what_came_true_is_kept_where_there_are_outcomes_enough() -> None:
     outcomes = (probabilities > 0.5).astype(np.int8)
     found = []
     for rows in (400, 40):
-        of_rows = realised(probabilities[:rows], 0.5, outcomes[:rows])
+        of_rows = came_true(probabilities[:rows], 0.5, outcomes[:rows])
         (accuracy, *_, share) = realised_figures(of_rows, followed_up(rows, 1_000))
         found.append((accuracy.value, accuracy.state, share.value))
     few = (None, State.INSUFFICIENT_DATA, None)

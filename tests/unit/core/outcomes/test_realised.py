@@ -4,30 +4,30 @@ import numpy as np
 import pytest
 
 from pima.core.outcomes.realised import (
-    STANDING,
+    ON_TOP,
     TOO_FEW_EVENTS,
     TOO_FEW_OUTCOMES,
-    Standing,
-    standing,
+    CameTrue,
+    came_true,
     told_figures,
 )
 from pima.core.verdicts.figures import NO_CASES, NONE_CALLED, observed_expected, ranked
 
 
-def _standing(cases: int, others: int) -> Standing:
+def _standing(cases: int, others: int) -> CameTrue:
     """All of them predicted with 0.1 to 0.4, in no order."""
     probabilities = np.linspace(0.1, 0.4, cases + others)
     outcomes = np.zeros(cases + others, dtype=np.int8)
     outcomes[:: (cases + others) // cases][:cases] = 1
-    return standing(probabilities, 0.3, outcomes)
+    return came_true(probabilities, 0.3, outcomes)
 
 
 def test_the_figures_are_those_of_counting() -> None:
     probabilities = np.array([0.1] * 60 + [0.6] * 40)
     outcomes = np.array([1] * 6 + [0] * 54 + [1] * 30 + [0] * 10, dtype=np.int8)
-    found = standing(probabilities, 0.5, outcomes)
+    found = came_true(probabilities, 0.5, outcomes)
     assert (found.outcomes, found.positive, found.events) == (100, 36, 36)
-    assert {name: round(found.figures[name].value, 4) for name in STANDING} == {
+    assert {name: round(found.figures[name].value, 4) for name in ON_TOP} == {
         "auroc": round((30 * 54 + (6 * 54 + 30 * 10) / 2) / (36 * 64), 4),
         "observed_expected": 1.2,
         "sensitivity": round(30 / 36, 4),
@@ -52,18 +52,18 @@ def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval
 def test_beside_observed_expected_stands_what_it_is_if_those_without_an_outcome_had_0() -> None:
     probabilities = np.array([0.1] * 60 + [0.6] * 40)
     outcomes = np.array([1] * 6 + [0] * 54 + [1] * 30 + [0] * 10, dtype=np.int8)
-    found = standing(probabilities, 0.5, outcomes, [0.2] * 30)
+    found = came_true(probabilities, 0.5, outcomes, [0.2] * 30)
     assert found.if_zero == pytest.approx(36 / (30 + 6))
-    told = dict(told_figures(found.figures, found.if_zero, 2))
+    told = dict(told_figures(found, 2))
     assert told["observed / expected"].endswith("; 1.00 if those without an outcome had 0")
     # Of fewer than ten one could be recognised.
-    assert standing(probabilities, 0.5, outcomes, [0.2] * 9).if_zero is None
+    assert came_true(probabilities, 0.5, outcomes, [0.2] * 9).if_zero is None
 
 
 def test_a_figure_that_nobody_has_says_why() -> None:
-    nobody = standing(np.full(40, 0.2), 0.5, np.array([1] * 8 + [0] * 32, dtype=np.int8))
+    nobody = came_true(np.full(40, 0.2), 0.5, np.array([1] * 8 + [0] * 32, dtype=np.int8))
     assert nobody.figures["positive_predictive_value"].reason == NONE_CALLED
-    healthy = standing(np.full(40, 0.2), 0.5, np.zeros(40, dtype=np.int8))
+    healthy = came_true(np.full(40, 0.2), 0.5, np.zeros(40, dtype=np.int8))
     assert healthy.figures["observed_expected"].value == 0
     assert healthy.figures["observed_expected"].reason == NO_CASES
 
