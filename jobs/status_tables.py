@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from pima.core.kinds import State
+from pima.core.nights.kinds import State
 from pima.core.outcomes.realised import FEW_EVENTS, CameTrue, told_figures
 from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
 from pima.logs import counted

@@ -164,7 +164,7 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
             row.append("-" if each.before is None else in_words(each.before))
     yield _table(heads, rows)
     for pair in found.pairs:
-        yield sentence_of(pair, f"version {facts.version}")
+        yield sentence_of(pair, f"version {facts.version}", counted(pair.rows, "row"))
     yield "Net benefit, in cases found per 100 rows; treating none has 0:"
     benefits = (
         (

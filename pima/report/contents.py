@@ -25,6 +25,7 @@ from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.verdicts.pairs import sentence_of
 from pima.core.verdicts.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
+from pima.logs import counted
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
@@ -62,7 +63,7 @@ class Exhibit:
     def sentences(self) -> list[str]:
         """How each model stands beside those who decide nothing."""
         return [
-            sentence_of(pair, model.name)
+            sentence_of(pair, model.name, counted(pair.rows, "row"))
             for model in self.models
             for pair in told_pairs(self.evidence, model.role)
         ]

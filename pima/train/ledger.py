@@ -13,8 +13,8 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.kinds import GAIN_ON_LINE, Kind, State, Watched
 from pima.core.nights.drift import reference_of
+from pima.core.nights.kinds import GAIN_ON_LINE, Kind, State, Watched
 from pima.core.rows.history import features_of, fingerprint_of
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import document, told_pairs

@@ -22,7 +22,7 @@ from enum import StrEnum
 from sqlalchemy import Engine
 
 from pima.core.declared.features import Declaration
-from pima.core.kinds import ALARMS, DRIFT, Explained
+from pima.core.nights.kinds import ALARMS, DRIFT, Explained
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.errors import PimaError, WrongUsage
 from pima.errors.places import with_places
@@ -166,7 +166,7 @@ def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
         yield Condition(f"{name}:{move.id}", what, advice, happened_at=move.decided_at)
 
 
-class Kind(StrEnum):
+class News(StrEnum):
     """The news about a condition."""
 
     HOLDS = "holds"
@@ -179,7 +179,7 @@ class Kind(StrEnum):
 class Alert:
     """News of a condition for a receiver."""
 
-    kind: Kind
+    kind: News
     since: datetime
     """When the condition was first seen, or the event happened."""
     known: Remembered
@@ -239,14 +239,14 @@ def pending(
 
 def once_taken(alert: Alert, now: datetime) -> Remembered:
     """The new stored state of a condition after the receiver has accepted an alert of it."""
-    flaps = alert.kind is Kind.FLAPS
+    flaps = alert.kind is News.FLAPS
     # While it flaps, the daily messages don't let it forget how often it came.
     lately = alert.known.told_lately if flaps else _told_within(A_DAY, alert.known, now)
     return replace(
         alert.known,
         since=alert.since,
         told_at=now,
-        is_open=alert.kind is not Kind.HAPPENED and alert.what != "",
+        is_open=alert.kind is not News.HAPPENED and alert.what != "",
         cause=alert.cause,
         told_lately=(*lately, now),
         flapped_at=now if flaps else None,
@@ -276,20 +276,20 @@ def _alert(
 
 def _kind(
     condition: Condition | None, known: Remembered, now: datetime, *, reminds: bool
-) -> Kind | None:
+) -> News | None:
     is_a_day_ago = known.told_at is None or (reminds and now - known.told_at >= _DAILY)
     if condition is not None and condition.happened_at is not None:
-        return Kind.HAPPENED if known.told_at is None else None
+        return News.HAPPENED if known.told_at is None else None
     if known.flapped_at is not None and not _has_settled(condition, known, now):
-        return Kind.FLAPS if is_a_day_ago and condition is not None else None
+        return News.FLAPS if is_a_day_ago and condition is not None else None
     has_turned = _has_turned(condition, known)
     if has_turned and any(
         len(_told_within(span, known, now)) >= most for span, most in MOST_TOLD.items()
     ):
-        return Kind.FLAPS
+        return News.FLAPS
     if condition is None:
-        return Kind.OVER if has_turned or known.flapped_at is not None else None
-    return Kind.HOLDS if has_turned or is_a_day_ago else None
+        return News.OVER if has_turned or known.flapped_at is not None else None
+    return News.HOLDS if has_turned or is_a_day_ago else None
 
 
 def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Remembered:
@@ -320,27 +320,27 @@ def _told_within(span: timedelta, known: Remembered, now: datetime) -> list[date
 
 
 _COLOURS = {
-    Kind.HOLDS: "failure",
-    Kind.FLAPS: "failure",
-    Kind.HAPPENED: "info",
-    Kind.OVER: "success",
+    News.HOLDS: "failure",
+    News.FLAPS: "failure",
+    News.HAPPENED: "info",
+    News.OVER: "success",
 }
 _COMES_AND_GOES = (
     "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, after "
     "six messages in a day), or in a day."
 )
-_SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
+_SAYS = {News.FLAPS: " comes and goes", News.OVER: " is over"}
 
 
 def _message(alert: Alert, service: str) -> Message:
     """Make the message: the condition, the service, since when, and what to do."""
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
-    since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
+    since = f"At {moment}" if alert.kind is News.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
     body = f"{sentence}.\n{since}.\nWhat to do: {with_places(alert.advice)}."
     if not alert.what:
         body = f"It was seen since {moment}, and is over now."
-    if alert.kind is Kind.FLAPS:
+    if alert.kind is News.FLAPS:
         body += _COMES_AND_GOES
     return Message(
         f"{service}: {alert.name}{_SAYS.get(alert.kind, '')}", body, _COLOURS[alert.kind]
@@ -381,7 +381,7 @@ class Teller:
         for number, url in enumerate(receivers(self.settings.alerts), 1):
             taken, problem = self._tell_one(number, url, found)
             for alert in taken:
-                if alert.kind is Kind.OVER:
+                if alert.kind is News.OVER:
                     over.add(alert.name)
                 else:
                     told.add(alert.name)

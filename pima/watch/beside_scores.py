@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.declared.present_score import PresentScore
-from pima.core.kinds import Watched
+from pima.core.nights.kinds import Watched
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
 from pima.core.verdicts.evidence import Evidence, evidence
-from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
-from pima.core.verdicts.pairs import PairEvidence, pairs_of
+from pima.core.verdicts.figures import FEWEST_ROWS
+from pima.core.verdicts.pairs import PairEvidence, pairs_of, sentence_of
 from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted
 from pima.store.models.lineage import scale_beside
@@ -41,19 +41,7 @@ class BesideScore:
         return evidence(replace(self.contest, contestants=decide))
 
     def __str__(self) -> str:
-        name = self.pair.name
-        gain = self.pair.auroc_gain
-        over = self._over
-        if gain.value is None or gain.low is None or gain.high is None:
-            compared = f"The AUROC of version {self.version} can't be compared with that of {name}"
-            return f"{compared} over {over}: {gain.reason}."
-        told = f"neither clearly better nor clearly worse than {name}: its gain is {in_words(gain)}"
-        if gain.low > 0:
-            told = f"better than {name} by {in_words(gain)}"
-        if gain.high < 0:
-            lost = Figure(-gain.value, -gain.high, -gain.low)
-            told = f"worse than {name} by {in_words(lost)}"
-        return f"Version {self.version} is {told} in AUROC over {over}."
+        return sentence_of(self.pair, f"version {self.version}", self._over)
 
     @property
     def _over(self) -> str:

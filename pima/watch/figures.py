@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.kinds import Kind
+from pima.core.nights.kinds import Kind
 from pima.core.nights.watched import Limits, volumes
 from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdicts.verdict import Measure

@@ -9,7 +9,7 @@ from itertools import pairwise
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration, first_difference
-from pima.core.kinds import Explained
+from pima.core.nights.kinds import Explained
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules

@@ -8,7 +8,15 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from pima.core.kinds import ALARMS, FOLLOWED_UP, OUTCOME_ALARMS, Kind, Watched, Whose, alarm_of
+from pima.core.nights.kinds import (
+    ALARMS,
+    FOLLOWED_UP,
+    OUTCOME_ALARMS,
+    Kind,
+    Watched,
+    Whose,
+    alarm_of,
+)
 from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing

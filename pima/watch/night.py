@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.declared.features import Features, names_of
-from pima.core.kinds import Kind, Watched
 from pima.core.nights.drift import (
     MINIMUM_ROWS,
     Reference,
@@ -21,6 +20,7 @@ from pima.core.nights.drift import (
     night_figures,
     tally_of,
 )
+from pima.core.nights.kinds import Kind, Watched
 from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, volumes
 from pima.core.rows.validation import Validated
 from pima.errors import Interrupted

@@ -9,8 +9,8 @@ from itertools import groupby
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.kinds import ONES_CORRECTED, Kind, State, Watched
 from pima.core.nights.drift import expected_accuracy
+from pima.core.nights.kinds import ONES_CORRECTED, Kind, State, Watched
 from pima.core.outcomes.realised import (
     CameTrue,
     came_true,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from pima.core.declared.features import Feature, names_of
-from pima.core.kinds import Watched
 from pima.core.nights.drift import Reference, Tally, reference_of, tally_of
+from pima.core.nights.kinds import Watched
 from pima.core.rows.validation import Validated
 from pima.store.service.monitoring import KeptTally
 from pima.watch.night import figures_of, last_nights

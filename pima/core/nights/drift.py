@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.declared.features import Feature, Features
-from pima.core.kinds import State, Watched
+from pima.core.nights.kinds import State, Watched
 from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, alerts
 from pima.core.rows.validation import Validated, counted_reasons
 from pima.core.verdicts.figures import Figure

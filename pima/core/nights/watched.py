@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pima.core.kinds import ROWS, ROWS_IN_WEEK, State, Watched
+from pima.core.nights.kinds import ROWS, ROWS_IN_WEEK, State, Watched
 
 ALERTING_NIGHTS = 3
 LAST_NIGHTS = 5

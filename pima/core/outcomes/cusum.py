@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
+from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
 from pima.core.verdicts.figures import FEWEST_ROWS, auroc, ranked
 
 DRAWN_TO = 0.8
@@ -48,7 +48,7 @@ class PredictedOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class FoundFault:
     """What the outcomes since a fault's sum was last zero say of it."""
 
     figure: Watched
@@ -58,7 +58,7 @@ class Alarm:
     """How many of the outcomes each version predicted."""
 
 
-def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, Alarm]:
+def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, FoundFault]:
     """The faults that alarm, by outcomes of which there is one at least.
 
     A sum goes on whichever version predicts, since another champion is no evidence that a fault is
@@ -81,7 +81,7 @@ def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, Alarm]:
     }
 
 
-def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> Alarm:
+def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> FoundFault:
     probabilities = found.probabilities[rows]
     outcomes = found.outcomes[rows]
     figure = Watched(
@@ -95,7 +95,7 @@ def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> Alarm:
     area = auroc(ranked(probabilities, outcomes))
     if fault is OutcomeAlarm.NO_BETTER_THAN_CONSTANT and area.value is not None:
         figure = replace(figure, value=area.value, low=area.low, high=area.high, reference=None)
-    return Alarm(figure, dict(sorted(Counter(found.versions[rows].tolist()).items())))
+    return FoundFault(figure, dict(sorted(Counter(found.versions[rows].tolist()).items())))
 
 
 def at_end_of_day(

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pima.core.kinds import FOLLOWED_UP, State, Watched
+from pima.core.nights.kinds import FOLLOWED_UP, State, Watched
 
 LEAST_FOLLOWED_UP = 0.9
 """The share that is asked for where the declaration does not name another."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.kinds import WEEK_FOLLOWED_UP, State, Watched
 from pima.core.nights.drift import expected_accuracy, share_allowed
+from pima.core.nights.kinds import WEEK_FOLLOWED_UP, State, Watched
 from pima.core.outcomes.followed_up import FollowUp
 from pima.core.verdicts.figures import (
     FEWEST_ROWS,

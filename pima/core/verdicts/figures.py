@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses, squared_errors
+from pima.core.verdicts.logistic import fit, logistic
+from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses, placements, squared_errors
 from pima.core.verdicts.verdict import Measured
 
 NO_CASES = "no rows with outcome 1"
@@ -156,18 +157,6 @@ def auroc(rows: Ranked) -> Figure:
     return Figure(value, *_newcombe(value, rows.positive, len(rows) - rows.positive))
 
 
-def placements(probabilities: Float64Array, is_case: BoolArray) -> Float64Array:
-    """For each row, (n,), the share of the other class that it is in the right order with; ties
-    count half."""
-    _, step = np.unique(probabilities, return_inverse=True)
-    cases = np.bincount(step, is_case)
-    others = np.bincount(step, ~is_case)
-    of_cases = (np.cumsum(others) - others / 2) / others.sum()
-    of_others = 1 - (np.cumsum(cases) - cases / 2) / cases.sum()
-    found: Float64Array = np.where(is_case, of_cases[step], of_others[step])
-    return found
-
-
 def delong_variance(placed: Float64Array, is_case: BoolArray) -> float:
     """The variance of an area by the placements of rows (n,), or of two areas' difference by the
     differences of these; 0 where a class has one row."""
@@ -204,10 +193,6 @@ def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
     return farthest(0.0), farthest(1.0)
 
 
-_MOST_STEPS = 100
-_NEAR = 1e-12
-"""The squared step, in standard deviations of the figure, at which a fit ends: the error left is
-far smaller."""
 CONSTANT = "all probabilities are alike"
 SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
 NOT_FOUND = "the fit did not converge"
@@ -224,7 +209,7 @@ def calibration_intercept(rows: Ranked) -> Figure:
         return lacking
     share = float(rows.cases.mean())
     start = math.log(share / (1 - share)) - float(rows.log_odds.mean())
-    return _last_coefficient(rows, rows.log_odds, np.ones((1, len(rows))), np.array([start]))
+    return _last_coefficient(rows, np.ones((len(rows), 1)), [start], rows.log_odds)
 
 
 def calibration_slope(rows: Ranked) -> Figure:
@@ -247,8 +232,8 @@ def calibration_slope(rows: Ranked) -> Figure:
     # With centred log odds the two parameters hardly depend on each other; a slope of 1 is a start
     # near the solution.
     mean = float(rows.log_odds.mean())
-    columns = np.array([np.ones(len(rows)), rows.log_odds - mean])
-    return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
+    columns = np.column_stack([np.ones(len(rows)), rows.log_odds - mean])
+    return _last_coefficient(rows, columns, [mean, 1.0])
 
 
 def observed_expected(rows: Ranked) -> Figure:
@@ -264,34 +249,12 @@ def observed_expected(rows: Ranked) -> Figure:
 
 
 def _last_coefficient(
-    rows: Ranked, offset: Float64Array, columns: Float64Array, known: Float64Array
+    rows: Ranked, columns: Float64Array, start: list[float], offset: Float64Array | float = 0.0
 ) -> Figure:
-    """Fit the outcome to an offset (n,) and columns (k, n) by Newton's method, starting from
-    `known`. Each step is halved until the likelihood, which has one peak, does not fall."""
-    loss = _loss(rows, offset, columns, known)
-    for _ in range(_MOST_STEPS):
-        expected = logistic(_linear(offset, columns, known))
-        weights = expected * (1 - expected)
-        # No matrix products: BLAS adds them up in its own threads, which is slower here and not
-        # reproducible.
-        gradient = ((rows.cases - expected) * columns).sum(axis=1)
-        information = (weights * columns[:, None] * columns).sum(axis=2)
-        try:
-            step = np.linalg.solve(information, gradient)
-            variance = float(np.linalg.inv(information)[-1, -1])
-        except np.linalg.LinAlgError:
-            break
-        if not variance > 0:
-            break
-        if step @ gradient < _NEAR:
-            return around(Figure(float(known[-1])), math.sqrt(variance))
-        # After so many halvings only rounding is left.
-        shorter = (known + step / 2**halvings for halvings in range(40))
-        known = next(
-            (each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step
-        )
-        loss = min(loss, _loss(rows, offset, columns, known))
-    return Figure(None, reason=NOT_FOUND)
+    known, covariance = fit(columns, rows.cases, np.array(start), offset)
+    if covariance is None:
+        return Figure(None, reason=NOT_FOUND)
+    return around(Figure(float(known[-1])), math.sqrt(covariance[-1, -1]))
 
 
 def _lacks_a_class(rows: Ranked) -> Figure | None:
@@ -299,24 +262,6 @@ def _lacks_a_class(rows: Ranked) -> Figure | None:
         return None
     reason = NO_OTHERS if rows.positive else NO_CASES
     return Figure(None, reason=reason)
-
-
-def _loss(rows: Ranked, offset: Float64Array, columns: Float64Array, known: Float64Array) -> float:
-    log_odds = _linear(offset, columns, known)
-    # Equal to np.logaddexp(0, log_odds), in a third of the time.
-    of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
-    return float(of_all.sum() - log_odds[rows.cases].sum())
-
-
-def _linear(offset: Float64Array, columns: Float64Array, known: Float64Array) -> Float64Array:
-    found: Float64Array = offset + (known[:, None] * columns).sum(axis=0)
-    return found
-
-
-def logistic(log_odds: Float64Array) -> Float64Array:
-    """Turn log odds (n,) into probabilities."""
-    # Written as a hyperbolic tangent, it never overflows.
-    return 0.5 + 0.5 * np.tanh(log_odds / 2)
 
 
 THRESHOLDS = tuple(each / 100 for each in range(1, 100))

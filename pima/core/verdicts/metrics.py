@@ -80,14 +80,22 @@ def odds(threshold: Float64Array | float) -> Float64Array | float:
 def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
     """The share of (positive, negative) pairs in the right order, ties counting half
     (Mann-Whitney)."""
-    positive = int((outcomes == 1).sum())
-    negative = len(outcomes) - positive
-    if not positive or not negative:
+    is_case = outcomes == 1
+    if is_case.all() or not is_case.any():
         return None
-    _, group, sizes = np.unique(probabilities, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(sizes) - (sizes - 1) / 2
-    rank_sum = mean_rank[group][outcomes == 1].sum()
-    return float((rank_sum - positive * (positive + 1) / 2) / (positive * negative))
+    return float(placements(probabilities, is_case)[is_case].mean())
+
+
+def placements(probabilities: Float64Array, is_case: BoolArray) -> Float64Array:
+    """For each row, (n,), the share of the other class that it is in the right order with; ties
+    count half."""
+    _, step = np.unique(probabilities, return_inverse=True)
+    cases = np.bincount(step, is_case)
+    others = np.bincount(step, ~is_case)
+    of_cases = (np.cumsum(others) - others / 2) / others.sum()
+    of_others = 1 - (np.cumsum(cases) - cases / 2) / cases.sum()
+    found: Float64Array = np.where(is_case, of_cases[step], of_others[step])
+    return found
 
 
 def majority_correct(outcomes: Int8Array) -> int:

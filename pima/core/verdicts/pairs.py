@@ -21,10 +21,9 @@ from pima.core.verdicts.figures import (
     delong_variance,
     in_words,
     mean,
-    placements,
     ranked,
 )
-from pima.core.verdicts.metrics import log_losses, lower_p, net_benefits, odds
+from pima.core.verdicts.metrics import log_losses, lower_p, net_benefits, odds, placements
 
 CLEAR_P = 0.00135
 """One-sided p of the paired log loss from which on one is clearly better: three standard errors. By
@@ -113,15 +112,18 @@ def auroc_gain(ours: Float64Array, theirs: Float64Array, outcomes: Int8Array) ->
     return around(found, math.sqrt(variance), -1, 1)
 
 
-def sentence_of(found: PairEvidence, beside: str) -> str:
-    """Say whether the one whom the verdict is about, called `beside`, is better."""
-    gain = found.log_loss_gain
-    told = "neither clearly better nor worse than"
-    if gain.low is not None and gain.low > 0:
-        told = "better than"
-    if gain.high is not None and gain.high < 0:
-        told = "worse than"
-    return (
-        f"On {found.rows} rows {beside} is {told} {found.name}: its gain in log loss is "
-        f"{in_words(gain, 4)}, in area under ROC {in_words(found.auroc_gain)}."
-    )
+def sentence_of(found: PairEvidence, ours: str, over: str) -> str:
+    """Say whether the one whom the verdict is about, called `ours`, is better, by the area under
+    the ROC curve; `over` says which rows they are."""
+    gain = found.auroc_gain
+    if gain.value is None or gain.low is None or gain.high is None:
+        compared = f"The AUROC of {ours} can't be compared with that of {found.name}"
+        return f"{compared} over {over}: {gain.reason}."
+    told = f"neither clearly better nor clearly worse than {found.name}: its gain is "
+    told += in_words(gain)
+    if gain.low > 0:
+        told = f"better than {found.name} by {in_words(gain)}"
+    if gain.high < 0:
+        lost = Figure(-gain.value, -gain.high, -gain.low)
+        told = f"worse than {found.name} by {in_words(lost)}"
+    return f"{ours[0].upper()}{ours[1:]} is {told} in AUROC over {over}."

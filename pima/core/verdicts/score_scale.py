@@ -13,7 +13,8 @@ from msgspec import Struct
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
 from pima.core.verdicts.contest import Contestant, Role, Scale
-from pima.core.verdicts.figures import FEWEST_ROWS, logistic
+from pima.core.verdicts.figures import FEWEST_ROWS
+from pima.core.verdicts.logistic import logistic
 from pima.core.verdicts.straight_line import fit_line
 
 _STRENGTH = 1e-6

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.core.kinds import Kind, Watched, counts
+from pima.core.nights.kinds import Kind, Watched, counts
 from pima.core.nights.watched import LAST_NIGHTS, WEEKS, Unpredicted, Why
 from pima.store.database import Timestamp, database_of
 from pima.store.engine import without_time_limit

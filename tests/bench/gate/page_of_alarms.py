@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm
 from pima.core.outcomes.cusum import BAND, BARS, DRAWN_TO, FACTOR, HELD
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.settled import (

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm
 from pima.core.outcomes.cusum import BARS, at_end_of_day, evidence_of
 
 OUTCOMES_A_DAY, DAYS = 20, 365

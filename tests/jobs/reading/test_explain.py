@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.kinds import OUTCOME_ALARMS
+from pima.core.nights.kinds import OUTCOME_ALARMS
 from pima.core.rows.history import features_of
 from pima.scorer import load_scorer
 from pima.store.models.lineage import version_with_rows

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from pima.core.declared.present_score import PresentScore
-from pima.core.kinds import Kind, Watched
+from pima.core.nights.kinds import Kind, Watched
 from pima.core.rows.hindsight import Corrections
-from pima.core.verdicts.figures import logistic
+from pima.core.verdicts.logistic import logistic
 from pima.redeclaring import redeclare
 from pima.store.engine import reading, writing
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes

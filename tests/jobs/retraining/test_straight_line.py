@@ -138,9 +138,10 @@ def test_people_are_told_what_to_do_where_a_line_is_better(
     page = path.read_text()
     assert said.removeprefix("in ") in page
     assert f"python -m jobs.health --why {ALARM}" in page
-    assert re.search(r"On \d+ rows version 1 is worse than a straight line \(", page)
+    told = r" is .* than a straight line \(logistic regression\).* in AUROC over \d+ rows\."
+    assert re.search(f">Version 1{told}", page)
     card = call(scored_database, "models", "card", "2").stdout
-    assert re.search(r"\nOn \d+ rows version 2 is .* than a straight line \(", card)
+    assert re.search(f"\nVersion 2{told}", card)
     assert call(scored_database, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
     (told,) = [each["message"] for each in listener.got if ALARM in each["title"]]
     assert said.removeprefix("in") in told

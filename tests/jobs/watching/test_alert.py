@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobs.options import this_user
-from pima.core.kinds import Kind, Watched
+from pima.core.nights.kinds import Kind, Watched
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
 from pima.store.engine import writing

@@ -15,7 +15,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
-from pima.core.kinds import State
+from pima.core.nights.kinds import State
 from pima.core.nights.watched import USUAL_LIMITS
 from pima.core.rows.hindsight import Corrections
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted

@@ -10,7 +10,7 @@ import pytest
 
 from pima.settings.sections import AlertsSettings
 from pima.store.service.alerts import Remembered
-from pima.watch.alerts import Condition, Kind, once_taken, pending, receivers
+from pima.watch.alerts import Condition, News, once_taken, pending, receivers
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -68,7 +68,7 @@ def _known(
 def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime | None) -> None:
     found = pending([HOLDS], [known] if known else [], NOW)
     assert [(each.kind, each.since) for each in found.alerts] == (
-        [(Kind.HOLDS, since)] if since else []
+        [(News.HOLDS, since)] if since else []
     )
     assert found.forget == []
 
@@ -93,13 +93,13 @@ def test_what_is_over_is_told_once_to_whoever_was_told_that_it_held(
     known: Remembered, over: bool, forgotten: bool
 ) -> None:
     found = pending([], [known], NOW)
-    assert [each.kind for each in found.alerts] == ([Kind.OVER] if over else [])
+    assert [each.kind for each in found.alerts] == ([News.OVER] if over else [])
     assert found.forget == ([HOLDS.name] if forgotten else [])
 
 
 def test_what_has_happened_is_told_once_and_is_never_over() -> None:
     (told,) = pending([HAPPENED], [], NOW).alerts
-    assert (told.kind, told.since) == (Kind.HAPPENED, HAPPENED.happened_at)
+    assert (told.kind, told.since) == (News.HAPPENED, HAPPENED.happened_at)
     known = _known(100 * HOUR, is_open=False, name=HAPPENED.name)
     assert pending([HAPPENED], [known], NOW).alerts == []
     assert pending([], [known], NOW).alerts == []

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pima.core.kinds import FOLLOWED_UP, GAIN_ON_LINE, ONES_CORRECTED, OutcomeAlarm, State
+from pima.core.nights.kinds import FOLLOWED_UP, GAIN_ON_LINE, ONES_CORRECTED, OutcomeAlarm, State
 from pima.store.service.monitoring import KeptFigure
 from pima.watch.model_alarms import model_alarms
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from pima.core.kinds import State
+from pima.core.nights.kinds import State
 from pima.core.rows.hindsight import Corrections
 from pima.store.rows.settled import SettledOutcome
 from pima.watch.realised import figure_of_corrections, on_top, told_weeks

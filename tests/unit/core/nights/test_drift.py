@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from pima.core.declared.features import names_of
-from pima.core.kinds import State
 from pima.core.nights import drift
 from pima.core.nights.drift import (
     FEWEST_ROWS,
@@ -28,6 +27,7 @@ from pima.core.nights.drift import (
     wasserstein,
     wasserstein_allowed,
 )
+from pima.core.nights.kinds import State
 from pima.core.outcomes.realised import came_true, followed_up, realised_figures
 from tests.support.simulated_nights import (
     FEATURES,

@@ -10,8 +10,8 @@ from msgspec import structs
 from scipy import stats
 
 from pima.core.declared.features import names_of
-from pima.core.kinds import State, Watched
 from pima.core.nights.drift import Tally
+from pima.core.nights.kinds import State, Watched
 from pima.core.nights.watched import (
     Cause,
     Limits,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pima.core.kinds import OUTCOME_ALARMS, OutcomeAlarm
+from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm
 from pima.core.outcomes.cusum import (
     BAND,
     BARS,
@@ -11,7 +11,7 @@ from pima.core.outcomes.cusum import (
     FACTOR,
     HELD,
     SECONDS_A_DAY,
-    Alarm,
+    FoundFault,
     PredictedOutcomes,
     alarms,
     at_end_of_day,
@@ -147,5 +147,5 @@ def test_of_one_class_the_alarm_says_how_many_are_1() -> None:
         outcomes=np.ones(60, np.int8),
         constants=np.full(60, 0.5),
     )
-    alarm: Alarm = alarms(found)[OutcomeAlarm.NO_BETTER_THAN_CONSTANT]
+    alarm: FoundFault = alarms(found)[OutcomeAlarm.NO_BETTER_THAN_CONSTANT]
     assert (alarm.figure.value, alarm.figure.reference) == (1.0, pytest.approx(0.05))

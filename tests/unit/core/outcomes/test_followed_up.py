@@ -2,7 +2,7 @@
 
 import pytest
 
-from pima.core.kinds import FOLLOWED_UP, State
+from pima.core.nights.kinds import FOLLOWED_UP, State
 from pima.core.outcomes.followed_up import (
     FollowedUp,
     FollowUp,

@@ -144,14 +144,23 @@ def test_a_line_is_clearly_better_from_three_standard_errors_on(
 @pytest.mark.parametrize(
     ("gain", "told"),
     [
-        (Figure(0.02, 0.01, 0.03), "better than a straight line: its gain in log loss is 0.0200"),
-        (Figure(0.02, -0.01, 0.03), "neither clearly better nor worse than a straight line: "),
-        (Figure(-0.02, -0.03, -0.01), "worse than a straight line: "),
-        (Figure(0.0, reason=NO_SPREAD), "neither clearly better nor worse than a straight line: "),
+        (Figure(0.02, 0.01, 0.03), "better than a straight line by 0.020 (0.010 to 0.030)"),
+        (
+            Figure(0.02, -0.01, 0.03),
+            (
+                "neither clearly better nor clearly worse than a straight line: its gain is 0.020 "
+                "(-0.010 to 0.030)"
+            ),
+        ),
+        (Figure(-0.02, -0.03, -0.01), "worse than a straight line by 0.020 (0.010 to 0.030)"),
     ],
 )
 def test_a_pair_is_told_in_a_sentence(gain: Figure, told: str) -> None:
-    pair = structs.replace(evidence(_with_a_line()).pairs[1], log_loss_gain=gain)
-    said = sentence_of(pair, "version 3")
-    assert said.startswith(f"On {len(_shipped()[0])} rows version 3 is {told}")
-    assert ", in area under ROC 0." in said
+    pair = structs.replace(evidence(_with_a_line()).pairs[1], auroc_gain=gain)
+    assert sentence_of(pair, "version 3", "9 rows") == f"Version 3 is {told} in AUROC over 9 rows."
+
+
+def test_a_pair_that_can_not_be_compared_says_why() -> None:
+    gain = Figure(0.0, reason=NO_SPREAD)
+    pair = structs.replace(evidence(_with_a_line()).pairs[1], auroc_gain=gain)
+    assert sentence_of(pair, "version 3", "9 rows").endswith(f" over 9 rows: {NO_SPREAD}.")
