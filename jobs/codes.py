@@ -12,7 +12,7 @@ from pima.core.verdicts.verdict import Measure
 from pima.errors.places import with_places
 from pima.intake.files.bad_lines import EXPECTED
 from pima.store.service.runs import ENDINGS
-from pima.watch import alerts, health
+from pima.watch import conditions, health
 
 DEFECT = "unexpected_"
 """The beginning of a defect's code; the exception's class follows."""
@@ -68,7 +68,7 @@ def entries_of(code: str) -> list[Entry]:
 
 
 def _of_health() -> Iterator[Entry]:
-    for code, (means, advice) in {**health.REASONS, **alerts.EXPLAINED}.items():
+    for code, (means, advice) in {**health.REASONS, **conditions.EXPLAINED}.items():
         yield Entry(
             code,
             "reason of health" if code in health.REASONS else "alert",

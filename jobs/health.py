@@ -56,7 +56,9 @@ def _work(command: Command) -> Result:
             champion = read_champion(connection).model_version
         alarms = [str(each) for each in model_alarms(figures, champion)]
     if found or (alarms and command.options.model):
-        raise Unhealthy(reasons="; ".join(map(str, (*found, *alarms))))
+        # Of a reason the sentence names the source.
+        reasons = [f"{each.name.partition(':')[0]}: {each.what}" for each in found]
+        raise Unhealthy(reasons="; ".join((*reasons, *alarms)))
     return {"healthy": True, "alarms": alarms}
 
 

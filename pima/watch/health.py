@@ -104,30 +104,43 @@ REASONS = {
     ),
 }
 """The reasons that health reports, with explanations."""
+_OF_ERRORS = (
+    "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether "
+    "it is still so"
+)
+"""The advice for codes of errors, whose messages say what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
-    """Something that is wrong with the service."""
+class Condition:
+    """Something to tell people: what is wrong with the service, or an event."""
 
-    reason: str
-    """A code: one of REASONS, or that of the error that kept health from checking."""
+    name: str
+    """A reason with its source or its figure, an event with its number, or the code of the error
+    that kept health from checking."""
     what: str
-    source: str = ""
+    """The description, as a sentence without its full stop."""
+    advice: str
+    """The action to take, with the command."""
     cause: str = ""
-    """A code for the cause, if the reason may have several; unlike the sentence it has no age and
-    no count."""
-
-    @property
-    def hides_others(self) -> bool:
-        """Whether it kept health from looking for others."""
-        return self.reason not in REASONS
+    """A code for the cause, if there may be several; unlike the sentence it has no age and no
+    count."""
+    happened_at: datetime | None = None
+    """The time of an event, which is reported once and is never over; None for a condition that
+    holds."""
+    hides_others: bool = False
+    """Whether health could not look for other conditions while this one holds."""
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.what}"
+        return f"{self.name}: {self.what}"
 
 
-def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Complaint]:
+def _complaint(reason: str, what: str, source: str = "", cause: str = "") -> Condition:
+    advice = REASONS[reason].advice.format(code=cause)
+    return Condition(f"{reason}:{source}".rstrip(":"), what, advice, cause)
+
+
+def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Condition]:
     """Find everything that is wrong. `declared` is the settings' declaration.
 
     Raises WrongConfiguration for a wrong schedule. An error of the database is itself a complaint.
@@ -149,10 +162,10 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_rows_wait(found, scheduled["score"]),
             ]
     except PimaError as error:
-        return [Complaint(error.code, str(error))]
+        return [Condition(error.code, str(error), _OF_ERRORS, hides_others=True)]
 
 
-def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Complaint]:
+def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Condition]:
     """Settings that jobs refuse, except the holdout's salt and share: roles that check health may
     not read those."""
     if (what := first_difference(declared, kept)) is not None:
@@ -160,17 +173,17 @@ def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Compl
             "jobs refuse such settings: set them back, or carry the change over by python -m "
             "jobs.migrate --features"
         )
-        yield Complaint("declaration_differs", f"{what}; {mend}")
+        yield _complaint("declaration_differs", f"{what}; {mend}")
 
 
 def _scheduler_is_silent(
     connection: Connection, schedule: ScheduleSettings, now: datetime
-) -> Iterator[Complaint]:
+) -> Iterator[Condition]:
     heartbeat = monitoring.scheduler_heartbeat(connection)
     if heartbeat is None:
-        yield Complaint("scheduler_silent", "no scheduler has run on this database yet")
+        yield _complaint("scheduler_silent", "no scheduler has run on this database yet")
     elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
-        yield Complaint(
+        yield _complaint(
             "scheduler_silent",
             f"the scheduler's last heartbeat is {_in_words(now - heartbeat)} old",
         )
@@ -178,7 +191,7 @@ def _scheduler_is_silent(
 
 def _last_run_failed(
     connection: Connection, schedule: ScheduleSettings, sources: Sequence[str], now: datetime
-) -> Iterator[Complaint]:
+) -> Iterator[Condition]:
     for job in JOBS:
         if (run := monitoring.last_end(connection, job, schedule.retries)) is not None:
             yield from _ended_badly(f"run of {job}", run, now - run.heartbeat_at, f"{job}_failed")
@@ -187,25 +200,25 @@ def _last_run_failed(
         yield from _ended_badly(f"pull of {name}", pull, now - pull.at, "pull_failed", name)
 
 
-def _retraining_is_slow(connection: Connection, now: datetime) -> Iterator[Complaint]:
+def _retraining_is_slow(connection: Connection, now: datetime) -> Iterator[Condition]:
     # A build that never ended renewed its lease, so it was neither silent nor crashed.
     times = monitoring.last_retrainings(connection)
     took = [(ended or now) - began for began, ended in times]
     longest = max(took[1:], default=_TEN_YEARS)
     if took and times[0][1] is None and took[0] > max(_FAR_LONGER * longest, _TEN_MINUTES):
         what = f"a retraining has run for {_in_words(took[0])}; the last ones took up to"
-        yield Complaint("retrain_slow", f"{what} {_in_words(longest)}")
+        yield _complaint("retrain_slow", f"{what} {_in_words(longest)}")
 
 
 def _ended_badly(
     what: str, last: LastEnd | SourcePull, age: timedelta, reason: str, source: str = ""
-) -> Iterator[Complaint]:
+) -> Iterator[Condition]:
     if last.status in _ENDED_BADLY:
         line = (last.error_line or "(not kept)").removeprefix("error: ")
         ended = (
             f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; it said: {line}"
         )
-        yield Complaint(reason, f"the last {what} {ended}", source, last.error_code or last.status)
+        yield _complaint(reason, f"the last {what} {ended}", source, last.error_code or last.status)
 
 
 def _success_is_old(
@@ -213,7 +226,7 @@ def _success_is_old(
     found: ServiceFigures,
     scheduled: dict[str, Schedule],
     sources: Sequence[str],
-) -> Iterator[Complaint]:
+) -> Iterator[Condition]:
     known = monitoring.schedules_first_seen(connection)
     first = found.now
     if not known:
@@ -225,12 +238,12 @@ def _success_is_old(
     for job, each in periods.items():
         since = known.get(job, first)
         if late := _without_success(found.now, found.succeeded.get(job), since, each):
-            yield Complaint(f"{job}_not_succeeding", f"{job} has not succeeded for {late}")
+            yield _complaint(f"{job}_not_succeeding", f"{job} has not succeeded for {late}")
     for name in sources:
         last = found.pulled[name].at if name in found.pulled else None
         since = known.get(pull_of(name), first)
         if late := _without_success(found.now, last, since, min(periods.values())):
-            yield Complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
+            yield _complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
 
 
 def _without_success(now: datetime, last: datetime | None, since: datetime, each: timedelta) -> str:
@@ -238,7 +251,7 @@ def _without_success(now: datetime, last: datetime | None, since: datetime, each
     return f"{_in_words(age)}, more than {_PERIODS} of its periods" if age > _PERIODS * each else ""
 
 
-def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]:
+def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Condition]:
     oldest = found.waiting.oldest
     if oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
         age = _in_words(found.now - oldest)
@@ -246,7 +259,7 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
             f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring "
             "periods"
         )
-        yield Complaint("queue_old", what)
+        yield _complaint("queue_old", what)
     # Retraining works, but nothing can be scored: rows wait until a verdict or a person makes a
     # champion.
     if found.last_verdict is not None and found.champion.model_version is None:
@@ -254,10 +267,10 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
             "there is none yet, so no row can be scored; the last retraining said "
             f"{found.last_verdict}"
         )
-        yield Complaint("no_champion", what)
+        yield _complaint("no_champion", what)
     # This can happen even if every job succeeded.
     if found.new_rows and found.new_rows.too_many:
-        yield Complaint("rows_without_prediction", found.new_rows.what)
+        yield _complaint("rows_without_prediction", found.new_rows.what)
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:

@@ -3,7 +3,7 @@ alerts and status. A night without news needs no numpy."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -25,26 +25,12 @@ from pima.store.models import registry
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
+from pima.watch.health import Condition
 
 _A_MOMENT = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelAlarm:
-    """A figure of the model in the state of alert."""
-
-    name: str
-    """The reason's code, with figure and feature if it may have several."""
-    what: str
-    """The description, as a sentence without its full stop."""
-    advice: str
-    """The action to take, with the command."""
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.what}"
-
-
-def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[ModelAlarm]:
+def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[Condition]:
     """Word the figures in the state of alert: one alarm for each figure and feature. `champion` is
     the version that scores now."""
     alerts = [each for each in figures if each.is_alert]
@@ -54,7 +40,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if by_version:
             alarm = ALARMS[fault]
             told = alarm.says.format(of_those=of_those, **_of_outcomes(by_version, champion))
-            yield ModelAlarm(alarm.name, told, alarm.explained.advice)
+            yield Condition(alarm.name, told, alarm.explained.advice)
     for each in alerts:
         alarm = alarm_of(each)
         if alarm.whose is Whose.VERSIONS:
@@ -65,7 +51,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if not told:
             name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
             told = _of_night(each)
-        yield ModelAlarm(name, told, alarm.explained.advice)
+        yield Condition(name, told, alarm.explained.advice)
 
 
 def _of_those_followed_up(figures: Sequence[KeptFigure]) -> str:

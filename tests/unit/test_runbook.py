@@ -16,7 +16,7 @@ from pima.core.rows.validation import CODES, MEANINGS
 from pima.core.verdicts.reasons import Reason
 from pima.settings.sections import JOBS
 from pima.store.service.runs import ENDINGS, Status
-from pima.watch import alerts, health
+from pima.watch import conditions, health
 from tests.support.shipped import ROOT
 
 PIMA = sorted((ROOT / "pima").rglob("*.py"))
@@ -80,12 +80,12 @@ def _codes_of_runs() -> set[str]:
 def _reasons_of_health() -> set[str]:
     """The word of each complaint."""
     source = Path(health.__file__).read_text()
-    words = re.findall(r'(?:Complaint\(|_ended_badly\([^\n]*, )f?"(\w+|\{job\}_\w+)"', source)
+    words = re.findall(r'(?:_complaint\(|_ended_badly\([^\n]*, )f?"(\w+|\{job\}_\w+)"', source)
     return {word.replace("{job}", job) for word in words for job in JOBS}
 
 
 def _reasons_of_alerts() -> set[str]:
-    source = Path(alerts.__file__).read_text()
+    source = Path(conditions.__file__).read_text()
     return set(re.findall(r'(?:Condition\(f"|EXPLAINED\["|name = ")(\w+)[:"]', source))
 
 
@@ -124,9 +124,9 @@ def test_each_code_of_a_run_is_explained_and_no_other() -> None:
 def test_each_reason_of_health_is_explained_with_what_to_do() -> None:
     assert health.REASONS.keys() == _reasons_of_health()
     assert all(
-        means and advice for means, advice in {**health.REASONS, **alerts.EXPLAINED}.values()
+        means and advice for means, advice in {**health.REASONS, **conditions.EXPLAINED}.values()
     )
-    assert _reasons_of_alerts() <= alerts.EXPLAINED.keys()
+    assert _reasons_of_alerts() <= conditions.EXPLAINED.keys()
 
 
 def test_each_reason_of_a_row_is_explained() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from pima.settings.sections import AlertsSettings
 from pima.store.service.alerts import Remembered
-from pima.watch.alerts import Condition, News, once_taken, pending, receivers
+from pima.watch.alerts import receivers
+from pima.watch.health import Condition
+from pima.watch.news import News, once_taken, pending
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -1,0 +1,123 @@
+"""The conditions that are told to people: health's reasons, figures in alert, what a retraining
+left, and changes of the champion. They hold only ids, counts, figures over many rows, names and
+codes."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from pima.core.declared.features import Declaration
+from pima.core.nights.kinds import ALARMS, DRIFT, Explained
+from pima.core.verdicts.reasons import Decision, Reason
+from pima.settings.sections import Settings
+from pima.store.engine import reading
+from pima.store.models.ledger import MoveLine, last_verdicts, moves_since
+from pima.store.schema import require_revision
+from pima.store.service import monitoring
+from pima.store.urls import require_file
+from pima.watch.figures import ServiceFigures, read_figures
+from pima.watch.health import Condition, complaints
+from pima.watch.model_alarms import model_alarms
+
+_OLDEST_EVENT = timedelta(days=7)
+"""How long an event can still be reported, if the receiver was down or not yet configured."""
+
+EXPLAINED = {
+    **{alarm.name: alarm.explained for alarm in (DRIFT, *ALARMS.values())},
+    "champion_changed": Explained(
+        "Another model version scores from now on.",
+        "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
+        "`python -m jobs.models rollback --reason TEXT` goes back",
+    ),
+    "verdict_blocked": Explained(
+        "A guard kept a model version from becoming champion.",
+        "`python -m jobs.models show {number}` says why",
+    ),
+    "report_not_left": Explained(
+        "The last retraining could not leave its report in the database, or in `report.folder`. "
+        "The code in brackets says why. It is over when a retraining leaves one.",
+        "Look the code up by `python -m jobs.health --why CODE`, then `python -m jobs.retrain`; "
+        "meanwhile `python -m jobs.report` makes one",
+    ),
+    "awaits_approval": Explained(
+        "A model version is better than the champion, and `gate.approve` asks for a person's "
+        "approval.",
+        "`python -m jobs.models show {number}`, then `python -m jobs.models promote {number} "
+        "--reason TEXT`",
+    ),
+}
+"""The conditions that health does not report, with explanations."""
+
+
+def conditions(
+    engine: Engine, settings: Settings, declared: Declaration, is_scheduler: bool = False
+) -> list[Condition]:
+    """Find all conditions that hold and all recent events, reported or not. Raises errors of the
+    database."""
+    require_file(engine.url)
+    with reading(engine) as connection:
+        # Earlier schemas have no table for sent alerts.
+        require_revision(connection, engine.url)
+        figures = read_figures(connection, (), settings.health.limits)
+        moves = moves_since(connection, figures.now - _OLDEST_EVENT)
+        verdicts = last_verdicts(connection, 1)
+        report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
+        # With cron there is never a scheduler, and a scheduler that asks is alive.
+        ever_lived = monitoring.scheduler_heartbeat(connection) is not None
+    is_asked = ever_lived and not is_scheduler
+    return [
+        *(
+            each
+            for each in complaints(engine, settings, declared)
+            if is_asked or each.name != "scheduler_silent"
+        ),
+        *_of_retraining(verdicts, figures, report_error),
+        *model_alarms(figures.monitoring, figures.champion.model_version),
+        *_events(moves),
+    ]
+
+
+def _of_retraining(
+    newest: Sequence[MoveLine], figures: ServiceFigures, error_code: str | None
+) -> Iterator[Condition]:
+    """The version that won the newest verdict, unless the champion was moved or pinned since; and a
+    report that was not left."""
+    for verdict in newest:
+        if (
+            verdict.reason == Reason.AWAITS_APPROVAL
+            and verdict.champion_sequence == figures.champion.sequence
+        ):
+            number = verdict.version
+            what = (
+                f"version {number} is better than the champion, and waits for a person's approval"
+            )
+            advice = EXPLAINED["awaits_approval"].advice.format(number=number)
+            yield Condition(f"awaits_approval:{number}", what, advice)
+    if error_code is not None:
+        what = f"the last retraining left no report, or not everywhere ({error_code})"
+        yield Condition("report_not_left", what, EXPLAINED["report_not_left"].advice, error_code)
+
+
+_NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO)
+"""Guards that make no event: what awaits approval is a condition, and a log loss that is not
+clearly lower is an everyday verdict."""
+
+
+def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
+    for move in moves:
+        if move.to_version != move.from_version:
+            name = "champion_changed"
+            before = f"before it was version {move.from_version}"
+            if move.from_version is None:
+                before = "there was none before"
+            what = f"version {move.version} is the champion now ({move.verdict}); {before}"
+        elif move.verdict == Decision.BLOCKED and move.reason not in _NO_EVENTS:
+            name = "verdict_blocked"
+            what = (
+                f"version {move.version} was kept from becoming champion by a guard ({move.reason})"
+            )
+        else:
+            continue
+        advice = EXPLAINED[name].advice.format(number=move.version)
+        yield Condition(f"{name}:{move.id}", what, advice, happened_at=move.decided_at)
