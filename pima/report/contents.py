@@ -114,8 +114,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             features = as_features(version.features)
         declared = newest_declaration(connection)
         outcome = declared.outcome
-        told = stands.standing and stands.standing.version
-        its_own = [each for each in settled.in_time if each.model_version == told]
+        its_own = settled.of_version(stands.standing.version) if stands.standing else []
         made_at = clock(connection)
         contents = Contents(
             made_at=made_at,

@@ -359,12 +359,11 @@ def so_far(connection: Connection, version: int) -> Iterator[str]:
     """Tell what came true of a version's predictions, and its open alarms, beside what a
     probability means."""
     settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-    its_own = [each for each in settled.in_time if each.model_version == version]
-    rows = counted(len(its_own), "settled outcome")
-    if len(its_own) < FEWEST_ROWS:
+    found = of_version(settled, version)
+    rows = counted(found.outcomes if found else 0, "settled outcome")
+    if found is None or found.outcomes < FEWEST_ROWS:
         yield f"Whether that holds is not known yet: it has {rows}."
     else:
-        found = of_version(its_own, settled.missing.get(version, ()))
         ratio = dict(told_figures(found, 2))[ON_TOP["observed_expected"]]
         if settled.follow_up.is_of_those_followed_up:
             rows += " of those followed up"

@@ -172,7 +172,6 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 before = registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        its_own = [each for each in settled.in_time if each.model_version == number]
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
             version=number,
@@ -199,10 +198,10 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             ),
             judged=judged,
             evidence=evidence_of(read_evidence(connection, verdict)),
-            standing=of_version(its_own, settled.missing.get(number, ())) if its_own else None,
+            standing=of_version(settled, number),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes(version, before)),
-            beside_scores=tuple(map(str, beside_scores(connection, its_own))),
+            beside_scores=tuple(map(str, beside_scores(connection, settled.of_version(number)))),
         )
 
 

@@ -121,37 +121,35 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
             if newest.follow_up.is_of_few:
                 came = []
             prevalences = registry.prevalences(connection, {each.model_version for each in came})
-        figures = {champion: [Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS]}
-        if came:
-            figures = _judged(came, prevalences, champion)
+        alarming = _alarming(came, prevalences) if came else []
+        figures = defaultdict(list)
+        for version, found in alarming:
+            figures[version].append(found)
+        silent = set(OUTCOME_ALARMS) - {found.figure for _, found in alarming}
+        figures[champion] += [Watched("", fault, None, len(came)) for fault in sorted(silent)]
         figures[champion].extend(figure_of_follow_up(newest.follow_up))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)
 
 
-def _judged(
-    came: Sequence[SettledOutcome], prevalences: Mapping[int, float], champion: int
-) -> dict[int, list[Watched]]:
-    """The figure of each fault: of an alarm by the versions that predicted its outcomes, else of
-    the champion."""
+def _alarming(
+    came: Sequence[SettledOutcome], prevalences: Mapping[int, float]
+) -> list[tuple[int, Watched]]:
+    """The figure of each fault that alarms, by the versions that predicted its outcomes."""
     import numpy as np
 
     from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 
-    found = PredictedOutcomes(
+    outcomes = PredictedOutcomes(
         over_at=np.array([each.over_at.timestamp() for each in came]),
         versions=np.array([each.model_version for each in came], dtype=np.int64),
         probabilities=np.array([each.probability for each in came]),
         outcomes=np.array([each.outcome for each in came], dtype=np.int8),
         constants=np.array([prevalences[each.model_version] for each in came]),
     )
-    figures = defaultdict(list)
-    alarmed = alarms(found)
-    figures[champion] = [
-        Watched("", fault, None, len(came)) for fault in OUTCOME_ALARMS if fault not in alarmed
+    return [
+        (version, replace(found.figure, rows=rows))
+        for found in alarms(outcomes).values()
+        for version, rows in found.versions.items()
     ]
-    for alarm in alarmed.values():
-        for version, rows in alarm.versions.items():
-            figures[version].append(replace(alarm.figure, rows=rows))
-    return figures

@@ -246,8 +246,10 @@ def _standing(
     # Imported here, since it imports numpy, which is not needed before there are outcomes.
     from pima.watch.realised import on_top
 
-    found = on_top(settled.in_time, champion, settled.missing)
-    version = registry.read_version(connection, found.version or 0)
+    found = on_top(settled, champion)
+    if found is None or found.version is None:
+        return found
+    version = registry.read_version(connection, found.version)
     if version is None or version.scores is None:
         return found
     return replace(found, verdict_auroc=version.scores.auc)

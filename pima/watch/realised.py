@@ -2,7 +2,7 @@
 prediction, and as stored figures of each version."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -62,19 +62,26 @@ def by_week(found: Iterable[SettledOutcome]) -> Iterator[Week]:
     The share of all outcomes is known, so a small week could be derived from the others; it is not
     shown.
     """
-    weeks = [
-        (monday, list(each)) for monday, each in groupby(found, lambda one: monday_of(one.over_at))
-    ]
-    # The rule hides the first of two equally large weeks. Reversed, that is the older one.
-    are_shown = reversed(shown(tuple(len(each) for _, each in reversed(weeks))))
-    for (monday, came), is_shown in zip(weeks, are_shown, strict=True):
-        week = Week(monday, len(came))
-        if is_shown:
+    weeks = {
+        (monday, 0): list(each)
+        for monday, each in groupby(found, lambda one: monday_of(one.over_at))
+    }
+    told = told_weeks({key: len(came) for key, came in weeks.items()})
+    for key, came in weeks.items():
+        rows = len(came)
+        week = Week(key[0], rows)
+        if key in told:
             correct = sum(each.predicted_class == each.outcome for each in came)
-            accuracy = share(correct, len(came), NO_CASES)
-            predicted = sum(each.probability for each in came) / len(came)
-            observed = sum(each.outcome for each in came) / len(came)
-            week = Week(monday, len(came), correct, accuracy.value, accuracy, predicted, observed)
+            accuracy = share(correct, rows, NO_CASES)
+            week = Week(
+                monday=key[0],
+                outcomes=rows,
+                correct=correct,
+                accuracy=accuracy.value,
+                share=accuracy,
+                predicted=sum(each.probability for each in came) / rows,
+                observed=sum(each.outcome for each in came) / rows,
+            )
         yield week
 
 
@@ -119,6 +126,12 @@ def version_weeks(
         is_whole = settled.since is None or monday > settled.since.date()
         if settled.over_by is not None and monday + _A_WEEK > settled.over_by.date():
             is_whole = False
+        estimated = Figure(None)
+        if predictions >= FEWEST_ROWS:
+            estimated = expected_accuracy(expected, predictions)
+        realised = None
+        if (monday, version) in told:
+            realised = came_true(*columns_of(judged))
         found.append(
             VersionWeek(
                 monday=monday,
@@ -128,10 +141,8 @@ def version_weeks(
                 followed_up=followed_up(
                     sum(each.has_tally for each in outcomes), predictions if is_whole else None
                 ),
-                estimated_accuracy=expected_accuracy(expected, predictions)
-                if predictions >= FEWEST_ROWS
-                else Figure(None),
-                realised=of_version(judged) if (monday, version) in told else None,
+                estimated_accuracy=estimated,
+                realised=realised,
             )
         )
     return found
@@ -171,25 +182,23 @@ def _predicted(connection: Connection, weeks: int) -> dict[_Key, tuple[int, floa
     return found
 
 
-def on_top(
-    found: Sequence[SettledOutcome], champion: int | None, missing: Mapping[int, Sequence[float]]
-) -> CameTrue:
-    """What came true of the champion's predictions among these outcomes, of which there is one at
-    least; until it has enough, of those of the newest version that has, or of the newest."""
-    outcomes = Counter(each.model_version for each in found)
+def on_top(settled: SettledOutcomes, champion: int | None) -> CameTrue | None:
+    """What came true of the champion's predictions; until it has enough outcomes, of those of the
+    newest version that has, or of the newest. None if there is no outcome."""
+    outcomes = Counter(each.model_version for each in settled.in_time)
     enough = {version for version, rows in outcomes.items() if rows >= FEWEST_ROWS} or outcomes
-    version = max(enough)
-    if champion is not None and champion in enough:
-        version = champion
-    its_own = [each for each in found if each.model_version == version]
-    return of_version(its_own, missing.get(version, ()))
+    if champion in enough:
+        return of_version(settled, champion)
+    return of_version(settled, max(enough, default=None))
 
 
-def of_version(its_own: Sequence[SettledOutcome], missing: Sequence[float] = ()) -> CameTrue:
-    """What came true by these outcomes of a version's predictions, of which there is one at
-    least; `missing` are its probabilities of rows whose outcome has not come."""
-    found = came_true(*columns_of(its_own), missing)
-    return replace(found, version=its_own[0].model_version)
+def of_version(settled: SettledOutcomes, version: int | None) -> CameTrue | None:
+    """What came true of a version's predictions; None if none has an outcome."""
+    its_own = settled.of_version(version)
+    if version is None or not its_own:
+        return None
+    found = came_true(*columns_of(its_own), settled.missing.get(version, ()))
+    return replace(found, version=version)
 
 
 def leave_realised(
@@ -200,55 +209,50 @@ def leave_realised(
     with never_failing():
         with reading(engine) as connection:
             settled = settled_outcomes(connection, newest)
-            by_version = defaultdict(list)
-            for each in settled.in_time:
-                by_version[each.model_version].append(each)
-            figures = list(_figures(connection, settled, by_version, corrected))
+            figures = list(_figures(connection, settled, corrected))
         _keep(engine, run_id, figures)
         # Scores come last, since they rest on stored evidence, which may have been edited.
         with reading(engine) as connection:
-            gains = list(_gains(connection, by_version))
+            gains = list(_gains(connection, settled))
         _keep(engine, run_id, gains)
 
 
-def _keep(engine: Engine, run_id: int, found: Sequence[tuple[int, list[Watched]]]) -> None:
+def _keep(engine: Engine, run_id: int, found: Iterable[tuple[int, Iterable[Watched]]]) -> None:
     with writing(engine) as connection:
         for version, figures in found:
             keep_figures(connection, run_id, version, Kind.REALISED, figures)
 
 
 def _gains(
-    connection: Connection, by_version: Mapping[int, Sequence[SettledOutcome]]
-) -> Iterator[tuple[int, list[Watched]]]:
+    connection: Connection, settled: SettledOutcomes
+) -> Iterator[tuple[int, Iterable[Watched]]]:
     # Imported here, since it imports pandas, which status does not need.
     from pima.watch.beside_scores import beside_scores
 
-    for version, came in sorted(by_version.items()):
-        for beside in beside_scores(connection, came):
-            yield version, list(beside.watched())
+    for version in sorted({each.model_version for each in settled.in_time}):
+        for beside in beside_scores(connection, settled.of_version(version)):
+            yield version, beside.watched()
 
 
 def _figures(
-    connection: Connection,
-    settled: SettledOutcomes,
-    by_version: Mapping[int, Sequence[SettledOutcome]],
-    corrected: Corrections,
-) -> Iterator[tuple[int, list[Watched]]]:
-    since = settled.since
+    connection: Connection, settled: SettledOutcomes, corrected: Corrections
+) -> Iterator[tuple[int, Iterable[Watched]]]:
     made = report_figures.predictions_by_version(connection)
-    others = Counter(each.model_version for each in settled.left_out if each.run_began is not None)
-    for version, came in sorted(by_version.items()):
+    known = Counter(
+        each.model_version
+        for each in (*settled.in_time, *settled.left_out)
+        if each.run_began is not None
+    )
+    for version in sorted({each.model_version for each in settled.in_time}):
         rows, began = made.get(version, (None, None))
         # The share followed up is known only if all outcomes of the version's predictions are among
         # the newest.
-        is_whole = since is None or (began is not None and began > since)
+        is_whole = settled.since is None or (began is not None and began > settled.since)
         # With a horizon the outcomes of some predictions are not due yet.
-        is_due = settled.over_by is None
-        followed = followed_up(
-            sum(each.run_began is not None for each in came) + others[version],
-            rows if is_whole and is_due else None,
-        )
-        yield version, list(realised_figures(of_version(came), followed))
+        if settled.over_by is not None or not is_whole:
+            rows = None
+        found = came_true(*columns_of(settled.of_version(version)))
+        yield version, realised_figures(found, followed_up(known[version], rows))
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]

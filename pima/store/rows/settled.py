@@ -151,6 +151,10 @@ class SettledOutcomes:
     missing: Mapping[int, Sequence[float]] = field(default_factory=dict)
     """By version, the probabilities of rows of the days that count whose outcome has not come."""
 
+    def of_version(self, version: int | None) -> list[SettledOutcome]:
+        """Those that a version predicted in time."""
+        return [each for each in self.in_time if each.model_version == version]
+
 
 _LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {IN_TIME}
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from pima.core.nights.kinds import State
+from pima.core.outcomes.followed_up import FollowUp
+from pima.core.outcomes.realised import CameTrue
 from pima.core.rows.hindsight import Corrections
-from pima.store.rows.settled import SettledOutcome
+from pima.store.rows.settled import SettledOutcome, SettledOutcomes
 from pima.watch.realised import figure_of_corrections, on_top, told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
@@ -27,15 +29,21 @@ def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
     return [SettledOutcome(at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
 
 
+def _on_top(found: list[SettledOutcome], champion: int | None) -> CameTrue:
+    told = on_top(SettledOutcomes(found, [], None, FollowUp()), champion)
+    assert told is not None
+    return told
+
+
 def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
     before = [*_outcomes(1, 40), *_outcomes(2, 10)]
-    found = on_top([*before, *_outcomes(3, 9)], 3, {})
+    found = _on_top([*before, *_outcomes(3, 9)], 3)
     assert (found.version, found.outcomes) == (2, 10)
-    assert on_top([*before, *_outcomes(3, 10)], 3, {}).version == 3
+    assert _on_top([*before, *_outcomes(3, 10)], 3).version == 3
     # A champion of old has been put back.
-    assert on_top(before, 1, {}).version == 1
-    assert on_top(_outcomes(2, 9), 3, {}).version == 2
-    assert on_top(_outcomes(2, 9), None, {}).version == 2
+    assert _on_top(before, 1).version == 1
+    assert _on_top(_outcomes(2, 9), 3).version == 2
+    assert _on_top(_outcomes(2, 9), None).version == 2
 
 
 def test_corrections_alarm_where_they_follow_the_outcome() -> None:
