@@ -12,7 +12,7 @@ from jobs.score_files import (
     show_dataset,
 )
 from pima.core.declared.features import names_of
-from pima.core.nights.watched import Rule
+from pima.core.nights.unpredicted import Rule
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue

@@ -35,7 +35,7 @@ from pima.core.verdicts.pairs import sentence_of
 from pima.errors import WrongUsage
 from pima.intake.sources.source_engine import make_source_engine
 from pima.intake.whole_tables import table_of_file, table_of_source
-from pima.logs import write_line
+from pima.logs import counted, write_line
 from pima.runs.whole_file import whole_file
 
 FOLDER = Path("pima-trial")
@@ -178,7 +178,8 @@ def _answers(found: Evidence) -> Iterator[str]:
             f"On {found.rows} held-out rows, {found.positive} of them with outcome 1, the network "
             f"is {told} than one answer for all: its area under ROC is {in_words(model.auroc)}."
         )
-    yield from (sentence_of(pair, "the network") for pair in found.pairs)
+    for pair in found.pairs:
+        yield sentence_of(pair, "the network", counted(pair.rows, "held-out row"))
 
 
 def _show(result: Result) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.arrays import Float64Array
 from pima.core.declared.features import names_of
 from pima.core.declared.identifiers import BELOW_ALL_IDS
-from pima.core.nights.watched import Marks, Rule
+from pima.core.nights.unpredicted import Marks, Rule
 from pima.errors import NoChampion
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import OpenRun, as_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from pima.core.nights.watched import Marks
+from pima.core.nights.unpredicted import Marks
 from pima.dask.workers import Workers
 from pima.errors import PimaError, WrongUsage
 from pima.logs import mark_lines

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from pima.core.declared.source import Source
-from pima.core.nights.watched import USUAL_LIMITS, Limits
+from pima.core.nights.unpredicted import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
 """The most rows of a batch; fewer with many features, since on PostgreSQL a batch is one value of

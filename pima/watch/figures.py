@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.nights.kinds import Kind
-from pima.core.nights.watched import Limits, volumes
+from pima.core.nights.unpredicted import Limits
+from pima.core.nights.watched import volumes
 from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdicts.verdict import Measure
 from pima.runs.recorded_run import INLINED

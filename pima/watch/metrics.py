@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
 from pima.core.nights.kinds import REALISED, Kind
-from pima.core.nights.watched import USUAL_LIMITS, Limits
+from pima.core.nights.unpredicted import USUAL_LIMITS, Limits
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings.sections import STARTED, MetricsSettings

@@ -28,14 +28,8 @@ from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store.engine import clock, writing
 from pima.store.models import registry
-from pima.store.service.monitoring import (
-    KeptTally,
-    keep_figures,
-    keep_tally,
-    newest_tallies,
-    parts_of,
-    rows_of_nights,
-)
+from pima.store.service.monitoring import keep_figures, rows_of_nights
+from pima.store.service.tallies import KeptTally, keep_tally, newest_tallies, parts_of
 
 POOLED_FOR = timedelta(days=28)
 """How far back rows are pooled if a night has too few. A clinic of 20 visits a day has enough in

@@ -22,9 +22,10 @@ from pima.store.rows.settled import (
 from pima.store.service import report_figures, runs
 from pima.store.service import sources as source_store
 from pima.store.service.alerts import Acknowledgement, acknowledged
-from pima.store.service.monitoring import KeptFigure, rejected_by_pulls
+from pima.store.service.monitoring import KeptFigure
 from pima.store.service.runs import Run
 from pima.store.service.sources import SourcePull
+from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
 from pima.watch.unpredicted import NewRows

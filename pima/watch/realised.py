@@ -31,7 +31,8 @@ from pima.store.rows.settled import (
     settled_outcomes,
 )
 from pima.store.service import report_figures
-from pima.store.service.monitoring import keep_figures, tallies_since
+from pima.store.service.monitoring import keep_figures
+from pima.store.service.tallies import tallies_since
 
 _A_WEEK = timedelta(weeks=1)
 _Key = tuple[date, int]

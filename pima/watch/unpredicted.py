@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.nights.watched import (
+from pima.core.nights.unpredicted import (
     NEVER_QUEUED,
     Cause,
     Limits,
@@ -24,7 +24,7 @@ from pima.logs import counted
 from pima.runs.recorded_run import as_json
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
-from pima.store.service import monitoring as store
+from pima.store.service import unpredicted as store
 from pima.store.service.runs import counts_of
 
 

@@ -9,7 +9,7 @@ from pima.core.declared.features import Feature, names_of
 from pima.core.nights.drift import Reference, Tally, reference_of, tally_of
 from pima.core.nights.kinds import Watched
 from pima.core.rows.validation import Validated
-from pima.store.service.monitoring import KeptTally
+from pima.store.service.tallies import KeptTally
 from pima.watch.night import figures_of, last_nights
 
 FEATURES = (

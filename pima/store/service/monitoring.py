@@ -1,27 +1,20 @@
 """Figures for monitoring: those that the tables hold of runs and verdicts, correct after any
 restart, and those that each night counted over its rows."""
 
-import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.core.nights.kinds import Kind, Watched, counts
-from pima.core.nights.watched import LAST_NIGHTS, WEEKS, Unpredicted, Why
-from pima.store.database import Timestamp, database_of
-from pima.store.engine import without_time_limit
+from pima.core.nights.watched import LAST_NIGHTS, WEEKS
+from pima.store.database import Timestamp
 from pima.store.service.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import champion as champion_row
-from pima.store.tables import monitoring, runs, schedules, tallies
-
-if TYPE_CHECKING:
-    from pima.core.nights.drift import Tally
-
+from pima.store.tables import monitoring, runs, schedules
 
 # ---- The results of runs, and verdicts.
 
@@ -144,81 +137,6 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in rows}
 
 
-# ---- Tallies: the counts of each run of scoring.
-
-_TALLIES_AT_ONCE = 16
-_MOST_TALLIES = 2_000
-"""A nightly job needs only a few tallies; a job that runs every few minutes on few rows needs
-many."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeptTally:
-    """A row of the table."""
-
-    version: int
-    """The version that scored, in whose bins the rows are counted."""
-    tally: "Tally"
-    recorded_at: datetime
-
-
-def keep_tally(
-    connection: Connection,
-    run_id: int,
-    version: int,
-    tally: "Tally",
-    is_part: bool = False,
-) -> None:
-    """Store the tally of a run at its end, or, as a part, that of one of several processes that
-    share the run."""
-    # The processes may be on several machines, so a part's number is random.
-    part = 1 + secrets.randbits(62) if is_part else 0
-    document = msgspec.to_builtins(tally)
-    connection.execute(
-        insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document)
-    )
-
-
-def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
-    """Read the tallies of the processes that share a run."""
-    found = connection.execute(select(tallies.c.tally).where(tallies.c.run_id == run_id))
-    return [_as_tally(document) for document in found.scalars()]
-
-
-def newest_tallies(connection: Connection, but_of: int) -> Iterator[KeptTally]:
-    """Read the tallies of all runs except one, newest first; the caller stops when it has
-    enough."""
-    newest = select(tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
-    # If several processes shared a run, their parts come after the tally of the whole run.
-    newest = newest.where(tallies.c.run_id != but_of).order_by(
-        tallies.c.run_id.desc(), tallies.c.part
-    )
-    with connection.execute(
-        newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}
-    ) as found:
-        for version, document, moment in found:
-            yield KeptTally(version, _as_tally(document), moment)
-
-
-def tallies_since(
-    connection: Connection, moment: datetime
-) -> "Iterator[tuple[int, datetime, Tally]]":
-    """Read the tallies of runs that began at a moment or later, each with its version and that
-    time, in no order."""
-    found = select(tallies.c.model_version, runs.c.started_at, tallies.c.tally)
-    found = found.join_from(tallies, runs, tallies.c.run_id == runs.c.id).where(
-        runs.c.started_at >= moment
-    )
-    for version, began, document in connection.execute(found):
-        yield version, began, _as_tally(document)
-
-
-def _as_tally(document: dict[str, Any]) -> "Tally":
-    from pima.core.nights.drift import Tally  # imports numpy, which an empty night does not need
-
-    return msgspec.convert(document, Tally)
-
-
 # ---- The figures of the runs: a row for each run, feature and figure.
 
 
@@ -307,147 +225,3 @@ def last_left(connection: Connection, kind: Kind) -> datetime | None:
         statement.order_by(monitoring.c.run_id.desc()).limit(1)
     )
     return found
-
-
-# ---- Rows without a prediction, from the tables, and the figures of them that each run of scoring
-# leaves.
-
-UNPREDICTED = "unpredicted"
-"""The key of a run's counts that holds these figures."""
-_RUNS_AT_ONCE = 20
-"""How many runs are expected at once: the figures of a run that ended later may belong to a lower
-id."""
-
-
-def newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures that the last run of scoring left; None if none ever left any."""
-    found = _newest_of_runs(connection)
-    return None if found is None else found[1]
-
-
-def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The figures of the last run, with its row locked until the transaction ends: other runs wait
-    to leave theirs."""
-    locked = None
-    found = _newest_of_runs(connection)
-    while found is not None and found[0] != locked:
-        locked = connection.scalar(select(runs.c.id).where(runs.c.id == found[0]).with_for_update())
-        found = _newest_of_runs(connection)
-    return None if found is None else found[1]
-
-
-def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
-    """The newest figures with their run's id: of the last runs that left some, those with the
-    highest number."""
-    statement = text(f"""
-        SELECT id, counts ->> CAST('{UNPREDICTED}' AS TEXT) FROM (
-            SELECT id, counts FROM runs WHERE job = 'score'
-                AND counts ->> CAST('{UNPREDICTED}' AS TEXT) IS NOT NULL
-            ORDER BY id DESC LIMIT {_RUNS_AT_ONCE}) AS newest
-        ORDER BY CAST(counts -> CAST('{UNPREDICTED}' AS TEXT) ->> CAST('number' AS TEXT) AS BIGINT)
-            DESC, id DESC LIMIT 1""")
-    row = connection.execute(statement).first()
-    return None if row is None else (row[0], msgspec.json.decode(row[1], type=Unpredicted))
-
-
-def rejected_by_pulls(counts: Mapping[str, Any]) -> int:
-    """How many rows without an outcome were rejected by pulls since the run before."""
-    figures = counts.get(UNPREDICTED, {})
-    return int(figures.get("rejected_by_pulls", 0))
-
-
-def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[int, int]:
-    """Count the new row versions that were predicted by this run and the runs with ids above
-    `after` that have ended; also return the highest id among these runs."""
-    row = connection.execute(
-        text(f"""
-            SELECT coalesce(sum(CAST(counts ->> CAST('new_predicted' AS TEXT) AS BIGINT)), 0),
-                max(id)
-            FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'
-                AND (id = :run_id OR id > :after AND status <> '{Status.RUNNING}')"""),
-        {"run_id": run_id, "after": after},
-    ).one()
-    return int(row[0]), int(row[1])
-
-
-def versions_drawn(connection: Connection) -> int:
-    """The counter of row versions; 0 if none was drawn."""
-    drawn = f"SELECT coalesce(({database_of(connection).last_version}), 0)"
-    return int(connection.execute(text(drawn)).scalar_one())
-
-
-def highest_id(connection: Connection) -> int:
-    """The highest id of all patient rows; 0 if there are none."""
-    return int(connection.scalar(text("SELECT max(patient_id) FROM patient_versions")) or 0)
-
-
-def rejected_by_scoring(
-    connection: Connection, after: int, run_id: int, version: int
-) -> Counter[Why]:
-    """Count the rejections by this run and the runs with ids above `after` of row versions above
-    `version` that are still current and have no outcome."""
-    rows = connection.execute(
-        text("""
-            SELECT r.reason, r.field, count(*) FROM rejections r
-            JOIN patient_versions v ON v.patient_id = r.patient_id
-                AND v.patient_version = r.patient_version
-            WHERE (r.run_id > :after OR r.run_id = :run_id) AND r.patient_version > :version
-                AND NOT v.is_labelled
-            GROUP BY r.reason, r.field"""),
-        {"after": after, "run_id": run_id, "version": version},
-    )
-    return Counter({("", reason, field): int(count) for reason, field, count in rows})
-
-
-def rejected_in_sources(
-    connection: Connection, sources: Sequence[str], since: Mapping[str, int]
-) -> tuple[Counter[Why], dict[str, int]]:
-    """Count the rows without an outcome that pulls of these sources have rejected after the run in
-    `since`, and not taken in since then; also return the newest of these runs by source."""
-    found: Counter[Why] = Counter()
-    newest = dict(since)
-    statement = text("""
-        SELECT reason, field, count(*), max(run_id) FROM source_rejections
-        WHERE source = :source AND run_id > :after GROUP BY reason, field""")
-    for source in sources:
-        rows = connection.execute(statement, {"source": source, "after": since.get(source, 0)})
-        for reason, field, count, run_id in rows:
-            found[source, reason, field] = count
-            newest[source] = max(run_id, newest.get(source, 0))
-    return found, newest
-
-
-_SAME_VERSION = "{0}.patient_id = v.patient_id AND {0}.patient_version = v.patient_version"
-_UNKNOWN_TO_ALL = " AND ".join(
-    f"NOT EXISTS (SELECT 1 FROM {table} t WHERE {_SAME_VERSION.format('t')})"
-    for table in ("predictions", "rejections", "scoring_queue")
-)
-
-
-_UNLABELLED_ABOVE = (
-    "SELECT count(*) FROM patient_versions v WHERE v.patient_id > :above AND NOT v.is_labelled"
-)
-_WAITING_ABOVE = "SELECT count(*) FROM scoring_queue WHERE patient_id > :above"
-
-
-def never_queued(connection: Connection, above: int, highest: int, claimed: int | None) -> int:
-    """Count the rows with an id above `above` and no outcome that have no prediction, rejection or
-    queue entry. `claimed` is how many such ids the calling run has taken; None if other runs took
-    some, too.
-
-    Looking at each of a million rows takes a third of the time that it takes to score them. So it
-    is done only if there may be such rows: not if the run's rows and the waiting ones are all there
-    are.
-    """
-    if highest <= above or highest - above == claimed:
-        return 0
-    without_time_limit(connection)
-    if claimed is not None:
-        unlabelled, waiting = (
-            connection.scalar(text(each), {"above": above})
-            for each in (_UNLABELLED_ABOVE, _WAITING_ABOVE)
-        )
-        if unlabelled <= claimed + waiting:
-            return 0
-    unknown = text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}")
-    return int(connection.execute(unknown, {"above": above}).scalar_one())

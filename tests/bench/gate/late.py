@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.nights.watched import State
+from pima.core.nights.kinds import State
 from pima.core.outcomes.followed_up import (
     LEAST_FOLLOWED_UP,
     FollowedUp,

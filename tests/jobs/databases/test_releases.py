@@ -129,6 +129,20 @@ def test_an_upgrade_gives_up_with_75_and_changes_nothing(
     assert call(earlier, "migrate").exit_code == 0
 
 
+@from_revision_0001
+def test_figures_that_are_there_already_get_their_kind(earlier: Database) -> None:
+    earlier.execute(
+        "INSERT INTO monitoring (run_id, model_version, feature, figure, rows, state) "
+        "VALUES (3, 1, '', 'realised_accuracy', 60, 'usual')"
+    )
+    assert call(earlier, "migrate").exit_code == 0
+    kinds = dict(earlier.execute("SELECT figure, kind FROM monitoring"))
+    volumes = {"rows": "volume", "rows_in_week": "volume"}
+    others = dict.fromkeys(kinds.keys() - {*volumes, "realised_accuracy"}, "night")
+    assert kinds == others | volumes | {"realised_accuracy": "realised"}
+    assert {"psi", "missing", "estimated_accuracy"} <= others.keys()
+
+
 @on_postgresql
 @pytest.mark.parametrize("its_session", ["goes on", "ends"])
 @from_revision_0001
@@ -161,16 +175,7 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     kept = KEPT if is_first else KEPT | KEPT_SINCE_0002
     before = {name: set(earlier.execute(query)) for name, query in kept.items()}
     assert all(before.values())
-    earlier.execute(
-        "INSERT INTO monitoring (run_id, model_version, feature, figure, rows, state) "
-        "VALUES (3, 1, '', 'realised_accuracy', 60, 'usual')"
-    )
     assert call(earlier, "migrate").exit_code == 0
-    kinds = dict(earlier.execute("SELECT figure, kind FROM monitoring"))
-    volumes = {"rows": "volume", "rows_in_week": "volume"}
-    others = dict.fromkeys(kinds.keys() - {*volumes, "realised_accuracy"}, "night")
-    assert kinds == others | volumes | {"realised_accuracy": "realised"}
-    assert {"psi", "missing", "estimated_accuracy"} <= others.keys()
     assert "| area under ROC | 0." in call(earlier, "models", "card", "1").stdout
     assert "correct of " in call(earlier, "models", "show", "1").stdout
     report = tmp_path / "report.html"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.nights.watched import Marks
+from pima.core.nights.unpredicted import Marks
 from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, drain
 from pima.settings.reading import SHIPPED_FILE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.core.nights.watched import Marks
+from pima.core.nights.unpredicted import Marks
 from pima.errors import ArtifactDamaged
 from pima.runs.lease import only_one
 from pima.runs.recorded_run import recorded_run

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
 from pima.core.nights.kinds import State
-from pima.core.nights.watched import USUAL_LIMITS
+from pima.core.nights.unpredicted import USUAL_LIMITS
 from pima.core.rows.hindsight import Corrections
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pima.core.nights.watched import Cause, Unpredicted
+from pima.core.nights.unpredicted import Cause, Unpredicted
 from pima.watch.unpredicted import in_words
 
 

@@ -10,20 +10,22 @@ from scipy import stats
 
 from pima.core.declared.features import names_of
 from pima.core.nights import drift
-from pima.core.nights.drift import (
+from pima.core.nights.bins import (
     FEWEST_ROWS,
     MOST_BINS,
     Bins,
-    Tally,
-    added,
     category_bins,
     counts_in,
+    number_bins,
+    recounted,
+)
+from pima.core.nights.drift import (
+    Tally,
+    added,
     expected_accuracy,
     night_figures,
-    number_bins,
     population_stability_index,
     psi_allowed,
-    recounted,
     wasserstein,
     wasserstein_allowed,
 )

@@ -12,19 +12,17 @@ from scipy import stats
 from pima.core.declared.features import names_of
 from pima.core.nights.drift import Tally
 from pima.core.nights.kinds import State, Watched
-from pima.core.nights.watched import (
+from pima.core.nights.unpredicted import (
     Cause,
     Limits,
     Marks,
     Unpredicted,
-    alerts,
     as_causes,
     as_counter,
     begun_after,
     is_good,
-    volume,
-    volumes,
 )
+from pima.core.nights.watched import alerts, volume, volumes
 from tests.support.simulated_nights import (
     FEATURES,
     champions,
