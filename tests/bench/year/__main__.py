@@ -23,15 +23,13 @@ from typing import Any
 
 from tests.bench.endings import child_of, end_in_order, to_its_end
 from tests.bench.year.first_fits import ratios
-from tests.bench.year.page import (
-    PAGE,
-    SIMULATED,
-    Simulations,
+from tests.bench.year.page import PAGE, SIMULATED, Simulations, page
+from tests.bench.year.page_by_seed import (
     around_section_by_seed,
-    page,
     section_by_seed,
+    section_of_corrected_history,
 )
-from tests.bench.year.population import CLINICS, NIGHTS
+from tests.bench.year.population import CLINICS, CORRECTED_HISTORY, NIGHTS
 from tests.bench.year.simulation import simulate_many
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
@@ -66,7 +64,16 @@ def hindsight(given: argparse.Namespace) -> str:
     names = [clinic.name for clinic in CLINICS if clinic.has_hindsight]
     seeds = range(2, 2 + given.seeds)
     lives = [Life(name, seed, is_for_last_verdict=True) for name in names for seed in seeds]
-    return section_by_seed(_lived(lives, given))
+    return f"{section_by_seed(_lived(lives, given))}\n\n{corrected_history(given)}"
+
+
+def corrected_history(given: argparse.Namespace) -> str:
+    """The section on a history that was loaded with corrected values."""
+    lives = [
+        Life(CORRECTED_HISTORY.name, seed, is_for_last_verdict=True)
+        for seed in range(2, 2 + given.seeds)
+    ]
+    return section_of_corrected_history(_lived(lives, given))
 
 
 def _lived(lives: Sequence[Life], given: argparse.Namespace) -> list[dict[str, Any]]:

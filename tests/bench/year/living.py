@@ -19,7 +19,14 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine
 from tests.bench.endings import end_in_order, end_with_parent
 from tests.bench.year.hospital import FIRST_DAY, write_hospital, write_settings
-from tests.bench.year.population import CLINICS, HORIZON_DAYS, NIGHTS, Clinic, visits_of
+from tests.bench.year.population import (
+    CLINICS,
+    CORRECTED_HISTORY,
+    HORIZON_DAYS,
+    NIGHTS,
+    Clinic,
+    visits_of,
+)
 from tests.bench.year.truth import FirstFit, Mean, Move, Truth, Week
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import Database, call, the_json
@@ -74,6 +81,7 @@ class Hospital:
         self, clinic: Clinic, nights: int, seed: int, folder: Path, has_horizon: bool
     ) -> None:
         visits = visits_of(clinic, nights, seed)
+        self._clinic = clinic
         url = f"sqlite:///{folder / 'pima.db'}"
         self._database = Database("sqlite", url, make_engine(url, DatabaseSettings()))
         self._database.environ["PIMA_SOURCE__HOSPITAL__URL"] = write_hospital(
@@ -99,6 +107,15 @@ class Hospital:
         for night in range(0, self.lived.nights + 1, 2):
             self._pull_and_score(night)
         self._retrain(self.lived.nights)
+        if self._clinic.history_is_corrected:
+            self._learn_from_predicted()
+            self._retrain(self.lived.nights)
+
+    def _learn_from_predicted(self) -> None:
+        config = Path(self._config)
+        declared = config.read_text()
+        config.write_text(declared.replace("[outcome]\n", '[outcome]\nlearn_from = "predicted"\n'))
+        self._run("migrate", "--features", "--reason", "the history was loaded corrected")
 
     def _pull_and_score(self, night: int) -> None:
         set_clock(moment_of(night, 2, 15))
@@ -182,7 +199,8 @@ def main() -> None:
     given = options.parse_args()
     end_in_order()
     end_with_parent()
-    clinic = next(each for each in CLINICS if each.name == given.name)
+    every = (*CLINICS, CORRECTED_HISTORY)
+    clinic = next(each for each in every if each.name == given.name)
     nights = min(given.nights, clinic.nights)
     hospital = Hospital(clinic, nights, given.seed, given.folder, not given.without_horizon)
     if given.last_verdict:

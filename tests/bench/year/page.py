@@ -6,6 +6,7 @@ from statistics import fmean, mean, median, quantiles, stdev
 from typing import Any
 
 from tests.bench.gate.page import filled, table
+from tests.bench.year.page_by_seed import AFTER_SEEDS, SEEDS
 from tests.bench.year.population import LATE_OR_NEVER
 from tests.bench.year.simulation import (
     LOOKED_AT,
@@ -58,13 +59,13 @@ def page(
         _HINDSIGHT,
         table(_OF_HINDSIGHT, [_hindsight(each) for each in lived if each["has_hindsight"]]),
         by_seed,
-        _AFTER_SEEDS,
+        AFTER_SEEDS,
         _SIMULATION.format(clinics=len(next(iter(simulated.values())))),
         table(_OF_MANY, [_many(*each) for each in simulated.items()]),
         "## What it does not show",
         _LIMITS,
     ]
-    written = (part if part.startswith(("|", _SEEDS)) else filled(part) for part in parts if part)
+    written = (part if part.startswith(("|", SEEDS)) else filled(part) for part in parts if part)
     return "\n\n".join(part.strip() for part in written) + "\n"
 
 
@@ -358,52 +359,6 @@ def _verdict_apart(lived: dict[str, Any]) -> float:
     return max(apart, default=0.0)
 
 
-# ---- Hindsight by other seeds.
-
-_SEEDS = "## Hindsight by other seeds"
-_AFTER_SEEDS = "## Many clinics, simulated"
-_OF_SEEDS = (
-    "clinics",
-    "seeds",
-    "rows of a verdict (1)",
-    "mean AUROC of the verdicts",
-    "true",
-    "apart, with standard error",
-    "one seed's standard deviation",
-    "by today's values",
-)
-
-
-def section_by_seed(lived: Sequence[dict[str, Any]]) -> str:
-    """Each clinic's last verdict, over its seeds."""
-    names = dict.fromkeys(each["clinic"] for each in lived)
-    rows = [_of_seeds([each for each in lived if each["clinic"] == name]) for name in names]
-    text = filled(_BY_SEED.format(nights=lived[0]["nights"]))
-    return f"{_SEEDS}\n\n{text}\n\n{table(_OF_SEEDS, rows)}"
-
-
-def around_section_by_seed(text: str) -> tuple[str, str]:
-    """A page's text before the section and behind it."""
-    before, behind, after = text.partition(_AFTER_SEEDS)
-    return before.partition(_SEEDS)[0], f"\n\n{behind}{after}"
-
-
-def _of_seeds(lived: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    last = [each["moves"][-1] for each in lived]
-    apart = [move["auroc"] - move["true_auroc"] for move in last]
-    deviation = stdev(apart)
-    return (
-        lived[0]["clinic"],
-        str(len(lived)),
-        f"{mean(move['rows'] for move in last):,.0f} ({mean(move['positive'] for move in last):,.0f})",
-        f"{mean(move['auroc'] for move in last):.3f}",
-        f"{mean(move['true_auroc'] for move in last):.3f}",
-        f"{mean(apart):+.3f} ± {deviation / len(apart) ** 0.5:.3f}",
-        f"{deviation:.3f}",
-        f"{mean(move['auroc_as_corrected'] for move in last):.3f}",
-    )
-
-
 # ---- The simulation.
 
 _OF_MANY = (
@@ -476,13 +431,6 @@ the others, whatever their outcome. A condition is told each day as long as it h
 _HINDSIGHT = """
 Creatinine is corrected in three of four visits with outcome 1, to 1.7 times its value, once the outcome is known. True is the
 challengers' area on 20,000 fresh visits.
-"""
-
-_BY_SEED = """
-Each such clinic lives again, by seeds and with histories of its own, which are loaded uncorrected: every second of {nights}
-nights `pull` and `score`, and `retrain` on the first and the last. These are the figures of the last verdict.
-True is the challenger's area on 20,000 fresh visits. "By today's values" is what the same models have on the same rows
-as they stand corrected.
 """
 
 _SIMULATION = """

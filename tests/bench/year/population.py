@@ -66,6 +66,8 @@ class Clinic:
     has_hindsight: bool = False
     """Creatinine is corrected upwards in three of four visits once their outcome 1 is known; not in
     those of the history."""
+    history_is_corrected: bool = False
+    """Then also in those of the history, before these are loaded."""
     change_on: int = CHANGE_ON
     zeros_by_quarter: bool = False
     """An outcome 0 is written on the last day of the quarter in which its 30 days are over."""
@@ -112,6 +114,14 @@ CLINICS = (
     ),
     Clinic("honest corrections, 35 %", 0.35, is_early=True, is_honestly_corrected=True),
 )
+CORRECTED_HISTORY = Clinic(
+    "corrected history, 35 %",
+    0.35,
+    has_hindsight=True,
+    history_is_corrected=True,
+    nights=12 * 7,
+)
+"""Its last verdict alone is looked at."""
 LATE_OR_NEVER = CLINICS[-5:]
 """Clinics whose outcomes come late or never, or in which an alarm is easily false or lost."""
 
@@ -153,7 +163,10 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     happens = draw.integers(1, HORIZON_DAYS + 1, len(day))
     is_written_then = (outcome == 1) & clinic.is_early
     recorded = _recorded(clinic, day, measurements)
-    is_completed = (outcome == 1) & (day >= 0) & (draw.random(len(day)) < COMPLETED)
+    is_completed = (outcome == 1) & (draw.random(len(day)) < COMPLETED)
+    if clinic.history_is_corrected:
+        recorded[is_completed & (day < 0), FEATURES.index("creatinine")] *= COMPLETED_BY
+    is_completed &= day >= 0
     factor = np.where(is_completed & clinic.has_hindsight, COMPLETED_BY, 1.0)
     known_day = day + np.where(is_written_then, happens, HORIZON_DAYS)
     corrected_day = known_day

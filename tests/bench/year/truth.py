@@ -74,6 +74,7 @@ class Move:
     corrected: dict[str, int]
     """The rows of its history that were corrected after their prediction, as the run counts
     them."""
+    explanation: str
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Truth:
             true_auroc=auroc,
             gain=gain,
             corrected=result["corrected"],
+            explanation=result["explanation"],
         )
 
     def _judged(self, version: int) -> Int64Array:
