@@ -233,7 +233,7 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
             monday=start_of_week(week.number).date(),
             rows=week.rows,
             outcomes=week.outcomes,
-            in_figures=not follow_up.leaves_out(week),
+            in_figures=week.counts,
         )
         for week in follow_up.weeks
     )

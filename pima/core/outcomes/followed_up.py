@@ -37,6 +37,8 @@ class FollowedUp:
     """How many of them have one."""
     is_finished: bool = False
     """Whether the outcomes of all rows of the week have been due for a week."""
+    counts: bool = True
+    """Whether any day of the week does, with a horizon."""
 
     def __add__(self, other: "FollowedUp") -> "FollowedUp":
         return replace(self, rows=self.rows + other.rows, outcomes=self.outcomes + other.outcomes)
@@ -60,7 +62,7 @@ class FollowUp:
     days_left_out: frozenset[int] = frozenset()
     """Those whose rows count in nothing."""
     usual: float = 1.0
-    """Without a horizon, the share of a week's rows that is usual."""
+    """Without a horizon, the median of the weeks' shares; 1 without weeks."""
     least: float | None = None
     """With a horizon, the share that is asked for."""
     days: tuple[FollowedUp, ...] = ()
@@ -70,11 +72,6 @@ class FollowUp:
     def of_all(self) -> FollowedUp:
         """All rows of the weeks."""
         return sum(self.weeks, _NONE)
-
-    def leaves_out(self, week: FollowedUp) -> bool:
-        """Whether no day of a week counts, with a horizon."""
-        days = {day.number for day in self.days if week_of_day(day.number) == week.number}
-        return days <= self.days_left_out
 
     @property
     def is_of_few(self) -> bool:
@@ -89,8 +86,8 @@ class FollowUp:
     @property
     def is_lacking(self) -> bool:
         """Whether more than half of the weeks before the newest count in nothing, or all do."""
-        before = [self.leaves_out(week) for week in self.weeks[1:]]
-        return 2 * sum(before) > len(before)
+        before = self.weeks[1:]
+        return 2 * sum(week.counts for week in before) < len(before)
 
 
 def week_of_day(day: int) -> int:
@@ -101,17 +98,13 @@ def week_of_day(day: int) -> int:
 def by_prediction(weeks: tuple[FollowedUp, ...]) -> FollowUp:
     """Leave out the weeks of predictions of which fewer are followed up than nine tenths of what is
     usual."""
-    usual = usual_share(weeks)
+    usual = 1.0
+    if weeks:
+        usual = sorted(each.outcomes / each.rows for each in weeks)[len(weeks) // 2]
     few = [each.number for each in weeks if each.outcomes < LEAST_FOLLOWED_UP * usual * each.rows]
     return FollowUp(
         weeks, frozenset(7 * week - 3 + day for week in few for day in range(7)), usual=usual
     )
-
-
-def usual_share(weeks: tuple[FollowedUp, ...]) -> float:
-    """The median of the weeks' shares; 1 without weeks."""
-    shares = sorted(each.outcomes / each.rows for each in weeks)
-    return shares[len(shares) // 2] if shares else 1.0
 
 
 def by_horizon(days: Sequence[FollowedUp], least: float, this_week: int = 0) -> FollowUp:
@@ -126,8 +119,9 @@ def by_horizon(days: Sequence[FollowedUp], least: float, this_week: int = 0) -> 
     pooled = sum([remaining[week] for week in sorted(remaining)[-WEEKS:]], _NONE)
     if pooled.outcomes < least * pooled.rows:
         left_out = {day.number for day in days}
+        remaining = {}
     newest = tuple(
-        replace(weeks[week], is_finished=week + 2 <= this_week)
+        replace(weeks[week], is_finished=week + 2 <= this_week, counts=week in remaining)
         for week in sorted(weeks, reverse=True)[:WEEKS]
     )
     return FollowUp(newest, frozenset(left_out), least=least, days=tuple(days))
