@@ -27,7 +27,7 @@ _BUILDERS = ("docker", "podman", "buildah")
 
 
 def main() -> int:
-    """0, or 2 with the reasons."""
+    """0; 2 with the reasons; 1 if a builder fails."""
     found = list(faults(ROOT))
     if found:
         print("No release was made.", *found, sep="\n", file=sys.stderr)
@@ -44,7 +44,9 @@ def main() -> int:
         facts |= {name: os.environ[name] for name in ("BASE",) if name in os.environ}
         given = [f"--build-arg={name}={value}" for name, value in facts.items()]
         command = [builder, "build", f"--target={target}", f"--tag=pima:{tag}", *given, "."]
-        subprocess.run(command, cwd=ROOT, check=True)
+        if subprocess.run(command, cwd=ROOT).returncode != 0:
+            print(f"The image pima:{tag} was not built: {builder} says why above.", file=sys.stderr)
+            return 1
         print(f"pima:{tag}, by {builder}")
     return 0
 
