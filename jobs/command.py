@@ -11,8 +11,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TextIO
@@ -23,7 +23,13 @@ from jobs.options import HelpAsked, OptionParser
 from pima.core.declared.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, close_crashed, ping
+from pima.runs.recorded_run import (
+    SECONDS_TO_ANSWER_A_PING,
+    OpenRun,
+    close_crashed,
+    ping,
+    recorded_run,
+)
 from pima.runs.stop_request import StopRequest
 from pima.settings.reading import (
     DEFAULT_DATABASE_URL,
@@ -56,6 +62,13 @@ class Command:
     retired features."""
     run: OpenRun | None = None
     """The run, if the command is a job; its counts are reported even if it fails."""
+
+    @contextmanager
+    def recorded_run(self, job: str) -> Iterator[OpenRun]:
+        """Do the work of the block in a run of the job, or in the one that a scheduler opened."""
+        given = self.options
+        with recorded_run(self.engine, job, given.run_id, given.dry_run) as self.run:
+            yield self.run
 
 
 Main = Callable[[Sequence[str], Mapping[str, str]], int]

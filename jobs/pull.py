@@ -10,7 +10,6 @@ from pima.errors import WrongUsage
 from pima.intake.sources.pulling import Pull, open_source, pull_sources
 from pima.intake.sources.source_engine import make_source_engine
 from pima.logs import counted
-from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url
 from pima.settings.sections import Settings
 
@@ -34,20 +33,18 @@ def _work(command: Command) -> Result:
     chosen = _chosen(command.settings, given.names)
     opened = []
     try:
-        with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
+        with command.recorded_run("pull") as run:
             for source in chosen:
                 url = source_url(command.environ, source.name)
                 engine = make_source_engine(source.name, url, command.settings.database)
                 opened.append(open_source(source, command.declared.arriving, engine))
             declared = [source.name for source in command.settings.sources]
-            pull = Pull(
-                command.engine, command.run, command.stop, given.dry_run, given.full, declared
-            )
+            pull = Pull(command.engine, run, command.stop, given.dry_run, given.full, declared)
             pull_sources(pull, opened)
     finally:
         for each in opened:
             each.engine.dispose()
-    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+    return {"run_id": run.id, "dry_run": given.dry_run, **run.counts}
 
 
 def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:

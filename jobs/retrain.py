@@ -4,26 +4,19 @@ probabilities (gate.measure offers other measures)."""
 
 import os
 import textwrap
-from contextlib import suppress
 
 import msgspec
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.outcomes.horizon import NEVER_PREDICTED
-from pima.core.rows.hindsight import Corrections, in_words
+from pima.core.rows.hindsight import in_words
 from pima.core.verdicts.verdict import Measured, Scores
-from pima.errors import Interrupted
 from pima.logs import counted
-from pima.model.network_file import add_own_network
-from pima.report.making import leave_report
-from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
-from pima.train.ledger import leave_gain_on_line
 from pima.train.retraining import retrain
 from pima.watch.figures import on_threshold
-from pima.watch.realised import leave_realised
 
 
 def _options(options: OptionParser) -> None:
@@ -37,26 +30,18 @@ def _options(options: OptionParser) -> None:
 
 def _work(command: Command) -> Result:
     given = command.options
-    with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
-        add_own_network(command.settings.retrain, settings_folder(given.config))
-        retrain(
-            command.engine,
-            command.settings,
-            command.declared,
-            command.run,
-            command.stop,
-            given.dry_run,
-        )
-    if not given.dry_run:
-        # The verdict is on record, and a stop from here on takes nothing back.
-        with suppress(Interrupted), command.stop.at_once():
-            corrected = Corrections(**command.run.counts["corrected"])
-            leave_realised(command.engine, command.run.id, corrected)
-            leave_gain_on_line(command.engine, command.run.id)
-            leave_report(command.engine, command.settings, command.run)
+    run = retrain(
+        command.engine,
+        command.settings,
+        settings_folder(given.config),
+        command.declared,
+        command.recorded_run("retrain"),
+        command.stop,
+        given.dry_run,
+    )
     with reading(command.engine) as connection:
         remarks = on_threshold(connection, command.settings)
-    found = {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+    found = {"run_id": run.id, "dry_run": given.dry_run, **run.counts}
     return found | {"threshold_remarks": remarks}
 
 

@@ -14,10 +14,8 @@ from jobs.score_files import (
 from pima.core.declared.features import names_of
 from pima.core.nights.unpredicted import Rule
 from pima.logs import counted
-from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
-from pima.watch.model_alarms import leave_alarms
 
 
 def _options(options: OptionParser) -> None:
@@ -55,19 +53,17 @@ def _work(command: Command) -> Result:
     scores = names_of(command.declared.present_scores)
     options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule, scores)
     address = configured.dask if given.dask is None else given.dask
-    with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
+    with command.recorded_run("score") as run:
         if address:
             # Imported here: a single process needs nothing of it.
             from pima.dask.night import score_on_workers
             from pima.dask.workers import reached
 
             workers = reached(address, command.settings, command.environ, command.stop)
-            score_on_workers(command.engine, command.run, options, workers, command.stop)
+            score_on_workers(command.engine, run, options, workers, command.stop)
         else:
-            score_queue(command.engine, command.run, options, command.stop)
-    if not given.dry_run:
-        leave_alarms(command.engine, command.run.id)
-    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+            score_queue(command.engine, run, options, command.stop)
+    return {"run_id": run.id, "dry_run": given.dry_run, **run.counts}
 
 
 def _show(result: Result) -> None:

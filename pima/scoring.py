@@ -35,6 +35,7 @@ from pima.store.rows.queue import require_counter_above_them, require_same_rows
 from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
 from pima.store.service.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
+from pima.watch.model_alarms import leave_alarms
 from pima.watch.unpredicted import NightEnd, rows_before
 
 if TYPE_CHECKING:
@@ -111,20 +112,30 @@ def score_queue(
     claimed. The run passes over the queue once, upwards by patient id: rows that others hold, or
     that come in below, wait for the next run. To score in other processes, `hand_out` starts
     `drain` in each of them, with the champion's number and the state of the rows before the first
-    claim, and returns when all have ended. At last it looks which values that were replaced a day
-    ago were predicted on.
+    claim, and returns when all have ended.
+
+    What a night leaves beside its rows: which values that were replaced a day ago were predicted
+    on; what settled outcomes say; and, as the run closes, its figures and the rows without a
+    prediction. The last two also stand if it is stopped.
 
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched;
     VersionUsedTwice before its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
-    champion = _champion_if_needed(engine)
-    if champion is not None:
-        _score(engine, run, champion, options, stop, hand_out)
-    elif not options.dry_run:
-        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
+    loop = _loop_if_needed(engine, run, options, stop)
+    if not options.dry_run:
+        run.leave_at_the_end(_night_end(run.id, options.rule, loop))
+    if loop is not None:
+        _score(loop, hand_out)
     if not options.dry_run:
         _examine_replaced(engine, stop)
+        leave_alarms(engine, run.id)
+
+
+def _night_end(run_id: int, rule: Rule, loop: "_Drain | None") -> NightEnd:
+    if loop is None:
+        return NightEnd(run_id, rule, partial(leave_volumes, run_id))
+    return NightEnd(run_id, rule, partial(loop.night.leave_figures, run_id), loop.before)
 
 
 def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
@@ -136,31 +147,31 @@ def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
             go_on = examine(connection, EXAMINED_AT_ONCE) > 0
 
 
-def _score(
-    engine: Engine,
-    run: OpenRun,
-    champion: int,
-    options: ScoreOptions,
-    stop: StopRequest,
-    hand_out: Callable[[int, Marks], None] | None,
-) -> None:
+def _loop_if_needed(
+    engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest
+) -> "_Drain | None":
+    """The loop with the champion loaded; None if no row waits."""
+    champion = _champion_if_needed(engine)
+    if champion is None:
+        return None
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
     from pima.watch.night import NightTally  # imports numpy, which an empty queue does not need
 
     night = NightTally(engine, champion, scorer)
     before = rows_before(engine, run.id)
-    if not options.dry_run:
-        run.leave_at_the_end(
-            NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), before)
-        )
+    return _Drain(engine, run, champion, scorer, night, before, options, stop)
+
+
+def _score(loop: "_Drain", hand_out: Callable[[int, Marks], None] | None) -> None:
     if hand_out is None:
-        _Drain(engine, run, champion, scorer, night, before, options, stop).run()
+        loop.run()
         return
-    with writing(engine) as connection:
-        record_progress(connection, run.id, run.counts, champion)
+    run = loop.open_run
+    with writing(loop.engine) as connection:
+        record_progress(connection, run.id, run.counts, loop.version)
     run.leave_counts_to_others()
-    hand_out(champion, before)
+    hand_out(loop.version, loop.before)
 
 
 def drain(

@@ -15,24 +15,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec import structs
 
+from pima.core.declared.features import Features
 from pima.errors import OwnNetworkRefused, PimaError
-from pima.model.recipes import RECIPES, OwnNetwork, is_file
+from pima.model.recipes import OwnNetwork, Recipe, is_file, recipe_for
 from pima.settings.sections import OWN_CODE, RetrainSettings
 
 FOLDS = 5
 PATIENCE_EPOCHS = 10
 
 
-def add_own_network(settings: RetrainSettings, folder: Path) -> None:
-    """Read the file in the settings' folder that `retrain.network` names, if it names one, and add
-    its recipe to the known ones. Raises OwnNetworkRefused."""
+def recipe_asked_for(settings: RetrainSettings, folder: Path, features: Features) -> Recipe:
+    """The recipe that `retrain.network` names for these inputs; if it names a file, that is read in
+    the settings' folder. Raises OwnNetworkRefused."""
     if not is_file(settings.network):
-        return
+        return recipe_for(settings.network, features)
     text = _read(folder / settings.network)
-    RECIPES[settings.network] = OwnNetwork(
-        **msgspec.structs.asdict(settings.custom),
+    return OwnNetwork(
+        **structs.asdict(settings.custom),
         sha256=_sha256(text),
         folds=FOLDS,
         patience_epochs=PATIENCE_EPOCHS,

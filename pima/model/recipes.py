@@ -139,8 +139,7 @@ class OwnNetwork(Recipe):
 
 
 RECIPES: dict[str, Recipe] = {"five_seeds": FiveSeeds(), "article": Article()}
-"""By the name in the settings. `add_own_network` of `pima.model.network_file` adds that of a
-file."""
+"""By the name in the settings. `pima.model.network_file` makes that of a file."""
 
 
 def is_file(network: str) -> bool:
@@ -166,10 +165,9 @@ def recipe_of(settings: dict[str, Any]) -> Recipe:
     return msgspec.convert(settings["recipe"], type(today))
 
 
-def settings_of_fit(settings: Settings, features: Features) -> dict[str, object]:
+def settings_of_fit(settings: Settings, recipe: Recipe) -> dict[str, object]:
     """List all that makes one fit differ from another, other than the data and the features'
     names."""
-    recipe = recipe_for(settings.retrain.network, features)
     found: dict[str, object] = {
         "network": settings.retrain.network,
         "recipe": recipe.numbers(),
@@ -181,15 +179,16 @@ def settings_of_fit(settings: Settings, features: Features) -> dict[str, object]
     return found
 
 
-def fit_fingerprint(settings: Settings, features: Features, **others: object) -> str:
+def fit_fingerprint(
+    settings: Settings, recipe: Recipe, features: Features, **others: object
+) -> str:
     """Return the sha256 over the settings of a fit, and over any `others`."""
-    recipe = RECIPES[settings.retrain.network]
     inputs = [
         {"name": each.name, "kind": each.kind, "codes": sorted(each.codes)}
         | recipe.fingerprint(each)
         for each in features
     ]
-    fit = settings_of_fit(settings, features) | {"features": inputs} | others
+    fit = settings_of_fit(settings, recipe) | {"features": inputs} | others
     return hashlib.sha256(json.dumps(fit, sort_keys=True).encode()).hexdigest()
 
 

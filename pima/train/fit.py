@@ -28,7 +28,6 @@ from pima.model.recipes import (
     Recipe,
     library_versions,
     never,
-    recipe_for,
     recipe_of,
     stratified_folds,
 )
@@ -61,11 +60,14 @@ class Challenger:
 
 
 def fit_challenger(
-    history: Split, settings: Settings, features: Features, boundary: CancelCheck
+    history: Split,
+    settings: Settings,
+    recipe: Recipe,
+    features: Features,
+    boundary: CancelCheck,
 ) -> Challenger:
     """Fit and export a model, and reload it from the exported bytes, as scoring will. Raises
     ExtraMissing, OwnNetworkRefused, and whatever `boundary` raises."""
-    recipe = recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
     from pima.model.compiled import CompiledModel

@@ -35,7 +35,7 @@ from pima.core.verdicts.subgroups import groupings
 from pima.core.verdicts.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
-from pima.model.recipes import fit_fingerprint
+from pima.model.recipes import Recipe, fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
 from pima.store.engine import reading
@@ -118,6 +118,7 @@ class GateInput:
     read_at: datetime
     """The database's time, in the history's transaction."""
     declared: Declaration
+    recipe: Recipe
     challenger: Challenger
     settings: Settings
 
@@ -138,7 +139,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     """Score both models on the same holdout rows, now, by the same code, and decide."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        fitted = fit_fingerprint(asked.settings, asked.declared.features)
+        fitted = fit_fingerprint(asked.settings, asked.recipe, asked.declared.features)
         rolled_back = ledger.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     challenger = _challenger(asked)
@@ -324,7 +325,7 @@ def _asks_for_log_loss(gate: GateSettings) -> bool:
     return gate.log_loss_veto
 
 
-def gate_fingerprint(settings: Settings, features: Features) -> str:
+def gate_fingerprint(settings: Settings, recipe: Recipe, features: Features) -> str:
     """Return the sha256 over the settings of a fit and of the gate: under other settings the same
     data may be judged again."""
     gate = msgspec.structs.asdict(settings.gate) | {
@@ -335,4 +336,4 @@ def gate_fingerprint(settings: Settings, features: Features) -> str:
     if settings.gate.subgroup_margin != "off":
         # Other bands make other subgroups, and so another question.
         gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}
-    return fit_fingerprint(settings, features, gate=gate)
+    return fit_fingerprint(settings, recipe, features, gate=gate)

@@ -84,7 +84,9 @@ def record(
             figures=verdict.figures,
             run_id=run_id,
             data_fingerprint=asked.history.fingerprint,
-            settings_fingerprint=gate_fingerprint(asked.settings, asked.declared.features),
+            settings_fingerprint=gate_fingerprint(
+                asked.settings, asked.recipe, asked.declared.features
+            ),
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )
@@ -125,10 +127,10 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         compiled_sha256=sha256_of(challenger.artifacts.compiled),
         threshold=scorer.threshold,
         seed=challenger.seed,
-        settings=settings_of_fit(asked.settings, asked.declared.features),
+        settings=settings_of_fit(asked.settings, asked.recipe),
         libraries=library_versions(),
         data_fingerprint=history.fingerprint,
-        settings_fingerprint=fit_fingerprint(asked.settings, asked.declared.features),
+        settings_fingerprint=fit_fingerprint(asked.settings, asked.recipe, asked.declared.features),
         training_rows=len(history.training),
         holdout_rows=len(history.holdout),
         rows_left_out=history.left_out,

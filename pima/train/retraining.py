@@ -1,4 +1,5 @@
-"""The weekly job, as a table of contents: from the labelled history to a verdict.
+"""The weekly job, as a table of contents: from the labelled history to a verdict, and what is left
+beside it.
 
 Read once, split, fit, export, reload what was exported, judge both models on the same rows now, and
 write version, verdict and (only if it won) the champion's pointer in one transaction.
@@ -7,9 +8,10 @@ write version, verdict and (only if it won) the champion's pointer in one transa
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
@@ -18,7 +20,10 @@ from pima.core.outcomes.followed_up import in_words
 from pima.core.outcomes.horizon import HARDLY, NEVER_PREDICTED
 from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
-from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, TooFewLabels
+from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, Interrupted, TooFewLabels
+from pima.model.network_file import recipe_asked_for
+from pima.model.recipes import Recipe
+from pima.report.making import leave_report
 from pima.runs.lease import HeldLease, only_one
 from pima.runs.recorded_run import INLINED, OpenRun
 from pima.runs.stop_request import StopRequest
@@ -37,7 +42,8 @@ from pima.store.rows.settled import settling
 from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
-from pima.train.ledger import NewVerdict, announce, record
+from pima.train.ledger import NewVerdict, announce, leave_gain_on_line, record
+from pima.watch.realised import leave_realised
 
 ATTEMPTS_TO_DECIDE = 5
 
@@ -73,66 +79,93 @@ class RetrainResult:
 def retrain(
     engine: Engine,
     settings: Settings,
+    folder: Path,
+    declared: Declaration,
+    opened: AbstractContextManager[OpenRun],
+    stop: StopRequest,
+    dry_run: bool,
+) -> OpenRun:
+    """Retrain once, within a run; report the rows and then the verdict. A dry run decides, but
+    writes nothing except its run. `folder` is that of the settings.
+
+    What a retraining leaves beside its verdict, once the run is closed: each version's figures over
+    the newest outcomes, the champion's gain on a straight line, and a report.
+
+    Raises WrongConfiguration, OwnNetworkRefused, TooFewLabels, LeaseHeld, ChampionKeepsMoving,
+    ExtraMissing; Interrupted, before anything is written.
+    """
+    with opened as run:
+        recipe = recipe_asked_for(settings.retrain, folder, declared.features)
+        with reading(engine) as connection:
+            has_champion = read_champion(connection).model_version is not None
+        if not has_champion:  # beside a champion the score may have been given up
+            require_score_to_beat(settings, names_of(declared.present_scores))
+        lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
+        if not dry_run:  # which changes nothing and needs no lease
+            lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
+        with lease_of_its_own as lease:
+            corrected = _judged(engine, settings, recipe, declared, run, stop, lease)
+    if not dry_run:
+        # The verdict is on record, and a stop from here on takes nothing back.
+        with suppress(Interrupted), stop.at_once():
+            leave_realised(engine, run.id, corrected)
+            leave_gain_on_line(engine, run.id)
+            leave_report(engine, settings, run)
+    return run
+
+
+def _judged(
+    engine: Engine,
+    settings: Settings,
+    recipe: Recipe,
     declared: Declaration,
     run: OpenRun,
     stop: StopRequest,
-    dry_run: bool,
-) -> None:
-    """Retrain once; report the rows and then the verdict. A dry run decides, but writes nothing
-    except its run.
-
-    Raises WrongConfiguration, TooFewLabels, LeaseHeld, ChampionKeepsMoving, ExtraMissing;
-    Interrupted, before anything is written.
-    """
-    with reading(engine) as connection:
-        has_champion = read_champion(connection).model_version is not None
-    if not has_champion:  # beside a champion the score may have been given up
-        require_score_to_beat(settings, names_of(declared.present_scores))
-    lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
-    if not dry_run:  # which changes nothing and needs no lease
-        lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
-    with lease_of_its_own as lease:
-        with stop.at_once():
-            history, holdout, read_at = read_history(engine, settings, declared)
-            rows = HistoryRows(
-                training_rows=len(history.training),
-                holdout_rows=len(history.holdout),
-                left_out=history.left_out,
-                corrected=history.corrections,
-                twins_kept=history.twins_kept,
-                followed_up=history.followed_up,
-            )
-            run.report(RetrainResult(rows))
-            if HARDLY in rows.left_out and not rows.training_rows + rows.holdout_rows:
-                raise HardlyFollowedUp(what=rows.followed_up)
-            lacking = shortage(
-                history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class
-            )
-            if lacking is not None:
-                raise TooFewLabels(what=lacking)
-            earlier = earlier_verdict(
-                engine, history, gate_fingerprint(settings, declared.features)
-            )
-            if earlier is not None:
-                run.report(RetrainResult(rows, earlier))
-                return
-        # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's
-        # native code.
-        challenger = fit_challenger(history, settings, declared.features, stop.check)
-        stop.check()
-        asked = GateInput(
-            history=history,
-            holdout_rule=holdout,
-            read_at=read_at,
-            declared=declared,
-            challenger=challenger,
-            settings=settings,
+    lease: HeldLease | None,
+) -> Corrections:
+    """Report rows and verdict, and return the rows' corrections."""
+    with stop.at_once():
+        history, holdout, read_at = read_history(engine, settings, declared)
+        rows = HistoryRows(
+            training_rows=len(history.training),
+            holdout_rows=len(history.holdout),
+            left_out=history.left_out,
+            corrected=history.corrections,
+            twins_kept=history.twins_kept,
+            followed_up=history.followed_up,
         )
-        still_ours: Callable[[Connection], None] | None = None
-        if lease is not None:
-            still_ours = lease.require
-        verdict = decide_and_record(engine, asked, run.id, still_ours)
-        run.report(RetrainResult(rows, verdict))
+        run.report(RetrainResult(rows))
+        if HARDLY in rows.left_out and not rows.training_rows + rows.holdout_rows:
+            raise HardlyFollowedUp(what=rows.followed_up)
+        lacking = shortage(
+            history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class
+        )
+        if lacking is not None:
+            raise TooFewLabels(what=lacking)
+        asked_for = gate_fingerprint(settings, recipe, declared.features)
+        earlier = earlier_verdict(engine, history, asked_for)
+        if earlier is not None:
+            run.report(RetrainResult(rows, earlier))
+            return rows.corrected
+    # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's
+    # native code.
+    challenger = fit_challenger(history, settings, recipe, declared.features, stop.check)
+    stop.check()
+    asked = GateInput(
+        history=history,
+        holdout_rule=holdout,
+        read_at=read_at,
+        declared=declared,
+        recipe=recipe,
+        challenger=challenger,
+        settings=settings,
+    )
+    still_ours: Callable[[Connection], None] | None = None
+    if lease is not None:
+        still_ours = lease.require
+    verdict = decide_and_record(engine, asked, run.id, still_ours)
+    run.report(RetrainResult(rows, verdict))
+    return rows.corrected
 
 
 def read_history(

@@ -19,13 +19,13 @@ from markupsafe import Markup
 from pima.core.declared.features import Features
 from pima.core.rows.history import Split, features_of
 from pima.model.compiled import CompiledModel
-from pima.model.recipes import CancelCheck, settings_of_fit
+from pima.model.recipes import CancelCheck, Recipe, settings_of_fit
 from pima.report.contents import Exhibit
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, seed_of
 
-Fit = Callable[[Split, Settings, Features, CancelCheck], Challenger]
+Fit = Callable[[Split, Settings, Recipe, Features, CancelCheck], Challenger]
 
 
 def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
@@ -35,29 +35,33 @@ def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
     before: Counter[str] = Counter()
 
     def fit_challenger(
-        history: Split, settings: Settings, features: Features, boundary: CancelCheck
+        history: Split,
+        settings: Settings,
+        recipe: Recipe,
+        features: Features,
+        boundary: CancelCheck,
     ) -> Challenger:
-        key = fingerprint(history, settings, features)
+        key = fingerprint(history, settings, recipe, features)
         before[key] += own_repeated
         path = folder / f"{key}-{before[key] or 1}"
         with fasteners.InterProcessLock(f"{path}.lock"):
             if path.exists():
                 return _read(path, features)
-            made = fit(history, settings, features, boundary)
+            made = fit(history, settings, recipe, features, boundary)
             _write(path, made)
             return made
 
     return fit_challenger
 
 
-def fingerprint(history: Split, settings: Settings, features: Features) -> str:
+def fingerprint(history: Split, settings: Settings, recipe: Recipe, features: Features) -> str:
     """sha256 over all that a challenger is made from, to the bit and in order."""
     training, holdout = features_of(history.training), features_of(history.holdout)
     rows = (training, history.training["outcome"].to_numpy(), holdout)
     digest = hashlib.sha256()
     for part in rows:
         digest.update(f"{part.dtype} {part.shape} ".encode() + part.tobytes())
-    others = [features, settings_of_fit(settings, features), seed_of(history, settings.retrain)]
+    others = [features, settings_of_fit(settings, recipe), seed_of(history, settings.retrain)]
     # PostgreSQL gives back a category's codes in another order than SQLite.
     digest.update(
         msgspec.json.encode(msgspec.to_builtins(others, str_keys=True), order="deterministic")

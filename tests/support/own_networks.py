@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from pima.model.network_file import add_own_network
-from pima.model.recipes import RECIPES, OwnNetwork
+from pima.model.network_file import recipe_asked_for
+from pima.model.recipes import OwnNetwork
 from pima.settings.sections import CustomSettings, RetrainSettings
 
 
@@ -29,7 +29,6 @@ def own_network(folder: Path, text: str, **numbers: object) -> OwnNetwork:
     file = folder / "clinic_net.py"
     file.write_text(text)
     file.chmod(0o644)
-    add_own_network(settings_of(**numbers), folder)
-    recipe = RECIPES["clinic_net.py"]
+    recipe = recipe_asked_for(settings_of(**numbers), folder, ())
     assert isinstance(recipe, OwnNetwork)
     return recipe

@@ -1,5 +1,5 @@
 """The files that architecture.md names on a row's way and on a retraining's are those in which code
-runs."""
+runs, from the command's first line to its last."""
 
 import re
 import subprocess
@@ -17,13 +17,14 @@ NIGHT = PAGE.partition("The files that a row passes")[2].partition(
 RETRAINING = PAGE.partition("The files that a retraining passes")[2].partition(
     "`tests/jobs/pages/test_walk_of_a_row.py`"
 )[0]
-# Prints the files in which functions run, from the first of two files up to the second; what runs
-# while a module is imported is no step.
+# Prints the files in which functions run, from the job's own on; what runs while a module is
+# imported is no step.
 TRACED = """
 import runpy, sys, threading
 
-job, root, first, last = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
-passed, ended = [], []
+job, root = sys.argv.pop(1), sys.argv.pop(1)
+first = root + job.replace(".", "/") + ".py"
+passed = []
 
 def is_imported(frame):
     while frame is not None and frame.f_code.co_name != "_find_and_load":
@@ -32,9 +33,9 @@ def is_imported(frame):
 
 def profile(frame, event, _):
     path = frame.f_code.co_filename
-    if event == "call" and frame.f_code.co_flags & 1 and path.startswith(root) and path not in passed and not ended:
-        if (passed or path.endswith(first)) and not is_imported(frame):
-            (ended if path.endswith(last) else passed).append(path)
+    if event == "call" and frame.f_code.co_flags & 1 and path.startswith(root) and path not in passed:
+        if (passed or path == first) and not is_imported(frame):
+            passed.append(path)
 
 threading.setprofile(profile)
 sys.setprofile(profile)
@@ -55,10 +56,10 @@ def named(walk: str, kind: str) -> set[str]:
     return found
 
 
-def passed(database: Database, job: str, first: str, last: str) -> set[str]:
+def passed(database: Database, job: str) -> set[str]:
     root = f"{ROOT}/"
     ended = subprocess.run(
-        [sys.executable, "-c", TRACED, job, root, first, last],
+        [sys.executable, "-c", TRACED, job, root],
         env=clean_environ() | {"DATABASE_URL": database.url},
         cwd=ROOT,
         capture_output=True,
@@ -68,25 +69,20 @@ def passed(database: Database, job: str, first: str, last: str) -> set[str]:
     return {
         line.removeprefix(root)
         for line in ended.stdout.splitlines()
-        if line.startswith((root + "pima", root + "jobs"))
+        if line.startswith((root + "pima", root + "jobs")) and line.endswith(".py")
     }
 
 
 def test_the_walk_names_every_file_that_a_row_passes(database: Database, trained: Path) -> None:
     install_models(database, trained)
     insert_patients(database, 1)
-    assert passed(database, "jobs.score", "pima/scoring.py", "no last one") == named(
-        NIGHT, database.kind
-    )
+    assert passed(database, "jobs.score") == named(NIGHT, database.kind)
 
 
-def test_the_walk_names_every_file_that_a_retraining_passes_until_its_verdict(
+def test_the_walk_names_every_file_that_a_retraining_passes(
     history: Database, trained: Path
 ) -> None:
     install_models(history, trained)
-    files = passed(history, "jobs.retrain", "pima/train/retraining.py", "pima/watch/realised.py")
-    # The command has begun before, and shows the verdict behind it; of this champion no snapshot is
-    # kept, an error.
-    began = {"jobs/retrain.py", "jobs/command.py"}
+    # Of this champion no snapshot is kept, an error.
     error = {"pima/errors/base.py", "pima/errors/places.py"}
-    assert files - error | began == named(RETRAINING, history.kind)
+    assert passed(history, "jobs.retrain") - error == named(RETRAINING, history.kind)

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from pima.core.rows.history import features_of, fingerprint_of
 from pima.core.verdicts.figures import FIGURES
+from pima.model.recipes import recipe_for
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
@@ -26,7 +27,7 @@ from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history
 from tests.support.databases import Database, call, the_json, without_triggers
 from tests.support.ledger import document
-from tests.support.shipped import FEATURE_NAMES
+from tests.support.shipped import FEATURE_NAMES, FEATURES
 from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
@@ -218,7 +219,8 @@ def _case(database: Database, number: int) -> GateInput:
     artifacts = Artifacts(bytes(keras.content or b""), bytes(compiled.content or b""))
     line = np.full(len(divided.holdout), 0.35)
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, line)
-    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings)
+    recipe = recipe_for(settings.retrain.network, FEATURES)
+    return GateInput(divided, rule, read_at, SHIPPED, recipe, challenger, settings)
 
 
 @pytest.mark.judge

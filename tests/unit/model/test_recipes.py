@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pima.core.declared.features import Feature
+from pima.core.declared.features import Feature, Features
 from pima.model.recipes import (
     RECIPES,
     Article,
@@ -26,6 +26,11 @@ def shipped() -> Settings:
     return read_settings(Path(ROOT / "config" / "pima.toml"), {})
 
 
+def _fingerprint(settings: Settings, features: Features) -> str:
+    recipe = recipe_for(settings.retrain.network, features)
+    return fit_fingerprint(settings, recipe, features)
+
+
 @pytest.mark.parametrize("network", RECIPES)
 def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(
     shipped: Settings, network: str
@@ -33,7 +38,9 @@ def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(
     settings = msgspec.structs.replace(
         shipped, retrain=msgspec.structs.replace(shipped.retrain, network=network)
     )
-    stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(settings, FEATURES)))
+    stored = msgspec.json.decode(
+        msgspec.json.encode(settings_of_fit(settings, recipe_for(network, FEATURES)))
+    )
     assert recipe_of(stored) == recipe_for(network, FEATURES)
     stored["recipe"] |= {"batch_rows": 7}
     assert recipe_of(stored) == replace(recipe_for(network, FEATURES), batch_rows=7)
@@ -51,21 +58,21 @@ def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds] | type
 def test_every_number_of_a_recipe_tells_fits_apart(
     shipped: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = fit_fingerprint(shipped, FEATURES)
+    known = _fingerprint(shipped, FEATURES)
     for name, number in asdict(RECIPES["five_seeds"]).items():
         if name in ("exponents", "scales"):
             continue  # they come of what is declared
         other = (*number, 1.5) if isinstance(number, tuple) else number + 1
         monkeypatch.setitem(RECIPES, "five_seeds", replace(FiveSeeds(), **{name: other}))
-        assert fit_fingerprint(shipped, FEATURES) != known, name
+        assert _fingerprint(shipped, FEATURES) != known, name
     monkeypatch.setitem(RECIPES, "five_seeds", FiveSeeds())
     another_power = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], power=0.5))
-    assert fit_fingerprint(shipped, another_power) != known
+    assert _fingerprint(shipped, another_power) != known
 
 
 def _with(feature: Feature) -> str:
     """The fingerprint of a fit on the shipped features and this one."""
-    return fit_fingerprint(read_settings(None, {}), (*FEATURES, feature))
+    return _fingerprint(read_settings(None, {}), (*FEATURES, feature))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +85,7 @@ def test_a_range_that_plays_no_part_in_a_fit_does_not_enter_its_fingerprint(
     declared = (
         Feature("creatinine", low=low, high=20, power=power) for low in (0.1, 0.05, 0.0, -1.0)
     )
-    assert len({fit_fingerprint(settings, (*FEATURES, each)) for each in declared}) == 1
+    assert len({_fingerprint(settings, (*FEATURES, each)) for each in declared}) == 1
 
 
 @pytest.mark.parametrize(("low", "same"), [(0.1, 0.05), (0.0, -0.0), (-1.0, -2.0)])

@@ -13,7 +13,7 @@ import pytest
 from markupsafe import Markup
 
 from pima.core.rows.history import Split, features_of
-from pima.model.recipes import never
+from pima.model.recipes import never, recipe_for
 from pima.report.contents import Exhibit
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
@@ -23,6 +23,7 @@ from tests.support.labelled import side_of
 from tests.support.shipped import FEATURES
 
 SETTINGS = Settings()
+RECIPE = recipe_for(SETTINGS.retrain.network, FEATURES)
 
 
 def _side(first: int, last: int) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path:
 
     def in_a_test(own_repeated: bool = True) -> list[Challenger]:
         once = made_once(fit, tmp_path, own_repeated)
-        return [once(HISTORY, SETTINGS, FEATURES, never) for _ in range(2)]
+        return [once(HISTORY, SETTINGS, RECIPE, FEATURES, never) for _ in range(2)]
 
     fitted, taken = in_a_test(), in_a_test()
     assert fitted == made
@@ -99,7 +100,9 @@ def _with(side: str, column: str, change: Any) -> Split:
 def test_whatever_enters_a_fit_makes_it_another(
     history: Split, settings: Settings, features: Any
 ) -> None:
-    assert fingerprint(history, settings, features) != fingerprint(HISTORY, SETTINGS, FEATURES)
+    recipe = recipe_for(settings.retrain.network, features)
+    other = fingerprint(HISTORY, SETTINGS, RECIPE, FEATURES)
+    assert fingerprint(history, settings, recipe, features) != other
 
 
 DOCUMENT = {"rows": 10, "positive": 0.1}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pima.core.declared.features import Feature
+from pima.core.declared.features import Feature, Features
 from pima.core.verdicts.metrics import scores
 from pima.core.verdicts.straight_line import STRENGTHS
 from pima.core.verdicts.verdict import Measure
@@ -20,19 +20,23 @@ from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
 
 
+def _of_fit(settings: Settings, features: Features) -> str:
+    return fit_fingerprint(settings, recipe_for(settings.retrain.network, features), features)
+
+
+def _of_gate(settings: Settings, features: Features) -> str:
+    return gate_fingerprint(settings, recipe_for(settings.retrain.network, features), features)
+
+
 def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:
     banded = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], bands=(30, 60)))
     default, asked = (
         Settings(),
         msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05)),
     )
-    assert gate_fingerprint(default, banded) == gate_fingerprint(default, FEATURES)
-    assert fit_fingerprint(default, banded) == fit_fingerprint(default, FEATURES)
-    assert (
-        gate_fingerprint(asked, banded)
-        != gate_fingerprint(asked, FEATURES)
-        != gate_fingerprint(default, FEATURES)
-    )
+    assert _of_gate(default, banded) == _of_gate(default, FEATURES)
+    assert _of_fit(default, banded) == _of_fit(default, FEATURES)
+    assert _of_gate(asked, banded) != _of_gate(asked, FEATURES) != _of_gate(default, FEATURES)
 
 
 @pytest.mark.parametrize("measure", list(Measure))
@@ -52,7 +56,7 @@ def test_log_loss_is_asked_for_beside_itself_only_where_the_setting_says_so(
 def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written() -> None:
     def fingerprint(measure: str, veto: object) -> str:
         gate = GateSettings(measure=measure, log_loss_veto=veto)
-        return gate_fingerprint(msgspec.structs.replace(Settings(), gate=gate), FEATURES)
+        return _of_gate(msgspec.structs.replace(Settings(), gate=gate), FEATURES)
 
     for measure, same, other in (
         ("accuracy", True, False),

@@ -22,7 +22,7 @@ from pima.core.rows.history import (
     split,
     unseen_by,
 )
-from pima.model.recipes import fit_fingerprint
+from pima.model.recipes import fit_fingerprint, recipe_for
 from pima.settings.reading import read_settings
 from pima.train.fit import seed_of
 from pima.train.gate import gate_fingerprint
@@ -63,12 +63,13 @@ def test_no_row_that_a_model_learned_from_judges_it(
 def test_the_shipped_settings_keep_their_fingerprints_and_seeds() -> None:
     # Written down once: other ones would judge old data anew and fit other models.
     shipped = read_settings(Path(ROOT / "config" / "pima.toml"), {})
+    recipe = recipe_for(shipped.retrain.network, FEATURES)
     assert (
-        fit_fingerprint(shipped, FEATURES)
+        fit_fingerprint(shipped, recipe, FEATURES)
         == "5b16b9fd918dd7492eedcf478e25279370fbbf3baa56b6edcb5127d3f369159e"
     )
     assert (
-        gate_fingerprint(shipped, FEATURES)
+        gate_fingerprint(shipped, recipe, FEATURES)
         == "61940c7bfef104bf83a6d8b23361f591fceb09af6ac64bc2983a54a9b64383f2"
     )
     rows = shipped_rows()
