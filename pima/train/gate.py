@@ -140,60 +140,72 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         fitted = fit_fingerprint(asked.settings, asked.recipe, asked.declared.features)
-        rolled_back = ledger.was_rolled_back(connection, asked.history.fingerprint, fitted)
-        consultations = lineage.consultations(connection) + 1
-    challenger = _challenger(asked)
-    contestants = [challenger, _straight_line(asked, challenger)]
-    unloadable = False
-    if champion.model_version is not None:
-        current = _load_champion(engine, champion.model_version)
-        unloadable = current is None
-        if current is not None:
-            contestants.append(_champion(engine, asked, current, champion.model_version))
-    holdout = asked.history.holdout
-    eligible = judged_by_all(each for each in contestants if each.decides)
-    too_few = min(of_each_class(holdout[eligible])) < asked.settings.retrain.minimum_of_each_class
-    if too_few:
-        eligible = judged_by_all([challenger])
-    in_test_set = _test_set(asked, eligible)
-    scores = list(_scores_in_use(asked, challenger, in_test_set))
-    to_beat = asked.settings.gate.first_must_beat
-    contestants += [stands for stands, _ in scores]
-    contest = Contest(
-        outcomes=holdout["outcome"].to_numpy(),
-        groups=groupings(asked.declared.features, holdout, asked.history.training),
-        in_window=in_test_set,
-        contestants=tuple(contestants),
-        circumstances=Circumstances(
-            champion_unloadable=unloadable,
+        known = Circumstances(
             parity_passed=asked.challenger.parity.passed,
             pinned=champion.pinned,
-            rolled_back_before=rolled_back,
-            consultations=consultations,
-            score_as_loaded=any(
-                told.score == to_beat and told.as_it_stands == told.rows for _, told in scores
+            rolled_back_before=ledger.was_rolled_back(
+                connection, asked.history.fingerprint, fitted
             ),
-            too_few_unseen=too_few,
-        ),
-    )
+            consultations=lineage.consultations(connection) + 1,
+        )
+    contest, scores = _contest(engine, asked, champion.model_version, known)
     options = gate_options(asked.settings.gate)
-    must_beat = asked.declared.present_score(to_beat)
+    must_beat = asked.declared.present_score(asked.settings.gate.first_must_beat)
     if must_beat is not None:
         options = replace(options, first_must_beat=must_beat.called)
     verdict = decide(contest, options)
     figures = structs.replace(
         verdict.figures,
         window=asked.settings.gate.window,
-        test_set_rows=int(in_test_set.sum()),
+        test_set_rows=int(contest.in_window.sum()),
         holdout_order=asked.history.holdout_order,
     )
-    verdict = replace(verdict, figures=figures)
+    holdout = asked.history.holdout
     if asked.history.corrections.follow_outcome:
         apart = holdout[UNCLAIMED].map({False: "in time", True: "never"}).astype("category")
         contest = replace(contest, groups=contest.groups.assign(Predicted=apart))
-    found = structs.replace(evidence(contest), scores=tuple(told for _, told in scores))
-    verdict = replace(verdict, sentence=verdict.sentence + on_predicted(found))
-    return Judgement(champion, verdict, holdout[in_test_set], found)
+    found = structs.replace(evidence(contest), scores=scores)
+    sentence = verdict.sentence + on_predicted(found)
+    verdict = replace(verdict, figures=figures, sentence=sentence)
+    return Judgement(champion, verdict, holdout[contest.in_window], found)
+
+
+def _contest(
+    engine: Engine, asked: GateInput, number: int | None, known: Circumstances
+) -> tuple[Contest, tuple[ScoreEvidence, ...]]:
+    """All who answer for the holdout, version `number` as the champion, and how the scores in use
+    among them took part. Of the circumstances those are `known` that no answer decides."""
+    challenger = _challenger(asked)
+    current = None if number is None else _champion(engine, asked, number)
+    deciding = [challenger] if current is None else [challenger, current]
+    holdout = asked.history.holdout
+    eligible = judged_by_all(deciding)
+    too_few = min(of_each_class(holdout[eligible])) < asked.settings.retrain.minimum_of_each_class
+    if too_few:
+        eligible = judged_by_all([challenger])
+    in_test_set = _test_set(asked, eligible)
+    scores = list(_scores_in_use(asked, challenger, in_test_set))
+    told = tuple(each for _, each in scores)
+    to_beat = asked.settings.gate.first_must_beat
+    contest = Contest(
+        outcomes=holdout["outcome"].to_numpy(),
+        groups=groupings(asked.declared.features, holdout, asked.history.training),
+        in_window=in_test_set,
+        contestants=(
+            *deciding,
+            _straight_line(asked, challenger),
+            *(stands for stands, _ in scores),
+        ),
+        circumstances=replace(
+            known,
+            champion_unloadable=number is not None and current is None,
+            score_as_loaded=any(
+                each.score == to_beat and each.as_it_stands == each.rows for each in told
+            ),
+            too_few_unseen=too_few,
+        ),
+    )
+    return contest, told
 
 
 def _challenger(asked: GateInput) -> Contestant:
@@ -240,8 +252,12 @@ def _scores_in_use(
         yield stands, told
 
 
-def _champion(engine: Engine, asked: GateInput, scorer: Scorer, number: int) -> Contestant:
-    """The champion, version `number`, on the holdout as it takes the rows."""
+def _champion(engine: Engine, asked: GateInput, number: int) -> Contestant | None:
+    """The champion, version `number`, on the holdout as it takes the rows; None if its bytes can't
+    be loaded."""
+    scorer = _load_champion(engine, number)
+    if scorer is None:
+        return None
     taken, scorable = as_taken(asked.history.holdout, asked.declared, scorer.features)
     today, _ = as_taken(asked.history.today, asked.declared, scorer.features)
     return Contestant(
