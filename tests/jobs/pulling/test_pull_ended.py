@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from pima.core.declared.source import Source
 from pima.intake.sources import pulling
 from pima.intake.sources.pulling import BLOCK_KEYS
+from pima.intake.sources.source_engine import reading_source
+from pima.intake.sources.source_query import columns_of_blocks, select
 from tests.support.clinic import URL, Clinic, toml
 from tests.support.databases import PATIENCE_SECONDS, Database, call, wait_for
 from tests.support.pulls import counts
@@ -186,6 +189,22 @@ def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(
     assert process.returncode == 0, stderr
     assert "200 rows read, 0 inserted, 0 updated, 200 unchanged" in stdout
     assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "unchanged": 198, "vanished": 2}
+
+
+def test_no_row_is_skipped_where_others_change_between_two_blocks(
+    postgresql_clinic: Clinic,
+) -> None:
+    """As OFFSET would, once an earlier row has gone."""
+    clinic = postgresql_clinic
+    keys = clinic.insert(30)
+    source = Source("clinic", "visit_id", {}, table="visits")
+    with reading_source(clinic.engine, "clinic") as connection:
+        statement = select(connection.dialect, source, ["visit_id"])
+        blocks = columns_of_blocks(connection, statement, 10)
+        (read,) = map(list, next(blocks))
+        clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": read[0]})
+        read += [key for (block,) in blocks for key in block]
+    assert sorted(map(str, read)) == sorted(keys)
 
 
 def test_a_row_that_comes_here_and_there_while_the_source_is_read_has_not_vanished(
