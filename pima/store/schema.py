@@ -4,9 +4,8 @@ The check at the start of every command uses plain catalogue queries, since impo
 a third of a second.
 """
 
-import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
-    TextClause,
     insert,
     text,
 )
@@ -39,6 +37,7 @@ from pima.store.models.registry import (
     require_declared,
     require_same_holdout,
 )
+from pima.store.scripts import read_script, statements
 from pima.store.tables import (
     SCRIPT,
     TABLES,
@@ -232,66 +231,6 @@ def make_triggers(connection: Connection) -> str | None:
     if what is not None:
         database.make_triggers(connection, declared)
     return what
-
-
-# ---- The `.sql` files: adapting them to the declared features, and splitting them into statements.
-
-_LISTED = re.compile(r"/\* (features|scores|copied) \*/(.*?)/\* end \*/", re.DOTALL)
-_FIRST = "pregnancies"
-"""The first feature in the files; the text of each declared column is a copy of its text."""
-
-
-def read_script(path: Path, declared: Declaration) -> str:
-    """Return the file's text with the declared columns in place of the shipped ones.
-
-    A list between `/* features */` and `/* end */` has one expression for each feature, separated
-    by commas or ORs; one after `/* scores */` for each score, and after `/* copied */` for both.
-    """
-    columns = {
-        "features": declared.columns,
-        "scores": declared.score_columns,
-        "copied": declared.copied,
-    }
-
-    def listed(found: re.Match[str]) -> str:
-        shipped = " ".join(found[2].split())
-        separator = " OR " if " OR " in shipped else ", "
-        first = shipped.split(separator)[0]
-        return separator.join(first.replace(_FIRST, column(name)) for name in columns[found[1]])
-
-    return _LISTED.sub(listed, path.read_text("utf-8"))
-
-
-def read_triggers(folder: Path, declared: Declaration) -> str:
-    """Return the text of a database's triggers, and of those for scores where there are any."""
-    script = read_script(folder / "triggers.sql", declared)
-    if declared.score_columns:
-        script += read_script(folder / "score_triggers.sql", declared)
-    return script
-
-
-def queries(path: Path) -> dict[str, TextClause]:
-    """Read the queries of a file by the names in the lines before them: `-- name: ...`."""
-    found = re.findall(
-        r"^-- name: (\w+)$(.*?)(?=^-- name: |\Z)", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    return {name: text(query.strip().rstrip(";")) for name, query in found}
-
-
-def statements(script: str) -> Iterator[str]:
-    """Split a script in SQLite's SQL into statements, without the text between them.
-
-    They run one at a time, since sqlite3's `executescript` would commit first.
-    """
-    import sqlite3  # imported here: scoring on PostgreSQL does not need it
-
-    lines: list[str] = []
-    for line in script.splitlines(keepends=True):
-        if lines or not (line.isspace() or line.startswith("--")):
-            lines.append(line)
-        if lines and sqlite3.complete_statement("".join(lines)):
-            yield "".join(lines)
-            lines.clear()
 
 
 # ---- The columns of features and scores, which change with the declaration.

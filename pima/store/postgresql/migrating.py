@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from pima.errors import DatabaseBusy
 from pima.logs import get_logger
-from pima.store.schema import queries
+from pima.store.scripts import queries
 from pima.store.tables import VIEWS
 
 PATIENCE_SECONDS = 60

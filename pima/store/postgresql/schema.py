@@ -10,7 +10,7 @@ from pima.core.declared.features import Declaration
 from pima.logs import tell
 from pima.store.engine import listed
 from pima.store.postgresql.migrating import keep_triggers
-from pima.store.schema import queries, read_triggers
+from pima.store.scripts import queries, read_triggers
 from pima.store.tables import TABLES, VIEWS
 
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from pima.core.declared.features import Declaration
-from pima.store.schema import read_triggers, statements
+from pima.store.scripts import read_triggers, statements
 from pima.store.tables import TABLES
 
 # Replaced in this order. Tables are STRICT, which has only INTEGER, REAL, TEXT and BLOB; times are
