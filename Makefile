@@ -72,15 +72,15 @@ bench: $(VENV)/.complete
 bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
-# The gate's statistics in full, about a quarter of an hour on two cores; writes docs/measured/gate.md. `python -m
-# tests.bench.gate --alarms` writes only the sections on alarms over settled outcomes, in a minute, `--looks` only that on first
+# The gate's statistics in full, less than twenty minutes on two cores; writes docs/measured/gate.md. `python -m tests.bench.gate
+# --alarms` writes only the sections on alarms over settled outcomes and on outcomes that come late, `--looks` only that on first
 # champions beside a score.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 
 # A half year of made-up clinics by the commands themselves, under a moved clock; needs Debian's package faketime. Writes
 # docs/measured/year.md in twenty minutes on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics,
-# --hindsight writes only the section on hindsight by other seeds, in four minutes.
+# --hindsight writes only the sections on hindsight by other seeds, in seven minutes.
 bench-year: $(VENV)/.complete
 	$(RUN) -m tests.bench.year
 

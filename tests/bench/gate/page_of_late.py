@@ -75,8 +75,10 @@ def _over_truth(lived: Sequence[HalfYear]) -> str:
     ratios = [each.over_truth for each in lived if each.promotions]
     if not ratios:
         return "no model"
-    error = np.std(ratios, ddof=1) / len(ratios) ** 0.5
-    return f"{np.mean(ratios):.3f} ± {error:.3f}"
+    told = f"{np.mean(ratios):.3f}"
+    if len(ratios) > 1:
+        told += f" ± {np.std(ratios, ddof=1) / len(ratios) ** 0.5:.3f}"
+    return told
 
 
 def _reading(found: dict[tuple[Clinic, bool], list[HalfYear]]) -> str:
