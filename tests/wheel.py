@@ -25,9 +25,10 @@ pima status
 pima models export 1 --out version-1.pima
 python -c "{TO_PARQUET}"
 pima score --from rows.parquet --to scored --model version-1.pima
-if [ -n "$(pima | grep '^  trial ')" ]; then pima trial history.csv --yes; fi
+pima trial history.csv --yes
 pima health --why extra_missing
 python -m jobs.health --why extra_missing
+{{ pima health --why nothing 2>&1 || true; }} | grep 'site-packages/pima/docs/reference/errors.md'
 """
 NEW_PATIENT = "pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age\n1,120,70,30,0,31.5,0.4,33\n"
 # Each file that a message may name, by the module's own pattern.
