@@ -1,19 +1,17 @@
 """Each block of commands on the pages runs as it stands there, in a folder whose database a service
 has used."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine
-from tests.support.databases import Database, call, clean_environ
+from tests.support.databases import Database, call
 from tests.support.pages import PAGES, blocks
+from tests.support.reader import Reader
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import trained_once
 
@@ -64,7 +62,9 @@ def used(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name", sorted(name for name in PAGES.keys() - FOLLOWED if runnable(PAGES[name]))
 )
-def test_each_command_of_a_page_runs(name: str, used: Path, tmp_path: Path) -> None:
+def test_each_command_of_a_page_runs(
+    name: str, used: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     for linked in ("deploy", "docs", "jobs", "pima"):
         (tmp_path / linked).symlink_to(ROOT / linked)
@@ -75,15 +75,9 @@ def test_each_command_of_a_page_runs(name: str, used: Path, tmp_path: Path) -> N
         "id,outcome\n" + "".join(f"{n},{line[-1]}\n" for n, line in lines if n > 568)
     )
     shutil.copy(SHIPPED, tmp_path / "history.csv")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # A fit by one small network, of which the pages say nothing.
-    environ = clean_environ() | {"PATH": path, "PIMA_RETRAIN__NETWORK": "article"}
-    typed = "\n".join(runnable(PAGES[name]))
-    command = ["bash", "-e", "-o", "pipefail", "-x"]
-    ended = subprocess.run(
-        command, input=typed, cwd=tmp_path, env=environ, capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    reader = Reader(tmp_path, monkeypatch)
+    for block in runnable(PAGES[name]):
+        reader.types(block)
 
 
 def test_what_does_not_run_says_why() -> None:

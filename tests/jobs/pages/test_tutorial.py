@@ -1,25 +1,21 @@
-"""The pages that are followed from top to bottom, as a reader types them: their commands in bash,
-their settings as the file they are, and below each block of commands what it prints."""
+"""The pages that are followed from top to bottom, as a reader types them: their commands, their
+settings as the file they are, and below each block of commands what it prints."""
 
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.databases import clean_environ
 from tests.support.pages import Block, blocks
+from tests.support.reader import Reader
 from tests.support.shipped import ROOT, SHIPPED
 
 TUTORIAL, OWN_DATABASE = ("start/tutorial.md", "start/my-database.md")
 DRAFT = "clinic.toml"
-_MARK = "---- block ----"
 
 
 def typed(page: str) -> list[Block]:
@@ -29,41 +25,26 @@ def typed(page: str) -> list[Block]:
     return [block for block in blocks(text) if block.info in ("bash", "toml", "text")]
 
 
-def _as_typed(pages: Sequence[str]) -> Iterator[str]:
-    """The lines of a session; the page's settings are written to their file where they stand."""
-    for language, text in (block for page in pages for block in typed(page)):
-        if language == "bash":
-            yield f"{text}echo '{_MARK}'\n"
-        elif language == "toml":
-            yield (
-                f"cp {DRAFT} draft.toml\ncat > {DRAFT} <<'END OF THE SETTINGS'\n{text}END OF THE "
-                "SETTINGS\n"
-            )
-
-
-def _follow(folder: Path, *pages: str) -> None:
+def _follow(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str) -> None:
     """Type it all in a folder like the project's; what each block of commands prints is what the
     page shows."""
     shutil.copytree(ROOT / "config", folder / "config")
     for needed in (ROOT / "docs" / "invent_visits.py", SHIPPED):
         (folder / needed.relative_to(ROOT)).parent.mkdir(parents=True)
         shutil.copy(needed, folder / needed.relative_to(ROOT))
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
-    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
-    session = "".join(_as_typed(pages))
-    ended = subprocess.run(
-        ["bash", "-e"], input=session, cwd=folder, env=environ, capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    printed = iter(ended.stdout.split(f"{_MARK}\n"))
-    last = ""
-    for block in (block for page in pages for block in typed(page)):
+    reader = Reader(folder, monkeypatch)
+    printed = ""
+    for block in typed(page):
         if block.info == "bash":
-            last = next(printed)
-        elif block.info == "text":
-            assert _without_figures(last) == _without_figures(block.text)
-            if pages == (TUTORIAL,):  # its salt is fixed, so its figures are
-                assert _figures(last) == pytest.approx(_figures(block.text), abs=0.015, rel=0.015)
+            printed = reader.types(block.text)
+        elif block.info == "toml":
+            shutil.copy(DRAFT, "draft.toml")
+            Path(DRAFT).write_text(block.text)
+        else:
+            assert _without_figures(printed) == _without_figures(block.text)
+            if page == TUTORIAL:  # its salt is fixed, so its figures are
+                expected = pytest.approx(_figures(block.text), abs=0.015, rel=0.015)
+                assert _figures(printed) == expected
 
 
 _OF_THE_DAY = r"\d{4}-\d\d-\d\d(?:\s+\d\d:\d\d\s+UTC)?|\d+\.\d+ s\b"
@@ -102,13 +83,15 @@ def test_the_words_the_counts_and_the_figures_of_an_output_are_compared() -> Non
     assert (_without_figures(verdict), _figures(verdict)) == (said, [0.5])
 
 
-def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
-    _follow(tmp_path, TUTORIAL)
+def test_the_tutorial_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _follow(monkeypatch, tmp_path, TUTORIAL)
     assert sum(block.info == "text" for block in typed(TUTORIAL)) == 8
 
 
-def test_the_clinic_s_own_database_ends_with_predictions(tmp_path: Path) -> None:
-    _follow(tmp_path, OWN_DATABASE)
+def test_the_clinic_s_own_database_ends_with_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _follow(monkeypatch, tmp_path, OWN_DATABASE)
     assert sum(block.info == "text" for block in typed(OWN_DATABASE)) == 5
     _check_the_settings(tmp_path)
     _check_the_databases(tmp_path)

@@ -99,7 +99,11 @@ def _endless(folder: Path, rest: str) -> str:
     return str(config)
 
 
-@pytest.mark.parametrize("rest", ["pass", "time.sleep(3600)"])
+@pytest.mark.parametrize(
+    ("copied", "rest"),
+    [("sqlite", "pass"), ("postgresql", "time.sleep(3600)")],
+    indirect=["copied"],
+)
 def test_a_stop_ends_a_build_that_never_ends(history: Database, tmp_path: Path, rest: str) -> None:
     with history.start("retrain", "--config", _endless(tmp_path, rest)) as process:
         assert process.stderr is not None
