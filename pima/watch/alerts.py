@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration
 from pima.errors import PimaError, WrongUsage
@@ -25,7 +25,7 @@ from pima.store.urls import place_shown
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.watch.conditions import conditions
 from pima.watch.health import Condition
-from pima.watch.news import Alert, News, message, once_taken, pending
+from pima.watch.news import Alert, News, Pending, message, once_taken, pending
 
 SECONDS_BETWEEN_LOOKS = 300
 _TO_NOTE_IT = timedelta(seconds=60)
@@ -83,14 +83,8 @@ class Teller:
     def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
         """Find the alerts that each receiver would get now, without changing anything."""
         with reading(self.engine) as connection:
-            now = clock(connection)
             return {
-                number: pending(
-                    found,
-                    alerts.read_alerts(connection, number),
-                    now,
-                    alerts.acknowledged(connection, now),
-                ).alerts
+                number: _seen(connection, number, found).alerts
                 for number, _ in enumerate(receivers(self.settings.alerts), 1)
             }
 
@@ -161,22 +155,27 @@ class Teller:
         # Mostly there are none, and then a writer of a SQLite file should not have to be waited
         # for.
         with reading(self.engine) as connection:
-            now = clock(connection)
-            known = alerts.acknowledged(connection, now)
-            seen = pending(found, alerts.read_alerts(connection, number), now, known)
+            seen = _seen(connection, number, found)
         if not seen.alerts and not seen.noted and not seen.forget:
             return []
         with writing(self.engine) as connection:
             now = clock(connection)
             names = [condition.name for condition in found]
             locked = alerts.lock_alerts(connection, number, names, now)
-            claimed = pending(found, locked, now, known)
+            claimed = pending(found, locked, now, alerts.acknowledged(connection, now))
             until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
             alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
             for each in claimed.noted:
                 alerts.keep(connection, number, each)
             alerts.forget(connection, number, claimed.forget)
         return claimed.alerts
+
+
+def _seen(connection: Connection, number: int, found: Sequence[Condition]) -> Pending:
+    """Find what is due to a receiver, without a lock."""
+    now = clock(connection)
+    known = alerts.acknowledged(connection, now)
+    return pending(found, alerts.read_alerts(connection, number), now, known)
 
 
 def receivers(settings: AlertsSettings) -> list[str]:

@@ -227,7 +227,6 @@ def _none_counts(settled: SettledOutcomes) -> str | None:
 def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
     if settled.over_by is None:
         return ()
-    follow_up = settled.follow_up
     return tuple(
         FollowedUpWeek(
             monday=start_of_week(week.number).date(),
@@ -235,7 +234,7 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
             outcomes=week.outcomes,
             in_figures=week.counts,
         )
-        for week in follow_up.weeks
+        for week in settled.follow_up.weeks
     )
 
 

@@ -341,19 +341,12 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
         ("psi", population_stability_index, psi_allowed, len(bins.counts) > 1),
         ("wasserstein", wasserstein, wasserstein_allowed, bool(bins.steps)),
     ):
-        if not has_it:
-            continue
-        if known < MINIMUM_KNOWN:
-            yield Watched(feature, f"{prefix}{figure}", None, known, state=State.INSUFFICIENT_DATA)
-        else:
-            yield Watched(
-                feature,
-                f"{prefix}{figure}",
-                distance(counts, bins),
-                known,
-                0.0,
-                allowed(known, bins),
-            )
+        if has_it:
+            found = Watched(feature, f"{prefix}{figure}", None, known, 0.0)
+            if known >= MINIMUM_KNOWN:
+                value = distance(counts, bins)
+                found = replace(found, value=value, allowed=allowed(known, bins))
+            yield found
 
 
 def expected_accuracy(expected: float, rows: int) -> Figure:

@@ -40,6 +40,11 @@ class FollowedUp:
     counts: bool = True
     """Whether any day of the week does, with a horizon."""
 
+    @property
+    def share(self) -> float:
+        """The share of the rows, one at least, that have an outcome."""
+        return self.outcomes / self.rows
+
     def __add__(self, other: "FollowedUp") -> "FollowedUp":
         return replace(self, rows=self.rows + other.rows, outcomes=self.outcomes + other.outcomes)
 
@@ -100,7 +105,7 @@ def by_prediction(weeks: tuple[FollowedUp, ...]) -> FollowUp:
     usual."""
     usual = 1.0
     if weeks:
-        usual = sorted(each.outcomes / each.rows for each in weeks)[len(weeks) // 2]
+        usual = sorted(each.share for each in weeks)[len(weeks) // 2]
     few = [each.number for each in weeks if each.outcomes < LEAST_FOLLOWED_UP * usual * each.rows]
     return FollowUp(
         weeks, frozenset(7 * week - 3 + day for week in few for day in range(7)), usual=usual
@@ -139,8 +144,7 @@ def figure_of_follow_up(found: FollowUp) -> Iterator[Watched]:
     """Make a row of `monitoring`, with a horizon, if it is over for some rows."""
     every = found.of_all
     if found.least is not None and every.rows:
-        share = every.outcomes / every.rows
-        figure = Watched("", FOLLOWED_UP, share, every.rows, found.least)
+        figure = Watched("", FOLLOWED_UP, every.share, every.rows, found.least)
         yield replace(figure, state=State.ALERT) if found.is_lacking else figure
 
 

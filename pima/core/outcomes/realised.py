@@ -7,6 +7,8 @@ describe such patients alone; so the share of predictions that have an outcome i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -158,15 +160,15 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
     if len(finished) < 2:
         return
     newest, *others = finished
-    rows = sum(each.rows for each in others)
-    outcomes = sum(each.outcomes for each in others)
+    before = reduce(add, others)
+    counts = (newest.outcomes, newest.rows, before.outcomes, before.rows)
     found = Watched(
         "",
         WEEK_FOLLOWED_UP,
-        newest.outcomes / newest.rows,
+        newest.share,
         newest.rows,
-        outcomes / rows,
-        share_allowed(WEEK_ALLOWED, newest.outcomes, newest.rows, outcomes, rows),
+        before.share,
+        share_allowed(WEEK_ALLOWED, *counts),
     )
-    is_less = found.is_beyond and newest.outcomes * rows < outcomes * newest.rows
+    is_less = found.is_beyond and newest.share < before.share
     yield replace(found, state=State.ALERT) if is_less else found
