@@ -30,11 +30,10 @@ from sqlalchemy.types import TypeEngine
 from pima.core.declared.features import Declaration
 from pima.errors import PimaError
 from pima.settings.sections import DatabaseSettings
+from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 
 
 class Scoring(Protocol):
@@ -42,7 +41,7 @@ class Scoring(Protocol):
 
     def claim(
         self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /
-    ) -> "Batch":
+    ) -> Batch:
         """Take at most `rows` rows with a patient id above `after` off the queue, and read these
         columns of them. `rows` is at most `pima.store.rows.queue.largest_batch`. The rows are gone
         once the transaction commits."""
@@ -50,7 +49,7 @@ class Scoring(Protocol):
     def write_predictions(
         self,
         connection: Connection,
-        made: "Predictions",
+        made: Predictions,
         model_version: int,
         run_id: int,
         threshold: float,
@@ -59,12 +58,12 @@ class Scoring(Protocol):
         """Append predictions; return how many were new. This model made the others before."""
 
     def write_scores(
-        self, connection: Connection, scores: "ScoresBeside", model_version: int, run_id: int, /
+        self, connection: Connection, scores: ScoresBeside, model_version: int, run_id: int, /
     ) -> None:
         """Write what a score in use said beside the predictions that this run has made."""
 
     def write_rejections(
-        self, connection: Connection, rejected: "Rejections", run_id: int, /
+        self, connection: Connection, rejected: Rejections, run_id: int, /
     ) -> None:
         """Record a run's rejections."""
 
@@ -180,11 +179,8 @@ class Database(ABC):
 
     # ---- scoring
 
-    @property
-    @abstractmethod
-    def scoring(self) -> "Scoring":
-        """The database's module; it imports numpy, which a run with an empty queue does not
-        need."""
+    scoring: Scoring
+    """The database's module."""
 
     @abstractmethod
     def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:

@@ -1,12 +1,9 @@
 """A batch of claimed rows, its predictions and its rejections."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pima.core.arrays import Float64Array, Int64Array
-
-if TYPE_CHECKING:
-    from pima.core.rows.validation import Measurements
+from pima.core.rows.validation import Measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class RowVersions:
 class Batch(RowVersions):
     """Claimed rows, by patient id."""
 
-    measurements: "Measurements"
+    measurements: Measurements
     """n rows of the requested columns"""
 
     def __len__(self) -> int:

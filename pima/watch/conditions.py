@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from pima.core.declared.features import Declaration
-from pima.core.nights.kinds import ALARMS, DRIFT, Explained
+from pima.core.nights.kinds import ALARMS, DRIFT
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.settings.sections import Settings
 from pima.store.engine import reading
@@ -17,14 +17,14 @@ from pima.store.schema import require_revision
 from pima.store.service import monitoring
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
-from pima.watch.health import Condition, complaints
+from pima.watch.health import Condition, Explained, complaints
 from pima.watch.model_alarms import model_alarms
 
 _OLDEST_EVENT = timedelta(days=7)
 """How long an event can still be reported, if the receiver was down or not yet configured."""
 
 EXPLAINED = {
-    **{alarm.name: alarm.explained for alarm in (DRIFT, *ALARMS.values())},
+    **{each.name: Explained(each.means, each.advice) for each in (DRIFT, *ALARMS.values())},
     "champion_changed": Explained(
         "Another model version scores from now on.",
         "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "

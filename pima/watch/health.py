@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration, first_difference
-from pima.core.nights.kinds import Explained
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules
@@ -35,6 +35,14 @@ _A_MINUTE = timedelta(minutes=1)
 _TEN_MINUTES = timedelta(minutes=10)
 _TEN_YEARS = timedelta(days=3652)
 _FAR_LONGER = 4
+
+
+class Explained(NamedTuple):
+    """The explanation of a code."""
+
+    means: str
+    advice: str
+    """The action to take, with the command; without a full stop."""
 
 
 _FAILED = (

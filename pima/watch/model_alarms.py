@@ -1,11 +1,12 @@
 """Alarms of the model: drift, and what settled outcomes say of the predictions; worded for health,
-alerts and status. A night without news needs no numpy."""
+alerts and status."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.nights.kinds import (
@@ -17,6 +18,7 @@ from pima.core.nights.kinds import (
     Whose,
     alarm_of,
 )
+from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
@@ -40,7 +42,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if by_version:
             alarm = ALARMS[fault]
             told = alarm.says.format(of_those=of_those, **_of_outcomes(by_version, champion))
-            yield Condition(alarm.name, told, alarm.explained.advice)
+            yield Condition(alarm.name, told, alarm.advice)
     for each in alerts:
         alarm = alarm_of(each)
         if alarm.whose is Whose.VERSIONS:
@@ -51,7 +53,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if not told:
             name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
             told = _of_night(each)
-        yield Condition(name, told, alarm.explained.advice)
+        yield Condition(name, told, alarm.advice)
 
 
 def _of_those_followed_up(figures: Sequence[KeptFigure]) -> str:
@@ -137,10 +139,6 @@ def _alarming(
     came: Sequence[SettledOutcome], prevalences: Mapping[int, float]
 ) -> list[tuple[int, Watched]]:
     """The figure of each fault that alarms, by the versions that predicted its outcomes."""
-    import numpy as np
-
-    from pima.core.outcomes.cusum import PredictedOutcomes, alarms
-
     outcomes = PredictedOutcomes(
         over_at=np.array([each.over_at.timestamp() for each in came]),
         versions=np.array([each.model_version for each in came], dtype=np.int64),

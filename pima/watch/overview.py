@@ -4,10 +4,10 @@ field names are the keys of its JSON."""
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.outcomes.realised import CameTrue
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
@@ -28,11 +28,8 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
+from pima.watch.realised import Week, by_week, on_top
 from pima.watch.unpredicted import NewRows
-
-if TYPE_CHECKING:
-    from pima.core.outcomes.realised import CameTrue
-    from pima.watch.realised import Week
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
@@ -123,9 +120,9 @@ class Overview:
     realised: SettledCounts
     follow_up: tuple[FollowedUpWeek, ...]
     """Empty if no horizon is declared."""
-    standing: "CameTrue | None"
+    standing: CameTrue | None
     """None if no outcome of a prediction is settled."""
-    realised_weeks: "tuple[Week, ...]"
+    realised_weeks: tuple[Week, ...]
     outcomes_before_1900: int
     sources: tuple[SourceState, ...]
     runs: tuple[Run, ...]
@@ -168,7 +165,7 @@ def read_overview(
         realised=_counts(settled),
         follow_up=_follow_up(settled),
         standing=_standing(connection, settled, found.champion.model_version),
-        realised_weeks=_weeks(settled),
+        realised_weeks=tuple(by_week(settled.in_time)),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),
         runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
@@ -240,12 +237,7 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
 
 def _standing(
     connection: Connection, settled: SettledOutcomes, champion: int | None
-) -> "CameTrue | None":
-    if not settled.in_time:
-        return None
-    # Imported here, since it imports numpy, which is not needed before there are outcomes.
-    from pima.watch.realised import on_top
-
+) -> CameTrue | None:
     found = on_top(settled, champion)
     if found is None or found.version is None:
         return found
@@ -253,14 +245,6 @@ def _standing(
     if version is None or version.scores is None:
         return found
     return replace(found, verdict_auroc=version.scores.auc)
-
-
-def _weeks(settled: SettledOutcomes) -> "tuple[Week, ...]":
-    if not settled.in_time:
-        return ()
-    from pima.watch.realised import by_week
-
-    return tuple(by_week(settled.in_time))
 
 
 def _sources(

@@ -1,13 +1,10 @@
 """Figures that are stored, and their kinds, in one table: what leaves them, how long one counts,
 whether it may alarm, in which words, and what to do then.
-
-It does not import numpy, which an empty night does not need.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class State(StrEnum):
@@ -87,14 +84,6 @@ class Whose(StrEnum):
     Outcomes may settle long after their version has gone."""
 
 
-class Explained(NamedTuple):
-    """The explanation of a code."""
-
-    means: str
-    advice: str
-    """The action to take, with the command; without a full stop."""
-
-
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """How a figure alarms."""
@@ -105,7 +94,9 @@ class Alarm:
     says: str
     """The sentence, without its full stop, with the facts to fill in; empty if it follows from
     value, reference and limit."""
-    explained: Explained
+    means: str
+    advice: str
+    """The action to take, with the command; without a full stop."""
 
 
 class OutcomeAlarm(StrEnum):
@@ -139,12 +130,12 @@ _UNTIL = (
 DRIFT = Alarm(
     "drift",
     Whose.VERSION,
-    "",
-    Explained(
+    says="",
+    means=(
         "The rows of recent nights are distributed differently from those that the champion "
-        "learned from.",
-        f"See whether a unit, a device or the patients have changed: {_SEE}",
+        "learned from."
     ),
+    advice=f"See whether a unit, a device or the patients have changed: {_SEE}",
 )
 """The alarm of every figure that has none of its own."""
 _VOLUME = replace(DRIFT, whose=Whose.SERVICE)
@@ -157,8 +148,13 @@ _OF_OUTCOMES = (
 
 
 def _fault(name: OutcomeAlarm, says: str, means: str, advice: str) -> Alarm:
-    explained = Explained(f"{means} {_UNTIL}", f"{advice}: {_SEE}")
-    return Alarm(name, Whose.VERSIONS, says + _OF_OUTCOMES, explained)
+    return Alarm(
+        name,
+        Whose.VERSIONS,
+        says=says + _OF_OUTCOMES,
+        means=f"{means} {_UNTIL}",
+        advice=f"{advice}: {_SEE}",
+    )
 
 
 ALARMS = {
@@ -186,62 +182,80 @@ ALARMS = {
     WEEK_FOLLOWED_UP: Alarm(
         "followed_up_below_usual",
         Whose.SERVICE,
-        "of the newest week whose outcomes are all due, {found.value:.0%} of {rows} have one; "
-        "{found.reference:.0%} is usual",
-        Explained(
+        says=(
+            "of the newest week whose outcomes are all due, {found.value:.0%} of {rows} have one; "
+            "{found.reference:.0%} is usual"
+        ),
+        means=(
             "Of the newest week whose outcomes are all due, clearly fewer rows have one than is "
-            "usual.",
+            "usual."
+        ),
+        advice=(
             "See whether outcomes still come, and of all patients: `python -m jobs.status` shows "
-            "the weeks, docs/do/watch-it.md says what figures leave out",
+            "the weeks, docs/do/watch-it.md says what figures leave out"
         ),
     ),
     FOLLOWED_UP: Alarm(
         "hardly_followed_up",
         Whose.SERVICE,
-        "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an outcome. "
-        "Weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count in nothing, "
-        "and so do all if the others are below it together",
-        Explained(
+        says=(
+            "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an "
+            "outcome. Weeks clearly below {found.reference:.0%} (outcome.least_followed_up) count"
+            " in nothing, and so do all if the others are below it together"
+        ),
+        means=(
             "Too few rows have an outcome once their horizon is over: those of the newest weeks "
             "that remain together, or of more than half of these weeks. Such rows count in "
             "nothing: models don't learn from them, no verdict or figure rests on them, and no "
-            "alarm looks at them.",
+            "alarm looks at them."
+        ),
+        advice=(
             "See whether outcomes still come, and of all patients, zeros among them: `python -m "
             "jobs.status` shows the weeks. If they miss at random, `outcome.least_followed_up` may "
-            "be lower: docs/do/watch-it.md",
+            "be lower: docs/do/watch-it.md"
         ),
     ),
     ONES_CORRECTED: Alarm(
         "corrected_after_outcome",
         Whose.SERVICE,
-        "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, and "
-        "{found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows that were "
-        "predicted in time; zeros of the same predicted risk were corrected less{of_those}",
-        Explained(
+        says=(
+            "{found.value:.1%} of the rows with outcome 1 were corrected after their prediction, "
+            "and {found.reference:.1%} of those with outcome 0, of {found.rows:,} settled rows "
+            "that were predicted in time; zeros of the same predicted risk were corrected "
+            "less{of_those}"
+        ),
+        means=(
             "Rows with outcome 1 are corrected after their prediction far more often than rows "
             "with outcome 0 of the same predicted risk. Such values may tell the outcome. Models "
             "learn from the values that were predicted on, but history that was loaded already "
             "corrected can't be told: the verdict says its AUROC without rows that were never "
-            "predicted.",
+            "predicted."
+        ),
+        advice=(
             "See which column it is, by the query in docs/do/symptoms.md, and ask when it is "
             'known. If the history was loaded already corrected, learn_from = "predicted" under '
-            "[outcome] leaves it out, and `python -m jobs.retrain --dry-run` says what is left",
+            "[outcome] leaves it out, and `python -m jobs.retrain --dry-run` says what is left"
         ),
     ),
     GAIN_ON_LINE: Alarm(
         "straight_line_better",
         Whose.CHAMPION,
-        "in three verdicts in a row a straight line (logistic regression) had a clearly lower log "
-        "loss than version {found.model_version}, whose gain on it was {found.value:.4f} "
-        "({found.low:.4f} to {found.high:.4f}) in the newest, on {rows}; promote a challenger that "
-        "is better than the line, or give the network fewer features or more outcomes{of_those}",
-        Explained(
+        says=(
+            "in three verdicts in a row a straight line (logistic regression) had a clearly lower"
+            " log loss than version {found.model_version}, whose gain on it was {found.value:.4f}"
+            " ({found.low:.4f} to {found.high:.4f}) in the newest, on {rows}; promote a "
+            "challenger that is better than the line, or give the network fewer features or more "
+            "outcomes{of_those}"
+        ),
+        means=(
             "In three verdicts in a row a straight line, a logistic regression of the challenger's "
             "training rows, had a clearly lower log loss than the champion. The champion may only "
-            "be old. It is over when a verdict finds that no longer, or with another champion.",
+            "be old. It is over when a verdict finds that no longer, or with another champion."
+        ),
+        advice=(
             "See whether the newest challenger is better than the line: `python -m jobs.report`. "
             "If it is, `python -m jobs.models promote NUMBER --reason TEXT`; else the outcomes do "
-            "not bear a network yet: docs/do/watch-it.md says what helps",
+            "not bear a network yet: docs/do/watch-it.md says what helps"
         ),
     ),
 }

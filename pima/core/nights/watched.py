@@ -1,7 +1,4 @@
-"""Figures of a night compared with the usual, and when they alert: how many rows came.
-
-It does not import numpy, which an empty night does not need.
-"""
+"""Figures of a night compared with the usual, and when they alert: how many rows came."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -34,7 +34,7 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, redacted
-from pima.store.postgresql import errors, migrating, schema
+from pima.store.postgresql import errors, migrating, schema, scoring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -384,14 +384,7 @@ class PostgreSQL(Database):
         "WAL, archives of it, and standbys"
     )
 
-    # Modules with numpy are imported when they are needed, so that a run with an empty queue does
-    # not pay for it.
-
-    @property
-    def scoring(self) -> Scoring:
-        from pima.store.postgresql import scoring
-
-        return scoring
+    scoring: Scoring = scoring
 
     def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
         """The ids of the patients `p` that meet a condition; None if they are many.

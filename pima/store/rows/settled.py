@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import numpy as np
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array
@@ -407,8 +408,6 @@ def columns_of(
     found: Sequence[SettledOutcome],
 ) -> tuple[Float64Array, Float64Array, Int8Array]:
     """The probabilities, thresholds and outcomes of predictions, all (n,)."""
-    import numpy as np  # which a night without news does not need
-
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return probabilities, np.array([each.threshold for each in found]), outcomes

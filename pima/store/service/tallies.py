@@ -4,15 +4,12 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Connection, insert, select
 
+from pima.core.nights.drift import Tally
 from pima.store.tables import runs, tallies
-
-if TYPE_CHECKING:
-    from pima.core.nights.drift import Tally
 
 _TALLIES_AT_ONCE = 16
 _MOST_TALLIES = 2_000
@@ -26,7 +23,7 @@ class KeptTally:
 
     version: int
     """The version that scored, in whose bins the rows are counted."""
-    tally: "Tally"
+    tally: Tally
     recorded_at: datetime
 
 
@@ -34,7 +31,7 @@ def keep_tally(
     connection: Connection,
     run_id: int,
     version: int,
-    tally: "Tally",
+    tally: Tally,
     is_part: bool = False,
 ) -> None:
     """Store the tally of a run at its end, or, as a part, that of one of several processes that
@@ -47,10 +44,10 @@ def keep_tally(
     )
 
 
-def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
+def parts_of(connection: Connection, run_id: int) -> list[Tally]:
     """Read the tallies of the processes that share a run."""
     found = connection.execute(select(tallies.c.tally).where(tallies.c.run_id == run_id))
-    return [_as_tally(document) for document in found.scalars()]
+    return [msgspec.convert(document, Tally) for document in found.scalars()]
 
 
 def newest_tallies(connection: Connection, but_of: int) -> Iterator[KeptTally]:
@@ -65,12 +62,12 @@ def newest_tallies(connection: Connection, but_of: int) -> Iterator[KeptTally]:
         newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}
     ) as found:
         for version, document, moment in found:
-            yield KeptTally(version, _as_tally(document), moment)
+            yield KeptTally(version, msgspec.convert(document, Tally), moment)
 
 
 def tallies_since(
     connection: Connection, moment: datetime
-) -> "Iterator[tuple[int, datetime, Tally]]":
+) -> Iterator[tuple[int, datetime, Tally]]:
     """Read the tallies of runs that began at a moment or later, each with its version and that
     time, in no order."""
     found = select(tallies.c.model_version, runs.c.started_at, tallies.c.tally)
@@ -78,10 +75,4 @@ def tallies_since(
         runs.c.started_at >= moment
     )
     for version, began, document in connection.execute(found):
-        yield version, began, _as_tally(document)
-
-
-def _as_tally(document: dict[str, Any]) -> "Tally":
-    from pima.core.nights.drift import Tally  # imports numpy, which an empty night does not need
-
-    return msgspec.convert(document, Tally)
+        yield version, began, msgspec.convert(document, Tally)

@@ -25,7 +25,7 @@ from pima.errors import (
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, column, redacted
-from pima.store.sqlite import schema
+from pima.store.sqlite import schema, scoring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,14 +210,7 @@ class SQLite(Database):
         "blocks that the disk has freed, of this file, of its journals and of temporary files"
     )
 
-    # Modules with numpy are imported when they are needed, so that a run with an empty queue does
-    # not pay for it.
-
-    @property
-    def scoring(self) -> Scoring:
-        from pima.store.sqlite import scoring
-
-        return scoring
+    scoring: Scoring = scoring
 
     def read_columns(
         self,

@@ -192,7 +192,7 @@ with sqlalchemy.create_engine(os.environ["DATABASE_URL"]).connect() as connectio
             "score",
             "bare",
             "<=",
-            1.35,
+            1.6,
         ),
         seconds(f"jobs.score on an empty queue, {kind}, seconds", took["score"]),
     ]

@@ -72,4 +72,4 @@ def test_an_alarm_of_a_figure_is_told_everywhere_by_a_line(
         for each in the_json(call(scored_database, "alert", "--dry-run", "--json"))["conditions"]
         if each["name"] == "brier_too_high"
     ]
-    assert condition["advice"] == one_more.explained.advice
+    assert condition["advice"] == one_more.advice
