@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.declared.features import names_of
 from pima.core.declared.identifiers import BELOW_ALL_IDS
+from pima.core.nights.drift import Tally
 from pima.core.nights.unpredicted import Marks, Rule
+from pima.core.rows.validation import Measurements, Validated, validate
 from pima.errors import NoChampion
 from pima.logs import counted, get_logger
 from pima.runs.recorded_run import OpenRun, as_json
@@ -36,12 +37,8 @@ from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
 from pima.store.service.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.model_alarms import leave_alarms
+from pima.watch.night import NightTally
 from pima.watch.unpredicted import NightEnd, rows_before
-
-if TYPE_CHECKING:
-    from pima.core.nights.drift import Tally
-    from pima.core.rows.validation import Measurements, Validated
-    from pima.watch.night import NightTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +153,6 @@ def _loop_if_needed(
         return None
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    from pima.watch.night import NightTally  # imports numpy, which an empty queue does not need
-
     night = NightTally(engine, champion, scorer)
     before = rows_before(engine, run.id)
     return _Drain(engine, run, champion, scorer, night, before, options, stop)
@@ -188,8 +183,6 @@ def drain(
     Raises ArtifactDamaged, VersionUsedTwice, Interrupted; the batches committed before that are
     counted.
     """
-    from pima.watch.night import NightTally
-
     scorer = load_scorer(engine, version)
     night = NightTally(engine, version, scorer)
     with night.part_at_the_end(run_id):
@@ -217,11 +210,11 @@ class _Scored:
     """A claimed batch and what will be written about its rows."""
 
     batch: Batch
-    validated: "Validated"
+    validated: Validated
     probabilities: Float64Array
     """(accepted,), one for each accepted row."""
-    tally: "Tally"
-    scores: "Measurements"
+    tally: Tally
+    scores: Measurements
     """What the scores in use said of the batch."""
 
     def result(self, new: int, before: Marks) -> ScoreResult:
@@ -256,7 +249,7 @@ class _Drain:
     open_run: OpenRun
     version: int
     scorer: Scorer
-    night: "NightTally"
+    night: NightTally
     before: Marks
     options: ScoreOptions
     stop: StopRequest
@@ -315,10 +308,6 @@ class _Drain:
         if len(batch) == 0:
             return None
         self._after = batch.last
-        from pima.core.rows.validation import (
-            validate,  # imports numpy, which an empty queue does not need
-        )
-
         # Read after the claim: a change of rules waits for open claims, and later claims see it.
         rules = newest_declaration(connection).rules_for(self.scorer.features)
         measured, scores = batch.measurements.divided(len(names))

@@ -36,7 +36,7 @@ from pima.store.models.registry import VersionSummary, as_features, newest_decla
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.overview import Overview, read_overview
-from pima.watch.realised import VersionWeek, version_weeks
+from pima.watch.weeks import VersionWeek, version_weeks
 
 WEEKS_SHOWN = 26
 NIGHTS_SHOWN = 60

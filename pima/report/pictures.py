@@ -35,7 +35,7 @@ from pima.core.verdicts.evidence import shown_thresholds
 from pima.report.contents import Exhibit, calibration, distribution, roc
 from pima.store.models.ledger import Move
 from pima.watch.overview import NightRun
-from pima.watch.realised import Week
+from pima.watch.weeks import Week
 
 # Marks: colours that no style sheet uses.
 INK = "#010101"

@@ -1,4 +1,4 @@
-"""What is news to a receiver: a condition that begins or changes its cause, that holds for another
+"""News for a receiver: a condition that begins or changes its cause, that holds for another
 day, or is over, each in a message of its own.
 
 Of what people have acknowledged there is no daily reminder. Where that would be too many messages,

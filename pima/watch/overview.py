@@ -28,8 +28,9 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import Week, by_week, on_top
+from pima.watch.realised import on_top
 from pima.watch.unpredicted import NewRows
+from pima.watch.weeks import Week, by_week
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3

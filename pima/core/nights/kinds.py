@@ -71,7 +71,8 @@ class Kind(StrEnum):
 
 
 class Whose(StrEnum):
-    """What a figure is told of. That decides when its alarm is over before a later run ends it."""
+    """A figure tells of one of these. That decides when its alarm is over, if no later run ends
+    it."""
 
     SERVICE = "service"
     """The service, whichever version has predicted: a later run alone ends it."""
@@ -110,7 +111,7 @@ class OutcomeAlarm(StrEnum):
 OUTCOME_ALARMS = tuple(OutcomeAlarm)
 REALISED = "realised_"
 """How the names of figures begin that compare predictions with outcomes; metrics leave it out."""
-ROWS = "rows"
+ROWS_OF_NIGHT = "rows"
 ROWS_IN_WEEK = "rows_in_week"
 """The rows of a night, and of the seven nights that end with it."""
 GAIN_ON_LINE = "gain_on_straight_line"
@@ -158,7 +159,7 @@ def _fault(name: OutcomeAlarm, says: str, means: str, advice: str) -> Alarm:
 
 
 ALARMS = {
-    ROWS: _VOLUME,
+    ROWS_OF_NIGHT: _VOLUME,
     ROWS_IN_WEEK: _VOLUME,
     OutcomeAlarm.NO_BETTER_THAN_CONSTANT: _fault(
         OutcomeAlarm.NO_BETTER_THAN_CONSTANT,

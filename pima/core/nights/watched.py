@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from pima.core.nights.kinds import ROWS, ROWS_IN_WEEK, State, Watched
+from pima.core.nights.kinds import ROWS_IN_WEEK, ROWS_OF_NIGHT, State, Watched
 
 ALERTING_NIGHTS = 3
 LAST_NIGHTS = 5
@@ -43,7 +43,7 @@ _HALF_IS_LESS = 100.0
 """The mean from which on half of it is five or more roots below it."""
 
 
-def volume(rows: int, weeks: Sequence[int], figure: str = ROWS) -> Watched:
+def volume(rows: int, weeks: Sequence[int], figure: str = ROWS_OF_NIGHT) -> Watched:
     """Compare the rows of a night with those of the same weekday in other weeks, or of a week with
     other weeks."""
     if len(weeks) < FEWEST_WEEKS:
@@ -90,7 +90,7 @@ def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
     has a value.
     """
     if 0 not in rows:
-        unknown = Watched("", ROWS, None, 0, state=State.INSUFFICIENT_DATA)
+        unknown = Watched("", ROWS_OF_NIGHT, None, 0, state=State.INSUFFICIENT_DATA)
         return unknown, replace(unknown, figure=ROWS_IN_WEEK)
     return _of_nights(rows), _of_week(rows)
 

@@ -12,8 +12,11 @@ where outcomes miss at random. Models learn from the rows that count, and figure
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
-from pima.core.nights.kinds import FOLLOWED_UP, State, Watched
+from pima.core.nights.drift import share_allowed
+from pima.core.nights.kinds import FOLLOWED_UP, WEEK_FOLLOWED_UP, State, Watched
 
 LEAST_FOLLOWED_UP = 0.9
 """The share that is asked for where the declaration does not name another."""
@@ -21,6 +24,8 @@ HARDLY_FOLLOWED_UP = 0.5
 """Where less is usual, figures are said to be of those followed up, and nothing alarms."""
 CLEARLY = 2.33
 """Standard errors below which luck leaves one day in a hundred."""
+WEEK_ALLOWED = 0.05
+"""A week may be followed up by so much less than those before it; luck may widen the limit."""
 WEEKS = 26
 """How many weeks are pooled, and told."""
 _TRIED = (0.9, 0.8, 0.7, 0.6, 0.5)
@@ -146,6 +151,27 @@ def figure_of_follow_up(found: FollowUp) -> Iterator[Watched]:
     if found.least is not None and every.rows:
         figure = Watched("", FOLLOWED_UP, every.share, every.rows, found.least)
         yield replace(figure, state=State.ALERT) if found.is_lacking else figure
+
+
+def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
+    """Make a row of `monitoring` that compares the newest finished week with those before it, if
+    there are some."""
+    finished = [each for each in follow_up.weeks if each.is_finished]
+    if len(finished) < 2:
+        return
+    newest, *others = finished
+    before = reduce(add, others)
+    counts = (newest.outcomes, newest.rows, before.outcomes, before.rows)
+    found = Watched(
+        "",
+        WEEK_FOLLOWED_UP,
+        newest.share,
+        newest.rows,
+        before.share,
+        share_allowed(WEEK_ALLOWED, *counts),
+    )
+    is_less = found.is_beyond and newest.share < before.share
+    yield replace(found, state=State.ALERT) if is_less else found
 
 
 def in_words(found: FollowUp) -> str:

@@ -7,22 +7,19 @@ describe such patients alone; so the share of predictions that have an outcome i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.nights.drift import expected_accuracy, share_allowed
-from pima.core.nights.kinds import WEEK_FOLLOWED_UP, State, Watched
-from pima.core.outcomes.followed_up import FollowUp
+from pima.core.nights.drift import expected_accuracy
+from pima.core.nights.kinds import State, Watched
 from pima.core.verdicts.figures import (
     FEWEST_ROWS,
     FIGURES,
     NO_CASES,
     Figure,
     Ranked,
-    figures_of,
+    all_figures,
     in_words,
     mean,
     observed_expected,
@@ -34,10 +31,6 @@ from pima.core.verdicts.metrics import net_benefits, odds
 FEWEST_OUTCOMES = 50
 """With fewer, the figures that are stored say too little."""
 SOME_LEFT_OUT = "not all outcomes are looked at, or due"
-WEEK_ALLOWED = 0.05
-"""A week may be followed up by so much less than those before it; luck may widen the limit."""
-
-
 FEWEST_EVENTS = 5
 """With fewer of the rarer outcome a figure has no interval: none would hold what it promises."""
 FEW_EVENTS = 10
@@ -68,7 +61,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class CameTrue:
-    """What came true of predictions that were made before their outcomes were known."""
+    """Predictions beside their outcomes, which came later: how many there are, and the figures."""
 
     outcomes: int
     positive: int
@@ -95,7 +88,7 @@ def came_true(
     probabilities of such rows whose outcome has not come."""
     rows = ranked(probabilities, outcomes, threshold)
     events = min(rows.positive, len(rows) - rows.positive)
-    figures = figures_of(rows) | _by_threshold(rows)
+    figures = all_figures(rows) | _by_threshold(rows)
     figures["observed_expected"] = observed_expected(rows)
     if len(rows) < FEWEST_ROWS:
         figures = dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
@@ -111,10 +104,10 @@ def came_true(
 
 
 def _by_threshold(rows: Ranked) -> dict[str, Figure]:
-    chances, cases = rows.probabilities, rows.cases
-    correct = int((rows.is_called == cases).sum())
+    chances = rows.probabilities
+    correct = int((rows.is_called == rows.cases).sum())
     sure_of_class = np.where(rows.is_called, chances, 1 - chances)
-    benefits = net_benefits(chances, cases, rows.thresholds, odds(rows.thresholds))
+    benefits = net_benefits(chances, rows.cases, rows.thresholds, odds(rows.thresholds))
     return {
         "accuracy": share(correct, len(rows), NO_CASES),
         "net_benefit": mean(benefits),
@@ -151,24 +144,3 @@ def realised_figures(found: CameTrue, followed: Figure) -> Iterator[Watched]:
         if found.outcomes < FEWEST_OUTCOMES:
             row = Watched("", row.figure, None, row.rows, state=State.INSUFFICIENT_DATA)
         yield row
-
-
-def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
-    """Make a row of `monitoring` that compares the newest finished week with those before it, if
-    there are some."""
-    finished = [each for each in follow_up.weeks if each.is_finished]
-    if len(finished) < 2:
-        return
-    newest, *others = finished
-    before = reduce(add, others)
-    counts = (newest.outcomes, newest.rows, before.outcomes, before.rows)
-    found = Watched(
-        "",
-        WEEK_FOLLOWED_UP,
-        newest.share,
-        newest.rows,
-        before.share,
-        share_allowed(WEEK_ALLOWED, *counts),
-    )
-    is_less = found.is_beyond and newest.share < before.share
-    yield replace(found, state=State.ALERT) if is_less else found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.verdicts.logistic import fit, logistic
+from pima.core.verdicts.logistic import fit_logistic, logistic
 from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses, placements, squared_errors
 from pima.core.verdicts.verdict import Measured
 
@@ -114,7 +114,7 @@ class Ranked:
 
     @property
     def is_called(self) -> BoolArray:
-        """Which of them were predicted 1, (n,)."""
+        """Tell which of them were predicted 1, (n,)."""
         return self.probabilities >= self.thresholds
 
 
@@ -251,7 +251,7 @@ def observed_expected(rows: Ranked) -> Figure:
 def _last_coefficient(
     rows: Ranked, columns: Float64Array, start: list[float], offset: Float64Array | float = 0.0
 ) -> Figure:
-    known, covariance = fit(columns, rows.cases, np.array(start), offset)
+    known, covariance = fit_logistic(columns, rows.cases, np.array(start), offset)
     if covariance is None:
         return Figure(None, reason=NOT_FOUND)
     return around(Figure(float(known[-1])), math.sqrt(covariance[-1, -1]))
@@ -304,7 +304,7 @@ NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
 
 
-def figures_of(rows: Ranked) -> dict[str, Figure]:
+def all_figures(rows: Ranked) -> dict[str, Figure]:
     """Judge rows (n,), n >= 1, by the keys of FIGURES."""
     return {
         "auroc": auroc(rows),

@@ -15,7 +15,7 @@ _NEAR = 1e-12
 is far smaller."""
 
 
-def fit(
+def fit_logistic(
     columns: Float64Array,
     is_case: BoolArray,
     start: Float64Array,

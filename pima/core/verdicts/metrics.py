@@ -49,7 +49,7 @@ def log_losses(probabilities: Float64Array, outcomes: Int8Array | BoolArray) -> 
 
 
 def squared_errors(probabilities: Float64Array, outcomes: Int8Array | BoolArray) -> Float64Array:
-    """What the Brier score is the mean of, (n,)."""
+    """Square how far each probability is from the outcome, (n,); the mean is the Brier score."""
     return (probabilities - outcomes) ** 2
 
 

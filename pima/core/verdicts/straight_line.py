@@ -6,7 +6,7 @@ The log odds are an intercept and a weight for each input.
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.verdicts.logistic import fit, log_loss, logistic
+from pima.core.verdicts.logistic import fit_logistic, log_loss, logistic
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """The L2 strengths to choose from, the strongest first; beside a summed loss, so each is a prior
@@ -36,7 +36,7 @@ def fit_line(inputs: Float32Array, outcomes: Int8Array, strength: float) -> Floa
     columns = np.column_stack([np.ones(len(inputs)), inputs])
     penalty = np.full(columns.shape[1], strength)
     penalty[0] = 0.0
-    return fit(columns, outcomes == 1, np.zeros(len(penalty)), penalty=penalty)[0]
+    return fit_logistic(columns, outcomes == 1, np.zeros(len(penalty)), penalty=penalty)[0]
 
 
 def probabilities(line: Float64Array, inputs: Float32Array) -> Float64Array:

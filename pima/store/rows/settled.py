@@ -153,7 +153,7 @@ class SettledOutcomes:
     """By version, the probabilities of rows of the days that count whose outcome has not come."""
 
     def of_version(self, version: int | None) -> list[SettledOutcome]:
-        """Those that a version predicted in time."""
+        """Pick those that a version predicted in time."""
         return [each for each in self.in_time if each.model_version == version]
 
 

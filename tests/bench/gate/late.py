@@ -17,9 +17,9 @@ from pima.core.outcomes.followed_up import (
     FollowUp,
     by_horizon,
     figure_of_follow_up,
+    figure_of_week,
     week_of_day,
 )
-from pima.core.outcomes.realised import figure_of_week
 from pima.core.verdicts.gate import GateOptions, Window, decide, in_window
 from pima.core.verdicts.reasons import Decision
 from pima.core.verdicts.verdict import Measure

@@ -27,7 +27,8 @@ from pima.store.service.monitoring import rows_of_nights
 from pima.store.tables import model_versions, predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
-from pima.watch.realised import leave_realised, monday_of, version_weeks
+from pima.watch.realised import leave_realised
+from pima.watch.weeks import monday_of, version_weeks
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models

@@ -8,7 +8,8 @@ from pima.core.outcomes.followed_up import FollowUp
 from pima.core.outcomes.realised import CameTrue
 from pima.core.rows.hindsight import Corrections
 from pima.store.rows.settled import SettledOutcome, SettledOutcomes
-from pima.watch.realised import figure_of_corrections, on_top, told_weeks
+from pima.watch.realised import figure_of_corrections, on_top
+from pima.watch.weeks import told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 

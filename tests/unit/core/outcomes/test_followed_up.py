@@ -9,9 +9,9 @@ from pima.core.outcomes.followed_up import (
     by_horizon,
     by_prediction,
     figure_of_follow_up,
+    figure_of_week,
     in_words,
 )
-from pima.core.outcomes.realised import figure_of_week
 
 MONDAY = 7 * 3000 - 3
 """The first day of week 3000."""
