@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pima.core.declared.features import Declaration, Features, Outcome, first_fault
+from pima.core.declared.faults import first_fault
+from pima.core.declared.features import Declaration, Features, Outcome
 from pima.core.declared.present_score import PresentScores
 from pima.core.declared.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
-from pima.core.declared.features import Fault
+from pima.core.declared.faults import Fault
 
 KeyType = Literal["text", "integer", "uuid"]
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Collection
 from itertools import chain, count
 
-from pima.core.declared.features import LONGEST_NAME, RESERVED, folded_name
+from pima.core.declared.faults import LONGEST_NAME, RESERVED
+from pima.core.declared.features import folded_name
 
 PERSON = re.compile(
     "patient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"

@@ -11,14 +11,8 @@ import pandas as pd
 
 from pima.core.arrays import Float64Array
 from pima.core.declared.columns import of_kind
-from pima.core.declared.features import (
-    LARGEST,
-    MOST_FEATURES,
-    MOST_INPUTS,
-    SMALLEST,
-    folded_name,
-    is_number,
-)
+from pima.core.declared.faults import LARGEST, MOST_FEATURES, MOST_INPUTS, SMALLEST
+from pima.core.declared.features import folded_name, is_number
 from pima.core.verdicts.metrics import auc
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import (

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pima.core.declared.features import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE, Feature
+from pima.core.declared.faults import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE
+from pima.core.declared.features import Feature
 from pima.model.recipes import recipe_for
 
 ROWS = 300

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from pima.core.declared.features import Declaration, Feature, Outcome, first_fault
+from pima.core.declared.faults import first_fault
+from pima.core.declared.features import Declaration, Feature, Outcome
 from pima.core.verdicts.contest import Contest
 from pima.core.verdicts.evidence import evidence
 from pima.core.verdicts.figures import FEW_ROWS, FEWEST_ROWS, shown

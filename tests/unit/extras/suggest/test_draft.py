@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pima.core.declared.features import Declaration, first_fault
+from pima.core.declared.faults import first_fault
+from pima.core.declared.features import Declaration
 from pima.core.declared.source import Source
 from pima.extras.suggest import tables
 from pima.extras.suggest.column_names import plain_names
