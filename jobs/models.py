@@ -18,8 +18,8 @@ from pima.scorer import keras_bytes
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
 from pima.store.models import registry
+from pima.store.models.beside_verdicts import read_evidence
 from pima.store.models.ledger import list_moves, own_verdicts
-from pima.store.models.lineage import read_evidence
 from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 

@@ -30,7 +30,7 @@ from pima.runs.lease import take
 from pima.runs.whole_file import whole_file
 from pima.store.database import database_of
 from pima.store.engine import reading, translated_errors, without_time_limit, writing
-from pima.store.models import lineage, registry
+from pima.store.models import beside_verdicts, lineage, registry
 from pima.store.models.lineage import OF_IDS, without_rows
 from pima.store.models.registry import holdout_rule
 from pima.store.rows import erasing
@@ -269,7 +269,10 @@ def redact(connection: Connection, ids: Set[int]) -> Redacted:
             lineage.redact_training_ids(connection, number, left[0])
             learned.add(number)
     return Redacted(
-        snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(damaged)
+        snapshots,
+        beside_verdicts.redact_test_sets(connection, ids),
+        tuple(sorted(learned)),
+        tuple(damaged),
     )
 
 

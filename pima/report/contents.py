@@ -30,8 +30,9 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
+from pima.store.models.beside_verdicts import read_evidence
 from pima.store.models.ledger import Move, list_moves
-from pima.store.models.lineage import read_evidence, version_with_rows
+from pima.store.models.lineage import version_with_rows
 from pima.store.models.registry import VersionSummary, as_features, newest_declaration
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores

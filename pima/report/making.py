@@ -20,7 +20,7 @@ from pima.runs.recorded_run import OpenRun, never_failing
 from pima.runs.whole_file import remove_halves, written_aside
 from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
-from pima.store.models import lineage
+from pima.store.service import report_figures
 from pima.store.service.monitoring import REPORT_ERROR
 from pima.store.service.runs import Status, finish_run
 
@@ -43,7 +43,7 @@ def make_report(engine: Engine, settings: Settings) -> str:
 def last_report(engine: Engine) -> str:
     """Read the page that the last retraining left. Raises NoReportKept."""
     with reading(engine) as connection:
-        html = lineage.newest_report(connection)
+        html = report_figures.newest_report(connection)
     if html is None:
         raise NoReportKept
     return html
@@ -94,7 +94,7 @@ def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:
-            lineage.keep_report(connection, html, KEPT)
+            report_figures.keep_report(connection, html, KEPT)
         get_logger().info("report kept", bytes=len(html.encode()))
         if settings.report.folder:
             path = Path(settings.report.folder) / FILE_NAME

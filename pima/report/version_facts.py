@@ -21,8 +21,8 @@ from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
 from pima.store.engine import clock, reading
 from pima.store.models import registry
+from pima.store.models.beside_verdicts import read_evidence
 from pima.store.models.ledger import list_moves, own_verdicts
-from pima.store.models.lineage import read_evidence
 from pima.store.models.registry import VersionSummary, as_features, newest_declaration
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import beside_scores

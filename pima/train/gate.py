@@ -39,7 +39,7 @@ from pima.model.recipes import Recipe, fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
 from pima.store.engine import reading
-from pima.store.models import ledger, lineage, registry
+from pima.store.models import beside_verdicts, ledger, registry
 from pima.store.models.lineage import ids_from_parquet, kept_rows, training_ids
 from pima.store.models.registry import Champion, HoldoutRule
 from pima.store.rows.histories import keys_of
@@ -146,7 +146,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
             rolled_back_before=ledger.was_rolled_back(
                 connection, asked.history.fingerprint, fitted
             ),
-            consultations=lineage.consultations(connection) + 1,
+            consultations=beside_verdicts.consultations(connection) + 1,
         )
     contest, scores = _contest(engine, asked, champion.model_version, known)
     options = gate_options(asked.settings.gate)

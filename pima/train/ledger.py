@@ -29,9 +29,10 @@ from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fi
 from pima.runs.recorded_run import INLINED, never_failing
 from pima.scorer import load_scorer
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.models import lineage, registry
+from pima.store.models import beside_verdicts, lineage, registry
+from pima.store.models.beside_verdicts import TestSet
 from pima.store.models.ledger import last_verdicts, list_moves, record_move, version_before
-from pima.store.models.lineage import TestSet, ids_to_parquet, to_parquet
+from pima.store.models.lineage import ids_to_parquet, to_parquet
 from pima.store.models.registry import (
     Champion,
     NewVersion,
@@ -71,7 +72,7 @@ def record(
         if verdict.decision is Decision.PROMOTED:
             to_version = number
             make_champion(connection, champion, number)
-        lineage.keep_test_set(connection, test_set)
+        beside_verdicts.keep_test_set(connection, test_set)
         record_move(
             connection,
             champion,
@@ -228,7 +229,7 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
         champion = registry.read_champion(connection).model_version
         pairs: list[PairEvidence] = []
         for each in last_verdicts(connection, VERDICTS_IN_A_ROW):
-            found = lineage.read_evidence(connection, each)
+            found = beside_verdicts.read_evidence(connection, each)
             if found is not None and each.from_version == champion:
                 beside = told_pairs(found, Role.CHAMPION)
                 pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]

@@ -17,7 +17,7 @@ from pima.core.verdicts.figures import FEWEST_ROWS
 from pima.core.verdicts.pairs import PairEvidence, pairs_of, sentence_of
 from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted
-from pima.store.models.lineage import scale_beside
+from pima.store.models.beside_verdicts import scale_beside
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.settled import SettledOutcome, columns_of, scores_beside
 

@@ -1,9 +1,7 @@
-"""Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes
-are kept."""
+"""The rows that a version learned from, whole or by their ids, and how long old bytes are kept."""
 
-from collections.abc import Collection, Sequence, Set
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,10 +12,6 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, text, u
 
 from pima.core.arrays import Int64Array
 from pima.core.declared.features import names_of
-from pima.core.declared.present_score import PresentScore
-from pima.core.verdicts import evidence
-from pima.core.verdicts.evidence import Evidence
-from pima.core.verdicts.score_scale import ScoreScale
 from pima.errors import (
     NoSuchVersion,
     SnapshotDamaged,
@@ -25,18 +19,13 @@ from pima.errors import (
     SnapshotRedacted,
     TrainingIdsDamaged,
 )
-from pima.store.database import database_now, database_of
 from pima.store.engine import reading
 from pima.store.models import registry
-from pima.store.models.ledger import Move, MoveLine, version_before
+from pima.store.models.ledger import version_before
 from pima.store.models.registry import VersionSummary, read_champion, sha256_of
-from pima.store.service.runs import JUDGED_BEFORE
 from pima.store.tables import (
     fields_of,
     model_versions,
-    promotions,
-    reports,
-    test_sets,
     training_snapshots,
 )
 
@@ -54,65 +43,6 @@ class Snapshot:
 
 
 _SNAPSHOT = fields_of(Snapshot, training_snapshots)
-
-
-@dataclass(frozen=True, slots=True)
-class TestSet:
-    """The holdout rows that a verdict was given on; each field is the column of its name."""
-
-    __test__ = False  # pytest must not collect it
-
-    fingerprint: str
-    patient_ids: list[int]
-    rows: int
-    first_labelled_at: datetime
-    last_labelled_at: datetime
-
-
-def keep_test_set(connection: Connection, test_set: TestSet) -> None:
-    """Store a test set, once for any number of verdicts; the caller holds the champion's lock."""
-    # The fingerprint covers ids, features and outcomes.
-    statement = database_of(connection).insert_unless_there(test_sets, ("fingerprint",))
-    connection.execute(statement.values(**asdict(test_set)))
-
-
-def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evidence | None:
-    """The evidence beside a verdict; None if there is none."""
-    if move is None:
-        return None
-    stored = connection.scalar(select(promotions.c.evidence).where(promotions.c.id == move.id))
-    return None if stored is None else evidence.read_evidence(stored)
-
-
-def scale_beside(connection: Connection, score: PresentScore, version: int) -> ScoreScale | None:
-    """How a score becomes probabilities beside a version; None if points have no scale yet.
-
-    They become so as in the version's own verdict: then neither has learned from an outcome that
-    came after its fit. Where that verdict has no scale, as in the newest one.
-    """
-    if score.kind == "probability":
-        return ScoreScale()
-    moves = promotions.c
-    newest = select(moves.evidence).where(moves.evidence.is_not(None)).order_by(moves.id.desc())
-    for asked in (newest.where(moves.challenger == version), newest):
-        stored = connection.scalar(asked.limit(1))
-        scores = () if stored is None else evidence.read_evidence(stored).scores
-        for each in scores:
-            # Before it was declared as points it may have been a probability, which has no slope.
-            if each.score == score.name and each.scale.slope is not None:
-                return each.scale
-    return None
-
-
-def consultations(connection: Connection) -> int:
-    """How often a retraining, dry runs included, has asked the holdout for a verdict so far."""
-    # JSON text is the same in every database.
-    asked = f"CAST(counts -> '{JUDGED_BEFORE}' AS TEXT) = 'false'"
-    # Runs that reached a verdict of their own, about one a week.
-    statement = text(
-        f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}"
-    )
-    return int(connection.execute(statement).scalar_one())
 
 
 def keep_snapshot(connection: Connection, number: int, content: bytes, rows: int) -> None:
@@ -175,20 +105,6 @@ def redact_training_ids(connection: Connection, number: int, content: bytes) -> 
     connection.execute(of_it.values(training_ids=content, training_ids_sha256=sha256_of(content)))
 
 
-def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
-    """Take ids out of every test set; return how many sets changed. The fingerprints stay: verdicts
-    refer to them."""
-    redacted = 0
-    statement = select(test_sets.c.fingerprint, test_sets.c.patient_ids)
-    for fingerprint, listed in connection.execute(statement).all():
-        left = [each for each in listed if each not in ids]
-        if len(left) < len(listed):
-            of_it = update(test_sets).where(test_sets.c.fingerprint == fingerprint)
-            connection.execute(of_it.values(patient_ids=left, redacted_at=database_now()))
-            redacted += 1
-    return redacted
-
-
 def kept_snapshots(connection: Connection) -> list[int]:
     """The versions whose snapshot is kept, oldest first."""
     versions = training_snapshots.c.model_version
@@ -226,21 +142,6 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
 def drop_snapshots(connection: Connection) -> None:
     """Delete all snapshots."""
     connection.execute(delete(training_snapshots))
-
-
-# ---- The reports that retrainings leave: the newest few pages of HTML.
-
-
-def keep_report(connection: Connection, html: str, kept: int) -> None:
-    """Add a report, and delete all but the newest `kept`."""
-    connection.execute(insert(reports).values(html=html))
-    newest = select(reports.c.id).order_by(reports.c.id.desc()).limit(kept).scalar_subquery()
-    connection.execute(delete(reports).where(reports.c.id.not_in(newest)))
-
-
-def newest_report(connection: Connection) -> str | None:
-    """The newest page; None if none was ever kept."""
-    return connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
 
 
 # ---- The rows of a snapshot, as a Parquet file: enough to fit the version again.

@@ -1,12 +1,16 @@
-"""Figures of a report that status does not show: nights, and rejections by reason."""
+"""Reports, the newest few pages of HTML, and the figures that status does not show: nights, and
+rejections by reason."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from pima.store.database import EARLIEST, Timestamp, database_of
 from pima.store.service.runs import DRY_RUN, IS_REAL, Run, Status, last_runs
-from pima.store.tables import runs
+from pima.store.tables import (
+    reports,
+    runs,
+)
 
 
 def count_before_1900(connection: Connection) -> int:
@@ -45,3 +49,15 @@ def rejections_by_reason(connection: Connection) -> dict[tuple[str, str], int]:
     """Rows that scoring has rejected and that were not queued again, by reason and column."""
     statement = text("SELECT reason, field, count(*) FROM rejections GROUP BY reason, field")
     return {(reason, field): rows for reason, field, rows in connection.execute(statement)}
+
+
+def keep_report(connection: Connection, html: str, kept: int) -> None:
+    """Add a report, and delete all but the newest `kept`."""
+    connection.execute(insert(reports).values(html=html))
+    newest = select(reports.c.id).order_by(reports.c.id.desc()).limit(kept).scalar_subquery()
+    connection.execute(delete(reports).where(reports.c.id.not_in(newest)))
+
+
+def newest_report(connection: Connection) -> str | None:
+    """The newest page; None if none was ever kept."""
+    return connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
