@@ -394,7 +394,7 @@ FAULTS = (
     _on_both(
         "looks at the holdout are counted without those of dry runs",
         Edit(
-            "pima/store/models/lineage.py",
+            "pima/store/models/beside_verdicts.py",
             "AND status = 'succeeded' AND {asked}",
             "AND status = 'succeeded' AND trigger <> 'dry_run' AND {asked}",
         ),
