@@ -10,21 +10,24 @@ from pima.core.declared.faults import LONGEST_NAME, RESERVED
 from pima.core.declared.features import folded_name
 
 PERSON = re.compile(
-    "patient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"
+    "patient|pacient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"
 )
 _THING = re.compile(
-    "id|no|nr|number|nummer|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn|(pat|patient|person|subject|member|versicherten|kv|sv|nhs|visit|case|fall|encounter|episode|aufnahme|record|row|sample)(id|no|nr|num|number|nummer|key)"
+    "id|no|nr|nbr|number|nummer|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn|(pat|patient|person|subject|member|versicherten|kv|sv|nhs|visit|case|fall|encounter|episode|aufnahme|record|row|sample)(id|no|nr|nbr|num|number|nummer|key)"
 )
 _SHARED = re.compile(
     "((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse"
     r"|zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax)$"
 )
 OUTCOME = re.compile(
-    "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic|failure|disease|positive|result|respon"
+    "outcome|class|label|target|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic|failure|positive|result|respon|stroke|verstorb|gestorb|fallec|muert|óbito|obito|décès"
 )
+DISEASE = re.compile("diabet|diagnos|disease")
+"""An outcome, or a disease beside it: seen were Diabetes beside No-show, and heart_disease beside
+stroke."""
 SCORE = re.compile(r"points?$|pts$|\w*scores?$|\w*punkte?$")
 TIMES = {
-    "outcome_at": re.compile(f"known|{OUTCOME.pattern}"),
+    "outcome_at": re.compile(f"known|{OUTCOME.pattern}|{DISEASE.pattern}"),
     "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),
     "changed_since": re.compile("chang|updat|modif|mtime|geänd"),
 }

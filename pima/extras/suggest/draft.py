@@ -222,7 +222,8 @@ def _outcome(
     for column in columns:
         values = two_values(column)
         is_named = column.name == name or names.has_word(column.name, names.OUTCOME)
-        if values is not None and (values.is_clear or is_named):
+        is_likely = is_named or names.has_word(column.name, names.DISEASE)
+        if values is not None and (values.is_clear or is_likely):
             classes = pd.Series(column.row_words).map({values.no: 0.0, values.yes: 1.0})
             # If some rows lack it, it may be what is to be predicted.
             likely[4 * is_named + 2 * values.is_clear + (column.missing > 0)] = LikelyOutcome(
@@ -346,8 +347,9 @@ def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested
             f"{DOUBT}{rows_shown(zeros)} hold 0, far from all others: taken for not measured"
         )
     elif 4 * zeros >= len(numbers):
+        doubt = "" if is_whole and (numbers == 1).any() else DOUBT
         remarks.append(
-            f"{DOUBT}{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = "
+            f"{doubt}{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = "
             "true"
         )
     remarks += _on_score(column, outcome)

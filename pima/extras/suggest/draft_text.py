@@ -221,8 +221,10 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
         yield from _outcome_of_source(draft.outcome)
     for time, pattern in names.TIMES.items():
         for column in draft.table.columns:
-            if 2 * column.kinds["date"] > column.known and names.has_word(column.name, pattern):
-                yield f"# {_time(draft, time, column)}"
+            told = _time(draft, time, column)
+            is_told = names.has_word(column.name, pattern) or " is no outcome_at: " in told
+            if is_told and 2 * column.kinds["date"] > column.known:
+                yield f"# {told}"
     yield ""
     yield "[source.columns]"
     for feature in draft.features:

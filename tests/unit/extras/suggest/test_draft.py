@@ -206,6 +206,42 @@ def test_the_outcome_is_what_is_named_so_or_has_words_for_it_or_comes_last() -> 
     assert outcome(smoker=flag, readmitted=flagged, asthma=OUTCOME) == "readmitted"
     assert outcome(known=[None, *flag[1:]], asthma=flagged) == "known"
     assert outcome(status_at_death=drawn("alive", "gone")) == "status_at_death"
+    assert outcome(diabetes=flag, heart_disease=flagged, no_show=OUTCOME) == "no_show"
+    assert outcome(stroke=flag, heart_disease=flagged) == "stroke"
+    assert outcome(diagnosis=drawn("M", "B"), sex=other) == "diagnosis"
+
+
+def test_what_a_person_names_is_taken() -> None:
+    ends = drawn("gone", "alive")
+    columns = {"kunde": [n // 4 for n in range(ROWS)], "late": AGES, "died": OUTCOME, "ended": ends}
+    found = draft_of(table({"age": AGES, **columns}), "ended", "kunde", "late")
+    assert isinstance(found, Draft)
+    assert (found.outcome and found.outcome.column.name, found.person and found.person.name) == (
+        "ended",
+        "kunde",
+    )
+    assert [each.column.name for each in found.features] == ["age", "died"]
+    assert '# "late": left out, as you said' in as_toml(found)
+
+
+def test_what_is_doubted_is_said_with_its_name() -> None:
+    outcome = [n % 2 for n in range(ROWS)]
+    near = [each + DRAW.gauss(0, 0.4) for each in outcome]
+    text = as_toml(draft({"near": near, "readmitted": outcome}))
+    assert "# Doubt: near: alone it has an area under ROC above 0.95." in text
+    visits = [DRAW.choice([0, 0, 1, 2, 3, 4]) for _ in range(ROWS)]
+    dose = [DRAW.choice([0, 0, 1, 1]) * DRAW.uniform(40, 600) for _ in range(ROWS)]
+    text = as_toml(draft({"visits": visits, "dose": dose, "readmitted": OUTCOME}))
+    assert re.search(r"# Doubt: dose: \d+ rows hold 0; if that is not measured", text)
+    assert re.search(r"# \d+ rows hold 0; if that is not measured", text)
+
+
+def test_a_score_that_falls_as_the_risk_rises_is_offered_so() -> None:
+    points = [DRAW.randrange(12) + 2 * (each == "no") for each in OUTCOME]
+    falling = 'keep only its name, with direction = "falling"'
+    for values, is_falling in ((points, True), ([20 - each for each in points], False)):
+        text = as_toml(draft({"points": values, "diabetic": OUTCOME}))
+        assert ("keep only its name" in text, falling in text) == (True, is_falling)
 
 
 def test_the_words_of_an_outcome_are_mapped_and_said_to_be_a_guess_where_they_are_one() -> None:
@@ -264,6 +300,7 @@ def test_what_tells_the_rows_apart_is_the_key(
         ("visit_id", [UUIDS[1], *UUIDS[1:]]),
         ("visit_id", ["x", *["x "], *map(str, range(2, ROWS))]),
         ("visit_id", list(map(float, range(ROWS)))),
+        ("crp", [f"{n}.5" for n in range(ROWS)]),
         ("visit_id", ["x" * 201, *map(str, range(1, ROWS))]),
         ("visit_id", [7, *map(str, range(1, ROWS))]),
         ("visited", [date(2020, 1, 1) + timedelta(n) for n in range(ROWS)]),
@@ -283,7 +320,17 @@ def test_a_person_is_named_so_and_has_several_rows() -> None:
     text = as_toml(draft({**keys, "patientNo": [n // 3 for n in range(ROWS)]}))
     assert '\nperson = "patientNo" # 134 different ones in 400 rows' in text
     assert '\nperson_type = "integer"\n' in text
-    for name in ("pat_nr", "patnr", "PatId", "nhs_number", "NHSNumber", "kvnr", "Versicherten-Nr."):
+    for name in (
+        "pat_nr",
+        "patnr",
+        "patient_nbr",
+        "paciente_id",
+        "PatId",
+        "nhs_number",
+        "NHSNumber",
+        "kvnr",
+        "Versicherten-Nr.",
+    ):
         assert f"\nperson = {quoted(name)}" in as_toml(draft({**keys, name: numbers})), name
     for name, values in (
         ("case_no", numbers),
