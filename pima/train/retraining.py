@@ -38,7 +38,7 @@ from pima.store.models.registry import (
 )
 from pima.store.rows.histories import labelled_history
 from pima.store.rows.kept_values import predicted_in_time, predicted_on
-from pima.store.rows.settled import settling
+from pima.store.rows.settling import settling
 from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge

@@ -13,12 +13,8 @@ from pima.store.engine import clock, reading
 from pima.store.models import registry
 from pima.store.models.ledger import VerdictLine, verdict_lines
 from pima.store.rows.queue import Waiting
-from pima.store.rows.settled import (
-    NEWEST_OUTCOMES,
-    SettledOutcomes,
-    settled_outcomes,
-    start_of_week,
-)
+from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, settled_outcomes
+from pima.store.rows.settling import start_of_week
 from pima.store.service import report_figures, runs
 from pima.store.service import sources as source_store
 from pima.store.service.alerts import Acknowledgement, acknowledged

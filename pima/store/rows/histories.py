@@ -18,7 +18,7 @@ from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.models.registry import HoldoutRule
 from pima.store.rows.predicted_on import counted_version, in_time_until
-from pima.store.rows.settled import Settling
+from pima.store.rows.settling import Settling
 from pima.store.tables import IS_LABELLED
 
 SIDE_KEY = f"""CASE WHEN patients.person_key IS NOT NULL THEN '{PERSON}' || patients.person_key

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from pima.store.engine import clock, reading, writing
 from pima.store.models.registry import holdout_rule
 from pima.store.rows.histories import labelled_history
-from pima.store.rows.settled import settling
+from pima.store.rows.settling import settling
 from tests.support.databases import Database, Ended, call
 from tests.support.patient_files import write
 from tests.support.shipped import SHIPPED_DECLARATION

@@ -17,7 +17,7 @@ from pima.store.engine import clock, reading
 from pima.store.models.registry import holdout_rule
 from pima.store.rows.histories import labelled_history
 from pima.store.rows.kept_values import predicted_in_time
-from pima.store.rows.settled import settling
+from pima.store.rows.settling import settling
 from tests.support.clinic import Clinic
 from tests.support.databases import (
     Copied,

@@ -12,7 +12,7 @@ from pima.store.engine import clock, reading
 from pima.store.models.registry import HoldoutRule
 from pima.store.rows import histories
 from pima.store.rows.histories import keys_of, labelled_history
-from pima.store.rows.settled import settling
+from pima.store.rows.settling import settling
 from tests.support.databases import Database, insert_patients
 from tests.support.labelled import in_holdout
 from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SHIPPED_DECLARATION, SOUND

@@ -10,7 +10,8 @@ from pima.core.outcomes.followed_up import FollowUp
 from pima.intake.moments import moments
 from pima.store.engine import clock, reading
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.settled import SettledOutcomes, settled_outcomes, settling, week_of
+from pima.store.rows.settled import SettledOutcomes, settled_outcomes
+from pima.store.rows.settling import settling, week_of
 from tests.support.databases import Database
 from tests.support.declared import waiting
 from tests.support.settled import NOW, ago, predict, row

@@ -1,0 +1,133 @@
+"""Which outcomes are settled, since when, and of which days they count.
+
+With a horizon, both classes of an outcome count from the day on which it is over: not when they
+became known, since a 1 is known before its 0. Without one, an outcome counts once it is known.
+Which days are followed up well enough to count is decided as of the same moment.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from pima.core.declared.features import Outcome
+from pima.core.outcomes.followed_up import FollowedUp, FollowUp, by_horizon, week_of_day
+from pima.core.outcomes.horizon import (
+    AFTER_OUTCOME,
+    DAY_LENGTHS_MS,
+    HARDLY,
+    NO_INDEX,
+    NOT_OVER,
+    TO_COME,
+    Horizon,
+    horizon_of,
+)
+from pima.store.database import EARLIEST, FIRST_OF_1970, database_of, since_1970
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The rule of settled outcomes as SQL over the columns of a labelled row of `patients`."""
+
+    settled_at: str
+    """When the outcome is settled, in milliseconds since 1970."""
+    over_at: str
+    """When the horizon is over, in the same form: in whose day and week the row counts. Without a
+    horizon, when the outcome is settled."""
+    unsettled: str | None
+    """Why it is not settled, or never will be; NULL if it is. None if each one is."""
+    follow_up: FollowUp = field(default_factory=FollowUp)
+    """Which days count, with a horizon."""
+
+    @property
+    def uncounted(self) -> str | None:
+        """Why a row counts in nothing; NULL if it does. None if each one does."""
+        if self.unsettled is None:
+            return None
+        days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
+        hardly = f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{HARDLY}' END"
+        return f"coalesce({self.unsettled}, {hardly})"
+
+
+_DAY_NUMBER = "(({0} + 2208988800000) / 86400000 - 25567)"
+"""From 1 January 1970 on. SQL divides towards zero, so it is counted from 1900 on."""
+_LENGTHS = " ".join(
+    f"WHEN {59_999 - early} THEN {length - 1 - early}"
+    for early, length in enumerate(DAY_LENGTHS_MS)
+)
+_DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
+"""How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
+day came before it."""
+
+
+def settling(
+    connection: Connection, outcome: Outcome, now: datetime, looks_back: bool = False
+) -> Settling:
+    """The rule as it stands at a moment. All that asks whether an outcome counts goes by it. If it
+    `looks_back`, what came after the moment counts on neither side."""
+    milliseconds = database_of(connection).milliseconds
+    labelled = milliseconds.format("labelled_at")
+    index = milliseconds.format("index_at")
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return Settling(labelled, labelled, None)
+    over = f"({index} + {horizon.length_ms})"
+    begun = f"{index} - {_DAY_OF.format(index=index)}"
+    return Settling(
+        settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
+        over_at=over,
+        unsettled=f"""CASE
+            WHEN index_at IS NULL OR {index} <= {since_1970(EARLIEST)} THEN '{NO_INDEX}'
+            WHEN {begun} > {since_1970(now)} THEN '{TO_COME}'
+            WHEN {begun} > {labelled} THEN '{AFTER_OUTCOME}'
+            WHEN {over} > {since_1970(now)} THEN '{NOT_OVER}' END""",
+        follow_up=_by_horizon(connection, horizon, over, now, looks_back),
+    )
+
+
+def day_of(moment: datetime) -> int:
+    """The number of a moment's day, in UTC."""
+    return (moment - FIRST_OF_1970).days
+
+
+def week_of(moment: datetime) -> int:
+    """The number of a moment's week, in UTC."""
+    return week_of_day(day_of(moment))
+
+
+def start_of_week(week: int) -> datetime:
+    """The first moment of a week."""
+    return FIRST_OF_1970 + timedelta(days=7 * week - 3)
+
+
+# What has no outcome at an earlier moment may have come since. A row that is predicted was there
+# when it first was; one that no run has predicted says nothing of it.
+_WAS_THERE = """(labelled_at <= :now
+    OR EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id AND d.scored_at <= :now)
+    OR outcome IS NULL
+        AND NOT EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id))"""
+
+
+def _by_horizon(
+    connection: Connection,
+    horizon: Horizon,
+    over_at: str,
+    now: datetime,
+    looks_back: bool,
+) -> FollowUp:
+    """Count the rows whose horizon is over by the day of its end, and those of them with an
+    outcome. It reads all rows: an index for it would cost each write of a row."""
+    database = database_of(connection)
+    length = timedelta(milliseconds=horizon.length_ms)
+    moments = {"earliest": EARLIEST, "over": now - length, "now": now}
+    was_there = "1 = 1"
+    if looks_back:
+        was_there = _WAS_THERE
+    statement = text(f"""
+        SELECT {_DAY_NUMBER.format(over_at)} AS day, count(*),
+            count(CASE WHEN labelled_at <= :now THEN outcome END)
+        FROM patients WHERE index_at > :earliest AND index_at <= :over AND {was_there}
+        GROUP BY 1""")
+    bounds = {name: database.stored_moment(moment) for name, moment in moments.items()}
+    days = [FollowedUp(*row) for row in connection.execute(statement, bounds)]
+    return by_horizon(days, horizon.least_followed_up, week_of(now))
