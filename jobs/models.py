@@ -5,7 +5,10 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Console
+
 from jobs.command import Command, Result, end_with, main_of
+from jobs.model_tables import version_list, version_with_decisions
 from jobs.options import OptionParser, positive, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
@@ -20,6 +23,7 @@ from pima.store.engine import reading
 from pima.store.models import registry
 from pima.store.models.beside_verdicts import read_evidence
 from pima.store.models.ledger import list_moves, own_verdicts
+from pima.train.fit import reproduce
 from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 
@@ -128,8 +132,6 @@ def _version(command: Command) -> Result:
 
 
 def _reproduce(command: Command) -> Result:
-    from pima.train.fit import reproduce  # TensorFlow, which no other subcommand needs
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder = settings_folder(command.options.config)
     found = reproduce(command.engine, command.options.number, folder)
@@ -169,10 +171,6 @@ def _show(result: Result) -> None:
 
 
 def _show_tables(result: Result) -> None:
-    from rich.console import Console
-
-    from jobs.model_tables import version_list, version_with_decisions
-
     console = Console(highlight=False, markup=False)
     if "version" in result:
         version = result["version"]

@@ -6,8 +6,10 @@ import os
 import textwrap
 
 import msgspec
+from rich.console import Console
 
 from jobs.command import Command, Result, end_with, main_of
+from jobs.model_tables import side_by_side
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.outcomes.horizon import NEVER_PREDICTED
 from pima.core.rows.hindsight import in_words
@@ -76,10 +78,6 @@ def _show(result: Result) -> None:
         print(textwrap.fill(result["followed_up"], 79, subsequent_indent="  "))
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
-        from rich.console import Console
-
-        from jobs.model_tables import side_by_side
-
         both = (result["challenger_scores"], result["champion_scores"])
         table = side_by_side(
             msgspec.convert(both, tuple[Scores, Scores | None]),

@@ -53,7 +53,7 @@ def _number(given: argparse.Namespace) -> int | None:
 
 def score_dataset(command: Command) -> Result:
     """Score a dataset, and return the result as JSON."""
-    # These import numpy, pyarrow and the model, which an empty queue does not need.
+    # These import pandas and pyarrow, which the queue does not need.
     from pima.files.model_file import content_of, model_file, read_model
     from pima.files.places import seen_from_everywhere
     from pima.files.scoring import (

@@ -7,24 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, TextIO, cast
 
-
-@contextmanager
-def _absent(package: str) -> Iterator[None]:
-    """Hide a package from modules that are imported in the block, unless it is imported already."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]  # Python's own way to hide one
-    try:
-        yield
-    finally:
-        del sys.modules[package]
-
-
-# If rich is installed, structlog imports it for coloured tracebacks, which no log line here has. A
-# command with nothing to do would spend a tenth of its time on that import.
-with _absent("rich"):
-    import structlog
+import structlog
 
 Look = Literal["auto", "text", "json"]
 

@@ -32,7 +32,8 @@ class Scorer:
 def load_scorer(engine: Engine, version: int) -> Scorer:
     """Read what makes a version's predictions, check its hash, and only then parse it. Raises
     ArtifactDamaged."""
-    from pima.model.compiled import CompiledModel  # imported only if there are rows to score
+    # A Dask worker without LiteRT says so by a message, once it has imported this.
+    from pima.model.compiled import CompiledModel
 
     with reading(engine) as connection:
         artifact = checked_artifact(connection, version)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
@@ -15,10 +14,6 @@ from pima.errors import (
 from pima.logs import get_logger
 from pima.store.engine import writing
 from pima.store.service import leases, runs
-
-if TYPE_CHECKING:
-    pass
-
 
 SECONDS_BETWEEN_BEATS = 15
 """Half of the least `schedule.stale_seconds`, however long a lease is."""

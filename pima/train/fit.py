@@ -21,6 +21,7 @@ from pima.core.rows.history import Split, features_of
 from pima.core.verdicts.straight_line import choose_strength, fit_line, probabilities
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
+from pima.model.compiled import CompiledModel
 from pima.model.network_file import with_kept_file
 from pima.model.recipes import (
     CancelCheck,
@@ -70,7 +71,6 @@ def fit_challenger(
     ExtraMissing, OwnNetworkRefused, and whatever `boundary` raises."""
     with training_extra():
         from pima.model.network import TrainingData, export, fit, parity
-    from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)
     rows = {"training_rows": len(history.training), "holdout_rows": len(history.holdout)}
@@ -168,7 +168,6 @@ def reproduce(engine: Engine, number: int, folder: Path) -> Reproduction:
     stored = load_scorer(engine, number)
     with training_extra():
         from pima.model.network import TrainingData, export, fit, probe_rows
-    from pima.model.compiled import CompiledModel
 
     get_logger().info(
         "fit started", model_version=number, seed=version.seed, training_rows=len(rows)

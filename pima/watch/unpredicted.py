@@ -1,5 +1,5 @@
 """Rows without a prediction: counting them at the end of each run of scoring, and reporting in
-words whether they are too many. It runs on empty nights too, so it needs no numpy."""
+words whether they are too many."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable

@@ -1,8 +1,4 @@
-"""The figures that a verdict rests on, as records; the ledger keeps them in this form.
-
-They are for readers of the ledger, too, and numpy takes a fifth of the time of a run with nothing
-to do, so it is not imported here.
-"""
+"""The figures that a verdict rests on, as records; the ledger keeps them in this form."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
-from psycopg.pq import Format
+from psycopg.pq import Conninfo, Format
 from sqlalchemy import (
     Connection,
     DateTime,
@@ -70,8 +70,6 @@ def _asked(url: URL) -> dict[str, str]:
 def _libpq_options() -> dict[str, str]:
     """The driver's options and their defaults, which come from PGHOST, PGSERVICE and the like, or
     are empty."""
-    from psycopg.pq import Conninfo
-
     return {
         option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()
     }

@@ -212,7 +212,7 @@ def test_scoring_imports_what_it_needs_and_nothing_of_the_other_database(
     program = f"""
 import os, sys
 from jobs.score import main
-heavy = ("tensorflow", "keras", "pandas", "rich", "sqlalchemy.dialects.{other}", "pima.store.{other}", "{driver}")
+heavy = ("tensorflow", "keras", "pandas", "sqlalchemy.dialects.{other}", "pima.store.{other}", "{driver}")
 
 def score():
     code = main(["--json"], os.environ)
