@@ -1,6 +1,5 @@
 """The view that people read, what writing counts, and how often predictions came true."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from pima.store.engine import reading, writing
 from pima.store.models import registry
 from pima.store.predictions import Predictions, Rejections
 from pima.store.rows.settled import settled_outcomes
-from tests.support.databases import Database, insert_patients, without_triggers
+from tests.support.databases import Database, insert_patients, let_the_clock_move, without_triggers
 from tests.support.versions import add_version
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
@@ -316,7 +315,7 @@ def label(database: Database, patient_id: int, outcome: int) -> None:
         "UPDATE patients SET outcome = :outcome WHERE id = :id",
         {"outcome": outcome, "id": patient_id},
     )
-    time.sleep(0.003)  # SQLite's clock shows milliseconds
+    let_the_clock_move()
 
 
 def test_predictions_are_compared_with_the_outcomes_that_came_after_them(

@@ -48,10 +48,9 @@ BY_HAND = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "measured"),
 ]
+_GENERATED = pages().keys() - {"errors.md"}
 TEXTS = {
-    str(page.relative_to(ROOT)): page.read_text()
-    for page in BY_HAND
-    if page.name not in pages() or page.name == "errors.md"
+    str(page.relative_to(ROOT)): page.read_text() for page in BY_HAND if page.name not in _GENERATED
 }
 
 

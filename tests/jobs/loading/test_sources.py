@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 from pima.intake.files.opened_file import readable_again
-from tests.support.databases import Database, Ended, call, clean_environ, the_json
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 
 CONTENT = SHIPPED.read_bytes()
@@ -31,7 +31,12 @@ def in_a_shell(database: Database, line: str, **environ: str) -> Ended:
     given = clean_environ() | {"DATABASE_URL": database.url, "PIMA_LOGS__FORMAT": "text"} | environ
     given["PATH"] = f"{Path(sys.executable).parent}:{given['PATH']}"
     ended = subprocess.run(
-        ["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True, timeout=120
+        ["bash", "-c", line],
+        cwd=ROOT,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert "Traceback" not in ended.stderr
     return Ended(ended.returncode, ended.stdout, ended.stderr)
@@ -70,7 +75,7 @@ def test_a_stdin_that_can_not_be_opened_again_is_loaded(sqlite: Database) -> Non
     theirs.close()
     with ours:
         ours.sendall(CONTENT)
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert the_json(Ended(process.returncode, stdout, ""))["inserted"] == 768
 
 
@@ -79,7 +84,7 @@ def test_a_fifo_is_loaded_once_its_writer_comes(sqlite: Database, tmp_path: Path
     os.mkfifo(fifo)
     process = sqlite.start("load", "--json", str(fifo))
     fifo.write_bytes(CONTENT)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
     assert the_json(Ended(0, stdout, stderr))["inserted"] == 768
     # The same content is known again, whatever it comes through.
@@ -119,7 +124,7 @@ def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(
     # More than a pipe holds: it has been read in part once this is written.
     os.write(writing, CONTENT * 10)
     process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     os.close(writing)
     assert process.returncode == 143, stderr
     told = the_json(Ended(143, stdout, stderr))

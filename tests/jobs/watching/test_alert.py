@@ -230,7 +230,7 @@ def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> No
     }
     command = [sys.executable, "-m", "pima.watch.alert_sending"]
     ended = subprocess.run(
-        command, input=json.dumps(given).encode(), capture_output=True, timeout=60
+        command, input=json.dumps(given).encode(), capture_output=True, timeout=PATIENCE_SECONDS
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
 
@@ -468,7 +468,7 @@ def test_the_background_looks_when_it_is_woken_and_outlives_what_goes_wrong() ->
     with background:
         for _ in range(3):
             background.wake()
-            assert looked.acquire(timeout=60)
+            assert looked.acquire(timeout=PATIENCE_SECONDS)
     with BackgroundTelling(None) as nobody:
         assert nobody is None
 
