@@ -114,7 +114,7 @@ FAULTS = (
                     self._write(connection, scored)""",
             """
                 connection.commit()
-                with self._write_lock, writing(self._engine) as another:
+                with self._write_lock, writing(self.engine) as another:
                     self._write(another, scored)""",
         ),
         caught_by="tests/jobs/scoring/test_score_batches.py"
