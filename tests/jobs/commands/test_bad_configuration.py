@@ -284,3 +284,9 @@ def test_without_its_settings_file_no_command_starts_and_no_database_is_made(
     monkeypatch.chdir(tmp_path)
     wrong(call(None, "status"), "config/pima.toml", "--config")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_roles_on_sqlite_are_refused_before_anything_is_migrated(tmp_path: Path) -> None:
+    ended = call(None, "migrate", "--roles", DATABASE_URL=f"sqlite:///{tmp_path}/pima.db")
+    assert (ended.exit_code, "SQLite knows no roles" in ended.stderr) == (2, True), ended.stderr
+    assert not (tmp_path / "pima.db").exists()

@@ -1,6 +1,8 @@
 """A database that is away, busy, or not what the code expects: said so before the first write."""
 
+import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from pima.store.tables import TABLES
 from tests.support.databases import Database, call, free_port, insert_patients, the_json
 from tests.support.every_command import EVERY_COMMAND, SECRET, wrong
 from tests.support.patient_files import GOOD, HEADER, write
+from tests.support.shell import in_a_shell
+from tests.support.shipped import SHIPPED
 
 Command = tuple[str, ...]
 
@@ -156,3 +160,17 @@ def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(
                 ended.stderr
             )
     assert postgresql.value("SELECT count(*) FROM loads") == 0
+
+
+def test_a_database_without_room_says_so_and_keeps_what_was_committed(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text(SHIPPED.read_text() * 10)
+    size = Path(make_url(sqlite.url).database or "").stat().st_size
+    end = f"; ulimit -f {size // 1024 + 40}; {sys.executable} -m jobs.load --json --again {file}"
+    ended = in_a_shell(sqlite, "load", "--json", str(SHIPPED), end=end)
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert (ended.returncode, told["error"]) == (1, "database_full"), ended.stderr
+    assert "Make room" in told["message"]
+    assert sqlite.value("SELECT count(*) FROM patients") == 768

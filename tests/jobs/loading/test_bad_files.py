@@ -524,3 +524,16 @@ def test_a_damaged_parquet_file_is_refused(sqlite: Database, tmp_path: Path) -> 
     ):
         path.write_bytes(damaged)
         assert "half_written_line" in refused(sqlite, str(path)).stderr
+
+
+def test_parquet_ids_may_be_whole_floats_and_no_decimals(sqlite: Database, tmp_path: Path) -> None:
+    insert_patients(sqlite, 2, first_id=1)
+    floats, decimals = tmp_path / "floats.parquet", tmp_path / "decimals.parquet"
+    outcome = pa.array([1, 0])
+    pq.write_table(pa.table({"id": pa.array([1.0, 2.0]), "outcome": outcome}), floats)
+    pq.write_table(
+        pa.table({"id": pa.array([1, 2]).cast(pa.decimal128(20, 0)), "outcome": outcome}), decimals
+    )
+    assert the_json(call(sqlite, "load", "--json", str(floats)))["updated"] == 2
+    refused = call(sqlite, "load", str(decimals))
+    assert (refused.exit_code, "The column id holds" in refused.stderr) == (2, True)
