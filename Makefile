@@ -79,7 +79,7 @@ bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 
 # A half year of made-up clinics by the commands themselves, under a moved clock; needs Debian's package faketime. Writes
-# docs/measured/year.md in twenty minutes on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics,
+# docs/measured/year.md in three quarters of an hour on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics,
 # --hindsight writes only the sections on hindsight by other seeds, in seven minutes.
 bench-year: $(VENV)/.complete
 	$(RUN) -m tests.bench.year

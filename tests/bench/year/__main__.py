@@ -56,7 +56,9 @@ def main(names: list[str], given: argparse.Namespace) -> str:
     by_seed = "" if given.names else hindsight(given)
     simulated, fits = _without_commands(given)
     minutes = (time.monotonic() - began) / 60
-    return page(lived, by_seed, simulated, fits, minutes)
+    user, system, of_children, system_of_children, _ = os.times()
+    processor_minutes = (user + system + of_children + system_of_children) / 60
+    return page(lived, by_seed, simulated, fits, (minutes, processor_minutes))
 
 
 def hindsight(given: argparse.Namespace) -> str:
