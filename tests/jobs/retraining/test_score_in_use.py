@@ -1,22 +1,43 @@
-"""Two clinics that have a score already: in one pima is better, in the other the score is, and
-both are told so."""
+"""Clinics that have a score already: first champions that must beat it, and what is said of settled
+outcomes, whichever of both is better."""
 
 import json
 import re
 import uuid
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
+from msgspec import structs
+from sqlalchemy import select, update
 
+from pima.core.declared.present_score import PresentScore
+from pima.core.nights.kinds import Kind, Watched
+from pima.core.rows.hindsight import Corrections
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import evidence
+from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.logistic import logistic
+from pima.core.verdicts.pairs import TOO_FEW_OF_A_CLASS
 from pima.redeclaring import redeclare
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARED
+from pima.store.engine import reading, writing
+from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.store.service.monitoring import keep_figures
+from pima.store.tables import promotions
+from pima.watch.beside_scores import BesideScore, beside_scores
+from pima.watch.metrics import DatabaseFigures
+from pima.watch.realised import leave_realised
 from tests.support.clinic import Clinic
-from tests.support.databases import Copied, Database, call, the_json
+from tests.support.contests import contest, contestant
+from tests.support.databases import Copied, Database, call, insert_many, the_json
 from tests.support.ledger import document
 from tests.support.shipped import SHIPPED
-from tests.support.ward import install_ward, make_ward, ward_configuration
+from tests.support.ward import WARD, WITH_WARD, install_ward, make_ward, ward_configuration
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 HISTORY = 568
@@ -205,3 +226,182 @@ def test_a_score_to_beat_that_is_given_up_keeps_out_first_champions_alone(
     assert call(database, "status", **asked).exit_code == 0
     ended = call(database, "retrain", **asked)
     assert (ended.exit_code, "first_must_beat names ward" in ended.stderr) == (2, True)
+
+
+def _with_outcomes(database: Database, trained: Path) -> None:
+    """Version 1 has predicted 40 rows with the ward's points, and their outcomes came."""
+    install_ward(database, trained)
+    insert_many(database, 40, glucose="80 + n * 2")
+    database.execute("UPDATE patients SET ward = id % 4")
+    with TemporaryDirectory() as folder:
+        config = ward_configuration(Path(folder))
+        assert call(database, "score", "--config", config).exit_code == 0
+    database.execute("UPDATE patients SET outcome = id % 2")
+
+
+@pytest.fixture
+def settled(copied: Copied, trained: Path) -> Database:
+    return copied(_with_outcomes, trained)
+
+
+def _kept_scale(database: Database, challenger: int, slope: float | None) -> None:
+    """Put a scale of the points into the verdict on a version."""
+    told = {"score": WARD.name, "name": WARD.called, "rows": 50, "as_it_stands": 0}
+    scale = {"intercept": None if slope is None else -1.0, "slope": slope}
+    its_own = promotions.c.challenger == challenger
+    with writing(database.engine) as connection:
+        kept = connection.scalar(select(promotions.c.evidence).where(its_own))
+        kept = kept | {"scores": [told | {"scale": scale}]}
+        connection.execute(update(promotions).where(its_own).values(evidence=kept))
+
+
+def _beside(database: Database) -> list[BesideScore]:
+    with reading(database.engine) as connection:
+        settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        return list(beside_scores(connection, settled.in_time))
+
+
+def _threshold(database: Database) -> float:
+    """The score's own, as a probability."""
+    (told,) = _beside(database)
+    return told.evidence.contestants[1].threshold
+
+
+def _at(slope: float) -> float:
+    return float(logistic(np.array([-1.0 + slope * 3]))[0])
+
+
+def test_points_stand_beside_a_version_on_the_scale_of_its_own_verdict(settled: Database) -> None:
+    """The newest scale has learned from the outcomes that it would be shown on."""
+    assert _beside(settled) == []
+    _kept_scale(settled, 3, slope=0.75)
+    assert _threshold(settled) == pytest.approx(_at(0.75))
+    _kept_scale(settled, 1, slope=0.5)
+    assert _threshold(settled) == pytest.approx(_at(0.5))
+
+
+def test_a_probability_needs_no_scale_and_points_take_none_of_a_probability(
+    settled: Database,
+) -> None:
+    _kept_scale(settled, 3, slope=None)
+    assert _beside(settled) == []
+    _kept_scale(settled, 1, slope=0.5)
+    settled.execute("UPDATE prediction_scores SET value = value / 4")
+    risk = PresentScore(WARD.name, kind="probability", threshold=0.25)
+    redeclare(
+        settled.engine, structs.replace(WITH_WARD, present_scores=(risk,)), "a test", "now a risk"
+    )
+    assert _threshold(settled) == 0.25
+
+
+def test_each_score_has_metrics_of_its_own(settled: Database) -> None:
+    figures = [Watched("", "realised_accuracy", 0.8, 40)]
+    figures += [Watched(score, "realised_auroc_gain", 0.1, 40) for score in ("ward", "risk")]
+    with writing(settled.engine) as connection:
+        keep_figures(connection, 77, 1, Kind.REALISED, figures)
+    samples = [
+        each for family in DatabaseFigures(settled.engine).collect() for each in family.samples
+    ]
+    told = [
+        (each.labels["figure"], each.labels["score"])
+        for each in samples
+        if each.name == "pima_realised"
+    ]
+    assert told == [("accuracy", ""), ("auroc_gain", "risk"), ("auroc_gain", "ward")]
+
+
+def test_evidence_that_was_edited_costs_only_the_gains(settled: Database) -> None:
+    _kept_scale(settled, 1, slope=0.5)
+    left = "SELECT DISTINCT figure FROM monitoring WHERE run_id = :run AND figure LIKE 'realised%'"
+    for run, gains in ((77, True), (78, False)):
+        leave_realised(settled.engine, run, Corrections())
+        figures = {figure for (figure,) in settled.execute(left, {"run": run})}
+        assert "realised_accuracy" in figures
+        assert ("realised_auroc_gain" in figures) is gains
+        with writing(settled.engine) as connection:
+            connection.execute(update(promotions).values(evidence={"contestants": "edited"}))
+
+
+def test_the_report_says_what_each_score_is_and_which_ones_wait(
+    settled: Database, tmp_path: Path
+) -> None:
+    _kept_scale(settled, 1, slope=0.5)
+    config = ward_configuration(tmp_path)
+    with (tmp_path / "features.toml").open("a") as file:
+        file.write('[[present_score]]\nname = "risk"\nlabel = "the table"\nkind = "probability"\n')
+    asked = ("--features", "--reason", "and a risk")
+    assert call(settled, "migrate", "--config", config, *asked).exit_code == 0
+    few = "SELECT min(patient_id) FROM prediction_scores"
+    settled.execute(f"DELETE FROM prediction_scores WHERE patient_id = ({few})")
+    points = "Points have become probabilities"
+    section = _section(settled, config)
+    assert "over 30 of 40 settled outcomes (of at most 10 the score was not known" in section
+    assert "outcome 1 came in 15 of these 30 rows" in section
+    assert "the table: compared as soon as 10 predictions with a known score" in section
+    assert "the ward's points: compared as soon" not in section
+    assert points in section
+    assert "declared without a threshold" not in section
+    # Now the risk is the one that is known.
+    settled.execute("UPDATE prediction_scores SET score = 'risk', value = value / 4")
+    section = _section(settled, config)
+    assert points not in section
+    assert "declared without a threshold" in section
+
+
+def _section(database: Database, config: str) -> str:
+    """The text of the report's part about scores."""
+    out = Path(config).with_name("report.html")
+    assert call(database, "report", "--config", config, "--out", str(out)).exit_code == 0
+    html = out.read_text().partition('<section id="score"')[2].partition("</section>")[0]
+    html = re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+
+
+@pytest.mark.parametrize(
+    ("gain", "rows", "told"),
+    [
+        (
+            Figure(0.041, 0.012, 0.07),
+            180,
+            (
+                "Version 3 is better than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
+                "180 of 200 settled outcomes (of 20 the score was not known then)."
+            ),
+        ),
+        (
+            Figure(-0.041, -0.07, -0.012),
+            200,
+            (
+                "Version 3 is worse than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
+                "200 settled outcomes."
+            ),
+        ),
+        (
+            Figure(-0.01, -0.04, 0.02),
+            190,
+            (
+                "Version 3 is neither clearly better nor clearly worse than the ward's points: its "
+                "gain is -0.010 (-0.040 to 0.020) in AUROC over 190 of 200 settled outcomes (of at "
+                "most 10 the score was not known then)."
+            ),
+        ),
+        (
+            Figure(0.2, reason=TOO_FEW_OF_A_CLASS),
+            19,
+            (
+                "The AUROC of version 3 can't be compared with that of the ward's points over 19 of "
+                "200 settled outcomes (of 181 the score was not known then): fewer than two rows of "
+                "an outcome."
+            ),
+        ),
+    ],
+)
+def test_who_is_better_is_said_with_the_outcomes_that_it_rests_on(
+    gain: Figure, rows: int, told: str
+) -> None:
+    said = np.linspace(0.1, 0.9, 20)
+    score = replace(contestant(Role.PRESENT_SCORE, said), name=WARD.called, decides=False)
+    both = contest(np.arange(20) % 2, said)
+    both = replace(both, contestants=(*both.contestants, score))
+    pair = structs.replace(evidence(both).pairs[0], auroc_gain=gain, rows=rows)
+    assert str(BesideScore(WARD, 3, 200, pair, both)) == told
