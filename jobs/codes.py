@@ -124,9 +124,8 @@ def _is_of(reason: Reason, measure: Measure) -> bool:
 
 def _classes(of: type[errors.PimaError]) -> Iterator[type[errors.PimaError]]:
     for derived in of.__subclasses__():
-        if (
-            derived.__module__ != errors.PimaError.__module__
-        ):  # the bases of the exit codes are never raised
+        # The bases of the exit codes are never raised.
+        if derived.__module__ != errors.PimaError.__module__:
             yield derived
         yield from _classes(derived)
 

@@ -122,9 +122,8 @@ def end_with(main: Main) -> NoReturn:
     try:
         if sys.stderr is not None:
             sys.stderr.flush()
-    except (
-        OSError
-    ):  # the log's disk is full: the interpreter's own flush would make the exit code 120
+    except OSError:
+        # The log's disk is full. The interpreter's own flush would make the exit code 120.
         let_go_of(sys.stderr)
     sys.exit(exit_code)
 
@@ -229,9 +228,8 @@ def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
-        told.join(
-            SECONDS_TO_ANSWER_A_PING
-        )  # the run is over and its row is closed: only this process waits
+        # The run is over and its row is closed: only this process waits.
+        told.join(SECONDS_TO_ANSWER_A_PING)
 
 
 def _told(failure: ResultNotWritten | None) -> int:

@@ -35,9 +35,8 @@ def _options(options: OptionParser) -> None:
 def _explain(code: str) -> NoReturn:
     """Explain a code instead of checking health. Like the help, it needs neither settings nor a
     database."""
-    from jobs.codes import (
-        entries_of,
-    )  # it imports all modules with codes, which a check does not need
+    # It imports all modules with codes, which a check does not need.
+    from jobs.codes import entries_of
 
     if not (found := entries_of(code)):
         raise WrongUsage(what="there is no such code; docs/reference/errors.md has them all")

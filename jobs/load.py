@@ -53,8 +53,8 @@ def _show(result: Result) -> None:
         print(f"  {name}: {counted(values, 'unknown value')} taken as its declaration says")
     for file in result["partly_loaded"]:
         print(
-            f"{file}: its good lines are in, and it has no ids: "
-            "load only those that were refused, corrected, in a file of their own"
+            f"{file}: its good lines are in, and it has no ids: load only those that were refused, "
+            "corrected, in a file of their own"
         )
 
 

@@ -16,9 +16,10 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="also make or repair the roles: pima_scorer, _trainer, _loader, _writer, _scheduler, "
-        "_operator, _eraser, "
-        "_reader, _monitor",
+        help=(
+            "also make or repair the roles: pima_scorer, _trainer, _loader, _writer, _scheduler, "
+            "_operator, _eraser, _reader, _monitor"
+        ),
     )
     options.add_argument(
         "--features",

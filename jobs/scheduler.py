@@ -57,9 +57,8 @@ def _work(command: Command) -> Result:
         for name, value in command.environ.items()
         if not name.startswith("PIMA_ALERTS__")
     }
-    if (
-        settings.logs.format == "auto"
-    ):  # a child's stderr is a pipe, but its lines should look like these
+    # A child's stderr is a pipe, but its lines should look like these.
+    if settings.logs.format == "auto":
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
     scheduler = Scheduler(

@@ -45,7 +45,6 @@ _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 # ---- input files
-# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,6 @@ def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
 
 
 # ---- parts
-# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +222,6 @@ def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
 
 
 # ---- outputs
-# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,6 @@ def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Fac
 
 
 # ---- one part
-# --------------------------------------------------------------------------------------------------
 
 
 def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
@@ -296,7 +295,6 @@ def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBat
 
 
 # ---- by workers
-# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

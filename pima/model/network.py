@@ -229,9 +229,8 @@ def choose_l2(
     l2 = [strength / float(rows.mean()) for strength in strengths]
     members = train(networks, l2, inputs, targets, seed, boundary).logits(inputs)
     by_fold = members.reshape(len(inputs), len(strengths), recipe.inner_folds, recipe.inner_members)
-    logits = by_fold.mean(axis=-1, dtype=np.float64)[
-        np.arange(len(inputs)), :, folds
-    ]  # (n, strengths)
+    # Of each row by the members that did not learn from it: (n, strengths).
+    logits = by_fold.mean(axis=-1, dtype=np.float64)[np.arange(len(inputs)), :, folds]
     losses: Float64Array = (np.logaddexp(0, logits) - outcomes[:, None] * logits).mean(axis=0)
     return strengths[int(np.nan_to_num(losses, nan=np.inf).argmin())]
 
@@ -251,9 +250,8 @@ class Members:
         """Return (n, members) for inputs (n, inputs)."""
         kernel, bias = self.hidden
         before = inputs @ kernel + bias
-        after = before / (
-            1 + np.exp(-before.clip(-80))
-        )  # silu; below -80 its exponential would overflow float32
+        # This is silu. Below -80 its exponential would overflow float32.
+        after = before / (1 + np.exp(-before.clip(-80)))
         logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(
             axis=-1
         ) + self.bias

@@ -19,9 +19,9 @@ from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 _STANDARDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 _MONITORED = (
-    "Each settled outcome is compared with the prediction that was made before it "
-    "(`jobs.status` has the figures). "
-    "Each retraining judges the version in use again, on held-out rows labelled lately."
+    "Each settled outcome is compared with the prediction that was made before it (`jobs.status` "
+    "has the figures). Each retraining judges the version in use again, on held-out rows labelled "
+    "lately."
 )
 _UPDATED = (
     "Each scheduled retraining (weekly, unless configured otherwise) fits a challenger on all "

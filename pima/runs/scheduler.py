@@ -222,9 +222,8 @@ class Scheduler:
             noted = note_ticks(
                 connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host
             )
-        if (
-            noted or due.attempt > 1
-        ):  # a further attempt adds no row, since its tick has one; it is only logged
+        # A further attempt adds no row, since its tick has one. It is only logged.
+        if noted or due.attempt > 1:
             get_logger().warning(
                 "skipped: the run before is still going", job=due.job, tick=due.tick.isoformat()
             )
@@ -334,9 +333,8 @@ class _Steps(threading.Thread):
     """Step after step, until the process ends or something breaks."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__(
-            name="steps", daemon=True
-        )  # it may hang on an unresponsive database when the process ends
+        # It may hang on an unresponsive database when the process ends.
+        super().__init__(name="steps", daemon=True)
         self._scheduler = scheduler
         self.error: BaseException | None = None
 

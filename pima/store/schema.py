@@ -179,8 +179,10 @@ def _require_room_for_index(connection: Connection) -> None:
         table, _, name = each.partition(".")
         if table == "patients" and name.lower() == "index_at":
             raise WrongConfiguration(
-                what=f"patients has a column {name} already, not made by pima, and this "
-                "release adds one of that name. The schema is as it was",
+                what=(
+                    f"patients has a column {name} already, not made by pima, and this release "
+                    "adds one of that name. The schema is as it was"
+                ),
                 expected=f"another name for it: {_renaming(table, name)}. Then migrate again",
             )
 
@@ -209,9 +211,8 @@ def _make_tables(connection: Connection, declared: Declaration) -> None:
     """Make all tables, views and indexes, with the columns of features and scores."""
     script = read_script(SCRIPT, declared)
     for statement in statements(database_of(connection).translated_schema(script)):
-        connection.exec_driver_sql(
-            statement, execution_options={"no_parameters": True}
-        )  # % is no parameter
+        # A % in it is no parameter.
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version "
         "(version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY)"
@@ -291,7 +292,8 @@ def require_roles(engine: Engine) -> None:
             f"({', '.join(lacking)})"
         )
         raise WrongUsage(
-            what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f "
-            "deploy/roles.sql"
-            " (docs/do/give-roles.md). Nothing was migrated."
+            what=(
+                f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f "
+                "deploy/roles.sql (docs/do/give-roles.md). Nothing was migrated."
+            )
         )

@@ -60,15 +60,13 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
     before = begun_after(last)
     if before.marks.known_version <= drawn:
         return before
-    return replace(
-        before, marks=replace(before.marks, known_version=0)
-    )  # the counter was set back since
+    # The counter was set back since.
+    return replace(before, marks=replace(before.marks, known_version=0))
 
 
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
-    database_of(connection).join_by_index(
-        connection
-    )  # last night's statistics don't cover tonight's rows
+    # Last night's statistics don't cover tonight's rows.
+    database_of(connection).join_by_index(connection)
     last = store.lock_newest_unpredicted(connection)
     drawn = (
         store.versions_drawn(connection) if night.rows_before is None else night.rows_before.drawn

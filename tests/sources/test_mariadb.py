@@ -102,7 +102,6 @@ def test_a_query_is_a_source(sqlite: Database, clinic: Clinic) -> None:
 
 
 # ---- names and rights
-# -----------------------------------------------------------------------------------------------
 
 
 def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:
@@ -182,7 +181,6 @@ def test_no_value_of_a_patient_is_shown(sqlite: Database, clinic: Clinic) -> Non
 
 
 # ---- types
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,7 +318,6 @@ def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(
 
 
 # ---- times
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["datetime", "datetime(6)", "date", "varchar(30)"])
@@ -389,7 +386,6 @@ def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, kind:
 
 
 # ---- while it is read
-# -----------------------------------------------------------------------------------------------
 
 
 def test_a_server_that_is_down_is_for_later(

@@ -55,7 +55,6 @@ def test_a_statement_that_is_repeated_is_not_prepared(postgresql: Database) -> N
 
 
 # ---- URLs
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -136,7 +135,6 @@ def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(
 
 
 # ---- every SQLSTATE
-# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,6 @@ def test_an_engine_outlives_the_sessions_that_it_lost(server: str, serving: Engi
 
 
 # ---- errors of SQLite
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -272,7 +269,6 @@ def test_a_damaged_sqlite_file_is_told_from_one_that_is_none(sqlite: Database) -
 
 
 # ---- no value of a patient
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -311,7 +307,6 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
 
 
 # ---- transactions
-# --------------------------------------------------------------------------------------------------
 
 
 class Stop(BaseException):

@@ -39,7 +39,6 @@ def at_once(first: Callable[[], Result], second: Callable[[], Result]) -> list[R
 
 
 # ---- leases
-# --------------------------------------------------------------------------------------------------
 
 
 def take(
@@ -155,7 +154,6 @@ def test_who_waits_for_a_taker_that_it_does_not_see_takes_nothing_from_it(
 
 
 # ---- runs
-# --------------------------------------------------------------------------------------------------
 
 
 def start(database: Database, job: str = "score", scheduled_for: datetime | None = None) -> int:

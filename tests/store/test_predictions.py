@@ -65,7 +65,6 @@ def shown(database: Database) -> list[tuple[Any, ...]]:
 
 
 # ---- the view
-# --------------------------------------------------------------------------------------------------
 
 
 def test_one_row_a_patient_the_newest_version_then_the_last_run(database: Database) -> None:
@@ -198,7 +197,6 @@ def test_what_waits_or_was_rejected_elsewhere_or_earlier_supersedes_nothing(
 
 
 # ---- writing
-# --------------------------------------------------------------------------------------------------
 
 
 def batch(entries: list[tuple[int, int]], probabilities: list[float]) -> Predictions:
@@ -300,7 +298,6 @@ def test_of_two_rejections_of_one_version_the_newer_stands(database: Database) -
 
 
 # ---- how often it came true
-# -----------------------------------------------------------------------------------------
 
 
 def realised(database: Database, newest: int = 100) -> tuple[int, int]:

@@ -144,7 +144,6 @@ def test_what_the_driver_says_of_a_session_is_not_told() -> None:
 
 
 # ---- rights
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

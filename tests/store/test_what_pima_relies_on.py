@@ -18,7 +18,6 @@ from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true, patient, q
 from tests.support.shipped import HOLDOUT
 
 # ---- let be
-# --------------------------------------------------------------------------------------------------
 
 AUDIT = """CREATE TABLE audit (patient_id BIGINT, what TEXT);
     CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -209,7 +208,6 @@ def test_rows_deleted_and_inserted_in_one_statement(postgresql: Database) -> Non
 
 
 # ---- refused
-# --------------------------------------------------------------------------------------------------
 
 OTHER = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
 REFUSED = {

@@ -213,9 +213,8 @@ def _meanings(words: Mapping[str, float], column: Column) -> tuple[Float64Array,
         different = list(places)
     else:
         at, different = pd.factorize(column)
-    read = np.array(
-        [*(_meaning(meanings, value) for value in different), (np.nan, 0)]
-    )  # the last one is at -1: NULL
+    # The last one is that of NULL, whose place is -1.
+    read = np.array([*(_meaning(meanings, value) for value in different), (np.nan, 0)])
     return read[at, 0], read[at, 1].astype(np.int8)
 
 

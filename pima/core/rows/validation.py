@@ -31,10 +31,10 @@ MEANINGS = {
     MISSING: "A feature has no value, and its declaration does not say `may_be_missing`.",
     NOT_FINITE: "The value is NaN or infinite.",
     OUT_OF_RANGE: "The value is below `low` or above `high`: often it is in another unit.",
-    UNKNOWN_CODE: "The value is none of the category's `codes`, or a code "
-    "that the champion has never seen, "
-    "of a "
-    "feature that may not be missing.",
+    UNKNOWN_CODE: (
+        "The value is none of the category's `codes`, or a code that the champion has never seen, "
+        "of a feature that may not be missing."
+    ),
     "not_a_number": "The value is no number.",
     "bad_outcome": "The outcome is neither 0 nor 1, nor one of the words of `outcome_words`.",
     "bad_outcome_at": (
@@ -43,11 +43,11 @@ MEANINGS = {
     "bad_index_at": "The moment `index_at` can't be read, or lies before 1900.",
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
-    "side_undecided": "The person became known after the row came, or has rows on "
-    "both sides of the holdout, so "
-    "no "
-    "model learns from the row or is judged on it. A new database with `person` from the start "
-    "decides it.",
+    "side_undecided": (
+        "The person became known after the row came, or has rows on both sides of the holdout, so "
+        "no model learns from the row or is judged on it. A new database with `person` from the "
+        "start decides it."
+    ),
     "no_index_at": "The outcome is waited for from `index_at` on, and the row has none.",
     "index_at_to_come": "The row's `index_at` lies in the future.",
     "index_at_after_outcome": "The row's `index_at` lies after its outcome.",
@@ -191,9 +191,8 @@ def as_features(columns: Sequence[FeatureValues], features: Features) -> Float32
     missing, become NaN."""
     taken = np.empty((len(columns[0].values), len(features)), dtype=np.float32)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # rows with values beyond float32 are rejected
+        # No warning of values beyond float32: their rows are rejected.
+        with np.errstate(over="ignore", invalid="ignore"):
             taken[:, position] = column.values
         if feature.zero_is_missing:
             taken[column.values == 0, position] = np.nan

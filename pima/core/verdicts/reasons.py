@@ -104,10 +104,11 @@ def why(reason: Reason, measure: Measure) -> str:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion can score "
-    "and has not learned from, since"
-    " holdout.share, the rows' keys or the features have changed, so a person decides"
-    " (models promote)",
+    Reason.TOO_FEW_UNSEEN: (
+        "too few holdout rows are left that the champion can score and has not learned from, since "
+        "holdout.share, the rows' keys or the features have changed, so a person decides (models "
+        "promote)"
+    ),
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
     Reason.NOT_ABOVE_CONSTANT: "it does not beat the best constant answer",
@@ -128,9 +129,10 @@ _WHY = {
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
     Reason.FIRST_CHAMPION: "it is the first champion and beats the best constant answer",
-    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and "
-    "the challenger beats the best"
-    " constant answer",
+    Reason.CHAMPION_UNLOADABLE: (
+        "the champion can't be loaded or gives no numbers, and the challenger beats the best "
+        "constant answer"
+    ),
 }
 
 

@@ -86,9 +86,8 @@ def _opened(path: Path) -> FileIO:
     # sudo.
     if path != _STDIN:
         return path.open("rb", 0)
-    os.set_blocking(
-        0, True
-    )  # a parent may have left it otherwise, and a pause would be taken for the end
+    # A parent may have left it otherwise, and a pause would be taken for the end.
+    os.set_blocking(0, True)
     return open(0, "rb", 0, closefd=False)
 
 

@@ -1,8 +1,7 @@
-"""The registry: what is declared, who is held out, model versions, the champion's pointer, and the
-ledger of decisions.
+"""The registry: what is declared, who is held out, model versions, and the champion's pointer.
 
 To move the pointer, lock its row first and compare the sequence number that the decision was made
-against.
+against. Each move is kept in the ledger, by `ledger`.
 """
 
 import hashlib
@@ -135,7 +134,7 @@ def measured_since(connection: Connection) -> dict[str, datetime]:
     return since
 
 
-# ---- Versions, the champion and the ledger.
+# ---- Versions and the champion.
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +401,7 @@ def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
         )
         expected = (
             f"holdout.share = {kept.share}, which the database keeps for ever: under another, "
-            "models would be judged on"
-            " rows that they learned from. Another share takes a new database"
+            "models would be judged on rows that they learned from. Another share takes a new "
+            "database"
         )
         raise WrongConfiguration(what=what, expected=expected)

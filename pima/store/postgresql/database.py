@@ -78,9 +78,10 @@ def _libpq_options() -> dict[str, str]:
 def _is_here(host: str) -> bool:
     if not host or host.startswith(("/", "@")):  # a socket's folder, or its abstract name
         return True
-    name = (
-        host.lower().partition(":")[0] if host.count(":") == 1 else host.lower()
-    )  # host:port, as SQLAlchemy has it
+    name = host.lower()
+    # SQLAlchemy has host:port. An address of IPv6 has more colons.
+    if name.count(":") == 1:
+        name = name.partition(":")[0]
     try:
         return name == "localhost" or ip_address(name.strip("[]")).is_loopback
     except ValueError:

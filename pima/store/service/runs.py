@@ -68,40 +68,41 @@ FINAL = f"'{Status.SUCCEEDED}', '{Status.FAILED}', '{Status.REFUSED}', '{Status.
 """The endings, for SQL, of runs that succeeded or failed: not stopped, nor to be tried again."""
 
 ENDINGS = {
-    "killed_by_": "Something killed the job with this signal. SIGKILL often "
-    "comes from the kernel, out of "
-    "memory: look "
-    "at its log and at the container's limit. A smaller `score.batch_rows` needs less.",
+    "killed_by_": (
+        "Something killed the job with this signal. SIGKILL often comes from the kernel, out of "
+        "memory: look at its log and at the container's limit. A smaller `score.batch_rows` needs "
+        "less."
+    ),
     "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its "
     "process went away. The kernel may have killed it, out of memory: look at its log and at the "
     "container's limit (`OOMKilled`). Its rows wait again. A scheduler catches its tick up; under "
     "cron run it again, or wait for the next night.",
-    "timed_out": "The job took longer than `schedule.time_limit_minutes` and "
-    "was stopped. Find out what it "
-    "waited "
-    "for. A first load of millions of rows may need a higher limit.",
+    "timed_out": (
+        "The job took longer than `schedule.time_limit_minutes` and was stopped. Find out what it "
+        "waited for. A first load of millions of rows may need a higher limit."
+    ),
     "not_started": (
         "The child process could not be started. Look at the machine's limits of memory and "
         "processes."
     ),
-    "end_not_told": "The scheduler failed while it recorded how the job "
-    "ended. That is a defect of pima: "
-    "report it. "
-    "What the job committed stays.",
+    "end_not_told": (
+        "The scheduler failed while it recorded how the job ended. That is a defect of pima: "
+        "report it. What the job committed stays."
+    ),
     "exit_code_": (
         "The job ended with this exit code before it could record why. Read `error_line` in `runs`."
     ),
-    "killed_at_stop": "The scheduler was stopped, and the job did not end within "
-    "`schedule.grace_seconds`. Its "
-    "last "
-    "batch waits again.",
+    "killed_at_stop": (
+        "The scheduler was stopped, and the job did not end within `schedule.grace_seconds`. Its "
+        "last batch waits again."
+    ),
     "stopped_before_it_began": (
         "The scheduler was stopped as the job was about to start. There is nothing to do."
     ),
-    "still_running": "When the job was due, its previous run was still going, "
-    "or was waiting for its pull. If "
-    "that "
-    "happens often, let it run less often.",
+    "still_running": (
+        "When the job was due, its previous run was still going, or was waiting for its pull. If "
+        "that happens often, let it run less often."
+    ),
     "nobody_was_there": (
         "No scheduler was running when the job was due. Only the latest of such ticks is caught up."
     ),

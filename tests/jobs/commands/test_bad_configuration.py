@@ -15,7 +15,6 @@ from tests.support.patient_files import GOOD
 from tests.support.shipped import ROOT
 
 # ---- the URL
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,6 @@ def test_a_jobs_own_url_wins_for_that_job_only(sqlite: Database, tmp_path: Path)
 
 
 # ---- config and variables
-# -----------------------------------------------------------------------------------------
 
 
 def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path) -> None:
@@ -163,7 +161,6 @@ def test_a_schedule_that_can_not_be_read_is_refused(sqlite: Database, job: str) 
 
 
 # ---- usage
-# --------------------------------------------------------------------------------------------------
 
 WRONG_USAGE: list[tuple[str, ...]] = [
     ("score", "--no-such-option"),
@@ -235,7 +232,6 @@ def test_there_is_nothing_to_roll_back_to_without_a_champion(sqlite: Database) -
 
 
 # ---- the default database
-# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,6 @@ def _refused_before_any_write(
 
 
 # ---- the schema
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
@@ -115,7 +114,6 @@ def test_migrate_mends_a_missing_schema_and_the_command_works(database: Database
 
 
 # ---- away
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,6 @@ def visits(rows: int = ROWS) -> Columns:
 
 
 # ---- files
-# --------------------------------------------------------------------------------------------------
 
 
 OWN_HEADER = (
@@ -227,7 +226,6 @@ def test_a_file_of_which_nothing_can_be_said(tmp_path: Path) -> None:
 
 
 # ---- tables
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -428,7 +426,6 @@ def test_a_table_of_which_nothing_can_be_said(clinic: Clinic) -> None:
 
 
 # ---- what is not shown
-# ----------------------------------------------------------------------------------------------
 
 
 def test_no_value_of_fewer_than_20_rows_is_shown(sqlite_clinic: Clinic, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def with_cell(column: str, cell: str) -> str:
     return ",".join(cells)
 
 
-# How a file is written is no matter of the database. ---- one bad line
-# -----------------------------------------------------------------------------------------------
+# ---- one bad line
+# How a file is written is no matter of the database.
 
 BAD_LINES: list[tuple[str | bytes, str, str | None]] = [
     (with_cell("glucose", "Canary-Smith"), "not_a_number", "glucose"),
@@ -140,7 +140,6 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(
 
 
 # ---- bad as a whole
-# -----------------------------------------------------------------------------------------------
 BAD_FILES: list[Any] = [
     pytest.param(b"", "empty_file", id="empty"),
     pytest.param(
@@ -217,7 +216,6 @@ def test_a_file_of_nothing_but_ids_changes_nothing(sqlite: Database, tmp_path: P
 
 
 # ---- what is fine
-# --------------------------------------------------------------------------------------------------
 
 
 FINE: list[Any] = [
@@ -272,7 +270,6 @@ def test_a_file_whose_name_is_no_utf8_can_be_loaded(sqlite: Database, tmp_path: 
 
 
 # ---- loading twice, updates, many files
-# ---------------------------------------------------------------------------
 
 
 def test_the_same_file_without_ids_is_refused_the_second_time_unless_again(
@@ -431,7 +428,6 @@ def test_a_later_file_may_update_what_an_earlier_one_brought(
 
 
 # ---- Parquet
-# --------------------------------------------------------------------------------------------------
 
 
 def parquet(folder: Path, rows: int = 3, **changed: pa.Array | list[Any] | None) -> str:

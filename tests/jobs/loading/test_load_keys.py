@@ -119,7 +119,6 @@ def test_ids_and_keys_in_parquet(database: Database, tmp_path: Path) -> None:
 
 
 # ---- sources that the settings declare
-# -------------------------------------------------------------------------------
 
 UUID = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -215,7 +214,6 @@ def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_i
 
 
 # ---- what is refused
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

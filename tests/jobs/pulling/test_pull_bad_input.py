@@ -11,7 +11,6 @@ from tests.support.databases import Database, call, server_version
 from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
 
 # ---- measurements and outcomes
-# ------------------------------------------------------------------------------------
 
 
 def test_text_where_a_number_is_declared_and_decimals_with_a_comma_are_counted(
@@ -45,7 +44,6 @@ def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: 
 
 
 # ---- keys
-# --------------------------------------------------------------------------------------------------
 
 
 def _key_is(clinic: Clinic, kind: str, key_type: str) -> None:
@@ -128,7 +126,6 @@ def test_keys_of_every_sign_come_in_and_stay(postgresql: Database, sqlite_clinic
 
 
 # ---- names
-# --------------------------------------------------------------------------------------------------
 
 
 def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:
@@ -203,7 +200,6 @@ def test_a_query_that_only_reads_is_asked_for(sqlite: Database, clinic: Clinic) 
 
 
 # ---- what is not there
-# --------------------------------------------------------------------------------------------
 
 
 def test_a_table_that_is_not_there_is_named(sqlite: Database, clinic: Clinic) -> None:
@@ -303,7 +299,6 @@ def test_a_source_without_a_url_and_one_that_is_not_declared_are_told(
 
 
 # ---- pima's own tables
-# ----------------------------------------------------------------------------------------------
 
 
 def test_a_table_of_pimas_own_is_no_source_for_it(database: Database, own_clinic: Clinic) -> None:

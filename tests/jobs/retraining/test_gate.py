@@ -202,7 +202,6 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
 
 
 # ---- races
-# --------------------------------------------------------------------------------------------------
 
 
 def _case(database: Database, number: int) -> GateInput:

@@ -215,7 +215,6 @@ def test_exported_keras_bytes_say_what_the_database_says(
 
 
 # ---- as child processes
-# ---------------------------------------------------------------------------------------------
 
 
 def _wait_for_fit(process: subprocess.Popen[str]) -> None:

@@ -108,7 +108,6 @@ def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(
 
 
 # ---- the history
-# --------------------------------------------------------------------------------------------------
 
 
 def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Database) -> None:
@@ -185,7 +184,6 @@ def test_bad_rows_do_not_count_as_history(scored_database: Database) -> None:
 
 
 # ---- no champion, and doing only some of the work
-# -----------------------------------------------------------------
 
 
 def test_without_a_champion_an_empty_queue_is_fine_and_a_full_one_stays(database: Database) -> None:
@@ -245,7 +243,6 @@ def test_a_limit_is_kept_whatever_the_batch_size(
 
 
 # ---- a champion whose bytes are damaged
-# ---------------------------------------------------------------------------
 
 
 PROMOTE, ROLLBACK = ("promote", "1"), ("rollback",)

@@ -63,7 +63,6 @@ Row = tuple[float | None, ...]
 
 
 # ---- what writers do
-# ------------------------------------------------------------------------------------------------
 
 
 def measured(drawn: random.Random) -> Row:
@@ -209,7 +208,6 @@ def transact(session: Session, drawn: random.Random) -> None:
 
 
 # ---- the race
-# --------------------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -32,7 +32,6 @@ def promote_three(database: Database) -> None:
 
 
 # ---- going back
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,6 @@ def test_rollbacks_walk_back_to_the_first_champion_and_end_there(
 
 
 # ---- what the ledger answers
-# ----------------------------------------------------------------------------------------
 
 
 def test_the_verdict_of_the_same_data_settings_and_champion_is_found_again(

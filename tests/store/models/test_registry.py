@@ -17,7 +17,6 @@ from tests.support.shipped import FEATURES
 from tests.support.versions import add_version
 
 # ---- versions
-# --------------------------------------------------------------------------------------------------
 
 
 def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(
@@ -60,7 +59,6 @@ def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys
 
 
 # ---- the pointer
-# --------------------------------------------------------------------------------------------------
 
 
 def test_the_champion_is_one_and_names_a_version_that_exists(database: Database) -> None:

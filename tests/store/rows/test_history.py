@@ -92,7 +92,6 @@ def test_a_history_of_several_blocks_is_whole_and_in_order(
 
 
 # ---- keys
-# --------------------------------------------------------------------------------------------------
 
 
 def test_without_keys_rows_go_by_their_ids(database: Database) -> None:

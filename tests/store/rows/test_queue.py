@@ -60,7 +60,6 @@ def ids(found: list[Entry]) -> list[int]:
 
 
 # ---- one claimer
-# --------------------------------------------------------------------------------------------------
 
 
 def test_a_claim_takes_the_lowest_ids_above_the_given_one_up_to_its_limit(
@@ -151,7 +150,6 @@ def test_the_queues_state_for_people(database: Database) -> None:
 
 
 # ---- against others
-# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -259,7 +257,6 @@ def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
 
 
 # ---- putting back
-# --------------------------------------------------------------------------------------------------
 
 
 def insert_lost(database: Database) -> int:

@@ -69,7 +69,6 @@ def score(database: Database, dry_run: bool = False) -> None:
 
 
 # ---- what is kept
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -178,7 +177,6 @@ def at_level(database: Database, level: str) -> Iterator[Connection]:
 
 
 # ---- whether they were predicted on
-# -------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -218,7 +216,6 @@ def test_of_two_who_look_nobody_waits(postgresql: Database) -> None:
 
 
 # ---- beside a scorer and `retain`
-# ---------------------------------------------------------------------------------
 
 
 def claim_and_predict(connection: Connection) -> None:
@@ -335,7 +332,6 @@ def test_retain_waits_for_no_correction_and_leaves_that_prediction(
 
 
 # ---- which of a labelled row's stay
-# -------------------------------------------------------------------------------
 
 
 def test_values_of_a_labelled_row_shrink_to_the_version_that_counts(

@@ -68,7 +68,6 @@ def row_keys(database: Database) -> list[tuple[Any, ...]]:
 
 
 # ---- insert
-# --------------------------------------------------------------------------------------------------
 
 
 def test_what_a_row_is_called_when_it_comes_is_kept(database: Database) -> None:
@@ -167,7 +166,6 @@ def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database) -> None
 
 
 # ---- insert again, without an id
-# ------------------------------------------------------------------------------------
 
 
 def by_key(*keys: str) -> str:
@@ -255,7 +253,6 @@ def test_on_sqlite_a_key_that_comes_again_is_told_its_id(sqlite: Database) -> No
 
 
 # ---- update
-# --------------------------------------------------------------------------------------------------
 
 
 def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) -> None:
@@ -390,7 +387,6 @@ def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without
 
 
 # ---- the table
-# --------------------------------------------------------------------------------------------------
 
 
 NO_KEY: list[dict[str, str]] = [
@@ -441,7 +437,6 @@ def test_keys_stand_in_the_order_of_their_bytes(database: Database) -> None:
 
 
 # ---- what others see
-# ------------------------------------------------------------------------------------------------
 
 
 def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database) -> None:

@@ -24,7 +24,6 @@ def make(database: Database, statements: str) -> None:
 
 
 # ---- what is fixed, under whatever name
-# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
@@ -56,7 +55,6 @@ def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
 
 
 # ---- what PostgreSQL takes for no time
-# --------------------------------------------------------------------------------------------------
 
 NO_TIMES = ("12:00", "2020-06-31", "2020-06-31T08:30:00.000Z", "2020-05-01 12:00+01", "2020-5-1")
 
@@ -82,7 +80,6 @@ def test_what_is_no_time_is_refused_and_midnight_is_the_next_days(
 
 
 # ---- columns of the clinic's that are called as ours are elsewhere
-# --------------------------------------------------
 
 
 def test_a_column_of_the_clinics_may_be_called_as_one_of_the_queue_is(
@@ -99,7 +96,6 @@ def test_a_column_of_the_clinics_may_be_called_as_one_of_the_queue_is(
 
 
 # ---- rows that REPLACE takes away
-# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])

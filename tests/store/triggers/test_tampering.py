@@ -33,7 +33,6 @@ def test_a_table_that_was_rebuilt_without_strict_is_told(sqlite: Database) -> No
 
 
 # ---- ids
-# --------------------------------------------------------------------------------------------------
 
 LARGEST = 2**62
 

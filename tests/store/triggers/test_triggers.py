@@ -47,7 +47,6 @@ UPSERT = f"""
 
 
 # ---- insert
-# --------------------------------------------------------------------------------------------------
 
 
 def test_an_unlabelled_row_waits_with_its_measurements(database: Database) -> None:
@@ -75,7 +74,6 @@ def test_the_queue_says_since_when_a_version_waits(database: Database) -> None:
 
 
 # ---- update
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.judge
@@ -138,7 +136,6 @@ def test_a_correction_draws_a_version_and_an_outcome_has_its_time(database: Data
 
 
 # ---- delete
-# --------------------------------------------------------------------------------------------------
 
 
 EMPTYING = {
@@ -180,7 +177,6 @@ def test_emptying_the_table_empties_the_queue_and_no_version_comes_twice(
 
 
 # ---- insert or update
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
@@ -244,7 +240,6 @@ def test_an_insert_that_gives_way_changes_nothing(
 
 
 # ---- many rows in one statement
-# -------------------------------------------------------------------------------------
 
 
 def test_many_rows_in_one_statement(database: Database) -> None:
@@ -288,7 +283,6 @@ def test_copy_fills_the_queue(postgresql: Database) -> None:
 
 
 # ---- what nobody gives by hand
-# --------------------------------------------------------------------------------------
 
 
 def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(
@@ -344,7 +338,6 @@ def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Datab
 
 
 # ---- what the constraints hold and what they leave to the scorer
-# ----------------------------------------------------
 
 
 def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database) -> None:
@@ -362,7 +355,6 @@ def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database)
 
 
 # ---- two writers at once
-# --------------------------------------------------------------------------------------------
 
 
 CORRECT = text("UPDATE patients SET glucose = :glucose WHERE id = :id")
@@ -423,7 +415,6 @@ def test_writers_of_different_patients_never_wait_for_each_other(postgresql: Dat
 
 
 # ---- who may write, and from where
-# ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -308,7 +308,6 @@ def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
 
 
 # ---- which differences between a model's two forms pass, and which are refused
-# --------------------------------------
 
 WIDE = (
     Feature("enzyme", low=0, high=1e6, power=1.0, scale=100.0),

@@ -300,7 +300,6 @@ def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: 
 
 
 # ---- the URL
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,6 @@ def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written()
 
 
 # ---- the threshold of a fit is chosen on rows that the fit that scores them did not see
-# ------------------------------
 
 SEED = 7
 RECIPE = replace(recipe_for("five_seeds", FEATURES), steps=50)
@@ -98,7 +97,6 @@ def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:
 
 
 # ---- the straight line beside the network takes its inputs as the network does
-# ----------------------------------
 
 
 def test_a_straight_line_takes_what_is_missing_as_the_mean_or_as_no_code() -> None:

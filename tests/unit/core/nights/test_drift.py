@@ -186,7 +186,6 @@ def test_outcomes_drawn_by_the_probabilities_come_true_as_often_as_estimated() -
 
 
 # ---- what came true
-# -------------------------------------------------------------------------------------------------
 
 
 def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_changes() -> None:

@@ -300,7 +300,6 @@ def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() 
 
 
 # ---- beside scikit-learn
-# --------------------------------------------------------------------------------------------
 
 rows = st.lists(
     st.tuples(st.integers(0, 1), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6)),

@@ -134,7 +134,6 @@ def test_equal_values_of_different_types_are_told_apart() -> None:
 
 
 # ---- ranges
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rows", [200, 768, 2_000, 5_000])
@@ -192,7 +191,6 @@ def test_other_names_and_words_are_offered_as_no_score() -> None:
 
 
 # ---- outcome, key, person
-# -------------------------------------------------------------------------------------------
 
 
 def test_the_outcome_is_what_is_named_so_or_has_words_for_it_or_comes_last() -> None:
@@ -375,7 +373,6 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
 
 
 # ---- columns that are known only with the outcome
-# -------------------------------------------------------------------
 
 FOLLOWED = [word if n % 3 else None for n, word in enumerate(OUTCOME)]
 """An outcome that a third of the rows lack."""
@@ -460,7 +457,6 @@ def test_a_few_rows_of_one_class_tell_no_outcome_by_luck() -> None:
 
 
 # ---- names
-# --------------------------------------------------------------------------------------------------
 
 HOSTILE = [
     'a "quote"',
@@ -548,7 +544,6 @@ def test_names_that_may_be_a_patients_row_are_not_shown(name: str) -> None:
 
 
 # ---- how much is read
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

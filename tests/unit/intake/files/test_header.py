@@ -77,7 +77,6 @@ def test_a_second_column_of_one_name_is_told_beside_numbers_too() -> None:
 
 
 # ---- --ignore
-# --------------------------------------------------------------------------------------------------
 
 
 def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) -> None:

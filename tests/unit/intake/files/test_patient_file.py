@@ -237,7 +237,6 @@ def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(
 
 
 # ---- what is told of bad lines
-# -------------------------------------------------------------------------------------
 
 
 def test_what_would_have_been_right_is_told_of_each_rule() -> None:
