@@ -68,10 +68,10 @@ def entries_of(code: str) -> list[Entry]:
 
 
 def _of_health() -> Iterator[Entry]:
-    for code, (means, advice) in {**health.REASONS, **conditions.EXPLAINED}.items():
+    for code, (means, advice) in {**health.COMPLAINTS, **conditions.EXPLAINED}.items():
         yield Entry(
             code,
-            "reason of health" if code in health.REASONS else "alert",
+            "reason of health" if code in health.COMPLAINTS else "alert",
             means,
             _with_names(advice),
         )

@@ -14,7 +14,7 @@ from pima.core.verdicts.figures import gained
 from pima.core.verdicts.verdict import Measure, Measured, Scores
 from pima.logs import counted
 from pima.store.models.ledger import Move, VerdictInBrief
-from pima.store.models.registry import VersionSummary, as_features
+from pima.store.models.registry import VersionSummary, stored_features
 from pima.watch.figures import ListedVersions
 
 _SCORES = {
@@ -79,7 +79,7 @@ def _judged(found: VerdictInBrief | None) -> tuple[str, str]:
 
 def version_with_decisions(version: VersionSummary, moves: Iterable[Move]) -> Group:
     """Show a version's lineage, and each decision about it with its figures, newest first."""
-    features = ", ".join(names_of(as_features(version.features)))
+    features = ", ".join(names_of(stored_features(version.features)))
     return Group(
         _facts(asdict(version) | {"features": features}),
         *(part for move in moves for part in _decision(move)),

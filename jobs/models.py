@@ -21,7 +21,7 @@ from pima.scorer import keras_bytes
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
 from pima.store.models import registry
-from pima.store.models.beside_verdicts import read_evidence
+from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
 from pima.train.fit import reproduce
 from pima.train.ledger import Decider, pin, promote, roll_back
@@ -119,7 +119,7 @@ def _version(command: Command) -> Result:
     with reading(command.engine) as connection:
         version = registry.read_version(connection, number)
         moves = list_moves(connection, number)
-        evidence = read_evidence(connection, own_verdicts(moves).get(number))
+        evidence = evidence_beside(connection, own_verdicts(moves).get(number))
     if version is None:
         raise NoSuchVersion(number=number)
     if not command.options.json:

@@ -12,7 +12,7 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.model_tables import side_by_side
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.outcomes.horizon import NEVER_PREDICTED
-from pima.core.rows.hindsight import in_words
+from pima.core.rows.hindsight import corrections_in_words
 from pima.core.verdicts.verdict import Measured, Scores
 from pima.logs import counted
 from pima.settings.reading import settings_folder
@@ -61,7 +61,7 @@ def _show(result: Result) -> None:
         )
         print("where so many rows are equal, equality says nothing about the person")
     if any(result["corrected"][what] for what in ("zeros", "ones", "not_kept")):
-        print(f"corrected after their prediction: {in_words(result['corrected'])}")
+        print(f"corrected after their prediction: {corrections_in_words(result['corrected'])}")
     if never := result["left_out"].get(NEVER_PREDICTED):
         print(
             f"{counted(never, 'labelled row')} were never predicted in time and are left out\n"

@@ -10,7 +10,7 @@ from pima.core.declared.features import Features
 from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes
 from pima.store.engine import reading
 from pima.store.models import registry
-from pima.store.models.registry import StoredArtifact, as_features, sha256_of
+from pima.store.models.registry import StoredArtifact, sha256_of, stored_features
 
 if TYPE_CHECKING:
     from pima.model.compiled import CompiledModel
@@ -43,7 +43,7 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
         model = CompiledModel(artifact.content)
     except (ValueError, RuntimeError):
         raise ArtifactDamaged(number=version, what="they are not a compiled model") from None
-    return Scorer(artifact.threshold, as_features(artifact.features), model, artifact.reference)
+    return Scorer(artifact.threshold, stored_features(artifact.features), model, artifact.reference)
 
 
 def checked_artifact(connection: Connection, number: int) -> StoredArtifact | None:

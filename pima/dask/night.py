@@ -64,7 +64,7 @@ def score_on_workers(
         with reached as workers:
             one_each = replace(options, workers=1)
             night = Night(run.id, version, before, one_each, workers.settings.database)
-            list(workers.results(work_on, [night] * workers.fit(lacks, night)))
+            list(workers.results(work_on, [night] * workers.fit(lacks_database, night)))
 
     score_queue(engine, run, options, stop, hand_out)
 
@@ -72,7 +72,7 @@ def score_on_workers(
 # The rest runs on a worker.
 
 
-def lacks(night: Night) -> str:
+def lacks_database(night: Night) -> str:
     """Say why a worker can't see the run's database; empty if it can."""
     try:
         with _database(night) as engine:

@@ -18,9 +18,9 @@ from pima.store.rows.exported import EXPORTS, exported_rows, with_values
 
 Format = Literal["csv", "parquet", "fhir"]
 
-PERSON = "urn:pima:person"
+PERSON_SYSTEM = "urn:pima:person"
 """FHIR's identifier system of person keys, which all sources share."""
-ROW = "urn:pima:row"
+ROW_SYSTEM = "urn:pima:row"
 """The identifier system of ids in `patients`; a row with a source has that of its source:
 `urn:pima:source:NAME`."""
 
@@ -184,13 +184,13 @@ def _subject(prediction: Mapping[str, Any]) -> dict[str, Any]:
     key = prediction["source_key"]
     person = prediction["person_key"]
     # Named by its source if it has one, since pima's ids mean nothing elsewhere.
-    row = {"system": ROW, "value": str(prediction["patient_id"])}
+    row = {"system": ROW_SYSTEM, "value": str(prediction["patient_id"])}
     if key is not None:
         row = {"system": f"urn:pima:source:{prediction['source']}", "value": key}
     identifier: dict[str, Any] = {"type": {"text": "row, of which no person is known"}, **row}
     encounter = {}
     if person is not None:
-        identifier = {"system": PERSON, "value": person}
+        identifier = {"system": PERSON_SYSTEM, "value": person}
         if key is not None:
             encounter = {"encounter": {"type": "Encounter", "identifier": row}}
     return {"subject": {"type": "Patient", "identifier": identifier}, **encounter}

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pima.core.verdicts.figures import FIGURES
 from pima.errors import MlflowNotWritten, WrongConfiguration, extra_missing
-from pima.intake.sources.source_engine import place_of
+from pima.intake.sources.source_engine import source_place
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import as_json
@@ -106,7 +106,7 @@ def _require_another_place(engine: Engine, tracking_uri: str) -> None:
         known = with_driver(make_url(tracking_uri))
     except (ArgumentError, ValueError):
         known = None
-    if known is not None and place_of(known) == place_of(engine.url):
+    if known is not None and source_place(known) == source_place(engine.url):
         raise WrongConfiguration(
             what="mlflow.tracking_uri names pima's own database", expected=expected
         )

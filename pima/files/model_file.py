@@ -23,10 +23,10 @@ from pima.store.engine import reading
 from pima.store.models import registry
 from pima.store.models.registry import (
     as_declaration,
-    as_features,
     as_stored,
     newest_declaration,
     sha256_of,
+    stored_features,
 )
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
@@ -90,7 +90,7 @@ def model_file(engine: Engine, number: int | None) -> bytes:
     document = {
         "version": number,
         "threshold": artifact.threshold,
-        "features": as_stored(as_features(artifact.features)),
+        "features": as_stored(stored_features(artifact.features)),
         "declaration": as_stored(declaration),
         "data_fingerprint": version.data_fingerprint,
         "settings_fingerprint": version.settings_fingerprint,
@@ -127,7 +127,7 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         )
     try:
         filed = convert(json.loads(body), _Document)
-        features = as_features(filed.features)
+        features = stored_features(filed.features)
         declaration = as_declaration(filed.declaration)
         compiled = CompiledModel(base64.b64decode(filed.compiled, validate=True))
     except (ValidationError, ValueError, RuntimeError):

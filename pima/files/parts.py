@@ -168,7 +168,7 @@ def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
         )
 
 
-def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+def key_columns(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """Select these columns, with types whose rows pyarrow can pick."""
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
@@ -242,7 +242,7 @@ class Facts:
     """Unrecognised values that were read as the feature's `unknown` says."""
 
 
-def read_facts(place: Place, path: str) -> Facts | None:
+def facts_of_file(place: Place, path: str) -> Facts | None:
     """Read the facts of an existing file; None if pima did not write it."""
     try:
         with place.open(path) as file:
@@ -295,7 +295,7 @@ class Output:
                 self._require_our_manifest()
             elif name in planned:
                 found[name] = self._require_ours(
-                    name, planned[name], read_facts(self.place, f"{self.folder}/{name}")
+                    name, planned[name], facts_of_file(self.place, f"{self.folder}/{name}")
                 )
             elif _meant(name) not in half_written:
                 raise OtherOutputThere(

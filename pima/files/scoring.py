@@ -40,7 +40,7 @@ from pima.files.parts import (
     Part,
     input_file,
     input_files,
-    keys_of,
+    key_columns,
     parts_of,
     require_unchanged,
     summed,
@@ -267,7 +267,7 @@ def _scored(
     """Score a batch: its predictions, its rejections or None, and their reasons."""
     rows, read, first_row = batch
     found = validate([cells.to_judge for cells in read], model.rules)
-    keys = keys_of(rows, part.input.keys)
+    keys = key_columns(rows, part.input.keys)
     probabilities = model.scorer.model.probabilities(found.features)
     predicted = {
         "probability": pa.array(probabilities),

@@ -50,7 +50,7 @@ def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
     called = source.table or f"the query of {source.name}"
     try:
         with reading_source(engine, source.name) as connection:
-            names = source_query.names_of(connection, source)
+            names = source_query.column_names(connection, source)
             statement = source_query.everything(engine.dialect, source)
             with closing(source_query.blocks_of(connection, statement, _BLOCK_ROWS)) as blocks:
                 yield WholeTable(

@@ -22,7 +22,7 @@ from pima.errors import OwnNetworkRefused, PimaError
 from pima.model.recipes import OwnNetwork, Recipe, is_file, recipe_for
 from pima.settings.sections import OWN_CODE, RetrainSettings
 
-FOLDS = 5
+FOLDS_OF_OWN = 5
 PATIENCE_EPOCHS = 10
 
 
@@ -35,7 +35,7 @@ def recipe_asked_for(settings: RetrainSettings, folder: Path, features: Features
     return OwnNetwork(
         **structs.asdict(settings.custom),
         sha256=_sha256(text),
-        folds=FOLDS,
+        folds=FOLDS_OF_OWN,
         patience_epochs=PATIENCE_EPOCHS,
         text=text,
     )

@@ -138,7 +138,7 @@ def _data(facts: VersionFacts) -> Iterator[str]:
         ),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
-        ("corrected after their prediction", hindsight.in_words(data.corrected)),
+        ("corrected after their prediction", hindsight.corrections_in_words(data.corrected)),
     ]
     yield _table(("data", ""), rows)
 

@@ -30,18 +30,18 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
-from pima.store.models.beside_verdicts import read_evidence
+from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import Move, list_moves
 from pima.store.models.lineage import version_with_rows
-from pima.store.models.registry import VersionSummary, as_features, newest_declaration
+from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.overview import Overview, read_overview
 from pima.watch.weeks import VersionWeek, version_weeks
 
 WEEKS_SHOWN = 26
-NIGHTS_SHOWN = 60
-VERDICTS_SHOWN = 52
+NIGHTS_DRAWN = 60
+VERDICTS_DRAWN = 52
 _TENTHS = tuple(each / 10 for each in range(1, 10))
 
 
@@ -103,7 +103,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
     """Read all contents of a report from the tables."""
     with reading(engine) as connection:
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        stands = read_overview(connection, settings, settled, NIGHTS_SHOWN)
+        stands = read_overview(connection, settings, settled, NIGHTS_DRAWN)
         champion = stands.champion.version
         moves = list_moves(connection)
         moved = (
@@ -112,7 +112,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         version = None if champion is None else registry.read_version(connection, champion)
         features: Features = ()
         if version is not None:
-            features = as_features(version.features)
+            features = stored_features(version.features)
         declared = newest_declaration(connection)
         outcome = declared.outcome
         its_own = settled.of_version(stands.standing.version) if stands.standing else []
@@ -124,7 +124,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion=version,
             features=features,
             champion_since=next(moved, None),
-            verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_SHOWN],
+            verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_DRAWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
             scores=declared.present_scores,
             beside_scores=tuple(
@@ -162,7 +162,7 @@ def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -
 def _with_evidence(connection: Connection, moves: list[Move]) -> tuple[Move, Evidence] | None:
     """Find the first verdict that has evidence; a person's moves have none."""
     for move in moves:
-        evidence = read_evidence(connection, move)
+        evidence = evidence_beside(connection, move)
         if evidence is not None:
             return move, evidence
     return None

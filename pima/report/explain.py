@@ -52,8 +52,8 @@ from pima.store.service.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
 from pima.watch.realised import of_version
 
-BACKGROUND_ROWS = 100
-BLOCK_ROWS = 1_000
+MOST_ROWS_BEHIND = 100
+_BLOCK_ROWS = 1_000
 TOLD = 3
 
 
@@ -139,7 +139,7 @@ class Explainer:
             contribution = float(found.values[n])
             error = None if found.errors is None else float(found.errors[n])
             value = None if math.isnan(read[n]) else float(read[n])
-            words = in_words(feature, value, contribution, error)
+            words = contribution_in_words(feature, value, contribution, error)
             moved.append(Movement(feature.name, value, contribution, error, words))
         return Explanation(
             patient_id=int(rows.ids[row]),
@@ -171,12 +171,12 @@ def load_explainer(engine: Engine, number: int) -> Explainer:
         declared = newest_declaration(connection)
     scorer = load_scorer(engine, number)
     version, learned = version_with_rows(engine, number)
-    background = drawn(features_of(learned), BACKGROUND_ROWS, version.seed)
+    background = rows_drawn(features_of(learned), MOST_ROWS_BEHIND, version.seed)
     mean = float(scorer.model.probabilities(background).mean())
     return Explainer(number, scorer, declared, background, version.seed, mean)
 
 
-def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
+def rows_drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
     """Draw `most` of the rows (n, features), or all if there are fewer; the same seed draws the
     same rows."""
     chosen = np.random.default_rng(seed).permutation(len(features))[:most]
@@ -283,7 +283,7 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
         while True:
             # Each block has its own transaction: explaining takes too long to hold one open.
             with reading(engine) as connection:
-                rows = unlabelled_rows(connection, explainer.names, after, BLOCK_ROWS)
+                rows = unlabelled_rows(connection, explainer.names, after, _BLOCK_ROWS)
             if len(rows.ids) == 0:
                 break
             after = int(rows.ids[-1])
@@ -328,7 +328,7 @@ def _line(found: Explanation) -> dict[str, object]:
     }
 
 
-def in_words(
+def contribution_in_words(
     feature: Feature, value: float | None, contribution: float, error: float | None
 ) -> str:
     """Describe a feature, its value and its contribution: "glucose 148 mg/dL: +0.18", "smoking

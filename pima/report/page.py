@@ -67,7 +67,7 @@ def _pages() -> Environment:
         "gained": gained,
         "digits": _digits,
         "tenths": "{:z.1f}".format,
-        "corrected": hindsight.in_words,
+        "corrected": hindsight.corrections_in_words,
     }
     pages.globals |= {
         "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},

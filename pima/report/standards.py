@@ -104,7 +104,7 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
         "7": (
             "Ranges and codes are checked by the same rules in training and in service. Nothing is "
             "converted. Rows that were corrected after their prediction have the values that it "
-            f"was made from: {hindsight.in_words(data.corrected)}."
+            f"was made from: {hindsight.corrections_in_words(data.corrected)}."
         ),
         "8a": f"Outcome 1 means: {facts.outcome}.",
         "9b": inputs(facts),

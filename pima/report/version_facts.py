@@ -21,9 +21,9 @@ from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
 from pima.store.engine import clock, reading
 from pima.store.models import registry
-from pima.store.models.beside_verdicts import read_evidence
+from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
-from pima.store.models.registry import VersionSummary, as_features, newest_declaration
+from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import beside_scores
 from pima.watch.realised import of_version
@@ -185,7 +185,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             seed=version.seed,
             libraries=version.libraries,
             compiled_sha256=version.compiled_sha256,
-            inputs=tuple(map(input_of, as_features(version.features))),
+            inputs=tuple(map(input_of, stored_features(version.features))),
             data=Data(
                 training_rows=version.training_rows,
                 holdout_rows=version.holdout_rows,
@@ -197,10 +197,10 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 corrected=version.metrics.get("corrected"),
             ),
             judged=judged,
-            evidence=evidence_of(read_evidence(connection, verdict)),
+            evidence=version_evidence(evidence_beside(connection, verdict)),
             standing=of_version(settled, number),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
-            changes=() if before is None else tuple(changes(version, before)),
+            changes=() if before is None else tuple(changes_between(version, before)),
             beside_scores=tuple(map(str, beside_scores(connection, settled.of_version(number)))),
         )
 
@@ -217,10 +217,10 @@ def input_of(feature: Feature) -> Input:
     return Input(feature.name, values, missing + zero, feature.rationale)
 
 
-def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
+def changes_between(now: VersionSummary, before: VersionSummary) -> list[str]:
     """Describe how a version differs from the one before it, a phrase for each difference."""
     new, old = (
-        {each.name: each for each in as_features(version.features)} for version in (now, before)
+        {each.name: each for each in stored_features(version.features)} for version in (now, before)
     )
     found = [f"a new input: {name}" for name in new if name not in old]
     found += [f"no longer an input: {name}" for name in old if name not in new]
@@ -249,7 +249,7 @@ def _day(moment: datetime | None) -> date | None:
     return moment and moment.date()
 
 
-def evidence_of(found: Evidence | None) -> VersionEvidence | None:
+def version_evidence(found: Evidence | None) -> VersionEvidence | None:
     """Read the challenger's figures from the evidence of its verdict; None if there are none, or
     they may not be shown."""
     if found is None or not may_be_shown(found):

@@ -108,7 +108,7 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
             (kind,) = (each for each in get_args(get_args(kind)[1]) if issubclass(each, Struct))
         does = "lacks" if found[1].startswith("missing") else "takes no key"
         return f"{place or 'the file'} {does} {found[2]}", f"keys of: {', '.join(_types(kind))}"
-    return f"{place or 'the file'} has a wrong value", in_words(kind)
+    return f"{place or 'the file'} has a wrong value", values_in_words(kind)
 
 
 def _numbered(section: str, position: int, name: object) -> str:
@@ -296,7 +296,7 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
         with suppress(msgspec.ValidationError):
             return msgspec.convert(text, one_type, strict=False)
     what = f"the variable {variable} has a wrong value"
-    raise WrongConfiguration(what=what, expected=in_words(key_type))
+    raise WrongConfiguration(what=what, expected=values_in_words(key_type))
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
@@ -345,17 +345,17 @@ def secret(environ: Mapping[str, str], name: str) -> str | None:
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def in_words(key_type: Any) -> str:
+def values_in_words(key_type: Any) -> str:
     """The values that a setting of this type takes, in words: "a whole number, at least 1 and at
     most 16"."""
     origin = get_origin(key_type)
     parts = get_args(key_type)
     if origin in (Union, UnionType):
-        return " or ".join(in_words(part) for part in parts if part is not NoneType)
+        return " or ".join(values_in_words(part) for part in parts if part is not NoneType)
     if origin is dict:
-        return f"a table: {in_words(parts[0])} = {in_words(parts[1])}, ..."
+        return f"a table: {values_in_words(parts[0])} = {values_in_words(parts[1])}, ..."
     if origin is tuple:
-        return f"a list, each {in_words(parts[0])}"
+        return f"a list, each {values_in_words(parts[0])}"
     if origin is None and issubclass(key_type, Struct):
         return f"a table with keys of: {', '.join(_types(key_type))}"
     if origin is Literal:

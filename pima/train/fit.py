@@ -35,7 +35,7 @@ from pima.model.recipes import (
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
 from pima.store.models.lineage import version_with_rows
-from pima.store.models.registry import as_features
+from pima.store.models.registry import stored_features
 
 if TYPE_CHECKING:
     from pima.model.network import Artifacts, Parity, TrainingData
@@ -172,7 +172,7 @@ def reproduce(engine: Engine, number: int, folder: Path) -> Reproduction:
     get_logger().info(
         "fit started", model_version=number, seed=version.seed, training_rows=len(rows)
     )
-    features = as_features(version.features)
+    features = stored_features(version.features)
     data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
     model = fit(recipe, features, data, version.seed)
     refitted = CompiledModel(export(model).compiled)

@@ -229,7 +229,7 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
         champion = registry.read_champion(connection).model_version
         pairs: list[PairEvidence] = []
         for each in last_verdicts(connection, VERDICTS_IN_A_ROW):
-            found = beside_verdicts.read_evidence(connection, each)
+            found = beside_verdicts.evidence_beside(connection, each)
             if found is not None and each.from_version == champion:
                 beside = told_pairs(found, Role.CHAMPION)
                 pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]

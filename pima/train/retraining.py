@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration, names_of, same_measurements
-from pima.core.outcomes.followed_up import in_words
+from pima.core.outcomes.followed_up import follow_up_in_words
 from pima.core.outcomes.horizon import HARDLY, NEVER_PREDICTED
 from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
@@ -203,7 +203,7 @@ def read_history(
     history = split(settled, declared.features, most_twins, today)
     followed_up = None
     if declared.outcome.horizon is not None:
-        followed_up = in_words(rule.follow_up)
+        followed_up = follow_up_in_words(rule.follow_up)
     found = replace(
         history,
         left_out=dict(+Counter(history.left_out | unsettled)),

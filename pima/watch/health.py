@@ -62,7 +62,7 @@ _MEND_FIRST = (
     "--why {{code}}` explains the code. Then `python -m jobs.{job}`"
 )
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
-REASONS = {
+COMPLAINTS = {
     "declaration_differs": Explained(
         "The settings declare other features, or another outcome, than the database. Jobs refuse "
         "such settings, so nothing is scored.",
@@ -144,7 +144,7 @@ class Condition:
 
 
 def _complaint(reason: str, what: str, source: str = "", cause: str = "") -> Condition:
-    advice = REASONS[reason].advice.format(code=cause)
+    advice = COMPLAINTS[reason].advice.format(code=cause)
     return Condition(f"{reason}:{source}".rstrip(":"), what, advice, cause)
 
 

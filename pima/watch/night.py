@@ -29,7 +29,7 @@ from pima.scorer import Scorer
 from pima.store.engine import clock, writing
 from pima.store.models import registry
 from pima.store.service.monitoring import keep_figures, rows_of_nights
-from pima.store.service.tallies import KeptTally, keep_tally, newest_tallies, parts_of
+from pima.store.service.tallies import KeptTally, keep_tally, newest_tallies, tallies_of_parts
 
 POOLED_FOR = timedelta(days=28)
 """How far back rows are pooled if a night has too few. A clinic of 20 visits a day has enough in
@@ -61,7 +61,7 @@ class NightTally:
         """Store the figures of the night so far, with the parts of workers that share the run; none
         if the run took no row."""
         counted = added(
-            [each for each in (*parts_of(connection, run_id), self._counted) if each.rows]
+            [each for each in (*tallies_of_parts(connection, run_id), self._counted) if each.rows]
         )
         if not counted.rows:
             return

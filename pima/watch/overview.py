@@ -167,7 +167,7 @@ def read_overview(
         sources=tuple(_sources(connection, sources, found)),
         runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
         verdicts=verdict_lines(connection, VERDICTS_SHOWN),
-        nights=tuple(map(_night, report_figures.last_nights(connection, nights_shown))),
+        nights=tuple(map(_night, report_figures.last_scoring_runs(connection, nights_shown))),
         new_rows=found.new_rows,
         monitoring=tuple(found.monitoring),
         alarms=tuple(map(str, model_alarms(found.monitoring, found.champion.model_version))),

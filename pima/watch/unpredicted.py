@@ -148,11 +148,11 @@ def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
         without_prediction=found.without,
         too_many=found.are_too_many(limits),
         causes=found.causes,
-        what=in_words(found),
+        what=unpredicted_in_words(found),
     )
 
 
-def in_words(found: Unpredicted) -> str:
+def unpredicted_in_words(found: Unpredicted) -> str:
     """Describe the figures in a sentence, without its full stop."""
     since = (
         f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC"

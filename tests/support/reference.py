@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from jobs.codes import Entry, entries
 from pima.errors import EXIT_CODES, RightMissing
-from pima.settings.reading import in_words
+from pima.settings.reading import values_in_words
 from pima.settings.sections import Settings
 from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, WITH_SCORES
 from pima.store.urls import database_at
@@ -207,7 +207,7 @@ def _settings() -> Iterator[str]:
             shown = kind()
             defaults = (f"`{key} = {_in_toml(getattr(shown, key))}`" for key in group.keys)
             takes = dict.fromkeys(
-                in_words(fields[key].type).replace("'", '"') for key in group.keys
+                values_in_words(fields[key].type).replace("'", '"') for key in group.keys
             )
             rows.append(["<br>".join(defaults), _prose("; ".join(takes)), _prose(group.comment)])
         yield from _table(("key and default", "takes", "what it does"), rows)

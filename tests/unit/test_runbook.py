@@ -122,9 +122,9 @@ def test_each_code_of_a_run_is_explained_and_no_other() -> None:
 
 
 def test_each_reason_of_health_is_explained_with_what_to_do() -> None:
-    assert health.REASONS.keys() == _reasons_of_health()
+    assert health.COMPLAINTS.keys() == _reasons_of_health()
     assert all(
-        means and advice for means, advice in {**health.REASONS, **conditions.EXPLAINED}.values()
+        means and advice for means, advice in {**health.COMPLAINTS, **conditions.EXPLAINED}.values()
     )
     assert _reasons_of_alerts() <= conditions.EXPLAINED.keys()
 

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-Kind = Literal["key", "outcome", "known_at", "feature", "moment", "beside"]
+ColumnKind = Literal["key", "outcome", "known_at", "feature", "moment", "beside"]
 """A key says whose a row is, in the system that it comes from. An outcome is known from a time on,
 which the service notes where nobody tells it. A moment is a time of the row that comes with it and
 that no model sees. What stands beside them is drawn or noted by the service itself."""
 
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[ColumnKind, str] = {
     "key": "source source_key person_key",
     "outcome": "outcome",
     "known_at": "labelled_at",
@@ -15,15 +15,17 @@ _NAMES: dict[Kind, str] = {
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
     "requeued replaced_at predicted_at line known reason field",
 }
-KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+KINDS: dict[str, ColumnKind] = {
+    name: kind for kind, names in _NAMES.items() for name in names.split()
+}
 """Each column that is no feature, with its kind."""
 
 
-def kind_of(column: str) -> Kind:
+def kind_of(column: str) -> ColumnKind:
     """The kind of a column; what has no other kind is a feature."""
     return KINDS.get(column, "feature")
 
 
-def of_kind(kind: Kind) -> tuple[str, ...]:
+def of_kind(kind: ColumnKind) -> tuple[str, ...]:
     """The columns of a kind other than features."""
     return tuple(_NAMES[kind].split())

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from pima.core.declared.faults import Fault
 
 KeyType = Literal["text", "integer", "uuid"]
-Share = Annotated[float, Meta(ge=0, le=1)]
+ShareOfRows = Annotated[float, Meta(ge=0, le=1)]
 
 PLAIN_NAME = r"[a-z][a-z0-9_]{0,29}"
 
@@ -68,14 +68,14 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The treatment of rows that are no longer in the source."""
     minimum_rows: Annotated[int, Meta(ge=1)] = 1
     """The source is refused if it has fewer rows."""
-    most_vanished: Share = 0.2
+    most_vanished: ShareOfRows = 0.2
     """The source is refused if a larger share of the known rows is no longer in it."""
-    most_missing: Share = 0.5
+    most_missing: ShareOfRows = 0.5
     """The source is refused if a feature is unusable, or suddenly missing, in a larger share of the
     rows."""
-    most_rejected: Share = 0.5
+    most_rejected: ShareOfRows = 0.5
     """The source is refused if a larger share of the rows breaks any rule."""
-    most_cleared: Share = 0.2
+    most_cleared: ShareOfRows = 0.2
     """The source is refused if a larger share of the known outcomes is gone from it."""
 
     @property

@@ -14,7 +14,7 @@ from pima.core.arrays import Float32Array, Float64Array
 
 MOST_BINS = 10
 """Deciles, as the population stability index is used since the 1990s."""
-FEWEST_ROWS = 10
+FEWEST_ROWS_OF_BIN = 10
 
 
 class Bins(Struct, frozen=True):
@@ -49,9 +49,9 @@ def number_bins(column: Float32Array | Float64Array) -> Bins:
 def category_bins(column: Float32Array, codes: tuple[int, ...]) -> Bins:
     """Divide codes (n,), NaN where missing: rare codes share a bin with those that no row has."""
     rows = {code: int(np.count_nonzero(column == code)) for code in sorted(codes)}
-    kept = [code for code in rows if rows[code] >= FEWEST_ROWS]
+    kept = [code for code in rows if rows[code] >= FEWEST_ROWS_OF_BIN]
     others = int(np.count_nonzero(~np.isnan(column))) - sum(rows[code] for code in kept)
-    if kept and 0 < others < FEWEST_ROWS:
+    if kept and 0 < others < FEWEST_ROWS_OF_BIN:
         kept.remove(min(kept, key=rows.__getitem__))
     return Bins(counts_in(Bins((), codes=tuple(kept)), column), codes=tuple(kept))
 
@@ -104,14 +104,14 @@ def _edges(ordered: Float64Array) -> tuple[float, ...]:
     """Find edges near the quantiles of sorted values (n,), where neighbours differ and each bin
     keeps enough rows."""
     rows = len(ordered)
-    bins = min(MOST_BINS, rows // FEWEST_ROWS)
+    bins = min(MOST_BINS, rows // FEWEST_ROWS_OF_BIN)
     cuts = [0]
     for wanted in (n * rows // bins for n in range(1, bins)):
         first, behind = (
             int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right")
         )
         cut = first if wanted - first <= behind - wanted else behind
-        if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
+        if cut - cuts[-1] >= FEWEST_ROWS_OF_BIN and rows - cut >= FEWEST_ROWS_OF_BIN:
             cuts.append(cut)
     return tuple(_between(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:])
 

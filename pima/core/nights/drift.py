@@ -26,7 +26,7 @@ from pima.core.rows.validation import Validated, counted_reasons
 from pima.core.verdicts.figures import Figure
 from pima.core.verdicts.metrics import Z_95_PERCENT
 
-Rejected = dict[str, int]
+RejectedCounts = dict[str, int]
 """Counts of rows by their fault: the reason's code, a space, the column."""
 
 
@@ -39,7 +39,7 @@ class Reference(Struct, frozen=True):
     probability: Bins
     labelled: int
     """All rows with an outcome, including those that could not be used."""
-    rejected: Rejected
+    rejected: RejectedCounts
     cases: int | None = None
     """How many of the rows have outcome 1; None in versions of release 0.1.0."""
 
@@ -89,7 +89,7 @@ class Tally(Struct, frozen=True):
     probability: tuple[int, ...] = ()
     """The accepted rows in each of the reference's bins of the probability; without a reference in
     one."""
-    rejected: Rejected = {}
+    rejected: RejectedCounts = {}
 
     @property
     def predicted(self) -> int:

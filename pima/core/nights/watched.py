@@ -29,7 +29,7 @@ def alerts(
     return is_beyond + before >= needed
 
 
-WEEKS = 8
+WEEKS_BACK = 8
 """The weeks looked back, on the same weekday."""
 FEWEST_WEEKS = 4
 """The fewest weeks that make a usual volume."""
@@ -37,7 +37,7 @@ SHARE_ALLOWED = 0.5
 """The share of the usual volume that may be more or less."""
 DEVIATIONS_ALLOWED = 5.0
 """Robust deviations, from the median distance to the median, which no single odd week moves."""
-CHANCE = 2.87e-7
+CHANCE_OF_TOO_FEW = 2.87e-7
 """The probability that a normal value is five deviations too low."""
 _HALF_IS_LESS = 100.0
 """The mean from which on half of it is five or more roots below it."""
@@ -74,7 +74,7 @@ def _fewest(usual: float, deviation: float) -> float:
     count = 0
     term = math.exp(-mean)
     smaller_or_equal = term
-    while smaller_or_equal <= CHANCE:
+    while smaller_or_equal <= CHANCE_OF_TOO_FEW:
         count += 1
         term *= mean / count
         smaller_or_equal += term
@@ -99,7 +99,11 @@ def _of_nights(rows: Mapping[int, int]) -> Watched:
     found = [
         volume(
             rows[night],
-            [rows[each] for each in range(night + 7, night + 7 * WEEKS + 1, 7) if each in rows],
+            [
+                rows[each]
+                for each in range(night + 7, night + 7 * WEEKS_BACK + 1, 7)
+                if each in rows
+            ],
         )
         for night in sorted(rows)[:LAST_NIGHTS]
     ]
@@ -116,7 +120,7 @@ def _of_week(rows: Mapping[int, int]) -> Watched:
     # them.
     weeks = [
         [rows[night] for night in range(7 * week, 7 * week + 7) if night in rows]
-        for week in range(WEEKS + 1)
+        for week in range(WEEKS_BACK + 1)
     ]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], ROWS_IN_WEEK)
     if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):

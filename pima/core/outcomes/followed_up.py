@@ -174,7 +174,7 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
     yield replace(found, state=State.ALERT) if is_less else found
 
 
-def in_words(found: FollowUp) -> str:
+def follow_up_in_words(found: FollowUp) -> str:
     """Say how many rows are followed up, with a horizon, and what each share that may be asked for
     would leave out."""
     every = sum(found.days, _NONE)

@@ -150,7 +150,7 @@ def _of_texts(texts: Column) -> Float64Array | None:
 
 def _number(value: Any) -> tuple[float, int]:
     """Return a number and 0; NaN and its fault; or NaN and 0 if the value is missing."""
-    if is_empty(value):
+    if is_blank(value):
         return np.nan, 0
     if isinstance(value, str) and (fault := _fault_of_text(value)):
         return np.nan, CODES.index(fault)
@@ -219,7 +219,7 @@ def _meanings(words: Mapping[str, float], column: Column) -> tuple[Float64Array,
 
 
 def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
-    if is_empty(value):
+    if is_blank(value):
         return np.nan, 0
     if (meaning := meanings.get(as_word(value))) is not None:
         return meaning, 0
@@ -229,7 +229,7 @@ def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
     return np.nan, fault if fault and CODES[fault] != NOT_A_NUMBER else CODES.index(UNKNOWN_CODE)
 
 
-def is_empty(value: object) -> bool:
+def is_blank(value: object) -> bool:
     """Whether a value is NULL or blank text."""
     return value is None or (isinstance(value, str) and not value.strip())
 

@@ -112,7 +112,7 @@ def by_risk(rows: "pd.DataFrame") -> Corrections:
     )
 
 
-def in_words(stored: Mapping[str, float] | None) -> str:
+def corrections_in_words(stored: Mapping[str, float] | None) -> str:
     """Say how many rows were corrected, by the stored form of `Corrections`; None stands for a
     version of a release that did not count them."""
     if stored is None:

@@ -47,7 +47,7 @@ from pima.core.verdicts.reasons import (
     Decision,
     Reason,
     asked_p,
-    sentence_of,
+    verdict_sentence,
 )
 from pima.core.verdicts.subgroups import worst_subgroup
 from pima.core.verdicts.verdict import (
@@ -218,7 +218,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     if is_finite and name is not None and _would_be_first(contest):
         found = structs.replace(found, against_score=_against_score(contest, name, options.measure))
     decision, reason = _rule(compared, options, found)
-    return Verdict(decision, reason, sentence_of(compared, decision, reason, found), found)
+    return Verdict(decision, reason, verdict_sentence(compared, decision, reason, found), found)
 
 
 def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> VerdictFigures:

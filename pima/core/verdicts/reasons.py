@@ -136,7 +136,9 @@ _WHY = {
 }
 
 
-def sentence_of(contest: Contest, decision: Decision, reason: Reason, found: VerdictFigures) -> str:
+def verdict_sentence(
+    contest: Contest, decision: Decision, reason: Reason, found: VerdictFigures
+) -> str:
     """Word a decision and its reason, with the figures that they rest on."""
     if found.measured is None:
         # The challenger's outputs are not numbers, so the measure does not matter.

@@ -16,8 +16,8 @@ from pima.core.declared.features import Feature, Features
 from pima.core.verdicts.figures import FEW_ROWS, shown
 from pima.core.verdicts.verdict import WorstSubgroup
 
-MISSING = "missing"
-MOST_ROWS = 4_096
+NO_VALUE = "missing"
+MOST_ROWS_OF_BANDS = 4_096
 """The most training rows whose quartiles make the bands."""
 
 
@@ -38,13 +38,15 @@ def _grouping(feature: Feature, values: Float32Array, training: Float32Array) ->
         found = np.searchsorted(np.array(codes, dtype=np.float32), values)
     else:
         # A power of two of rows, so that bands move only when the number of rows has doubled.
-        first = training[: min(2 ** max(len(training).bit_length() - 1, 0), MOST_ROWS)]
+        first = training[: min(2 ** max(len(training).bit_length() - 1, 0), MOST_ROWS_OF_BANDS)]
         edges = feature.bands or quartile_bands(first.astype(np.float64))
         groups = _in_words(edges)
         # Edges are rounded to float32 like the values: a value on an edge is in the band above it.
         found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
-    names = list(dict.fromkeys((*groups, MISSING)))  # a code may have this label, too
-    return pd.Categorical.from_codes(np.where(np.isnan(values), names.index(MISSING), found), names)
+    names = list(dict.fromkeys((*groups, NO_VALUE)))  # a code may have this label, too
+    return pd.Categorical.from_codes(
+        np.where(np.isnan(values), names.index(NO_VALUE), found), names
+    )
 
 
 def sizes_of(groups: pd.Series) -> tuple[int, ...]:

@@ -188,6 +188,6 @@ def stored_figures(figures: VerdictFigures | None) -> dict[str, object]:
     return stored
 
 
-def read_figures(stored: object) -> VerdictFigures | None:
+def read_verdict_figures(stored: object) -> VerdictFigures | None:
     """Read the column `figures` of the ledger; None for a person's move."""
     return msgspec.convert(stored, VerdictFigures) if stored else None

@@ -9,7 +9,7 @@ from itertools import chain, count
 from pima.core.declared.faults import LONGEST_NAME, RESERVED
 from pima.core.declared.features import folded_name
 
-PERSON = re.compile(
+OF_A_PERSON = re.compile(
     "patient|pacient|pat(id|no|nr|num|key|$)|person|subject|mrn|pid|member|insured|versicher|(kv|sv)nr|nhs|ssn|cpr|bsn|ahv"
 )
 _THING = re.compile(
@@ -26,7 +26,7 @@ DISEASE = re.compile("diabet|diagnos|disease")
 """An outcome, or a disease beside it: seen were Diabetes beside No-show, and heart_disease beside
 stroke."""
 SCORE = re.compile(r"points?$|pts$|\w*scores?$|\w*punkte?$")
-TIMES = {
+KEYS_OF_TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}|{DISEASE.pattern}"),
     "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),
     "changed_since": re.compile("chang|updat|modif|mtime|geänd"),
@@ -34,7 +34,7 @@ TIMES = {
 """The keys of a source that name a column of times, and the words in the names of such columns."""
 
 
-def parts_of(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     """Split a name into its words in lower case: patientNo and patient_no are both patient and
     no."""
     divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
@@ -43,17 +43,17 @@ def parts_of(name: str) -> list[str]:
 
 def has_word(name: str, words: re.Pattern[str]) -> bool:
     """Whether one of the words of a name begins as the pattern says."""
-    return any(map(words.match, parts_of(name)))
+    return any(map(words.match, name_words(name)))
 
 
 def names_a_person(name: str) -> bool:
     """Whether the column may say which person a row is about."""
-    return names_things(name) and has_word(name, PERSON)
+    return names_things(name) and has_word(name, OF_A_PERSON)
 
 
 def names_things(name: str) -> bool:
     """Whether the column's values name things, and are no measurements."""
-    parts = parts_of(name)
+    parts = name_words(name)
     return bool(parts) and (
         parts in (["patient"], ["person"], ["subject"]) or _THING.fullmatch(parts[-1]) is not None
     )

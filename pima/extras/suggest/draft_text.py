@@ -219,7 +219,7 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
         yield _line("person_type", person.key_type)
     if draft.outcome is not None:
         yield from _outcome_of_source(draft.outcome)
-    for time, pattern in names.TIMES.items():
+    for time, pattern in names.KEYS_OF_TIMES.items():
         for column in draft.table.columns:
             told = _time(draft, time, column)
             is_told = names.has_word(column.name, pattern) or " is no outcome_at: " in told

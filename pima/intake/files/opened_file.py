@@ -43,12 +43,12 @@ def plain_file(path: Path) -> OpenedFile:
     return OpenedFile(os.fsencode(path).decode("utf-8", errors="replace"), path)
 
 
-Look = Callable[[OpenedFile], object]
+FirstLook = Callable[[OpenedFile], object]
 """A look at the beginning of a file; raises FileRefused if that is no table."""
 
 
 @contextmanager
-def readable_again(path: Path, look: Look) -> Iterator[OpenedFile]:
+def readable_again(path: Path, look: FirstLook) -> Iterator[OpenedFile]:
     """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is
     compressed; `-` is stdin. Before all of a compressed text is unpacked, `look` is given its
     beginning. Raises FileRefused."""
@@ -93,7 +93,9 @@ def _opened(path: Path) -> FileIO:
 
 @contextmanager
 def _copied(
-    file: OpenedFile, opened: Callable[[Path], RawIOBase | BufferedIOBase], look: Look | None = None
+    file: OpenedFile,
+    opened: Callable[[Path], RawIOBase | BufferedIOBase],
+    look: FirstLook | None = None,
 ) -> Iterator[OpenedFile]:
     try:
         content = opened(file.path)

@@ -73,7 +73,7 @@ class Mark:
         )
 
 
-def mark_of(value: object) -> Mark | None:
+def change_mark(value: object) -> Mark | None:
     """Make a mark of the highest value as a driver gives it; None if it is no time."""
     if isinstance(value, date):
         return Mark(value)
@@ -99,7 +99,7 @@ _WEEK = timedelta(days=6, hours=12)
 """Slightly less than a week, so that a weekly run may begin somewhat earlier than the one
 before."""
 
-Called = Literal["all", "changed"]
+ExtentName = Literal["all", "changed"]
 """The names of the extents in a pull's result."""
 
 
@@ -107,7 +107,7 @@ Called = Literal["all", "changed"]
 class Whole:
     """All rows of the source, compared with all our rows of it."""
 
-    called: ClassVar[Called] = "all"
+    called: ClassVar[ExtentName] = "all"
     because: str
 
 
@@ -116,7 +116,7 @@ class ChangedSince:
     """The rows whose time of change is `bound` or later, or unknown; all keys are read, too, to
     find vanished rows."""
 
-    called: ClassVar[Called] = "changed"
+    called: ClassVar[ExtentName] = "changed"
     bound: Bound
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from pima.core.rows.mapping import SourceTally, one_sided
-from pima.intake.sources.extent import Called
+from pima.intake.sources.extent import ExtentName
 from pima.store.rows.arrivals import Taken
 from pima.store.service.runs import Status
 
@@ -15,7 +15,7 @@ class PulledSource:
     """The result for one source; in a dry run, what a pull would do."""
 
     source: str
-    compared: Called | None = None
+    compared: ExtentName | None = None
     """The extent that was compared; None if the pull has not come that far."""
     rows: int = 0
     """Rows that were read."""

@@ -26,7 +26,7 @@ from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError,
 from pima.intake.sources.extent import Extent, Whole, extent_of
 from pima.intake.sources.guards import require_readable, require_sound
 from pima.intake.sources.pull_results import PulledSource, PullResult, as_read, with_taken
-from pima.intake.sources.source_engine import place_of
+from pima.intake.sources.source_engine import source_place
 from pima.intake.sources.source_reading import (
     SourceReader,
     latest_change,
@@ -80,7 +80,7 @@ def open_source(source: Source, features: Features, engine: Engine) -> OpenSourc
     """Prepare a source without connecting to it. Raises SourceUnusable if it does not fit the
     features."""
     # With str_keys, since a category's codes are numbers.
-    declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
+    declared = msgspec.to_builtins((source_place(engine.url), source, features), str_keys=True)
     fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
     return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
 

@@ -92,7 +92,7 @@ _SECRET = re.compile(
 _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
 
 
-def place_of(url: URL) -> str:
+def source_place(url: URL) -> str:
     """The parts of a source's URL that decide which rows a table's name means, without secrets."""
     known = with_driver(url)
     if known is not None and database_at(known).is_a_file:

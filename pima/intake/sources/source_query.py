@@ -43,7 +43,7 @@ def _moment(dialect: Dialect, bound: date | str) -> str:
     )
 
 
-def latest_change(engine: Engine, source: Source) -> object:
+def highest_change(engine: Engine, source: Source) -> object:
     """The highest time of change, as the driver returns it. Raises SourceAway, SourceUnusable."""
     with reading_source(engine, source.name) as connection:
         highest = f"max({_column(engine.dialect, source.changed_since)})"
@@ -52,7 +52,7 @@ def latest_change(engine: Engine, source: Source) -> object:
     return None if found == "-infinity" else found
 
 
-def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
+def column_names(connection: Connection, source: Source) -> tuple[str, ...]:
     """The names of all the source's columns, in their order, without reading a row."""
     with closing(
         ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")

@@ -18,7 +18,7 @@ from pima.errors import SourceUnusable
 from pima.intake.moments import moments
 from pima.intake.raw_rows import BLOCK_ROWS
 from pima.intake.sources import source_query
-from pima.intake.sources.extent import ChangedSince, Extent, Mark, Whole, mark_of
+from pima.intake.sources.extent import ChangedSince, Extent, Mark, Whole, change_mark
 from pima.intake.sources.source_engine import reading_source
 from pima.store.tables import TABLES
 
@@ -52,8 +52,8 @@ def latest_change(engine: Engine, source: Source) -> Mark | None:
     """The source's highest time of change; None if it has none. Raises SourceAway,
     SourceUnusable."""
     with _naming_columns(engine, source, (*source.keys, source.changed_since)):
-        value = source_query.latest_change(engine, source)
-    mark = mark_of(value)
+        value = source_query.highest_change(engine, source)
+    mark = change_mark(value)
     if mark is None and value is not None:
         what = (
             f"its column {source.changed_since} (changed_since) holds values of the type "
@@ -189,7 +189,7 @@ def require_not_ours(source: Source, source_engine: Engine) -> None:
     if source.query or source.table_parts[-1].lower() not in _COLUMNS:
         return
     with reading_source(source_engine, source.name) as connection:
-        names = source_query.names_of(connection, source)
+        names = source_query.column_names(connection, source)
     if looks_like_ours(source, names):
         what = (
             f"its table {source.table_parts[-1]} is pima's own, so its rows would come in again "

@@ -39,7 +39,7 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     connection.execute(statement.values(**asdict(test_set)))
 
 
-def read_evidence(connection: Connection, move: Move | MoveLine | None) -> Evidence | None:
+def evidence_beside(connection: Connection, move: Move | MoveLine | None) -> Evidence | None:
     """The evidence beside a verdict; None if there is none."""
     if move is None:
         return None

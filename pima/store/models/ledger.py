@@ -7,7 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, Row, insert, literal, select, text
 
-from pima.core.verdicts.verdict import Measured, VerdictFigures, read_figures, stored_figures
+from pima.core.verdicts.verdict import (
+    Measured,
+    VerdictFigures,
+    read_verdict_figures,
+    stored_figures,
+)
 from pima.store.models.registry import Champion
 from pima.store.tables import fields_of, promotions
 
@@ -47,7 +52,7 @@ _LEDGER = fields_of(Move, promotions)
 
 
 def _move(row: Row[Any]) -> Move:
-    return Move(**dict(row._mapping) | {"figures": read_figures(row.figures)})
+    return Move(**dict(row._mapping) | {"figures": read_verdict_figures(row.figures)})
 
 
 def record_move(

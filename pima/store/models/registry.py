@@ -63,7 +63,7 @@ def as_declaration(stored: object) -> Declaration:
     return msgspec.convert(stored, Declaration, str_keys=True)
 
 
-def as_features(stored: object) -> Features:
+def stored_features(stored: object) -> Features:
     """Read the features that a model version was fitted on from their stored form."""
     return msgspec.convert(stored, Features, str_keys=True)
 
@@ -157,7 +157,7 @@ class StoredArtifact:
     sha256: str
     threshold: float
     features: object
-    """The features of a row in the model's order, as declared when it was fitted; `as_features`
+    """The features of a row in the model's order, as declared when it was fitted; `stored_features`
     reads them."""
     reference: object
     """The distribution of the rows that it learned from, as JSON."""
@@ -186,7 +186,7 @@ class _Version:
     keras_sha256: str
     compiled_sha256: str
     features: object
-    """The features it was fitted on, in the form of `as_stored`; `as_features` reads them."""
+    """The features it was fitted on, in the form of `as_stored`; `stored_features` reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +282,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 def features_of(connection: Connection, number: int) -> Features:
     """The features that a version was fitted on, in the model's order, as declared then."""
-    return as_features(
+    return stored_features(
         connection.scalar(
             select(model_versions.c.features).where(model_versions.c.number == number)
         )

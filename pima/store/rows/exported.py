@@ -33,7 +33,7 @@ from pima.store.tables import (
     with_features,
 )
 
-BLOCK_ROWS = 5_000
+_BLOCK_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def exported_rows(
     """Read blocks of rows, each a tuple of cells in the columns' order, from one state of the
     database."""
     # A server keeps the result and sends it block by block.
-    streamed = connection.execution_options(yield_per=BLOCK_ROWS)
+    streamed = connection.execution_options(yield_per=_BLOCK_ROWS)
     yield from streamed.execute(statement_of(export, since)).partitions()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.core.nights.kinds import Kind, Watched, counts
-from pima.core.nights.watched import LAST_NIGHTS, WEEKS
+from pima.core.nights.watched import LAST_NIGHTS, WEEKS_BACK
 from pima.store.database import Timestamp
 from pima.store.service.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import champion as champion_row
@@ -155,7 +155,7 @@ SILENT_FOR = timedelta(weeks=8)
 _SLACK = timedelta(hours=1)
 """A run at the same time of day may have begun a little later."""
 _DAY = timedelta(days=1)
-_DAYS = 7 * (WEEKS + LAST_NIGHTS)
+_DAYS = 7 * (WEEKS_BACK + LAST_NIGHTS)
 
 
 def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:

@@ -32,7 +32,7 @@ def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datet
     return {int(version): (int(rows), began) for version, rows, began in found}
 
 
-def last_nights(connection: Connection, newest: int) -> list[Run]:
+def last_scoring_runs(connection: Connection, newest: int) -> list[Run]:
     """The newest runs of scoring that have ended in any way, newest first, without missed and
     skipped ticks."""
     return last_runs(

@@ -44,7 +44,7 @@ def keep_tally(
     )
 
 
-def parts_of(connection: Connection, run_id: int) -> list[Tally]:
+def tallies_of_parts(connection: Connection, run_id: int) -> list[Tally]:
     """Read the tallies of the processes that share a run."""
     found = connection.execute(select(tallies.c.tally).where(tallies.c.run_id == run_id))
     return [msgspec.convert(document, Tally) for document in found.scalars()]

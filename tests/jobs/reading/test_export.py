@@ -376,7 +376,7 @@ BLOCK_ROWS = 500
 def test_the_memory_of_an_export_is_no_matter_of_its_rows(
     database: Database, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(exported, "BLOCK_ROWS", BLOCK_ROWS)
+    monkeypatch.setattr(exported, "_BLOCK_ROWS", BLOCK_ROWS)
     _peak(database, what, 1)  # fills the caches, which stay
     few, many = _peak(database, what, 2), _peak(database, what, 6)
     assert many < 1.5 * few

@@ -41,7 +41,7 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(
     ):
         assert found is not None
         assert (found.content, found.sha256, found.threshold) == (content, sha256, 0.375)
-        assert registry.as_features(found.features) == FEATURES
+        assert registry.stored_features(found.features) == FEATURES
 
 
 def test_the_hash_is_the_same_whatever_form_a_database_gives_to_numbers_and_keys(

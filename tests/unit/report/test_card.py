@@ -21,7 +21,7 @@ from pima.report.version_facts import (
     Subgroup,
     VersionEvidence,
     VersionFacts,
-    changes,
+    changes_between,
     input_of,
 )
 from pima.store.models.registry import VersionSummary, as_stored
@@ -224,7 +224,7 @@ def test_changes_are_told_one_by_one() -> None:
         "settings": {"network": "five_seeds", "network_text": "a file, which would be long"},
     }
     now = replace(before, features=as_stored((FEATURES[0], raised)), training_rows=500, **known)
-    assert changes(now, before) == [
+    assert changes_between(now, before) == [
         "a new input: pregnancies",
         "no longer an input: blood_pressure",
         "declared otherwise: glucose (high)",
@@ -233,4 +233,4 @@ def test_changes_are_told_one_by_one() -> None:
         "settings, network: article -> five_seeds",
         "settings, seeds: 1 -> none",
     ]
-    assert changes(before, before) == []
+    assert changes_between(before, before) == []

@@ -23,7 +23,7 @@ from pima.core.verdicts.evidence import (
 )
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
-from pima.report.version_facts import evidence_of
+from pima.report.version_facts import version_evidence
 from tests.support.contests import contest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -152,4 +152,4 @@ def test_one_without_a_version_keeps_its_name_and_its_place() -> None:
 def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
     made, _ = _evidence(PROBABILITIES[:rows], OUTCOMES[:rows])
     in_report = exhibit(made, NOW, {}, None)
-    assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)
+    assert (in_report is None, version_evidence(made) is None) == (rows < 10, rows < 10)

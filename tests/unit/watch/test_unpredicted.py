@@ -3,7 +3,7 @@
 import pytest
 
 from pima.core.nights.unpredicted import Cause, Unpredicted
-from pima.watch.unpredicted import in_words
+from pima.watch.unpredicted import unpredicted_in_words
 
 
 def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:00") -> Unpredicted:
@@ -64,4 +64,4 @@ def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:
     ],
 )
 def test_it_is_said_in_a_sentence(found: Unpredicted, said: str) -> None:
-    assert in_words(found) == said
+    assert unpredicted_in_words(found) == said

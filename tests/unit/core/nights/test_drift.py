@@ -11,7 +11,7 @@ from scipy import stats
 from pima.core.declared.features import names_of
 from pima.core.nights import drift
 from pima.core.nights.bins import (
-    FEWEST_ROWS,
+    FEWEST_ROWS_OF_BIN,
     MOST_BINS,
     Bins,
     category_bins,
@@ -104,7 +104,7 @@ def test_bins_have_ten_rows_or_more_and_no_value_at_their_ends(name: str) -> Non
     bins = number_bins(with_missing)
     assert bins.known == len(column)
     assert len(bins.counts) == len(bins.edges) + 1 <= MOST_BINS
-    assert all(count >= FEWEST_ROWS for count in bins.counts) or len(bins.counts) == 1
+    assert all(count >= FEWEST_ROWS_OF_BIN for count in bins.counts) or len(bins.counts) == 1
     assert all(one < next_one for one, next_one in pairwise(bins.edges))
     assert not set(bins.edges) & set(column.tolist())
     assert len(bins.counts) == {"two values": 2, "neighbours of float32": 2, "alike": 1}.get(

@@ -10,7 +10,7 @@ from pima.core.outcomes.followed_up import (
     by_prediction,
     figure_of_follow_up,
     figure_of_week,
-    in_words,
+    follow_up_in_words,
 )
 
 MONDAY = 7 * 3000 - 3
@@ -89,7 +89,7 @@ def test_the_figure_alerts_where_nothing_counts_or_most_weeks_do_not() -> None:
 
 
 def test_it_is_said_what_each_share_would_leave_out() -> None:
-    told = in_words(by_horizon([*_before(9), *_days(14, 14, 14, 14, 14, 14, 14)], 0.9))
+    told = follow_up_in_words(by_horizon([*_before(9), *_days(14, 14, 14, 14, 14, 14, 14)], 0.9))
     assert told == (
         "1,358 of 1,400 rows whose horizon is over have an outcome, and of these "
         "outcome.least_followed_up = 0.9 leaves out 98 (0.9 leaves out 98, 0.8 leaves out 98, "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.rows.hindsight import Corrections, by_risk, corrections, in_words
+from pima.core.rows.hindsight import Corrections, by_risk, corrections, corrections_in_words
 from pima.core.rows.history import Split, as_predicted_on, split, unseen_by
 from tests.support.labelled import as_learned, in_holdout, labelled
 from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
@@ -95,16 +95,16 @@ def test_ones_are_compared_with_zeros_as_many_days_after_the_prediction() -> Non
 
 
 def test_it_is_said_in_words() -> None:
-    assert in_words(None) == "not counted"
+    assert corrections_in_words(None) == "not counted"
     corrected = Corrections(zeros=3, of_zeros=1_495, ones=82, of_ones=114, not_kept=7)
-    told = in_words(asdict(corrected))
+    told = corrections_in_words(asdict(corrected))
     assert told == (
         "82 of 114 rows with outcome 1, 3 of 1,495 with outcome 0 (settled in half a year); "
         "7 of all whose values then are not kept"
     )
     of_an_earlier_version = asdict(corrected)
     del of_an_earlier_version["expected"], of_an_earlier_version["variance"]
-    assert in_words(of_an_earlier_version) == told
+    assert corrections_in_words(of_an_earlier_version) == told
 
 
 def _history(rows: int) -> pd.DataFrame:
@@ -135,7 +135,7 @@ def test_rows_have_the_values_that_they_were_predicted_on() -> None:
 
 
 def test_where_nobody_could_be_corrected_no_share_is_told() -> None:
-    told = in_words(asdict(Corrections(not_kept=3)))
+    told = corrections_in_words(asdict(Corrections(not_kept=3)))
     nobody = "no row was predicted before its outcome (settled in half a year)"
     assert told == f"{nobody}; 3 of all whose values then are not kept"
 

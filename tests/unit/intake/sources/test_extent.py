@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pima.intake.sources.extent import ChangedSince, Mark, extent_of, mark_of
+from pima.intake.sources.extent import ChangedSince, Mark, change_mark, extent_of
 from pima.store.service.sources import LastPull
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
     ],
 )
 def test_some_time_before_the_mark_is_read_again(value: object, kept: str, bound: object) -> None:
-    mark = mark_of(value)
+    mark = change_mark(value)
     assert mark is not None
     later = NOON + timedelta(days=2)
     assert mark.kept(later) == kept
@@ -62,7 +62,7 @@ def test_what_may_be_still_to_come_where_the_source_is_hides_nothing_of_the_pres
     "value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"]
 )
 def test_what_is_no_time_is_no_mark(value: object) -> None:
-    assert mark_of(value) is None
+    assert change_mark(value) is None
 
 
 @pytest.mark.parametrize("unset", [datetime(1, 1, 1), datetime(1, 1, 1, tzinfo=UTC), date(1, 1, 1)])  # noqa: DTZ001

@@ -7,7 +7,7 @@ from sqlalchemy.engine import URL
 
 from pima.core.declared.source import Source
 from pima.intake.sources.pulling import open_source
-from pima.intake.sources.source_engine import make_source_engine, place_of
+from pima.intake.sources.source_engine import make_source_engine, source_place
 from pima.settings.sections import DatabaseSettings
 from tests.support.shipped import FEATURE_NAMES, FEATURES
 
@@ -71,7 +71,7 @@ ODBC = "DRIVER={ODBC 18};SERVER=host;DATABASE=clinic;UID=reader;PWD={on;e}}two};
 
 def test_of_another_kind_of_database_no_secret_is_looked_at() -> None:
     def place(options: dict[str, str]) -> str:
-        return place_of(
+        return source_place(
             URL.create("mssql+pyodbc", "reader", "one", "host", 1433, "clinic", options)
         )
 
@@ -86,9 +86,9 @@ def test_of_another_kind_of_database_no_secret_is_looked_at() -> None:
         )
         == 4
     )
-    there = place_of(URL.create("mssql+pyodbc", query={"odbc_connect": ODBC}))
+    there = source_place(URL.create("mssql+pyodbc", query={"odbc_connect": ODBC}))
     assert "on;e" not in str(there)
     assert "two" not in str(there)
     for part in ("host", "clinic", "reader", "Encrypt"):
         other = URL.create("mssql+pyodbc", query={"odbc_connect": ODBC.replace(part, "other")})
-        assert place_of(other) != there
+        assert source_place(other) != there
