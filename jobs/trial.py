@@ -22,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
 from jobs.command import Command, Result, end_with, main_of
@@ -32,7 +33,7 @@ from pima.core.rows.cells import as_word
 from pima.core.verdicts.evidence import Evidence, read_evidence
 from pima.core.verdicts.figures import in_words
 from pima.core.verdicts.pairs import sentence_of
-from pima.errors import WrongUsage
+from pima.errors import Interrupted, WrongUsage
 from pima.intake.sources.source_engine import make_source_engine
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.logs import counted, write_line
@@ -44,6 +45,11 @@ _MOST_ROWS = 50_000
 _ROW = "row_of_the_trial"
 _SHOWN = 5
 _TOO_GOOD = "if one has several rows, all figures are too good"
+_SCORE = re.compile(
+    r"\[\[feature\]\]\n(name = .*\n)(?:.+\n)*.*"
+    r"write \[\[present_score\]\].* its name(?:, with (.*))?\n(?:.+\n)*"
+)
+"""The feature of a draft that may be the score in use: its name, and its direction if it falls."""
 _TO_SERVICE = f"""
 {FOLDER} has the report, for any browser, and pima.toml, the draft: look it over. A service of it:
   export DATABASE_URL=sqlite:///pima.db {_URL}=...
@@ -66,6 +72,15 @@ def _work(command: Command) -> Result:
     given = command.options
     if ("://" in given.place) == (given.table is None):
         raise WrongUsage(what="expected a FILE, or a database's URL with --table TABLE")
+    try:
+        return _trial(command)
+    except Interrupted as ending:
+        ending.told = "stopped: asked by a signal; the table is as it was, and there is no draft"
+        raise
+
+
+def _trial(command: Command) -> Result:
+    given = command.options
     with suppress(OSError):  # whole_file says why there is none
         FOLDER.mkdir()
     draft_file = whole_file(FOLDER / "pima.toml", "the draft")
@@ -114,14 +129,15 @@ def _copy(command: Command, url: str) -> str:
     if opened.names is None:
         rows = rows.rename(columns=lambda n: f"column_{n + 1}")
     name = (given.table or path.stem).rpartition(".")[2]
-    # Outcomes come last, so it is not the last column.
-    rows.insert(max(rows.shape[1] - 1, 0), _ROW, range(1, len(rows) + 1))
     try:
+        # Outcomes come last, so it is not the last column.
+        rows.insert(max(rows.shape[1] - 1, 0), _ROW, range(1, len(rows) + 1))
         rows.map(_stored).to_sql(name, url, index=False)
-    except (DBAPIError, ValueError, OverflowError) as error:  # as of a name twice, case aside
-        # Its own text may hold a row, the driver's has only names.
-        why = getattr(error, "orig", type(error).__name__)
-        raise WrongUsage(what=f"{name} can't be copied into SQLite: {why}") from None
+    except (DBAPIError, ValueError, OverflowError) as error:
+        # Its text may hold a row, and names are a row's values where a file has no header.
+        kind = type(error).__name__
+        why = f"{name} can't be copied into SQLite ({kind})"
+        raise WrongUsage(what=f"{why}: expected columns whose names differ, case aside") from None
     return name
 
 
@@ -145,10 +161,8 @@ def _draft(given: Namespace, suggest: Callable[..., Result]) -> str:
     if not _lines("(outcome = .*)", draft):
         what = "no column has two values such as yes and no"
         raise WrongUsage(what=f"{what}: --outcome names another one of two values")
-    scores = [block for block in draft.split("\n\n") if "write [[present_score]]" in block]
-    if len(scores) == 1:
-        kept = [*_lines("(name = .*)", scores[0]), *_lines('.*(direction = ".*")', scores[0])]
-        draft = draft.replace(scores[0], "\n".join(["[[present_score]]", *kept]))
+    if len(_SCORE.findall(draft)) == 1:
+        draft = _SCORE.sub(r"[[present_score]]\n\1\2\n", draft)
     taken = _lines(r"((?:key|person|outcome)\w* = .*|\[\[present_score\]\]\n.*)", draft)
     write_line("\n".join(["taken for:", *taken]))
     return draft
@@ -156,7 +170,7 @@ def _draft(given: Namespace, suggest: Callable[..., Result]) -> str:
 
 def _answer(key: str, question: str, guess: Mapping[str, Any]) -> list[str]:
     guessed = [guess[key]] if key in guess else []
-    write_line(f"{question} Enter takes {guessed}")
+    write_line(f"{question} Enter takes {', '.join(guessed) or 'none'}.")
     answer = sys.stdin.readline().strip()
     named = answer.split(",") if answer else guessed
     return [f"--{key}={each.strip()}" for each in named]
@@ -164,15 +178,17 @@ def _answer(key: str, question: str, guess: Mapping[str, Any]) -> list[str]:
 
 def _tried(run: Callable[..., Result], *config: str) -> Result:
     write_line("fits a network and a straight line, and judges both on held-out persons ...")
-    with Console(stderr=True).status(""):
+    shown = (SpinnerColumn(), "a minute or so is usual, so far", TimeElapsedColumn())
+    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task("", total=None)
         done = {job: run(job, *config) for job in ("migrate", "pull", "retrain")}
         version = run("models", *config, "show", str(done["retrain"]["challenger"]))
     (pulled,) = done["pull"]["sources"]
     reasons = pulled["rejected_by_field"].items()
-    rejected = [f"{reason} of {', '.join(by_field)}" for reason, by_field in reasons]
+    rejected = "; ".join(f"{reason} of {', '.join(by_field)}" for reason, by_field in reasons)
     return {
         "rows": pulled["inserted"],
-        "left_out": [f"{pulled['rejected']:,} rows: {'; '.join(rejected) or 'none'}"],
+        "left_out": [f"{pulled['rejected']:,} rows: {rejected}"] if rejected else [],
         "answers": [done["retrain"]["explanation"], *_answers(read_evidence(version["evidence"]))],
     }
 
@@ -195,7 +211,8 @@ def _show(result: Result) -> None:
         ("Left out", result["left_out"]),
         ("Look at this before anybody believes it", result["doubts"]),
     ):
-        print(f"\n{title}:")
+        if lines:
+            print(f"\n{title}:")
         for line in lines[:_SHOWN]:
             print(textwrap.fill(line, 79, initial_indent="- ", subsequent_indent="  "))
         if lines[_SHOWN:]:

@@ -131,6 +131,8 @@ def draft_of(
     key = _key(columns)
     named = (column for column in columns if column.name == person_name)
     person = next(named, None) or _person(columns)
+    if person is not None and person.key_type is None:  # as of a key that became 7.0 beside gaps
+        return "The person's column holds no keys. Expected texts, UUIDs or whole numbers there."
     features: list[Suggested] = []
     inputs = 0
     for column in columns:

@@ -222,6 +222,13 @@ def test_what_a_person_names_is_taken() -> None:
     assert '# "late": left out, as you said' in as_toml(found)
 
 
+@pytest.mark.parametrize("keys", [[n / 4 for n in range(ROWS)], [date(2026, 1, 1)] * ROWS])
+def test_a_person_without_keys_is_said(keys: list[Any]) -> None:
+    found = draft_of(table({"age": AGES, "kunde": keys}), None, "kunde")
+    assert isinstance(found, str)
+    assert found.startswith("The person's column holds no keys.")
+
+
 def test_what_is_doubted_is_said_with_its_name() -> None:
     outcome = [n % 2 for n in range(ROWS)]
     near = [each + DRAW.gauss(0, 0.4) for each in outcome]
