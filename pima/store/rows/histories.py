@@ -17,7 +17,7 @@ from pima.core.rows.validation import Measurements
 from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.models.registry import HoldoutRule
-from pima.store.rows.predicted_on import counted_version, in_time_until
+from pima.store.rows.predicted_on import counted_version, in_time, in_time_until
 from pima.store.rows.settling import Settling
 from pima.store.tables import IS_LABELLED
 
@@ -32,8 +32,7 @@ kinds can't collide: an id is digits only, and a source's name contains no space
 # A score counts as it stood when the version of the row that counts was last predicted in time.
 _SCORE = """CASE WHEN {counted} IS NULL THEN {column} ELSE
     (SELECT s.value FROM prediction_scores s
-     WHERE s.patient_id = patients.id AND s.patient_version = {counted} AND s.score = '{name}'
-        AND s.scored_at <= {until}
+     WHERE {in_time} AND s.patient_version = {counted} AND s.score = '{name}'
      ORDER BY s.scored_at DESC LIMIT 1) END"""
 
 
@@ -53,9 +52,10 @@ def labelled_history(
     if scores:
         until = in_time_until(connection, declared.outcome)
         counted = counted_version("patients", until)
+        known = in_time("s.scored_at", "patients", until)
         for name in scores:
             stands = listed([name], "patients")
-            read_as.append(_SCORE.format(counted=counted, column=stands, name=name, until=until))
+            read_as.append(_SCORE.format(counted=counted, column=stands, name=name, in_time=known))
         names += scores
     others = ""
     waits = settled.unsettled is not None

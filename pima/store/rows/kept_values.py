@@ -18,7 +18,7 @@ from pima.store.database import Timestamp, database_of, since_1970
 from pima.store.engine import column, listed
 from pima.store.models.registry import measured_since
 from pima.store.rows.histories import Rows, plain_rows, rows_of
-from pima.store.rows.predicted_on import IN_TIME, counted_version, in_time_until
+from pima.store.rows.predicted_on import counted_version, in_time, in_time_until
 from pima.store.tables import IS_LABELLED
 
 # A join leaves few, and only of these it is asked which version counts: that costs each row several
@@ -75,10 +75,9 @@ def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -
         predicted AS (
             SELECT n.id, d.patient_version AS version, d.scored_at AS at, d.probability, d.run_id,
                 d.model_version
-            FROM candidates n JOIN predictions d ON {IN_TIME}
+            FROM candidates n JOIN predictions d ON {in_time("d.scored_at")}
             UNION ALL SELECT n.id, k.patient_version, k.predicted_at, NULL, 0, 0
-            FROM candidates n JOIN replaced_rows k
-                ON k.patient_id = n.id AND k.predicted_at <= n.in_time_until),
+            FROM candidates n JOIN replaced_rows k ON {in_time("k.predicted_at")}),
         placed AS (
             SELECT predicted.*, min(at) OVER (PARTITION BY id, version) AS first_at, row_number()
                 OVER (PARTITION BY id ORDER BY version DESC, run_id DESC, model_version DESC)

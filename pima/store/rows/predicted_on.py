@@ -10,22 +10,29 @@ from pima.core.declared.features import Outcome
 from pima.core.outcomes.horizon import horizon_of
 from pima.store.database import database_of
 
-IN_TIME = "d.patient_id = n.id AND d.scored_at <= n.in_time_until"
-"""The condition that the prediction `d` of the row `n` was made in time."""
+
+def in_time(at: str, row: str = "n", until: str = "n.in_time_until") -> str:
+    """The condition that something belongs to a row and was there in time; `at` names its column
+    with the moment, such as `d.scored_at` of a prediction `d`.
+
+    `row` is what the statement calls the row, `until` what `in_time_until` says of it.
+    """
+    table = at.partition(".")[0]
+    return f"{table}.patient_id = {row}.id AND {at} <= {until}"
 
 
 def counted_version(row: str, until: str) -> str:
     """The version of a labelled row that counts, as a SELECT of one value; NULL if none was
     predicted on in time.
 
-    `row` is what the statement calls the row, `until` what `in_time_until` says of it.
-    `replaced_rows` says what was predicted on, too, since `retain` deletes predictions.
+    `row` and `until` are those of `in_time`. `replaced_rows` says what was predicted on, too, since
+    `retain` deletes predictions.
     """
     return f"""(SELECT max(version) FROM (
         SELECT max(d.patient_version) AS version FROM predictions d
-        WHERE d.patient_id = {row}.id AND d.scored_at <= {until}
+        WHERE {in_time("d.scored_at", row, until)}
         UNION ALL SELECT max(k.patient_version) FROM replaced_rows k
-        WHERE k.patient_id = {row}.id AND k.predicted_at <= {until}) AS counted)"""
+        WHERE {in_time("k.predicted_at", row, until)}) AS counted)"""
 
 
 def in_time_until(connection: Connection, outcome: Outcome) -> str:

@@ -14,7 +14,7 @@ from pima.core.outcomes.horizon import DAY_LENGTHS_MS, Horizon, horizon_of
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
 from pima.store.engine import clock
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.predicted_on import IN_TIME, in_time_until
+from pima.store.rows.predicted_on import in_time, in_time_until
 from pima.store.rows.queue import id_lists
 from pima.store.rows.settling import Settling, day_of, settling, start_of_week, week_of
 from pima.store.service.runs import DRY_RUN
@@ -71,7 +71,8 @@ class SettledOutcomes:
         return [each for each in self.in_time if each.model_version == version]
 
 
-_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {IN_TIME}
+_IN_TIME = in_time("d.scored_at")
+_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {_IN_TIME}
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
 _PREDICTED_IN_TIME = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
@@ -87,12 +88,12 @@ _PREDICTED_IN_TIME = f"""
         ON d.patient_id = c.id AND d.patient_version = c.patient_version
             AND d.model_version = c.model_version
     ORDER BY c.over_at DESC, c.labelled_at DESC, c.id DESC"""
-_BEFORE_IT = "d.patient_id = n.id AND d.scored_at <= n.labelled_at"
+_BEFORE_IT = in_time("d.scored_at", until="n.labelled_at")
 _APART = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
     apart AS (
         SELECT n.*, EXISTS (SELECT 1 FROM predictions d WHERE {_BEFORE_IT}) AS is_predicted
-        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {IN_TIME}))
+        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {_IN_TIME}))
     SELECT (SELECT count(*) FROM newest), (SELECT min(settled_at) FROM newest),
         count(*) FILTER (WHERE is_predicted),
         count(*) FILTER (WHERE NOT is_predicted AND index_at >= (
