@@ -179,11 +179,9 @@ def _text(value: Any, name: str = "") -> str:
 def _number(value: float, name: str) -> str:
     if name in _DIFFERENCES:
         return f"{100 * value:+.1f} points"
-    return (
-        f"{value:.1%}".replace("%", " %")
-        if name in ("accuracy", "sensitivity", "specificity")
-        else f"{value:.3g}"
-    )
+    if name in ("accuracy", "sensitivity", "specificity"):
+        return f"{value:.1%}".replace("%", " %")
+    return f"{value:.3g}"
 
 
 def _words(name: str) -> str:

@@ -71,11 +71,11 @@ def _show(result: Result) -> None:
         show_dataset(result)
     elif "run_id" in result:
         by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
+        dry_run = " (dry run, nothing written)" if result["dry_run"] else ""
         print(
             f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
             f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
-            f"{result['already_scored']:,} scored before"
-            + (" (dry run, nothing written)" if result["dry_run"] else "")
+            f"{result['already_scored']:,} scored before{dry_run}"
         )
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from pima.core.nights.kinds import State
 from pima.core.outcomes.realised import FEW_EVENTS, CameTrue, told_figures
 from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 from pima.store.models.ledger import VerdictLine
 from pima.store.service.monitoring import KeptFigure
 from pima.store.service.runs import DRY_RUN, Run
@@ -137,23 +137,25 @@ def _monitoring(figures: Sequence[KeptFigure], alarms: int) -> str:
     if alarms:
         told = f"{counted(alarms, 'alarm')}, on top"
     few = sum(each.state == State.INSUFFICIENT_DATA for each in figures)
-    too_few = [f"{few} rest on too few rows"] if few else []
+    if few:
+        told += f"; {few} rest on too few rows"
     estimated = [
         f"estimated accuracy {each.value:.1%} ({each.low:.0%} to {each.high:.0%})"
         for each in figures
         if each.figure == "estimated_accuracy" and each.value is not None
     ]
-    return "; ".join((told, *too_few, *estimated[:1]))
+    return "; ".join((told, *estimated[:1]))
 
 
 def _pulled(source: SourceState) -> str:
     last = source.last_pull
     if last is None:
         return "never pulled"
-    error = f" ({last.error_code})" if last.error_code else ""
+    error = in_brackets(last.error_code)
     rows = f", {counted(last.counts['rows'], 'row')} read"
     rejected = sum(each.rows for each in source.rejected)
-    rows += f", {counted(rejected, 'row')} rejected as they are there" if rejected else ""
+    if rejected:
+        rows += f", {counted(rejected, 'row')} rejected as they are there"
     before = ""
     if source.last_success and source.last_success != last.at:
         before = f"; the last that succeeded: {_when(source.last_success)}"
@@ -193,7 +195,7 @@ def _rejections(rejections: Sequence[Rejected]) -> Table:
 def _runs(runs: Sequence[Run]) -> Table:
     table = Table("run", "job", "started", "ended", box=None)
     for run in runs:
-        error = f" ({run.error_code})" if run.error_code else ""
+        error = in_brackets(run.error_code)
         dry = " (dry run)" if run.trigger == DRY_RUN else ""
         table.add_row(str(run.id), run.job, _when(run.started_at), f"{run.status}{error}{dry}")
     return table

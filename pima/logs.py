@@ -136,4 +136,13 @@ def quiet_native_code() -> Iterator[None]:
 
 def counted(count: int, noun: str) -> str:
     """A count with its noun, such as "1 row" and "1,000 rows"."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
+def in_brackets(words: str | None) -> str:
+    """Words that follow others in brackets; empty if there are none."""
+    if not words:
+        return ""
+    return f" ({words})"

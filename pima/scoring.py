@@ -319,11 +319,9 @@ class _Drain:
     def _rows_to_claim(self) -> int:
         columns = len(self.scorer.features) + len(self.options.scores)
         rows = min(self.options.batch_rows, queue.largest_batch(columns))
-        return (
-            rows
-            if self.options.limit is None
-            else min(rows, self.options.limit - self._result.claimed)
-        )
+        if self.options.limit is None:
+            return rows
+        return min(rows, self.options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         done = scored.result(self._record(connection, scored), self.before)

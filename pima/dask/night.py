@@ -78,11 +78,9 @@ def lacks_database(night: Night) -> str:
         with _database(night) as engine:
             require_schema(engine)
             with reading(engine) as connection:
-                return (
-                    ""
-                    if is_open(connection, night.run_id)
-                    else "DATABASE_URL names another database there"
-                )
+                if is_open(connection, night.run_id):
+                    return ""
+                return "DATABASE_URL names another database there"
     except PimaError as error:
         return f"the database can't be used there ({error.code})"
 

@@ -172,9 +172,9 @@ def key_columns(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """Select these columns, with types whose rows pyarrow can pick."""
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
-    return (
-        keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
-    )
+    if any(field.type in _PLAIN for field in keys.schema):
+        return keys.cast(pa.schema(plain))
+    return keys
 
 
 # ---- parts

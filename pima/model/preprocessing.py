@@ -139,14 +139,16 @@ class Preprocessing:
         powers = np.power(features[:, self.numbers], self.exponents) * self.factors
         scaled = (powers - self.mean) / np.sqrt(self.variance)
         columns = [np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)]
-        columns += [self.pieces.apply(features)] if self.pieces else []
+        if self.pieces:
+            columns.append(self.pieces.apply(features))
         columns += [features[:, [position]] == code for position, code in self.codes]
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
     def build(self, measurements: Any) -> Any:
         """Build `apply` into the stored model: (n, features) -> (n, inputs)"""
         inputs = [self._numbers(measurements)] if self.numbers else []
-        inputs += [self.pieces.build(measurements)] if self.pieces else []
+        if self.pieces:
+            inputs.append(self.pieces.build(measurements))
         if self.codes:
             # A missing category equals none of its codes.
             positions, codes = zip(*self.codes, strict=True)

@@ -104,9 +104,9 @@ def _head(facts: VersionFacts) -> Iterator[str]:
     yield "## What it is"
     yield f"A neural network (recipe `{facts.network}`). {output(facts)}\n{threshold(facts)}"
     if facts.judged is not None:
-        against = (
-            "" if facts.judged.against is None else f", against version {facts.judged.against}"
-        )
+        against = ""
+        if facts.judged.against is not None:
+            against = f", against version {facts.judged.against}"
         yield (
             f"Its verdict of {facts.judged.decided_at:%Y-%m-%d}{against}: "
             f"{facts.judged.explanation}"

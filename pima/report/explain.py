@@ -351,7 +351,11 @@ def _told(feature: Feature, value: float | None) -> str:
 def meaning(probability: float, outcome: Outcome) -> str:
     """Describe a probability by the number of such patients in a hundred."""
     share = 100 * probability
-    many = "fewer than one" if share < 1 else "more than 99" if share > 99 else f"about {share:.0f}"
+    many = f"about {share:.0f}"
+    if share < 1:
+        many = "fewer than one"
+    if share > 99:
+        many = "more than 99"
     return f"By this model {many} of 100 such patients will have outcome 1: {outcome.words}."
 
 

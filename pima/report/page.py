@@ -100,7 +100,9 @@ def _area(figure: Figure) -> str:
 
 
 def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _share(value: float | None, digits: int = 0) -> str:
@@ -147,7 +149,8 @@ class _AtThreshold:
 
 
 def _at_threshold(found: Exhibit, model: ModelEvidence, threshold: float) -> _AtThreshold:
-    """The model's cells are None if too few rows lie next to it."""
+    """The row of a threshold. The model's cells are None if too few rows have a probability next
+    to the threshold."""
     evidence = found.evidence
     n = evidence.thresholds.index(threshold)
     row = _AtThreshold(treat_all=100 * evidence.treat_all.net_benefit[n])

@@ -194,11 +194,9 @@ def sizes(data: Data) -> str:
 def sides(data: Data) -> str:
     """Describe how rows are held out."""
     share = f" {100 * data.holdout_share:g} % of the rows are held out."
-    twins = (
-        ""
-        if data.twins_kept
-        else ", nor from a row with exactly the features of one, unless both have a person"
-    )
+    twins = ""
+    if not data.twins_kept:
+        twins = ", nor from a row with exactly the features of one, unless both have a person"
     decides = (
         "A salted hash of the person, the source's key or the id decides once and for all who is "
         "held out"
@@ -212,11 +210,9 @@ def left_out(data: Data) -> str:
         f"{counted(rows, 'row')} {reason.replace('_', ' ')}"
         for reason, rows in data.left_out.items()
     )
-    twins = (
-        f" {counted(data.twins_kept, 'twin')} of held-out rows stayed in."
-        if data.twins_kept
-        else ""
-    )
+    twins = ""
+    if data.twins_kept:
+        twins = f" {counted(data.twins_kept, 'twin')} of held-out rows stayed in."
     return f"Labelled rows that no rule rejects. Left out: {found or 'none'}.{twins}"
 
 

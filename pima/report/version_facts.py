@@ -212,9 +212,10 @@ def input_of(feature: Feature) -> Input:
         values = f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
     else:
         values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
-    zero = "; 0 means missing" if feature.zero_is_missing else ""
     missing = "may be missing" if feature.may_be_missing else "must be there"
-    return Input(feature.name, values, missing + zero, feature.rationale)
+    if feature.zero_is_missing:
+        missing += "; 0 means missing"
+    return Input(feature.name, values, missing, feature.rationale)
 
 
 def changes_between(now: VersionSummary, before: VersionSummary) -> list[str]:

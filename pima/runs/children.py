@@ -126,11 +126,9 @@ def what_became_of_it(ended: ChildEnd, stopping: bool) -> tuple[Status, str | No
     if ended.timed_out:
         return Status.FAILED, "timed_out"
     if ended.signal is not None:
-        return (
-            (Status.INTERRUPTED, "killed_at_stop")
-            if stopping
-            else (Status.CRASHED, f"killed_by_{ended.signal}")
-        )
+        if stopping:
+            return (Status.INTERRUPTED, "killed_at_stop")
+        return (Status.CRASHED, f"killed_by_{ended.signal}")
     status = status_of_exit_code(ended.exit_code or 0)
     if status == Status.SUCCEEDED:
         return status, None

@@ -54,8 +54,10 @@ def as_json(record: "DataclassInstance") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(record):
         value = _as_json(getattr(record, each.name))
-        if each.metadata != HIDDEN:
-            found |= (value or {}) if each.metadata == INLINED else {each.name: value}
+        if each.metadata == INLINED:
+            found |= value or {}
+        elif each.metadata != HIDDEN:
+            found[each.name] = value
     return found
 
 

@@ -71,8 +71,8 @@ class BesideScore:
 def beside_scores(
     connection: Connection, its_own: Sequence[SettledOutcome]
 ) -> Iterator[BesideScore]:
-    """Compare a version, by the settled outcomes of its own predictions, with each declared score
-    of which enough is known."""
+    """Compare a version with each declared score of which enough is known, by the settled outcomes
+    of the version's own predictions."""
     for score in newest_declaration(connection).present_scores:
         said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
         # Newest first: what is left out in order that few can't be told apart is the newest.
@@ -91,7 +91,8 @@ def _compared(
     known: BoolArray,
     its_own: Sequence[SettledOutcome],
 ) -> BesideScore:
-    """Compare on the rows `known`, (n,), of which the score said these values, (n,)."""
+    """Compare the version with the score on the rows `known`, (n,); `said` are the score's values,
+    (n,)."""
     version = its_own[0].model_version
     probabilities, _, outcomes = columns_of(its_own)
     threshold = its_own[0].threshold

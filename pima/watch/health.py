@@ -256,7 +256,9 @@ def _success_is_old(
 
 def _without_success(now: datetime, last: datetime | None, since: datetime, each: timedelta) -> str:
     age = now - max(last or since, since)
-    return f"{_in_words(age)}, more than {_PERIODS} of its periods" if age > _PERIODS * each else ""
+    if age > _PERIODS * each:
+        return f"{_in_words(age)}, more than {_PERIODS} of its periods"
+    return ""
 
 
 def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Condition]:

@@ -20,7 +20,7 @@ from pima.core.nights.unpredicted import (
     begun_after,
     is_good,
 )
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 from pima.runs.recorded_run import as_json
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
@@ -154,19 +154,16 @@ def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
 
 def unpredicted_in_words(found: Unpredicted) -> str:
     """Describe the figures in a sentence, without its full stop."""
-    since = (
-        f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC"
-        if found.since
-        else ""
-    )
+    since = ""
+    if found.since:
+        since = f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC"
     if not found.rows:
         return f"no row was {since}" if since else "no new row has come yet"
     rows = counted(found.rows, "row" if since else "new row")
-    all_of_them = (
-        f"the {rows} that {'was' if found.rows == 1 else 'were'} {since}"
-        if since
-        else f"the {rows}"
-    )
+    all_of_them = f"the {rows}"
+    if since:
+        were = "was" if found.rows == 1 else "were"
+        all_of_them += f" that {were} {since}"
     if not found.without:
         return f"none of {all_of_them} lacks a prediction"
     by_whom = defaultdict(list)
@@ -175,10 +172,8 @@ def unpredicted_in_words(found: Unpredicted) -> str:
     causes = ", ".join(
         f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items()
     )
-    return (
-        f"{found.without:,} of {all_of_them} {'has' if found.without == 1 else 'have'} no "
-        f"prediction: {causes}"
-    )
+    have = "has" if found.without == 1 else "have"
+    return f"{found.without:,} of {all_of_them} {have} no prediction: {causes}"
 
 
 def _by_whom(cause: Cause) -> str:
@@ -200,4 +195,4 @@ def _why(causes: list[Cause]) -> str:
         others -= each.rows
     if whys and others:
         whys.append(f"{others:,} other")
-    return f" ({', '.join(whys)})" if whys else ""
+    return in_brackets(", ".join(whys))

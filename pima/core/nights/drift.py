@@ -193,11 +193,9 @@ def psi_allowed(rows: int, bins: Bins) -> float:
     times chi squared (Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:3), with n
     and m rows on the two sides."""
     freedom = len(bins.counts) - 1
-    return (
-        max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom))
-        if freedom
-        else PSI_ALLOWED
-    )
+    if freedom:
+        return max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom))
+    return PSI_ALLOWED
 
 
 def _chi_squared(freedom: int) -> float:

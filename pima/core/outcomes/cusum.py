@@ -59,10 +59,10 @@ class FoundFault:
 
 
 def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, FoundFault]:
-    """The faults that alarm, by outcomes of which there is one at least.
+    """The faults that alarm after these outcomes; there must be one at least.
 
-    A sum goes on whichever version predicts, since another champion is no evidence that a fault is
-    gone.
+    A sum goes on when another version predicts, since another champion is no evidence that a fault
+    is gone.
     """
     evidence = evidence_of(found.probabilities, found.outcomes, found.constants)
     days = found.over_at // SECONDS_A_DAY
@@ -72,12 +72,13 @@ def alarms(found: PredictedOutcomes) -> dict[OutcomeAlarm, FoundFault]:
     first_rows = np.zeros(len(OUTCOME_ALARMS), int)
     for begin, next_begin in pairwise([*begins, len(days)]):
         sums, alarming = at_end_of_day(sums, alarming, evidence[begin:next_begin].sum(axis=0))
+        # What brought a sum up came after it was last at zero.
         first_rows[sums == 0] = next_begin
     return {
         fault: _alarm(fault, found, slice(first_row, None))
-        for fault, alarms, first_row in zip(OUTCOME_ALARMS, alarming, first_rows, strict=True)
+        for fault, is_alarming, first_row in zip(OUTCOME_ALARMS, alarming, first_rows, strict=True)
         # Of fewer no figure is told.
-        if alarms and len(days) - first_row >= FEWEST_ROWS
+        if is_alarming and len(days) - first_row >= FEWEST_ROWS
     }
 
 

@@ -84,8 +84,10 @@ def came_true(
     outcomes: Int8Array,
     missing: Sequence[float] = (),
 ) -> CameTrue:
-    """Judge predictions (n,), n >= 1, at the threshold of all or of each, (n,); `missing` are the
-    probabilities of such rows whose outcome has not come."""
+    """Judge predictions (n,), n >= 1, at one threshold for all, or at one for each, (n,).
+
+    `missing` are the probabilities of rows whose horizon is over and whose outcome has not come.
+    """
     rows = ranked(probabilities, outcomes, threshold)
     events = min(rows.positive, len(rows) - rows.positive)
     figures = all_figures(rows) | _by_threshold(rows)

@@ -160,7 +160,9 @@ def _number(value: Any) -> tuple[float, int]:
         return np.inf, 0
     except ValueError:
         return np.nan, CODES.index(NOT_A_NUMBER)
-    return found, CODES.index(NOT_FINITE) if math.isnan(found) else 0
+    if math.isnan(found):
+        return found, CODES.index(NOT_FINITE)
+    return found, 0
 
 
 def _fault_of_text(text: str) -> str | None:
@@ -170,11 +172,9 @@ def _fault_of_text(text: str) -> str | None:
         return NUL_BYTE
     if not text.isascii():
         # Bytes of a file that are not UTF-8 arrive as surrogates.
-        return (
-            NOT_UTF8
-            if any("\udc80" <= character <= "\udcff" for character in text)
-            else NOT_A_NUMBER
-        )
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            return NOT_UTF8
+        return NOT_A_NUMBER
     # Only Python takes digits with underscores for a number.
     return NOT_A_NUMBER if "_" in text else None
 
@@ -226,7 +226,10 @@ def _meaning(meanings: Mapping[str, float], value: Any) -> tuple[float, int]:
     number, fault = _number(value)
     if (meaning := meanings.get(as_word(number))) is not None:  # a code as "1.0"
         return meaning, 0
-    return np.nan, fault if fault and CODES[fault] != NOT_A_NUMBER else CODES.index(UNKNOWN_CODE)
+    # A word that is no number is none of the codes either.
+    if not fault or CODES[fault] == NOT_A_NUMBER:
+        fault = CODES.index(UNKNOWN_CODE)
+    return np.nan, fault
 
 
 def is_blank(value: object) -> bool:
@@ -236,12 +239,13 @@ def is_blank(value: object) -> bool:
 
 def as_word(value: Any) -> str:
     """The text of a code, whatever type of number the driver gives."""
-    is_integer = (
-        is_whole(value)
-        if isinstance(value, Decimal)
-        else isinstance(value, float) and value.is_integer()
-    )
-    return str(int(value) if is_integer else value).strip().casefold()
+    if isinstance(value, Decimal):
+        is_integer = is_whole(value)
+    else:
+        is_integer = isinstance(value, float) and value.is_integer()
+    if is_integer:
+        value = int(value)
+    return str(value).strip().casefold()
 
 
 def folded(words: Mapping[str, float]) -> dict[str, float]:
@@ -253,7 +257,9 @@ def labels(feature: Feature) -> dict[str, float]:
     """Words for a category's codes: the codes and their labels; and 0 if it means missing."""
     found = folded({label: code for code, label in feature.codes.items()})
     found |= {str(code): float(code) for code in feature.codes}
-    return found | ({"0": 0.0} if feature.zero_is_missing else {})
+    if feature.zero_is_missing:
+        found["0"] = 0.0
+    return found
 
 
 def outcomes(words: Mapping[str, int], column: Column) -> Cells:

@@ -70,12 +70,13 @@ def corrections(
     since: "datetime",
     not_kept: "pd.Index",
 ) -> Corrections:
-    """Count the rows of a history that settled since a moment and have other values of these
-    features `today`.
+    """Count the rows of a history that settled since a moment, and whose values of these features
+    are others `today`.
 
-    `in_time` has all rows that were predicted in time, by id: the `probability`, NaN if the
-    prediction is gone, and how many days ago the version that counts was `predicted` and, unless
-    it stands, `replaced`. `not_kept` are the ids of rows whose values then are not kept.
+    `in_time` has the rows that were predicted in time, by id. Its `probability` is NaN if the
+    prediction is gone. `predicted` and `replaced` say how many days ago the values that count were
+    predicted, and were replaced; the latter is NaN if they still stand. `not_kept` are the ids of
+    rows whose values at their prediction are not kept.
     """
     columns = list(names)
     then = history.loc[today.index, columns]
@@ -88,13 +89,16 @@ def corrections(
 
 
 def by_risk(rows: "pd.DataFrame") -> Corrections:
-    """Compare corrections of ones with those of zeros in each fifth of the `probability`, by a
-    log-rank test over the `days` after the prediction until a row was `corrected` or is looked
-    at."""
+    """Compare how often ones and zeros were corrected, within each fifth of the `probability`.
+
+    It is a log-rank test: a row's `days` run from its prediction until it was `corrected`, or else
+    until now.
+    """
     risk = rows["probability"]
     # Rows whose probability is not known are compared with each other.
     fifth = (FIFTHS * (risk.rank() - 0.5) // risk.count()).fillna(FIFTHS)
     by_day = rows.groupby([fifth, "days"])
+    # The rows, and the ones among them, that were not corrected before each day.
     still = by_day["outcome"].agg(["sum", "count"])[::-1].groupby(level=0).cumsum()
     of_day = by_day["corrected"].sum()
     share = still["sum"] / still["count"]

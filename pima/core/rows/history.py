@@ -346,8 +346,8 @@ _RANK = "rank "
 
 
 def rank_name(name: str, salt: str) -> str:
-    """Make a substitute for a name to be forgotten: it has the same rank, and so is on the same
-    side at any share."""
+    """Make a substitute for a name that is to be forgotten. It has the name's rank, so the row
+    stays on its side at any share."""
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
@@ -361,12 +361,11 @@ def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
 
 
 def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd.DataFrame:
-    """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and
-    `Keyed`.
+    """Rank n rows, in the columns `Rank`, `Person` and `Keyed`.
 
-    A first name is that of a person or of a key, the row's id, or a `rank_name` if it named a
-    person who has been forgotten. `Person` is NA if a row has none. `Keyed` rows came with a
-    person's or a source's key.
+    `Rank` is by the first name: the name of a person or of a key, or the row's id. A person who has
+    been forgotten has a `rank_name` in its place. `Person` is the rank of the person, NA if a row
+    has none. `Keyed` rows came with a person's or a source's key.
     """
     # Persons are kept as ranks, not names: the chance that two of a million persons share one is 1
     # in some 40 million.

@@ -186,8 +186,12 @@ def first_faults(faults: Int8Array, features: Features) -> tuple[Any, Any]:
     """Find the first fault of each row in (n, features) positions in `CODES`: reasons and features,
     (n,) texts."""
     names = np.array(["", *(feature.name for feature in features)], dtype=object)
-    at = (faults != 0).argmax(axis=1) if len(features) else np.zeros(len(faults), np.int64)
-    first = faults[np.arange(len(faults)), at] if len(features) else np.zeros(len(faults), np.int8)
+    # Without features there is none, and argmax takes no empty rows.
+    if not features:
+        nothing = np.full(len(faults), "", object)
+        return nothing, nothing.copy()
+    at = (faults != 0).argmax(axis=1)
+    first = faults[np.arange(len(faults)), at]
     return _REASONS[first], names[np.where(first != 0, at + 1, 0)]
 
 

@@ -39,11 +39,9 @@ def in_words(figure: Figure, digits: int = 3) -> str:
     if figure.value is None:
         return f"none: {figure.reason}"
     value = f"{figure.value:z.{digits}f}"
-    return (
-        value
-        if figure.low is None
-        else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
-    )
+    if figure.low is None:
+        return value
+    return f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
 def gain_of(measured: Measured | None) -> Figure | None:

@@ -65,8 +65,11 @@ def is_known(score: PresentScore, values: Float64Array) -> BoolArray:
 
 
 def without_few(known: BoolArray, among: BoolArray) -> BoolArray:
-    """The rows `known`, (n,), less some of them if few `among` the rows are unknown: figures of all
-    rows and of all but a few would tell those few apart."""
+    """The rows of `among` that are `known`, both (n,).
+
+    If only a few are unknown, some of the known ones are left out, too: the figures of all rows,
+    beside the figures of all but a few, would give those few away.
+    """
     unknown = int((among & ~known).sum())
     told = among & known
     if 0 < unknown < FEWEST_ROWS:

@@ -9,7 +9,7 @@ from pima.core.declared.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_
 from pima.core.rows.cells import LONGEST_FIELD
 from pima.core.rows.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.intake.raw_rows import BadLine
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 
 _LINES_NAMED = 5
 
@@ -61,12 +61,12 @@ class BrokenRule:
 
     def __str__(self) -> str:
         first = ", ".join(map(str, self.first_lines))
-        more = ", ..." if self.lines > len(self.first_lines) else ""
-        where = (
-            f"line {first}" if self.lines == 1 else f"{counted(self.lines, 'line')} ({first}{more})"
-        )
-        field = f" ({self.field})" if self.field else ""
-        return f"{where}: {self.reason}{field}: {self.expected}"
+        if self.lines > len(self.first_lines):
+            first += ", ..."
+        where = f"{counted(self.lines, 'line')} ({first})"
+        if self.lines == 1:
+            where = f"line {first}"
+        return f"{where}: {self.reason}{in_brackets(self.field)}: {self.expected}"
 
 
 def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRule]:
@@ -94,5 +94,5 @@ def _expected(reason: str, field: str | None, features: Features) -> str:
     if reason == UNKNOWN_CODE:
         labels = [f"{code} ({label})" for code, label in sorted(feature.codes.items())]
         return f"expected one of {', '.join(labels)}{missing}"
-    unit = f" ({feature.unit})" if feature.unit else ""
+    unit = in_brackets(feature.unit)
     return f"expected {feature.low:g} to {feature.high:g}{unit}{missing}"

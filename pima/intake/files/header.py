@@ -75,17 +75,19 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
         "Line 1 is no header of known columns; it may be a patient's row, so its cells are not "
         "shown:"
     )
-    told = ["Its header can't be used as it is:" if shows_names else head]
+    if shows_names:
+        head = "Its header can't be used as it is:"
+    told = [head]
     for n in faulty[:_NAMES_SHOWN]:
         if (column := canonical_name(cells[n], declaration)) is not None:
             told.append(f"  Column {n + 1}: {column} for the second time (duplicate_column)")
         else:
-            named = f" {_shown(cells[n])}" if shows_names else ""
-            meant = hinted_name(cells[n], declaration) if shows_names else None
-            told.append(
-                f"  Column {n + 1}{named}: unknown "
-                f"(unknown_column){f'; is {meant} meant?' if meant else ''}"
-            )
+            line = f"  Column {n + 1}: unknown (unknown_column)"
+            if shows_names:
+                line = f"  Column {n + 1} {_shown(cells[n])}: unknown (unknown_column)"
+                if meant := hinted_name(cells[n], declaration):
+                    line += f"; is {meant} meant?"
+            told.append(line)
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
     known = ", ".join(

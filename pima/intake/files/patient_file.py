@@ -55,9 +55,9 @@ class PatientFile:
     @property
     def called_by(self) -> Match:
         """The column that identifies each row; None if every row is a new patient."""
-        return (
-            "id" if "id" in self.columns else "source_key" if "source_key" in self.columns else None
-        )
+        if "id" in self.columns:
+            return "id"
+        return "source_key" if "source_key" in self.columns else None
 
     @property
     def absent_measurements(self) -> tuple[str, ...]:

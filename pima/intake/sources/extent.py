@@ -66,11 +66,9 @@ class Mark:
         except ValueError:
             return None
         # datetime.fromisoformat reads a day, too.
-        return (
-            found
-            if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment)
-            else None
-        )
+        if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment):
+            return found
+        return None
 
 
 def change_mark(value: object) -> Mark | None:
@@ -140,8 +138,6 @@ def extent_of(
     if now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all rows was a week ago")
     bound = None if mark is None else mark.bound_after(last.changed_up_to or "", now)
-    return (
-        Whole("its times of change don't fit those of the last pull")
-        if bound is None
-        else ChangedSince(bound)
-    )
+    if bound is None:
+        return Whole("its times of change don't fit those of the last pull")
+    return ChangedSince(bound)

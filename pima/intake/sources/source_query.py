@@ -20,7 +20,8 @@ below every time."""
 
 def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "") -> str:
     """A SELECT of the columns for all rows, or for those that meet a condition, in any order."""
-    return _select(dialect, source, columns) + (f" WHERE {condition}" if condition else "")
+    statement = _select(dialect, source, columns)
+    return f"{statement} WHERE {condition}" if condition else statement
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:

@@ -91,8 +91,11 @@ class SourceReader:
     def reading(
         self, engine: Engine, extent: Extent
     ) -> Iterator[tuple[Iterator[Block], Iterator[list[str]]]]:
-        """Yield the rows of the extent, mapped and judged, and, if it is a part, then the keys of
-        all rows; both from one snapshot of the source. Raises SourceAway, SourceUnusable."""
+        """Yield the rows of the extent, mapped and judged, and the keys of all rows.
+
+        There are keys only if the extent is a part: they tell which rows have vanished. Both come
+        from one snapshot of the source, the rows first. Raises SourceAway, SourceUnusable.
+        """
         with (
             _naming_columns(engine, self.source, self.columns),
             reading_source(engine, self.source.name) as connection,

@@ -139,11 +139,9 @@ def _loader(usual: Any, too_late: date, written: Format) -> type[Loader]:
 
     def _is_early(data: bytes) -> bool:
         # The binary form is a number of microseconds or days since the year 2000.
-        return (
-            data[0] > 127
-            if written is Format.BINARY
-            else data.startswith(b"-") or data.endswith(b"BC")
-        )
+        if written is Format.BINARY:
+            return data[0] > 127
+        return data.startswith(b"-") or data.endswith(b"BC")
 
     return AllTimes
 

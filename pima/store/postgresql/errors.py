@@ -107,12 +107,10 @@ _DENIED = re.compile(
 
 def _refused_object(diagnostics: object) -> str:
     is_servers = getattr(diagnostics, "source_function", None) in _DENIED_BY
-    found = (
-        _DENIED.fullmatch(str(getattr(diagnostics, "message_primary", None)))
-        if is_servers
-        else None
-    )
-    return f"the {found[1]}" if found else "something that the server's log names"
+    found = _DENIED.fullmatch(str(getattr(diagnostics, "message_primary", None)))
+    if found and is_servers:
+        return f"the {found[1]}"
+    return "something that the server's log names"
 
 
 # Messages before a session, without an SQLSTATE, that waiting does not cure. If the server's

@@ -225,6 +225,6 @@ def require_same_rows(
     )
     if others:
         shown = ", ".join(map(str, others[:_SHOWN]))
-        raise VersionUsedTwice(
-            rows=len(others), first=shown + (", ..." if len(others) > _SHOWN else "")
-        )
+        if len(others) > _SHOWN:
+            shown += ", ..."
+        raise VersionUsedTwice(rows=len(others), first=shown)

@@ -132,8 +132,11 @@ class SQLite(Database):
         if name == "SQLITE_CORRUPT":
             return DatabaseDamaged(what=name)
         named = _BROKEN_BY.fullmatch(str(error)) if extended in _COLUMNS_NAMED else None
-        of_what = "a foreign key" if extended.endswith("FOREIGNKEY") else named and named[1]
-        what = f"SQLite says {name}" + (f" of {of_what}" if of_what else "")
+        what = f"SQLite says {name}"
+        if extended.endswith("FOREIGNKEY"):
+            what += " of a foreign key"
+        elif named:
+            what += f" of {named[1]}"
         if name in _BUSY:
             return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
         if name in (
