@@ -326,8 +326,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/sqlite/database.py",
-                        'what = f"SQLite says {name}" + ',
-                        'what = f"SQLite says {name} {error}" + ',
+                        'what = f"SQLite says {name}"',
+                        'what = f"SQLite says {name} {error}"',
                     ),
                 ),
                 (f"{_TOLD}[sqlite]",),

@@ -153,14 +153,14 @@ def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
     if measure is Measure.LOG_LOSS:
         answers = [float((contest.outcomes == 1).mean())]
     # At any threshold, 0 is below it and 1 is not.
-    worths = [
+    of_answers = [
         _worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers
     ]
-    return max(worths, key=lambda each: float(each.mean()))
+    return max(of_answers, key=lambda each: float(each.mean()))
 
 
-def _figure(measure: Measure, worths: Float64Array) -> float:
-    mean = float(worths.mean())
+def _figure(measure: Measure, of_rows: Float64Array) -> float:
+    mean = float(of_rows.mean())
     return -mean if measure is Measure.LOG_LOSS else mean
 
 
