@@ -45,13 +45,15 @@ _MOST_ROWS = 50_000
 _ROW = "row_of_the_trial"
 _SHOWN = 5
 _TOO_GOOD = "if one has several rows, all figures are too good"
+_KEYLESS = "No column is different in each row: a service needs a view with such a key"
 _SCORE = re.compile(
     r"\[\[feature\]\]\n(name = .*\n)(?:.+\n)*.*"
     r"write \[\[present_score\]\].* its name(?:, with (.*))?\n(?:.+\n)*"
 )
 """The feature of a draft that may be the score in use: its name, and its direction if it falls."""
 _TO_SERVICE = f"""
-{FOLDER} has the report, for any browser, and pima.toml, the draft: look it over. A service of it:
+{FOLDER} has the report, for any browser, and pima.toml, the draft: look it over.
+A service of it, of rows in a database; for files, python -m jobs.suggest FILE drafts one:
   export DATABASE_URL=sqlite:///pima.db {_URL}=...
   for job in migrate pull retrain score; do python -m jobs.$job --config {FOLDER}/pima.toml; done
   python -m jobs.scheduler --config {FOLDER}/pima.toml"""
@@ -101,7 +103,8 @@ def _trial(command: Command) -> Result:
         found = _tried(run, "--config", str(config))
         file.write(draft.replace(f'table = "{name}"', f'table = "{given.table or name}"').encode())
     person = _lines("(person = .*)", draft) or ["No column names the person: " + _TOO_GOOD]
-    doubts = [*person, *_lines("# Doubt: (.*)", draft), *_lines('# (".*" is no .*)', draft)]
+    keyless = [_KEYLESS for _ in _lines(f'key = "{_ROW}".*', draft)]
+    doubts = [*person, *keyless, *_lines('# (?:Doubt: |(?=".*" is no ))(.*)', draft)]
     columns = _lines(f'# ("(?!{_ROW}).*": (?!the key|the person).*)', draft)
     found["left_out"] += sorted(columns, key=lambda told: not told.endswith("?"))
     return found | {"doubts": doubts}
