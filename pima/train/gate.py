@@ -149,10 +149,8 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
             consultations=beside_verdicts.consultations(connection) + 1,
         )
     contest, scores = _contest(engine, asked, champion.model_version, known)
-    options = gate_options(asked.settings.gate)
-    must_beat = asked.declared.present_score(asked.settings.gate.first_must_beat)
-    if must_beat is not None:
-        options = replace(options, first_must_beat=must_beat.called)
+    to_beat = asked.declared.present_score(asked.settings.gate.first_must_beat)
+    options = replace(gate_options(asked.settings.gate), first_must_beat=to_beat)
     verdict = decide(contest, options)
     figures = structs.replace(
         verdict.figures,

@@ -69,10 +69,6 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     for position, score in enumerate(declaration.present_scores, start=1):
         faults = chain((Fault(*each) for each in score.faults()), _faults_of_words(score))
         yield from _in_place(f"present_score {position} ({score.name})", faults)
-    # Neither people nor the gate could tell them apart.
-    called = [score.called for score in declaration.present_scores]
-    if len(set(called)) < len(called):
-        yield Fault("present_score: label", "is that of two scores", "a label of its own for each")
     yield from _in_place("outcome", _faults_of_words(declaration.outcome))
     for key in ("predicted_within", "least_followed_up"):
         if getattr(declaration.outcome, key) and not declaration.outcome.horizon:

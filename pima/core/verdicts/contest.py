@@ -54,6 +54,8 @@ class Contestant:
     id."""
     scorable: BoolArray
     """(n,): it can answer for the row by today's rules; elsewhere its answer means nothing."""
+    declared: str = ""
+    """The declared name of a score in use, which tells it from others; empty for everybody else."""
 
 
 def on_all_rows(name: str, role: Role, threshold: float, probabilities: Float64Array) -> Contestant:
@@ -129,9 +131,10 @@ class Contest:
         """How many rows have outcome 1."""
         return int((self.outcomes == 1).sum())
 
-    def of(self, role: Role) -> Contestant | None:
-        """The contestant of a role; None if there is none."""
-        return next((each for each in self.contestants if each.role is role), None)
+    def of(self, role: Role, declared: str = "") -> Contestant | None:
+        """The contestant of a role, a score in use by its declared name; None if there is none."""
+        found = (each for each in self.contestants if each.role is role)
+        return next((each for each in found if each.declared == declared), None)
 
     def only(self, which: BoolArray) -> "Contest":
         """Keep the rows `which`, (n,)."""

@@ -24,8 +24,8 @@ import pandas as pd
 from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
-from pima.core.verdicts.contest import Contest, Contestant
+from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
+from pima.core.verdicts.contest import Contest, Contestant, Role
 from pima.core.verdicts.metrics import (
     correct,
     log_losses,
@@ -182,8 +182,8 @@ class GateOptions:
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
-    first_must_beat: str | None = None
-    """The name of the contestant, a score in use, that a first champion must be better than."""
+    first_must_beat: PresentScore | None = None
+    """The score in use that a first champion must be better than."""
     subgroup_margin: float | None = None
     """The most by which it may be worse than the champion in a subgroup, in the measure's unit;
     None: no limit."""
@@ -214,9 +214,10 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
             seen_rows=int((~contest.champion.unseen).sum()),
             unscorable_rows=int((~contest.champion.scorable).sum()),
         )
-    name = options.first_must_beat
-    if is_finite and name is not None and _would_be_first(contest):
-        found = structs.replace(found, against_score=_against_score(contest, name, options.measure))
+    to_beat = options.first_must_beat
+    if is_finite and to_beat is not None and _would_be_first(contest):
+        beside = _against_score(contest, to_beat, options.measure)
+        found = structs.replace(found, against_score=beside)
     decision, reason = _rule(compared, options, found)
     return Verdict(decision, reason, verdict_sentence(compared, decision, reason, found), found)
 
@@ -306,10 +307,11 @@ def _would_be_first(contest: Contest) -> bool:
     return contest.champion is None and not contest.circumstances.champion_unloadable
 
 
-def _against_score(contest: Contest, name: str, measure: Measure) -> AgainstScore:
+def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) -> AgainstScore:
     """Compare a first challenger with the score that it must beat, each at its own threshold, for
     net benefit both at the score's; by log loss if the score is used without one."""
-    score = next((each for each in contest.contestants if each.name == name), None)
+    score = contest.of(Role.PRESENT_SCORE, to_beat.name)
+    name = to_beat.called
     if score is None:
         return AgainstScore(name=name, measure=measure, rows=0, positive=0)
     pair = contest.between([contest.challenger, score]).on_the_test_set()

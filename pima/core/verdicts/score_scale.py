@@ -48,6 +48,7 @@ class ScoreScale(Struct, frozen=True):
         return replace(
             model,
             name=score.called,
+            declared=score.name,
             role=Role.PRESENT_SCORE,
             decides=False,
             scale=Scale(score.kind),

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
+from pima.core.declared.present_score import PresentScore
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.gate import GateOptions, Window, decide
 from pima.core.verdicts.logistic import logistic
@@ -21,7 +22,7 @@ AUROC_OF_SCORE = 0.76
 ALIKE = 0.5
 """The correlation of model and score among patients with the same outcome."""
 CLINICS_AT_ONCE = 25
-_SCORE = "the score"
+_SCORE = PresentScore("score")
 _WINDOW = Window()
 
 
@@ -87,7 +88,7 @@ def _contest(
 ) -> Contest:
     alone = contest(outcomes, model, threshold=what.threshold)
     beside = contestant(Role.PRESENT_SCORE, score, what.threshold)
-    beside = replace(beside, name=_SCORE, decides=False)
+    beside = replace(beside, declared=_SCORE.name, decides=False)
     return replace(alone, contestants=(*alone.contestants, beside))
 
 

@@ -318,10 +318,6 @@ def test_scores_are_written_under_the_roles(
         ('name = "a"\nhigh = inf', "low and high are no range"),
         ('name = "a"\nhigh = 20\nthreshold = 21', "threshold is none that the score can reach"),
         ('name = "a"\nkind = "probability"\nlow = 2', "low and high are no range"),
-        (
-            'name = "a"\nlabel = "NEWS2"\n[[present_score]]\nname = "b"\nlabel = "NEWS2"',
-            "present_score: label is that of two scores",
-        ),
     ],
 )
 def test_a_score_that_can_t_be_used_is_told(tmp_path: Path, said: str, told: str) -> None:
@@ -329,6 +325,13 @@ def test_a_score_that_can_t_be_used_is_told(tmp_path: Path, said: str, told: str
     path.write_text(f"{SHIPPED_FILE.read_text()}\n[[present_score]]\n{said}\n")
     with pytest.raises(WrongConfiguration, match=re.escape(told)):
         read_declaration(path)
+
+
+def test_two_scores_may_have_one_label(tmp_path: Path) -> None:
+    path = tmp_path / "features.toml"
+    scores = (f'[[present_score]]\nname = "{name}"\nlabel = "NEWS2"\n' for name in "ab")
+    path.write_text(f"{SHIPPED_FILE.read_text()}\n{''.join(scores)}")
+    assert [each.called for each in read_declaration(path).present_scores] == ["NEWS2", "NEWS2"]
 
 
 def test_a_score_s_threshold_may_be_its_highest_value() -> None:

@@ -24,6 +24,7 @@ OUTCOMES = (DRAW.random(400) < 0.3).astype(np.int8)
 GOOD = np.clip(0.3 + 0.35 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
 VAGUE = np.clip(0.3 + 0.05 * (OUTCOMES - 0.3) + DRAW.normal(0, 0.1, 400), 0.01, 0.99)
 NAME = "the ward's points"
+TO_BEAT = PresentScore("ward", label=NAME)
 
 
 def _asked(
@@ -37,7 +38,7 @@ def _asked(
     asked = contest(OUTCOMES, challenger, champion, threshold=0.4, **circumstances)
     theirs = contestant(Role.PRESENT_SCORE, score, threshold)
     scorable = np.arange(400) < 400 * known
-    beside = replace(theirs, name=NAME, decides=False, scorable=scorable)
+    beside = replace(theirs, name=NAME, declared=TO_BEAT.name, decides=False, scorable=scorable)
     return replace(asked, contestants=(*asked.contestants, beside))
 
 
@@ -47,7 +48,7 @@ def test_a_score_takes_nothing_from_the_verdict(known: float) -> None:
     asked = _asked(GOOD, score, champion=VAGUE[::-1], known=known)
     alone = replace(asked, contestants=asked.contestants[:2])
     for measure in Measure:
-        options = GateOptions(measure=measure, first_must_beat=NAME)
+        options = GateOptions(measure=measure, first_must_beat=TO_BEAT)
         assert decide(asked, options) == decide(alone, options)
     assert [each.rows for each in evidence(asked).pairs] == [400 * known] * (2 if known else 0)
 
@@ -89,7 +90,7 @@ def test_a_first_champion_must_beat_the_score(
     measure: Measure,
 ) -> None:
     asked = _asked(challenger, score, known=known, threshold=0.4)
-    verdict = decide(asked, GateOptions(measure=measure, first_must_beat=NAME))
+    verdict = decide(asked, GateOptions(measure=measure, first_must_beat=TO_BEAT))
     assert (verdict.decision, verdict.reason) == expected
     assert f"beside {NAME} on {int(400 * known)} rows" in verdict.sentence
     assert decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
@@ -111,7 +112,7 @@ def test_later_looks_at_the_holdout_ask_for_more(
 ) -> None:
     score = np.clip(GOOD + noise * np.random.default_rng(7).normal(size=400), 0.01, 0.99)
     asked = _asked(GOOD, score, consultations=look, score_as_loaded=as_loaded)
-    verdict = decide(asked, GateOptions(measure=Measure.LOG_LOSS, first_must_beat=NAME))
+    verdict = decide(asked, GateOptions(measure=Measure.LOG_LOSS, first_must_beat=TO_BEAT))
     beside = verdict.figures.against_score
     assert beside is not None
     assert beside.p is not None
@@ -126,7 +127,7 @@ def test_later_looks_at_the_holdout_ask_for_more(
 def test_beside_a_champion_each_look_asks_for_the_same() -> None:
     first = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True)
     later = _asked(GOOD, GOOD, champion=VAGUE, score_as_loaded=True, consultations=40)
-    options = GateOptions(first_must_beat=NAME)
+    options = GateOptions(first_must_beat=TO_BEAT)
     assert decide(first, options).decision is Decision.PROMOTED
     assert decide(first, options).sentence == decide(later, options).sentence
 
@@ -151,9 +152,14 @@ def test_thresholds_of_their_own_beat_no_score(
     challenger: np.ndarray, threshold: float, measure: Measure
 ) -> None:
     asked = contest(ITS_OUTCOMES, challenger, None, threshold=0.2)
-    score = replace(contestant(Role.PRESENT_SCORE, CLEAR, threshold), name=NAME, decides=False)
+    score = replace(
+        contestant(Role.PRESENT_SCORE, CLEAR, threshold),
+        name=NAME,
+        declared=TO_BEAT.name,
+        decides=False,
+    )
     asked = replace(asked, contestants=(*asked.contestants, score))
-    options = GateOptions(measure=measure, first_must_beat=NAME, log_loss_veto=True)
+    options = GateOptions(measure=measure, first_must_beat=TO_BEAT, log_loss_veto=True)
     verdict = decide(asked, options)
     assert verdict.reason is Reason.NOT_BETTER_THAN_SCORE
     beside = verdict.figures.against_score
@@ -167,14 +173,26 @@ def test_thresholds_of_their_own_beat_no_score(
 
 def test_a_score_without_a_threshold_is_judged_by_log_loss() -> None:
     asked = _asked(GOOD, VAGUE, threshold=np.inf)
-    found = decide(asked, GateOptions(first_must_beat=NAME)).figures.against_score
+    found = decide(asked, GateOptions(first_must_beat=TO_BEAT)).figures.against_score
     assert found is not None
     gained = -np.log(np.where(OUTCOMES == 1, GOOD, 1 - GOOD))
     gained = -np.log(np.where(OUTCOMES == 1, VAGUE, 1 - VAGUE)) - gained
     assert (found.measure, found.gain) == (Measure.LOG_LOSS, pytest.approx(gained.mean()))
     # Who is no score of the contest can't be beaten.
-    missing = decide(asked, GateOptions(first_must_beat="another"))
+    missing = decide(asked, GateOptions(first_must_beat=PresentScore("another")))
     assert missing.reason is Reason.TOO_FEW_WITH_SCORE
+
+
+def test_the_score_to_beat_is_found_by_its_declared_name_among_equal_labels() -> None:
+    asked = _asked(GOOD, VAGUE, threshold=0.4)
+    score = asked.contestants[-1]
+    other = replace(score, declared="points_at_night", probabilities=GOOD)
+    for contestants in ((score, other), (other, score)):
+        both = replace(asked, contestants=(asked.challenger, *contestants))
+        weak = decide(both, GateOptions(first_must_beat=TO_BEAT))
+        good = decide(both, GateOptions(first_must_beat=PresentScore("points_at_night", NAME)))
+        assert (weak.reason, good.reason) == (Reason.FIRST_CHAMPION, Reason.NOT_BETTER_THAN_SCORE)
+        assert f"beside {NAME} on 400 rows" in weak.sentence
 
 
 POINTS = PresentScore("ward", threshold=3)
