@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.declared.present_score import PresentScore
-from pima.core.nights.kinds import Watched
+from pima.core.nights.kinds import REALISED, Watched
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
 from pima.core.verdicts.evidence import Evidence, evidence
 from pima.core.verdicts.figures import FEWEST_ROWS
@@ -62,7 +62,7 @@ class BesideScore:
         for name in ("auroc_gain", "log_loss_gain", "net_benefit_gain"):
             gain = getattr(self.pair, name)
             if gain is not None:
-                figure = f"realised_{name}"
+                figure = f"{REALISED}{name}"
                 yield Watched(
                     self.score.name, figure, gain.value, rows, low=gain.low, high=gain.high
                 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.nights.kinds import ONES_CORRECTED, Kind, State, Watched
+from pima.core.nights.kinds import ONES_CORRECTED, Kind, Watched
 from pima.core.outcomes.followed_up import figure_of_week
 from pima.core.outcomes.realised import CameTrue, came_true, followed_up, realised_figures
 from pima.core.rows.hindsight import Corrections
@@ -110,4 +110,4 @@ def figure_of_corrections(found: Corrections) -> Iterator[Watched]:
             rows=found.of_ones + found.of_zeros,
             reference=found.zeros / found.of_zeros,
         )
-        yield replace(figure, state=State.ALERT) if found.follow_outcome else figure
+        yield figure.alarming_if(found.follow_outcome)

@@ -265,7 +265,7 @@ def night_figures(
         # A pool is weeks long: what is as usual in the newest is over.
         is_over = needed == ALERTING_POOLS and not found.is_beyond
         is_alert = is_usual and not is_over and alerts(found.is_beyond, found.name, beyond, needed)
-        yield replace(found, state=State.ALERT) if is_alert else found
+        yield found.alarming_if(is_alert)
 
 
 _NO_REFERENCE = Reference(

@@ -53,6 +53,10 @@ class Watched:
             return False
         return abs(self.value - (self.reference or 0.0)) > self.allowed
 
+    def alarming_if(self, is_alert: bool) -> "Watched":
+        """The same figure, which alarms if that holds."""
+        return replace(self, state=State.ALERT) if is_alert else self
+
 
 class Kind(StrEnum):
     """Figures that runs leave together. They count until a later run leaves some of the kind."""
@@ -116,11 +120,11 @@ ROWS_IN_WEEK = "rows_in_week"
 """The rows of a night, and of the seven nights that end with it."""
 GAIN_ON_LINE = "gain_on_straight_line"
 """The champion's gain in log loss over a straight line, in its newest verdict."""
-WEEK_FOLLOWED_UP = "realised_week_followed_up"
+WEEK_FOLLOWED_UP = f"{REALISED}week_followed_up"
 """The share of the newest finished week's rows that have an outcome."""
 FOLLOWED_UP = "hardly_followed_up"
 """The share of the newest weeks' rows that have an outcome."""
-ONES_CORRECTED = "realised_ones_corrected"
+ONES_CORRECTED = f"{REALISED}ones_corrected"
 """The share of rows with outcome 1 that were corrected, beside that of rows with outcome 0."""
 
 _SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md says what they mean"

@@ -109,9 +109,8 @@ def _of_nights(rows: Mapping[int, int]) -> Watched:
     ]
     tonight = found[0]
     before = [[each.name] if each.is_beyond else [] for each in found[1:]]
-    if tonight.state == State.USUAL and alerts(tonight.is_beyond, tonight.name, before):
-        return replace(tonight, state=State.ALERT)
-    return tonight
+    is_usual = tonight.state == State.USUAL
+    return tonight.alarming_if(is_usual and alerts(tonight.is_beyond, tonight.name, before))
 
 
 def _of_week(rows: Mapping[int, int]) -> Watched:
@@ -123,9 +122,7 @@ def _of_week(rows: Mapping[int, int]) -> Watched:
         for week in range(WEEKS_BACK + 1)
     ]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], ROWS_IN_WEEK)
-    if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):
-        return replace(found, state=State.ALERT)
-    return found
+    return found.alarming_if(found.is_beyond and sum(weeks[0]) < (found.reference or 0.0))
 
 
 def _median(values: Sequence[float]) -> float:

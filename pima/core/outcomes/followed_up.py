@@ -16,7 +16,7 @@ from functools import reduce
 from operator import add
 
 from pima.core.nights.drift import share_allowed
-from pima.core.nights.kinds import FOLLOWED_UP, WEEK_FOLLOWED_UP, State, Watched
+from pima.core.nights.kinds import FOLLOWED_UP, WEEK_FOLLOWED_UP, Watched
 
 LEAST_FOLLOWED_UP = 0.9
 """The share that is asked for where the declaration does not name another."""
@@ -150,7 +150,7 @@ def figure_of_follow_up(found: FollowUp) -> Iterator[Watched]:
     every = found.of_all
     if found.least is not None and every.rows:
         figure = Watched("", FOLLOWED_UP, every.share, every.rows, found.least)
-        yield replace(figure, state=State.ALERT) if found.is_lacking else figure
+        yield figure.alarming_if(found.is_lacking)
 
 
 def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
@@ -170,8 +170,7 @@ def figure_of_week(follow_up: FollowUp) -> Iterator[Watched]:
         before.share,
         share_allowed(WEEK_ALLOWED, *counts),
     )
-    is_less = found.is_beyond and newest.share < before.share
-    yield replace(found, state=State.ALERT) if is_less else found
+    yield found.alarming_if(found.is_beyond and newest.share < before.share)
 
 
 def follow_up_in_words(found: FollowUp) -> str:

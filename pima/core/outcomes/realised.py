@@ -12,7 +12,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.nights.drift import expected_accuracy
-from pima.core.nights.kinds import State, Watched
+from pima.core.nights.kinds import REALISED, State, Watched
 from pima.core.verdicts.figures import (
     FEWEST_ROWS,
     FIGURES,
@@ -141,7 +141,7 @@ def realised_figures(found: CameTrue, followed: Figure) -> Iterator[Watched]:
     outcome."""
     told = {name: found.figures[name] for name in (*_KEPT, *ON_TOP)} | {"followed_up": followed}
     for name, figure in told.items():
-        row = Watched("", f"realised_{name}", figure.value, found.outcomes)
+        row = Watched("", f"{REALISED}{name}", figure.value, found.outcomes)
         row = replace(row, low=figure.low, high=figure.high)
         if found.outcomes < FEWEST_OUTCOMES:
             row = Watched("", row.figure, None, row.rows, state=State.INSUFFICIENT_DATA)
