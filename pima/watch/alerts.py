@@ -156,7 +156,7 @@ class Teller:
         # for.
         with reading(self.engine) as connection:
             seen = _seen(connection, number, found)
-        if not seen.alerts and not seen.noted and not seen.forget:
+        if not seen.alerts and not seen.forget:
             return []
         with writing(self.engine) as connection:
             now = clock(connection)
@@ -165,8 +165,6 @@ class Teller:
             claimed = pending(found, locked, now, alerts.acknowledged(connection, now))
             until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
             alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
-            for each in claimed.noted:
-                alerts.keep(connection, number, each)
             alerts.forget(connection, number, claimed.forget)
         return claimed.alerts
 

@@ -2,8 +2,7 @@
 day, or is over, each in a message of its own.
 
 Of what people have acknowledged there is no daily reminder. Where that would be too many messages,
-one says that the condition flaps; then it is reported once a day until it settles. An event is
-reported once.
+the next one waits, and says how the condition is then. An event is reported once.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,21 +16,21 @@ from pima.watch.alert_sending import Message
 from pima.watch.health import Condition
 
 A_DAY = timedelta(days=1)
-AN_HOUR = timedelta(hours=1)
 _DAILY = timedelta(hours=23)
 """After it a condition is reported again. A message is recorded after it was sent, so a cron job
 that looks once a day would find the last one a little less than a day old, and tell every second
 day."""
-MOST_TOLD = {AN_HOUR: 3, A_DAY: 6}
-"""Messages about one condition; the next one says that it flaps. A source that was away for ten
-minutes of every twenty caused 144 messages a day."""
+AT_ONCE = 3
+"""Messages of a day about one condition that don't wait. A source that was away for ten minutes of
+every twenty caused 144 messages a day."""
+BETWEEN_OTHERS = timedelta(hours=6)
+"""How long each further one waits after the one before: so a day has six at most."""
 
 
 class News(StrEnum):
     """The news about a condition."""
 
     HOLDS = "holds"
-    FLAPS = "flaps"
     HAPPENED = "happened"
     OVER = "over"
 
@@ -47,6 +46,8 @@ class Alert:
     """The state last reported to the receiver."""
     condition: Condition | None
     """None if it is not there now."""
+    messages: int
+    """How many there are of it in a day, with this one."""
 
     @property
     def name(self) -> str:
@@ -61,13 +62,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The alerts that are due to a receiver, and the changes in the stored conditions."""
+    """The alerts that are due to a receiver, and the conditions that need not be remembered."""
 
     alerts: list[Alert]
-    noted: list[Remembered]
-    """New states of flapping conditions that have changed or settled."""
     forget: list[str]
-    """Conditions that need not be remembered."""
 
 
 def pending(
@@ -82,7 +80,7 @@ def pending(
     holding = {each.name: each for each in conditions}
     # What can't be seen now may hold.
     names = [*holding] if any(each.hides_others for each in conditions) else [*holding, *known]
-    found = Pending([], [], [])
+    found = Pending([], [])
     for name in dict.fromkeys(names):
         condition = holding.get(name)
         before = known.get(name) or Remembered(name, now)
@@ -91,11 +89,7 @@ def pending(
         alert = _alert(condition, before, now, reminds=name not in acknowledged)
         if alert is not None:
             found.alerts.append(alert)
-        elif before.flapped_at is not None:
-            noted = _noted(condition, before, now)
-            if noted != before:
-                found.noted.append(noted)
-        elif condition is None and not before.is_open and not _told_within(A_DAY, before, now):
+        elif condition is None and not before.is_open and not _told_lately(before, now):
             # It no longer makes a difference.
             found.forget.append(name)
     return found
@@ -103,17 +97,13 @@ def pending(
 
 def once_taken(alert: Alert, now: datetime) -> Remembered:
     """The new stored state of a condition after the receiver has accepted an alert of it."""
-    flaps = alert.kind is News.FLAPS
-    # While it flaps, the daily messages don't let it forget how often it came.
-    lately = alert.known.told_lately if flaps else _told_within(A_DAY, alert.known, now)
     return replace(
         alert.known,
         since=alert.since,
         told_at=now,
         is_open=alert.kind is not News.HAPPENED and alert.condition is not None,
         cause=alert.cause,
-        told_lately=(*lately, now),
-        flapped_at=now if flaps else None,
+        told_lately=(*_told_lately(alert.known, now), now),
         claimed_until=None,
     )
 
@@ -124,71 +114,40 @@ def _alert(
     kind = _kind(condition, known, now, reminds=reminds)
     if kind is None:
         return None
+    messages = len(_told_lately(known, now)) + 1
     since = known.since
-    if condition is not None and not known.is_open and known.told_at is not None:
+    if not known.is_open and known.told_at is not None and messages <= AT_ONCE:
         # It comes again after it was reported as over.
         since = now
     if condition is not None and condition.happened_at is not None:
         since = condition.happened_at
-    return Alert(kind, since, known, condition)
+    return Alert(kind, since, known, condition, messages)
 
 
 def _kind(
     condition: Condition | None, known: Remembered, now: datetime, *, reminds: bool
 ) -> News | None:
-    is_a_day_ago = known.told_at is None or (reminds and now - known.told_at >= _DAILY)
     if condition is not None and condition.happened_at is not None:
         return News.HAPPENED if known.told_at is None else None
-    if known.flapped_at is not None and not _has_settled(condition, known, now):
-        return News.FLAPS if is_a_day_ago and condition is not None else None
-    has_turned = _has_turned(condition, known)
-    if has_turned and any(
-        len(_told_within(span, known, now)) >= most for span, most in MOST_TOLD.items()
-    ):
-        return News.FLAPS
+    lately = _told_lately(known, now)
+    if len(lately) >= AT_ONCE and now - lately[-1] < BETWEEN_OTHERS:
+        return None
     if condition is None:
-        return News.OVER if has_turned or known.flapped_at is not None else None
-    return News.HOLDS if has_turned or is_a_day_ago else None
+        return News.OVER if known.is_open else None
+    has_turned = not known.is_open or known.cause != condition.cause
+    is_a_day_ago = known.told_at is not None and now - known.told_at >= _DAILY
+    return News.HOLDS if has_turned or (reminds and is_a_day_ago) else None
 
 
-def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Remembered:
-    """The new stored state of a flapping condition as it is seen now."""
-    if _has_turned(condition, known):
-        cause = known.cause if condition is None else condition.cause
-        return replace(known, is_open=condition is not None, cause=cause, flapped_at=now)
-    return replace(known, flapped_at=None) if _has_settled(condition, known, now) else known
+def _told_lately(known: Remembered, now: datetime) -> list[datetime]:
+    return [moment for moment in known.told_lately if now - moment < A_DAY]
 
 
-def _has_turned(condition: Condition | None, known: Remembered) -> bool:
-    """Whether a condition came, went or changed its cause; a cause that was not stored counts as
-    the same."""
-    if condition is None or not known.is_open:
-        return known.is_open != (condition is not None)
-    return known.cause not in (None, condition.cause)
-
-
-def _has_settled(condition: Condition | None, known: Remembered, now: datetime) -> bool:
-    # One that comes and goes every few hours would seem settled each time after one hour.
-    quiet = AN_HOUR if len(known.told_lately) < MOST_TOLD[A_DAY] else _DAILY
-    is_long = known.flapped_at is not None and now - known.flapped_at >= quiet
-    return is_long and not _has_turned(condition, known)
-
-
-def _told_within(span: timedelta, known: Remembered, now: datetime) -> list[datetime]:
-    return [moment for moment in known.told_lately if now - moment < span]
-
-
-_COLOURS = {
-    News.HOLDS: "failure",
-    News.FLAPS: "failure",
-    News.HAPPENED: "info",
-    News.OVER: "success",
-}
-_COMES_AND_GOES = (
-    "\nIt comes and goes: you hear of it again when it has been over for an hour (for a day, after "
-    "six messages in a day), or in a day."
+_COLOURS = {News.HOLDS: "failure", News.HAPPENED: "info", News.OVER: "success"}
+_NEXT_WAITS = (
+    "\nThere have been {} messages about it in a day. The next one comes in six hours at the "
+    "earliest, and says how it is then."
 )
-_SAYS = {News.FLAPS: " comes and goes", News.OVER: " is over"}
 
 
 def message(alert: Alert, service: str) -> Message:
@@ -201,8 +160,7 @@ def message(alert: Alert, service: str) -> Message:
         sentence = f"{what[:1].upper()}{what[1:]}".rstrip(".")
         advice = with_places(alert.condition.advice)
         body = f"{sentence}.\n{since}.\nWhat to do: {advice}."
-    if alert.kind is News.FLAPS:
-        body += _COMES_AND_GOES
-    return Message(
-        f"{service}: {alert.name}{_SAYS.get(alert.kind, '')}", body, _COLOURS[alert.kind]
-    )
+    if alert.messages >= AT_ONCE:
+        body += _NEXT_WAITS.format(alert.messages)
+    is_over = " is over" if alert.kind is News.OVER else ""
+    return Message(f"{service}: {alert.name}{is_over}", body, _COLOURS[alert.kind])

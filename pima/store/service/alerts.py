@@ -22,18 +22,13 @@ class Remembered:
     told_at: datetime | None = None
     """When the receiver last accepted a message about it."""
     is_open: bool = False
-    """Whether the last accepted alert says that it holds; for a flapping one, whether it held when
-    last seen."""
+    """Whether the last accepted alert says that it holds."""
     claimed_until: datetime | None = None
     """The time until which a process has claimed to send an alert of it."""
     cause: str | None = None
-    """Why it holds, as reported to the receiver; for a flapping one, as last seen."""
+    """Why it holds, as reported to the receiver."""
     told_lately: tuple[datetime, ...] = ()
-    """When the receiver accepted its last messages, at most a day before the newest; for a flapping
-    one, also those from which on it flaps."""
-    flapped_at: datetime | None = None
-    """When it last came, went or changed its cause; set only while it flaps and that was
-    reported."""
+    """When the receiver accepted its last messages, at most a day before the newest."""
 
     def is_claimed(self, now: datetime) -> bool:
         """Whether another process is sending an alert of it."""

@@ -67,7 +67,6 @@ def _time_goes_by(database: Database, **since: int) -> None:
     database.execute(
         "UPDATE alerts SET told_at = :then, told_lately = NULL WHERE told_at IS NOT NULL", then
     )
-    database.execute("UPDATE alerts SET flapped_at = :then WHERE flapped_at IS NOT NULL", then)
 
 
 def _a_day_goes_by(database: Database) -> None:
@@ -151,31 +150,36 @@ def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
     assert (len(listener.got), sqlite.value("SELECT count(*) FROM alerts")) == (3, 0)
 
 
-def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
+def test_what_comes_and_goes_is_told_three_times_and_then_as_it_is_six_hours_later(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
     def look(status: str) -> Telling:
         _run(sqlite, "score", status)
         return _teller(sqlite, listener.url).tell()
 
-    for status in ("failed", "succeeded", "failed", "succeeded"):
+    for status in ("failed", "succeeded", "failed"):
         look(status)
-    told = ["score_failed", "score_failed is over", "score_failed", "score_failed comes and goes"]
-    assert listener.titles == told
-    over, flaps = listener.got[-1]["message"].splitlines()
-    assert over.endswith(" UTC, and is over now.")
-    assert flaps == (
-        "It comes and goes: you hear of it again when it has been over for an hour (for a day, "
-        "after six messages in a day), or in a day."
+    assert listener.titles == ["score_failed", "score_failed is over", "score_failed"]
+    waits = (
+        "There have been 3 messages about it in a day. The next one comes in six hours at the "
+        "earliest, and says how it is then."
     )
-    for status in ("failed", "succeeded"):
+    assert [waits in each["message"] for each in listener.got] == [False, False, True]
+    for status in ("succeeded", "failed", "succeeded"):
         assert look(status) == Telling([], [], {})
-    _time_goes_by(sqlite, minutes=30)
+    _later(sqlite, hours=5)
     assert look("succeeded") == Telling([], [], {})
-    _time_goes_by(sqlite, minutes=60)
+    _later(sqlite, hours=1)
     assert look("succeeded") == Telling([], ["score_failed"], {})
+    assert look("failed") == Telling([], [], {})
+    _later(sqlite, hours=6)
     assert look("failed") == Telling(["score_failed"], [], {})
-    assert listener.titles[4:] == ["score_failed is over", "score_failed"]
+
+
+def _later(database: Database, hours: int) -> None:
+    told = json.loads(database.value("SELECT told_lately FROM alerts"))
+    earlier = [(datetime.fromisoformat(each) - timedelta(hours=hours)).isoformat() for each in told]
+    database.execute("UPDATE alerts SET told_lately = :told", {"told": json.dumps(earlier)})
 
 
 def test_a_receiver_that_refuses_or_is_away_gets_it_later_and_the_others_at_once(

@@ -59,11 +59,6 @@ def _known(
             NOW - 48 * HOUR,
             id="told today of another cause",
         ),
-        pytest.param(
-            replace(_known(22 * HOUR), cause=None),
-            None,
-            id="told today of a cause that was not kept",
-        ),
         pytest.param(_known(24 * HOUR, claimed=HOUR), None, id="claimed"),
     ],
 )
@@ -119,7 +114,7 @@ class Receiver:
         now = NOW + minute * MINUTE
         found = pending(conditions, list(self.remembered.values()), now)
         self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
-        kept = [*found.noted, *(once_taken(each, now) for each in found.alerts)]
+        kept = [once_taken(each, now) for each in found.alerts]
         self.remembered |= {each.condition: each for each in kept}
         for name in found.forget:
             del self.remembered[name]
@@ -128,7 +123,7 @@ class Receiver:
         for minute in range(first, last + 1):
             self.look(minute, *conditions)
 
-    def flap(self, minutes_on: int, minutes_off: int, until: int) -> None:
+    def come_and_go(self, minutes_on: int, minutes_off: int, until: int) -> None:
         """It begins at once."""
         for minute in range(until):
             self.look(minute, *[HOLDS] * (minute % (minutes_on + minutes_off) < minutes_on))
@@ -144,74 +139,52 @@ class Receiver:
 A_DAY = 24 * 60
 DAILY = 23 * 60
 """How often what holds is told, so that a look a day finds it due."""
-FLAPPING = list(enumerate(["holds source_away", "over", "holds source_away", "flaps"]))
+AT_ONCE = list(enumerate(["holds source_away", "over", "holds source_away"]))
+SIX_HOURS = 6 * 60
 
 
-def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_is_over() -> None:
+def test_what_comes_and_goes_and_then_holds_is_told_daily_and_once_when_it_is_over() -> None:
     receiver = Receiver()
-    receiver.flap(1, 1, 300)
+    receiver.come_and_go(1, 1, 300)
     receiver.look_every_minute(300, 1500, HOLDS)
     receiver.look_every_minute(1501, 1510)
-    assert receiver.heard == [*FLAPPING, (3 + DAILY, "holds source_away"), (1501, "over")]
+    assert receiver.heard == [*AT_ONCE, (2 + DAILY, "holds source_away"), (1501, "over")]
 
 
-@pytest.mark.parametrize("last", [3, 299])
-def test_what_flapped_and_stays_away_for_an_hour_is_told_to_be_over(last: int) -> None:
+@pytest.mark.parametrize("last", [2, 299])
+def test_what_came_and_went_and_stays_away_is_told_to_be_over_six_hours_later(last: int) -> None:
     receiver = Receiver()
-    receiver.flap(1, 1, last + 1)
-    receiver.look_every_minute(last + 1, 600)
-    assert receiver.heard == [*FLAPPING, (last + 60, "over")]
+    receiver.come_and_go(1, 1, last + 1)
+    receiver.look_every_minute(last + 1, 3000)
+    assert receiver.heard == [*AT_ONCE, (2 + SIX_HOURS, "over")]
 
 
-def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
+def test_causes_that_take_turns_are_told_no_more_often() -> None:
     receiver = Receiver()
-    receiver.flap(1, 1, 3000)
-    assert receiver.heard == [
-        *FLAPPING,
-        *((4 + day * DAILY, "flaps source_away") for day in (1, 2)),
-    ]
-
-
-def test_causes_that_take_turns_flap_too() -> None:
-    receiver = Receiver()
-    for minute in range(60):
+    for minute in range(SIX_HOURS + 4):
         receiver.look(minute, OTHERWISE if minute % 2 else HOLDS)
-    causes = (
-        "holds source_away",
-        "holds source_unusable",
-        "holds source_away",
-        "flaps source_unusable",
-    )
-    assert receiver.heard == list(enumerate(causes))
+    causes = ("holds source_away", "holds source_unusable", "holds source_away")
+    # At the minute of an even number the last that was told is there again.
+    assert receiver.heard == [*enumerate(causes), (3 + SIX_HOURS, "holds source_unusable")]
 
 
-@pytest.mark.parametrize(
-    ("minutes", "told"),
-    [
-        pytest.param(
-            10,
-            ["holds", "over", "holds", "flaps"],
-            id="ten minutes on, ten off: too often for an hour",
-        ),
-        pytest.param(45, ["holds", "over"] * 3 + ["flaps"], id="too often for a day"),
-        pytest.param(180, ["holds", "over"] * 3 + ["flaps"], id="longer on and off than an hour"),
-        pytest.param(300, ["holds", "over"] * 14 + ["holds"], id="five a day"),
-    ],
-)
-def test_what_comes_and_goes_slowly_is_told_six_times_a_day_at_most_then_so_once_and_then_daily(
-    minutes: int, told: list[str]
+@pytest.mark.parametrize("minutes", [1, 10, 45, 180, 300])
+def test_what_comes_and_goes_for_days_is_told_six_times_a_day_at_most_and_the_end_is_told(
+    minutes: int,
 ) -> None:
     days = 6
     receiver = Receiver()
-    receiver.flap(minutes, minutes, days * A_DAY)
+    receiver.come_and_go(minutes, minutes, days * A_DAY)
     said = [said.split()[0] for _, said in receiver.heard]
-    assert said[: len(told)] == told
-    # Once a day from then on, and no all-clear as long as it goes on.
-    assert set(said[len(told) :]) <= {"flaps"}
-    assert len(said) <= len(told) + days
-    ended = receiver.heard[-1][0]
+    assert said[:3] == ["holds", "over", "holds"]
+    assert receiver.hears_at_most(A_DAY) <= 6
+    # As it was when it was told.
+    assert all(
+        said == ("over" if minute // minutes % 2 else "holds source_away")
+        for minute, said in receiver.heard
+    )
     receiver.look_every_minute(days * A_DAY, (days + 2) * A_DAY)
-    assert [said for minute, said in receiver.heard if minute > ended] == ["over"]
+    assert receiver.heard[-1][1] == "over"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -227,8 +200,8 @@ def test_however_it_comes_and_goes_few_messages_tell_it_and_the_last_one_is_righ
         while minute < until:
             receiver.look(minute, *[found] * is_there)
             minute += 5
-    assert receiver.hears_at_most(60) <= 3 + 1
-    assert receiver.hears_at_most(A_DAY) <= 6 + 1
+    assert receiver.hears_at_most(60) <= 3
+    assert receiver.hears_at_most(A_DAY) <= 6
     for last, found in ((2, [HOLDS]), (4, [])):
         for later in range(minute, minute + 2 * A_DAY, 5):
             receiver.look(later, *found)
@@ -236,13 +209,6 @@ def test_however_it_comes_and_goes_few_messages_tell_it_and_the_last_one_is_righ
         assert receiver.heard[-1][1] == ("over" if not found else "holds source_away"), last
     pairs = zip(receiver.heard, receiver.heard[1:], strict=False)
     assert not any(said == after == "over" for (_, said), (_, after) in pairs)
-
-
-def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:
-    flapping = replace(_known(HOUR, claimed=HOUR), flapped_at=NOW - HOUR)
-    for conditions in ([], [HOLDS], [OTHERWISE]):
-        found = pending(conditions, [flapping], NOW)
-        assert (found.alerts, found.noted, found.forget) == ([], [], [])
 
 
 def test_receivers_stand_a_line_each() -> None:
