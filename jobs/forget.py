@@ -94,7 +94,6 @@ _TOLD = {
     "rejections": "rejection",
     "replaced_rows": "replaced row",
     "row_keys": "key of a row",
-    "error_lines": "line of a run's error",
     "test_sets": "test set",
 }
 

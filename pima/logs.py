@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, TextIO, cast
 
@@ -15,6 +15,7 @@ Look = Literal["auto", "text", "json"]
 # The facts of a finished run that a terminal's line shows; the command's output, `runs` and JSON
 # lines have the rest.
 _OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
+_IDS_TOLD = 20
 _OF_ANY_LINE = ("event", "timestamp", "level")
 # Events that a command on a terminal prints in its own words at its end; a file or a scheduler has
 # only the log line.
@@ -52,6 +53,15 @@ def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
         getattr(get_logger(), level)(text)
         return
     write_line(text)
+
+
+def tell_ids(ids: Sequence[int]) -> str:
+    """Tell which rows an error is about, and return how many. Its own message stays in `runs`, from
+    which no id could be erased."""
+    rows = counted(len(ids), "row")
+    shown = ", ".join(map(str, ids[:_IDS_TOLD]))
+    tell(f"the error is about these rows of patients ({rows}, by id: {shown})")
+    return rows
 
 
 def write_line(text: str) -> None:

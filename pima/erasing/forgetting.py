@@ -55,8 +55,6 @@ class ForgetResult:
     replaced_rows: int
     """Kept values of earlier versions."""
     row_keys: int
-    error_lines: int
-    """Error lines of runs in which an id was made unreadable."""
     snapshots: tuple[int, ...]
     """Versions whose training snapshot had rows removed."""
     test_sets: int

@@ -61,9 +61,9 @@ class SourceKeysUnusable(WrongError):
 
 class KeptIdTaken(WrongError):
     """Rows of the source {source} have come back, but other rows of `patients` now have their
-    former ids ({rows}, by id: {first}). Nothing of their block was written; what was committed
-    before stays. If such a row is the same one, set its source and source_key; if not, delete it
-    and insert it again without an id, so that it gets a new one. Then run this again."""
+    former ids ({rows}; the log has their ids). Nothing of their block was written; what was
+    committed before stays. If such a row is the same one, set its source and source_key; if not,
+    delete it and insert it again without an id, so that it gets a new one. Then run this again."""
 
     note = "Find out who set the counter of ids back."
 
@@ -160,7 +160,7 @@ class VersionCounterBehind(WrongError):
 
 class VersionUsedTwice(WrongError):
     """Waiting rows have the id and version of rows that were predicted before with other
-    measurements ({rows:,} in this batch, by patient_id: {first}). The counter of versions was set
+    measurements ({rows}; the log has their ids). The counter of versions was set
     back, or measurements were changed while the triggers were disabled. The batch was rolled back.
     Set the counter above all versions and give these rows new ones: docs/do/symptoms.md has the
     statements, under "The counter of versions". Then score again."""

@@ -33,7 +33,7 @@ from pima.intake.sources.source_reading import (
     mapping_of,
     require_not_ours,
 )
-from pima.logs import counted, get_logger, tell
+from pima.logs import get_logger, tell, tell_ids
 from pima.runs.lease import HeldLease, only_one
 from pima.runs.recorded_run import OpenRun, as_json
 from pima.runs.stop_request import StopRequest
@@ -50,7 +50,6 @@ BLOCK_KEYS = 10_000
 """Keys that one transaction takes in; it locks their rows."""
 LEASE_SECONDS = 60
 """The time for which a pull that died blocks the next one of its source."""
-_SHOWN = 20
 _Read = TypeVar("_Read")
 
 
@@ -415,7 +414,4 @@ class _Staged:
         with transaction(self.own, writes=False):
             taken = self.staging.ids_kept_and_taken(within)
         if taken:
-            first = ", ".join(map(str, taken[:_SHOWN]))
-            raise KeptIdTaken(
-                source=self.opened.source.name, rows=counted(len(taken), "row"), first=first
-            )
+            raise KeptIdTaken(source=self.opened.source.name, rows=tell_ids(taken))

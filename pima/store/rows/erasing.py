@@ -5,7 +5,6 @@ version, and has no outcome. A version never becomes current again, so a row fou
 deleted later, without a lock.
 """
 
-import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,10 +80,6 @@ _TABLES_BY_ID = {
 _EMPTIED_BY_TRIGGERS = ("queue_entries", "replaced_rows")
 """Those whose rows go with the patient's own, or hold its values until the commit: they are counted
 before."""
-NAMING_IDS = ("by patient_id: ", "by id: ")
-"""Words before the ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken).
-A run with any error code may hold the text: that of a child that its parent closed, or of a job
-that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +195,7 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
         name: _take_out(connection, table, "patient_id", ids)
         for name, table in _TABLES_BY_ID.items()
     }
-    return erased | there | {"error_lines": _hide_in_errors(connection, ids)}
+    return erased | there
 
 
 def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
@@ -234,23 +229,6 @@ def delete_by_ids(
     for listed in id_lists(ids):
         keeper = database_of(connection).delete_by_ids(connection, table, column, listed) or keeper
     return _count(connection, table, column, ids), keeper
-
-
-def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
-    if not ids:
-        return 0
-    named = " OR ".join(f"error_line LIKE '%{words}%'" for words in NAMING_IDS)
-    found = connection.execute(text(f"SELECT id, error_line FROM runs WHERE {named}")).all()
-    one_of_them = re.compile(rf"(?<![\d,])(?:{'|'.join(map(str, ids))})(?!\d)")
-    changed = 0
-    for run_id, line in found:
-        hidden = one_of_them.sub("(forgotten)", line)
-        if hidden != line:
-            values = {"line": hidden, "id": run_id}
-            changed += connection.execute(
-                text("UPDATE runs SET error_line = :line WHERE id = :id"), values
-            ).rowcount
-    return changed
 
 
 def sides_by_person(connection: Connection, person: str) -> list[int]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from pima.errors import VersionCounterBehind, VersionUsedTwice
+from pima.logs import tell_ids
 from pima.store.database import database_of
 from pima.store.engine import assigned, listed
 from pima.store.models.registry import newest_declaration
@@ -195,7 +196,6 @@ def require_counter_above_them(connection: Connection) -> None:
 
 # ---- A row version that is used twice.
 
-_SHOWN = 20
 # The same row gives the same probability on any processor and with any batch size, up to less than
 # a millionth.
 _SAME_PROBABILITY = 1e-4
@@ -224,7 +224,4 @@ def require_same_rows(
         if abs(made.get((patient_id, version), probability) - probability) > _SAME_PROBABILITY
     )
     if others:
-        shown = ", ".join(map(str, others[:_SHOWN]))
-        if len(others) > _SHOWN:
-            shown += ", ..."
-        raise VersionUsedTwice(rows=len(others), first=shown)
+        raise VersionUsedTwice(rows=tell_ids(others))

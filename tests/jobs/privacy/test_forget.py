@@ -19,7 +19,7 @@ from pima.core.declared.identifiers import ById, Forgotten, mark_of, name_of_per
 from pima.core.rows.history import ranked
 from pima.core.rows.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
-from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
+from pima.errors import FileNotMadeAnew
 from pima.intake.sources import pulling
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
@@ -40,7 +40,6 @@ from tests.support.databases import (
     the_json,
     until_someone_waits_for_a_lock,
 )
-from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
 from tests.support.shipped import FEATURE_NAMES, SALT
 
@@ -126,8 +125,6 @@ def _person(database: Database, config: str) -> tuple[int, int]:
         )  # fmt: skip
     assert call(database, "score", "--config", config).exit_code == 0
     database.execute("UPDATE patients SET age = age + 1 WHERE id = :id", {"id": ID})
-    told = {"error_code": "version_used_twice", "error_line": f"by patient_id: 7, {ID}"}
-    insert_run(database, "score", "failed", **told)
     return learned, judged
 
 
@@ -148,7 +145,6 @@ def test_nothing_of_a_person_is_left_anywhere(lived_in: Database, config: str) -
         "predictions",
         "rejections",
         "row_keys",
-        "error_lines",
         "test_sets",
     )
     assert [found[name] for name in counts] == [
@@ -157,7 +153,6 @@ def test_nothing_of_a_person_is_left_anywhere(lived_in: Database, config: str) -
         1,
         1,
         4,
-        1,
         len(_test_sets_with(before, judged)),
     ]
     assert 3 in found["snapshots"]
@@ -460,23 +455,6 @@ def _ranks(database: Database) -> list[tuple[int, int]]:
     salt = database.value("SELECT holdout_salt FROM installation")
     found = ranked([row[1] for row in rows], [row[2] for row in rows], salt)
     return list(zip([row[0] for row in rows], found["Rank"].tolist(), strict=True))
-
-
-def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Database) -> None:
-    insert_patients(database, 1, first_id=ID)
-    named = [
-        VersionUsedTwice(rows=2, first=f"7, {ID}"),
-        KeptIdTaken(source="clinic", rows="2 rows", first=f"7, {ID}"),
-    ]
-    for code, error in zip(("workers_failed", "killed_at_stop"), named, strict=True):
-        insert_run(database, "score", "failed", error_code=code, error_line=f"error: {error}")
-    found = the_json(call(database, "forget", str(ID), "--reason", "a test", "--json"))
-    assert found["error_lines"] == 2
-    lines = [
-        line
-        for (line,) in database.execute("SELECT error_line FROM runs WHERE error_line IS NOT NULL")
-    ]
-    assert [("7, (forgotten)" in line, str(ID) in line) for line in lines] == [(True, False)] * 2
 
 
 @pytest.mark.parametrize("job", [leases.RETRAINING, leases.RETAINING])

@@ -187,7 +187,11 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(
     before = predictions(scored_database)
     refused = call(scored_database, "score", "--json")
     assert (refused.exit_code, the_json(refused)["error"]) == (2, "version_used_twice")
-    assert f"(1 in this batch, by patient_id: {one})" in refused.stderr
+    assert f"(1 row, by id: {one})" in refused.stderr
+    # From there no id could be erased.
+    line = scored_database.value("SELECT error_line FROM runs WHERE status = 'failed'")
+    assert "by id" not in line
+    assert line.startswith("error: Waiting rows have the id and version of rows")
     assert predictions(scored_database) == before
     # The other five wait under versions that nobody has predicted.
     version = scored_database.value("SELECT max(version) FROM patients WHERE id > 3")
@@ -272,6 +276,9 @@ def test_a_kept_id_that_another_row_has_by_now_is_told(
     assert (ended.exit_code, f"(1 row, by id: {kept[keys[0]]})" in ended.stderr) == (2, True), (
         ended.stderr
     )
+    told = database.value("SELECT error_line FROM runs ORDER BY id DESC LIMIT 1")
+    assert "by id" not in told
+    assert "(1 row; the log has their ids)" in told
     assert database.execute("SELECT glucose, source_key FROM patients") == [(99, None)]
     database.execute("DELETE FROM patients")
     assert insert_patients(database, 1, glucose=99) == [max(kept.values()) + 1]
