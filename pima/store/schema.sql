@@ -257,6 +257,8 @@ CREATE TABLE champion (
     model_version BIGINT, -- the champion; NULL as long as there is none
     sequence BIGINT NOT NULL, -- grows with each change, so that of two changes at once one is refused
     pinned INTEGER NOT NULL, -- 1 while a person holds the champion
+    suspended_at TIMESTAMP WITH TIME ZONE, -- since when a person has stopped it; NULL while it scores
+    last_stop BIGINT NOT NULL DEFAULT 0, -- `sequence` of the newest stop: runs that began before it end; 0 before the first
     CONSTRAINT ck_champion_one_row CHECK (id = 1),
     CONSTRAINT ck_champion_pinned CHECK (pinned IN (0, 1)),
     CONSTRAINT fk_champion_model_version FOREIGN KEY (model_version) REFERENCES model_versions (number)
@@ -389,7 +391,8 @@ CREATE TABLE leases (
 -- security_barrier: else a reader's own function, declared cheap, would be called on rows that a view leaves out.
 
 -- One prediction per patient row: that of its newest version, by the champion if it has one. `superseded` is true
--- where the row has changed since, or can't be used any more; `deleted` where it is gone.
+-- where the row has changed since, or can't be used any more; `deleted` where it is gone. `suspended` is true for all
+-- rows while a person has stopped the champion: then act on none.
 CREATE VIEW current_predictions WITH (security_barrier) AS
     SELECT p.patient_id, p.patient_version, p.model_version, p.run_id, p.probability, p.predicted_class, p.threshold,
            p.scored_at,
@@ -399,7 +402,8 @@ CREATE VIEW current_predictions WITH (security_barrier) AS
             OR EXISTS (SELECT 1 FROM source_rejections r
                        WHERE r.source = k.source AND r.source_key = k.source_key)) AS superseded,
            k.source, k.source_key, k.person_key,
-           t.id IS NULL AS deleted
+           t.id IS NULL AS deleted,
+           (SELECT suspended_at IS NOT NULL FROM champion) AS suspended
     FROM predictions p
     LEFT JOIN row_keys k ON k.patient_id = p.patient_id
     LEFT JOIN patients t ON t.id = p.patient_id

@@ -29,8 +29,21 @@ _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 _INDEX = "ix_rejections_run_id"
 _INDEXED = "rejections (run_id)"
 """The index of revision 0002 that takes long to make."""
-_CHANGED = ("patients", "source_rejections", "model_versions", "scoring_queue", "monitoring")
-"""The tables that revision 0002 changes."""
+_CHANGED = (
+    "patients",
+    "source_rejections",
+    "model_versions",
+    "scoring_queue",
+    "monitoring",
+    "champion",
+)
+"""The tables that revisions change after the first one."""
+_HOLD_VIEW = f"""
+    SELECT set_config('pima.usual', current_setting('lock_timeout'), true);
+    SET LOCAL lock_timeout = '{_MOMENT}';
+    ALTER VIEW current_predictions SET (security_barrier);
+    SELECT set_config('lock_timeout', current_setting('pima.usual'), true);"""
+"""Lock the view that revision 0003 changes: LOCK TABLE would lock all tables that it reads."""
 
 
 def wait_for_other_migrations(connection: Connection) -> None:
@@ -53,7 +66,8 @@ def prepare_upgrade(connection: Connection) -> None:
     _make_index(connection.engine)
     for view in VIEWS:
         _hide_rows(connection.engine, view)
-    _hold(connection, dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE"))
+    # The view first, as whoever reads it.
+    _hold(connection, dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE"), _HOLD_VIEW)
 
 
 def keep_rows(connection: Connection) -> None:
@@ -106,10 +120,11 @@ def _hide_rows(engine: Engine, view: str) -> None:
         _until(lambda: _took(connection, statement), f"others read {view}")
 
 
-def _hold(connection: Connection, modes: Mapping[str, str]) -> None:
-    """Lock tables, each in its mode, until the transaction ends."""
-    statement = ";".join(f"LOCK TABLE {each} IN {modes[each]} MODE NOWAIT" for each in modes)
-    _until(lambda: _took(connection, statement), f"others hold one of {', '.join(modes)}")
+def _hold(connection: Connection, modes: Mapping[str, str], first: str = "") -> None:
+    """Lock tables, each in its mode, until the transaction ends; `first` is a statement that locks
+    something before them."""
+    tables = ";".join(f"LOCK TABLE {each} IN {modes[each]} MODE NOWAIT" for each in modes)
+    _until(lambda: _took(connection, first + tables), f"others hold one of {', '.join(modes)}")
 
 
 def _took(connection: Connection, statement: str) -> bool:

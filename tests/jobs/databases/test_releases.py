@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.store.engine import reading
+from pima.store.sqlite.schema import translated_schema
 from tests.releases.__main__ import FOLDER, restore, visits
 from tests.support.databases import (
     PATIENCE_SECONDS,
@@ -82,13 +83,18 @@ READ = (
     "rejections",
     "current_predictions",
     "scoring_queue",
+    "champion",
 )
+READ_FIRST = [
+    *(("0.1.0", each) for each in READ),
+    ("0.2.0", "current_predictions"),
+    ("0.2.0", "champion"),
+]
 
 
 @pytest.mark.judge
 @on_postgresql
-@pytest.mark.parametrize("first", READ)
-@from_revision_0001
+@pytest.mark.parametrize(("earlier", "first"), READ_FIRST, indirect=["earlier"])
 def test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock(
     earlier: Database, first: str
 ) -> None:
@@ -168,6 +174,20 @@ def test_an_upgrade_that_is_killed_is_brought_to_its_end_by_the_same_command(
         assert each.returncode == 0, said
     assert earlier.value(is_valid) is True
     assert call(earlier, "status").exit_code == 0
+
+
+def test_the_view_of_an_upgrade_is_that_of_a_new_database(earlier: Database) -> None:
+    assert call(earlier, "migrate").exit_code == 0
+    script = (ROOT / "pima/store/schema.sql").read_text()
+    (made,) = re.findall(r"^CREATE VIEW current_predictions.*?;$", script, re.DOTALL | re.MULTILINE)
+    as_new = made.replace("current_predictions", "as_new", 1)
+    found = "SELECT pg_get_viewdef(CAST('{}' AS regclass))"
+    if earlier.kind == "sqlite":
+        as_new = translated_schema(as_new)
+        found = "SELECT replace(sql, name, 'the_view') FROM sqlite_master WHERE name = '{}'"
+    earlier.execute(as_new)
+    views = [earlier.value(found.format(name)) for name in ("as_new", "current_predictions")]
+    assert views[0].split() == views[1].split()
 
 
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:

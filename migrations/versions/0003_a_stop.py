@@ -1,0 +1,53 @@
+"""A person can stop the champion; who reads predictions is told.
+
+Revision ID: 0003
+"""
+
+from alembic import op
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    # On PostgreSQL `migrate` has locked what changes. SQLite's STRICT tables know no timestamps or
+    # BIGINT.
+    moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
+    whole = BigInteger().with_variant(Integer(), "sqlite")
+    op.add_column("champion", Column("suspended_at", moment))
+    op.add_column("champion", Column("last_stop", whole, nullable=False, server_default="0"))
+    if is_sqlite:
+        op.execute("DROP VIEW current_predictions")
+        op.execute(f"CREATE VIEW {_CURRENT_PREDICTIONS.format(barrier='')}")
+    else:
+        barrier = " WITH (security_barrier)"
+        op.execute(f"CREATE OR REPLACE VIEW {_CURRENT_PREDICTIONS.format(barrier=barrier)}")
+
+
+_CURRENT_PREDICTIONS = """current_predictions{barrier} AS
+    SELECT p.patient_id, p.patient_version, p.model_version, p.run_id, p.probability,
+           p.predicted_class, p.threshold, p.scored_at,
+           ((t.version <> p.patient_version) IS TRUE
+            OR EXISTS (SELECT 1 FROM rejections r
+                       WHERE r.patient_id = p.patient_id AND r.patient_version > p.patient_version)
+            OR EXISTS (SELECT 1 FROM source_rejections r
+                       WHERE r.source = k.source AND r.source_key = k.source_key)) AS superseded,
+           k.source, k.source_key, k.person_key,
+           t.id IS NULL AS deleted,
+           (SELECT suspended_at IS NOT NULL FROM champion) AS suspended
+    FROM predictions p
+    LEFT JOIN row_keys k ON k.patient_id = p.patient_id
+    LEFT JOIN patients t ON t.id = p.patient_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM predictions other
+        WHERE other.patient_id = p.patient_id
+          AND (other.patient_version,
+               CASE WHEN other.model_version = (SELECT model_version FROM champion)
+                   THEN 1 ELSE 0 END,
+               other.run_id, other.model_version)
+              > (p.patient_version,
+                 CASE WHEN p.model_version = (SELECT model_version FROM champion)
+                   THEN 1 ELSE 0 END,
+                 p.run_id, p.model_version))"""
