@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pima.core.declared.features import names_of
 from pima.core.verdicts.figures import gained
-from pima.core.verdicts.verdict import Measure, Measured, Scores
+from pima.core.verdicts.verdict import Measure, Measured, Performance
 from pima.logs import counted
 from pima.store.models.ledger import Move, VerdictInBrief
 from pima.store.models.registry import VersionSummary, stored_features
@@ -121,14 +121,14 @@ def _other_than_accuracy(measured: Measured | None) -> Measured | None:
 
 
 def side_by_side(
-    scores: tuple[Scores, Scores | None],
+    judged: tuple[Performance, Performance | None],
     numbers: tuple[int | None, int | None],
     measured: Measured | None,
 ) -> Table:
-    """Show the scores of challenger and champion on the same rows, by the numbers of their
-    versions. The challenger has none in a dry run; the champion has no scores if none was
+    """Show the figures of challenger and champion on the same rows, by the numbers of their
+    versions. The challenger has none in a dry run; the champion has no figures if none was
     loaded."""
-    challenger, champion = scores
+    challenger, champion = judged
     number, against = numbers
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]

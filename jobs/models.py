@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.model_tables import version_list, version_with_decisions
-from jobs.options import OptionParser, positive, this_user, why
+from jobs.options import OptionParser, from_one, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
@@ -48,7 +48,7 @@ def _options(options: OptionParser) -> None:
         "reproduce", help="fit a version again from its training snapshot and compare"
     )
     for command in (show, card, promote, export, reproduce):
-        command.add_argument("number", type=positive, metavar="N")
+        command.add_argument("number", type=from_one, metavar="N")
     for command in (promote, rollback, pin):
         command.add_argument(
             "--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger"
@@ -56,7 +56,7 @@ def _options(options: OptionParser) -> None:
     rollback.add_argument(
         "--from",
         dest="only_from",
-        type=positive,
+        type=from_one,
         metavar="N",
         help="only if N is the champion; else nothing is done",
     )

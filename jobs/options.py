@@ -61,14 +61,14 @@ def whole_number(largest: int) -> Callable[[str], int]:
     return read
 
 
-positive = whole_number(1_000_000_000)
+from_one = whole_number(1_000_000_000)
 
 
 def add_run_id_option(options: argparse.ArgumentParser) -> None:
     """Add the option by which a scheduler's child learns which run to take over."""
     options.add_argument(
         "--run-id",
-        type=positive,
+        type=from_one,
         metavar="N",
         help="for the scheduler only: the run that it has opened",
     )

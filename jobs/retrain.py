@@ -13,7 +13,7 @@ from jobs.model_tables import side_by_side
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.outcomes.horizon import NEVER_PREDICTED
 from pima.core.rows.hindsight import corrections_in_words
-from pima.core.verdicts.verdict import Measured, Scores
+from pima.core.verdicts.verdict import Measured, Performance
 from pima.logs import counted
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
@@ -80,7 +80,7 @@ def _show(result: Result) -> None:
     if result.get("challenger_scores"):
         both = (result["challenger_scores"], result["champion_scores"])
         table = side_by_side(
-            msgspec.convert(both, tuple[Scores, Scores | None]),
+            msgspec.convert(both, tuple[Performance, Performance | None]),
             (result["challenger"], result["champion_before"]),
             msgspec.convert(result["measured"], Measured | None),
         )

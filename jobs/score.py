@@ -3,7 +3,7 @@ current champion. With --from and --to it scores the rows of Parquet files, for 
 is enough."""
 
 from jobs.command import Command, Result, end_with, main_of
-from jobs.options import OptionParser, add_run_id_option, positive, whole_number
+from jobs.options import OptionParser, add_run_id_option, from_one, whole_number
 from jobs.score_files import (
     add_file_options,
     is_of_files,
@@ -19,7 +19,7 @@ from pima.settings.sections import LARGEST_BATCH
 
 
 def _options(options: OptionParser) -> None:
-    options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
+    options.add_argument("--limit", type=from_one, metavar="N", help="score at most N rows")
     options.add_argument(
         "--batch-size",
         type=whole_number(LARGEST_BATCH),

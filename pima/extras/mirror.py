@@ -230,8 +230,8 @@ def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[
     """Figures on the verdict's rows, with the bounds of their intervals, without those that could
     not be computed."""
     found: dict[str, float | None] = {}
-    if version.scores is not None:
-        found = {f"test/{name}": value for name, value in asdict(version.scores).items()}
+    if version.performance is not None:
+        found = {f"test/{name}": value for name, value in asdict(version.performance).items()}
     if evidence is not None:
         for measured in evidence.figures:
             figure = measured.figure

@@ -16,8 +16,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration, names_of, same_measurements
+from pima.core.nights.kinds import FOLLOWED_UP
 from pima.core.outcomes.followed_up import follow_up_in_words
-from pima.core.outcomes.horizon import HARDLY, NEVER_PREDICTED
+from pima.core.outcomes.horizon import NEVER_PREDICTED
 from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, Interrupted, TooFewLabels
@@ -135,7 +136,7 @@ def _judged(
             followed_up=history.followed_up,
         )
         run.report(RetrainResult(rows))
-        if HARDLY in rows.left_out and not rows.training_rows + rows.holdout_rows:
+        if FOLLOWED_UP in rows.left_out and not rows.training_rows + rows.holdout_rows:
             raise HardlyFollowedUp(what=rows.followed_up)
         lacking = shortage(
             history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class

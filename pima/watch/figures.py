@@ -89,7 +89,7 @@ def on_threshold(connection: Connection, settings: Settings) -> list[str]:
     used = newest if champion is None else registry.read_version(connection, champion)
     if used is None or newest is None:
         return []
-    sensitivity = None if used.scores is None else used.scores.sensitivity
+    sensitivity = None if used.performance is None else used.performance.sensitivity
     is_fitted = newest.settings.get("threshold") == now
     return [
         *out_of_reach(used.number, used.threshold, sensitivity),

@@ -213,8 +213,8 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_champion_version", found.champion.model_version or 0)
-    if found.version is not None and found.version.scores is not None:
-        yield _single("pima_champion_holdout_accuracy", found.version.scores.accuracy)
+    if found.version is not None and found.version.performance is not None:
+        yield _single("pima_champion_holdout_accuracy", found.version.performance.accuracy)
 
 
 def _of_figures(found: ServiceFigures) -> Iterator[Metric]:

@@ -177,12 +177,12 @@ def read_overview(
 
 def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:
     version = found.version
-    scores = None if version is None else version.scores
+    performance = None if version is None else version.performance
     return ChampionState(
         version=found.champion.model_version,
         pinned=found.champion.pinned,
         trained_at=None if version is None else version.created_at,
-        holdout_accuracy=None if scores is None else scores.accuracy,
+        holdout_accuracy=None if performance is None else performance.accuracy,
         last_verdict=found.last_verdict,
         threshold_remarks=tuple(remarks),
     )
@@ -239,9 +239,9 @@ def _standing(
     if found is None or found.version is None:
         return found
     version = registry.read_version(connection, found.version)
-    if version is None or version.scores is None:
+    if version is None or version.performance is None:
         return found
-    return replace(found, verdict_auroc=version.scores.auc)
+    return replace(found, verdict_auroc=version.performance.auc)
 
 
 def _sources(

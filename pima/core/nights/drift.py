@@ -15,7 +15,7 @@ from itertools import accumulate
 from operator import add
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.declared.features import Feature, Features
@@ -34,7 +34,7 @@ class Reference(Struct, frozen=True):
     """The distribution of the rows that a version learned from; it holds no row's value."""
 
     rows: int
-    positive: int
+    predicted_positive: int = field(name="positive")
     features: tuple[Bins, ...]
     probability: Bins
     labelled: int
@@ -58,7 +58,7 @@ def reference_of(
     columns = np.ascontiguousarray(rows.T)
     return Reference(
         rows=len(rows),
-        positive=int(np.count_nonzero(probabilities >= threshold)),
+        predicted_positive=int(np.count_nonzero(probabilities >= threshold)),
         features=tuple(
             _bins_of(feature, column) for feature, column in zip(features, columns, strict=True)
         ),
@@ -80,7 +80,7 @@ class Tally(Struct, frozen=True):
 
     rows: int = 0
     accepted: int = 0
-    positive: int = 0
+    predicted_positive: int = field(default=0, name="positive")
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()
@@ -107,7 +107,7 @@ def tally_of(
     return Tally(
         rows=len(validated.accepted) + len(validated.rejected),
         accepted=len(validated.accepted),
-        positive=int(np.count_nonzero(is_positive)),
+        predicted_positive=int(np.count_nonzero(is_positive)),
         expected=float(np.where(is_positive, probabilities, 1 - probabilities).sum()),
         # Without a reference there are no bins.
         features=tuple(
@@ -124,7 +124,7 @@ def added(tallies: Iterable[Tally]) -> Tally:
     return Tally(
         rows=sum(each.rows for each in found),
         accepted=sum(each.accepted for each in found),
-        positive=sum(each.positive for each in found),
+        predicted_positive=sum(each.predicted_positive for each in found),
         # One by one: from Python 3.12 on `sum` compensates, and batches don't add up to the night.
         expected=reduce(add, (each.expected for each in found), 0.0),
         features=tuple(
@@ -269,7 +269,7 @@ def night_figures(
 
 
 _NO_REFERENCE = Reference(
-    rows=0, positive=0, features=(), probability=Bins((0,)), labelled=0, rejected={}
+    rows=0, predicted_positive=0, features=(), probability=Bins((0,)), labelled=0, rejected={}
 )
 
 
@@ -290,9 +290,9 @@ def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator
     yield _share(
         "",
         "predicted_positive",
-        night.positive,
+        night.predicted_positive,
         predicted,
-        learned.positive,
+        learned.predicted_positive,
         learned.rows,
         POSITIVE_ALLOWED,
     )

@@ -201,7 +201,7 @@ ALARMS = {
         ),
     ),
     FOLLOWED_UP: Alarm(
-        "hardly_followed_up",
+        FOLLOWED_UP,
         Whose.SERVICE,
         says=(
             "of {rows} whose horizon ended in the newest weeks, {found.value:.0%} have an "

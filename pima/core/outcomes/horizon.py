@@ -20,7 +20,6 @@ NO_INDEX = "no_index_at"
 TO_COME = "index_at_to_come"
 AFTER_OUTCOME = "index_at_after_outcome"
 NOT_OVER = "horizon_not_over"
-HARDLY = "hardly_followed_up"
 NEVER_PREDICTED = "never_predicted"
 """Where models learn from rows alone that were predicted in time."""
 

@@ -36,7 +36,7 @@ from pima.core.verdicts.metrics import (
     normal_interval,
     odds,
     paired_interval,
-    scores,
+    performance_of,
 )
 from pima.core.verdicts.reasons import (
     BETTER,
@@ -55,7 +55,7 @@ from pima.core.verdicts.verdict import (
     Measure,
     Measured,
     PairedComparison,
-    Scores,
+    Performance,
     VerdictFigures,
 )
 
@@ -231,12 +231,12 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
     )
     champion = judged.champion
     if champion is not None:
-        found = structs.replace(found, champion_scores=_scores(judged, champion))
+        found = structs.replace(found, champion_scores=_performance(judged, champion))
     if not is_finite:
         return found
     found = structs.replace(
         found,
-        challenger_scores=_scores(judged, judged.challenger),
+        challenger_scores=_performance(judged, judged.challenger),
         measured=measured(options.measure, contest),
     )
     if champion is None or contest.champion is None:
@@ -252,8 +252,8 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
     )
 
 
-def _scores(judged: Contest, contestant: Contestant) -> Scores:
-    return scores(contestant.probabilities, judged.outcomes, contestant.threshold)
+def _performance(judged: Contest, contestant: Contestant) -> Performance:
+    return performance_of(contestant.probabilities, judged.outcomes, contestant.threshold)
 
 
 def compare(judged: Contest, challenger: Contestant, champion: Contestant) -> PairedComparison:

@@ -10,17 +10,19 @@ import math
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.verdicts.verdict import Scores
+from pima.core.verdicts.verdict import Performance
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
 # 16 nats.
 _SMALLEST_PROBABILITY = 1e-7
 
 
-def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
-    """Compute all scores; probabilities of `threshold` and above predict 1."""
+def performance_of(
+    probabilities: Float64Array, outcomes: Int8Array, threshold: float
+) -> Performance:
+    """Compute all figures; probabilities of `threshold` and above predict 1."""
     right = correct(probabilities, outcomes, threshold)
-    return Scores(
+    return Performance(
         rows=len(outcomes),
         correct=int(right.sum()),
         accuracy=float(right.mean()),

@@ -21,8 +21,8 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """The scores of one model version on one set of rows."""
+class Performance:
+    """How well one model version predicts one set of rows."""
 
     rows: int
     correct: int
@@ -126,9 +126,9 @@ class AgainstScore(Struct, frozen=True, kw_only=True):
 class VerdictFigures(Struct, frozen=True, kw_only=True):
     """The figures that a verdict rests on; the field names are keys of a retraining's JSON."""
 
-    challenger_scores: Scores | None = field(default=None, name="challenger")
+    challenger_scores: Performance | None = field(default=None, name="challenger")
     """On the test set; None if an output is not a finite number."""
-    champion_scores: Scores | None = field(default=None, name="champion")
+    champion_scores: Performance | None = field(default=None, name="champion")
     comparison: PairedComparison | None = None
     """The paired comparison; None if there is nothing to compare."""
     majority_correct: int
@@ -157,7 +157,7 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int | None:
-        """The rows of the scores; None if the challenger gave no numbers."""
+        """The rows that the challenger was judged on; None if the challenger gave no numbers."""
         return None if self.challenger_scores is None else self.challenger_scores.rows
 
     @property

@@ -313,9 +313,9 @@ def _area_alone(outcome: LikelyOutcome, column: TableColumn) -> float:
     # Words, and numbers that may be codes, count by how often the outcome is 1 beside them.
     shares = classes.groupby(pd.Series(column.row_words, dtype=object)).transform("mean")
     found = 0.0
-    for scores in (pd.Series(column.row_numbers, dtype=float), shares):
-        known = classes[scores.notna()].dropna()
-        area = auc(scores[known.index], known)
+    for ranks in (pd.Series(column.row_numbers, dtype=float), shares):
+        known = classes[ranks.notna()].dropna()
+        area = auc(ranks[known.index], known)
         # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of
         # eighty.
         if area is not None and known.value_counts().min() >= SHOWN_FROM:

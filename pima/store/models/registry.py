@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from pima.core.declared.features import Declaration, Features, first_difference
-from pima.core.verdicts.verdict import Scores
+from pima.core.verdicts.verdict import Performance
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
 from pima.store.engine import first_row
@@ -327,9 +327,9 @@ class VersionSummary(_Version):
     created_at: datetime
 
     @property
-    def scores(self) -> Scores | None:
-        """Its scores on the test set of its verdict; None if it gave no finite numbers."""
-        return msgspec.convert(self.metrics["holdout"], Scores | None)
+    def performance(self) -> Performance | None:
+        """How well it predicts the test set of its verdict; None if it gave no finite numbers."""
+        return msgspec.convert(self.metrics["holdout"], Performance | None)
 
 
 _SUMMARY = fields_of(VersionSummary, model_versions)

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from pima.core.declared.features import Outcome
+from pima.core.nights.kinds import FOLLOWED_UP
 from pima.core.outcomes.followed_up import FollowedUp, FollowUp, by_horizon, week_of_day
 from pima.core.outcomes.horizon import (
     AFTER_OUTCOME,
     DAY_LENGTHS_MS,
-    HARDLY,
     NO_INDEX,
     NOT_OVER,
     TO_COME,
@@ -45,7 +45,9 @@ class Settling:
         if self.unsettled is None:
             return None
         days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
-        hardly = f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{HARDLY}' END"
+        hardly = (
+            f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{FOLLOWED_UP}' END"
+        )
         return f"coalesce({self.unsettled}, {hardly})"
 
 

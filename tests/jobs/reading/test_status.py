@@ -108,7 +108,7 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
     assert standing["figures"]["sensitivity"]["value"] == 1
     with reading(worked.engine) as connection:
         judged = read_version(connection, 1)
-    assert standing["verdict_auroc"] == judged.scores.auc
+    assert standing["verdict_auroc"] == judged.performance.auc
 
 
 @on_sqlite

@@ -18,7 +18,7 @@ from pima.core.verdicts.verdict import (
     Measure,
     Measured,
     PairedComparison,
-    Scores,
+    Performance,
     VerdictFigures,
     WorstSubgroup,
 )
@@ -40,7 +40,7 @@ from tests.support.contests import contest
 ROWS = HistoryRows(
     training_rows=500, holdout_rows=200, left_out={"missing": 3}, corrected=Corrections(ones=2)
 )
-SCORES = Scores(
+SCORES = Performance(
     rows=200,
     correct=160,
     accuracy=0.8,

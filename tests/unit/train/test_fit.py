@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pima.core.declared.features import Feature, Features
-from pima.core.verdicts.metrics import scores
+from pima.core.verdicts.metrics import performance_of
 from pima.core.verdicts.straight_line import STRENGTHS
 from pima.core.verdicts.verdict import Measure
 from pima.model.recipes import fit_fingerprint, recipe_for, stratified_folds
@@ -89,7 +89,7 @@ def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
         model = fit(RECIPE, FEATURES, TrainingData(features[~inside], outcomes[~inside]), SEED)
         expected[inside] = np.asarray(model(features[inside]))[:, 0]
     assert found == threshold_reaching("sensitivity >= 0.85", expected, outcomes)
-    assert scores(expected, outcomes, found).sensitivity >= 0.85
+    assert performance_of(expected, outcomes, found).sensitivity >= 0.85
 
 
 def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, and the paired statistics beside a verdict against scipy and by
+"""Performance against scikit-learn, and the paired statistics beside a verdict against scipy and by
 simulation."""
 
 import math
@@ -16,7 +16,7 @@ from pima.core.verdicts.metrics import (
     majority_correct,
     mcnemar_p,
     paired_interval,
-    scores,
+    performance_of,
 )
 from tests.support.contests import contest, contestant
 
@@ -80,7 +80,7 @@ def test_metrics_equal_scikit_learns() -> None:
     draw = np.random.default_rng(3)
     probabilities = np.round(draw.random(500), 2)  # with ties
     outcomes = (draw.random(500) < probabilities).astype(np.int8)
-    found = scores(probabilities, outcomes, 0.5)
+    found = performance_of(probabilities, outcomes, 0.5)
     bounded = np.clip(probabilities, 1e-7, 1 - 1e-7)
     assert found.rows == 500
     assert found.correct == int(((probabilities >= 0.5) == outcomes).sum())
