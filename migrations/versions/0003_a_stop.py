@@ -1,5 +1,7 @@
 """A person can stop the champion; who reads predictions is told.
 
+What came true of the predictions is counted by day. The first night counts what is there.
+
 Revision ID: 0003
 """
 
@@ -16,6 +18,14 @@ def upgrade() -> None:
     # BIGINT.
     moment = DateTime(timezone=True).with_variant(Text(), "sqlite")
     whole = BigInteger().with_variant(Integer(), "sqlite")
+    # `migrate` has made them there beside those who write, but for one of a column that was not
+    # there yet.
+    for index in (
+        "ix_patients_index_at ON patients (index_at) WHERE index_at IS NOT NULL",
+        "ix_patients_updated_at ON patients (updated_at) WHERE labelled_at IS NOT NULL",
+    ):
+        op.execute(f"CREATE INDEX IF NOT EXISTS {index}")
+    op.execute(_SERVED_DAYS_ON_SQLITE if is_sqlite else _SERVED_DAYS)
     op.add_column("champion", Column("suspended_at", moment))
     op.add_column("champion", Column("last_stop", whole, nullable=False, server_default="0"))
     if is_sqlite:
@@ -51,3 +61,37 @@ _CURRENT_PREDICTIONS = """current_predictions{barrier} AS
                  CASE WHEN p.model_version = (SELECT model_version FROM champion)
                    THEN 1 ELSE 0 END,
                  p.run_id, p.model_version))"""
+
+
+_SERVED_DAYS = """
+    CREATE TABLE served_days (
+        model_version BIGINT NOT NULL,
+        day BIGINT NOT NULL,
+        predicted_in BIGINT NOT NULL,
+        predicted_class INTEGER NOT NULL,
+        bin BIGINT NOT NULL,
+        outcomes BIGINT NOT NULL,
+        ones BIGINT NOT NULL,
+        expected DOUBLE PRECISION NOT NULL,
+        missing BIGINT NOT NULL,
+        expected_missing DOUBLE PRECISION NOT NULL,
+        counted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+        CONSTRAINT pk_served_days
+            PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)
+    )"""
+_SERVED_DAYS_ON_SQLITE = """
+    CREATE TABLE served_days (
+        model_version INTEGER NOT NULL,
+        day INTEGER NOT NULL,
+        predicted_in INTEGER NOT NULL,
+        predicted_class INTEGER NOT NULL,
+        bin INTEGER NOT NULL,
+        outcomes INTEGER NOT NULL,
+        ones INTEGER NOT NULL,
+        expected REAL NOT NULL,
+        missing INTEGER NOT NULL,
+        expected_missing REAL NOT NULL,
+        counted_at TEXT NOT NULL,
+        CONSTRAINT pk_served_days
+            PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)
+    ) STRICT"""

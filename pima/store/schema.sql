@@ -34,6 +34,12 @@ CREATE TABLE patients (
 -- The newest outcomes, for what came true; the weekly read of all labelled rows goes through it too.
 CREATE INDEX ix_patients_labelled_at ON patients (labelled_at) WHERE labelled_at IS NOT NULL;
 
+-- The rows of some days, by the end of their horizon. Who declares none pays nothing for it.
+CREATE INDEX ix_patients_index_at ON patients (index_at) WHERE index_at IS NOT NULL;
+
+-- Outcomes that came or changed since `served_days` was counted.
+CREATE INDEX ix_patients_updated_at ON patients (updated_at) WHERE labelled_at IS NOT NULL;
+
 CREATE UNIQUE INDEX ix_patients_source_source_key ON patients (source, source_key) WHERE source_key IS NOT NULL;
 
 -- Which id a source's key has, what decided the row's side of the holdout, and whose it is; outlives the row.
@@ -185,6 +191,23 @@ CREATE TABLE monitoring (
     recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when it was written
     CONSTRAINT pk_monitoring PRIMARY KEY (run_id, model_version, feature, figure),
     CONSTRAINT ck_monitoring_state CHECK (state IN ('usual', 'alert', 'insufficient_data', 'no_reference'))
+);
+
+-- What came true of the predictions as they were served, counted by day: that of the horizon's end, or without one that on
+-- which the outcome became known. Rows with version 0 count all rows of a day, predicted or not.
+CREATE TABLE served_days (
+    model_version BIGINT NOT NULL, -- the version that predicted in time
+    day BIGINT NOT NULL, -- from 1970-01-01 on, in UTC
+    predicted_in BIGINT NOT NULL, -- without a horizon, the week of the run that predicted; else 0
+    predicted_class INTEGER NOT NULL, -- what was predicted, by the threshold then in use
+    bin BIGINT NOT NULL, -- ten times the log odds of the probability
+    outcomes BIGINT NOT NULL, -- how many rows have an outcome
+    ones BIGINT NOT NULL, -- how many of them have outcome 1
+    expected DOUBLE PRECISION NOT NULL, -- the sum of their probabilities
+    missing BIGINT NOT NULL, -- rows whose outcome is due, and has not come
+    expected_missing DOUBLE PRECISION NOT NULL, -- the sum of their probabilities
+    counted_at TIMESTAMP WITH TIME ZONE NOT NULL, -- as of when
+    CONSTRAINT pk_served_days PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)
 );
 
 -- Models, what they were fitted and judged on, and each decision about them -----------------------------------------

@@ -26,9 +26,13 @@ _MOMENT = "10ms"
 _MIGRATION_LOCK = 0x70696D61
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
-_INDEX = "ix_rejections_run_id"
-_INDEXED = "rejections (run_id)"
-"""The index of revision 0002 that takes long to make."""
+_INDEXES = {
+    "ix_rejections_run_id": "rejections (run_id)",
+    "ix_patients_updated_at": "patients (updated_at) WHERE labelled_at IS NOT NULL",
+}
+"""The indexes of revisions 0002 and 0003 that take long to make, but for the next."""
+_OF_INDEX_AT = {"ix_patients_index_at": "patients (index_at) WHERE index_at IS NOT NULL"}
+"""Of a column that revision 0002 adds: revision 0003 makes it where none of its rows is filled."""
 _CHANGED = (
     "patients",
     "source_rejections",
@@ -61,9 +65,14 @@ def wait_for_other_migrations(connection: Connection) -> None:
 
 def prepare_upgrade(connection: Connection) -> None:
     """Make what keeps nobody out, then lock the tables that the upgrade changes."""
+    indexes = _INDEXES
+    columns = connection.execute(_CATALOGUE["columns"], {"tables": ["patients"]})
+    if "patients.index_at" in [row[0] for row in columns]:
+        indexes = _INDEXES | _OF_INDEX_AT
     # This ends the last statement's snapshot, too.
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    _make_index(connection.engine)
+    for index, indexed in indexes.items():
+        _make_index(connection.engine, index, indexed)
     for view in VIEWS:
         _hide_rows(connection.engine, view)
     # The view first, as whoever reads it.
@@ -89,7 +98,7 @@ def keep_triggers(connection: Connection) -> None:
     _hold(connection, {"patients": "SHARE ROW EXCLUSIVE", "replaced_rows": "ACCESS EXCLUSIVE"})
 
 
-def _make_index(engine: Engine) -> None:
+def _make_index(engine: Engine, index: str, indexed: str) -> None:
     """Make the index beside writers, outside of any transaction; one that a death left unfinished
     is made again."""
     with engine.connect() as connection:
@@ -98,15 +107,15 @@ def _make_index(engine: Engine) -> None:
         connection.exec_driver_sql(
             f"SET statement_timeout = 0; SET lock_timeout = '{PATIENCE_SECONDS}s'"
         )
-        query = _CATALOGUE["state_of_index"].bindparams(name=_INDEX)
+        query = _CATALOGUE["state_of_index"].bindparams(name=index)
         # The server's process may outlive a command that was killed.
         _until(
             lambda: connection.scalar(query) != "is being made",
-            f"a session makes the index {_INDEX}",
+            f"a session makes the index {index}",
         )
         if connection.scalar(query) != "is made":
-            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {_INDEX}")
-            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {_INDEX} ON {_INDEXED}")
+            connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {index} ON {indexed}")
 
 
 def _hide_rows(engine: Engine, view: str) -> None:

@@ -117,9 +117,10 @@ def _plain(definition: str | None) -> str:
 
 ROLES = {
     # No measurement of patients: the queue carries those that it scores. Outcomes with their times
-    # are for the alarms over them.
+    # are for the alarms over them, and for what came true.
     "pima_scorer": (
-        "SELECT (id, outcome, labelled_at, index_at) ON patients",
+        "SELECT (id, outcome, labelled_at, index_at, updated_at) ON patients",
+        "SELECT, INSERT, DELETE ON served_days",
         "SELECT (id, from_version, to_version, decided_at) ON promotions",
         "SELECT ON alembic_version, declarations, champion",
         # SELECT ... FOR UPDATE needs the right UPDATE.
@@ -151,7 +152,7 @@ ROLES = {
         # For the report that it leaves, with realised figures.
         "SELECT ON predictions, prediction_scores, tallies, source_rejections",
         "SELECT, INSERT ON monitoring",
-        "SELECT, INSERT, DELETE ON reports",
+        "SELECT, INSERT, DELETE ON reports, served_days",
         # Rows that the previous champion rejected are queued again, since a new one may accept
         # them.
         "SELECT, INSERT, UPDATE ON scoring_queue",
@@ -208,7 +209,7 @@ ROLES = {
             "prediction_scores, promotions, model_versions"
         ),
         "SELECT ON training_snapshots, runs, schedules",
-        "SELECT ON tallies, monitoring, current_predictions, source_rejections",
+        "SELECT ON tallies, monitoring, served_days, current_predictions, source_rejections",
         "SELECT (patient_id, source, source_key) ON row_keys",
         "SELECT ON reports",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",
