@@ -110,6 +110,8 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
     yield "settled outcomes", _settled(stands, found.realised)
     if stands is not None and stands.outcomes >= FEWEST_ROWS:
         yield from told_figures(stands, 2)
+    for told in found.beside_scores:
+        yield "score in use", told
     for remark in found.champion.threshold_remarks:
         yield "threshold", remark
 

@@ -9,7 +9,6 @@ from msgspec import structs
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Features, names_of
-from pima.core.declared.present_score import PresentScores
 from pima.core.rows.history import features_of
 from pima.core.verdicts.evidence import (
     Cell,
@@ -88,10 +87,8 @@ class Contents:
     exhibits: tuple[Exhibit, ...]
     """The evidence of the last verdict that the champion took part in, and of the last verdict if
     that is another."""
-    scores: PresentScores
-    """The scores in use that are declared."""
     beside_scores: tuple[tuple[BesideScore, Exhibit], ...]
-    """The version that stands beside those of them of which enough is known."""
+    """The service beside the scores in use of which enough is known."""
     leaning: Leaning | None
     """The features that the champion relies on; None without a champion, or with too few of its
     training rows."""
@@ -113,9 +110,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         features: Features = ()
         if version is not None:
             features = stored_features(version.features)
-        declared = newest_declaration(connection)
-        outcome = declared.outcome
-        its_own = settled.of_version(stands.standing.version) if stands.standing else []
+        outcome = newest_declaration(connection).outcome
         made_at = clock(connection)
         contents = Contents(
             made_at=made_at,
@@ -126,9 +121,9 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_DRAWN],
             exhibits=tuple(_exhibits(connection, moves, champion)),
-            scores=declared.present_scores,
             beside_scores=tuple(
-                (each, _beside_score(made_at, each)) for each in beside_scores(connection, its_own)
+                (each, _beside_score(made_at, each))
+                for each in beside_scores(connection, settled.in_time)
             ),
             leaning=None,
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pima.core.declared.features import Feature
-from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, ON_TOP
 from pima.core.rows import hindsight
 from pima.core.verdicts.evidence import ModelEvidence, shown_thresholds
@@ -74,7 +73,6 @@ def _pages() -> Environment:
         "thresholds": TABLED_THRESHOLDS,
         "few": FEW_ROWS,
         "fewest": FEWEST_ROWS,
-        "fewest_of_each": FEWEST_OF_EACH_OUTCOME,
         "few_events": FEW_EVENTS,
         "weeks_shown": WEEKS_SHOWN,
         "of_those": OF_THOSE,

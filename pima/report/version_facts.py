@@ -25,8 +25,7 @@ from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
-from pima.watch.beside_scores import beside_scores
-from pima.watch.realised import of_version
+from pima.watch.realised import of_version, on_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class VersionFacts:
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
     beside_scores: tuple[str, ...] = ()
-    """What stands of the version beside each score in use, in words."""
+    """How the service stands beside each score in use, in words."""
     of_those_followed_up: bool = False
     """Whether so few are followed up, or need be, that what came true says little of the others."""
 
@@ -201,7 +200,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             standing=of_version(settled, number),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
-            beside_scores=tuple(map(str, beside_scores(connection, settled.of_version(number)))),
+            beside_scores=tuple(on_scores(connection, settled)),
         )
 
 

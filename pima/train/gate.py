@@ -43,6 +43,7 @@ from pima.store.models import beside_verdicts, ledger, registry
 from pima.store.models.lineage import ids_from_parquet, kept_rows, training_ids
 from pima.store.models.registry import Champion, HoldoutRule
 from pima.store.rows.histories import keys_of
+from pima.store.rows.settled import if_filled_in_later
 from pima.train.fit import Challenger
 
 
@@ -164,6 +165,10 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         contest = replace(contest, groups=contest.groups.assign(Predicted=apart))
     found = structs.replace(evidence(contest), scores=scores)
     sentence = verdict.sentence + on_predicted(found)
+    if to_beat and figures.against_score:
+        with reading(engine) as connection:
+            later = if_filled_in_later(connection, to_beat)
+        sentence = "; ".join(filter(None, (sentence, later)))
     verdict = replace(verdict, figures=figures, sentence=sentence)
     return Judgement(champion, verdict, holdout[contest.in_window], found)
 

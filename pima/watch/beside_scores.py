@@ -1,5 +1,5 @@
-"""A version beside the scores in use today, over settled outcomes: both as they stood when the row
-was predicted, before its outcome came."""
+"""The service, or one version, beside the scores in use today, over settled outcomes: both as they
+stood when the row was predicted, before its outcome came."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,15 +24,14 @@ from pima.store.rows.settled import SettledOutcome, columns_of, scores_beside
 
 @dataclass(frozen=True, slots=True)
 class BesideScore:
-    """One version beside one score, on the same rows."""
+    """The service, or one version, beside one score, on the same rows."""
 
     score: PresentScore
-    version: int
     outcomes: int
-    """All settled outcomes of its own predictions, of which the pair has those with the score."""
+    """All settled outcomes of these predictions, of which the pair has those with the score."""
     pair: PairEvidence
     contest: Contest
-    """The version as champion, and the score."""
+    """The service or the version as champion, and the score."""
 
     @property
     def evidence(self) -> Evidence:
@@ -41,7 +40,7 @@ class BesideScore:
         return evidence(replace(self.contest, contestants=decide))
 
     def __str__(self) -> str:
-        return sentence_of(self.pair, f"version {self.version}", self._over)
+        return sentence_of(self.pair, "the service", self._over)
 
     @property
     def _over(self) -> str:
@@ -68,20 +67,18 @@ class BesideScore:
                 )
 
 
-def beside_scores(
-    connection: Connection, its_own: Sequence[SettledOutcome]
-) -> Iterator[BesideScore]:
-    """Compare a version with each declared score of which enough is known, by the settled outcomes
-    of the version's own predictions."""
+def beside_scores(connection: Connection, found: Sequence[SettledOutcome]) -> Iterator[BesideScore]:
+    """Compare predictions with each declared score of which enough is known, by their settled
+    outcomes, newest first."""
     for score in newest_declaration(connection).present_scores:
-        said = np.array(scores_beside(connection, its_own, score.name), dtype=np.float64)
+        said = np.array(scores_beside(connection, found, score.name), dtype=np.float64)
         # Newest first: what is left out in order that few can't be told apart is the newest.
         known = without_few(is_known(score, said), np.ones(len(said), dtype=bool))
         if known.sum() < FEWEST_ROWS:
             continue
-        scale = scale_beside(connection, score, its_own[0].model_version)
+        scale = scale_beside(connection, score, {each.model_version for each in found})
         if scale is not None:
-            yield _compared(score, scale, said, known, its_own)
+            yield _compared(score, scale, said, known, found)
 
 
 def _compared(
@@ -89,14 +86,12 @@ def _compared(
     scale: ScoreScale,
     said: Float64Array,
     known: BoolArray,
-    its_own: Sequence[SettledOutcome],
+    found: Sequence[SettledOutcome],
 ) -> BesideScore:
-    """Compare the version with the score on the rows `known`, (n,); `said` are the score's values,
+    """Compare predictions with the score on the rows `known`, (n,); `said` are the score's values,
     (n,)."""
-    version = its_own[0].model_version
-    probabilities, _, outcomes = columns_of(its_own)
-    threshold = its_own[0].threshold
-    ours = on_all_rows(f"version {version}", Role.CHAMPION, threshold, probabilities)
+    probabilities, _, outcomes = columns_of(found)
+    ours = on_all_rows("the service", Role.CHAMPION, found[0].threshold, probabilities)
     contest = Contest(
         outcomes=outcomes,
         groups=pd.DataFrame(index=range(len(said))),
@@ -104,4 +99,4 @@ def _compared(
         contestants=(ours, scale.stands_beside(ours, score, said, known)),
     )
     (pair,) = pairs_of(contest, [Role.CHAMPION])
-    return BesideScore(score, version, len(its_own), pair, contest)
+    return BesideScore(score, len(found), pair, contest)

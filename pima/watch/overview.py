@@ -24,7 +24,7 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import on_top
+from pima.watch.realised import on_scores, on_top
 from pima.watch.unpredicted import NewRows
 from pima.watch.weeks import Week, by_week
 
@@ -119,6 +119,8 @@ class Overview:
     """Empty if no horizon is declared."""
     standing: CameTrue | None
     """None if no outcome of a prediction is settled."""
+    beside_scores: tuple[str, ...]
+    """How the service stands beside each score in use, in words."""
     realised_weeks: tuple[Week, ...]
     outcomes_before_1900: int
     sources: tuple[SourceState, ...]
@@ -162,6 +164,7 @@ def read_overview(
         realised=_counts(settled),
         follow_up=_follow_up(settled),
         standing=_standing(connection, settled, found.champion.model_version),
+        beside_scores=tuple(on_scores(connection, settled)),
         realised_weeks=tuple(by_week(settled.in_time)),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.nights.kinds import ONES_CORRECTED, Kind, Watched
 from pima.core.outcomes.followed_up import figure_of_week
 from pima.core.outcomes.realised import CameTrue, came_true, followed_up, realised_figures
@@ -18,6 +19,7 @@ from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
     SettledOutcomes,
     columns_of,
+    if_filled_in_later,
     settled_outcomes,
 )
 from pima.store.service import report_figures
@@ -74,6 +76,27 @@ def _gains(
     for version in sorted({each.model_version for each in settled.in_time}):
         for beside in beside_scores(connection, settled.of_version(version)):
             yield version, beside.watched()
+
+
+_WAITS = (
+    "{0.called}: compared as soon as {1} predictions with a known score have a settled outcome; "
+    "points also need a retraining that has seen {2} of each outcome with known points"
+)
+
+
+def on_scores(connection: Connection, settled: SettledOutcomes) -> Iterator[str]:
+    """Say how the service stands beside each score in use, or what the comparison waits for."""
+    scores = registry.newest_declaration(connection).present_scores
+    compared = {}
+    if scores:
+        from pima.watch.beside_scores import beside_scores
+
+        compared = {each.score: str(each) for each in beside_scores(connection, settled.in_time)}
+    yield from compared.values()
+    for score in scores:
+        if score not in compared:
+            waits = _WAITS.format(score, FEWEST_ROWS, FEWEST_OF_EACH_OUTCOME)
+            yield f"{if_filled_in_later(connection, score) or waits}."
 
 
 def _figures(

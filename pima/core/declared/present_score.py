@@ -14,6 +14,16 @@ FEWEST_OF_EACH_OUTCOME = 10
 become probabilities, nor whether a first champion beats it."""
 
 
+FEWEST_LOOKED_AT = 30
+"""Rows looked at before their outcome, none of which had the score. If one in ten had it then, so
+many would all lack it in 4 of 100 clinics."""
+_LATER = (
+    "{0.called}: filled in later, so nothing can be compared with it: of {1} rows none had it "
+    "before its outcome came, and {2} with an outcome have it. It must be written into {0.name} "
+    "before score predicts the row; until then gate.first_must_beat can't name it"
+)
+
+
 class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
     """One declared score that people use today."""
 
@@ -47,6 +57,13 @@ class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
         if self.kind == "probability":
             return max(self.low, 0.0), min(self.high, 1.0)
         return self.low, self.high
+
+    def if_later(self, before: int, known_before: int, known_with: int) -> str:
+        """Say that it is filled in later, if none of many rows had it `before` their outcome came,
+        and many have it `with` that; else nothing."""
+        if known_before or min(before, known_with) < FEWEST_LOOKED_AT:
+            return ""
+        return _LATER.format(self, before, known_with)
 
     def faults(self) -> Iterator[tuple[str, str, str]]:
         """What must be changed before it can be used: the key, what is wrong, what was expected."""

@@ -1,6 +1,6 @@
 """What stands beside a verdict: its test set, its evidence, and how often the holdout was asked."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -47,17 +47,20 @@ def evidence_beside(connection: Connection, move: Move | MoveLine | None) -> Evi
     return None if stored is None else evidence.read_evidence(stored)
 
 
-def scale_beside(connection: Connection, score: PresentScore, version: int) -> ScoreScale | None:
-    """How a score becomes probabilities beside a version; None if points have no scale yet.
+def scale_beside(
+    connection: Connection, score: PresentScore, versions: Iterable[int]
+) -> ScoreScale | None:
+    """How a score becomes probabilities beside versions; None if points have no scale yet.
 
-    They become so as in the version's own verdict: then neither has learned from an outcome that
-    came after its fit. Where that verdict has no scale, as in the newest one.
+    They become so as in the verdict of the oldest one that has a scale: then none has learned from
+    an outcome that came after its fit. Where none has, as in the newest verdict.
     """
     if score.kind == "probability":
         return ScoreScale()
     moves = promotions.c
     newest = select(moves.evidence).where(moves.evidence.is_not(None)).order_by(moves.id.desc())
-    for asked in (newest.where(moves.challenger == version), newest):
+    their_own = (newest.where(moves.challenger == version) for version in sorted(versions))
+    for asked in (*their_own, newest):
         stored = connection.scalar(asked.limit(1))
         scores = () if stored is None else evidence.read_evidence(stored).scores
         for each in scores:

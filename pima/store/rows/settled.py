@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array
+from pima.core.declared.present_score import PresentScore
 from pima.core.outcomes.followed_up import WEEKS, FollowedUp, FollowUp, by_prediction
 from pima.core.outcomes.horizon import DAY_LENGTHS_MS, Horizon, horizon_of
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
@@ -202,6 +203,31 @@ def scores_beside(
         for *row, value in connection.execute(statement, {"score": score}):
             said[tuple(row)] = value
     return [said.get((each.patient_id, each.patient_version, each.model_version)) for each in found]
+
+
+_LOOKED_AT = """
+    WITH newest AS MATERIALIZED (
+        SELECT id, labelled_at, {0} AS said FROM patients WHERE {1}
+        ORDER BY {2} LIMIT 1000),
+    looked_at AS (
+        SELECT d.patient_id, s.value AS said FROM newest n
+            JOIN predictions d ON d.patient_id = n.id AND d.scored_at <= n.labelled_at
+                AND d.scored_at >= (SELECT max(since) FROM declarations)
+            LEFT JOIN prediction_scores s ON s.patient_id = d.patient_id
+                AND s.patient_version = d.patient_version AND s.model_version = d.model_version
+                AND s.score = :score
+        UNION ALL SELECT * FROM (
+            SELECT patient_id, {0} FROM scoring_queue ORDER BY patient_id DESC LIMIT 1000
+        ) AS waiting)
+    SELECT count(DISTINCT patient_id), count(said), (SELECT count(said) FROM newest)
+    FROM looked_at"""
+
+
+def if_filled_in_later(connection: Connection, score: PresentScore) -> str:
+    """Say that a score in use is filled in later, by the newest rows with an outcome and those that
+    wait; else nothing. What was predicted before today's declaration says nothing of it."""
+    statement = _LOOKED_AT.format(score.name, IS_LABELLED, NEWEST_FIRST)
+    return score.if_later(*connection.execute(text(statement), {"score": score.name}).one())
 
 
 def _known_before(
