@@ -2,6 +2,8 @@
 
 What came true of the predictions is counted by day. The first night counts what is there.
 
+Alerts know no flapping conditions, and messages of errors no ids of rows.
+
 Revision ID: 0003
 """
 
@@ -27,6 +29,12 @@ def upgrade() -> None:
         op.execute(f"CREATE INDEX IF NOT EXISTS {index}")
     op.execute(_SERVED_DAYS_ON_SQLITE if is_sqlite else _SERVED_DAYS)
     op.add_column("champion", Column("suspended_at", moment))
+    op.drop_column("alerts", "flapped_at")
+    # Of forgotten persons, too.
+    op.execute(
+        "UPDATE runs SET error_line = NULL WHERE error_line LIKE '%by patient_id: %' "
+        "OR error_line LIKE '%by id: %'"
+    )
     op.add_column("champion", Column("last_stop", whole, nullable=False, server_default="0"))
     if is_sqlite:
         op.execute("DROP VIEW current_predictions")

@@ -374,7 +374,6 @@ CREATE TABLE alerts (
     claimed_until TIMESTAMP WITH TIME ZONE, -- until when somebody is sending
     cause TEXT, -- the error code behind it
     told_lately JSONB, -- when it was told, of the last few messages
-    flapped_at TIMESTAMP WITH TIME ZONE, -- no longer used
     CONSTRAINT pk_alerts PRIMARY KEY (receiver, condition),
     CONSTRAINT ck_alerts_receiver CHECK (receiver > 0),
     CONSTRAINT ck_alerts_is_open CHECK (is_open IN (0, 1))

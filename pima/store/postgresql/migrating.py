@@ -40,6 +40,7 @@ _CHANGED = (
     "scoring_queue",
     "monitoring",
     "champion",
+    "alerts",
 )
 """The tables that revisions change after the first one."""
 _HOLD_VIEW = f"""

@@ -22,6 +22,7 @@ from tests.support.databases import (
     the_json,
     until_someone_waits_for_a_lock,
 )
+from tests.support.ledger import insert_run
 from tests.support.shipped import FEATURE_NAMES, ROOT
 
 RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
@@ -188,6 +189,14 @@ def test_the_view_of_an_upgrade_is_that_of_a_new_database(earlier: Database) -> 
     earlier.execute(as_new)
     views = [earlier.value(found.format(name)) for name in ("as_new", "current_predictions")]
     assert views[0].split() == views[1].split()
+
+
+def test_no_error_line_of_an_earlier_release_names_rows(earlier: Database) -> None:
+    for line in ("2 in this batch, by patient_id: 7, 8", "1 row, by id: 7", "by version"):
+        insert_run(earlier, "score", "failed", error_line=line)
+    assert call(earlier, "migrate").exit_code == 0
+    told = earlier.execute("SELECT error_line FROM runs WHERE status = 'failed' ORDER BY id")
+    assert told[-3:] == [(None,), (None,), ("by version",)]
 
 
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:
