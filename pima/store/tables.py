@@ -72,34 +72,14 @@ def _sentences(said: str) -> str:
 _script = SCRIPT.read_text("utf-8")
 metadata = _read(_script)
 TABLES = tuple(metadata.tables.values())
-acknowledgements = metadata.tables["acknowledgements"]
-alerts = metadata.tables["alerts"]
-champion = metadata.tables["champion"]
-declarations = metadata.tables["declarations"]
-forgotten = metadata.tables["forgotten"]
-installation = metadata.tables["installation"]
-leases = metadata.tables["leases"]
-loads = metadata.tables["loads"]
-model_versions = metadata.tables["model_versions"]
-monitoring = metadata.tables["monitoring"]
-patients = metadata.tables["patients"]
-prediction_scores = metadata.tables["prediction_scores"]
-predictions = metadata.tables["predictions"]
-promotions = metadata.tables["promotions"]
-rejections = metadata.tables["rejections"]
-removed_runs = metadata.tables["removed_runs"]
-replaced_rows = metadata.tables["replaced_rows"]
-reports = metadata.tables["reports"]
-row_keys = metadata.tables["row_keys"]
-runs = metadata.tables["runs"]
-schedules = metadata.tables["schedules"]
-scoring_queue = metadata.tables["scoring_queue"]
-served_days = metadata.tables["served_days"]
-source_pulls = metadata.tables["source_pulls"]
-source_rejections = metadata.tables["source_rejections"]
-tallies = metadata.tables["tallies"]
-test_sets = metadata.tables["test_sets"]
-training_snapshots = metadata.tables["training_snapshots"]
+
+
+def __getattr__(name: str) -> Table:
+    """Each table by its name, such as `tables.patients`."""
+    if name not in metadata.tables:
+        raise AttributeError(name)
+    return metadata.tables[name]
+
 
 VIEWS = {view: _sentences(said) for said, view in _VIEW.findall(_script)}
 """The contents of each view, in words."""
