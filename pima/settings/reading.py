@@ -21,6 +21,7 @@ from msgspec.structs import fields
 
 from pima.core.declared.faults import first_fault
 from pima.core.declared.features import Declaration, Features, Outcome
+from pima.core.declared.group import Groups
 from pima.core.declared.present_score import PresentScores
 from pima.core.declared.source import Source, first_faulty_source
 from pima.errors import WrongConfiguration
@@ -54,6 +55,7 @@ class _Declaring(Frozen, frozen=True):
     outcome: Outcome
     feature: Features
     present_score: PresentScores = ()
+    group: Groups = ()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -123,8 +125,8 @@ def _types(kind: type[Struct]) -> dict[str, Any]:
 
 
 def read_declaration(path: Path) -> Declaration:
-    """Read a TOML file of [outcome], [[feature]] and [[present_score]] and nothing else. Raises
-    WrongConfiguration with the key."""
+    """Read a TOML file of [outcome], [[feature]], [[present_score]] and [[group]] and nothing else.
+    Raises WrongConfiguration with the key."""
     return declaration_of(read_toml(path), path)
 
 
@@ -132,7 +134,9 @@ def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
     """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that
     is wrong."""
     found = _converted(sections, _Declaring, path)
-    declaration = Declaration(found.outcome, found.feature, present_scores=found.present_score)
+    declaration = Declaration(
+        found.outcome, found.feature, present_scores=found.present_score, groups=found.group
+    )
     fault = first_fault(declaration)
     if fault is not None:
         raise WrongConfiguration(what=f"{path}: {fault.key} {fault.what}", expected=fault.expected)

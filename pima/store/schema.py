@@ -74,7 +74,7 @@ def require_schema(engine: Engine) -> Declaration:
         _require_no_fault(database.fault_of_tables(connection, tables))
         declaration = newest_declaration(connection)
         # Retired ones too: triggers copy them, and old versions may need them.
-        declared = declared_columns(declaration.columns, declaration.score_columns)
+        declared = declared_columns(declaration)
         number = Real().compile(connection.dialect)
         _require_columns(found, ((f"{table}.{name}", number) for table, name in declared))
         _require_no_fault(database.fault_of_triggers(connection, declaration))
@@ -208,11 +208,12 @@ def _upgrade(connection: Connection, before: str) -> None:
 
 
 def _make_tables(connection: Connection, declared: Declaration) -> None:
-    """Make all tables, views and indexes, with the columns of features and scores."""
+    """Make all tables, views and indexes, with the columns of a declaration."""
     script = read_script(SCRIPT, declared)
     for statement in statements(database_of(connection).translated_schema(script)):
         # A % in it is no parameter.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    add_columns(connection, declared, declared.group_columns)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version "
         "(version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY)"
@@ -234,7 +235,7 @@ def make_triggers(connection: Connection) -> str | None:
     return what
 
 
-# ---- The columns of features and scores, which change with the declaration.
+# ---- The columns of features, scores and groups, which change with the declaration.
 
 
 def require_room(connection: Connection, names: Collection[str]) -> None:
@@ -250,10 +251,9 @@ def require_room(connection: Connection, names: Collection[str]) -> None:
 
 
 def add_columns(connection: Connection, declared: Declaration, added: Collection[str]) -> None:
-    """Add the columns of those features and scores of a declaration that are new; existing rows get
-    NULL."""
+    """Add the columns of a declaration that are new; existing rows get NULL."""
     number = Real().compile(connection.dialect)
-    for table, name in declared_columns(declared.columns, declared.score_columns):
+    for table, name in declared_columns(declared):
         if name in added:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 

@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from pima.core.declared.features import Declaration
 from pima.store.engine import column
 
-_LISTED = re.compile(r"/\* (features|scores|copied) \*/(.*?)/\* end \*/", re.DOTALL)
+_LISTED = re.compile(r"/\* (features|scores|copied|groups) \*/(.*?)/\* end \*/", re.DOTALL)
 _FIRST = "pregnancies"
 """The first feature in the files; the text of each declared column is a copy of its text."""
 
@@ -18,12 +18,14 @@ def read_script(path: Path, declared: Declaration) -> str:
     """Return the file's text with the declared columns in place of the shipped ones.
 
     A list between `/* features */` and `/* end */` has one expression for each feature, separated
-    by commas or ORs; one after `/* scores */` for each score, and after `/* copied */` for both.
+    by commas or ORs; one after `/* scores */` for each score, after `/* copied */` for both, and
+    after `/* groups */` for each group.
     """
     columns = {
         "features": declared.columns,
         "scores": declared.score_columns,
         "copied": declared.copied,
+        "groups": declared.group_columns,
     }
 
     def listed(found: re.Match[str]) -> str:
@@ -36,10 +38,14 @@ def read_script(path: Path, declared: Declaration) -> str:
 
 
 def read_triggers(folder: Path, declared: Declaration) -> str:
-    """Return the text of a database's triggers, and of those for scores where there are any."""
+    """Return the text of a database's triggers, and of those for scores and groups where there are
+    any."""
     script = read_script(folder / "triggers.sql", declared)
     if declared.score_columns:
         script += read_script(folder / "score_triggers.sql", declared)
+    of_groups = folder / "group_triggers.sql"  # PostgreSQL stamps each update, and needs none
+    if declared.group_columns and of_groups.exists():
+        script += read_script(of_groups, declared)
     return script
 
 

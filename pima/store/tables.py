@@ -1,8 +1,8 @@
 """The tables, their columns and the views, read from schema.sql, which says what each is for.
 
-The tables of `WITH_FEATURES` also have a column for each declared feature, and those of
-`WITH_SCORES` one for each score in use. Those are made from the declaration, so no list here has
-them.
+The tables of `WITH_FEATURES` also have a column for each declared feature, those of `WITH_SCORES`
+one for each score in use, and `patients` one for each group. Those are made from the declaration,
+so no list here has them.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKeyConstraint, Identity, Integer, MetaData, Table, Text
 
+from pima.core.declared.features import Declaration
 from pima.store.database import Bytes, Id, Json, Key, Real, Timestamp
 
 SCRIPT = Path(__file__).with_name("schema.sql")
@@ -103,19 +104,19 @@ def fields_of(record: type[Any], of: Table) -> list[Column[Any]]:
     return [of.c[name] for name in record.__dataclass_fields__]
 
 
-def declared_columns(
-    features: Sequence[str], scores: Sequence[str] = ()
-) -> Iterator[tuple[str, str]]:
-    """Pairs of a table and a column that it has for a feature or a score."""
-    yield from product(WITH_FEATURES, features)
-    yield from product(WITH_SCORES, scores)
+def declared_columns(declared: Declaration) -> Iterator[tuple[str, str]]:
+    """Pairs of a table and a column that it has for a feature, a score or a group, retired ones
+    too."""
+    yield from product(WITH_FEATURES, declared.columns)
+    yield from product(WITH_SCORES, declared.score_columns)
+    yield from product([patients.name], declared.group_columns)
 
 
-def with_features(features: Sequence[str], scores: Sequence[str] = ()) -> MetaData:
-    """Copy the tables and add the columns of these features and scores."""
+def with_features(features: Sequence[str]) -> MetaData:
+    """Copy the tables and add the columns of these features."""
     whole = MetaData()
     for table in TABLES:
         table.to_metadata(whole)
-    for table_name, name in declared_columns(features, scores):
+    for table_name, name in product(WITH_FEATURES, features):
         whole.tables[table_name].append_column(Column(name, Real))
     return whole

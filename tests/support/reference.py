@@ -301,7 +301,7 @@ def _tables() -> Iterator[str]:
     scores = " and ".join(f"`{name}`" for name in WITH_SCORES)
     yield from (
         f"{features} have a column of type DOUBLE PRECISION for each declared feature besides.",
-        f"So have {scores} for each score in use.",
+        f"So have {scores} for each score in use, and `patients` for each group.",
         "",
     )
     for table in TABLES:

@@ -9,13 +9,15 @@ from itertools import chain, pairwise
 from pima.core.declared.columns import KINDS, of_kind
 from pima.core.declared.features import (
     Declaration,
+    Declared,
     Feature,
     Outcome,
+    as_divided,
     folded_name,
     inputs,
     is_number,
 )
-from pima.core.declared.present_score import PresentScore
+from pima.core.declared.group import Group
 
 MOST_FEATURES = 200
 MOST_INPUTS = 512
@@ -69,6 +71,8 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     for position, score in enumerate(declaration.present_scores, start=1):
         faults = chain((Fault(*each) for each in score.faults()), _faults_of_words(score))
         yield from _in_place(f"present_score {position} ({score.name})", faults)
+    for position, group in enumerate(declaration.groups, start=1):
+        yield from _in_place(f"group {position} ({group.name})", _faults_of_group(group))
     yield from _in_place("outcome", _faults_of_words(declaration.outcome))
     for key in ("predicted_within", "least_followed_up"):
         if getattr(declaration.outcome, key) and not declaration.outcome.horizon:
@@ -96,9 +100,10 @@ def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     if outcome.name != "outcome":
         yield from _in_place("outcome", _faults_of_name(outcome.name))
     yield from _in_place("outcome", _faults_of_other_names("the outcome", outcome, owners))
-    listed: list[tuple[str, Sequence[Feature | PresentScore]]] = [
+    listed: list[tuple[str, Sequence[Declared]]] = [
         ("feature", declaration.features),
         ("present_score", declaration.present_scores),
+        ("group", declaration.groups),
     ]
     for section, those in listed:
         for position, each in enumerate(those, start=1):
@@ -115,7 +120,14 @@ def _faults_of_feature(feature: Feature) -> Iterator[Fault]:
     yield from _faults_of_words(feature)
 
 
-def _faults_of_words(declared: Feature | Outcome | PresentScore) -> Iterator[Fault]:
+def _faults_of_group(group: Group) -> Iterator[Fault]:
+    for each in group.faults():
+        yield Fault(*each)
+    yield from _faults_of_feature(as_divided(group))
+    yield from _faults_of_words(group)
+
+
+def _faults_of_words(declared: Declared | Outcome) -> Iterator[Fault]:
     """Check texts that terminals, tables and pages show as they are: none may move, hide or reverse
     other text."""
     for key in declared.__struct_fields__:
@@ -155,7 +167,7 @@ def _faults_of_name(name: str) -> Iterator[Fault]:
 
 
 def _faults_of_other_names(
-    owner: str, declared: Feature | Outcome | PresentScore, owners: dict[str, str]
+    owner: str, declared: Declared | Outcome, owners: dict[str, str]
 ) -> Iterator[Fault]:
     """Check that no one else owns a name; `owners`, by folded name, receives the names of this
     one."""

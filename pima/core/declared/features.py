@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from pima.core.declared.columns import of_kind
+from pima.core.declared.group import Group, Groups
 from pima.core.declared.present_score import PresentScore, PresentScores
 
 
@@ -96,9 +97,12 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
         return self.meaning or self.name.replace("_", " ")
 
 
-class ArrivingScore(Feature, frozen=True):
-    """A score in use as files and sources bring it: no model sees it, so a row without it is as
-    good as any."""
+class SeenByNoModel(Feature, frozen=True):
+    """A score in use or a group as files and sources bring it: a row without it is as good as
+    any."""
+
+
+Declared = Feature | PresentScore | Group
 
 
 class Declaration(
@@ -106,9 +110,10 @@ class Declaration(
     frozen=True,
     dict=True,
     forbid_unknown_fields=True,
-    rename={"features": "feature", "present_scores": "present_score"},
+    rename={"features": "feature", "present_scores": "present_score", "groups": "group"},
 ):
-    """The outcome, the features that predict it, and the scores that people use today."""
+    """The outcome, the features that predict it, the scores that people use today, and the groups
+    that no model sees."""
 
     outcome: Outcome
     features: Features
@@ -118,6 +123,9 @@ class Declaration(
     present_scores: PresentScores = ()
     retired_scores: PresentScores = ()
     """Scores no longer declared; their columns stay. Never in a declaration file."""
+    groups: Groups = ()
+    retired_groups: Groups = ()
+    """Groups no longer declared; their columns stay. Never in a declaration file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,14 +138,14 @@ class Declaration(
         return names_of(self.features + self.retired)
 
     @property
-    def declared(self) -> "tuple[Feature | PresentScore, ...]":
-        """The features, and then the scores."""
-        return self.features + self.present_scores
+    def declared(self) -> tuple[Declared, ...]:
+        """The features, and then the scores and the groups."""
+        return self.features + self.present_scores + self.groups
 
     @property
-    def no_longer_declared(self) -> "tuple[Feature | PresentScore, ...]":
+    def no_longer_declared(self) -> tuple[Declared, ...]:
         """The same of those that are retired."""
-        return self.retired + self.retired_scores
+        return self.retired + self.retired_scores + self.retired_groups
 
     @property
     def score_columns(self) -> tuple[str, ...]:
@@ -149,15 +157,25 @@ class Declaration(
         """The columns that the queue has a copy of: those of measurements, and then of scores."""
         return self.columns + self.score_columns
 
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns of groups, which only `patients` has."""
+        return names_of(self.groups + self.retired_groups)
+
     def present_score(self, name: str) -> PresentScore | None:
         """The score in use of this name; None if none is declared so."""
         return next((each for each in self.present_scores if each.name == name), None)
 
     @property
     def arriving(self) -> Features:
-        """All that files and sources bring as numbers or codes: the features, and the scores as
-        numbers that may be missing."""
-        return self.features + tuple(map(_as_number, self.present_scores))
+        """All that files and sources bring as numbers or codes: the features, and the scores and
+        groups, which may be missing."""
+        return self.features + tuple(map(_as_number, self.present_scores)) + self.dividing
+
+    @property
+    def dividing(self) -> Features:
+        """The groups as numbers and categories."""
+        return tuple(map(as_divided, self.groups))
 
     def rules_for(self, fitted: Features) -> Features:
         """Today's rules for a version that was fitted on these features, some perhaps retired;
@@ -207,11 +225,19 @@ def _as_taken(today: Feature, fitted: Feature) -> Feature:
 def _as_number(score: PresentScore) -> Feature:
     low, high = score.limits
     # A word in its column costs no row its prediction: it is counted.
-    return ArrivingScore(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
+    return SeenByNoModel(score.name, low=low, high=high, may_be_missing=True, unknown="missing")
 
 
-def names_of(declared: Sequence[Feature | PresentScore]) -> tuple[str, ...]:
-    """The columns of features or scores, in order."""
+def as_divided(group: Group) -> Feature:
+    """A group as the number or the category that its column holds."""
+    found = SeenByNoModel(group.name, may_be_missing=True, unknown="missing")
+    if group.codes:
+        return replace(found, kind="category", codes=group.codes)
+    return replace(found, bands=group.bands, low=-1e30, high=1e30)
+
+
+def names_of(declared: Sequence[Declared]) -> tuple[str, ...]:
+    """The columns of features, scores or groups, in order."""
     return tuple(each.name for each in declared)
 
 
@@ -274,14 +300,16 @@ def first_difference(configured: Declaration, stored: Declaration) -> str | None
     return None
 
 
-def _named(declared: Feature | Outcome | PresentScore | None) -> str:
+def _named(declared: Declared | Outcome | None) -> str:
     if isinstance(declared, PresentScore):
         return f"the score {declared.name}"
+    if isinstance(declared, Group):
+        return f"the group {declared.name}"
     return "nothing" if declared is None else declared.name
 
 
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
-    """The names of the fields in which two features, scores or outcomes differ."""
+    """The names of the fields in which two of what is declared differ."""
     return tuple(
         name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)
     )

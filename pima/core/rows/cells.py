@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.declared.features import ArrivingScore, Feature
+from pima.core.declared.features import Feature, SeenByNoModel
 from pima.core.declared.identifiers import is_whole
 from pima.core.declared.source import MappedColumn
 from pima.core.rows.validation import (
@@ -99,7 +99,7 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
         values, faults = _numbers(column)
         values = _in_unit(values, how)
     faults[np.isinf(values)] = CODES.index(NOT_FINITE)
-    if isinstance(feature, ArrivingScore):
+    if isinstance(feature, SeenByNoModel):
         # Such as 999 where nobody has assessed it: as a word, it is not known, and counted.
         is_outside = broken_rule(FeatureValues(values), feature) == CODES.index(OUT_OF_RANGE)
         faults[is_outside | (faults == CODES.index(NOT_FINITE))] = CODES.index(UNKNOWN_CODE)

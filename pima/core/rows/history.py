@@ -4,9 +4,9 @@ rule of duplicates.
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
 `outcome` (0 or 1), `labelled_at`, `over_at` (when its horizon was over; without one,
 `labelled_at`), `Person` (the rank of the row's person, NA without one), `Keyed` and `Side`, as
-described in `ranked` and `with_sides`, the scores in use, and `Unclaimed`: whether no prediction
-was made in time, so that values and scores are as they stand today. A feature may have any name in
-lower case, so columns that no table has are capitalised.
+described in `ranked` and `with_sides`, the scores in use, the groups as they stand today, and
+`Unclaimed`: whether no prediction was made in time, so that values and scores are as they stand
+today. A feature may have any name in lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements: NaN for NULL, and an infinity for what is no
 number. Its two sides have the declared features as the model takes them: float32, NaN where

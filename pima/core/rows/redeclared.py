@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.declared.features import Declaration, Feature, Features, differing_fields, names_of
+from pima.core.declared.features import (
+    Declaration,
+    Declared,
+    Feature,
+    Features,
+    differing_fields,
+    names_of,
+)
+from pima.core.declared.group import Group
 from pima.core.declared.present_score import PresentScore
 from pima.core.rows.validation import Measurements, Validated, validate
 
@@ -18,12 +26,12 @@ class DeclarationChanges:
     """The differences of one declaration from another."""
 
     added: tuple[str, ...]
-    """Features and scores whose columns are added, NULL in the existing rows."""
+    """Those whose columns are added, NULL in the existing rows."""
     revived: tuple[str, ...]
     """Retired ones that are declared again; their columns exist."""
     retired: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
-    """The fields that changed, by feature or score; the outcome's under `outcome`."""
+    """The fields that changed, by the column; the outcome's under `outcome`."""
     reordered: bool
     """Whether those that both have are in another order."""
 
@@ -52,6 +60,8 @@ def changes(before: Declaration, after: Declaration) -> tuple[Declaration, Decla
         tuple(each for each in retired if isinstance(each, Feature)),
         after.present_scores,
         tuple(each for each in retired if isinstance(each, PresentScore)),
+        after.groups,
+        tuple(each for each in retired if isinstance(each, Group)),
     )
     return carried_over, DeclarationChanges(
         added=tuple(name for name in are if name not in known),
@@ -63,8 +73,8 @@ def changes(before: Declaration, after: Declaration) -> tuple[Declaration, Decla
 
 
 def of_another_kind(before: Declaration, after: Declaration) -> tuple[str, str] | None:
-    """A feature that was a number and would be a category or a score, or the other way round, with
-    the kind that it would be: its column can't be both."""
+    """A feature that was a number and would be a category, a score or a group, or the other way
+    round, with the kind that it would be: its column can't be both."""
     known = _known(before)
     for each in after.declared:
         if each.name in known and _kind(known[each.name]) != _kind(each):
@@ -72,11 +82,13 @@ def of_another_kind(before: Declaration, after: Declaration) -> tuple[str, str] 
     return None
 
 
-def _kind(declared: Feature | PresentScore) -> str:
-    return "score" if isinstance(declared, PresentScore) else declared.kind
+def _kind(declared: Declared) -> str:
+    if isinstance(declared, Feature):
+        return declared.kind
+    return "group" if isinstance(declared, Group) else "score"
 
 
-def _known(declaration: Declaration) -> dict[str, Feature | PresentScore]:
+def _known(declaration: Declaration) -> dict[str, Declared]:
     return {each.name: each for each in declaration.no_longer_declared + declaration.declared}
 
 

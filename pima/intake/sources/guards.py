@@ -3,7 +3,7 @@ figures."""
 
 from collections import Counter
 
-from pima.core.declared.features import ArrivingScore
+from pima.core.declared.features import SeenByNoModel
 from pima.core.declared.identifiers import FORGOTTEN
 from pima.core.declared.source import Source
 from pima.core.rows.mapping import SourceMapping, SourceTally
@@ -71,7 +71,7 @@ def _require_features(
     source: Source, mapping: SourceMapping, tally: SourceTally, comparison: Comparison
 ) -> None:
     for feature in mapping.features:
-        if isinstance(feature, ArrivingScore):
+        if isinstance(feature, SeenByNoModel):
             continue  # a ward that gives its score up must not keep its new patients out
         name = feature.name
         unusable = tally.unusable[name] / tally.rows

@@ -39,7 +39,7 @@ def _require_features(source: Source, features: Features) -> None:
     declared = names_of(features)
     for name in source.columns:
         if name not in declared:
-            what = f"columns has {name}, which is no declared feature or score"
+            what = f"columns has {name}, which is no declared feature, score or group"
             expected = f"one of: {', '.join(declared)}"
             raise SourceUnusable(source=source.name, what=what, expected=expected)
     for feature in features:

@@ -76,6 +76,8 @@ _LATER_KEYS = (
     "learn_from",
     "present_score",
     "retired_scores",
+    "group",
+    "retired_groups",
 )
 """Keys that earlier releases don't know: stored only with a value other than the usual one."""
 
@@ -101,8 +103,8 @@ def require_declared(configured: Declaration, stored: Declaration) -> None:
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged if what arrives is no longer read by the features and scores that a
-    command reads its rows by.
+    """Raises DeclarationChanged if what arrives is no longer read by the features, scores and
+    groups that a command reads its rows by.
 
     Call it after `wait_for_other_loads`: a change of features waits for running loads, and later
     loads see it.

@@ -278,7 +278,7 @@ def make_roles(connection: Connection, declared: Declaration) -> list[str]:
     """Create or repair the roles on a schema with this declaration's columns; return their
     names."""
     schema = schema_of_patients(connection)
-    loaded = f"{_LOADED}, {listed(declared.copied)}"
+    loaded = f"{_LOADED}, {listed(declared.copied + declared.group_columns)}"
     # Roles belong to the whole server, so another database may have created some.
     there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
     # LOGIN without a password, and no other attribute.

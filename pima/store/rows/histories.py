@@ -40,8 +40,8 @@ def labelled_history(
     connection: Connection, declared: Declaration, rule: HoldoutRule, settled: Settling
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the labelled rows that count, with their features, retired ones too, the scores in use,
-    and the side of each, in the form of `pima.core.rows.history`. Also return how many do not
-    count, by reason.
+    the groups, and the side of each, in the form of `pima.core.rows.history`. Also return how many
+    do not count, by reason.
 
     One statement reads them, and so from one state of the database.
     """
@@ -57,6 +57,10 @@ def labelled_history(
             stands = listed([name], "patients")
             read_as.append(_SCORE.format(counted=counted, column=stands, name=name, in_time=known))
         names += scores
+    # A group says whose row it is, and counts as it stands today.
+    groups = names_of(declared.groups)
+    read_as += [listed([name], "patients") for name in groups]
+    names += groups
     others = ""
     waits = settled.unsettled is not None
     if waits:
