@@ -220,7 +220,7 @@ def roc(evidence: Evidence, model: ModelEvidence) -> list[tuple[float, float, fl
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CalibrationGroup:
     """Rows of similar probability."""
 
     rows: int
@@ -229,14 +229,16 @@ class Group:
     observed: Figure
 
 
-def calibration(evidence: Evidence, model: ModelEvidence) -> list[Group]:
+def calibration(evidence: Evidence, model: ModelEvidence) -> list[CalibrationGroup]:
     """Form ten groups of about equal size, or fewer if they would have too few rows to be shown."""
     found = []
     for cells in together(blocks(evidence, model), evidence.rows // 10):
         rows = sum(cell.rows for cell in cells)
         predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
         found.append(
-            Group(rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES))
+            CalibrationGroup(
+                rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES)
+            )
         )
     return found
 

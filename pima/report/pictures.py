@@ -227,7 +227,7 @@ def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
             if model and model.auroc.value is not None
         ]
         if shown:
-            yield _Line(feature.replace("_", " "))
+            yield _Line(found.evidence.called(feature))
         yield from shown
 
 

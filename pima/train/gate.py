@@ -27,11 +27,17 @@ from pima.core.verdicts.contest import (
     judged_by_all,
     on_all_rows,
 )
-from pima.core.verdicts.evidence import Evidence, ScoreEvidence, evidence, on_predicted
+from pima.core.verdicts.evidence import (
+    Evidence,
+    GroupEvidence,
+    ScoreEvidence,
+    evidence,
+    on_predicted,
+)
 from pima.core.verdicts.gate import GateOptions, Verdict, Window, decide, in_window
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.score_scale import is_known, scale_of, without_few
-from pima.core.verdicts.subgroups import groupings
+from pima.core.verdicts.subgroups import groupings, told_sizes
 from pima.core.verdicts.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
@@ -163,7 +169,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     if asked.history.corrections.follow_outcome:
         apart = holdout[UNCLAIMED].map({False: "in time", True: "never"}).astype("category")
         contest = replace(contest, groups=contest.groups.assign(Predicted=apart))
-    found = structs.replace(evidence(contest), scores=scores)
+    found = structs.replace(evidence(contest), scores=scores, groups=tuple(_learned_from(asked)))
     sentence = verdict.sentence + on_predicted(found)
     if to_beat and figures.against_score:
         with reading(engine) as connection:
@@ -192,7 +198,9 @@ def _contest(
     to_beat = asked.settings.gate.first_must_beat
     contest = Contest(
         outcomes=holdout["outcome"].to_numpy(),
-        groups=groupings(asked.declared.features, holdout, asked.history.training),
+        groups=groupings(
+            asked.declared.features + asked.declared.dividing, holdout, asked.history.training
+        ),
         in_window=in_test_set,
         contestants=(
             *deciding,
@@ -209,6 +217,15 @@ def _contest(
         ),
     )
     return contest, told
+
+
+def _learned_from(asked: GateInput) -> Iterator[GroupEvidence]:
+    """Who the challenger's training rows are, by each declared group."""
+    training = asked.history.training
+    divided = groupings(asked.declared.dividing, training, training)
+    for group in asked.declared.groups:
+        sizes = told_sizes(divided[group.name])
+        yield GroupEvidence(group=group.name, name=group.called, training=sizes)
 
 
 def _challenger(asked: GateInput) -> Contestant:
@@ -344,7 +361,9 @@ def _asks_for_log_loss(gate: GateSettings) -> bool:
     return gate.log_loss_veto
 
 
-def gate_fingerprint(settings: Settings, recipe: Recipe, features: Features) -> str:
+def gate_fingerprint(
+    settings: Settings, recipe: Recipe, features: Features, groups: Features = ()
+) -> str:
     """Return the sha256 over the settings of a fit and of the gate: under other settings the same
     data may be judged again."""
     gate = msgspec.structs.asdict(settings.gate) | {
@@ -354,5 +373,7 @@ def gate_fingerprint(settings: Settings, recipe: Recipe, features: Features) -> 
         del gate["first_must_beat"]
     if settings.gate.subgroup_margin != "off":
         # Other bands make other subgroups, and so another question.
-        gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}
+        gate["bands"] = {each.name: each.bands for each in features + groups if each.bands}
+        if groups:
+            gate["groups"] = {each.name: sorted(each.codes) for each in groups}
     return fit_fingerprint(settings, recipe, features, gate=gate)

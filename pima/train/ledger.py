@@ -86,7 +86,7 @@ def record(
             run_id=run_id,
             data_fingerprint=asked.history.fingerprint,
             settings_fingerprint=gate_fingerprint(
-                asked.settings, asked.recipe, asked.declared.features
+                asked.settings, asked.recipe, asked.declared.features, asked.declared.dividing
             ),
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),

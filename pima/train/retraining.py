@@ -143,7 +143,7 @@ def _judged(
         )
         if lacking is not None:
             raise TooFewLabels(what=lacking)
-        asked_for = gate_fingerprint(settings, recipe, declared.features)
+        asked_for = gate_fingerprint(settings, recipe, declared.features, declared.dividing)
         earlier = earlier_verdict(engine, history, asked_for)
         if earlier is not None:
             run.report(RetrainResult(rows, earlier))

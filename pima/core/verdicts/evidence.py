@@ -83,6 +83,17 @@ class ScoreEvidence(Struct, frozen=True, kw_only=True):
     known."""
 
 
+class GroupEvidence(Struct, frozen=True, kw_only=True):
+    """Who the training rows were, by a declared group."""
+
+    group: str
+    """The declared name, which is the `feature` of its subgroups."""
+    name: str
+    """The name for people."""
+    training: dict[str, int | None]
+    """Training rows by subgroup; None of those that may not be shown."""
+
+
 class SubgroupEvidence(Struct, frozen=True, kw_only=True):
     """The contestants on the rows of one subgroup; there are no figures if it may not be shown."""
 
@@ -118,16 +129,23 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """Those whom the verdict is about, without one that gave an output that is not a finite
     number."""
     subgroups: tuple[SubgroupEvidence, ...]
-    """All subgroups by feature, in the order of the declaration; only features that divide these
-    rows."""
+    """All subgroups by feature, in the order of the declaration, and then by group; only features
+    and groups that divide these rows."""
     pairs: tuple[PairEvidence, ...] = ()
     """Each who decides nothing, beside each of the contestants."""
     scores: tuple[ScoreEvidence, ...] = ()
     """The scores in use that took part; not in the document where there are none."""
+    groups: tuple[GroupEvidence, ...] = ()
+    """The declared groups; not in the document where there are none."""
 
     def of(self, role: Role) -> ModelEvidence | None:
         """The figures of the contestant with this role; None if there are none."""
         return next((each for each in self.contestants if each.role == role), None)
+
+    def called(self, feature: str) -> str:
+        """The name for people of what divides the rows."""
+        names = (each.name for each in self.groups if each.group == feature)
+        return next(names, feature.replace("_", " "))
 
 
 def evidence(contest: Contest) -> Evidence:
@@ -212,12 +230,13 @@ def on_predicted(found: Evidence) -> str:
 
 def document(evidence: Evidence) -> dict[str, object]:
     """Convert evidence to JSON by the names of its fields, floats to five digits, but for scales of
-    scores; `reason` only if there is one."""
+    scores; `reason`, scores and groups only if there are any."""
     found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
-    del found["scores"]
-    if evidence.scores:
-        # Where points are large numbers, a slope of five digits would shift their probabilities.
-        found["scores"] = msgspec.to_builtins(evidence.scores)
+    for name in ("scores", "groups"):
+        del found[name]
+        if told := getattr(evidence, name):
+            # Points may be large: a slope of five digits would shift their probabilities.
+            found[name] = msgspec.to_builtins(told)
     return found
 
 

@@ -1,4 +1,5 @@
-"""Subgroups: the groups into which a feature divides patients, and the worst of them.
+"""Subgroups: the groups into which a feature, or a group that no model sees, divides patients, and
+the worst of them.
 
 Bands are declared, or else the rounded quartiles of the first training rows by id. These rows stay
 the first ones, and their number only doubles; so bands move only a few times in all, and verdicts
@@ -22,17 +23,27 @@ MOST_ROWS_OF_BANDS = 4_096
 
 
 def groupings(features: Features, rows: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
-    """Divide rows by each feature into named categories; the last one is for rows without the
-    feature. If no bands are declared, the training rows determine them."""
+    """Divide rows by each feature or group into named categories; the last one is for rows without
+    it. If no bands are declared, the training rows determine them."""
     divided = {
-        each.name: _grouping(each, rows[each.name].to_numpy(), training[each.name].to_numpy())
+        each.name: _grouping(each, *(_values_of(side[each.name]) for side in (rows, training)))
         for each in features
     }
     return pd.DataFrame(divided, index=rows.index)
 
 
+def _values_of(column: pd.Series) -> Float32Array:
+    # Of a group it has all digits, and a value on an edge would lie beside it.
+    with np.errstate(over="ignore"):
+        values: Float32Array = column.to_numpy(np.float32)
+    return values
+
+
 def _grouping(feature: Feature, values: Float32Array, training: Float32Array) -> pd.Categorical:
+    # Of a group any number may stand in its column, written by SQL.
+    is_known = np.isfinite(values)
     if feature.kind == "category":
+        is_known = np.isin(values, list(feature.codes))
         codes = sorted(feature.codes)
         groups = tuple(feature.codes[code] for code in codes)
         found = np.searchsorted(np.array(codes, dtype=np.float32), values)
@@ -44,14 +55,19 @@ def _grouping(feature: Feature, values: Float32Array, training: Float32Array) ->
         # Edges are rounded to float32 like the values: a value on an edge is in the band above it.
         found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
     names = list(dict.fromkeys((*groups, NO_VALUE)))  # a code may have this label, too
-    return pd.Categorical.from_codes(
-        np.where(np.isnan(values), names.index(NO_VALUE), found), names
-    )
+    return pd.Categorical.from_codes(np.where(is_known, found, names.index(NO_VALUE)), names)
 
 
 def sizes_of(groups: pd.Series) -> tuple[int, ...]:
     """Count the rows of each category."""
     return tuple(groups.value_counts(sort=False).tolist())
+
+
+def told_sizes(groups: pd.Series) -> dict[str, int | None]:
+    """The rows of each category that has some; None of those that may not be shown."""
+    sizes = sizes_of(groups)
+    there = zip(groups.cat.categories, sizes, shown(sizes), strict=True)
+    return {group: size if is_shown else None for group, size, is_shown in there if size}
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:

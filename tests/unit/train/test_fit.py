@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pima.core.declared.features import Feature, Features
+from pima.core.declared.features import Feature, Features, as_divided
+from pima.core.declared.group import Group
 from pima.core.verdicts.metrics import performance_of
 from pima.core.verdicts.straight_line import STRENGTHS
 from pima.core.verdicts.verdict import Measure
@@ -26,6 +27,21 @@ def _of_fit(settings: Settings, features: Features) -> str:
 
 def _of_gate(settings: Settings, features: Features) -> str:
     return gate_fingerprint(settings, recipe_for(settings.retrain.network, features), features)
+
+
+def test_of_other_groups_an_asked_margin_is_another_question_and_else_they_are_none() -> None:
+    asked = msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05))
+    recipe = recipe_for("five_seeds", FEATURES)
+    site = Group("site", codes={0: "north", 1: "south"})
+    divided = [(), (site,), (msgspec.structs.replace(site, codes={0: "north", 2: "east"}),)]
+    divided += [(Group("beds", bands=(edge,)),) for edge in (1, 2)]
+    for settings, different in ((asked, 5), (Settings(), 1)):
+        found = {
+            gate_fingerprint(settings, recipe, FEATURES, tuple(map(as_divided, groups)))
+            for groups in divided
+        }
+        assert len(found) == different
+    assert gate_fingerprint(asked, recipe, FEATURES) == _of_gate(asked, FEATURES)
 
 
 def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:

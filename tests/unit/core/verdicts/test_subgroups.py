@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from pima.core.declared.faults import first_fault
-from pima.core.declared.features import Declaration, Feature, Outcome
+from pima.core.declared.features import Declaration, Feature, Outcome, as_divided
+from pima.core.declared.group import Group
 from pima.core.verdicts.contest import Contest
 from pima.core.verdicts.evidence import evidence
 from pima.core.verdicts.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.verdicts.gate import GateOptions, decide
 from pima.core.verdicts.reasons import Decision, Reason
-from pima.core.verdicts.subgroups import groupings, quartile_bands, sizes_of
+from pima.core.verdicts.subgroups import groupings, quartile_bands, sizes_of, told_sizes
 from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -54,6 +55,24 @@ def test_declared_bands_begin_at_their_number() -> None:
     ]
     assert found.cat.codes.tolist() == [0, 1, 1, 2, 2]
     assert sizes_of(found) == (1, 2, 2, 0)
+
+
+def test_whatever_stands_in_a_group_s_column_is_one_of_its_categories_or_missing() -> None:
+    rows = pd.DataFrame(
+        {"site": [2, 5, 7, 2.5, np.nan, np.inf], "beds": [1, 0.1, 9, *[np.inf] * 3]}
+    )
+    site = as_divided(Group("site", codes={5: "north", 2: "south"}))
+    beds = as_divided(Group("beds", bands=(0.1, 9)))
+    found = groupings((site, beds), rows, rows)
+    assert found["site"].tolist() == ["south", "north", *["missing"] * 4]
+    among = ["0.1 to under 9", "0.1 to under 9", "9 and over", *["missing"] * 3]
+    assert found["beds"].tolist() == among
+
+
+def test_of_too_few_rows_of_a_group_not_even_their_number_is_told() -> None:
+    sex = pd.Series(["f"] * 40 + ["m"] * 30 + ["x"] * 9).astype("category")
+    assert told_sizes(sex) == {"f": 40, "m": None, "x": None}
+    assert told_sizes(sex[:70]) == {"f": 40, "m": 30}
 
 
 @pytest.mark.parametrize("edge", [0.1, 0.7, 28.1, 1e-7, 123456.7])
