@@ -109,7 +109,7 @@ def declared_columns(declared: Declaration) -> Iterator[tuple[str, str]]:
     too."""
     yield from product(WITH_FEATURES, declared.columns)
     yield from product(WITH_SCORES, declared.score_columns)
-    yield from product([patients.name], declared.group_columns)
+    yield from product(["patients"], declared.group_columns)
 
 
 def with_features(features: Sequence[str]) -> MetaData:
