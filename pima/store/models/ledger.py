@@ -60,37 +60,17 @@ def record_move(
     before: Champion,
     to_version: int | None,
     *,
-    verdict: str,
-    reason: str,
-    explanation: str,
-    decided_by: str,
-    challenger: int | None = None,
     figures: VerdictFigures | None = None,
-    run_id: int | None = None,
-    data_fingerprint: str | None = None,
-    settings_fingerprint: str | None = None,
-    test_set_fingerprint: str | None = None,
-    evidence: dict[str, object] | None = None,
+    **columns: object,
 ) -> None:
-    """Append a decision to the ledger; the caller holds the lock under which `before` was read.
-
-    `evidence` is as `pima.core.verdicts.evidence.document` makes it.
-    """
+    """Append a decision to the ledger, with these columns; the caller holds the lock under which
+    `before` was read."""
     statement = insert(promotions).values(
-        verdict=verdict,
-        reason=reason,
-        explanation=explanation,
         from_version=before.model_version,
         to_version=to_version,
-        challenger=challenger,
         champion_sequence=before.sequence,
         figures=stored_figures(figures),
-        run_id=run_id,
-        decided_by=decided_by,
-        data_fingerprint=data_fingerprint,
-        settings_fingerprint=settings_fingerprint,
-        test_set_fingerprint=test_set_fingerprint,
-        evidence=evidence,
+        **columns,
     )
     connection.execute(statement)
 
