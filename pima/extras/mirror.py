@@ -197,8 +197,7 @@ class MlflowCopy:
                     f"pima's version {version.number}; its card is among the run's artifacts."
                 ),
             )
-            number: str = made.version
-            return number
+            return made.version
 
     def point(self, number: str | None) -> None:
         """Point the alias `champion` to a version by MLflow's number, or to none."""

@@ -88,8 +88,7 @@ class Storage:
         }
 
     def open(self, path: str) -> BinaryIO:
-        opened: BinaryIO = self._storage.open(path, "rb")
-        return opened
+        return self._storage.open(path, "rb")
 
     def version(self, path: str) -> str:
         self._storage.invalidate_cache()

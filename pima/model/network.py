@@ -252,10 +252,9 @@ class Members:
         before = inputs @ kernel + bias
         # This is silu. Below -80 its exponential would overflow float32.
         after = before / (1 + np.exp(-before.clip(-80)))
-        logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(
+        return (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(
             axis=-1
         ) + self.bias
-        return logits
 
 
 def train(

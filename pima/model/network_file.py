@@ -83,7 +83,7 @@ def build_of(text: str) -> Callable[[int, dict[str, Any]], Any]:
         exec(compile(text, OWN_CODE, "exec"), found)  # noqa: S102 (its owner's own code)
         if not callable(found.get("build")):
             raise TypeError("it has no function `build`")
-    return found["build"]  # type: ignore[no-any-return]
+    return found["build"]
 
 
 @contextmanager

@@ -32,8 +32,7 @@ def redacted(url: URL) -> str:
 
 def clock(connection: Connection) -> datetime:
     """The database's time, so that machines with different clocks agree."""
-    now: datetime = connection.execute(select(database_now())).scalar_one()
-    return now
+    return connection.execute(select(database_now())).scalar_one()
 
 
 def without_time_limit(connection: Connection) -> None:

@@ -85,8 +85,7 @@ def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None if there is no schema."""
     if connection.scalar(text(database_of(connection).revision_table)) is None:
         return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def _require_no_fault(what: str | None) -> None:

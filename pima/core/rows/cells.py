@@ -65,12 +65,11 @@ class Cells:
 
 def objects_of(column: Column) -> list[Any]:
     """The values as Python objects, None for NULL."""
-    found: list[Any] = (
+    return (
         column.tolist()
         if column.dtype == object
         else column.to_numpy(object, na_value=None).tolist()
     )
-    return found
 
 
 def wrong_type(column: Column, truth_values: bool = True) -> str | None:

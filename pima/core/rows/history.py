@@ -205,8 +205,7 @@ def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> Bo
     """
     # These hashes are the same for 0.0 and -0.0, and for all bit patterns of NaN.
     hashes = (pd.util.hash_pandas_object(each[names], index=False) for each in (rows, others))
-    found: BoolArray = np.isin(*hashes)
-    return found
+    return np.isin(*hashes)
 
 
 def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
@@ -230,8 +229,7 @@ def twins_by_either(
     both, all_others = (
         pd.concat([side, today[today.index.isin(side.index)]]) for side in (rows, others)
     )
-    found: BoolArray = rows.index.isin(both.index[twins_unless_known(both, all_others)])
-    return found
+    return rows.index.isin(both.index[twins_unless_known(both, all_others)])
 
 
 def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
@@ -241,8 +239,7 @@ def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
 
 def of_persons(rows: pd.DataFrame, ranks: pd.Series) -> BoolArray:
     """Find the rows, (n,), of some persons."""
-    found: BoolArray = rows["Person"].isin(ranks.dropna()).to_numpy(bool)
-    return found
+    return rows["Person"].isin(ranks.dropna()).to_numpy(bool)
 
 
 def as_taken(

@@ -61,8 +61,7 @@ class ScoreScale(Struct, frozen=True):
 def is_known(score: PresentScore, values: Float64Array) -> BoolArray:
     """Find the rows, (n,), of which the score says anything that it can say."""
     low, high = score.limits
-    known: BoolArray = np.isfinite(values) & (values >= low) & (values <= high)
-    return known
+    return np.isfinite(values) & (values >= low) & (values <= high)
 
 
 def without_few(known: BoolArray, among: BoolArray) -> BoolArray:

@@ -105,8 +105,7 @@ def estimated(game: Game, features: int, pairs: int, seed: int) -> Contributions
 def _of_order(game: Game, order: Int64Array) -> Float64Array:
     places = np.argsort(order)
     worth = game(places < np.arange(len(order) + 1)[:, None])
-    gains: Float64Array = np.diff(worth)[places]
-    return gains
+    return np.diff(worth)[places]
 
 
 _EXACT_UP_TO = 8

@@ -46,5 +46,4 @@ def probabilities(line: Float64Array, inputs: Float32Array) -> Float64Array:
 
 def _log_odds(line: Float64Array, inputs: Float32Array) -> Float64Array:
     # A matrix product may give equal rows different last bits, and so break a tie.
-    found: Float64Array = line[0] + (inputs * line[1:]).sum(axis=1)
-    return found
+    return line[0] + (inputs * line[1:]).sum(axis=1)

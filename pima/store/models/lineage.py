@@ -203,8 +203,7 @@ def ids_to_parquet(ids: Int64Array) -> bytes:
 
 def ids_from_parquet(content: bytes) -> Int64Array:
     """Read the ids, in order."""
-    ids: Int64Array = _read(content).combine_chunks()["patient_id"].to_numpy()
-    return ids
+    return _read(content).combine_chunks()["patient_id"].to_numpy()
 
 
 def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:

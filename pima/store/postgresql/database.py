@@ -441,8 +441,7 @@ class PostgreSQL(Database):
 
     def session_id(self, connection: Connection) -> int:
         """The id of the server's process."""
-        found: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-        return found
+        return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
 
     def wait_for_other_loads(self, connection: Connection) -> None:
         """Wait for other loads, up to the lock's time limit, and keep new ones out until the

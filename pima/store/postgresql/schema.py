@@ -18,8 +18,7 @@ _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
 def schema_of_patients(connection: Connection) -> str:
     """Name the schema of the tables, in quotes if it needs them."""
-    named: str = connection.execute(_CATALOGUE["schema_of_patients"]).scalar_one()
-    return named
+    return connection.execute(_CATALOGUE["schema_of_patients"]).scalar_one()
 
 
 def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
@@ -31,8 +30,7 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """Say why one of these tables is not a plain table, such as a rule or row security on it; None
     if all are."""
-    found: str | None = connection.scalar(_CATALOGUE["fault_of_tables"], {"tables": list(tables)})
-    return found
+    return connection.scalar(_CATALOGUE["fault_of_tables"], {"tables": list(tables)})
 
 
 # ---- The triggers of triggers.sql: making them, and comparing them with those in the database.

@@ -317,8 +317,7 @@ def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> in
     are none."""
     behind = select(old.key.label("key")).where(old.key > after).order_by(old.key)
     window = behind.limit(rows).subquery()
-    found: int | None = connection.scalar(select(func.max(window.c.key)))
-    return found
+    return connection.scalar(select(func.max(window.c.key)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,7 @@ def id_by_key(connection: Connection, source: str, source_key: str) -> int | Non
     """The id of the row that has this key in this source; None if there is none."""
     statement = text("SELECT id FROM patients WHERE source = :source AND source_key = :source_key")
     called = {"source": source, "source_key": source_key}
-    found: int | None = connection.scalar(statement, called)
-    return found
+    return connection.scalar(statement, called)
 
 
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:

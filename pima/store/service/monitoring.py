@@ -221,7 +221,4 @@ def newest_figures(connection: Connection, now: datetime) -> list[KeptFigure]:
 def last_left(connection: Connection, kind: Kind) -> datetime | None:
     """When a run last left figures of a kind; None if none has."""
     statement = select(monitoring.c.recorded_at).where(monitoring.c.kind == kind)
-    found: datetime | None = connection.scalar(
-        statement.order_by(monitoring.c.run_id.desc()).limit(1)
-    )
-    return found
+    return connection.scalar(statement.order_by(monitoring.c.run_id.desc()).limit(1))

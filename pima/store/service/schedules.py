@@ -90,10 +90,9 @@ def see_schedule(
     }
     typed = [bindparam(name, type_=Timestamp()) for name in ("now", "clock")]
     connection.execute(statement.bindparams(*typed), values)
-    seen: datetime = connection.execute(
+    return connection.execute(
         select(schedules.c.first_seen_at).where(schedules.c.job == job)
     ).scalar_one()
-    return seen
 
 
 def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:
