@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    Column,
     Connection,
     Select,
     bindparam,
@@ -46,16 +45,6 @@ def newest_declaration(connection: Connection) -> Declaration:
     """The declaration in force."""
     statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
     return as_declaration(first_row(connection, statement, "declarations")[0])
-
-
-def newest_number(connection: Connection) -> int:
-    """The number of the declaration in force; 0 in a schema that is being made."""
-    return (
-        connection.scalar(
-            select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)
-        )
-        or 0
-    )
 
 
 def as_declaration(stored: object) -> Declaration:
@@ -118,7 +107,8 @@ def record_declaration(
 ) -> None:
     """Add a declaration that is in force from now on; the caller keeps other migrations out, so
     numbers don't race."""
-    values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
+    newest = connection.scalar(select(func.max(declarations.c.number))) or 0
+    values = {"number": newest + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
 
 
@@ -276,10 +266,7 @@ def _plain_number(digits: str) -> float:
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The compiled form of a version, its hash not checked; None if there is no such version."""
-    # Only these columns: a scorer's role may read no others.
-    return _artifact(
-        connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256
-    )
+    return _artifact(connection, number, "compiled")
 
 
 def features_of(connection: Connection, number: int) -> Features:
@@ -300,24 +287,15 @@ def reference_of(connection: Connection, number: int) -> object:
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The Keras form of a version, its hash not checked; None if there is no such version."""
-    return _artifact(
-        connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256
-    )
+    return _artifact(connection, number, "keras")
 
 
-def _artifact(
-    connection: Connection, number: int, content: Column[Any], sha256: Column[Any]
-) -> StoredArtifact | None:
-    version = model_versions.c
-    columns = (
-        content,
-        sha256,
-        version.threshold,
-        version.features,
-        version.reference,
-        version.scorer_sha256,
-    )
-    row = connection.execute(select(*columns).where(version.number == number)).first()
+def _artifact(connection: Connection, number: int, form: str) -> StoredArtifact | None:
+    # Only these columns: a scorer's role may read no others.
+    names = (f"{form}_artifact", f"{form}_sha256")
+    others = ("threshold", "features", "reference", "scorer_sha256")
+    columns = (model_versions.c[name] for name in (*names, *others))
+    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
     return None if row is None else StoredArtifact(*row)
 
 
