@@ -128,7 +128,8 @@ class Workers:
             while waiting:
                 time.sleep(_SECONDS_A_LOOK)
                 self.stop.check()
-                seen_at = time.monotonic() if self._asked(self.client.nthreads) else seen_at
+                if self._asked(self.client.nthreads):
+                    seen_at = time.monotonic()
                 if time.monotonic() > seen_at + _SECONDS_WITHOUT_WORKERS:
                     raise ClusterAway(what="it no longer has any workers")
                 for task in [task for task in waiting if task.done()]:

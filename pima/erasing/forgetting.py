@@ -175,7 +175,8 @@ def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
     for person in spellings:
         if found := erasing.find_by_persons(connection, [person]):
             return found
-        without_rows = without_rows if without_rows.persons else found
+        if not without_rows.persons:
+            without_rows = found
     return without_rows
 
 

@@ -121,7 +121,9 @@ def _cell(value: Any) -> Any:
         return _in_utc(value)
     if isinstance(value, bool):
         return json.dumps(value)
-    return document_cell(value) if isinstance(value, (dict, list)) else value
+    if isinstance(value, (dict, list)):
+        return document_cell(value)
+    return value
 
 
 def text_cell(text: str) -> str:
@@ -151,13 +153,15 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
     # from a deleted row, is withdrawn: `entered-in-error`. `amended` and `corrected` would mean
     # that this assessment is the corrected one, and receivers treat those as final; `cancelled`
     # means that it was never completed, `unknown` that its status is unknown.
-    is_withdrawn = prediction["superseded"] or prediction["deleted"]
+    status = "final"
+    if prediction["superseded"] or prediction["deleted"]:
+        status = "entered-in-error"
     return {
         "resourceType": "RiskAssessment",
         "id": "-".join(
             str(prediction[name]) for name in ("patient_id", "patient_version", "model_version")
         ),
-        "status": "entered-in-error" if is_withdrawn else "final",
+        "status": status,
         "method": {
             "text": (
                 f"pima, model version {prediction['model_version']}; class 1 from a probability of "

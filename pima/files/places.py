@@ -4,7 +4,6 @@ A written file is complete or absent: it is written under a temporary name, then
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -153,7 +152,9 @@ def on_disks(dataset: str) -> str:
 def seen_from_everywhere(dataset: str) -> str:
     """Name a dataset as other machines name it: on disks by its absolute path."""
     dataset = on_disks(dataset)
-    return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
+    if "://" in dataset:
+        return dataset.rstrip("/")
+    return str(Path(dataset).absolute())
 
 
 def words_of(error: OSError) -> str:
@@ -208,9 +209,10 @@ def _files_below(
     with os.scandir(folder) as entries:
         looked_at = [entry for entry in entries if not is_left_out(entry.name)]
     for entry in looked_at:
-        # is_dir() would be False for a broken link. A name that is no link may be gone by now, like
-        # half-written files.
-        if stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir():
+        # A name that is no link may be gone by now, like half-written files.
+        if entry.is_symlink():
+            entry.stat()  # raises if the link is broken, where is_dir() would be False
+        if entry.is_dir():
             yield from _files_below(entry.path, is_left_out)
         else:
             yield entry.path

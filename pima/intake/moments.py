@@ -57,13 +57,15 @@ def _first_and_last(
     if value is None or (isinstance(value, str) and says_no_time(value)):
         return None, None
     try:
-        read = _time_or_day(value.strip()) if isinstance(value, str) else value
-        if isinstance(read, datetime):
-            moment = read if read.tzinfo else read.replace(tzinfo=zone)
-            first = last = since_1970(moment)
+        if isinstance(value, str):
+            value = _time_or_day(value.strip())
+        if isinstance(value, datetime):
+            if not value.tzinfo:
+                value = value.replace(tzinfo=zone)
+            first = last = since_1970(value)
         else:
-            first = since_1970(datetime.combine(read, time(), zone))
-            last = since_1970(datetime.combine(read, _LAST_OF_DAY, zone))
+            first = since_1970(datetime.combine(value, time(), zone))
+            last = since_1970(datetime.combine(value, _LAST_OF_DAY, zone))
             if last + 1 - first in DAY_LENGTHS_MS:
                 last -= DAY_LENGTHS_MS.index(last + 1 - first)
     except (ValueError, OverflowError):  # no time, or one that UTC can't express

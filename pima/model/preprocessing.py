@@ -169,7 +169,8 @@ class Preprocessing:
             if chosen.any():
                 tensor = ops.where(chosen, function(taken), tensor)
         multiplied = bool((self.factors != 1).any())
-        tensor = tensor * self.factors if multiplied else tensor
+        if multiplied:
+            tensor = tensor * self.factors
         normalise = keras.layers.Normalization(
             mean=self.mean, variance=self.variance, name="normalise"
         )

@@ -46,11 +46,9 @@ def as_markdown(made: Card) -> str:
     # The clinic's own words are escaped, so that none of them acts as markup.
     found = made.facts.evidence
     judged = made.facts.judged
-    groups = (
-        ()
-        if found is None
-        else (replace(each, group=_plain(each.group)) for each in found.subgroups)
-    )
+    if found is not None:
+        groups = (replace(each, group=_plain(each.group)) for each in found.subgroups)
+        found = replace(found, subgroups=tuple(groups))
     inputs = (
         replace(each, values=_plain(each.values), rationale=_plain(each.rationale))
         for each in made.facts.inputs
@@ -60,7 +58,7 @@ def as_markdown(made: Card) -> str:
         outcome=_plain(made.facts.outcome),
         inputs=tuple(inputs),
         judged=judged and replace(judged, explanation=_plain(judged.explanation)),
-        evidence=found and replace(found, subgroups=tuple(groups)),
+        evidence=found,
     )
     told = card(facts)
     blocks = (

@@ -147,7 +147,9 @@ def _texts(value: object) -> Iterable[str]:
         return (value,)
     if isinstance(value, dict):
         return value.values()
-    return [each for each in value if isinstance(each, str)] if isinstance(value, tuple) else ()
+    if isinstance(value, tuple):
+        return [each for each in value if isinstance(each, str)]
+    return ()
 
 
 def _faults_of_name(name: str) -> Iterator[Fault]:

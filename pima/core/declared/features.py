@@ -305,7 +305,9 @@ def _named(declared: Declared | Outcome | None) -> str:
         return f"the score {declared.name}"
     if isinstance(declared, Group):
         return f"the group {declared.name}"
-    return "nothing" if declared is None else declared.name
+    if declared is None:
+        return "nothing"
+    return declared.name
 
 
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
@@ -317,4 +319,4 @@ def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
 
 def inputs(feature: Feature) -> int:
     """Columns of the model's first layer: one for a number, one for each code of a category."""
-    return len(feature.codes) if feature.kind == "category" else 1
+    return len(feature.codes) or 1

@@ -48,8 +48,7 @@ _PLAIN_UUID = "00000000-0000-0000-0000-000000000000" + _BETWEEN
 def canonical_text(value: str) -> str | None:
     """Text in NFC, without spaces at its end, case kept; None if it is empty, too long, or no table
     can hold it."""
-    text = value if value.isascii() else unicodedata.normalize("NFC", value)
-    text = text.rstrip(" ")
+    text = unicodedata.normalize("NFC", value).rstrip(" ")
     try:
         return text if text and "\0" not in text and len(text.encode()) <= LONGEST_KEY else None
     except UnicodeEncodeError:  # half of a surrogate pair
@@ -60,8 +59,10 @@ def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | N
     """The key of a row: the text of one column, or a JSON array of several columns' texts; None if
     it has no key."""
     texts = [_canonical(value, key_type) for value, key_type in zip(values, types, strict=True)]
-    if len(texts) == 1 or None in texts:
-        return texts[0] if len(texts) == 1 else None
+    if len(texts) == 1:
+        return texts[0]
+    if None in texts:
+        return None
     return canonical_text(json.dumps(texts, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -92,10 +93,10 @@ def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
 
 
 def _read_integer(value: object, key_type: KeyType) -> object:
-    if key_type != "integer" or not isinstance(value, str):
+    if key_type != "integer" or not isinstance(value, str) or len(value) > LONGEST_KEY:
         return value
-    found = _INTEGER.fullmatch(value) if len(value) <= LONGEST_KEY else None
-    return None if found is None else int(found[1])
+    found = _INTEGER.fullmatch(value)
+    return found and int(found[1])
 
 
 def _canonical(value: object, key_type: KeyType) -> str | None:
@@ -104,14 +105,17 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
             if isinstance(value, Decimal) and is_whole(value):
                 value = int(value)
             # Only in Python is a truth value an int.
-            return canonical_text(str(value)) if type(value) is int else None
+            if type(value) is int:
+                return canonical_text(str(value))
         case "uuid":
             if isinstance(value, UUID):
                 return str(value)
-            found = _UUID.fullmatch(value.strip(" ").lower()) if isinstance(value, str) else None
-            return None if found is None else "-".join(found.groups())
+            if isinstance(value, str) and (found := _UUID.fullmatch(value.strip(" ").lower())):
+                return "-".join(found.groups())
         case _:
-            return canonical_text(value) if isinstance(value, str) else None
+            if isinstance(value, str):
+                return canonical_text(value)
+    return None
 
 
 def is_whole(value: Decimal) -> bool:

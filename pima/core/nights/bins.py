@@ -123,8 +123,7 @@ def _between(low: float, high: float) -> float:
 
 
 def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
-    deviation = float(ordered.std()) if len(ordered) else 0.0
-    if len(counts) < 2 or not deviation > 0:
+    if len(counts) < 2 or not (deviation := float(ordered.std())) > 0:
         return ()
     starts = np.cumsum((0, *counts[:-1]))
     means = np.add.reduceat(ordered, starts) / np.array(counts)

@@ -127,7 +127,8 @@ def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
     if kinds <= _NUMBERS:
         with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
             read = np.array(column.tolist(), dtype=np.float64)  # None becomes NaN
-    read = np.full(len(column), np.nan) if read is None else read
+    if read is None:
+        read = np.full(len(column), np.nan)
     doubtful = np.flatnonzero(np.isnan(read))
     for row, value in zip(doubtful.tolist(), objects_of(column.iloc[doubtful]), strict=True):
         read[row], faults[row] = _number(value)

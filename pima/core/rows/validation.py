@@ -113,8 +113,10 @@ class FeatureValues:
     @property
     def is_known(self) -> BoolArray:
         """(n,): whether there is a finite number."""
-        is_finite: BoolArray = np.isfinite(self.values)
-        return is_finite if self.is_null is None else is_finite & ~self.is_null
+        found: BoolArray = np.isfinite(self.values)
+        if self.is_null is not None:
+            found &= ~self.is_null
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,9 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
     # Values from the queue lie in memory row by row; a contiguous column is read three times as
     # fast.
     values = np.ascontiguousarray(column.values)
-    is_category = feature.kind == "category"
-    if is_category:
+    reason = OUT_OF_RANGE
+    if feature.kind == "category":
+        reason = UNKNOWN_CODE
         is_unsound = ~np.isin(values, list(feature.codes))
     else:
         low = -np.inf if feature.low is None else feature.low
@@ -177,7 +180,7 @@ def broken_rule(column: FeatureValues, feature: Feature) -> Int8Array:
         is_unsound = (values < low) | (values > high)
     if feature.zero_is_missing:
         is_unsound &= values != 0
-    broken = is_unsound.astype(np.int8) * _CODES[UNKNOWN_CODE if is_category else OUT_OF_RANGE]
+    broken = is_unsound.astype(np.int8) * _CODES[reason]
     broken[~np.isfinite(values)] = _CODES[NOT_FINITE]
     if column.is_null is not None:
         broken[column.is_null] = 0 if feature.may_be_missing else _CODES[MISSING]

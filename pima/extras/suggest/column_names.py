@@ -74,7 +74,8 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
     for column in columns:
         ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
-        plain = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
+        if not plain[:1].isalpha():
+            plain = f"column_{plain}".strip("_")
         plain = plain[: LONGEST_NAME - 6].strip("_")
         # A name that another column already has is left to it.
         others = ours | (theirs - {folded_name(column)})

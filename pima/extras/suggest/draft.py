@@ -153,16 +153,22 @@ def draft_of(
             found = f"beyond {MOST_FEATURES} features or {MOST_INPUTS} inputs"
         refused.append(Refused(column.name, found))
     if not features:
-        # Columns are counted, not named: a name may be any text of any length, and this goes to a
-        # terminal.
-        reasons = Counter(each.reason for each in refused)
-        told = "; ".join(
-            f"{counted(columns, 'column')}: {reason}" for reason, columns in reasons.items()
-        )
-        return f"None of its {counted(len(table.columns), 'column')} can be a feature ({told})."
+        return _without_features(table, refused)
     used = [each.column.name for each in features] + ([outcome.column.name] if outcome else [])
-    plain = names.plain_names(used, () if table.source else [each.column for each in refused])
+    # In a file, a refused column keeps its name.
+    taken = [each.column for each in refused if table.source is None]
+    plain = names.plain_names(used, taken)
     return Draft(table, plain, outcome, key, person, features, refused)
+
+
+def _without_features(table: Table, refused: Sequence[Refused]) -> str:
+    # Columns are counted, not named: a name may be any text of any length, and this goes to a
+    # terminal.
+    reasons = Counter(each.reason for each in refused)
+    told = "; ".join(
+        f"{counted(columns, 'column')}: {reason}" for reason, columns in reasons.items()
+    )
+    return f"None of its {counted(len(table.columns), 'column')} can be a feature ({told})."
 
 
 def _unusable_names(table: Table) -> list[Refused]:
@@ -263,11 +269,9 @@ def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
 def _taken_for(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested | str:
     """The feature, or the reason why the column is none."""
     if column.known < LEAST_ROWS:
-        return (
-            f"fewer than {LEAST_ROWS} rows have it, so nothing is said of it"
-            if column.known
-            else "empty"
-        )
+        if not column.known:
+            return "empty"
+        return f"fewer than {LEAST_ROWS} rows have it, so nothing is said of it"
     most = max(_NO_FEATURE, key=lambda kind: column.kinds[kind])
     if 2 * column.kinds[most] > column.known:
         return _NO_FEATURE[most]
@@ -338,6 +342,10 @@ def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested
     is_apart = zero_is_apart(numbers)
     zeros = int((numbers == 0).sum())
     measured = numbers[numbers > 0] if is_apart else numbers
+    missing = column.missing
+    kind = "number"
+    if is_whole:
+        kind = "whole number"
     bounds = range_of(measured)
     if bounds is None:
         return "numbers beyond what a model carries; another unit helps"
@@ -345,6 +353,7 @@ def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested
     if outside := int(((measured < bounds[0]) | (measured > bounds[1])).sum()):
         remarks.append(f"{rows_shown(outside)} lie outside and would be rejected")
     if is_apart:
+        missing += zeros
         remarks.append(
             f"{DOUBT}{rows_shown(zeros)} hold 0, far from all others: taken for not measured"
         )
@@ -360,10 +369,7 @@ def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested
             f'{different} different whole numbers: if they are codes, make it kind = "category" '
             "with codes"
         )
-    missing = column.missing + (zeros if is_apart else 0)
-    return Suggested(
-        column, "whole number" if is_whole else "number", missing, remarks, bounds, is_apart
-    )
+    return Suggested(column, kind, missing, remarks, bounds, is_apart)
 
 
 def _on_score(column: TableColumn, outcome: LikelyOutcome | None) -> list[str]:

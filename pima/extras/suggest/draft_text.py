@@ -55,7 +55,10 @@ def quoted(text: str) -> str:
 
 def _line(name: str, value: object, said: str = "") -> str:
     """Write a line, with a comment after it."""
-    return f"{name} = {_item(value).as_string()}" + (f" # {said}" if said else "")
+    line = f"{name} = {_item(value).as_string()}"
+    if not said:
+        return line
+    return f"{line} # {said}"
 
 
 def _item(value: Any) -> Any:
@@ -129,14 +132,10 @@ def _gate(outcome: LikelyOutcome | None) -> str:
         )
     known = outcome.classes.count()
     rarer = outcome.classes.value_counts().min()
-    is_rare = rarer < LEAST_SHARE * known
-    reason = (
-        "accuracy would favour a model that never predicts it"
-        if is_rare
-        else "accuracy can tell models apart"
-    )
-    said = f"the rarer outcome is {_share(rarer, known)} of {known:,}: {reason}"
-    return _line("measure", "log_loss" if is_rare else "accuracy", said)
+    said = f"the rarer outcome is {_share(rarer, known)} of {known:,}: accuracy"
+    if rarer < LEAST_SHARE * known:
+        return _line("measure", "log_loss", f"{said} would favour a model that never predicts it")
+    return _line("measure", "accuracy", f"{said} can tell models apart")
 
 
 def _outcome(draft: Draft) -> Iterator[str]:
@@ -198,18 +197,13 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
 
 
 def _source(draft: Draft, place: Source) -> Iterator[str]:
-    key = draft.key
     person = draft.person
     yield "[[source]]"
     yield _line("name", place.name)
-    yield _line("query" if place.query else "table", place.query or place.table)
-    if place.schema is not None:
-        yield _line("schema", place.schema)
-    yield _line(
-        "key", key.name if key else "", "different in each row, and never missing" if key else ""
-    )
-    if key is not None:
-        yield _line("key_type", key.key_type)
+    for place_of_rows in ("query", "table", "schema"):
+        if given := getattr(place, place_of_rows):
+            yield _line(place_of_rows, given)
+    yield from _key(draft.key)
     if person is not None:
         said = (
             f"{person.different_keys:,} different ones in {person.known:,} rows, which stay "
@@ -228,9 +222,23 @@ def _source(draft: Draft, place: Source) -> Iterator[str]:
     yield ""
     yield "[source.columns]"
     for feature in draft.features:
-        words = {label: code for code, label in feature.codes.items()} if feature.has_words else {}
-        name = feature.column.name
-        yield _line(draft.names[name], {"column": name, "words": words} if words else name)
+        yield _line(draft.names[feature.column.name], _mapped(feature))
+
+
+def _key(key: TableColumn | None) -> Iterator[str]:
+    if key is None:
+        yield _line("key", "")
+        return
+    yield _line("key", key.name, "different in each row, and never missing")
+    yield _line("key_type", key.key_type)
+
+
+def _mapped(feature: Suggested) -> object:
+    """The column of a feature, with its words if it has any."""
+    name = feature.column.name
+    if not feature.has_words:
+        return name
+    return {"column": name, "words": {word: code for code, word in feature.codes.items()}}
 
 
 def _time(draft: Draft, time: str, column: TableColumn) -> str:
@@ -258,8 +266,6 @@ def _outcome_of_source(outcome: LikelyOutcome) -> Iterator[str]:
 
 
 def _share(part: int, whole: int) -> str:
-    return (
-        f"{part / whole:.1%}".replace("%", " %")
-        if not 0 < part < whole / 1000
-        else "less than 0.1 %"
-    )
+    if 0 < part < whole / 1000:
+        return "less than 0.1 %"
+    return f"{part / whole:.1%}".replace("%", " %")

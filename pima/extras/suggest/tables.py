@@ -75,7 +75,7 @@ def _read(value: Any) -> ReadValue:
         return ReadValue("date")
     with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
         if math.isfinite(number := float(value)):
-            key = None if isinstance(value, float) else canonical_key([value], ["integer"])
+            key = canonical_key([value], ["integer"])
             return ReadValue("number", "integer" if key else None, key, number, as_word(value))
     return ReadValue("other")
 
@@ -92,11 +92,9 @@ def _read_text(value: str) -> ReadValue:
         return ReadValue("number", key_type, key, number, as_word(number))
     if _DATE.fullmatch(text):
         return ReadValue("date")
-    return (
-        ReadValue("comma")
-        if _COMMA.fullmatch(text)
-        else ReadValue("word", key_type, key, word=as_word(text))
-    )
+    if _COMMA.fullmatch(text):
+        return ReadValue("comma")
+    return ReadValue("word", key_type, key, word=as_word(text))
 
 
 def as_number(text: str) -> float | None:

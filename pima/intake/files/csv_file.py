@@ -128,7 +128,9 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
         except csv.Error as error:
             return "field_too_long" if "field limit" in str(error) else "half_written_line"
     # A line without an end that stops at a comma was most likely cut off while it was written.
-    return "half_written_line" if not is_whole and cells[-1] == "" else cells
+    if not is_whole and cells[-1] == "":
+        return "half_written_line"
+    return cells
 
 
 def csv_blocks(
@@ -161,7 +163,9 @@ def _plain_cells(lines: Sequence[str], width: int) -> list[str] | None:
     ):
         return None
     text = text.replace("\r\n", "\n")
-    return None if "\r" in text else text.replace("\n", ",").split(",")
+    if "\r" in text:
+        return None
+    return text.replace("\n", ",").split(",")
 
 
 def _rows(

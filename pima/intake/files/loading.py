@@ -103,9 +103,11 @@ class LoadResult:
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
         rules = broken_rules_of(bad, file.declaration.arriving)
+        partly = self.partly_loaded
         # Lines of forgotten people are not to be loaded later either.
         to_correct = any(line.reason != FORGOTTEN for line in bad)
-        is_partly_loaded = to_correct and loaded.inserted > 0 and file.called_by is None
+        if to_correct and loaded.inserted > 0 and file.called_by is None:
+            partly += (name,)
         return LoadResult(
             self.files + 1,
             self.inserted + loaded.inserted,
@@ -115,7 +117,7 @@ class LoadResult:
             dict(sorted(by_reason.items())),
             self.bad_lines + tuple(LineInFile(name, line) for line in first),
             self.broken_rules + tuple(RuleInFile(name, rule, str(rule)) for rule in rules),
-            self.partly_loaded + ((name,) if is_partly_loaded else ()),
+            partly,
             dict(sorted((Counter(self.unknown_taken) + file.tally.unknown).items())),
         )
 

@@ -188,10 +188,14 @@ def file_hash(content: BinaryIO, is_text: bool) -> str:
         if not is_text:
             digest.update(chunk)
             continue
-        text = chunk if n else chunk.removeprefix(_BYTE_ORDER_MARK)
+        text = chunk
+        if n == 0:
+            text = chunk.removeprefix(_BYTE_ORDER_MARK)
         text = re.sub(rb"\n\n+", b"\n", text.translate(_ONE_LINE_END, _SAYS_NOTHING))
-        text = text.removeprefix(b"\n") if at_line_start else text
-        at_line_start = text.endswith(b"\n") if text else at_line_start
+        if at_line_start:
+            text = text.removeprefix(b"\n")
+        if text:
+            at_line_start = text.endswith(b"\n")
         digest.update(text)
     if not at_line_start:
         digest.update(b"\n")

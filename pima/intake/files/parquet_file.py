@@ -119,8 +119,9 @@ def as_column(column: Any) -> pd.Series:
     if types.is_floating(kind):
         return pd.Series(pd.arrays.FloatingArray(_numbers(column, pa.float64()), is_null))
     # A time may be finer than Python's can be.
-    is_time = types.is_temporal(kind) and not types.is_duration(kind)
-    return pd.Series((column.cast(pa.string()) if is_time else column).to_pylist(), dtype=object)
+    if types.is_temporal(kind) and not types.is_duration(kind):
+        column = column.cast(pa.string())
+    return pd.Series(column.to_pylist(), dtype=object)
 
 
 def _numbers(column: Any, kind: Any) -> Any:

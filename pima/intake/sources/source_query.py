@@ -21,18 +21,21 @@ below every time."""
 def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "") -> str:
     """A SELECT of the columns for all rows, or for those that meet a condition, in any order."""
     statement = _select(dialect, source, columns)
-    return f"{statement} WHERE {condition}" if condition else statement
+    if condition:
+        statement += f" WHERE {condition}"
+    return statement
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
     """The condition that a row's time of change is at or after `bound`, or is missing or no
     date."""
     column = _column(dialect, source.changed_since)
-    is_from_here_on = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
+    condition = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
     if isinstance(bound, str):  # an empty text is below every day, and so is a number in SQLite
-        return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
-    before_all = _BEFORE_ALL_TIMES.get(dialect.name)
-    return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
+        condition += f" OR {column} NOT LIKE '____-__-__%'"
+    elif before_all := _BEFORE_ALL_TIMES.get(dialect.name):
+        condition += f" OR {column} = '{before_all}'"
+    return condition
 
 
 def _moment(dialect: Dialect, bound: date | str) -> str:
