@@ -68,13 +68,9 @@ def entries_of(code: str) -> list[Entry]:
 
 
 def _of_health() -> Iterator[Entry]:
-    for code, (means, advice) in {**health.COMPLAINTS, **conditions.EXPLAINED}.items():
-        yield Entry(
-            code,
-            "reason of health" if code in health.COMPLAINTS else "alert",
-            means,
-            _with_names(advice),
-        )
+    for kind, told in (("reason of health", health.COMPLAINTS), ("alert", conditions.EXPLAINED)):
+        for code, (means, advice) in told.items():
+            yield Entry(code, kind, means, _with_names(advice))
 
 
 def _of_errors() -> Iterator[Entry]:

@@ -104,7 +104,9 @@ def main_of(
         except HelpAsked as asked:
             text, facts = asked.args
             is_json = facts is not None and "--json" in arguments
-            return _told(written(lambda: _print_json(facts) if is_json else print(text, end="")))
+            if is_json:
+                return _told(written(lambda: _print_json(facts)))
+            return _told(written(lambda: print(text, end="")))
         except WrongUsage as error:
             write_line(f"error: {error}")
             if "--json" in arguments:

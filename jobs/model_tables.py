@@ -130,7 +130,10 @@ def side_by_side(
     loaded."""
     challenger, champion = judged
     number, against = numbers
-    table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
+    head = "challenger"
+    if number is not None:
+        head = f"challenger, version {number}"
+    table = Table("", head, box=None)
     both = [challenger]
     if champion is not None:
         table.add_column(f"champion, version {against}")

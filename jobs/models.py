@@ -159,10 +159,8 @@ def _show(result: Result) -> None:
     elif "path" in result:
         print(f"{result['bytes']} bytes written to {result['path']}")
     else:
-        print(
-            f"champion: version {result['model_version']}"
-            + (", pinned" if result["pinned"] else "")
-        )
+        pinned = ", pinned" if result["pinned"] else ""
+        print(f"champion: version {result['model_version']}{pinned}")
         if "from_version" in result:
             print(
                 f"before: version {result['from_version']}, since "

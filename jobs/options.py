@@ -43,9 +43,10 @@ class OptionParser(argparse.ArgumentParser):
         write_line(self.format_usage().rstrip())
         if message.startswith(_UNKNOWN):
             options = re.findall(r"(?<!\S)--[a-z]+(?:-[a-z]+)*", message)
-            raise WrongUsage(
-                what=_UNKNOWN + (f", among them {', '.join(options)}" if options else "")
-            )
+            what = _UNKNOWN
+            if options:
+                what += f", among them {', '.join(options)}"
+            raise WrongUsage(what=what)
         raise WrongUsage(what=_VALUE.sub(lambda found: found[1] or found[2], message))
 
 

@@ -9,7 +9,7 @@ from pima.core.declared.source import Source
 from pima.errors import WrongUsage
 from pima.intake.sources.pulling import Pull, open_source, pull_sources
 from pima.intake.sources.source_engine import make_source_engine
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 from pima.settings.reading import require_urls_of_sources, source_url
 from pima.settings.sections import Settings
 
@@ -108,7 +108,8 @@ def _show(result: Result) -> None:
                 print(f"  {what}: {counted(count, 'row')}")
         for name, rows in source["unknown_taken"].items():
             print(f"  {name}: {counted(rows, 'unknown value')} taken as its declaration says")
-    print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
+    dry_run = in_brackets(result["dry_run"] and "dry run, nothing written")
+    print(f"run {result['run_id']}{dry_run}")
 
 
 main = main_of("jobs.pull", __doc__, _work, _show, _options, job="pull")

@@ -29,11 +29,10 @@ def _options(options: OptionParser) -> None:
 def _work(command: Command) -> Result:
     given = command.options
     with command.stop.at_once():
-        html = (
-            last_report(command.engine)
-            if given.last
-            else make_report(command.engine, command.settings)
-        )
+        if given.last:
+            html = last_report(command.engine)
+        else:
+            html = make_report(command.engine, command.settings)
         return {"path": str(given.out), "bytes": write_report(html, given.out)}
 
 

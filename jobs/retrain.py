@@ -14,7 +14,7 @@ from jobs.options import OptionParser, add_run_id_option
 from pima.core.outcomes.horizon import NEVER_PREDICTED
 from pima.core.rows.hindsight import corrections_in_words
 from pima.core.verdicts.verdict import Measured, Performance
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 from pima.settings.reading import settings_folder
 from pima.store.engine import reading
 from pima.train.retraining import retrain
@@ -48,10 +48,8 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    before = (
-        " (as judged before on the same data, settings and champion)"
-        if result["judged_before"]
-        else ""
+    before = in_brackets(
+        result["judged_before"] and "as judged before on the same data, settings and champion"
     )
     print(f"run {result['run_id']}, {counted(result['training_rows'], 'training row')}{before}")
     if result["twins_kept"]:

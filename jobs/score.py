@@ -13,7 +13,7 @@ from jobs.score_files import (
 )
 from pima.core.declared.features import names_of
 from pima.core.nights.unpredicted import Rule
-from pima.logs import counted
+from pima.logs import counted, in_brackets
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
 
@@ -71,7 +71,7 @@ def _show(result: Result) -> None:
         show_dataset(result)
     elif "run_id" in result:
         by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
-        dry_run = " (dry run, nothing written)" if result["dry_run"] else ""
+        dry_run = in_brackets(result["dry_run"] and "dry run, nothing written")
         print(
             f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
             f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "

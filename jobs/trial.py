@@ -188,10 +188,12 @@ def _tried(run: Callable[..., Result], *config: str) -> Result:
         version = run("models", *config, "show", str(done["retrain"]["challenger"]))
     (pulled,) = done["pull"]["sources"]
     reasons = pulled["rejected_by_field"].items()
-    rejected = "; ".join(f"{reason} of {', '.join(by_field)}" for reason, by_field in reasons)
+    left_out = []
+    if rejected := "; ".join(f"{reason} of {', '.join(fields)}" for reason, fields in reasons):
+        left_out = [f"{pulled['rejected']:,} rows: {rejected}"]
     return {
         "rows": pulled["inserted"],
-        "left_out": [f"{pulled['rejected']:,} rows: {rejected}"] if rejected else [],
+        "left_out": left_out,
         "answers": [done["retrain"]["explanation"], *_answers(read_evidence(version["evidence"]))],
     }
 

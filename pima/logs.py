@@ -73,7 +73,11 @@ def write_line(text: str) -> None:
 
 def resolved_look(look: Look) -> Literal["text", "json"]:
     """Resolve "auto": text on a terminal, JSON elsewhere."""
-    return "text" if look == "text" or (look == "auto" and on_terminal()) else "json"
+    if look != "auto":
+        return look
+    if on_terminal():
+        return "text"
+    return "json"
 
 
 def configure_logs(look: Look) -> None:

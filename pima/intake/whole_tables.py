@@ -80,7 +80,9 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
 def _first_line(file: OpenedFile) -> list[str] | None:
     """The cells of the first line; None if the file is Parquet. Raises FileRefused."""
     is_parquet = kind_and_hash(file, _EXPECTED)[0]
-    return None if is_parquet else first_line(file, _EXPECTED)
+    if is_parquet:
+        return None
+    return first_line(file, _EXPECTED)
 
 
 def _values(raw: RawBlock) -> Block:

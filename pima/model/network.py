@@ -490,9 +490,7 @@ def probe_rows(features: Features) -> Float32Array:
     """Make rows that real data may lack: each feature at its lowest and highest value, or at each
     of its codes, and missing; and all features so at once."""
     extremes = [
-        sorted(map(float, feature.codes))
-        if feature.kind == "category"
-        else [feature.low or 0.0, feature.high or 0.0]
+        sorted(map(float, feature.codes)) or [feature.low or 0.0, feature.high or 0.0]
         for feature in features
     ]
     low = np.array([values[0] for values in extremes])

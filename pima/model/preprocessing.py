@@ -146,7 +146,9 @@ class Preprocessing:
 
     def build(self, measurements: Any) -> Any:
         """Build `apply` into the stored model: (n, features) -> (n, inputs)"""
-        inputs = [self._numbers(measurements)] if self.numbers else []
+        inputs = []
+        if self.numbers:
+            inputs.append(self._numbers(measurements))
         if self.pieces:
             inputs.append(self.pieces.build(measurements))
         if self.codes:
@@ -156,7 +158,9 @@ class Preprocessing:
             inputs.append(
                 ops.cast(ops.equal(tensor, np.array([codes], dtype=np.float32)), "float32")
             )
-        return inputs[0] if len(inputs) == 1 else ops.concatenate(inputs, axis=1)
+        if len(inputs) == 1:
+            return inputs[0]
+        return ops.concatenate(inputs, axis=1)
 
     def _numbers(self, measurements: Any) -> Any:
         taken = measurements

@@ -212,7 +212,9 @@ def powers_to_choose_from(low: float | None) -> tuple[float, ...]:
     is above 0."""
     if low is None or low < 0:
         return ()
-    return (0.5, -1.0) if low > 0 else (0.5,)
+    if low == 0:
+        return (0.5,)
+    return (0.5, -1.0)
 
 
 def choose_exponents(

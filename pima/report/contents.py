@@ -200,7 +200,9 @@ def exhibit(
 
 def _name(model: ModelEvidence, versions: Mapping[str, int | None]) -> str:
     number = versions.get(model.role)
-    return model.name if number is None else f"version {number}"
+    if number is None:
+        return model.name
+    return f"version {number}"
 
 
 def roc(evidence: Evidence, model: ModelEvidence) -> list[tuple[float, float, float]]:

@@ -75,10 +75,11 @@ class Child:
             self.kill_after(grace_seconds)
         self._listener.join(timeout=5)
         code = self._process.returncode
-        signal_name = signal.Signals(-code).name if code < 0 else None
-        return ChildEnd(
-            None if signal_name else code, signal_name, self._line if code else None, timed_out
-        )
+        if code == 0:
+            return ChildEnd(code, None, None, timed_out)
+        if code < 0:
+            return ChildEnd(None, signal.Signals(-code).name, self._line, timed_out)
+        return ChildEnd(code, None, self._line, timed_out)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM; does nothing if the child has ended."""
@@ -106,7 +107,7 @@ class Child:
                 text = line.decode("utf-8", errors="replace").rstrip()
                 said = _event(text)
                 if text and not (self._line or "").startswith("error:"):
-                    self._line = text if said is None else said
+                    self._line = said or text
                 if said is None:
                     tell(text, "warning")
                 else:
@@ -132,7 +133,9 @@ def what_became_of_it(ended: ChildEnd, stopping: bool) -> tuple[Status, str | No
     status = status_of_exit_code(ended.exit_code or 0)
     if status == Status.SUCCEEDED:
         return status, None
-    return status, f"exit_code_{ended.exit_code}" if status == Status.FAILED else str(status)
+    if status == Status.FAILED:
+        return Status.FAILED, f"exit_code_{ended.exit_code}"
+    return status, str(status)
 
 
 @dataclass(frozen=True, slots=True)

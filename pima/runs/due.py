@@ -73,7 +73,9 @@ def owed(
     # schedulers runs it.
     tick, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
     attempt = next_attempt(attempts_of(tick))
-    return Owed(tick if attempt else None, attempt or 0, reason, missed)
+    if attempt is None:
+        return Owed(None, 0, reason, missed)
+    return Owed(tick, attempt, reason, missed)
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:
@@ -222,7 +224,7 @@ class DueRuns:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
                 self.waiting.append(
-                    Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0)
+                    Due(job, ticks[-1], 1, "schedule", now, pull=int(bool(self._sources)))
                 )
             self._handled[job] = now
 

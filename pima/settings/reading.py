@@ -93,13 +93,14 @@ def _fault(error: str, document: Any, kind: Any) -> tuple[str, str]:
     # msgspec reports an unknown key "at `key` in" its table.
     at = re.search(r"(?:at|in) `\$(.*?)`", error)
     place = ""
-    for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", at[1] if at else ""):
+    keys = re.findall(r"\.(\w+)|\[(\d+)\]", at[1]) if at else []
+    for key, position in keys:
         if get_origin(kind) is dict:  # its keys are the user's own names
             break
         if key:
             document = document.get(key)
             kind = _types(kind)[key]
-            place += f".{key}" if place else key
+            place = f"{place}.{key}".lstrip(".")
         else:
             document = document[int(position)]
             kind = get_args(kind)[0]
@@ -293,10 +294,11 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
 def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     """Convert a variable's text to the type of its key."""
     key_type = _types(_types(Settings)[section])[key]
+    types = [key_type]
     # One type at a time: for "a number or a text" msgspec would keep a number's text as text.
-    for one_type in (
-        get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,)
-    ):
+    if get_origin(key_type) in (Union, UnionType):
+        types = [*get_args(key_type)]
+    for one_type in types:
         with suppress(msgspec.ValidationError):
             return msgspec.convert(text, one_type, strict=False)
     what = f"the variable {variable} has a wrong value"

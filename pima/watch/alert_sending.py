@@ -84,7 +84,10 @@ def send(
     except OSError:  # no more processes
         return Sent([False] * len(messages), Problem.NOT_TAKEN)
     taken = _taken(ended.stdout, len(messages))
-    return Sent(taken, _EXIT_CODES.get(ended.returncode, None if all(taken) else Problem.NOT_TAKEN))
+    problem = _EXIT_CODES.get(ended.returncode)
+    if problem is None and not all(taken):
+        problem = Problem.NOT_TAKEN
+    return Sent(taken, problem)
 
 
 def _taken(lines: bytes, count: int) -> list[bool]:

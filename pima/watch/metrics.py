@@ -203,7 +203,7 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     yield _labelled("pima_rows", results)
     waiting = found.waiting
     yield _single("pima_queue_rows", waiting.rows)
-    age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
+    age = (found.now - (waiting.oldest or found.now)).total_seconds()
     yield _single("pima_queue_oldest_seconds", max(age, 0.0))
     new = found.new_rows or NewRows()
     yield _single("pima_new_rows", new.rows)

@@ -159,11 +159,10 @@ def unpredicted_in_words(found: Unpredicted) -> str:
         since = f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC"
     if not found.rows:
         return f"no row was {since}" if since else "no new row has come yet"
-    rows = counted(found.rows, "row" if since else "new row")
-    all_of_them = f"the {rows}"
+    all_of_them = f"the {counted(found.rows, 'new row')}"
     if since:
         were = "was" if found.rows == 1 else "were"
-        all_of_them += f" that {were} {since}"
+        all_of_them = f"the {counted(found.rows, 'row')} that {were} {since}"
     if not found.without:
         return f"none of {all_of_them} lacks a prediction"
     by_whom = defaultdict(list)
@@ -179,7 +178,9 @@ def unpredicted_in_words(found: Unpredicted) -> str:
 def _by_whom(cause: Cause) -> str:
     if cause.reason == NEVER_QUEUED:
         return "never queued, written while the triggers were switched off"
-    return f"rejected by the pull of {cause.source}" if cause.source else "rejected by scoring"
+    if cause.source:
+        return f"rejected by the pull of {cause.source}"
+    return "rejected by scoring"
 
 
 def _why(causes: list[Cause]) -> str:

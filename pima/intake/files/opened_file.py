@@ -52,7 +52,9 @@ def readable_again(path: Path, look: FirstLook) -> Iterator[OpenedFile]:
     """Yield the file itself, or a copy if it can be read only once, such as a pipe, or is
     compressed; `-` is stdin. Before all of a compressed text is unpacked, `look` is given its
     beginning. Raises FileRefused."""
-    file = plain_file(_STDIN if str(path) == "-" else path)
+    if str(path) == "-":
+        path = _STDIN
+    file = plain_file(path)
     with ExitStack() as copies:
         if _is_read_once(file.path):
             file = copies.enter_context(_copied(file, _opened))

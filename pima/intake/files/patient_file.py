@@ -126,11 +126,11 @@ class PatientFile:
 
 def _id(value: Any) -> int | None:
     """Read an id with all its digits, which a float would lose; None if it is none."""
+    found = 0
     if isinstance(value, str):
         stripped = value.strip()
-        found = (
-            int(stripped) if stripped.isdigit() and stripped.isascii() and len(stripped) < 20 else 0
-        )
+        if stripped.isdigit() and stripped.isascii() and len(stripped) < 20:
+            found = int(stripped)
     elif isinstance(value, float):
         # A column of ids with a gap comes as floats from some writers.
         found = int(value) if value.is_integer() and value < 2**53 else 0

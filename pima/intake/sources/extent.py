@@ -57,7 +57,9 @@ class Mark:
         if _has_zone(self.moment):
             return now
         earliest = now.astimezone(UTC).replace(tzinfo=None) - _FARTHEST_WEST
-        return earliest if isinstance(self.moment, datetime) else earliest.date()
+        if isinstance(self.moment, datetime):
+            return earliest
+        return earliest.date()
 
     def _read(self, kept: str) -> Moment | None:
         kind = datetime if isinstance(self.moment, datetime) else date

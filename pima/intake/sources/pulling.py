@@ -108,7 +108,7 @@ def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     """
     source = opened.source
     require_not_ours(source, opened.engine)
-    mark = latest_change(opened.engine, source) if source.changed_since else None
+    mark = latest_change(opened.engine, source)
     with reading(engine) as connection:
         last = sources.last_pull(connection, source.name)
         now = clock(connection)

@@ -51,6 +51,8 @@ def _require_features(source: Source, features: Features) -> None:
 def latest_change(engine: Engine, source: Source) -> Mark | None:
     """The source's highest time of change; None if it has none. Raises SourceAway,
     SourceUnusable."""
+    if not source.changed_since:
+        return None
     with _naming_columns(engine, source, (*source.keys, source.changed_since)):
         value = source_query.highest_change(engine, source)
     mark = change_mark(value)
