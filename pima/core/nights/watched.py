@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 
 from pima.core.nights.kinds import ROWS_IN_WEEK, ROWS_OF_NIGHT, State, Watched
 
@@ -48,8 +49,8 @@ def volume(rows: int, weeks: Sequence[int], figure: str = ROWS_OF_NIGHT) -> Watc
     other weeks."""
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
-    usual = _median(weeks)
-    deviation = 1.4826 * _median([abs(each - usual) for each in weeks])
+    usual = median(weeks)
+    deviation = 1.4826 * median(abs(each - usual) for each in weeks)
     # Any count varies by at least its root; a median of 0 may belong to a count that is now and
     # then 1.
     more = max(
@@ -123,9 +124,3 @@ def _of_week(rows: Mapping[int, int]) -> Watched:
     ]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], ROWS_IN_WEEK)
     return found.alarming_if(found.is_beyond and sum(weeks[0]) < (found.reference or 0.0))
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return (ordered[middle] + ordered[~middle]) / 2

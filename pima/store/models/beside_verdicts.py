@@ -78,7 +78,7 @@ def consultations(connection: Connection) -> int:
     statement = text(
         f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}"
     )
-    return int(connection.execute(statement).scalar_one())
+    return connection.scalar(statement)
 
 
 def redact_test_sets(connection: Connection, ids: Set[int]) -> int:

@@ -96,7 +96,7 @@ def rows_so_far(connection: Connection) -> RowsSoFar:
     database = database_of(connection)
     # In this order: a transaction that begins to write between the two draws a higher version.
     version = connection.scalar(text(f"SELECT coalesce(({database.last_version}), 0)"))
-    return RowsSoFar(version, connection.execute(text(database.first_writer)).scalar_one())
+    return RowsSoFar(version, connection.scalar(text(database.first_writer)))
 
 
 class Staging:
@@ -442,7 +442,7 @@ def range_parameters(within: KeyRange | None) -> dict[str, object]:
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
     """When rows from a file with these bytes were first loaded; None if never."""
     with_rows = (loads.c.sha256 == sha256) & (loads.c.rows > 0)
-    return connection.execute(select(func.min(loads.c.loaded_at)).where(with_rows)).scalar()
+    return connection.scalar(select(func.min(loads.c.loaded_at)).where(with_rows))
 
 
 def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:

@@ -215,9 +215,7 @@ def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int
 
 def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
     counted = f"SELECT count(*) FROM {table} WHERE {column} IN"
-    return sum(
-        connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids)
-    )
+    return sum(connection.scalar(text(f"{counted} ({listed})")) for listed in id_lists(ids))
 
 
 def delete_by_ids(
@@ -338,7 +336,7 @@ class OldRows:
         """How many of them to delete."""
         database_of(connection).join_by_index(connection)
         counted = select(func.count()).select_from(self.old.table).where(self._condition)
-        return int(connection.execute(counted).scalar_one())
+        return connection.execute(counted).scalar_one()
 
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
         """Read the rows to delete, in the order of the key. Until that is done, nothing that others

@@ -147,7 +147,7 @@ def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None =
                 requeued = 1, {assigned(columns, "EXCLUDED")}
             WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
         requeued += connection.execute(text(statement)).rowcount
-        skipped += connection.execute(text(f"SELECT count(*) {found}")).scalar_one()
+        skipped += connection.scalar(text(f"SELECT count(*) {found}"))
     return Requeued(requeued, skipped)
 
 

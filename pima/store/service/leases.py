@@ -47,7 +47,7 @@ def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> i
         WHERE leases.expires_at <= :now
         RETURNING fence""")
     typed = [bindparam(name, type_=Timestamp()) for name in ("now", "until")]
-    return connection.execute(statement.bindparams(*typed), values).scalar()
+    return connection.scalar(statement.bindparams(*typed), values)
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:

@@ -17,7 +17,7 @@ def count_before_1900(connection: Connection) -> int:
     """Count the outcomes whose time lies before 1900, and so is not known."""
     earliest = {"earliest": database_of(connection).stored_moment(EARLIEST)}
     statement = text("SELECT count(*) FROM patients WHERE labelled_at < :earliest")
-    return int(connection.execute(statement, earliest).scalar_one())
+    return connection.scalar(statement, earliest)
 
 
 def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datetime]]:

@@ -34,9 +34,7 @@ def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attemp
 def newest_tick(connection: Connection, job: str) -> datetime | None:
     """The newest tick of a job that has any row."""
     # By the unique index on job and tick.
-    return connection.execute(
-        select(func.max(runs.c.scheduled_for)).where(runs.c.job == job)
-    ).scalar()
+    return connection.scalar(select(func.max(runs.c.scheduled_for)).where(runs.c.job == job))
 
 
 def note_ticks(
@@ -90,9 +88,8 @@ def see_schedule(
     }
     typed = [bindparam(name, type_=Timestamp()) for name in ("now", "clock")]
     connection.execute(statement.bindparams(*typed), values)
-    return connection.execute(
-        select(schedules.c.first_seen_at).where(schedules.c.job == job)
-    ).scalar_one()
+    seen = select(schedules.c.first_seen_at).where(schedules.c.job == job)
+    return connection.execute(seen).scalar_one()
 
 
 def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:

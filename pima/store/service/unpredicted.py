@@ -75,7 +75,7 @@ def predicted_since(connection: Connection, after: int, run_id: int) -> tuple[in
 def versions_drawn(connection: Connection) -> int:
     """The counter of row versions; 0 if none was drawn."""
     drawn = f"SELECT coalesce(({database_of(connection).last_version}), 0)"
-    return int(connection.execute(text(drawn)).scalar_one())
+    return connection.scalar(text(drawn))
 
 
 def highest_id(connection: Connection) -> int:
@@ -152,4 +152,4 @@ def never_queued(connection: Connection, above: int, highest: int, claimed: int 
         if unlabelled <= claimed + waiting:
             return 0
     unknown = text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}")
-    return int(connection.execute(unknown, {"above": above}).scalar_one())
+    return connection.scalar(unknown, {"above": above})
