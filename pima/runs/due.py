@@ -5,7 +5,7 @@ the state of `DueRuns`, and none of it is needed to continue after a crash.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -135,40 +135,33 @@ class Due:
         return self.not_before + LONGEST_WAIT_FOR_PULL
 
 
+@dataclass(slots=True)
 class DueRuns:
     """The runs to start, oldest first, and the time up to which ticks have been handled."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        settings: ScheduleSettings,
-        schedules: Mapping[str, Schedule],
-        host: str,
-        sources: Sequence[str],
-    ) -> None:
-        """`sources` are pulled before each tick."""
-        self._sources = sources
-        self._engine = engine
-        self._settings = settings
-        self._schedules = schedules
-        self._host = host
-        self.waiting: list[Due] = []
-        """The runs to start. A step iterates over a copy, because it adds and removes some."""
-        self._handled: dict[str, datetime] = {}
-        """The time up to which each job's ticks have been handled."""
+    engine: Engine
+    settings: ScheduleSettings
+    schedules: Mapping[str, Schedule]
+    host: str
+    sources: Sequence[str]
+    """They are pulled before each tick."""
+    waiting: list[Due] = field(default_factory=list)
+    """The runs to start. A step iterates over a copy, because it adds and removes some."""
+    _handled: dict[str, datetime] = field(default_factory=dict)
+    """The time up to which each job's ticks have been handled."""
 
     def begin(self, now: datetime) -> None:
         """Catch up the ticks from before this process, or record them as missed.
 
         Raises WrongConfiguration if a schedule never comes true.
         """
-        ticks = ", ".join(schedule.expression for schedule in self._schedules.values())
-        with writing(self._engine) as connection:
-            for source in self._sources:
+        ticks = ", ".join(schedule.expression for schedule in self.schedules.values())
+        with writing(self.engine) as connection:
+            for source in self.sources:
                 # Health needs to know since when each source is pulled at these ticks, to see that
                 # one is overdue.
-                see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
-        for job, schedule in self._schedules.items():
+                see_schedule(connection, pull_of(source), ticks, self.settings.time_zone, now)
+        for job, schedule in self.schedules.items():
             self._handled[job] = now
             self._catch_up(job, schedule, now)
             first = schedule.next(now)
@@ -178,20 +171,20 @@ class DueRuns:
             get_logger().info("scheduled", job=job, next_run=first.isoformat())
 
     def _catch_up(self, job: str, schedule: Schedule, now: datetime) -> None:
-        with writing(self._engine) as connection:
+        with writing(self.engine) as connection:
             seen = see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
             found = owed(
                 schedule,
                 seen,
                 newest_tick(connection, job),
                 now,
-                catch_up=self._settings.catch_up == "latest",
+                catch_up=self.settings.catch_up == "latest",
                 ever_ran=runs.has_run(connection, job),
                 attempts_of=partial(attempts_of, connection, job),
             )
             self._note_missed(connection, job, found.missed, "nobody_was_there")
             pull = 0
-            if found.tick is not None and self._sources:
+            if found.tick is not None and self.sources:
                 # 1 if that pull has succeeded, is running or was given up: `runs` has it, so it is
                 # not started again.
                 pull = next_attempt(attempts_of(connection, PULL, found.tick)) or 1
@@ -204,7 +197,7 @@ class DueRuns:
         """Run a crashed run's tick again, unless a later tick has done its work."""
         newest = newest_tick(connection, run.job)
         if (
-            self._settings.catch_up == "none"
+            self.settings.catch_up == "none"
             or run.scheduled_for is None
             or run.scheduled_for != newest
         ):
@@ -215,22 +208,22 @@ class DueRuns:
 
     def collect_ticks(self, now: datetime) -> None:
         """Add each job's newest tick since the last call; record older ones as missed."""
-        for job, schedule in self._schedules.items():
+        for job, schedule in self.schedules.items():
             # The clock may have been set back: `runs` knows which of the repeated ticks were run.
             handled = min(self._handled[job], now)
             ticks = schedule.newest(handled, now, MOST_NOTED + 1)
             if len(ticks) > 1:  # between two steps, the machine slept or the database was down
-                with writing(self._engine) as connection:
+                with writing(self.engine) as connection:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
                 self.waiting.append(
-                    Due(job, ticks[-1], 1, "schedule", now, pull=int(bool(self._sources)))
+                    Due(job, ticks[-1], 1, "schedule", now, pull=int(bool(self.sources)))
                 )
             self._handled[job] = now
 
     def _note_missed(
         self, connection: Connection, job: str, missed: list[datetime], error_code: str
     ) -> None:
-        noted = note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
+        noted = note_ticks(connection, job, missed, Status.MISSED, error_code, self.host)
         if noted:
             get_logger().warning("ticks were missed", job=job, ticks=noted)

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
@@ -38,36 +39,31 @@ _MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)
 
 
+@dataclass
 class Scheduler:
-    """One scheduler process; `clock` gives the time in UTC.
+    """One scheduler process.
 
     One thread calls `begin` and `step`. Any thread may call `end`, which uses only the running
     children.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        settings: ScheduleSettings,
-        command: CommandLine,
-        environ: Mapping[str, str],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        on_end: Callable[[str, str], None] = lambda _job, _status: None,
-        sources: Sequence[str] = (),
-    ) -> None:
-        """`on_end(job, status)` is called when a run ends and no further attempt follows; `sources`
-        names the sources to pull before each tick."""
-        self._engine = engine
-        self._settings = settings
-        self._clock = clock
-        self._on_end = on_end
-        self._command = command
-        self._environ = environ
-        self._schedules = schedules(settings)
+    engine: Engine
+    settings: ScheduleSettings
+    command: CommandLine
+    environ: Mapping[str, str]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The time in UTC."""
+    on_end: Callable[[str, str], None] = lambda _job, _status: None
+    """Called with job and status when a run ends and no further attempt follows."""
+    sources: Sequence[str] = ()
+    """The names of the sources to pull before each tick."""
+
+    def __post_init__(self) -> None:
+        self._schedules = schedules(self.settings)
         self._host = socket.gethostname()
         self._stopping = threading.Event()
-        self._due = DueRuns(engine, settings, self._schedules, self._host, sources)
-        self._running = RunningChildren(settings.grace_seconds, self._stopping)
+        self._due = DueRuns(self.engine, self.settings, self._schedules, self._host, self.sources)
+        self._running = RunningChildren(self.settings.grace_seconds, self._stopping)
         self._ended: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
         """One entry for each child that ended: its job, and the attempt that follows or None."""
 
@@ -79,7 +75,7 @@ class Scheduler:
     @property
     def seconds_to_the_next_step(self) -> float:
         """Seconds until the next tick, at most 5, since children end and clocks are changed."""
-        now = self._clock()
+        now = self.clock()
         ticks = (schedule.next(now) for schedule in self._schedules.values())
         waits = [(tick - now).total_seconds() for tick in ticks if tick is not None]
         return min(_MOST_SECONDS_BETWEEN_STEPS, *waits)
@@ -89,8 +85,8 @@ class Scheduler:
 
         Raises WrongConfiguration if a schedule never comes true.
         """
-        now = self._clock()
-        with writing(self._engine) as connection:
+        now = self.clock()
+        with writing(self.engine) as connection:
             crashed = self._close_crashed(connection)
         self._due.begin(now)
         self._tell_of(crashed)
@@ -99,7 +95,7 @@ class Scheduler:
         """Do everything that is due now. Call it from one thread, as often as you like."""
         # Read the clock before the ends: a job whose child ended before this tick is then free for
         # it.
-        now = self._clock()
+        now = self.clock()
         while not self._ended.empty():
             job, retry = self._ended.get_nowait()
             self._running.forget(job)
@@ -116,7 +112,7 @@ class Scheduler:
     def _look_after(self, now: datetime) -> None:
         """Write heartbeats, and close the runs of other schedulers that have stopped writing
         theirs."""
-        with writing(self._engine) as connection:
+        with writing(self.engine) as connection:
             record_heartbeat(connection, self._running.run_ids)
             crashed = self._close_crashed(connection)
             for run in crashed:
@@ -125,7 +121,7 @@ class Scheduler:
 
     def _close_crashed(self, connection: Connection) -> list[runs.Crashed]:
         """Close all runs, of any scheduler, whose last heartbeat is too old."""
-        crashed = runs.mark_crashed(connection, self._settings.stale_seconds)
+        crashed = runs.mark_crashed(connection, self.settings.stale_seconds)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
         return crashed
@@ -136,7 +132,7 @@ class Scheduler:
         caught_up = {(due.job, due.tick) for due in self._due.waiting}
         for run in crashed:
             if (run.job, run.scheduled_for) not in caught_up:
-                self._on_end(run.job, Status.CRASHED)
+                self.on_end(run.job, Status.CRASHED)
 
     def _start_due(self, now: datetime) -> None:
         """Start the runs that may start now, and skip those that can't; the rest stay due."""
@@ -174,7 +170,7 @@ class Scheduler:
     def _runs_somewhere(self, job: str) -> bool:
         if job in self._running:
             return True
-        with reading(self._engine) as connection:  # another scheduler may have it
+        with reading(self.engine) as connection:  # another scheduler may have it
             return runs.is_running(connection, job)
 
     def _pull_first(self, due: Due, now: datetime) -> None:
@@ -194,7 +190,7 @@ class Scheduler:
         return any(made.attempt >= due.attempt for made in self._made(due.job, due.tick))
 
     def _made(self, job: str, tick: datetime) -> list[Attempt]:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return attempts_of(connection, job, tick)
 
     def _waits_for_its_pull(self, due: Due, now: datetime) -> bool:
@@ -208,7 +204,7 @@ class Scheduler:
         )
         # The pull may have ended since this step began, and its next attempt may not be due yet.
         is_to_come |= PULL in self._running
-        if not is_to_come and not is_awaited(made, self._settings.retries):
+        if not is_to_come and not is_awaited(made, self.settings.retries):
             return False
         if now < due.waits_until:
             return True
@@ -218,7 +214,7 @@ class Scheduler:
         return False
 
     def _skip(self, due: Due) -> None:
-        with writing(self._engine) as connection:
+        with writing(self.engine) as connection:
             noted = note_ticks(
                 connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host
             )
@@ -230,7 +226,7 @@ class Scheduler:
 
     def _start(self, due: Due) -> None:
         """Start the child, if this scheduler gets the row of the tick's attempt."""
-        with writing(self._engine) as connection:
+        with writing(self.engine) as connection:
             run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
         if run_id is None:
             return  # another scheduler has it
@@ -242,7 +238,7 @@ class Scheduler:
             run_id=run_id,
         )
         launch = partial(
-            Child, self._command(due.job, run_id), environ_of_job(self._environ, due.job)
+            Child, self.command(due.job, run_id), environ_of_job(self.environ, due.job)
         )
         try:
             if not self._running.start(
@@ -257,13 +253,13 @@ class Scheduler:
                 error=type(error).__name__,
             )
             self._close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
-            self._on_end(due.job, Status.FAILED)
+            self.on_end(due.job, Status.FAILED)
 
     def _wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
         """Wait for a child's end and settle it; a child's waiting thread runs this."""
         retry = None
         try:
-            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+            ended = child.wait(self.settings.time_limit_minutes * 60, self.settings.grace_seconds)
             retry = self._settle(due, run_id, ended)
         except Exception as error:  # noqa: BLE001 (an error in a thread is seen nowhere else)
             get_logger().error(
@@ -281,13 +277,13 @@ class Scheduler:
         log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
         log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
         if not is_tried_again(
-            final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()
+            final, due.attempt, due.retries, self.settings.retries, self._stopping.is_set()
         ):
-            self._on_end(due.job, final)
+            self.on_end(due.job, final)
             return None
-        wait = self._settings.retry_seconds * 2**due.retries
+        wait = self.settings.retry_seconds * 2**due.retries
         get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=wait)
-        not_before = self._clock() + timedelta(seconds=wait)
+        not_before = self.clock() + timedelta(seconds=wait)
         return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 
     def _close(
@@ -296,7 +292,7 @@ class Scheduler:
         """Close a run and return its final status. The status that the child wrote stands, unless
         its time was up."""
         try:
-            with writing(self._engine) as connection:
+            with writing(self.engine) as connection:
                 return runs.close_attempt(connection, run_id, status, error_code, ended)
         except PimaError as error:
             # The row stays `running`, and the next check finds its heartbeat stale.
