@@ -199,13 +199,14 @@ class StagedSource(Staging):
 
     def keys_of(self, source: str) -> tuple[int, int]:
         """How many of the staged rows have a key of that source's rows, and how many there are."""
-        of_all = f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}"
-        (known,) = self._numbers(
-            f"""{of_all} AND EXISTS (SELECT 1 FROM patients p WHERE p.source = :former
-                AND p.source_key = s.source_key)""",
+        known, asked = self._one(
+            f"""
+            SELECT count(p.id), count(*)
+            FROM {self._table} s LEFT JOIN patients p ON p.source = :former
+                AND p.source_key = s.source_key
+            WHERE {IS_SOUND}""",
             former=source,
         )
-        (asked,) = self._numbers(of_all)
         return known, asked
 
     def write_rejections(self, whole: bool, run_id: int) -> None:
