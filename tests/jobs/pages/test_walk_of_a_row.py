@@ -24,6 +24,7 @@ import runpy, sys, threading
 
 job, root = sys.argv.pop(1), sys.argv.pop(1)
 first = root + job.replace(".", "/") + ".py"
+ours = (root + "pima/", root + "jobs/")  # the environment may stand below the root, too
 passed = []
 
 def is_imported(frame):
@@ -31,18 +32,18 @@ def is_imported(frame):
         frame = frame.f_back
     return frame is not None
 
-def profile(frame, event, _):
+def trace(frame, event, _):
     path = frame.f_code.co_filename
-    if event == "call" and frame.f_code.co_flags & 1 and path.startswith(root) and path not in passed:
+    if frame.f_code.co_flags & 1 and path.startswith(ours) and path not in passed:
         if (passed or path == first) and not is_imported(frame):
             passed.append(path)
 
-threading.setprofile(profile)
-sys.setprofile(profile)
+threading.settrace(trace)
+sys.settrace(trace)
 try:
     runpy.run_module(job, run_name="__main__")
 finally:
-    sys.setprofile(None)
+    sys.settrace(None)
     print(*passed, sep="\\n")
 """
 
