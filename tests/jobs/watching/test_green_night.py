@@ -72,7 +72,8 @@ class Service:
 
     def figures(self) -> tuple[int, int]:
         """How many rows there are, and how many of them have no prediction."""
-        return self.shown()["rows"], self.shown()["without_prediction"]
+        shown = self.shown()
+        return shown["rows"], shown["without_prediction"]
 
     def metrics(self) -> dict[str, float]:
         families = list(DatabaseFigures(self.database.engine).collect())
