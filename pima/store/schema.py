@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import (
-    URL,
     Connection,
     Engine,
     insert,
@@ -61,7 +60,7 @@ def require_schema(engine: Engine) -> Declaration:
     with reading(engine) as connection:
         database = database_of(connection)
         tables = [table.name for table in TABLES]
-        require_revision(connection, engine.url)
+        require_revision(connection)
         found = database.columns(connection, tables)
         _require_columns(
             found,
@@ -93,11 +92,11 @@ def _require_no_fault(what: str | None) -> None:
         raise SchemaDiffers(what=what)
 
 
-def require_revision(connection: Connection, url: URL) -> None:
-    """Raises SchemaMissing, SchemaBehind or SchemaAhead; the message shows the database's `url`."""
+def require_revision(connection: Connection) -> None:
+    """Raises SchemaMissing, SchemaBehind or SchemaAhead."""
     found = current_revision(connection)
     if found is None:
-        raise SchemaMissing(expected=HEAD, url=redacted(url))
+        raise SchemaMissing(expected=HEAD, url=redacted(connection.engine.url))
     if found not in REVISIONS:
         raise SchemaAhead(found=found, expected=HEAD)
     if found != HEAD:

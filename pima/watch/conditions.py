@@ -58,7 +58,7 @@ def conditions(
     require_file(engine.url)
     with reading(engine) as connection:
         # Earlier schemas have no table for sent alerts.
-        require_revision(connection, engine.url)
+        require_revision(connection)
         figures = read_figures(connection, (), settings.health.limits)
         moves = moves_since(connection, figures.now - _OLDEST_EVENT)
         verdicts = last_verdicts(connection, 1)
