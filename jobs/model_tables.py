@@ -46,7 +46,9 @@ def version_list(found: ListedVersions) -> Table:
         version = each.version
         mark = ""
         if version.number == found.champion:
-            mark = " (champion, pinned)" if found.pinned else " (champion)"
+            mark = " (champion"
+            mark += ", pinned" if found.pinned else ""
+            mark += ", suspended)" if found.suspended_at else ")"
         table.add_row(
             f"{version.number}{mark}",
             f"{version.created_at:%Y-%m-%d}",

@@ -24,8 +24,9 @@ from pima.store.models import registry
 from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
 from pima.train.fit import reproduce
-from pima.train.ledger import Decider, pin, promote, roll_back
+from pima.train.ledger import Decider, pin, promote, roll_back, suspend
 from pima.watch.figures import versions
+from pima.watch.suspension import in_words
 
 
 def _options(options: OptionParser) -> None:
@@ -36,6 +37,9 @@ def _options(options: OptionParser) -> None:
     promote = commands.add_parser("promote", help="make a version champion by hand")
     rollback = commands.add_parser(
         "rollback", help="go back to the version that the champion replaced"
+    )
+    suspend = commands.add_parser(
+        "suspend", help="stop the champion: nothing is scored until `promote N` ends it"
     )
     pin = commands.add_parser(
         "pin", help="hold the champion: retraining records verdicts but promotes nothing"
@@ -49,7 +53,7 @@ def _options(options: OptionParser) -> None:
     )
     for command in (show, card, promote, export, reproduce):
         command.add_argument("number", type=from_one, metavar="N")
-    for command in (promote, rollback, pin):
+    for command in (promote, rollback, suspend, pin):
         command.add_argument(
             "--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger"
         )
@@ -92,6 +96,8 @@ def _work(command: Command) -> Result:
             return asdict(promote(engine, given.number, decider))
         case "rollback":
             return roll_back(engine, decider, given.only_from)
+        case "suspend":
+            return asdict(suspend(engine, decider))
         case "pin" | "unpin":
             return asdict(pin(engine, given.command == "pin", decider))
         case "reproduce":
@@ -159,8 +165,9 @@ def _show(result: Result) -> None:
     elif "path" in result:
         print(f"{result['bytes']} bytes written to {result['path']}")
     else:
-        pinned = ", pinned" if result["pinned"] else ""
-        print(f"champion: version {result['model_version']}{pinned}")
+        held = ", pinned" if result["pinned"] else ""
+        held += in_words(result["suspended_at"])
+        print(f"champion: version {result['model_version']}{held}")
         if "from_version" in result:
             print(
                 f"before: version {result['from_version']}, since "

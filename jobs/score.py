@@ -16,6 +16,8 @@ from pima.core.nights.unpredicted import Rule
 from pima.logs import counted, in_brackets
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
+from pima.store.service.runs import SUSPENDED
+from pima.watch.suspension import Suspension, run_in_words
 
 
 def _options(options: OptionParser) -> None:
@@ -77,6 +79,8 @@ def _show(result: Result) -> None:
             f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
             f"{result['already_scored']:,} scored before{dry_run}"
         )
+        if SUSPENDED in result:
+            print(run_in_words(Suspension(**result[SUSPENDED])))
 
 
 main = main_of(

@@ -12,6 +12,7 @@ from pima.logs import counted, in_brackets
 from pima.store.models.ledger import VerdictLine
 from pima.store.service.monitoring import KeptFigure
 from pima.store.service.runs import DRY_RUN, Run
+from pima.watch import suspension
 from pima.watch.overview import (
     ChampionState,
     FollowedUpWeek,
@@ -80,11 +81,12 @@ def _champion(champion: ChampionState) -> str:
         if champion.last_verdict is None:
             return "none yet: python -m jobs.retrain makes the first"
         return f"none yet; the last retraining said {champion.last_verdict}"
-    pinned = ", pinned" if champion.pinned else ""
+    held = ", pinned" if champion.pinned else ""
+    held += suspension.in_words(champion.suspended_at)
     judged = ""
     if champion.holdout_accuracy is not None:
         judged = f", holdout accuracy {champion.holdout_accuracy:.3f}"
-    return f"version {champion.version}, trained {_when(champion.trained_at)}{judged}{pinned}"
+    return f"version {champion.version}, trained {_when(champion.trained_at)}{judged}{held}"
 
 
 def _settled(found: CameTrue | None, realised: SettledCounts) -> str:

@@ -29,15 +29,16 @@ from pima.scorer import Scorer, load_scorer
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.models import registry
-from pima.store.models.registry import newest_declaration
+from pima.store.models.registry import Champion, newest_declaration
 from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 from pima.store.rows import queue
 from pima.store.rows.queue import require_counter_above_them, require_same_rows
 from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
-from pima.store.service.runs import lock_open_run, record_progress
+from pima.store.service.runs import SUSPENDED, lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.model_alarms import leave_alarms
 from pima.watch.night import NightTally
+from pima.watch.suspension import suspension_of_run
 from pima.watch.unpredicted import NightEnd, rows_before
 
 
@@ -56,6 +57,18 @@ class ScoreOptions:
     """The rule that judges the night once it is over."""
     scores: tuple[str, ...] = ()
     """The scores in use that are kept beside the predictions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run of scoring begins with; all processes that share it have the same."""
+
+    version: int
+    """The champion's number."""
+    sequence: int
+    """That of the champion's pointer: a later stop ends the run."""
+    before: Marks
+    """The state of the rows before the first claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ def score_queue(
     run: OpenRun,
     options: ScoreOptions,
     stop: StopRequest,
-    hand_out: Callable[[int, Marks], None] | None = None,
+    hand_out: Callable[[Start], None] | None = None,
 ) -> None:
     """Score all rows of the queue, or `limit` of them, with the current champion; report after each
     batch.
@@ -108,20 +121,23 @@ def score_queue(
     Rows are validated on the champion's features, by the rules in the database when they are
     claimed. The run passes over the queue once, upwards by patient id: rows that others hold, or
     that come in below, wait for the next run. To score in other processes, `hand_out` starts
-    `drain` in each of them, with the champion's number and the state of the rows before the first
-    claim, and returns when all have ended.
+    `drain` in each of them, and returns when all have ended. If a person has suspended the
+    champion, rows wait; a run under way ends before its next batch.
 
     What a night leaves beside its rows: which values that were replaced a day ago were predicted
     on; what settled outcomes say; and, as the run closes, its figures and the rows without a
-    prediction. The last two also stand if it is stopped.
+    prediction. The last two also stand if it is interrupted. If the champion was suspended, it
+    leaves that, and no figure that would only tell of rows that wait.
 
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched;
     VersionUsedTwice before its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
-    loop = _loop_if_needed(engine, run, options, stop)
-    if not options.dry_run:
-        run.leave_at_the_end(_night_end(run.id, options.rule, loop))
+    champion, is_needed = _champion(engine)
+    loop = None
+    if is_needed:
+        loop = _loop(engine, run, champion, options, stop)
+    run.leave_at_the_end(partial(_night_end, run.id, options, champion, loop))
     if loop is not None:
         _score(loop, hand_out)
     if not options.dry_run:
@@ -129,10 +145,25 @@ def score_queue(
         leave_alarms(engine, run.id)
 
 
-def _night_end(run_id: int, rule: Rule, loop: "_Drain | None") -> NightEnd:
-    if loop is None:
-        return NightEnd(run_id, rule, partial(leave_volumes, run_id))
-    return NightEnd(run_id, rule, partial(loop.night.leave_figures, run_id), loop.before)
+def _night_end(
+    run_id: int,
+    options: ScoreOptions,
+    champion: Champion,
+    loop: "_Drain | None",
+    connection: Connection,
+) -> dict[str, object]:
+    """Leave what the night says; return what joins the run's counts."""
+    before = None
+    if loop is not None and not options.dry_run:
+        loop.night.leave_figures(run_id, connection)
+        before = loop.start.before
+    suspension = suspension_of_run(connection, champion)
+    if suspension is not None:
+        return {SUSPENDED: as_json(suspension)}
+    if options.dry_run:
+        return {}
+    leave_volumes(run_id, connection)
+    return NightEnd(run_id, options.rule, before)(connection)
 
 
 def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
@@ -144,65 +175,55 @@ def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
             go_on = examine(connection, EXAMINED_AT_ONCE) > 0
 
 
-def _loop_if_needed(
-    engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest
-) -> "_Drain | None":
-    """The loop with the champion loaded; None if no row waits."""
-    champion = _champion_if_needed(engine)
-    if champion is None:
-        return None
-    scorer = load_scorer(engine, champion)
-    run.report(ScoreResult(model_version=champion))
-    night = NightTally(engine, champion, scorer)
-    before = rows_before(engine, run.id)
-    return _Drain(engine, run, champion, scorer, night, before, options, stop)
+def _loop(
+    engine: Engine, run: OpenRun, champion: Champion, options: ScoreOptions, stop: StopRequest
+) -> "_Drain":
+    """The loop with the champion loaded."""
+    version = champion.model_version or 0
+    scorer = load_scorer(engine, version)
+    run.report(ScoreResult(model_version=version))
+    start = Start(version, champion.sequence, rows_before(engine, run.id))
+    return _Drain(engine, run, start, scorer, NightTally(engine, version, scorer), options, stop)
 
 
-def _score(loop: "_Drain", hand_out: Callable[[int, Marks], None] | None) -> None:
+def _score(loop: "_Drain", hand_out: Callable[[Start], None] | None) -> None:
     if hand_out is None:
         loop.run()
         return
     run = loop.open_run
     with writing(loop.engine) as connection:
-        record_progress(connection, run.id, run.counts, loop.version)
+        record_progress(connection, run.id, run.counts, loop.start.version)
     run.leave_counts_to_others()
-    hand_out(loop.version, loop.before)
+    hand_out(loop.start)
 
 
 def drain(
-    engine: Engine,
-    run_id: int,
-    version: int,
-    before: Marks,
-    options: ScoreOptions,
-    stop: StopRequest,
+    engine: Engine, run_id: int, start: Start, options: ScoreOptions, stop: StopRequest
 ) -> None:
-    """Drain the queue in one of several processes that share a run, until no row is left to claim
-    or the run has been closed.
+    """Drain the queue in one of several processes that share a run, until no row is left to claim,
+    the run has been closed or the champion was suspended.
 
     Raises ArtifactDamaged, VersionUsedTwice, Interrupted; the batches committed before that are
     counted.
     """
-    scorer = load_scorer(engine, version)
-    night = NightTally(engine, version, scorer)
+    scorer = load_scorer(engine, start.version)
+    night = NightTally(engine, start.version, scorer)
     with night.part_at_the_end(run_id):
-        _Drain(
-            engine, OpenRun(run_id), version, scorer, night, before, options, stop, is_shared=True
-        ).run()
+        _Drain(engine, OpenRun(run_id), start, scorer, night, options, stop, is_shared=True).run()
 
 
-def _champion_if_needed(engine: Engine) -> int | None:
-    """The champion's number; None if no row waits, so that no model is loaded for an empty
-    queue."""
+def _champion(engine: Engine) -> tuple[Champion, bool]:
+    """The champion, and whether it is needed: no model is loaded for an empty queue, or during a
+    stop."""
     with reading(engine) as connection:
         require_counter_above_them(connection)
-        if queue.is_empty(connection):
-            return None
         champion = registry.read_champion(connection)
+        if champion.suspended_at is not None or queue.is_empty(connection):
+            return champion, False
         if champion.model_version is None:
             rows = counted(queue.waiting(connection).rows, "row")
             raise NoChampion(what=f"{rows} on the queue, which will wait until there is one")
-        return champion.model_version
+        return champion, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +268,9 @@ class _Drain:
 
     engine: Engine
     open_run: OpenRun
-    version: int
+    start: Start
     scorer: Scorer
     night: NightTally
-    before: Marks
     options: ScoreOptions
     stop: StopRequest
     is_shared: bool = False
@@ -261,7 +281,7 @@ class _Drain:
     _write_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._result = ScoreResult(model_version=self.version)
+        self._result = ScoreResult(model_version=self.start.version)
 
     def run(self) -> None:
         self._do_batch()  # most nights have only one batch, and need no threads
@@ -295,9 +315,11 @@ class _Drain:
                 connection.rollback()
 
     def _take(self, connection: Connection) -> _Scored | None:
-        """Claim, validate and score a batch; None if no row is left."""
+        """Claim, validate and score a batch; None if no row is left, or a person has stopped it."""
         rows = self._rows_to_claim()
-        if self._ended or rows == 0:
+        # Read in the transaction of the claim. Another version may have been promoted since the
+        # stop.
+        if self._ended or rows == 0 or registry.was_stopped_since(connection, self.start.sequence):
             self._ended = True
             return None
         names = names_of(self.scorer.features)
@@ -324,7 +346,7 @@ class _Drain:
         return min(rows, self.options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
-        done = scored.result(self._record(connection, scored), self.before)
+        done = scored.result(self._record(connection, scored), self.start.before)
         so_far = self._so_far(connection)
         if so_far is None:
             connection.rollback()
@@ -333,7 +355,8 @@ class _Drain:
         if self.options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, self.open_run.id, as_json(so_far.plus(done)), self.version)
+            counts = as_json(so_far.plus(done))
+            record_progress(connection, self.open_run.id, counts, self.start.version)
             connection.commit()
             self.night.add(scored.tally)
         self._result = self._result.plus(done)
@@ -342,7 +365,7 @@ class _Drain:
             "batch done",
             claimed=done.claimed,
             rejected=done.rejected,
-            model_version=self.version,
+            model_version=self.start.version,
         )
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
@@ -365,9 +388,10 @@ class _Drain:
         database = database_of(connection)
         run = self.open_run.id
         threshold = self.scorer.threshold
-        new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
+        version = self.start.version
+        new = database.scoring.write_predictions(connection, made, version, run, threshold)
         if new < len(found.accepted):
-            require_same_rows(connection, made, self.version, run)
+            require_same_rows(connection, made, version, run)
         self._write_scores(connection, scored, made)
         database.scoring.write_rejections(connection, rejected, run)
         return new
@@ -380,7 +404,7 @@ class _Drain:
             ids = made.patient_ids[known]
             beside = ScoresBeside(ids, made.patient_versions[known], name, column.values[known])
             scoring = database_of(connection).scoring
-            scoring.write_scores(connection, beside, self.version, self.open_run.id)
+            scoring.write_scores(connection, beside, self.start.version, self.open_run.id)
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from pima.core.nights.unpredicted import Marks
 from pima.dask.workers import Workers
 from pima.errors import PimaError, WrongUsage
 from pima.logs import mark_lines
 from pima.runs.recorded_run import OpenRun
 from pima.runs.stop_request import StopRequest
-from pima.scoring import ScoreOptions, drain, score_queue
+from pima.scoring import ScoreOptions, Start, drain, score_queue
 from pima.settings.reading import database_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
@@ -30,8 +29,7 @@ class Night:
     environment."""
 
     run_id: int
-    model_version: int
-    before: Marks
+    start: Start
     options: ScoreOptions
     database: DatabaseSettings
 
@@ -60,10 +58,10 @@ def score_on_workers(
             )
         )
 
-    def hand_out(version: int, before: Marks) -> None:
+    def hand_out(start: Start) -> None:
         with reached as workers:
             one_each = replace(options, workers=1)
-            night = Night(run.id, version, before, one_each, workers.settings.database)
+            night = Night(run.id, start, one_each, workers.settings.database)
             list(workers.results(work_on, [night] * workers.fit(lacks_database, night)))
 
     score_queue(engine, run, options, stop, hand_out)
@@ -89,7 +87,7 @@ def work_on(night: Night, stop: StopRequest) -> None:
     """Do a worker's share of the night, on one connection. Raises what `drain` raises."""
     mark_lines(job="score", run_id=night.run_id)
     with _database(night) as engine:
-        drain(engine, night.run_id, night.model_version, night.before, night.options, stop)
+        drain(engine, night.run_id, night.start, night.options, stop)
 
 
 @contextmanager

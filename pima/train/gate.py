@@ -67,6 +67,7 @@ class EarlierVerdict:
 
 
 _JUDGED_ANEW = (
+    Reason.SUSPENDED,
     Reason.PINNED,
     Reason.SINGLE_CLASS,
     Reason.TOO_FEW_UNSEEN,
@@ -82,11 +83,11 @@ def earlier_verdict(
     that running the job again cannot fish for luck.
 
     None if the champion's bytes can't be loaded, since the verdict compared with a model that is
-    gone; if other rows are recent now, since times have been corrected; after `pinned`,
-    `single_class`, `too_few_unseen` and `too_few_with_score`, which said nothing about the
-    challenger; after `not_better_than_score`, since the score may have been mended meanwhile, which
-    changes neither the data nor the fit; and after `promoted`, since a person must have moved the
-    champion back meanwhile.
+    gone; if other rows are recent now, since times have been corrected; after `suspended`,
+    `pinned`, `single_class`, `too_few_unseen` and `too_few_with_score`, which said nothing about
+    the challenger; after `not_better_than_score`, since the score may have been mended meanwhile,
+    which changes neither the data nor the fit; and after `promoted`, since a person must have moved
+    the champion back meanwhile.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
@@ -150,6 +151,7 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
         known = Circumstances(
             parity_passed=asked.challenger.parity.passed,
             pinned=champion.pinned,
+            suspended=champion.suspended_at is not None,
             rolled_back_before=ledger.was_rolled_back(
                 connection, asked.history.fingerprint, fitted
             ),

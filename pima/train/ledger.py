@@ -1,8 +1,8 @@
 """The ledger: verdicts and people's decisions, each written once with all that it rests on, and the
 champion moved.
 
-Each decision by a person (to promote, roll back, pin or unpin) is one transaction and one row, with
-who and why.
+Each decision by a person (to promote, roll back, suspend, pin or unpin) is one transaction and one
+row, with who and why.
 """
 
 from collections.abc import Callable, Sequence
@@ -290,16 +290,17 @@ class Decider:
 
 
 def promote(engine: Engine, number: int, decider: Decider) -> Champion:
-    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, with the pointer
-    left as it is."""
+    """Make a version champion by hand, which ends a stop. Raises NoSuchVersion or ArtifactDamaged,
+    with the pointer left as it is."""
     _require_loadable(engine, number)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
-        if before.model_version == number:
+        if before.model_version == number and before.suspended_at is None:
             raise WrongUsage(
                 what=f"Model version {number} is the champion already; nothing was changed."
             )
         make_champion(connection, before, number)
+        registry.end_suspension(connection)
         return _record_move(connection, "promoted_by_hand", before, number, decider)
 
 
@@ -346,6 +347,20 @@ def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
         before = registry.lock_champion(connection)
         registry.set_champion(connection, before.model_version, pinned)
         return _record_move(connection, verdict, before, before.model_version, decider)
+
+
+def suspend(engine: Engine, decider: Decider) -> Champion:
+    """Stop the champion until a person promotes a version: nothing is scored, runs under way end
+    before their next batch, and rows wait. Raises WrongUsage if there is nothing to stop."""
+    with writing(engine) as connection:
+        before = registry.lock_champion(connection)
+        if before.model_version is None:
+            raise WrongUsage(what="There is no champion to suspend: nothing is scored anyway.")
+        if before.suspended_at is not None:
+            since = f"since {before.suspended_at:%Y-%m-%d %H:%M} UTC already"
+            raise WrongUsage(what=f"The champion is suspended {since}; nothing was changed.")
+        registry.suspend_champion(connection)
+        return _record_move(connection, "suspended", before, before.model_version, decider)
 
 
 def _require_loadable(engine: Engine, number: int) -> None:

@@ -3,11 +3,11 @@ the output of `models list`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.nights.kinds import Kind
+from pima.core.nights.kinds import Kind, Watched
 from pima.core.nights.unpredicted import Limits
 from pima.core.nights.watched import volumes
 from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
@@ -22,9 +22,17 @@ from pima.store.rows import queue
 from pima.store.rows.queue import Waiting
 from pima.store.service import monitoring
 from pima.store.service import sources as source_store
-from pima.store.service.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
+from pima.store.service.monitoring import (
+    KeptFigure,
+    had_stop,
+    keep_figures,
+    newest_figures,
+    rows_of_nights,
+)
 from pima.store.service.sources import SourcePull
 from pima.watch.unpredicted import NewRows, as_shown
+
+_WEEK = timedelta(weeks=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,14 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
 
 
 def leave_volumes(run_id: int, connection: Connection) -> None:
-    """Store how many rows came tonight and in a week, for a run with nothing to do; does nothing
-    without a champion."""
+    """Store how many rows came tonight and in a week; does nothing without a champion."""
     champion = registry.read_champion(connection).model_version
     if champion is not None:
-        came = volumes(rows_of_nights(connection, clock(connection)))
+        now = clock(connection)
+        came: Sequence[Watched] = volumes(rows_of_nights(connection, now))
+        # Rows that got their outcome while they waited are no longer on the queue.
+        if had_stop(connection, now - _WEEK):
+            came = came[:1]
         keep_figures(connection, run_id, champion, Kind.VOLUME, came)
 
 
@@ -117,6 +128,7 @@ class ListedVersions:
 
     champion: int | None
     pinned: bool
+    suspended_at: datetime | None
     threshold_remarks: tuple[str, ...]
     versions: tuple[ListedVersion, ...]
     """Newest first."""
@@ -136,6 +148,7 @@ def versions(engine: Engine, settings: Settings) -> ListedVersions:
     return ListedVersions(
         champion=champion.model_version,
         pinned=champion.pinned,
+        suspended_at=champion.suspended_at,
         threshold_remarks=tuple(remarks),
         versions=tuple(ListedVersion(each, judged.get(each.number)) for each in listed),
     )

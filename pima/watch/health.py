@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration, first_difference
 from pima.errors import PimaError
+from pima.logs import counted
 from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules
 from pima.settings.sections import JOBS, STARTED, ScheduleSettings, Settings
@@ -23,6 +24,7 @@ from pima.store.service.runs import Status
 from pima.store.service.sources import SourcePull
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
+from pima.watch.suspension import in_words
 
 _PERIODS = 2
 _ENDED_BADLY: dict[str, str] = {
@@ -99,6 +101,12 @@ COMPLAINTS = {
         "few labels that may be bad luck.",
         "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote "
         "one: `python -m jobs.models list`",
+    ),
+    "suspended": Explained(
+        "A person has suspended the champion: nothing is scored, rows wait, and nobody should act "
+        "on predictions. What only follows from that is not told beside it.",
+        "`python -m jobs.export verdicts` says why. docs/do/stop.md says how to go on; `python -m "
+        "jobs.models promote NUMBER --reason TEXT` ends it",
     ),
     "rows_without_prediction": Explained(
         "Too many rows that were new or changed since the last good night have no prediction: a "
@@ -263,7 +271,12 @@ def _without_success(now: datetime, last: datetime | None, since: datetime, each
 
 def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Condition]:
     oldest = found.waiting.oldest
-    if oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
+    champion = found.champion
+    if champion.suspended_at is not None:
+        wait = f"{counted(found.waiting.rows, 'row')} wait"
+        what = f"version {champion.model_version}{in_words(champion.suspended_at)}; {wait}"
+        yield _complaint("suspended", what)
+    elif oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
         age = _in_words(found.now - oldest)
         what = (
             f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring "

@@ -63,6 +63,7 @@ METRICS = {
     "pima_new_rows_without_prediction": Described("How many of them have no prediction"),
     "pima_new_rows_alert": Described("1 if these are too many"),
     "pima_champion_version": Described("The model version that scores; 0 for none"),
+    "pima_champion_suspended": Described("1 while a person has suspended it"),
     "pima_champion_holdout_accuracy": Described(
         "The champion's accuracy on its test set when it was promoted"
     ),
@@ -213,6 +214,7 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_champion_version", found.champion.model_version or 0)
+    yield _single("pima_champion_suspended", float(found.champion.suspended_at is not None))
     if found.version is not None and found.version.performance is not None:
         yield _single("pima_champion_holdout_accuracy", found.version.performance.accuracy)
 

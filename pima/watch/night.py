@@ -21,14 +21,14 @@ from pima.core.nights.drift import (
     tally_of,
 )
 from pima.core.nights.kinds import Kind, Watched
-from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS, volumes
+from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS
 from pima.core.rows.validation import Validated
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store.engine import clock, writing
 from pima.store.models import registry
-from pima.store.service.monitoring import keep_figures, rows_of_nights
+from pima.store.service.monitoring import keep_figures
 from pima.store.service.tallies import KeptTally, keep_tally, newest_tallies, tallies_of_parts
 
 POOLED_FOR = timedelta(days=28)
@@ -70,8 +70,6 @@ class NightTally:
         nights = last_nights(tonight, self._comparable(connection, run_id))
         found = figures_of(names_of(self._scorer.features), nights, self._references)
         keep_tally(connection, run_id, self._version, self._counted)
-        came = volumes(rows_of_nights(connection, now))
-        keep_figures(connection, run_id, self._version, Kind.VOLUME, came)
         keep_figures(connection, run_id, self._version, Kind.NIGHT, found)
 
     def _comparable(self, connection: Connection, run_id: int) -> Iterator[KeptTally]:

@@ -39,6 +39,8 @@ class ChampionState:
 
     version: int | None
     pinned: bool
+    suspended_at: datetime | None
+    """Since when a person has stopped it."""
     trained_at: datetime | None
     holdout_accuracy: float | None
     last_verdict: str | None
@@ -184,6 +186,7 @@ def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:
     return ChampionState(
         version=found.champion.model_version,
         pinned=found.champion.pinned,
+        suspended_at=found.champion.suspended_at,
         trained_at=None if version is None else version.created_at,
         holdout_accuracy=None if performance is None else performance.accuracy,
         last_verdict=found.last_verdict,

@@ -2,7 +2,6 @@
 words whether they are too many."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -39,17 +38,14 @@ def rows_before(engine: Engine, run_id: int) -> Marks:
 
 @dataclass(frozen=True, slots=True)
 class NightEnd:
-    """Stores a run's figures when it closes; the figures of rows without a prediction go into its
-    counts."""
+    """Counts the rows without a prediction when a run closes; the figures go into its counts."""
 
     run_id: int
     rule: Rule
-    leave_figures: Callable[[Connection], None]
     rows_before: Marks | None = None
     """The rows before the run; None if it took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, object]:
-        self.leave_figures(connection)
         return {store.UNPREDICTED: as_json(_counted(connection, self))}
 
 

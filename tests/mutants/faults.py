@@ -65,6 +65,7 @@ def _on_both(name: str, *edits: Edit, caught_by: str) -> Fault:
 
 _CLAIMING = "pima/store/postgresql/scoring.py"
 _RACE = "tests/jobs/retraining/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
+_STOP = "tests/jobs/scoring/test_stop.py"
 _TOLD = "tests/jobs/privacy/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
 _CORRECTED = "tests/store/triggers/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
 _USED_TWICE = "tests/jobs/scoring/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
@@ -128,6 +129,59 @@ FAULTS = (
             "if registry.lock_champion(connection).sequence < judgement.champion.sequence:",
         ),
         caught_by=_RACE,
+    ),
+    _on_both(
+        "a run that began before a stop goes on",
+        Edit(
+            "pima/scoring.py",
+            "if self._ended or rows == 0 or registry.was_stopped_since(connection, self.start.sequence):",
+            "if self._ended or rows == 0:",
+        ),
+        caught_by=f"{_STOP}::test_a_run_that_began_before_a_stop_ends_before_its_next_batch"
+        "[DATABASE-suspended]",
+    ),
+    _on_both(
+        "a run goes on once a stop is over",
+        Edit(
+            "pima/store/models/registry.py",
+            """select(champion.c.last_stop), "champion")
+    return int(last_stop) > sequence""",
+            """select(champion.c.suspended_at), "champion")
+    return last_stop is not None""",
+        ),
+        caught_by=f"{_STOP}::test_a_run_that_began_before_a_stop_ends_before_its_next_batch"
+        "[DATABASE-promoted at once]",
+    ),
+    _on_both(
+        "a stop does not count as a change of the champion",
+        Edit(
+            "pima/store/models/registry.py",
+            '"suspended_at": database_now(), "sequence": after, "last_stop": after',
+            '"suspended_at": database_now(), "last_stop": after',
+        ),
+        caught_by="tests/jobs/retraining/test_gate.py"
+        "::test_a_verdict_that_a_stop_overtook_is_given_again_and_blocked[DATABASE]",
+    ),
+    Fault(
+        "a stop does not wait for a promotion",
+        {
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/train/ledger.py",
+                        """
+        before = registry.lock_champion(connection)
+        if before.model_version is None:""",
+                        """
+        before = registry.read_champion(connection)
+        if before.model_version is None:""",
+                    ),
+                ),
+                (
+                    "tests/jobs/retraining/test_gate.py::test_a_stop_beside_a_promotion_stops_whatever_was_promoted[postgresql]",
+                ),
+            ),
+        },
     ),
     _on_both(
         "a model's bytes are used without checking their sha256",

@@ -90,6 +90,8 @@ class Circumstances:
     """The compiled form agrees with Keras."""
     pinned: bool = False
     """A person has pinned the champion."""
+    suspended: bool = False
+    """A person has suspended the champion."""
     rolled_back_before: bool = False
     """A person has taken back a version that the same data and settings gave."""
     consultations: int = 1

@@ -25,7 +25,7 @@ from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
-from pima.core.verdicts.contest import Contest, Contestant, Role
+from pima.core.verdicts.contest import Circumstances, Contest, Contestant, Role
 from pima.core.verdicts.metrics import (
     correct,
     log_losses,
@@ -349,9 +349,15 @@ def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> 
     worst = found.worst_subgroup
     if worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE:
         return Reason.SUBGROUP_WORSE
-    if contest.circumstances.rolled_back_before:
+    return _kept_out_by_person(contest.circumstances, options)
+
+
+def _kept_out_by_person(known: Circumstances, options: GateOptions) -> Reason | None:
+    if known.rolled_back_before:
         return Reason.ROLLED_BACK_BEFORE
-    if contest.circumstances.pinned:
+    if known.suspended:
+        return Reason.SUSPENDED
+    if known.pinned:
         return Reason.PINNED
     if options.approve:
         return Reason.AWAITS_APPROVAL

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     LOG_LOSS_VETO = "log_loss_veto"
     SUBGROUP_WORSE = "subgroup_worse"
     ROLLED_BACK_BEFORE = "rolled_back_before"
+    SUSPENDED = "suspended"
     PINNED = "pinned"
     AWAITS_APPROVAL = "awaits_approval"
     MORE_CORRECT = "more_correct"
@@ -126,6 +127,7 @@ _WHY = {
         "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin"
     ),
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
+    Reason.SUSPENDED: "it won, but a person has suspended the champion (models promote)",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
     Reason.FIRST_CHAMPION: "it is the first champion and beats the best constant answer",

@@ -27,6 +27,7 @@ from pima.core.declared.features import Declaration, Features, first_difference
 from pima.core.verdicts.verdict import Performance
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
+from pima.store.database import database_now
 from pima.store.engine import first_row
 from pima.store.tables import (
     champion,
@@ -138,6 +139,8 @@ class Champion:
     sequence: int
     """Grows by one with every change."""
     pinned: bool
+    suspended_at: datetime | None = None
+    """Since when a person has stopped it; None while it scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ class NewVersion(_Version):
     """The distribution of those rows, as JSON."""
 
 
-_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
+_POINTER = select(
+    champion.c.model_version, champion.c.sequence, champion.c.pinned, champion.c.suspended_at
+)
 
 
 def read_champion(connection: Connection) -> Champion:
@@ -219,7 +224,7 @@ def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Ch
         raise SchemaDiffers(
             what=f"champion names version {row.model_version}, which model_versions does not have"
         )
-    return Champion(row.model_version, row.sequence, bool(row.pinned))
+    return Champion(row.model_version, row.sequence, bool(row.pinned), row.suspended_at)
 
 
 def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
@@ -231,6 +236,25 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
         "sequence": champion.c.sequence + 1,
     }
     connection.execute(update(champion).values(**values))
+
+
+def suspend_champion(connection: Connection) -> None:
+    """Stop the champion, and the runs that began before; the caller holds the lock."""
+    after = champion.c.sequence + 1
+    values = {"suspended_at": database_now(), "sequence": after, "last_stop": after}
+    connection.execute(update(champion).values(**values))
+
+
+def end_suspension(connection: Connection) -> None:
+    """Let the champion score again; the caller holds the lock."""
+    connection.execute(update(champion).values(suspended_at=None))
+
+
+def was_stopped_since(connection: Connection, sequence: int) -> bool:
+    """Whether a person stopped the champion after the pointer had this sequence number, even if
+    another one scores by now."""
+    (last_stop,) = first_row(connection, select(champion.c.last_stop), "champion")
+    return int(last_stop) > sequence
 
 
 def add_version(connection: Connection, version: NewVersion) -> int:

@@ -12,7 +12,15 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 from pima.core.nights.kinds import Kind, Watched, counts
 from pima.core.nights.watched import LAST_NIGHTS, WEEKS_BACK
 from pima.store.database import Timestamp
-from pima.store.service.runs import DRY_RUN, FINAL, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.service.runs import (
+    DRY_RUN,
+    FINAL,
+    IS_REAL,
+    ROW_RESULTS,
+    SUMS_OF_ROWS,
+    SUSPENDED,
+    Status,
+)
 from pima.store.tables import champion as champion_row
 from pima.store.tables import monitoring, runs, schedules
 
@@ -161,13 +169,15 @@ _DAYS = 7 * (WEEKS_BACK + LAST_NIGHTS)
 def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
     """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is
     the 24 hours until an hour after this time of day. A night without a successful run is left out,
-    since rows may have kept waiting."""
+    since rows may have kept waiting, and so is one of a stop."""
     end = now + _SLACK
     # The rows of a failed run count if another run of the night succeeded, since that one took only
     # the rest.
     statement = text(f"""
         SELECT started_at, status,
-            coalesce(CAST(counts ->> CAST('claimed' AS TEXT) AS BIGINT), 0) FROM runs
+            coalesce(CAST(counts ->> CAST('claimed' AS TEXT) AS BIGINT), 0),
+            counts ->> CAST('{SUSPENDED}' AS TEXT) IS NULL
+        FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since
             AND started_at <= :until""")
     # The upper bound leaves out runs from a time when the clock was ahead; they would count as
@@ -177,12 +187,21 @@ def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
     bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
     taken: Counter[int] = Counter()
     complete: set[int] = set()
-    for started_at, status, rows in connection.execute(bound):
+    for started_at, status, rows, is_whole in connection.execute(bound):
         night = (end - started_at) // _DAY
         taken[night] += int(rows)
-        if status == Status.SUCCEEDED:
+        if status == Status.SUCCEEDED and is_whole:
             complete.add(night)
     return {night: taken[night] for night in complete}
+
+
+def had_stop(connection: Connection, since: datetime) -> bool:
+    """Whether a person's stop kept a run from its rows since a moment."""
+    statement = text(f"""
+        SELECT id FROM runs WHERE job = 'score' AND started_at > :since
+            AND counts ->> CAST('{SUSPENDED}' AS TEXT) IS NOT NULL LIMIT 1""")
+    bound = statement.bindparams(bindparam("since", since, Timestamp()))
+    return connection.execute(bound).first() is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

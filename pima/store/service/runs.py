@@ -42,6 +42,8 @@ SUMS_OF_ROWS = tuple(
 JUDGED_BEFORE = "judged_before"
 """The key of retraining's `counts` that is false for runs that reached a verdict of their own."""
 
+SUSPENDED = "suspended"
+"""The key of scoring's `counts` that is there if a person's stop kept the run from its rows."""
 
 _LONGEST_LINE = 1_000
 """Of `error_line`: what an error says to do stands at its end."""

@@ -19,13 +19,21 @@ from pima.model.recipes import recipe_for
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
-from pima.store.engine import reading
+from pima.store.engine import reading, writing
+from pima.store.models import registry
 from pima.store.models.lineage import from_parquet
 from pima.store.models.registry import compiled_artifact, keras_artifact
 from pima.train.fit import Challenger
-from pima.train.gate import GateInput
+from pima.train.gate import GateInput, judge
+from pima.train.ledger import Decider, make_champion, record, suspend
 from pima.train.retraining import decide_and_record, read_history
-from tests.support.databases import Database, call, the_json, without_triggers
+from tests.support.databases import (
+    Database,
+    call,
+    the_json,
+    until_someone_waits_for_a_lock,
+    without_triggers,
+)
 from tests.support.ledger import document
 from tests.support.shipped import FEATURE_NAMES, FEATURES
 from tests.support.trained import install_models
@@ -252,6 +260,38 @@ def test_of_two_promotions_at_once_one_wins_in_each_race(
         )
         == races
     )
+
+
+@pytest.mark.judge
+def test_a_verdict_that_a_stop_overtook_is_given_again_and_blocked(history: Database) -> None:
+    case = _case(history, 3)
+    judged = judge(history.engine, case)
+    assert judged.verdict.decision == "promoted"
+    assert call(history, "models", "suspend", "--reason", "a test").exit_code == 0
+    run_id = history.value("SELECT max(id) FROM runs") or 1
+    assert record(history.engine, case, judged, run_id, lambda _: None) is None
+    again = decide_and_record(history.engine, case, run_id, lambda _: None)
+    assert (again.verdict, again.reason) == ("blocked", "suspended")
+    assert history.value("SELECT model_version FROM champion") == 1
+    # A night that begins now scores nothing.
+    assert the_json(call(history, "score", "--json"))["suspended"]["since"] is not None
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
+def test_a_stop_beside_a_promotion_stops_whatever_was_promoted(history: Database) -> None:
+    """It waits for the promotion, and tells the ledger which version it stopped."""
+    with ThreadPoolExecutor(1) as threads:
+        with writing(history.engine) as connection:
+            before = registry.lock_champion(connection)
+            make_champion(connection, before, 2)
+            stopped = threads.submit(suspend, history.engine, Decider("a person", "a test"))
+            until_someone_waits_for_a_lock(history)
+        assert stopped.result().model_version == 2
+    newest = "SELECT verdict, from_version, to_version, champion_sequence FROM promotions"
+    assert history.execute(f"{newest} ORDER BY id DESC LIMIT 1") == [
+        ("suspended", 2, 2, before.sequence + 1)
+    ]
 
 
 def _stored(database: Database, challenger: int) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from pima.core.nights.unpredicted import Marks
 from pima.core.rows.redeclared import changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.runs.stop_request import StopRequest
-from pima.scoring import ScoreOptions, drain
+from pima.scoring import ScoreOptions, Start, drain
 from pima.settings.reading import SHIPPED, SHIPPED_FILE, read_declaration
 from pima.store.engine import clock, reading
 from pima.store.models.registry import as_declaration, as_stored, holdout_rule
@@ -106,7 +106,7 @@ def test_a_row_that_a_shared_run_meets_again_keeps_its_score(ward: Database) -> 
         VALUES ('score', 'manual', 1, 'running', '{}', 'a') RETURNING id""")[0]
     for _ in range(2):
         options = ScoreOptions(1000, scores=("ward",))
-        drain(ward.engine, run, 1, Marks(), options, StopRequest())
+        drain(ward.engine, run, Start(1, 1, Marks()), options, StopRequest())
         assert state(ward)[1] == []
         assert kept(ward) == [(patient, 1, "ward", 3)]
         columns = ", ".join((*FEATURE_NAMES, "ward"))

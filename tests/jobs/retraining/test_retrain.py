@@ -97,6 +97,12 @@ def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_la
         f"SELECT settings FROM model_versions WHERE number IN (1, {pinned['challenger']})"
     )
     assert [json.loads(each)["network"] for (each,) in settings] == ["article", "five_seeds"]
+    assert _models(history, "suspend", "--reason", "the ward is worried") == 0
+    suspended = _retrain(history)
+    assert (suspended["exit_code"], suspended["verdict"]) == (0, "blocked")
+    assert (suspended["reason"], suspended["judged_before"]) == ("suspended", False)
+    assert _models(history, "promote", "1", "--reason", "it was sound") == 0
+    assert history.execute("SELECT model_version, suspended_at FROM champion") == [(1, None)]
     assert _models(history, "unpin") == 0
     won = _retrain(history)
     assert (won["verdict"], won["reason"], won["champion_before"]) == (

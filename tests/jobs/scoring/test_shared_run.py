@@ -12,7 +12,7 @@ from pima.errors import ArtifactDamaged
 from pima.runs.lease import only_one
 from pima.runs.recorded_run import recorded_run
 from pima.runs.stop_request import StopRequest
-from pima.scoring import ScoreOptions, drain, score_queue
+from pima.scoring import ScoreOptions, Start, drain, score_queue
 from pima.store.engine import writing
 from pima.store.service.runs import start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
@@ -20,6 +20,7 @@ from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_so
 from tests.support.trained import install_models
 
 OPTIONS = ScoreOptions(100)
+START = Start(version=1, sequence=1, before=Marks())
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def full_queue(postgresql: Database, trained: Path) -> Database:
 
 
 def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Database) -> None:
-    def hand_out(version: int, before: Marks) -> None:
+    def hand_out(start: Start) -> None:
         with ThreadPoolExecutor(3) as threads:
-            given = (full_queue.engine, run.id, version, before, OPTIONS, StopRequest())
+            given = (full_queue.engine, run.id, start, OPTIONS, StopRequest())
             for one in [threads.submit(drain, *given) for _ in range(3)]:
                 one.result()
 
@@ -65,15 +66,15 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
         f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') "
         "RETURNING id"
     )[0]
-    drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, START, OPTIONS, StopRequest())
     assert_each_once(full_queue, waiting=QUEUED)
     full_queue.execute("UPDATE runs SET status = 'running'")
-    drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
+    drain(full_queue.engine, run, START, OPTIONS, StopRequest())
     assert_each_once(full_queue)
     assert full_queue.value("SELECT status FROM runs") == "running"  # who opened it closes it
     full_queue.execute("UPDATE model_versions SET compiled_artifact = 'x' WHERE number = 1")
     with pytest.raises(ArtifactDamaged):
-        drain(full_queue.engine, run, 1, Marks(), OPTIONS, StopRequest())
+        drain(full_queue.engine, run, START, OPTIONS, StopRequest())
 
 
 @pytest.mark.parametrize("more", [("--limit", "5"), ("--dry-run",)])
