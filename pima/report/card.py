@@ -15,6 +15,7 @@ from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
 from pima.runs.recorded_run import INLINED
+from pima.watch.by_group import AS_SERVED, HEADS, ByGroup
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 
@@ -68,6 +69,7 @@ def as_markdown(made: Card) -> str:
         *_subgroups(facts),
         *_standing(facts.standing, facts.of_those_followed_up),
         *map(_plain, facts.beside_scores),
+        *_groups(facts.groups),
         *_listed("Limits", told.limits),
         *_changes(facts),
         *_items(
@@ -200,6 +202,14 @@ def _standing(found: CameTrue | None, is_of_those_followed_up: bool) -> Iterator
     yield _table(("figure", "with its 95 % interval"), told_figures(found, 3))
 
 
+def _groups(found: Sequence[ByGroup]) -> Iterator[str]:
+    if found:
+        yield "## Groups that no model sees"
+        yield AS_SERVED
+        yield from (_plain(doubt) for each in found for doubt in each.doubts)
+        yield _table(HEADS, (map(_plain, row) for each in found for row in each.table))
+
+
 def _subgroup(found: Subgroup) -> tuple[str, ...]:
     name = f"{found.feature}: {found.group}"
     if found.rows is None:
@@ -231,9 +241,9 @@ def _items(heading: str, standard: str, items: Sequence[Item]) -> tuple[str, str
     return f"## {heading}", f"{standard}.", _table(("item", "asks", "answer"), answered)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([_row(heads), "|" + "---|" * len(heads), *map(_row, rows)])
 
 
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"

@@ -35,6 +35,7 @@ from pima.store.models.lineage import version_with_rows
 from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
+from pima.watch.by_group import ByGroup, by_group
 from pima.watch.overview import Overview, read_overview
 from pima.watch.weeks import VersionWeek, version_weeks
 
@@ -94,6 +95,8 @@ class Contents:
     training rows."""
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
+    groups: tuple[ByGroup, ...] = ()
+    """The declared groups that no model sees."""
 
 
 def gather(engine: Engine, settings: Settings) -> Contents:
@@ -112,6 +115,8 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             features = stored_features(version.features)
         outcome = newest_declaration(connection).outcome
         made_at = clock(connection)
+        exhibits = tuple(_exhibits(connection, moves, champion))
+        judged = [each.evidence for each in exhibits[:1]]
         contents = Contents(
             made_at=made_at,
             stands=stands,
@@ -120,7 +125,8 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             features=features,
             champion_since=next(moved, None),
             verdicts=tuple(move for move in moves if move.figures is not None)[:VERDICTS_DRAWN],
-            exhibits=tuple(_exhibits(connection, moves, champion)),
+            exhibits=exhibits,
+            groups=tuple(by_group(connection, settled, made_at, judged)),
             beside_scores=tuple(
                 (each, _beside_score(made_at, each))
                 for each in beside_scores(connection, settled.in_time)

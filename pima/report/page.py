@@ -26,6 +26,7 @@ from pima.core.verdicts.figures import (
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import WEEKS_SHOWN, Contents, Exhibit, calibration, distribution
+from pima.watch import by_group
 
 _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
 
@@ -77,6 +78,7 @@ def _pages() -> Environment:
         "weeks_shown": WEEKS_SHOWN,
         "of_those": OF_THOSE,
         "standing_figures": ON_TOP,
+        "by_group": by_group,
         "calibration": calibration,
         "distribution": distribution,
         "pictures": pictures,

@@ -25,6 +25,7 @@ from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
+from pima.watch.by_group import ByGroup, by_group
 from pima.watch.realised import of_version, on_scores
 
 
@@ -145,6 +146,9 @@ class VersionFacts:
     """The changes since the version that it was judged against."""
     beside_scores: tuple[str, ...] = ()
     """How the service stands beside each score in use, in words."""
+    groups: tuple[ByGroup, ...] = ()
+    """The declared groups that no model sees: who they are, and what came true of all predictions,
+    by whichever version."""
     of_those_followed_up: bool = False
     """Whether so few are followed up, or need be, that what came true says little of the others."""
 
@@ -171,10 +175,12 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 before = registry.read_version(connection, against)
         outcome = newest_declaration(connection).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        found = evidence_beside(connection, verdict)
+        now = clock(connection)
         rule = version.settings.get("threshold", version.threshold)
         return VersionFacts(
             version=number,
-            as_of=clock(connection),
+            as_of=now,
             champion=registry.read_champion(connection).model_version == number,
             trained_at=version.created_at,
             outcome=outcome.words,
@@ -196,7 +202,8 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 corrected=version.metrics.get("corrected"),
             ),
             judged=judged,
-            evidence=version_evidence(evidence_beside(connection, verdict)),
+            evidence=version_evidence(found),
+            groups=tuple(by_group(connection, settled, now, [found] if found else [])),
             standing=of_version(settled, number),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),

@@ -16,7 +16,7 @@ from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.declared.features import Declaration, Features
+from pima.core.declared.features import Declaration, Features, names_of
 from pima.core.rows.history import UNCLAIMED, Split, as_taken, features_of, of_each_class, unseen_by
 from pima.core.verdicts.contest import (
     Circumstances,
@@ -203,6 +203,7 @@ def _contest(
         groups=groupings(
             asked.declared.features + asked.declared.dividing, holdout, asked.history.training
         ),
+        declared_groups=names_of(asked.declared.groups),
         in_window=in_test_set,
         contestants=(
             *deciding,

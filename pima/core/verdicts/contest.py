@@ -117,6 +117,9 @@ class Contest:
     """(n,): the verdict is given on the row, if those who decide can be judged on it."""
     contestants: tuple[Contestant, ...]
     circumstances: Circumstances = Circumstances()
+    declared_groups: tuple[str, ...] = ()
+    """The columns of `groups` that no model sees: small groups of these are told together, else a
+    few people abroad would hide the second largest group."""
 
     @property
     def challenger(self) -> Contestant:

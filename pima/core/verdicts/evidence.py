@@ -40,7 +40,7 @@ from pima.core.verdicts.figures import (
 )
 from pima.core.verdicts.pairs import PairEvidence, pairs_of
 from pima.core.verdicts.score_scale import ScoreScale
-from pima.core.verdicts.subgroups import sizes_of
+from pima.core.verdicts.subgroups import few_together, sizes_of
 
 
 class ModelEvidence(Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class GroupEvidence(Struct, frozen=True, kw_only=True):
     name: str
     """The name for people."""
     training: dict[str, int | None]
-    """Training rows by subgroup; None of those that may not be shown."""
+    """Training rows by subgroup, small ones together; None of a single one that is small."""
 
 
 class SubgroupEvidence(Struct, frozen=True, kw_only=True):
@@ -189,6 +189,8 @@ def _model_evidence(
 
 def _subgroups(judged: Contest, feature: str) -> Iterator[SubgroupEvidence]:
     groups = judged.groups[feature]
+    if feature in judged.declared_groups:
+        groups = few_together(groups)
     sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
         return

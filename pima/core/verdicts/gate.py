@@ -243,7 +243,8 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
         return found
     if options.subgroup_margin is not None:
         gained = gains(options.measure, judged, champion)
-        found = structs.replace(found, worst_subgroup=worst_subgroup(gained, judged.groups))
+        worst = worst_subgroup(gained, judged.groups, judged.declared_groups)
+        found = structs.replace(found, worst_subgroup=worst)
     whole = gains(Measure.ACCURACY, contest, contest.champion)
     return structs.replace(
         found,

@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from pima.core.arrays import Float32Array, Float64Array
+from pima.core.arrays import BoolArray, Float32Array, Float64Array
 from pima.core.declared.features import Feature, Features
-from pima.core.verdicts.figures import FEW_ROWS, shown
+from pima.core.verdicts.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.verdicts.verdict import WorstSubgroup
 
 NO_VALUE = "missing"
@@ -63,11 +63,31 @@ def sizes_of(groups: pd.Series) -> tuple[int, ...]:
     return tuple(groups.value_counts(sort=False).tolist())
 
 
+def few_together(groups: pd.Series, *counted: BoolArray) -> pd.Series:
+    """Join the smallest categories into one, until each has `FEWEST_ROWS` rows, or of each kind of
+    rows that is counted, (n,). All add up to what is known, so what joined ones have together could
+    be worked out anyway."""
+    groups = groups.cat.remove_unused_categories()
+    kinds = counted or (np.ones(len(groups), dtype=bool),)
+    counts = pd.DataFrame([groups[each].value_counts(sort=False) for each in kinds]).T
+    by_rarest = counts.min(axis=1).sort_values(kind="stable")
+    few = int((by_rarest < FEWEST_ROWS).sum())
+    if not few or len(counts) == 1:
+        return groups
+    few = max(few, 2)
+    while few < len(counts) and counts.loc[by_rarest.index[:few]].sum().min() < FEWEST_ROWS:
+        few += 1
+    parts = [each for each in groups.cat.categories if each in by_rarest.index[:few]]
+    joined = groups.cat.add_categories(name := ", ".join(parts))
+    return joined.mask(groups.isin(parts), name).cat.remove_unused_categories()
+
+
 def told_sizes(groups: pd.Series) -> dict[str, int | None]:
-    """The rows of each category that has some; None of those that may not be shown."""
-    sizes = sizes_of(groups)
-    there = zip(groups.cat.categories, sizes, shown(sizes), strict=True)
-    return {group: size if is_shown else None for group, size, is_shown in there if size}
+    """The rows of each category, small ones together; None of a single one that is small."""
+    parts = few_together(groups)
+    sizes = sizes_of(parts)
+    there = zip(parts.cat.categories, sizes, shown(sizes), strict=True)
+    return {group: size if is_shown else None for group, size, is_shown in there}
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:
@@ -98,11 +118,15 @@ def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
     return (f"under {words[0]}", *between, f"{words[-1]} and over")
 
 
-def worst_subgroup(gains: Float64Array, rows: pd.DataFrame) -> WorstSubgroup | None:
+def worst_subgroup(
+    gains: Float64Array, rows: pd.DataFrame, declared_groups: tuple[str, ...] = ()
+) -> WorstSubgroup | None:
     """Find the worst of the shown subgroups with `FEW_ROWS` or more, by the rows' gains (n,); None
-    if there is none."""
+    if there is none. Small groups that are declared count together."""
     candidates = []
-    for feature, column in rows.select_dtypes("category").items():
+    rows = rows.select_dtypes("category")
+    rows = rows.assign(**{name: few_together(rows[name]) for name in declared_groups})
+    for feature, column in rows.items():
         sizes = sizes_of(column)
         sums = np.bincount(column.cat.codes, weights=gains, minlength=len(sizes)).tolist()
         candidates += [

@@ -18,6 +18,7 @@ from pima.store.database import database_of
 from pima.store.engine import listed
 from pima.store.models.registry import HoldoutRule
 from pima.store.rows.predicted_on import counted_version, in_time, in_time_until
+from pima.store.rows.queue import id_lists
 from pima.store.rows.settling import Settling
 from pima.store.tables import IS_LABELLED
 
@@ -177,6 +178,14 @@ def id_by_key(connection: Connection, source: str, source_key: str) -> int | Non
     statement = text("SELECT id FROM patients WHERE source = :source AND source_key = :source_key")
     called = {"source": source, "source_key": source_key}
     return connection.scalar(statement, called)
+
+
+def columns_by_id(connection: Connection, ids: Sequence[int], names: Sequence[str]) -> pd.DataFrame:
+    """These columns of the rows with these ids, in their order; NaN where there is no value."""
+    select = f"SELECT {listed(['id', *names])} FROM patients WHERE id IN"
+    found = (connection.execute(text(f"{select} ({some})")).all() for some in id_lists(ids))
+    rows = pd.DataFrame(chain.from_iterable(found), columns=["id", *names]).set_index("id")
+    return rows.astype("float64").reindex(ids)
 
 
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:

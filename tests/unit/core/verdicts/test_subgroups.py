@@ -19,7 +19,14 @@ from pima.core.verdicts.evidence import evidence
 from pima.core.verdicts.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.verdicts.gate import GateOptions, decide
 from pima.core.verdicts.reasons import Decision, Reason
-from pima.core.verdicts.subgroups import groupings, quartile_bands, sizes_of, told_sizes
+from pima.core.verdicts.subgroups import (
+    few_together,
+    groupings,
+    quartile_bands,
+    sizes_of,
+    told_sizes,
+    worst_subgroup,
+)
 from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -69,10 +76,55 @@ def test_whatever_stands_in_a_group_s_column_is_one_of_its_categories_or_missing
     assert found["beds"].tolist() == among
 
 
-def test_of_too_few_rows_of_a_group_not_even_their_number_is_told() -> None:
-    sex = pd.Series(["f"] * 40 + ["m"] * 30 + ["x"] * 9).astype("category")
-    assert told_sizes(sex) == {"f": 40, "m": None, "x": None}
-    assert told_sizes(sex[:70]) == {"f": 40, "m": 30}
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"f": 40, "m": 30}, {"f": 40, "m": 30}),
+        ({"f": 40, "m": 30, "x": 9}, {"f": 40, "m, x": 39}),
+        ({"f": 40, "m": 0, "x": 10}, {"f": 40, "x": 10}),
+        ({"a": 3, "f": 40, "m": 30, "x": 2}, {"f": 40, "a, m, x": 35}),
+        ({"a": 6, "f": 40, "m": 30, "x": 5}, {"f": 40, "m": 30, "a, x": 11}),
+        ({"f": 40, "x": 9}, {"f, x": 49}),
+        ({"f": 9}, {"f": None}),
+        ({}, {}),
+    ],
+)
+def test_too_few_rows_of_a_group_are_told_together_with_the_next(
+    sizes: dict[str, int], told: dict[str, int | None]
+) -> None:
+    rows = [name for name, size in sizes.items() for _ in range(size)]
+    assert told_sizes(pd.Series(pd.Categorical(rows, list(sizes)))) == told
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=6))
+def test_of_no_groups_that_are_told_apart_fewer_than_ten_of_an_outcome_can_be_worked_out(
+    counts: list[tuple[int, int]],
+) -> None:
+    outcomes = np.array([each for ones, zeros in counts for each in [1] * ones + [0] * zeros] or [])
+    names = [str(n) for n, both in enumerate(counts) for _ in range(sum(both))]
+    groups = pd.Series(pd.Categorical(names, [str(n) for n in range(len(counts))]))
+    parts = few_together(groups, outcomes == 1, outcomes == 0)
+    for name in parts.cat.categories:
+        among = outcomes[parts == name]
+        few = min((among == 1).sum(), (among == 0).sum()) < FEWEST_ROWS
+        # What all groups have together is known.
+        assert not few or len(among) == len(outcomes)
+        assert name in groups.cat.categories or ", " in name
+    assert sum((parts == name).sum() for name in parts.cat.categories) == len(outcomes)
+
+
+def test_a_few_people_of_a_group_do_not_hide_the_next_larger_one_from_the_margin() -> None:
+    rows = pd.DataFrame({"place": ["north"] * 100 + ["south"] * 60 + ["abroad"] * 5})
+    rows = rows.astype(pd.CategoricalDtype(["north", "south", "abroad"]))
+    gains = np.repeat([0.1, -0.2, 0.0], (100, 60, 5))
+    found = worst_subgroup(gains, rows, ("place",))
+    assert found is not None
+    assert (found.feature, found.group, found.rows) == ("place", "south, abroad", 65)
+    assert found.gain == pytest.approx(-12 / 65)
+    # Of a feature it stays as it was.
+    of_feature = worst_subgroup(gains, rows)
+    assert of_feature is not None
+    assert of_feature.group == "north"
 
 
 @pytest.mark.parametrize("edge", [0.1, 0.7, 28.1, 1e-7, 123456.7])

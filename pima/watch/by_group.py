@@ -1,0 +1,109 @@
+"""Who people are by declared groups, and what came true in each, as it was served by whichever
+version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pima.core.declared.features import names_of
+from pima.core.outcomes.followed_up import WEEKS
+from pima.core.outcomes.realised import ON_TOP, CameTrue, came_true
+from pima.core.verdicts.evidence import Evidence
+from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
+from pima.core.verdicts.subgroups import few_together, groupings, told_sizes
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.histories import columns_by_id
+from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, columns_of
+from pima.store.rows.settling import week_of
+
+AS_SERVED = (
+    "Training rows and test set are those of a verdict. What came true is told of all predictions "
+    f"as they were served, by whichever version, over the last {WEEKS} whole weeks, of at most the "
+    f"newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
+)
+_RATIO = "observed_expected"
+_TOLD = ("auroc", _RATIO, "sensitivity")
+HEADS = ("group", "training rows", "test set", "outcomes", *(ON_TOP[name] for name in _TOLD))
+"""Those of `ByGroup.table`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByGroup:
+    """All people, as one declared group divides them."""
+
+    name: str
+    """For people."""
+    rows: tuple[Mapping[str, int | None], ...]
+    """By group, those of the training, those of the test set, and those with an outcome."""
+    came_true: Mapping[str, CameTrue]
+    """By group, of which each has ten of either outcome."""
+    doubts: tuple[str, ...]
+    """Where the probabilities are clearly wrong, but over all rows may be right."""
+
+    @property
+    def table(self) -> Iterator[list[str]]:
+        """Each group with its rows and figures."""
+        for group in dict.fromkeys(name for each in (*self.rows, self.came_true) for name in each):
+            sizes = (each.get(group) for each in self.rows)
+            cells = ["-" if size is None else f"{size:,}" for size in sizes]
+            told = ["-"] * len(_TOLD)
+            if found := self.came_true.get(group):
+                told = [in_words(found.figures[name], 2) for name in _TOLD]
+            yield [f"{self.name}: {group}", *cells, *told]
+
+
+def by_group(
+    connection: Connection, settled: SettledOutcomes, now: datetime, judged: Sequence[Evidence]
+) -> Iterator[ByGroup]:
+    """Tell of each declared group, by outcomes of the last whole weeks and, if there is one, a
+    verdict."""
+    declared = newest_declaration(connection)
+    if not declared.groups:
+        return
+    last = week_of(now)
+    found = [each for each in settled.in_time if last - WEEKS <= week_of(each.over_at) < last]
+    ids = [each.patient_id for each in found]
+    divided = columns_by_id(connection, ids, names_of(declared.groups))
+    divided = groupings(declared.dividing, divided, divided)
+    every = columns_of(found)
+    is_one = every[2] == 1
+    is_enough = min(is_one.sum(), (~is_one).sum()) >= FEWEST_ROWS
+    for group in declared.groups:
+        name = group.called
+        its_own = divided[group.name]
+        training = {each.group: each.training for one in judged for each in one.groups}
+        test_set = [each for one in judged for each in one.subgroups if each.feature == group.name]
+        parts = few_together(its_own, is_one, ~is_one)
+        told = {
+            part: came_true(*(each[parts == part] for each in every))
+            for part in parts.cat.categories
+            if is_enough
+        }
+        yield ByGroup(
+            name,
+            (
+                training.get(group.name, {}),
+                {each.group: each.rows for each in test_set},
+                told_sizes(its_own),
+            ),
+            told,
+            tuple(_doubts(name, told, came_true(*every))) if told else (),
+        )
+
+
+def _doubts(name: str, told: Mapping[str, CameTrue], every: CameTrue) -> Iterator[str]:
+    over_all = every.figures[_RATIO]
+    for group, found in told.items():
+        ratio = found.figures[_RATIO]
+        if _is_off(ratio) and not _is_off(over_all):
+            yield (
+                f"The probabilities do not hold in {name}: {group}. Observed / expected is "
+                f"{in_words(ratio, 2)} there, and {in_words(over_all, 2)} over all."
+            )
+
+
+def _is_off(figure: Figure) -> bool:
+    """Whether its whole interval lies on one side of 1."""
+    return (figure.low or 1) > 1 or (figure.high or 1) < 1
