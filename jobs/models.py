@@ -12,9 +12,11 @@ from jobs.model_tables import version_list, version_with_decisions
 from jobs.options import OptionParser, from_one, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
-from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
+from pima.errors import NoChampion, NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
-from pima.report.card import as_markdown, read_card
+from pima.logs import counted
+from pima.report.answers import FILE, read_answers
+from pima.report.card import as_markdown, left_open, read_card
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
@@ -51,7 +53,13 @@ def _options(options: OptionParser) -> None:
     reproduce = commands.add_parser(
         "reproduce", help="fit a version again from its training snapshot and compare"
     )
-    for command in (show, card, promote, export, reproduce):
+    card.add_argument(
+        "number", type=from_one, nargs="?", metavar="N", help="the champion, unless given"
+    )
+    card.add_argument(
+        "--open", action="store_true", help="only the questions that nobody has answered"
+    )
+    for command in (show, promote, export, reproduce):
         command.add_argument("number", type=from_one, metavar="N")
     for command in (promote, rollback, suspend, pin):
         command.add_argument(
@@ -90,8 +98,7 @@ def _work(command: Command) -> Result:
         case "show":
             return _version(command)
         case "card":
-            card = read_card(engine, given.number)
-            return as_json(card) if given.json else {"card": as_markdown(card)}
+            return _card(command)
         case "promote":
             return asdict(promote(engine, given.number, decider))
         case "rollback":
@@ -104,6 +111,19 @@ def _work(command: Command) -> Result:
             return _reproduce(command)
         case _:
             return _export(command)
+
+
+def _card(command: Command) -> Result:
+    given = command.options
+    answers = read_answers(settings_folder(given.config))
+    with reading(command.engine) as connection:
+        number = given.number or registry.read_champion(connection).model_version
+    if number is None:
+        raise NoChampion(what="name the version: python -m jobs.models card N")
+    card = read_card(command.engine, number, answers)
+    if given.open:
+        return {"version": number, "open": left_open(card)}
+    return as_json(card) if given.json else {"card": as_markdown(card)}
 
 
 def _export(command: Command) -> Result:
@@ -153,7 +173,11 @@ def _reproduce(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "versions" in result or "version" in result:
+    if "open" in result:
+        for each in result["open"]:
+            print(": ".join(filter(None, each.values())))
+        print(f"{counted(len(result['open']), 'question')} open; answers stand in {FILE}")
+    elif "versions" in result or "version" in result:
         _show_tables(result)
     elif "card" in result:
         print(result["card"])

@@ -2,7 +2,7 @@
 which also reads well as plain text."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
@@ -12,11 +12,18 @@ from pima.core.rows import hindsight
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words
 from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
+from pima.report.answers import NO_ANSWERS, OTHERWISE, Answers
+from pima.report.answers import in_words as told_answers
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
 from pima.runs.recorded_run import INLINED
+from pima.store.engine import reading
 from pima.watch.by_group import AS_SERVED, HEADS, ByGroup
 
+_QUESTIONS = (
+    "What both standards ask, and no software can know. Nobody has answered these yet; answers "
+    "stand in `card.toml`, beside the settings:"
+)
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 
 
@@ -31,15 +38,32 @@ class Card:
     tripod_ai: tuple[Item, ...]
     """The items of TRIPOD+AI (Collins et al., BMJ 2024)."""
 
+    @property
+    def standards(self) -> tuple[tuple[str, str, tuple[Item, ...]], ...]:
+        """Each standard: its name for people, its name in the file of answers, its items."""
+        return ("HTI-1", "hti_1", self.hti_1), ("TRIPOD+AI", "tripod_ai", self.tripod_ai)
 
-def read_card(engine: Engine, number: int) -> Card:
-    """Read the card of a version. Raises NoSuchVersion."""
-    return card(read_facts(engine, number))
+
+def read_card(engine: Engine, number: int, answers: Answers = NO_ANSWERS) -> Card:
+    """Read the card of a version, with what people have answered. Raises NoSuchVersion."""
+    facts = read_facts(engine, number)
+    with reading(engine) as connection:
+        return card(facts, told_answers(connection, answers, number))
 
 
-def card(facts: VersionFacts) -> Card:
-    """Make the card that follows from the facts."""
-    return Card(facts, limits(facts), hti_1(facts), tripod_ai(facts))
+def card(facts: VersionFacts, people: Mapping[str, str] = NO_ANSWERS) -> Card:
+    """Make the card that follows from the facts, and from people's answers by item."""
+    return Card(facts, limits(facts), hti_1(facts, people), tripod_ai(facts, people))
+
+
+def left_open(made: Card) -> list[dict[str, str]]:
+    """The items that nobody has answered, or not for a version like this one."""
+    return [
+        {"item": f"{name}.{each.code}", "asks": each.asks, "answer": each.people or ""}
+        for _, name, items in made.standards
+        for each in items
+        if not each.told or OTHERWISE in (each.people or "")
+    ]
 
 
 def as_markdown(made: Card) -> str:
@@ -61,7 +85,13 @@ def as_markdown(made: Card) -> str:
         judged=judged and replace(judged, explanation=_plain(judged.explanation)),
         evidence=found,
     )
-    told = card(facts)
+    people = {
+        f"{name}.{each.code}": _plain(each.people)
+        for _, name, items in made.standards
+        for each in items
+        if each.people
+    }
+    told = card(facts, people)
     blocks = (
         *_head(facts),
         *_data(facts),
@@ -80,12 +110,12 @@ def as_markdown(made: Card) -> str:
         *_items(
             "TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai
         ),
-        *("## Questions for people", "What both standards ask, and no software can know:"),
+        *("## Questions for people", _QUESTIONS),
         _list(
             f"{name} {each.code}: {each.asks}"
-            for name, items in (("HTI-1", told.hti_1), ("TRIPOD+AI", told.tripod_ai))
+            for name, _, items in told.standards
             for each in items
-            if each.answer is None
+            if not each.told
         ),
     )
     return "\n\n".join(blocks) + "\n"
@@ -235,9 +265,7 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _items(heading: str, standard: str, items: Sequence[Item]) -> tuple[str, str, str]:
-    answered = (
-        (each.code, each.asks, each.answer or "**a question for people**") for each in items
-    )
+    answered = ((each.code, each.asks, each.told or "**a question for people**") for each in items)
     return f"## {heading}", f"{standard}.", _table(("item", "asks", "answer"), answered)
 
 

@@ -18,6 +18,9 @@ from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
 _STANDARDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
+ITEMS = {f"{standard}.{code}" for standard in _STANDARDS for code, _ in _STANDARDS[standard]}
+"""The items of both by their names, as `hti_1.2(i)`."""
+
 _MONITORED = (
     "Each settled outcome is compared with the prediction that was made before it (`jobs.status` "
     "has the figures). Each retraining judges the version in use again, on held-out rows labelled "
@@ -44,15 +47,25 @@ class Item:
     asks: str
     answer: str | None
     """The answer; None if software can't know it, so that people must answer."""
+    people: str | None
+    """What people have answered; None if they have not."""
+
+    @property
+    def told(self) -> str:
+        """Both answers; empty if there is none."""
+        return " ".join(filter(None, (self.answer, self.people)))
 
 
-def _items(standard: str, answers: Mapping[str, str | None]) -> Iterator[Item]:
-    """All items of a standard, with the answers by their numbers."""
+def _items(
+    standard: str, answers: Mapping[str, str | None], people: Mapping[str, str]
+) -> Iterator[Item]:
+    """All items of a standard, with the answers by their numbers, and those of people by their
+    names."""
     for code, asks in _STANDARDS[standard]:
-        yield Item(code, asks, answers.get(code))
+        yield Item(code, asks, answers.get(code), people.get(f"{standard}.{code}"))
 
 
-def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
+def hti_1(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
     """Answer the source attributes of HTI-1, if software can know the answer."""
     told = performance(facts.evidence)
     of_subgroups = by_subgroup(facts.evidence)
@@ -75,10 +88,10 @@ def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
         "8(iv)": of_subgroups,
         "9(i)": _UPDATED,
     }
-    return tuple(_items("hti_1", answers))
+    return tuple(_items("hti_1", answers, people))
 
 
-def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
+def tripod_ai(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
     """Answer the items of TRIPOD+AI, if software can know the answer."""
     data = facts.data
     evidence = facts.evidence
@@ -142,7 +155,7 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
         "27a": _MISSING,
         "27c": f"None is planned by software. {_MONITORED}",
     }
-    return tuple(_items("tripod_ai", answers))
+    return tuple(_items("tripod_ai", answers, people))
 
 
 def output(facts: VersionFacts) -> str:

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -77,7 +78,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path) -> _Kind:
+def converted(sections: Mapping[str, Any], kind: type[_Kind], path: Path | str) -> _Kind:
     """Convert a file's sections. Raises WrongConfiguration with the first key that is wrong,
     without its value."""
     try:
@@ -134,7 +135,7 @@ def read_declaration(path: Path) -> Declaration:
 def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
     """Convert a file's sections to a declaration. Raises WrongConfiguration with the first key that
     is wrong."""
-    found = _converted(sections, _Declaring, path)
+    found = converted(sections, _Declaring, path)
     declaration = Declaration(
         found.outcome, found.feature, present_scores=found.present_score, groups=found.group
     )
@@ -217,7 +218,7 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     for variable, (section, key, text) in _variables(environ).items():
         if isinstance(merged.setdefault(section, {}), dict):
             merged[section][key] = _checked_text(variable, section, key, text)
-    settings = _converted(merged, Settings, path)
+    settings = converted(merged, Settings, path)
     _require_usable(settings.sources, path)
     return settings
 
@@ -348,7 +349,13 @@ def secret(environ: Mapping[str, str], name: str) -> str | None:
         raise WrongConfiguration(what=what, expected="a readable text file that holds it") from None
 
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    date: "a day without quotes, as 2026-12-02",
+}
 
 
 def values_in_words(key_type: Any) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -45,6 +46,14 @@ from pima.store.tables import (
 def newest_declaration(connection: Connection) -> Declaration:
     """The declaration in force."""
     statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
+    return as_declaration(first_row(connection, statement, "declarations")[0])
+
+
+def declared_at(connection: Connection, moment: datetime) -> Declaration:
+    """The declaration that was in force at a moment; the first one if that is older than it."""
+    of_table = declarations.c
+    order = case((of_table.since <= moment, of_table.number), else_=-of_table.number)
+    statement = select(of_table.declaration).order_by(order.desc()).limit(1)
     return as_declaration(first_row(connection, statement, "declarations")[0])
 
 
