@@ -19,6 +19,7 @@ from pima.store.schema import add_columns, make_triggers, require_schema
 from pima.store.tables import (
     champion,
     declarations,
+    declared_columns,
     installation,
     metadata,
     with_features,
@@ -73,11 +74,13 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
         target.execute(text(f"ALTER TABLE {watched} DISABLE TRIGGER USER"))
     _require_empty(target)
     # A new database knows nothing of what the file's has retired.
-    known = newest_declaration(target).copied
-    add_columns(target, declared, [name for name in declared.copied if name not in known])
+    before = newest_declaration(target)
+    known = before.copied + before.group_columns
+    every = declared.copied + declared.group_columns
+    add_columns(target, declared, [name for name in every if name not in known])
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
-    tables = with_features(declared.columns, declared.score_columns).sorted_tables
+    tables = with_features((), declared_columns(declared)).sorted_tables
     rows = {table.name: _copy(source, target, table) for table in tables}
     _go_on_counting(source, target)
     make_triggers(target)

@@ -6,7 +6,7 @@ so no list here has them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,12 @@ def declared_columns(declared: Declaration) -> Iterator[tuple[str, str]]:
     yield from product(["patients"], declared.group_columns)
 
 
-def with_features(features: Sequence[str]) -> MetaData:
-    """Copy the tables and add the columns of these features."""
+def with_features(features: Sequence[str], others: Iterable[tuple[str, str]] = ()) -> MetaData:
+    """Copy the tables and add the columns of these features, and others as pairs of a table and a
+    column."""
     whole = MetaData()
     for table in TABLES:
         table.to_metadata(whole)
-    for table_name, name in product(WITH_FEATURES, features):
+    for table_name, name in (*product(WITH_FEATURES, features), *others):
         whole.tables[table_name].append_column(Column(name, Real))
     return whole
