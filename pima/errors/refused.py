@@ -7,6 +7,12 @@ class NoChampion(RefusedError):
     """There is no champion ({what}). Make one with: python -m jobs.retrain"""
 
 
+class ChampionSuspended(RefusedError):
+    """The champion, version {number}, is suspended: a person stopped it at {since} UTC. Nothing was
+    scored. Act on none of its predictions (docs/do/stop.md); to look into it, name the version by
+    --model {number}."""
+
+
 class OtherOutputThere(RefusedError):
     """{folder} holds files that this run would not have written: {what}. Nothing was written. Name
     an empty folder, or move those files away."""

@@ -152,8 +152,9 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
     # Value set observation-status. A prediction from measurements that were corrected since, or
     # from a deleted row, is withdrawn: `entered-in-error`. `amended` and `corrected` would mean
     # that this assessment is the corrected one, and receivers treat those as final; `cancelled`
-    # means that it was never completed, `unknown` that its status is unknown.
-    status = "final"
+    # means that it was never completed. `unknown` says that one of these applies, and nobody knows
+    # yet which: so it is while a person has stopped the champion.
+    status = "unknown" if prediction["suspended"] else "final"
     if prediction["superseded"] or prediction["deleted"]:
         status = "entered-in-error"
     return {

@@ -31,6 +31,7 @@ from pima.store.models.registry import VersionSummary
 from pima.store.urls import with_driver
 
 _CHAMPION = "champion"
+_SUSPENDED = "suspended"
 _VERSION = "pima.version"
 # A number may occur twice: after a backup was restored, or from another database.
 _SHA256 = "pima.compiled_sha256"
@@ -63,13 +64,15 @@ class Mirroring:
     mirrored: tuple[int, ...]
     """The versions that were not in MLflow, or not complete."""
     champion: int | None
+    suspended: bool
+    """Whether a person has stopped the champion."""
 
 
 def mirror(
     engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False
 ) -> Mirroring:
-    """Write each missing version, oldest first, and point the alias at the champion; a dry run only
-    compares.
+    """Write each missing version, oldest first, and point the alias at the champion, and a second
+    one if a person has stopped it; a dry run only compares.
 
     Raises WrongConfiguration, ExtraMissing or MlflowNotWritten.
     """
@@ -77,7 +80,9 @@ def mirror(
     copy = MlflowCopy(settings.tracking_uri, settings.name)
     with reading(engine) as connection:
         versions = {each.number: each for each in registry.list_versions(connection)}
-        champion = registry.read_champion(connection).model_version
+        pointer = registry.read_champion(connection)
+    champion = pointer.model_version
+    is_suspended = pointer.suspended_at is not None
     there = copy.numbers()
     missing = sorted(
         number for number, each in versions.items() if (number, each.compiled_sha256) not in there
@@ -88,10 +93,12 @@ def mirror(
             stop.check()
             version = versions[number]
             there[number, version.compiled_sha256] = copy.add(version, read_card(engine, number))
-        copy.point(
-            None if champion is None else there[champion, versions[champion].compiled_sha256]
-        )
-    return Mirroring(len(versions), tuple(missing), champion)
+        theirs = None
+        if champion is not None:
+            theirs = there[champion, versions[champion].compiled_sha256]
+        copy.point(_CHAMPION, theirs)
+        copy.point(_SUSPENDED, theirs if is_suspended else None)
+    return Mirroring(len(versions), tuple(missing), champion, is_suspended)
 
 
 def _require_another_place(engine: Engine, tracking_uri: str) -> None:
@@ -199,16 +206,16 @@ class MlflowCopy:
             )
             return made.version
 
-    def point(self, number: str | None) -> None:
-        """Point the alias `champion` to a version by MLflow's number, or to none."""
+    def point(self, alias: str, number: str | None) -> None:
+        """Point an alias to a version by MLflow's number, or to none."""
         with _told():
             model = self._client.get_registered_model(self._name)
-            if model.aliases.get(_CHAMPION) == number:
+            if model.aliases.get(alias) == number:
                 return
             if number is None:
-                self._client.delete_registered_model_alias(self._name, _CHAMPION)
+                self._client.delete_registered_model_alias(self._name, alias)
             else:
-                self._client.set_registered_model_alias(self._name, _CHAMPION, number)
+                self._client.set_registered_model_alias(self._name, alias, number)
 
 
 def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:

@@ -16,12 +16,20 @@ from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
 from pima.core.declared.features import Declaration, Features, names_of
-from pima.errors import ModelFileRefused, NoChampion, NoSuchVersion, VersionHasNoBytes
+from pima.errors import (
+    ChampionSuspended,
+    ModelFileRefused,
+    NoChampion,
+    NoSuchVersion,
+    VersionHasNoBytes,
+)
+from pima.logs import tell
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
 from pima.store.engine import reading
 from pima.store.models import registry
 from pima.store.models.registry import (
+    Champion,
     as_declaration,
     as_stored,
     newest_declaration,
@@ -48,6 +56,8 @@ class ScoringModel:
     sha256: str
     """The hash over everything that decides a prediction: compiled form, threshold, features, rules
     and declaration."""
+    suspended_at: str | None = None
+    """Since when the version was suspended, in UTC, if it was when the file was written."""
 
 
 class _Document(Struct, frozen=True):
@@ -59,6 +69,7 @@ class _Document(Struct, frozen=True):
     declaration: object
     compiled_sha256: str
     compiled: str
+    suspended_at: str | None = None
 
 
 def export_model(engine: Engine, number: int, path: Path) -> dict[str, object]:
@@ -74,12 +85,11 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, object]:
 
 def model_file(engine: Engine, number: int | None) -> bytes:
     """Make the content of a model file, for the champion if `number` is None. Raises NoChampion,
-    NoSuchVersion, VersionHasNoBytes or ArtifactDamaged."""
+    ChampionSuspended, NoSuchVersion, VersionHasNoBytes or ArtifactDamaged."""
     with reading(engine) as connection:
+        champion = registry.read_champion(connection)
         if number is None:
-            number = registry.read_champion(connection).model_version
-        if number is None:
-            raise NoChampion(what="it scores files unless --model names a version, or a model file")
+            number = _scoring_number(champion)
         artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
         declaration = newest_declaration(connection)
@@ -99,8 +109,19 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         "compiled_sha256": artifact.sha256,
         "compiled": base64.b64encode(artifact.content).decode("ascii"),
     }
+    if champion.model_version == number and champion.suspended_at is not None:
+        document["suspended_at"] = f"{champion.suspended_at:%Y-%m-%d %H:%M}"
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     return f"pima model 1 {sha256_of(body)}\n".encode() + body
+
+
+def _scoring_number(champion: Champion) -> int:
+    number = champion.model_version
+    if number is None:
+        raise NoChampion(what="it scores files unless --model names a version, or a model file")
+    if champion.suspended_at is not None:
+        raise ChampionSuspended(number=number, since=f"{champion.suspended_at:%Y-%m-%d %H:%M}")
+    return number
 
 
 def content_of(path: Path) -> bytes:
@@ -144,4 +165,22 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
     decides += [as_stored(features), as_stored(declared.features)]
     sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
-    return ScoringModel(filed.version, filed.compiled_sha256, scorer, declared, rules, sha256)
+    return ScoringModel(
+        version=filed.version,
+        compiled_sha256=filed.compiled_sha256,
+        scorer=scorer,
+        declared=declared,
+        rules=rules,
+        sha256=sha256,
+        suspended_at=filed.suspended_at,
+    )
+
+
+def warn_of_stop(number: int, suspended_at: str | None) -> None:
+    """Tell people who use a version that was suspended then, if it was."""
+    if suspended_at is not None:
+        tell(
+            f"Version {number} was suspended at {suspended_at} UTC: act on none of its predictions "
+            "until a person has promoted it again (docs/do/stop.md).",
+            "warning",
+        )

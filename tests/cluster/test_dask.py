@@ -216,6 +216,26 @@ def test_asked_to_stop_the_workers_commit_the_batches_that_they_are_at(
     assert before < counts["predicted"]
 
 
+def test_a_stop_ends_all_workers_before_their_next_batch_though_another_is_promoted_at_once(
+    full_queue: Database, dask: Dask
+) -> None:
+    process = full_queue.start("score", "--json", *dask.option, *BATCHES)
+    with held_in_the_middle(full_queue, process, range(100, QUEUED // 2)):
+        for command in (("suspend",), ("promote", "2")):
+            assert call(full_queue, "models", *command, "--reason", "a test").exit_code == 0
+        before = full_queue.value("SELECT count(*) FROM predictions")
+        at_hand = 20 * len(dask.workers(process))
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    counts = json.loads(stdout)
+    waiting = QUEUED - counts["claimed"]
+    assert before < counts["predicted"] <= before + at_hand
+    assert counts["suspended"] == {"since": None, "waiting": waiting}
+    assert_each_once(full_queue, waiting=waiting)
+    assert call(full_queue, "score").exit_code == 0
+    assert_each_once(full_queue)
+
+
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
 )

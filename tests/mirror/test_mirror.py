@@ -89,7 +89,13 @@ def test_each_version_is_there_once_with_its_figures_and_its_card(
 ) -> None:
     on_server = scored_database.kind == "postgresql"
     before = the_json(_mirror(scored_database, mlflow, "--dry-run", "--json"))
-    assert before == {"versions": 3, "mirrored": [1, 2, 3], "champion": 1, "dry_run": True}
+    assert before == {
+        "versions": 3,
+        "mirrored": [1, 2, 3],
+        "champion": 1,
+        "suspended": False,
+        "dry_run": True,
+    }
     assert list(mlflow.client.search_registered_models()) == []
     assert call(scored_database, "migrate", "--roles", "--config", CONFIG).exit_code == (
         0 if on_server else 2
@@ -138,7 +144,12 @@ def test_again_nothing_is_written_twice_and_the_champion_is_followed(
     assert {number: each.version for number, each in mlflow.versions().items()} == {
         number: each.version for number, each in versions.items()
     }
-    scored_database.execute("UPDATE champion SET model_version = NULL")
+    suspend = ("models", "suspend", "--reason", "a test", "--config", CONFIG)
+    assert call(scored_database, *suspend).exit_code == 0
+    assert "the champion is 3, suspended\n" in _mirror(scored_database, mlflow).stdout
+    aliases = mlflow.client.get_registered_model("pima").aliases
+    assert aliases == {"champion": versions[3].version, "suspended": versions[3].version}
+    scored_database.execute("UPDATE champion SET model_version = NULL, suspended_at = NULL")
     _mirror(scored_database, mlflow)
     assert mlflow.client.get_registered_model("pima").aliases == {}
 

@@ -82,6 +82,7 @@ def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnEle
         *(predicted[name] for name in names),
         superseded,
         _CURRENT.c.deleted,
+        _CURRENT.c.suspended,
     )
 
 
@@ -91,7 +92,7 @@ _CURRENT = table(
     "current_predictions",
     *(column(each.name, each.type) for each in predictions.c),
     *(column(name, Key()) for name in of_kind("key")),
-    *(column(name, Boolean()) for name in ("superseded", "deleted")),
+    *(column(name, Boolean()) for name in ("superseded", "deleted", "suspended")),
 )
 
 

@@ -108,11 +108,11 @@ def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spread
     assert ended.exit_code == 0, ended.stderr
     header, *rows = ended.stdout.splitlines()
     assert header == (
-        "patient_id,source,source_key,person_key,patient_version,model_version,run_id,probability,predicted_class,threshold,scored_at,superseded,deleted"
+        "patient_id,source,source_key,person_key,patient_version,model_version,run_id,probability,predicted_class,threshold,scored_at,superseded,deleted,suspended"
     )
     assert rows == [
-        "1,,,,1,3,7,0.676,1,0.5,2026-01-05T02:15:00Z,false,false",
-        "2,ward,'=1+2,,2,3,8,0.25,0,0.5,2026-02-05T02:15:00.500000Z,false,false",
+        "1,,,,1,3,7,0.676,1,0.5,2026-01-05T02:15:00Z,false,false,false",
+        "2,ward,'=1+2,,2,3,8,0.25,0,0.5,2026-02-05T02:15:00.500000Z,false,false,false",
     ]
 
 
@@ -258,7 +258,7 @@ def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Pa
     assert {name: table.schema.field(name).type for name in types} == types
     # A file of columns is no spreadsheet's: its texts are as they are.
     assert tuple(table.to_pylist()[1].values()) == (
-        *(2, "ward", FORMULA, None, 2, 3, 8, 0.25, 0, 0.5, NEW, False, False),
+        *(2, "ward", FORMULA, None, 2, 3, 8, 0.25, 0, 0.5, NEW, False, False, False),
     )
     for what in ("rejections", "runs", "verdicts"):
         path = tmp_path / f"{what}.parquet"

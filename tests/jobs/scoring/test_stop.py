@@ -23,6 +23,7 @@ from tests.support.databases import (
     without_triggers,
 )
 from tests.support.ledger import insert_run, insert_schedule
+from tests.support.parquet_rows import bytes_below, drawn_rows, write_rows
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
 SUSPEND = ("models", "suspend", "--reason", "an analyser was exchanged")
@@ -252,3 +253,36 @@ def test_rows_that_a_pull_rejects_during_a_stop_are_told_of_once_it_is_over(
     well.execute(f"INSERT INTO source_rejections ({columns}) VALUES {rejected}")
     assert call(well, "score").exit_code == 0
     assert "rows_without_prediction" not in call(well, "health").stderr
+
+
+# ---- Elsewhere than in the database.
+
+
+def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "patients.parquet", drawn_rows(5))
+    before = tmp_path / "before.pima"
+    assert call(well, "models", "export", "1", "--out", str(before)).exit_code == 0
+    _suspend(well)
+    into = ("--from", str(source), "--to", str(tmp_path / "refused"))
+    refused = call(well, "score", "--json", *into)
+    assert (refused.exit_code, the_json(refused)["error"]) == (3, "champion_suspended")
+    assert not (tmp_path / "refused").exists()
+    model, keras = tmp_path / "version-1.pima", tmp_path / "version-1.keras"
+    told = "Version 1 was suspended at 20"
+    for form in (("--out", str(model)), (str(keras),)):
+        assert told in call(well, "models", "export", "1", *form).stderr
+    assert told not in call(well, "models", "export", "2", str(tmp_path / "other.keras")).stderr
+    for n, (database, which) in enumerate([(well, "1"), (None, str(model))]):
+        into = ("--from", str(source), "--to", str(tmp_path / str(n)), "--model", which)
+        ended = call(database, "score", *into)
+        assert (ended.exit_code, told in ended.stderr) == (0, True)
+    assert bytes_below(tmp_path / "0") == bytes_below(tmp_path / "1")
+    exported = call(well, "export", "predictions").stdout.splitlines()
+    assert [line.rpartition(",")[2] for line in exported] == ["suspended", *["true"] * 5]
+    for more in ((), ("--all",)):
+        lines = call(well, "export", "predictions", "--format", "fhir", *more).stdout.splitlines()
+        assert [json.loads(each)["status"] for each in lines] == ["unknown"] * 5
+    assert call(well, "models", "promote", "1", "--reason", "it is sound").exit_code == 0
+    assert told not in call(well, "models", "export", "1", str(tmp_path / "again.keras")).stderr
+    lines = call(well, "export", "predictions", "--format", "fhir").stdout.splitlines()
+    assert {json.loads(each)["status"] for each in lines} == {"final"}
