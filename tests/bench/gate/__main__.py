@@ -17,6 +17,7 @@ from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
+from tests.bench.gate.page_of_beside import BEGINS_BESIDE, beside_section
 from tests.bench.gate.page_of_corrections import corrections_section
 from tests.bench.gate.page_of_late import late_section
 from tests.bench.gate.page_of_lines import lines_section
@@ -39,10 +40,16 @@ def main() -> None:
         "1"  # a process a core is faster
     )
     console = Console(stderr=True)
+    if asked.section is not None:
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            text = _with_section(asked.page.read_text(), asked.section, pool, asked.clinics)
+        asked.page.write_text(text)
+        return
     if asked.alarms or asked.looks:
         before, begins, rest = asked.page.read_text().partition(BEGINS)
         alarms, begins_looks, looks = (begins + rest).partition(BEGINS_LOOKS)
-        looks = begins_looks + looks
+        looks, begins_beside, beside = (begins_looks + looks).partition(BEGINS_BESIDE)
+        beside = begins_beside + beside
     else:
         before = _of_the_gate(asked, console)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
@@ -53,9 +60,24 @@ def main() -> None:
             alarms = f"{alarms_section(pool, asked.clinics)}\n{late}\n{corrected}\n{lines}"
         if asked.looks or not asked.alarms:
             looks = looks_section(pool, asked.clinics // 10)
-    text = "\n\n".join(part.strip() for part in (before, alarms, looks)).strip() + "\n"
+        if not asked.alarms and not asked.looks:
+            beside = beside_section(pool, asked.clinics)
+    text = "\n\n".join(part.strip() for part in (before, alarms, looks, beside)).strip() + "\n"
     asked.page.write_text(text)
     print(text)
+
+
+_SECTIONS = {"beside": beside_section}
+"""Those that may be written alone."""
+
+
+def _with_section(page: str, name: str, pool: Executor, clinics: int) -> str:
+    """The page with this section written anew, at its end if it has none yet."""
+    section = _SECTIONS[name](pool, clinics)
+    heading = section.partition("\n")[0]
+    before, _, rest = page.partition(f"{heading}\n")
+    after = rest[rest.find("\n## ") :] if "\n## " in rest else ""
+    return "\n\n".join(part.strip() for part in (before, section, after) if part) + "\n"
 
 
 def _of_the_gate(asked: argparse.Namespace, console: Console) -> str:
@@ -109,6 +131,9 @@ def _arguments() -> argparse.Namespace:
         "--looks",
         action="store_true",
         help="write only the section on first champions beside a score, likewise",
+    )
+    parser.add_argument(
+        "--section", choices=sorted(_SECTIONS), help="write only this section, likewise"
     )
     parser.add_argument(
         "--page",

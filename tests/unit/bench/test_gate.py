@@ -9,6 +9,7 @@ import pytest
 from pima.core.verdicts.gate import GateOptions
 from pima.core.verdicts.verdict import Measure
 from tests.bench.gate import trials
+from tests.bench.gate.beside import ServedBeside, looks_at
 from tests.bench.gate.corrections import half_years
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.late import CLINICS as LATE_ONES
@@ -248,3 +249,17 @@ def test_without_the_rule_lost_zeros_bend_every_model() -> None:
     lost = next(each for each in LATE_ONES if each.zeros_lost and each.prevalence < 0.1)
     lived = [half_year(lost, goes_by_rule=False, seed=seed) for seed in range(4)]
     assert min(each.over_truth for each in lived) > 1.15
+
+
+def test_the_sentence_beside_a_score_is_hardly_ever_wrong_by_its_sign(at_length: bool) -> None:
+    for better in (0.0, 0.02, -0.02):
+        what = ServedBeside(0.35, 20, better)
+        years = [year for seed in range(10 if at_length else 1) for year in looks_at(what, seed)]
+        looks = [look for year in years for look in year]
+        wrong = [
+            look.gain.low * look.true < 0 < look.gain.low * look.gain.high
+            for look in looks
+            if look.gain.low is not None and look.gain.high is not None
+        ]
+        assert len(wrong) == len(looks)
+        assert np.mean(wrong) <= 0.05
