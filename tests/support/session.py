@@ -10,7 +10,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from _pytest.assertion import rewrite
 
 from tests.support.databases import PATIENCE_SECONDS, started
 from tests.support.shipped import ROOT
@@ -52,22 +51,6 @@ def pytest_configure() -> None:
     # code.
     hypothesis.settings.register_profile("without a deadline", hypothesis.settings(), deadline=None)
     hypothesis.settings.load_profile("without a deadline")
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Before worker processes begin, all at once: in a fresh clone, or where Python may write no
-    bytecode, each would rewrite the asserts of every file, half of its time for collecting.
-
-    pytest keeps to itself how; what it finds here it takes as its own.
-    """
-    config = session.config
-    if "PYTEST_XDIST_WORKER" in os.environ or not config.getoption("numprocesses", None):
-        return
-    for file in (path for each in config.args for path in (ROOT / each).rglob("*.py")):
-        kept = rewrite.get_cache_dir(file) / f"{file.stem}{rewrite.PYC_TAIL}"
-        if rewrite._read_pyc(file, kept) is None and rewrite.try_makedirs(kept.parent):
-            source_hash, code = rewrite._rewrite_test(file, config)
-            rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, source_hash, kept)
 
 
 @pytest.hookimpl(wrapper=True)
