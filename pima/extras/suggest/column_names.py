@@ -26,6 +26,10 @@ DISEASE = re.compile("diabet|diagnos|disease")
 """An outcome, or a disease beside it: seen were Diabetes beside No-show, and heart_disease beside
 stroke."""
 SCORE = re.compile(r"points?$|pts$|\w*scores?$|\w*punkte?$")
+GROUP = re.compile(
+    "sex$|gender|geschlecht|ethnic|race$|language|sprache|insur|versicher|ward$|station$|site$|standort"
+)
+"""Who people are: a clinic may have reasons to let no model know it."""
 KEYS_OF_TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}|{DISEASE.pattern}"),
     "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),

@@ -192,6 +192,9 @@ def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
     yield _line("may_be_missing", bool(feature.missing), lacks)
     yield from _other_name(draft, name, column.name)
     yield "# when is it known, and is it corrected afterwards?"
+    if names.has_word(column.name, names.GROUP):
+        yield "# may a model know it? If not, write [[group]] in place of [[feature]], and keep"
+        yield "# only its name, its other names, and codes or bands"
     for remark in feature.remarks:
         yield f"# {remark.replace(DOUBT, f'{DOUBT}{name}: ')}"
 

@@ -15,6 +15,7 @@ import pytest
 
 from pima.core.declared.faults import first_fault
 from pima.core.declared.features import Declaration
+from pima.core.declared.group import Group
 from pima.core.declared.source import Source
 from pima.extras.suggest import tables
 from pima.extras.suggest.column_names import plain_names
@@ -188,6 +189,29 @@ def test_other_names_and_words_are_offered_as_no_score() -> None:
     for name in ("endpoint", "scored_by", "glucose"):
         assert "present_score" not in as_toml(draft({name: [*range(1, 101)] * 4}))
     assert "present_score" not in as_toml(draft({"score": drawn("low", "high", "mid")}))
+
+
+@pytest.mark.parametrize("source", [SOURCE, None], ids=["table", "file"])
+@pytest.mark.parametrize(
+    "name",
+    ["sex", "Gender", "ethnicity", "race", "first_language", "insurance", "Ward", "siteCode"],
+)
+def test_of_a_column_that_says_who_people_are_is_asked_whether_a_model_may_know_it(
+    name: str, source: Source | None
+) -> None:
+    asked = "# may a model know it? If not, write [[group]] in place of [[feature]]"
+    assert asked in as_toml(draft({name: drawn(1, 2, 3)}, source))
+    found = as_toml(draft({name: drawn("a", "b", "c")}, source))
+    (section,) = (each for each in found.split("\n[[feature]]\n") if asked in each)
+    # What it says to keep is a group.
+    kept = [line for line in section.splitlines() if line.startswith(("name", "codes", "also"))]
+    group = msgspec.convert(tomllib.loads("\n".join(kept)), Group, str_keys=True)
+    assert (group.codes, list(group.faults())) == ({0: "a", 1: "b", 2: "c"}, [])
+
+
+def test_other_names_are_no_group() -> None:
+    for name in ("sexually_active", "reward", "website", "traces", "stationary", "bmi"):
+        assert "[[group]]" not in as_toml(draft({name: drawn("a", "b")}))
 
 
 # ---- outcome, key, person
