@@ -69,7 +69,7 @@ def export(
     with reading(engine) as connection:
         without_time_limit(connection)
         if values:
-            asked = with_values(asked, newest_declaration(connection).columns)
+            asked = with_values(asked, newest_declaration(connection))
         blocks = counted(exported_rows(connection, asked, since))
         match form:
             case "csv":

@@ -84,10 +84,8 @@ def few_together(groups: pd.Series, *counted: BoolArray) -> pd.Series:
 
 def told_sizes(groups: pd.Series) -> dict[str, int | None]:
     """The rows of each category, small ones together; None of a single one that is small."""
-    parts = few_together(groups)
-    sizes = sizes_of(parts)
-    there = zip(parts.cat.categories, sizes, shown(sizes), strict=True)
-    return {group: size if is_shown else None for group, size, is_shown in there}
+    sizes = few_together(groups).value_counts(sort=False)
+    return dict(sizes.astype(object).where(sizes >= FEWEST_ROWS, None).items())
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
+    case,
     column,
-    func,
     or_,
     select,
     table,
@@ -22,8 +22,10 @@ from sqlalchemy import (
 )
 
 from pima.core.declared.columns import of_kind
+from pima.core.declared.features import Declaration
 from pima.store.database import Key
 from pima.store.tables import (
+    declared_columns,
     prediction_scores,
     predictions,
     promotions,
@@ -123,17 +125,22 @@ EXPORTS = {
 """The exports by name."""
 
 
-def with_values(export: Export, names: Sequence[str]) -> Export:
-    """Add the values of these features that each prediction was made from; empty where they are no
-    longer kept."""
+def with_values(export: Export, declared: Declaration) -> Export:
+    """Add the values of the features that each prediction was made from, empty where they are no
+    longer kept; and the groups of the row as it stands."""
     told = {column.key: column for column in export.columns}
     version = tuple_(told["patient_id"], told["patient_version"])
-    rows = with_features(names).tables
+    rows = with_features((), declared_columns(declared)).tables
     now = rows["patients"]
     kept = rows["replaced_rows"]
-    tables = export.tables.outerjoin(now, tuple_(now.c.id, now.c.version) == version)
+    tables = export.tables.outerjoin(now, now.c.id == told["patient_id"])
     tables = tables.outerjoin(kept, tuple_(kept.c.patient_id, kept.c.patient_version) == version)
-    values = (func.coalesce(now.c[name], kept.c[name]).label(f"value_of_{name}") for name in names)
+    is_same = now.c.version == told["patient_version"]
+    values = [
+        case((is_same, now.c[name]), else_=kept.c[name]).label(f"value_of_{name}")
+        for name in declared.columns
+    ]
+    values += [now.c[name].label(f"group_{name}") for name in declared.group_columns]
     return replace(export, columns=(*export.columns, *values), tables=tables)
 
 

@@ -1,5 +1,6 @@
 """Groups that no model sees: how they are declared, added on a live database, and filled."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,26 @@ def test_who_fills_a_group_and_who_reads_it(
     scorer = under_role(postgresql, "pima_scorer")
     scored = the_json(call(scorer, "score", "--config", config, "--json"))
     assert scored["predicted"] == 1
+
+
+def test_a_group_is_exported_beside_predictions_and_erased_with_its_row(
+    grouped: Database, tmp_path: Path
+) -> None:
+    config = group_configuration(tmp_path)
+    corrected, erased = insert_patients(grouped, 2, language=1, years=3)
+    assert call(grouped, "score", "--config", config).exit_code == 0
+    grouped.execute(f"UPDATE patients SET age = age + 1, language = 2 WHERE id = {corrected}")
+    asked = ("export", "predictions", "--all", "--values", "--config", config)
+    found = list(csv.DictReader(call(grouped, *asked).stdout.splitlines()))
+    told = [(each["value_of_age"], each["group_language"], each["group_years"]) for each in found]
+    # It tells who somebody is, whatever the prediction was made from.
+    assert told == [("50.0", "2.0", "3.0"), ("50.0", "1.0", "3.0")]
+    forget = ("forget", str(erased), "--reason", "a test", "--config", config)
+    assert call(grouped, *forget).exit_code == 0
+    assert groups_of(grouped) == [(2, 3)]
+    long_ago = ("retain", "--older-than", "365", "--values", "--config", config)
+    assert call(grouped, *long_ago).exit_code == 0
+    assert groups_of(grouped) == [(2, 3)]
 
 
 @pytest.mark.parametrize(
