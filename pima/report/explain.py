@@ -51,6 +51,7 @@ from pima.store.service.monitoring import newest_figures
 from pima.store.service.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
 from pima.watch.realised import of_version
+from pima.watch.suspension import in_words
 
 MOST_ROWS_BEHIND = 100
 _BLOCK_ROWS = 1_000
@@ -362,6 +363,12 @@ def meaning(probability: float, outcome: Outcome) -> str:
 def so_far(connection: Connection, version: int) -> Iterator[str]:
     """Tell what came true of a version's predictions, and its open alarms, beside what a
     probability means."""
+    champion = read_champion(connection)
+    if champion.suspended_at is not None:
+        yield (
+            f"Version {champion.model_version}{in_words(champion.suspended_at)}: act on no "
+            "prediction until a person has promoted one."
+        )
     settled = settled_outcomes(connection, NEWEST_OUTCOMES)
     found = of_version(settled, version)
     rows = counted(found.outcomes if found else 0, "settled outcome")
@@ -375,5 +382,5 @@ def so_far(connection: Connection, version: int) -> Iterator[str]:
     watched = newest_figures(connection, clock(connection))
     its_names = {each.name for each in watched if each.model_version == version}
     about_it = [each for each in watched if each.name in its_names]
-    for alarm in model_alarms(about_it, read_champion(connection).model_version):
+    for alarm in model_alarms(about_it, champion.model_version):
         yield f"An alarm is open: {alarm}."

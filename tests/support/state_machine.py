@@ -33,7 +33,7 @@ from pima.store.engine import writing
 from pima.store.rows import queue
 from pima.store.service.runs import start_run
 from pima.store.urls import make_engine
-from pima.train.ledger import Decider, promote, roll_back
+from pima.train.ledger import Decider, promote, roll_back, suspend
 from tests.support.databases import PATIENCE_SECONDS, Database
 
 
@@ -63,14 +63,17 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(batch_rows=st.integers(1, 3))
     def score(self, batch_rows: int) -> None:
+        before = self.database.value("SELECT count(*) FROM scoring_queue")
         self._score(ScoreOptions(batch_rows))
-        assert self.database.value("SELECT count(*) FROM scoring_queue") == 0
+        waiting = before if self._is_suspended() else 0
+        assert self.database.value("SELECT count(*) FROM scoring_queue") == waiting
 
     @rule(limit=st.integers(1, 3))
     def score_with_limit(self, limit: int) -> None:
         before = self.database.value("SELECT count(*) FROM scoring_queue")
         self._score(ScoreOptions(2, limit))
-        assert self.database.value("SELECT count(*) FROM scoring_queue") == max(0, before - limit)
+        waiting = before if self._is_suspended() else max(0, before - limit)
+        assert self.database.value("SELECT count(*) FROM scoring_queue") == waiting
 
     @rule()
     def score_dry(self) -> None:
@@ -92,6 +95,14 @@ class Jobs(RuleBasedStateMachine):
         """One of the versions that were really trained wins."""
         if self.database.value("SELECT model_version FROM champion") != number:
             promote(self.database.engine, number, Decider("test", "as if it had won"))
+
+    @rule()
+    def suspend_or_end_it(self) -> None:
+        if self._is_suspended():
+            number = self.database.value("SELECT model_version FROM champion")
+            promote(self.database.engine, number, Decider("test", "it was sound"))
+        else:
+            suspend(self.database.engine, Decider("test", "a doubt"))
 
     @rule()
     def roll_back(self) -> None:
@@ -148,6 +159,8 @@ class Jobs(RuleBasedStateMachine):
         assert self.database.execute(lost) == []
 
     def teardown(self) -> None:
+        if self._is_suspended():
+            self.suspend_or_end_it()
         self._score(ScoreOptions(10))
         self.every_version_is_in_one_place()
         assert self.database.value("SELECT count(*) FROM scoring_queue") == 0
@@ -164,6 +177,10 @@ class Jobs(RuleBasedStateMachine):
         assert {row[2] for row in new} <= {champion}, (
             "a run is scored by the champion that it began with"
         )
+        assert not (new and self._is_suspended()), "a row was scored during a stop"
+
+    def _is_suspended(self) -> bool:
+        return self.database.value("SELECT suspended_at FROM champion") is not None
 
     def _ended(self) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = self.database.execute(

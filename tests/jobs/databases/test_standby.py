@@ -114,6 +114,25 @@ def test_predictions_and_report_are_taken_from_a_standby(pair: Pair, tmp_path: P
     assert call(standby, "models", "export", "1", "--out", str(tmp_path / "1.pima")).exit_code == 0
 
 
+def test_a_standby_says_that_the_champion_is_suspended(pair: Pair, tmp_path: Path) -> None:
+    primary, standby, _ = pair
+    marked = "SELECT count(*) FROM current_predictions WHERE suspended"
+    suspended_at = "SELECT suspended_at FROM champion"
+    for command, is_stopped in (("suspend",), True), (("promote", "1"), False):
+        ended = call(primary, "models", *command, "--reason", "a test")
+        assert ended.exit_code == 0, ended.stderr
+        until = time.monotonic() + PATIENCE_SECONDS
+        while standby.value(suspended_at) != primary.value(suspended_at):
+            assert time.monotonic() < until, "the standby does not follow"
+            time.sleep(0.02)
+        assert standby.value(marked) == 20 * is_stopped
+        assert ("suspended since" in call(standby, "status").stdout) is is_stopped
+        assert ("suspended: version 1" in call(standby, "health").stderr) is is_stopped
+        report = tmp_path / f"{is_stopped}.html"
+        assert call(standby, "report", "--out", str(report)).exit_code == 0
+        assert ("<strong>Suspended</strong>" in report.read_text()) is is_stopped
+
+
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
 def test_what_writes_says_that_it_needs_the_primary(pair: Pair, command: tuple[str, ...]) -> None:
     _, standby, _ = pair

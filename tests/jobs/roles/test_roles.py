@@ -323,6 +323,34 @@ def test_looking_after_the_service_works_under_its_role(
     assert guarded.value("SELECT count(*) FROM rejections") == 0
 
 
+def test_a_stop_works_under_the_roles(guarded: Database, trained: Path) -> None:
+    install_models(guarded, trained)
+    insert_patients(guarded, 1)
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
+    for role in ("pima_scorer", "pima_scheduler", "pima_reader", "pima_writer"):
+        assert _refused(guarded, role, "UPDATE champion SET suspended_at = NULL")
+        assert _refused(guarded, role, "UPDATE champion SET last_stop = 0")
+    operator = under_role(guarded, "pima_operator")
+    assert call(operator, "models", "suspend", "--reason", "a test").exit_code == 0
+    insert_patients(guarded, 2)
+    ended = call(under_role(guarded, "pima_scorer"), "score", "--json")
+    assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
+    assert the_json(ended)["suspended"]["waiting"] == 2
+    reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())
+    with writing(reader) as connection:
+        shown = connection.execute(text("SELECT suspended FROM current_predictions")).all()
+    reader.dispose()
+    assert shown == [(True,)]
+    for role in ("pima_scheduler", "pima_operator"):
+        assert (
+            "suspended: version 1, suspended since"
+            in call(under_role(guarded, role), "health").stderr
+        )
+    assert call(operator, "models", "promote", "1", "--reason", "a test").exit_code == 0
+    ended = call(under_role(guarded, "pima_scorer"), "score", "--json")
+    assert (the_json(ended)["predicted"], "incomplete" in ended.stderr) == (2, False)
+
+
 def test_a_run_that_died_is_closed_by_those_who_may_and_holds_no_lease(guarded: Database) -> None:
     insert_run(guarded, "retrain", "running", heartbeat_at=datetime(2026, 1, 1, tzinfo=UTC))
     lease = {"until": datetime.now(UTC) + timedelta(days=30)}

@@ -108,6 +108,29 @@ def test_the_page_s_lines_mail_each_exit_code_and_tell_of_what_failed(
     assert _told(sqlite, listener) == ["pull_failed:clinic is over"]
 
 
+def test_a_night_of_a_stop_mails_nothing_and_one_alert_tells_of_it(
+    sqlite: Database, sqlite_clinic: Clinic, trained: Path, listener: AlertReceiver, folder: Path
+) -> None:
+    night, _, look = _lines()
+    environ = {
+        "DATABASE_URL": sqlite.url,
+        URL: sqlite_clinic.url,
+        "PIMA_ALERTS__URLS": listener.url,
+    }
+    machine = Machine(folder, environ)
+    install_models(sqlite, trained)
+    sqlite.execute("DELETE FROM promotions")
+    sqlite_clinic.insert(2)
+    assert call(sqlite, "models", "suspend", "--reason", "a test").exit_code == 0
+    for _ in range(2):
+        assert (machine.mailed(night), machine.mailed(look)) == ("", "")
+    assert listener.titles == ["suspended"]
+    assert '"waiting": 2}' in (folder / "score.log").read_text()
+    assert call(sqlite, "models", "promote", "1", "--reason", "a test").exit_code == 0
+    assert machine.mailed(night) == ""
+    assert sqlite.value("SELECT count(*) FROM predictions") == 2
+
+
 def test_a_full_disk_for_the_logs_mails_nothing_where_all_succeeded(
     sqlite: Database, sqlite_clinic: Clinic, trained: Path, folder: Path
 ) -> None:

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from pima.runs.recorded_run import recorded_run
 from pima.runs.stop_request import StopRequest
 from pima.scoring import ScoreOptions, Start, drain, score_queue
+from pima.store.engine import reading, writing
+from pima.store.models import registry
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.databases import (
@@ -20,13 +23,17 @@ from tests.support.databases import (
     held_in_the_middle,
     insert_patients,
     the_json,
+    until_someone_waits_for_a_lock,
+    wait_for,
     without_triggers,
 )
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.parquet_rows import bytes_below, drawn_rows, write_rows
+from tests.support.schedulers import EVERY_SECOND, stop
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
 SUSPEND = ("models", "suspend", "--reason", "an analyser was exchanged")
+PROMOTE_ANOTHER = ("models", "promote", "2", "--reason", "the one before was sound")
 
 
 def _suspend(database: Database) -> None:
@@ -35,6 +42,11 @@ def _suspend(database: Database) -> None:
     assert re.fullmatch(
         r"champion: version 1, suspended since \d{4}-\d\d-\d\d \d\d:\d\d UTC\n", ended.stdout
     )
+
+
+def _suspended_at(database: Database) -> datetime | None:
+    with reading(database.engine) as connection:
+        return registry.read_champion(connection).suspended_at
 
 
 def _suspended_rows(database: Database) -> list[tuple[bool, int]]:
@@ -68,6 +80,55 @@ def test_a_stop_keeps_rows_waiting_until_a_person_promotes(scored_database: Data
     assert _suspended_rows(database) == [(False, 8)]
 
 
+@pytest.mark.judge
+def test_what_does_not_end_a_stop_leaves_it(scored_database: Database) -> None:
+    database = scored_database
+    assert call(database, *PROMOTE_ANOTHER).exit_code == 0
+    assert call(database, *SUSPEND).exit_code == 0
+    before = _suspended_at(database)
+    again = call(database, *SUSPEND, "--json")
+    assert (again.exit_code, the_json(again)["error"]) == (2, "wrong_usage")
+    for command in ("pin", "unpin", "rollback"):
+        ended = call(database, "models", command, "--reason", "a test")
+        assert (ended.exit_code, ", suspended since 20" in ended.stdout) == (0, True)
+        assert _suspended_at(database) == before
+    assert database.value("SELECT model_version FROM champion") == 1
+    dry = the_json(call(database, "score", "--dry-run", "--json"))
+    assert before is not None
+    assert dry["suspended"] == {"since": before.isoformat(timespec="seconds"), "waiting": 0}
+    assert call(database, *PROMOTE_ANOTHER).exit_code == 0
+    assert _suspended_at(database) is None
+    refused = call(database, *PROMOTE_ANOTHER, "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "wrong_usage")
+
+
+def test_without_a_champion_there_is_nothing_to_stop(database: Database) -> None:
+    ended = call(database, *SUSPEND)
+    assert (ended.exit_code, "no champion to suspend" in ended.stderr) == (2, True)
+    assert database.execute("SELECT sequence, last_stop, suspended_at FROM champion") == [
+        (0, 0, None)
+    ]
+    assert database.value("SELECT count(*) FROM promotions") == 0
+
+
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
+def test_a_stop_that_is_killed_is_there_with_its_line_in_the_ledger_or_not_at_all(
+    scored_database: Database,
+) -> None:
+    database = scored_database
+    with writing(database.engine) as connection:
+        connection.execute(text("LOCK TABLE promotions IN EXCLUSIVE MODE"))
+        process = database.start(*SUSPEND)
+        until_someone_waits_for_a_lock(database)  # it has moved the pointer
+        process.kill()
+        process.communicate()
+    stopped = "SELECT verdict FROM promotions WHERE verdict = 'suspended'"
+    # Its session may outlive it, and commit nothing.
+    assert call(database, *SUSPEND).exit_code == 0
+    assert database.execute(stopped) == [("suspended",)]
+    assert database.execute("SELECT sequence, last_stop FROM champion") == [(2, 2)]
+
+
 # ---- A run under way.
 
 
@@ -84,9 +145,6 @@ class Meanwhile(StopRequest):
             for each in self._commands:
                 assert call(self._database, *each).exit_code == 0
         self._left -= 1
-
-
-PROMOTE_ANOTHER = ("models", "promote", "2", "--reason", "the one before was sound")
 
 
 @pytest.mark.judge
@@ -286,3 +344,38 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     assert told not in call(well, "models", "export", "1", str(tmp_path / "again.keras")).stderr
     lines = call(well, "export", "predictions", "--format", "fhir").stdout.splitlines()
     assert {json.loads(each)["status"] for each in lines} == {"final"}
+
+
+# ---- Nights that nobody starts by hand.
+
+
+def test_a_scheduler_goes_on_through_a_stop_and_scores_what_waited_when_it_is_over(
+    scored_database: Database, listener: AlertReceiver
+) -> None:
+    database = scored_database
+    insert_patients(database, 3)
+    environ = {
+        "PIMA_ALERTS__URLS": listener.url,
+        "PIMA_SCHEDULE__SCORE": EVERY_SECOND,
+        "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon",
+        "PIMA_SCHEDULE__CATCH_UP": "none",
+    }
+    process = database.start("scheduler", **environ)
+    predictions = "SELECT count(*) FROM predictions"
+    wait_for(lambda: database.value(predictions) == 3, process)
+    _suspend(database)
+    insert_patients(database, 2)
+    ended = "SELECT count(*) FROM runs WHERE status = 'succeeded' AND counts ->> 'suspended' <> ''"
+    wait_for(lambda: database.value(ended) >= 2, process)
+    wait_for(lambda: "suspended" in listener.titles, process)
+    assert database.value(predictions) == 3
+    assert _suspended_rows(database) == [(True, 3)]
+    assert call(database, *PROMOTE_ANOTHER).exit_code == 0
+    wait_for(lambda: database.value(predictions) == 5, process)
+    wait_for(lambda: "suspended is over" in listener.titles, process)
+    stop(process)
+    failed = "SELECT count(*) FROM runs WHERE status IN ('failed', 'refused', 'crashed')"
+    assert database.value(failed) == 0
+    assert _suspended_rows(database) == [(False, 5)]
+    told = {title for title in listener.titles if not title.startswith("champion_changed")}
+    assert told == {"suspended", "suspended is over"}
