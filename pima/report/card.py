@@ -183,7 +183,7 @@ def _figures(facts: VersionFacts) -> Iterator[str]:
         return
     yield (
         f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % "
-        "intervals in brackets."
+        "intervals in brackets. Where rows are visits of persons, they count persons, not visits."
     )
     against = facts.judged.against if facts.judged else None
     heads = ["figure", f"version {facts.version}"]

@@ -17,7 +17,15 @@ from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
 from pima.core.declared.features import Declaration, Features, names_of
-from pima.core.rows.history import UNCLAIMED, Split, as_taken, features_of, of_each_class, unseen_by
+from pima.core.rows.history import (
+    UNCLAIMED,
+    Split,
+    as_taken,
+    features_of,
+    of_each_class,
+    persons_of,
+    unseen_by,
+)
 from pima.core.verdicts.contest import (
     Circumstances,
     Contest,
@@ -205,6 +213,7 @@ def _contest(
         ),
         declared_groups=names_of(asked.declared.groups),
         in_window=in_test_set,
+        persons=persons_of(holdout),
         contestants=(
             *deciding,
             _straight_line(asked, challenger),

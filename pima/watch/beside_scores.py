@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
-from pima.core.arrays import BoolArray, Float64Array
+from pima.core.arrays import BoolArray, Float64Array, Int64Array
 from pima.core.declared.present_score import PresentScore
 from pima.core.nights.kinds import REALISED, Watched
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
@@ -19,7 +19,7 @@ from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted
 from pima.store.models.beside_verdicts import scale_beside
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.settled import SettledOutcome, columns_of, scores_beside
+from pima.store.rows.settled import SettledOutcome, columns_of, persons_beside, scores_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ def beside_scores(connection: Connection, found: Sequence[SettledOutcome]) -> It
             continue
         scale = scale_beside(connection, score, {each.model_version for each in found})
         if scale is not None:
-            yield _compared(score, scale, said, known, found)
+            persons = persons_beside(connection, found)
+            yield _compared(score, scale, said, known, found, persons)
 
 
 def _compared(
@@ -87,15 +88,17 @@ def _compared(
     said: Float64Array,
     known: BoolArray,
     found: Sequence[SettledOutcome],
+    persons: Int64Array,
 ) -> BesideScore:
     """Compare predictions with the score on the rows `known`, (n,); `said` are the score's values,
-    (n,)."""
+    and `persons` those of the rows, (n,)."""
     probabilities, _, outcomes = columns_of(found)
     ours = on_all_rows("the service", Role.CHAMPION, found[0].threshold, probabilities)
     contest = Contest(
         outcomes=outcomes,
         groups=pd.DataFrame(index=range(len(said))),
         in_window=ours.scorable,
+        persons=persons,
         contestants=(ours, scale.stands_beside(ours, score, said, known)),
     )
     (pair,) = pairs_of(contest, [Role.CHAMPION])

@@ -15,7 +15,12 @@ from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
 from pima.core.verdicts.subgroups import few_together, groupings, told_sizes
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.histories import columns_by_id
-from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, columns_of
+from pima.store.rows.settled import (
+    NEWEST_OUTCOMES,
+    SettledOutcomes,
+    columns_of,
+    persons_beside,
+)
 from pima.store.rows.settling import week_of
 
 AS_SERVED = (
@@ -67,7 +72,7 @@ def by_group(
     ids = [each.patient_id for each in found]
     divided = columns_by_id(connection, ids, names_of(declared.groups))
     divided = groupings(declared.dividing, divided, divided)
-    every = columns_of(found)
+    every = (*columns_of(found), persons_beside(connection, found))
     is_one = every[2] == 1
     is_enough = min(is_one.sum(), (~is_one).sum()) >= FEWEST_ROWS
     for group in declared.groups:

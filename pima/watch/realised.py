@@ -41,7 +41,7 @@ def of_version(settled: SettledOutcomes, version: int | None) -> CameTrue | None
     its_own = settled.of_version(version)
     if version is None or not its_own:
         return None
-    found = came_true(*columns_of(its_own), settled.missing.get(version, ()))
+    found = came_true(*columns_of(its_own), missing=settled.missing.get(version, ()))
     return replace(found, version=version)
 
 

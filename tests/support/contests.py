@@ -24,7 +24,8 @@ def contest(
         contestants.append(contestant(Role.CHAMPION, champion, threshold))
     everywhere = np.ones(len(outcomes), dtype=bool)
     divided = pd.DataFrame(index=range(len(outcomes))) if groups is None else groups
-    return changed(Contest(outcomes, divided, everywhere, tuple(contestants)), **changes)
+    alone = np.arange(len(outcomes))
+    return changed(Contest(outcomes, divided, everywhere, tuple(contestants), alone), **changes)
 
 
 def contestant(role: Role, probabilities: np.ndarray, threshold: float = 0.5) -> Contestant:

@@ -27,6 +27,7 @@ from pima.core.verdicts.figures import (
     share,
 )
 from pima.core.verdicts.metrics import net_benefits, odds
+from pima.core.verdicts.persons import Persons
 
 FEWEST_OUTCOMES = 50
 """With fewer, the figures that are stored say too little."""
@@ -82,13 +83,15 @@ def came_true(
     probabilities: Float64Array,
     threshold: Float64Array | float,
     outcomes: Int8Array,
+    persons: Persons = None,
     missing: Sequence[float] = (),
 ) -> CameTrue:
-    """Judge predictions (n,), n >= 1, at one threshold for all, or at one for each, (n,).
+    """Judge predictions (n,), n >= 1, at one threshold for all, or at one for each, (n,), and of
+    these persons, (n,).
 
     `missing` are the probabilities of rows whose horizon is over and whose outcome has not come.
     """
-    rows = ranked(probabilities, outcomes, threshold)
+    rows = ranked(probabilities, outcomes, threshold, persons)
     events = min(rows.positive, len(rows) - rows.positive)
     figures = all_figures(rows) | _by_threshold(rows)
     figures["observed_expected"] = observed_expected(rows)
@@ -107,12 +110,11 @@ def came_true(
 
 def _by_threshold(rows: Ranked) -> dict[str, Figure]:
     chances = rows.probabilities
-    correct = int((rows.is_called == rows.cases).sum())
     sure_of_class = np.where(rows.is_called, chances, 1 - chances)
     benefits = net_benefits(chances, rows.cases, rows.thresholds, odds(rows.thresholds))
     return {
-        "accuracy": share(correct, len(rows), NO_CASES),
-        "net_benefit": mean(benefits),
+        "accuracy": rows.share(rows.is_called == rows.cases, chances >= 0, NO_CASES),
+        "net_benefit": mean(benefits, rows.persons),
         "expected_accuracy": expected_accuracy(float(sure_of_class.sum()), len(rows)),
     }
 

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from msgspec import structs
 
-from pima.core.arrays import BoolArray, Float32Array, UInt64Array
+from pima.core.arrays import BoolArray, Float32Array, Int64Array, UInt64Array
 from pima.core.declared.features import Declaration, Feature, Features, names_of
 from pima.core.declared.identifiers import PERSON, SOURCE, name_of_person
 from pima.core.rows.hindsight import Corrections
@@ -240,6 +240,12 @@ def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
 def of_persons(rows: pd.DataFrame, ranks: pd.Series) -> BoolArray:
     """Find the rows, (n,), of some persons."""
     return rows["Person"].isin(ranks.dropna()).to_numpy(bool)
+
+
+def persons_of(rows: pd.DataFrame) -> Int64Array:
+    """Number whose each row is, (n,): one of which nobody knows that is somebody's only one."""
+    numbers = pd.factorize(rows["Person"])[0]
+    return np.where(numbers < 0, len(rows) + np.arange(len(rows)), numbers)
 
 
 def as_taken(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,8 @@ class Contest:
     in_window: BoolArray
     """(n,): the verdict is given on the row, if those who decide can be judged on it."""
     contestants: tuple[Contestant, ...]
+    persons: Int64Array
+    """(n,): the number of the row's person; a row of which nobody knows that has one of its own."""
     circumstances: Circumstances = Circumstances()
     declared_groups: tuple[str, ...] = ()
     """The columns of `groups` that no model sees: small groups of these are told together, else a
@@ -158,6 +160,7 @@ class Contest:
             groups=self.groups[which],
             in_window=self.in_window[which],
             contestants=contestants,
+            persons=self.persons[which],
         )
 
     def between(self, contestants: Iterable[Contestant]) -> "Contest":

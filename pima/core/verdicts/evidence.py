@@ -161,7 +161,7 @@ def evidence(contest: Contest) -> Evidence:
         positive=judged.positive,
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
-        treat_all=treating_all(judged.positive, rows, THRESHOLDS),
+        treat_all=treating_all(judged.outcomes, judged.persons, THRESHOLDS),
         contestants=_of_contestants(judged, THRESHOLDS),
         subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
         pairs=tuple(pairs_of(sound, [each.role for each in judged.contestants])),
@@ -175,15 +175,14 @@ def _of_contestants(judged: Contest, thresholds: tuple[float, ...]) -> tuple[Mod
 def _model_evidence(
     judged: Contest, contestant: Contestant, thresholds: tuple[float, ...]
 ) -> ModelEvidence:
-    rows = ranked(contestant.probabilities, judged.outcomes, contestant.threshold)
-    counts = called(rows, thresholds)
+    rows = ranked(contestant.probabilities, judged.outcomes, contestant.threshold, judged.persons)
     return ModelEvidence(
         role=contestant.role,
         name=contestant.name,
         threshold=contestant.threshold,
         **all_figures(rows),
-        net_benefit=decision_curve(counts, len(rows), thresholds),
-        called=counts,
+        net_benefit=decision_curve(rows, thresholds),
+        called=called(rows, thresholds),
     )
 
 
@@ -211,7 +210,7 @@ def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
         rows=rows,
         positive=judged.positive,
         few=rows < FEW_ROWS,
-        treat_all=treating_all(judged.positive, rows, thresholds),
+        treat_all=treating_all(judged.outcomes, judged.persons, thresholds),
         contestants=tuple(msgspec.structs.replace(each, called=None) for each in told),
     )
 

@@ -6,12 +6,22 @@ shown.
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.verdicts.logistic import fit_logistic, logistic
-from pima.core.verdicts.metrics import Z_95_PERCENT, bounded, log_losses, placements, squared_errors
+from pima.core.verdicts.metrics import (
+    Z_95_PERCENT,
+    bounded,
+    deviation_of,
+    log_losses,
+    net_benefits,
+    placements,
+    squared_errors,
+)
+from pima.core.verdicts.persons import Persons, repeated, widening
 from pima.core.verdicts.verdict import Measured
 
 NO_CASES = "no rows with outcome 1"
@@ -58,7 +68,9 @@ def gained(measured: Measured | None) -> str:
     return "" if gain is None else f"; gain {in_words(gain, 4)}"
 
 
-def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
+def mean(
+    values: Float64Array, persons: Persons, low: float = -math.inf, high: float = math.inf
+) -> Figure:
     """Average values (n,), n >= 1, that lie between the two bounds; the interval is a normal
     approximation."""
     found = Figure(float(values.mean()))
@@ -66,7 +78,7 @@ def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -
         return replace(found, reason=TOO_FEW_ROWS)
     if values.min() == values.max():
         return replace(found, reason=NO_SPREAD)
-    return around(found, float(values.std(ddof=1)) / math.sqrt(len(values)), low, high)
+    return around(found, deviation_of(values, persons) / math.sqrt(len(values)), low, high)
 
 
 def around(
@@ -78,7 +90,7 @@ def around(
     return replace(found, low=max(low, found.value - margin), high=min(high, found.value + margin))
 
 
-def share(counted: int, of: int, nothing: str) -> Figure:
+def share(counted: float, of: float, nothing: str) -> Figure:
     """A proportion with Wilson's score interval (1927), which holds near 0 and 1 and on few rows.
 
     `nothing` is the reason to give if there are no rows.
@@ -101,6 +113,8 @@ class Ranked:
     """From which probability on each row was predicted 1."""
     log_odds: Float64Array
     """Log odds of the probabilities, bounded as for the log loss."""
+    persons: Int64Array
+    """The numbers of their persons."""
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -115,20 +129,33 @@ class Ranked:
         """Tell which of them were predicted 1, (n,)."""
         return self.probabilities >= self.thresholds
 
+    def share(self, chosen: BoolArray, among: BoolArray, nothing: str) -> Figure:
+        """The share of the rows `among` others that are `chosen`, both (n,)."""
+        told = chosen[among].astype(np.float64)
+        effect = widening(told, self.persons[among]) ** 2
+        return share(float(told.sum()) / effect, len(told) / effect, nothing)
+
 
 def ranked(
-    probabilities: Float64Array, outcomes: Int8Array, threshold: Float64Array | float = 0.5
+    probabilities: Float64Array,
+    outcomes: Int8Array,
+    threshold: Float64Array | float = 0.5,
+    persons: Persons = None,
 ) -> Ranked:
-    """Sort a model's finite probabilities and the outcomes, both (n,), by probability; the
-    threshold is one for all, or (n,)."""
+    """Sort a model's finite probabilities, the outcomes and the rows' persons, all (n,), by
+    probability; the threshold is one for all, or (n,). Without persons each row is one's only
+    one."""
     order = np.argsort(probabilities, kind="stable")
     ascending = probabilities[order]
     within = bounded(ascending)
+    if persons is None:
+        persons = order
     return Ranked(
         probabilities=ascending,
         cases=outcomes[order] == 1,
         thresholds=np.broadcast_to(threshold, order.shape)[order],
         log_odds=np.log(within) - np.log1p(-within),
+        persons=persons[order],
     )
 
 
@@ -146,7 +173,7 @@ def auroc(rows: Ranked) -> Figure:
         return lacking
     found = placements(rows.probabilities, rows.cases)
     value = float(found[rows.cases].mean())
-    variance = delong_variance(found, rows.cases)
+    variance = delong_variance(found, rows.cases, rows.persons)
     if variance > 0 and 0 < value < 1:
         log_odds = math.log(value / (1 - value))
         margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
@@ -155,14 +182,18 @@ def auroc(rows: Ranked) -> Figure:
     return Figure(value, *_newcombe(value, rows.positive, len(rows) - rows.positive))
 
 
-def delong_variance(placed: Float64Array, is_case: BoolArray) -> float:
+def delong_variance(placed: Float64Array, is_case: BoolArray, persons: Persons) -> float:
     """The variance of an area by the placements of rows (n,), or of two areas' difference by the
-    differences of these; 0 where a class has one row."""
+    differences of these; 0 where a class has one row. Persons widen it as by Obuchowski (Biometrics
+    1997, 53:567)."""
     of_cases = placed[is_case]
     of_others = placed[~is_case]
     if min(len(of_cases), len(of_others)) < 2:
         return 0.0
-    return float(of_cases.var(ddof=1) / len(of_cases) + of_others.var(ddof=1) / len(of_others))
+    variance = of_cases.var(ddof=1) / len(of_cases) + of_others.var(ddof=1) / len(of_others)
+    # Both classes have the same mean.
+    terms = (placed - of_cases.mean()) * abs(is_case - is_case.mean())
+    return float(variance) * widening(terms, persons) ** 2
 
 
 def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
@@ -243,6 +274,7 @@ def observed_expected(rows: Ranked) -> Figure:
     if not cases:
         return Figure(ratio, reason=NO_CASES)
     margin = Z_95_PERCENT * math.sqrt((1 - cases / len(rows)) / cases)
+    margin *= widening(rows.cases - ratio * rows.probabilities, rows.persons)
     return Figure(ratio, ratio * math.exp(-margin), ratio * math.exp(margin))
 
 
@@ -252,7 +284,9 @@ def _last_coefficient(
     known, covariance = fit_logistic(columns, rows.cases, np.array(start), offset)
     if covariance is None:
         return Figure(None, reason=NOT_FOUND)
-    return around(Figure(float(known[-1])), math.sqrt(covariance[-1, -1]))
+    errors = rows.cases - logistic(offset + columns @ known)
+    wider = widening(columns[:, -1] * errors, rows.persons)
+    return around(Figure(float(known[-1])), math.sqrt(covariance[-1, -1]) * wider)
 
 
 def _lacks_a_class(rows: Ranked) -> Figure | None:
@@ -306,8 +340,8 @@ def all_figures(rows: Ranked) -> dict[str, Figure]:
     """Judge rows (n,), n >= 1, by the keys of FIGURES."""
     return {
         "auroc": auroc(rows),
-        "log_loss": mean(log_losses(rows.probabilities, rows.cases), low=0),
-        "brier": mean(squared_errors(rows.probabilities, rows.cases), low=0, high=1),
+        "log_loss": mean(log_losses(rows.probabilities, rows.cases), rows.persons, 0),
+        "brier": mean(squared_errors(rows.probabilities, rows.cases), rows.persons, 0, 1),
         "calibration_intercept": calibration_intercept(rows),
         "calibration_slope": calibration_slope(rows),
         **_of_classes(rows),
@@ -315,30 +349,33 @@ def all_figures(rows: Ranked) -> dict[str, Figure]:
 
 
 def _of_classes(rows: Ranked) -> dict[str, Figure]:
-    cases = rows.positive
-    others = len(rows) - cases
-    found = int((rows.is_called & rows.cases).sum())
-    false_alarms = int(rows.is_called.sum()) - found
-    spared = others - false_alarms
+    called = rows.is_called
+    cases = rows.cases
     return {
-        "sensitivity": share(found, cases, NO_CASES),
-        "specificity": share(spared, others, NO_OTHERS),
-        "positive_predictive_value": share(found, found + false_alarms, NONE_CALLED),
-        "negative_predictive_value": share(spared, spared + cases - found, ALL_CALLED),
+        "sensitivity": rows.share(called, cases, NO_CASES),
+        "specificity": rows.share(~called, ~cases, NO_OTHERS),
+        "positive_predictive_value": rows.share(cases, called, NONE_CALLED),
+        "negative_predictive_value": rows.share(~cases, ~called, ALL_CALLED),
     }
 
 
-def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> Curve:
-    """Net benefit at each threshold t, of n = `rows` >= 1: TP / n - FP / n * t / (1 - t) (Vickers
+def decision_curve(ranked: Ranked, thresholds: tuple[float, ...]) -> Curve:
+    """Net benefit at each threshold t, of n >= 1 rows: TP / n - FP / n * t / (1 - t) (Vickers
     and Elkin, Medical Decision Making 2006, 26:565). Treating no one has 0 at every threshold."""
+    rows = len(ranked)
+    found = called(ranked, thresholds)
     odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
+    wider = np.ones(len(thresholds))
+    if repeated(ranked.persons):
+        worths = map(partial(net_benefits, ranked.probabilities, ranked.cases), thresholds, odds)
+        wider = np.array([widening(each, ranked.persons) for each in worths])
     cases = np.array(found.cases)
     others = np.array(found.others)
     net_benefit = (cases - others * odds) / rows
     variance = (cases + others * odds**2) / rows - net_benefit**2
     # If all rows contribute the same, the variance is only rounding.
     spread = (variance > 1e-12 * net_benefit**2) & (rows > 1)
-    margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1))
+    margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1)) * wider
     low, high = (
         tuple(np.where(spread, bounds, np.array(None)).tolist())
         for bounds in (net_benefit - margin, net_benefit + margin)
@@ -346,10 +383,9 @@ def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> C
     return Curve(tuple(net_benefit.tolist()), low, high)
 
 
-def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
-    """The decision curve of treating all of `rows` rows, `cases` of them with outcome 1."""
-    everybody = Called((cases,) * len(thresholds), (rows - cases,) * len(thresholds))
-    return decision_curve(everybody, rows, thresholds)
+def treating_all(outcomes: Int8Array, persons: Persons, thresholds: tuple[float, ...]) -> Curve:
+    """The decision curve of treating all rows (n,)."""
+    return decision_curve(ranked(np.ones(len(outcomes)), outcomes, 1, persons), thresholds)
 
 
 FEWEST_ROWS = 10

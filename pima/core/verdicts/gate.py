@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from msgspec import structs
 
-from pima.core.arrays import BoolArray, Float64Array
+from pima.core.arrays import BoolArray, Float64Array, Int64Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
 from pima.core.verdicts.contest import Circumstances, Contest, Contestant, Role
 from pima.core.verdicts.metrics import (
@@ -38,6 +38,7 @@ from pima.core.verdicts.metrics import (
     paired_interval,
     performance_of,
 )
+from pima.core.verdicts.persons import widening
 from pima.core.verdicts.reasons import (
     BETTER,
     FEWEST_WITH_SCORE,
@@ -108,7 +109,7 @@ def measured(measure: Measure, contest: Contest) -> Measured:
         return alone
     champion = worths(measure, judged, judged.champion)
     gained = challenger - champion
-    low, high, p = _uncertainty(measure, gained)
+    low, high, p = _uncertainty(measure, gained, judged.persons)
     return replace(
         alone,
         champion=_figure(measure, champion),
@@ -164,12 +165,15 @@ def _figure(measure: Measure, of_rows: Float64Array) -> float:
     return -mean if measure is Measure.LOG_LOSS else mean
 
 
-def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, float]:
-    if measure is Measure.ACCURACY:
-        won = int((gains > 0).sum())
-        lost = int((gains < 0).sum())
-        return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
-    return *normal_interval(gains), lower_p(-gains)
+def _uncertainty(
+    measure: Measure, gains: Float64Array, persons: Int64Array
+) -> tuple[float, float, float]:
+    if measure is not Measure.ACCURACY:
+        return *normal_interval(gains, persons), lower_p(-gains, persons)
+    effect = widening(gains, persons) ** 2
+    won = float((gains > 0).sum()) / effect
+    lost = float((gains < 0).sum()) / effect
+    return *paired_interval(won, lost, len(gains) / effect), mcnemar_p(round(won), round(lost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +252,7 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> Verdict
     whole = gains(Measure.ACCURACY, contest, contest.champion)
     return structs.replace(
         found,
-        comparison=compare(judged, judged.challenger, champion),
+        comparison=compare(judged, champion),
         whole_accuracy_difference=float(whole.mean()),
     )
 
@@ -257,27 +261,25 @@ def _performance(judged: Contest, contestant: Contestant) -> Performance:
     return performance_of(contestant.probabilities, judged.outcomes, contestant.threshold)
 
 
-def compare(judged: Contest, challenger: Contestant, champion: Contestant) -> PairedComparison:
-    """Compare two contestants on all rows of a contest, one or more."""
-    outcomes = judged.outcomes
-    is_right = correct(challenger.probabilities, outcomes, challenger.threshold)
-    was_right = correct(champion.probabilities, outcomes, champion.threshold)
-    rows = len(outcomes)
-    won = int((is_right & ~was_right).sum())
-    lost = int((was_right & ~is_right).sum())
-    low, high = paired_interval(won, lost, rows)
-    of_challenger = log_losses(challenger.probabilities, outcomes)
-    losses = of_challenger - log_losses(champion.probabilities, outcomes)
+def compare(judged: Contest, champion: Contestant) -> PairedComparison:
+    """Compare the challenger with another contestant on all rows of a contest, one or more."""
+    gained = gains(Measure.ACCURACY, judged, champion)
+    # Where both say the same, 0 and not -0.
+    lost = 0 - gains(Measure.LOG_LOSS, judged, champion)
+    rows = len(gained)
+    discordant = int(abs(gained).sum())
+    low, high, p = _uncertainty(Measure.ACCURACY, gained, judged.persons)
+    wider = widening(gained, judged.persons)
     return PairedComparison(
-        only_challenger_correct=won,
-        only_champion_correct=lost,
-        accuracy_difference=(won - lost) / rows,
+        only_challenger_correct=int((gained > 0).sum()),
+        only_champion_correct=int((gained < 0).sum()),
+        accuracy_difference=int(gained.sum()) / rows,
         interval_low=low,
         interval_high=high,
-        mcnemar_p=mcnemar_p(won, lost),
-        minimum_detectable_difference=2.49 * math.sqrt((won + lost) / rows / rows),
-        log_loss_difference=float(losses.mean()),
-        log_loss_p=lower_p(losses),
+        mcnemar_p=p,
+        minimum_detectable_difference=2.49 * math.sqrt(discordant / rows / rows) * wider,
+        log_loss_difference=float(lost.mean()),
+        log_loss_p=lower_p(lost, judged.persons),
     )
 
 
@@ -324,7 +326,7 @@ def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) ->
     fewest = min(pair.positive, rows - pair.positive)
     if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_EACH_OUTCOME:
         return found
-    compared = compare(pair, ours, theirs)
+    compared = compare(pair, theirs)
     if measure is Measure.NET_BENEFIT:
         # At thresholds of their own equal probabilities would be worth different amounts.
         ours = replace(ours, threshold=theirs.threshold)
@@ -332,7 +334,7 @@ def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) ->
     return structs.replace(
         found,
         gain=float(gained.mean()),
-        p=lower_p(-gained),
+        p=lower_p(-gained, pair.persons),
         log_loss_p=compared.log_loss_p,
     )
 

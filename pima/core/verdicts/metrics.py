@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.verdicts.persons import Persons, widening
 from pima.core.verdicts.verdict import Performance
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at
@@ -109,7 +110,7 @@ def majority_correct(outcomes: Int8Array) -> int:
 Z_95_PERCENT = 1.959964
 
 
-def paired_interval(won: int, lost: int, rows: int) -> tuple[float, float]:
+def paired_interval(won: float, lost: float, rows: float) -> tuple[float, float]:
     """95 % interval of the difference of two accuracies on the same rows.
 
     Half a row more in each of the four cells keeps its coverage even if few or no rows are
@@ -137,22 +138,25 @@ def mcnemar_p(won: int, lost: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def normal_interval(differences: Float64Array) -> tuple[float, float]:
+def normal_interval(differences: Float64Array, persons: Persons) -> tuple[float, float]:
     """95 % interval of the mean of `differences` (n,), n >= 1, by the normal approximation."""
     mean = float(differences.mean())
-    margin = Z_95_PERCENT * _deviation(differences) / math.sqrt(len(differences))
+    margin = Z_95_PERCENT * deviation_of(differences, persons) / math.sqrt(len(differences))
     return mean - margin, mean + margin
 
 
-def lower_p(differences: Float64Array) -> float:
+def lower_p(differences: Float64Array, persons: Persons = None) -> float:
     """One-sided p that the mean of `differences` (n,) is below 0, by the normal approximation; 1
     without any spread."""
-    deviation = _deviation(differences)
+    deviation = deviation_of(differences, persons)
     if deviation == 0:
         return 1.0
     z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
-def _deviation(differences: Float64Array) -> float:
-    return float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+def deviation_of(values: Float64Array, persons: Persons) -> float:
+    """The standard deviation of values (n,), as far as persons spread their mean; 0 of one."""
+    if len(values) < 2:
+        return 0.0
+    return float(values.std(ddof=1)) * widening(values, persons)

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.verdicts.contest import Contest, Contestant, Role
+from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.figures import (
     NO_SPREAD,
     Figure,
@@ -24,6 +24,7 @@ from pima.core.verdicts.figures import (
     ranked,
 )
 from pima.core.verdicts.metrics import log_losses, lower_p, net_benefits, odds, placements
+from pima.core.verdicts.persons import Persons
 
 CLEAR_P = 0.00135
 """One-sided p of the paired log loss from which on one is clearly better: three standard errors. By
@@ -62,23 +63,26 @@ def pairs_of(contest: Contest, roles: Collection[Role]) -> Iterator[PairEvidence
                 continue
             pair = contest.between([one, beside]).on_the_test_set()
             if len(pair.outcomes) and np.isfinite(pair.contestants[0].probabilities).all():
-                yield _pair(pair.outcomes, *pair.contestants)
+                yield _pair(pair)
 
 
-def _pair(outcomes: Int8Array, one: Contestant, beside: Contestant) -> PairEvidence:
-    rows = ranked(one.probabilities, outcomes)
+def _pair(pair: Contest) -> PairEvidence:
+    one, beside = pair.contestants
+    outcomes = pair.outcomes
+    persons = pair.persons
+    rows = ranked(one.probabilities, outcomes, persons=persons)
     losses = log_losses(one.probabilities, outcomes)
     gains = losses - log_losses(beside.probabilities, outcomes)
     area = auroc(rows)
     gain = area
     if area.value is not None:
-        gain = auroc_gain(beside.probabilities, one.probabilities, outcomes)
+        gain = auroc_gain(beside.probabilities, one.probabilities, outcomes, persons)
     net_benefit_gain = None
     if one.role is Role.PRESENT_SCORE and 0 < one.threshold < 1:
         cost = odds(one.threshold)
         ours = net_benefits(beside.probabilities, outcomes, one.threshold, cost)
         theirs = net_benefits(one.probabilities, outcomes, one.threshold, cost)
-        net_benefit_gain = mean(ours - theirs)
+        net_benefit_gain = mean(ours - theirs, persons)
     return PairEvidence(
         role=one.role,
         name=one.name,
@@ -86,15 +90,17 @@ def _pair(outcomes: Int8Array, one: Contestant, beside: Contestant) -> PairEvide
         rows=len(outcomes),
         positive=rows.positive,
         auroc=area,
-        log_loss=mean(losses, low=0),
+        log_loss=mean(losses, persons, 0),
         auroc_gain=gain,
-        log_loss_gain=mean(gains),
-        clearly_better=lower_p(gains) <= CLEAR_P,
+        log_loss_gain=mean(gains, persons),
+        clearly_better=lower_p(gains, persons) <= CLEAR_P,
         net_benefit_gain=net_benefit_gain,
     )
 
 
-def auroc_gain(ours: Float64Array, theirs: Float64Array, outcomes: Int8Array) -> Figure:
+def auroc_gain(
+    ours: Float64Array, theirs: Float64Array, outcomes: Int8Array, persons: Persons = None
+) -> Figure:
     """How much larger the area of our probabilities (n,) is than that of theirs; both outcomes are
     there.
 
@@ -106,7 +112,7 @@ def auroc_gain(ours: Float64Array, theirs: Float64Array, outcomes: Int8Array) ->
     found = Figure(float(apart[is_case].mean()))
     if min(is_case.sum(), (~is_case).sum()) < 2:
         return replace(found, reason=TOO_FEW_OF_A_CLASS)
-    variance = delong_variance(apart, is_case)
+    variance = delong_variance(apart, is_case, persons)
     if variance == 0:
         return replace(found, reason=NO_SPREAD)
     return around(found, math.sqrt(variance), -1, 1)

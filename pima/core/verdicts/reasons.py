@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.verdicts.contest import Contest
+from pima.core.verdicts.persons import repeated
 from pima.core.verdicts.verdict import AgainstScore, Measure, Measured, VerdictFigures
 
 
@@ -154,6 +155,9 @@ def verdict_sentence(
         )
     if found.against_score is not None:
         parts.append(_against_score(contest, found, found.against_score))
+    persons = repeated(contest.on_the_test_set().persons)
+    if persons:
+        parts.append(f"intervals and p by {persons} persons, not by rows")
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:

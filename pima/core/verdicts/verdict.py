@@ -54,7 +54,7 @@ class PairedComparison:
     interval_high: float
     mcnemar_p: float
     """Exact two-sided: how often fair coins would split the discordant rows at least this
-    unevenly."""
+    unevenly. Where persons come again, of as many rows as say as much."""
     minimum_detectable_difference: float
     """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly
     missed. 2.49 is z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlalchemy import Boolean, Connection, text
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.arrays import Float64Array, Int8Array, Int64Array
 from pima.core.declared.present_score import PresentScore
 from pima.core.outcomes.followed_up import WEEKS, FollowedUp, FollowUp, by_prediction
 from pima.core.outcomes.horizon import DAY_LENGTHS_MS, Horizon, horizon_of
@@ -228,6 +228,17 @@ def if_filled_in_later(connection: Connection, score: PresentScore) -> str:
     wait; else nothing. What was predicted before today's declaration says nothing of it."""
     statement = _LOOKED_AT.format(score.name, IS_LABELLED, NEWEST_FIRST)
     return score.if_later(*connection.execute(text(statement), {"score": score.name}).one())
+
+
+def persons_beside(connection: Connection, found: Sequence[SettledOutcome]) -> Int64Array:
+    """Number whose each of these rows is, (n,): one of which nobody knows that is somebody's only
+    one."""
+    known: dict[int, str | int] = {}
+    for ids in id_lists([each.patient_id for each in found]):
+        keys = f"SELECT id, person_key FROM patients WHERE id IN ({ids}) AND person_key IS NOT NULL"
+        known.update((row, person) for row, person in connection.execute(text(keys)))
+    whose = [hash(known.get(each.patient_id, each.patient_id)) for each in found]
+    return np.unique(whose, return_inverse=True)[1]
 
 
 def _known_before(

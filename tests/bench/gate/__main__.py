@@ -24,6 +24,7 @@ from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
+from tests.bench.gate.page_of_visits import visits_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, PrevalenceRun, simulate_prevalence
 from tests.bench.gate.simulation import simulate
@@ -57,7 +58,9 @@ def main() -> None:
             lines = lines_section(pool, asked.clinics // 10)
             corrected = corrections_section(pool, asked.clinics // 40)
             late = late_section(pool, asked.clinics // 20)
-            alarms = f"{alarms_section(pool, asked.clinics)}\n{late}\n{corrected}\n{lines}"
+            visits = visits_section(pool, asked.clinics // 4)
+            told = (alarms_section(pool, asked.clinics), late, corrected, lines, visits)
+            alarms = "\n".join(told)
         if asked.looks or not asked.alarms:
             looks = looks_section(pool, asked.clinics // 10)
         if not asked.alarms and not asked.looks:

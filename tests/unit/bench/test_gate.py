@@ -36,6 +36,8 @@ from tests.bench.gate.settled import (
     outcomes_until_told,
 )
 from tests.bench.gate.simulation import simulate
+from tests.bench.gate.visits import CLINICS as CLINICS_OF_VISITS
+from tests.bench.gate.visits import OF_VERDICTS, held, verdicts
 from tests.bench.year.population import Clinic as ClinicOfVisits
 
 pytestmark = pytest.mark.campaign
@@ -263,3 +265,20 @@ def test_the_sentence_beside_a_score_is_hardly_ever_wrong_by_its_sign(at_length:
         ]
         assert len(wrong) == len(looks)
         assert np.mean(wrong) <= 0.05
+
+
+def test_by_person_intervals_hold_the_truth_that_those_by_visit_miss(at_length: bool) -> None:
+    seeds = range(20 if at_length else 2)
+    often = next(each for each in CLINICS_OF_VISITS if each.visits == 10)
+    by_visit, by_person = np.concatenate([held(often, seed) for seed in seeds]).mean(axis=0)
+    assert by_visit.mean() < 0.88
+    assert 0.92 < by_person.mean() < 0.98
+    assert by_person.min() > 0.85
+
+
+def test_by_person_the_veto_keeps_out_some_more_and_lets_nobody_else_in(at_length: bool) -> None:
+    seeds = range(40 if at_length else 12)
+    found = np.concatenate([verdicts(OF_VERDICTS[2], seed) for seed in seeds])
+    by_visit, by_person, _ = found.T
+    assert not (by_person & ~by_visit).any()
+    assert 0 < (by_visit & ~by_person).mean() < 0.1

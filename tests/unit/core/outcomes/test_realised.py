@@ -52,12 +52,12 @@ def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval
 def test_beside_observed_expected_stands_what_it_is_if_those_without_an_outcome_had_0() -> None:
     probabilities = np.array([0.1] * 60 + [0.6] * 40)
     outcomes = np.array([1] * 6 + [0] * 54 + [1] * 30 + [0] * 10, dtype=np.int8)
-    found = came_true(probabilities, 0.5, outcomes, [0.2] * 30)
+    found = came_true(probabilities, 0.5, outcomes, missing=[0.2] * 30)
     assert found.if_zero == pytest.approx(36 / (30 + 6))
     told = dict(told_figures(found, 2))
     assert told["observed / expected"].endswith("; 1.00 if those without an outcome had 0")
     # Of fewer than ten one could be recognised.
-    assert came_true(probabilities, 0.5, outcomes, [0.2] * 9).if_zero is None
+    assert came_true(probabilities, 0.5, outcomes, missing=[0.2] * 9).if_zero is None
 
 
 def test_a_figure_that_nobody_has_says_why() -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from pima.core.verdicts.figures import auroc, called, decision_curve, ranked, treating_all
+from pima.core.verdicts.figures import auroc, decision_curve, ranked, treating_all
 from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
 from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
 from tests.oracle.shapley import model as log_odds_model
@@ -45,8 +45,7 @@ def test_where_delong_has_no_variance_the_interval_is_newcombe_s(
 
 def test_the_decision_curves_are_those_of_dcurves() -> None:
     said, outcomes = json.loads(SAID_BY_DCURVES.read_text()), real_outcomes()
-    found = called(ranked(log_odds_model(real_rows()), outcomes), ASKED_OF_DCURVES)
-    curve = decision_curve(found, len(outcomes), ASKED_OF_DCURVES)
-    everybody = treating_all(int(outcomes.sum()), len(outcomes), ASKED_OF_DCURVES)
+    curve = decision_curve(ranked(log_odds_model(real_rows()), outcomes), ASKED_OF_DCURVES)
+    everybody = treating_all(outcomes, None, ASKED_OF_DCURVES)
     assert curve.net_benefit == pytest.approx(said["model"], abs=1e-12)
     assert everybody.net_benefit == pytest.approx(said["all"], abs=1e-12)

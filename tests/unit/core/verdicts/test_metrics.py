@@ -68,7 +68,7 @@ def test_all_figures_are_of_the_same_rows() -> None:
             (Role.CHAMPION, (0.1, 0.8, 0.7, 0.2, 0.2)),
         )
     )
-    found = compare(contest(ones, challenger.probabilities), challenger, champion)
+    found = compare(contest(ones, challenger.probabilities), champion)
     assert (found.only_challenger_correct, found.only_champion_correct) == (2, 1)
     assert found.accuracy_difference == pytest.approx(1 / 5)
     assert found.interval_low < found.accuracy_difference < found.interval_high

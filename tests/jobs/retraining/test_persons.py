@@ -1,0 +1,59 @@
+"""Visits of persons: verdict and evidence take sums by person, and report and card say so."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pima.core.outcomes.realised import came_true
+from pima.core.rows.history import features_of
+from pima.core.verdicts.figures import Figure
+from pima.scorer import load_scorer
+from pima.settings.reading import SHIPPED as DECLARED
+from pima.settings.sections import Settings
+from pima.train.retraining import read_history
+from tests.support.databases import Database, call, the_json
+from tests.support.ledger import document
+from tests.support.patient_files import HEADER, write
+from tests.support.shipped import SHIPPED
+
+pytestmark = pytest.mark.usefixtures("each_fit_once")
+VISITS = 4
+
+
+def _of_persons() -> list[str]:
+    """The shipped rows as visits of persons, each of whom has alike ones."""
+    rows = [line.split(",") for line in SHIPPED.read_text().split()]
+    rows.sort(key=lambda row: (row[8], float(row[1])))
+    return [f"clinic,v{n},p{n // VISITS},{','.join(row)}" for n, row in enumerate(rows)]
+
+
+def test_a_verdict_on_visits_of_persons_is_by_persons(database: Database, tmp_path: Path) -> None:
+    visits = write(tmp_path, f"source,source_key,person_key,{HEADER}", *_of_persons())
+    assert call(database, "load", visits).exit_code == 0
+    ended = the_json(call(database, "retrain", "--json", PIMA_GATE__WINDOW="all"))
+    kept = document(database, "SELECT evidence FROM promotions")
+    holdout = read_history(database.engine, Settings(), DECLARED)[0].holdout
+    persons = holdout["Person"].nunique()
+    assert kept["rows"] == len(holdout) > 3 * persons
+    told = f"intervals and p by {persons} persons, not by rows"
+    assert told in ended["explanation"]
+
+    scorer = load_scorer(database.engine, ended["challenger"])
+    probabilities = scorer.model.probabilities(features_of(holdout))
+    judged = (probabilities, scorer.threshold, holdout["outcome"].to_numpy())
+    numbers = np.unique(holdout["Person"].to_numpy(np.uint64), return_inverse=True)[1]
+    by_person = came_true(*judged, persons=numbers).figures
+    by_visit = came_true(*judged).figures
+    (model,) = kept["contestants"]
+    for name in ("auroc", "log_loss", "brier", "sensitivity", "specificity"):
+        found = Figure(**model[name])
+        expected = by_person[name]
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-4)
+        assert found.high - found.low > 1.1 * (by_visit[name].high - by_visit[name].low), name
+    report = tmp_path / "report.html"
+    assert call(database, "report", "--out", str(report)).exit_code == 0
+    card = call(database, "models", "card", str(ended["challenger"])).stdout
+    for page in (report.read_text(), card):
+        assert told in page
+        assert "visits of persons" in page
