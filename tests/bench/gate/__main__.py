@@ -58,19 +58,18 @@ def main() -> None:
             lines = lines_section(pool, asked.clinics // 10)
             corrected = corrections_section(pool, asked.clinics // 40)
             late = late_section(pool, asked.clinics // 20)
-            visits = visits_section(pool, asked.clinics // 4)
-            told = (alarms_section(pool, asked.clinics), late, corrected, lines, visits)
-            alarms = "\n".join(told)
+            alarms = f"{alarms_section(pool, asked.clinics)}\n{late}\n{corrected}\n{lines}"
         if asked.looks or not asked.alarms:
             looks = looks_section(pool, asked.clinics // 10)
         if not asked.alarms and not asked.looks:
-            beside = beside_section(pool, asked.clinics)
+            sections = (each(pool, asked.clinics) for each in _SECTIONS.values())
+            beside = "\n".join(sections)
     text = "\n\n".join(part.strip() for part in (before, alarms, looks, beside)).strip() + "\n"
     asked.page.write_text(text)
     print(text)
 
 
-_SECTIONS = {"beside": beside_section}
+_SECTIONS = {"beside": beside_section, "visits": visits_section}
 """Those that may be written alone."""
 
 

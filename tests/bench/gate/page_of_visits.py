@@ -40,17 +40,19 @@ ASKED, ASKED_OF_SICKER = (92, 97), (88, 97)
 
 
 def visits_section(pool: Executor, clinics: int) -> str:
-    shares = {each: _many(pool, held, each, clinics).mean(axis=0) for each in CLINICS}
-    decided = {each: _many(pool, verdicts, each, 4 * clinics) for each in OF_VERDICTS}
+    """Of a quarter of the clinics, and of all for verdicts."""
+    some = clinics // 4
+    shares = {each: _many(pool, held, each, some).mean(axis=0) for each in CLINICS}
+    decided = {each: _many(pool, verdicts, each, clinics) for each in OF_VERDICTS}
     parts = [
         "## Visits of persons",
-        filled(_HEAD.format(clinics=clinics)),
+        filled(_HEAD.format(clinics=some)),
         table(
             ("clinic", "outcome 1", *SHOWN.values(), "least of all figures"),
             [_row(*each) for each in shares.items()],
         ),
         filled(_reading(shares)),
-        filled(_OF_VERDICTS.format(clinics=4 * clinics)),
+        filled(_OF_VERDICTS.format(clinics=clinics)),
         table(_COLUMNS, [_verdicts(*each) for each in decided.items()]),
         filled(_reading_of_verdicts(decided)),
     ]
