@@ -175,7 +175,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_last_run_failed(connection, settings.schedule, sources, found.now),
                 *_retraining_is_slow(connection, found.now),
                 *_success_is_old(connection, found, scheduled, sources),
-                *_rows_wait(found, scheduled["score"]),
+                *_rows_wait(connection, found, scheduled["score"]),
             ]
     except PimaError as error:
         return [Condition(error.code, str(error), _OF_ERRORS, hides_others=True)]
@@ -269,14 +269,18 @@ def _without_success(now: datetime, last: datetime | None, since: datetime, each
     return ""
 
 
-def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Condition]:
+def _rows_wait(
+    connection: Connection, found: ServiceFigures, schedule: Schedule
+) -> Iterator[Condition]:
     oldest = found.waiting.oldest
+    since = found.now - _PERIODS * period(schedule, found.now)
     champion = found.champion
     if champion.suspended_at is not None:
         wait = f"{counted(found.waiting.rows, 'row')} wait"
         what = f"version {champion.model_version}{in_words(champion.suspended_at)}; {wait}"
         yield _complaint("suspended", what)
-    elif oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
+    # Rows that waited for the end of a stop are left to the next run.
+    elif oldest is not None and oldest < since and not monitoring.had_stop(connection, since):
         age = _in_words(found.now - oldest)
         what = (
             f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring "

@@ -263,6 +263,7 @@ def test_everything_says_that_it_is_suspended_and_nothing_that_only_follows_from
     assert call(well, "report", "--out", str(report)).exit_code == 0
     assert "<strong>Suspended</strong> by a person since" in report.read_text()
     assert call(well, "models", "promote", "1", "--reason", "it is sound").exit_code == 0
+    assert call(well, "health").exit_code == 0  # they wait for the next run
     assert call(well, "score").exit_code == 0
     assert call(well, "health").exit_code == 0
     assert _titles(well, listener) == [*before, "suspended", "suspended is over"]
