@@ -78,7 +78,9 @@ def few_together(groups: pd.Series, *counted: BoolArray) -> pd.Series:
     while few < len(counts) and counts.loc[by_rarest.index[:few]].sum().min() < FEWEST_ROWS:
         few += 1
     parts = [each for each in groups.cat.categories if each in by_rarest.index[:few]]
-    joined = groups.cat.add_categories(name := ", ".join(parts))
+    name = ", ".join(parts)
+    # A declared label may be this name: then all of these are told together.
+    joined = groups.cat.set_categories(dict.fromkeys([*groups.cat.categories, name]))
     return joined.mask(groups.isin(parts), name).cat.remove_unused_categories()
 
 

@@ -85,6 +85,7 @@ def test_whatever_stands_in_a_group_s_column_is_one_of_its_categories_or_missing
         ({"a": 3, "f": 40, "m": 30, "x": 2}, {"f": 40, "a, m, x": 35}),
         ({"a": 6, "f": 40, "m": 30, "x": 5}, {"f": 40, "m": 30, "a, x": 11}),
         ({"f": 40, "x": 9}, {"f, x": 49}),
+        ({"a": 4, "b": 8, "a, b": 50, "c": 30}, {"a, b": 62, "c": 30}),
         ({"f": 9}, {"f": None}),
         ({}, {}),
     ],
