@@ -127,9 +127,8 @@ def side_by_side(
     numbers: tuple[int | None, int | None],
     measured: Measured | None,
 ) -> Table:
-    """Show the figures of challenger and champion on the same rows, by the numbers of their
-    versions. The challenger has none in a dry run; the champion has no figures if none was
-    loaded."""
+    """Show the figures of challenger and champion on the same rows; `numbers` are those of their
+    versions. In a dry run the challenger has none. If no champion was loaded, it has no figures."""
     challenger, champion = judged
     number, against = numbers
     head = "challenger"

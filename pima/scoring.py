@@ -187,6 +187,7 @@ def _loop(
 
 
 def _score(loop: "_Drain", hand_out: Callable[[Start], None] | None) -> None:
+    """Drain the queue here, or hand the run out to processes that then write its counts."""
     if hand_out is None:
         loop.run()
         return

@@ -55,7 +55,8 @@ def _require_shapes(member: Any, inputs: int) -> None:
 
 
 def _require_no_logits(member: keras.Model) -> None:
-    """Before the fit, which may take long: after it, logits may happen to lie between 0 and 1."""
+    """Raises OwnNetworkRefused if a member's last layer gives logits. Called before the fit, which
+    may take long: after it, logits may happen to lie between 0 and 1."""
     last = member.outputs[0]._keras_history.operation
     kind = type(last).__name__
     named = getattr(getattr(last, "activation", None), "__name__", kind.lower())
@@ -104,8 +105,8 @@ def fit_members(
 
 
 def require_probabilities(said: Float32Array) -> None:
-    """Raises OwnNetworkRefused if the fitted model says something outside 0 to 1, (n, 1). A NaN is
-    left to the gate."""
+    """Raises OwnNetworkRefused if the fitted model gives an answer, (n, 1), below 0 or above 1. A
+    NaN is left to the gate."""
     outside = int(((said < 0) | (said > 1)).sum())
     if outside:
         raise OwnNetworkRefused(

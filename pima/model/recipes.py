@@ -39,7 +39,7 @@ class Recipe:
         return asdict(self)
 
     def fingerprint(self, _feature: Feature) -> dict[str, object]:
-        """What else than its name, kind and codes the fit takes from a declared feature."""
+        """What the fit takes from a declared feature besides its name, kind and codes."""
         return {}
 
 

@@ -189,8 +189,8 @@ def exhibit(
     versions: Mapping[str, int | None],
     first: int | None,
 ) -> Exhibit | None:
-    """Show the models that there is evidence of, by the versions that have the roles; version
-    `first` comes first, if it is among them.
+    """Show the models that there is evidence of; `versions` has their numbers by role. The model of
+    version `first` comes first, if it is among them.
 
     None if there is evidence of none, or of so few rows that it may not be shown.
     """

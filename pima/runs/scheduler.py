@@ -156,8 +156,8 @@ class Scheduler:
             self._due.waiting.remove(due)
 
     def _waits_for_retraining(self, due: Due) -> bool:
-        """Whether scoring must wait: after a start, scoring to be caught up waits for retraining to
-        be caught up."""
+        """Whether scoring must wait. After a start, both jobs may have a tick to catch up: then
+        retraining comes first."""
         if due.job != "score" or due.trigger == "schedule":
             return False
         if any(

@@ -46,8 +46,8 @@ class StopRequest:
 
     @contextmanager
     def within(self, seconds: float, grace_seconds: float) -> Iterator[None]:
-        """Limit the time of some work: then it is asked to stop, and the process is killed if it
-        does not. Raises TimedOut where it hears that."""
+        """Limit the time of some work. When the time is up, the work is asked to stop, and raises
+        TimedOut where it looks; if it does not end, the process is killed."""
         ended = threading.Event()
 
         def watch() -> None:

@@ -235,8 +235,9 @@ class Database(ABC):
 
     @abstractmethod
     def inserting(self, connection: Connection, /) -> AbstractContextManager[object]:
-        """Insert rows under their ids in the block, whose statements fail almost at once instead of
-        waiting for another transaction: an insert would wait for another insert of the same key."""
+        """For inserts of rows under their ids: the block's statements fail almost at once instead
+        of waiting for another transaction. An insert would wait for another insert of the same
+        key."""
 
     @abstractmethod
     def lock_unless_held(

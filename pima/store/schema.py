@@ -172,7 +172,8 @@ def migrate(
 
 
 def _require_room_for_index(connection: Connection) -> None:
-    """Revision 0002 adds `patients.index_at`, which a clinic may have added for itself."""
+    """Raises WrongConfiguration if a clinic has added `patients.index_at` for itself, which
+    revision 0002 adds."""
     for each in database_of(connection).columns(connection, ["patients"]):
         table, _, name = each.partition(".")
         if table == "patients" and name.lower() == "index_at":

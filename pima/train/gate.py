@@ -192,8 +192,8 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
 def _contest(
     engine: Engine, asked: GateInput, number: int | None, known: Circumstances
 ) -> tuple[Contest, tuple[ScoreEvidence, ...]]:
-    """All who answer for the holdout, version `number` as the champion, and how the scores in use
-    among them took part. Of the circumstances those are `known` that no answer decides."""
+    """The contest on the holdout, with version `number` as the champion, and how each score in use
+    took part. `known` are the circumstances that follow from no answer."""
     challenger = _challenger(asked)
     current = None if number is None else _champion(engine, asked, number)
     deciding = [challenger] if current is None else [challenger, current]
@@ -262,8 +262,8 @@ def _straight_line(asked: GateInput, challenger: Contestant) -> Contestant:
 def _scores_in_use(
     asked: GateInput, challenger: Contestant, in_test_set: BoolArray
 ) -> Iterator[tuple[Contestant, ScoreEvidence]]:
-    """The scores in use, each on the rows of the test set of which it is known; without one of
-    which too few training rows are known."""
+    """The scores in use, each on the rows of the test set of which it is known. One that is known
+    of too few training rows is left out."""
     training = asked.history.training
     holdout = asked.history.holdout
     for score in asked.declared.present_scores:

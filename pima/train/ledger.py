@@ -55,9 +55,9 @@ def record(
     """Write version, verdict and, if it won, the champion's pointer in one transaction; return the
     version's number.
 
-    Returns None and writes nothing if the champion has moved since it was judged against (a
-    person's rollback). `still_ours` is called within the transaction and raises if another
-    retraining has taken over.
+    Returns None and writes nothing if the champion has moved since the verdict, as by a person's
+    rollback. `still_ours` is called within the transaction and raises if another retraining has
+    taken over.
     """
     champion = judgement.champion
     verdict = judgement.verdict

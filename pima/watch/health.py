@@ -262,9 +262,12 @@ def _success_is_old(
             yield _complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
 
 
-def _without_success(now: datetime, last: datetime | None, since: datetime, each: timedelta) -> str:
-    age = now - max(last or since, since)
-    if age > _PERIODS * each:
+def _without_success(
+    now: datetime, last: datetime | None, needed_since: datetime, one_period: timedelta
+) -> str:
+    """How long the last success is ago, if that is too long; empty if not."""
+    age = now - max(last or needed_since, needed_since)
+    if age > _PERIODS * one_period:
         return f"{_in_words(age)}, more than {_PERIODS} of its periods"
     return ""
 

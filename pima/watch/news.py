@@ -1,8 +1,8 @@
-"""News for a receiver: a condition that begins or changes its cause, that holds for another
-day, or is over, each in a message of its own.
+"""News for a receiver: a condition that begins or changes its cause, that holds for another day, or
+is over, each in a message of its own.
 
-Of what people have acknowledged there is no daily reminder. Where that would be too many messages,
-the next one waits, and says how the condition is then. An event is reported once.
+A condition that people have acknowledged has no daily reminder. After some messages of a day about
+one condition, the next one waits, and says how the condition is then. An event is reported once.
 """
 
 from collections.abc import Collection, Sequence

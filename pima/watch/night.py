@@ -92,8 +92,8 @@ class NightTally:
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
-        """Store such a worker's counts at the end of the block, also if it is stopped, but not if
-        it fails."""
+        """Store the counts of a worker that shares the run when its block ends, even if it is
+        stopped, but not if it fails."""
         try:
             yield
         except Interrupted:
@@ -112,8 +112,8 @@ def _inputs(features: Features) -> list[tuple[str, str]]:
 
 
 def last_nights(tonight: KeptTally, kept: Iterable[KeptTally]) -> list[list[KeptTally]]:
-    """Put together the tallies of the same day, and those of the days before it if they are too
-    few: tonight's, and so those of the nights before, newest first.
+    """Put tallies together to nights, newest first. A night has the tallies of one day, and if they
+    have too few rows, those of the days before it, too.
 
     `kept` are the tallies of other runs, newest first, and read no further than needed.
     """

@@ -22,7 +22,8 @@ class Suspension:
 
 
 def suspension_of_run(connection: Connection, champion: Champion) -> Suspension | None:
-    """Whether a stop has kept a run that began with this champion from its rows; None if not."""
+    """What a run that began with this champion says of a stop that keeps it from its rows; None
+    without one."""
     if champion.suspended_at is None and not registry.was_stopped_since(
         connection, champion.sequence
     ):

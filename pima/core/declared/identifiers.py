@@ -164,8 +164,8 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person, named by a key. It is looked for as it was written, then as sources may
-    spell it, and the first spelling that is found counts. No text shows the key."""
+    """All rows of a person, named by a key. The key is looked for as it was written, then as
+    sources may spell it, and the first spelling that is found counts. No text shows it."""
 
     spellings: tuple[str, ...]
 
@@ -201,8 +201,8 @@ def name_of_person(person_key: str) -> str:
 
 
 def mark_of(name: str, salt: str) -> str:
-    """Turn a name into a mark by which it is recognised: 64 hexadecimal digits, and whether it is
-    an id, are all that is kept of it."""
+    """Turn a name into the mark by which it is recognised later: 64 hexadecimal digits, and whether
+    it is an id. Nothing else is kept of it."""
     digits = hmac.digest(salt.encode(), name.encode(), "sha256").hex()
     return f"{ID}{digits}" if name.startswith(ID) else digits
 

@@ -59,8 +59,9 @@ class PresentScore(Struct, frozen=True, forbid_unknown_fields=True):
         return self.low, self.high
 
     def if_later(self, before: int, known_before: int, known_with: int) -> str:
-        """Say that it is filled in later, if none of many rows had it `before` their outcome came,
-        and many have it `with` that; else nothing."""
+        """Say that the score is filled in later, if many rows were seen `before` their outcome
+        came, none of them had the score, and many have it now `with` their outcome; else
+        nothing."""
         if known_before or min(before, known_with) < FEWEST_LOOKED_AT:
             return ""
         return _LATER.format(self, before, known_with)

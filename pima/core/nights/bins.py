@@ -71,8 +71,8 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
 def recounted(counts: Sequence[int], bins: Bins, other: Bins) -> tuple[int, ...]:
     """Estimate how many rows lie in each of the other bins, from how many lie in each of these.
 
-    What both have in common, an edge or a code, divides them exactly. The rows of a bin that lies
-    in several of the others are divided like the other's training rows, so that they seem no
+    What both have in common, an edge or a code, divides them exactly. Where a bin lies in several
+    of the others, its rows are divided as the other's training rows are, so that they seem no
     farther from these than is known.
     """
     if other.codes:

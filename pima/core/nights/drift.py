@@ -136,10 +136,10 @@ def added(tallies: Iterable[Tally]) -> Tally:
 
 
 def counted_for(tally: Tally, reference: Reference, other: Reference) -> Tally:
-    """Recount a tally by this reference in the bins of another version's.
+    """Recount a tally, made in the bins of a version's reference, in those of another version's.
 
-    What was predicted of its rows is left out: it is another model's, and can't be compared with
-    what the other predicts of its training rows.
+    The predictions are left out: one model's can't be compared with what another predicts of its
+    training rows.
     """
     return Tally(
         rows=tally.rows,

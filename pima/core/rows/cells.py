@@ -82,9 +82,9 @@ def wrong_type(column: Column, truth_values: bool = True) -> str | None:
 
 
 def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
-    """Whether words or labels say what a truth value means. In a number that is measured, 0 and 1
-    would be values like any other, as after a view has made the column boolean; of a category it is
-    not known which code is the true one."""
+    """Whether words or labels say what a truth value means. Without them nobody knows: in a
+    measured number, 0 and 1 would be values like any other (a view may have made the column
+    boolean), and a category does not say which of its codes is the true one."""
     return {"true", "false"} <= folded(how.words or labels(feature)).keys()
 
 

@@ -34,7 +34,8 @@ FIFTHS = 5
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """How many rows that settled of late have other values today than they were predicted on."""
+    """How many of the rows that settled lately have other values today than those they were
+    predicted on."""
 
     zeros: int = 0
     """Those with outcome 0."""
@@ -54,8 +55,8 @@ class Corrections:
 
     @property
     def follow_outcome(self) -> bool:
-        """Whether ones are corrected so much more often than zeros of the same predicted risk, as
-        many days after the prediction, that it is no luck."""
+        """Whether ones are corrected more often than luck explains, beside zeros of the same
+        predicted risk, as many days after the prediction."""
         expected_zeros = self.ones + self.zeros - self.expected
         is_more_often = self.ones * expected_zeros > TIMES * self.zeros * self.expected
         is_no_luck = self.ones - self.expected > DEVIATIONS * self.variance**0.5
@@ -70,8 +71,8 @@ def corrections(
     since: "datetime",
     not_kept: "pd.Index",
 ) -> Corrections:
-    """Count the rows of a history that settled since a moment, and whose values of these features
-    are others `today`.
+    """Count the rows of a history that settled since a moment and have other values of these
+    features `today`.
 
     `in_time` has the rows that were predicted in time, by id. Its `probability` is NaN if the
     prediction is gone. `predicted` and `replaced` say how many days ago the values that count were

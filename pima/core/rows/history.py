@@ -80,7 +80,7 @@ def of_each_class(rows: pd.DataFrame) -> tuple[int, int]:
 
 def as_predicted_on(history: pd.DataFrame, then: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Put the values that rows were predicted on, `then`, in the place of today's. Also return the
-    rows whose values differ, as they stand today. Rows that the history has not are left out."""
+    rows whose values differ, as they stand today. Rows that the history lacks are left out."""
     then = then[then.index.isin(history.index)]
     names = list(then.columns)
     today = history.loc[then.index]
@@ -144,10 +144,10 @@ def split(
     today: pd.DataFrame | None = None,
 ) -> Split:
     """Leave out the rows that are invalid or on no side, and keep twins of holdout rows out of
-    training. `today` has those of its rows that were corrected, as they stand today.
+    training. `today` has the corrected rows of the history, as they stand today.
 
-    If a twin has a person, all rows of the person are kept out. Twins stay in training if the share
-    `most_twins` of the training rows, or more, equals holdout rows that came in the same way;
+    If a twin has a person, all rows of the person are kept out. Twins stay in training if at least
+    the share `most_twins` of the training rows equals holdout rows that came in the same way;
     without a limit, never.
     """
     names = list(names_of(features))
@@ -222,8 +222,8 @@ def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
 def twins_by_either(
     rows: pd.DataFrame, others: pd.DataFrame, today: pd.DataFrame | None
 ) -> BoolArray:
-    """Find the rows, (n,), that are twins of one of the others, either of them by the values that
-    it was predicted on or by those that it has in `today`."""
+    """Find the rows, (n,), that are twins of one of the others. Rows of both sides are compared by
+    the values that they were predicted on, and by those that they have in `today`, too."""
     if today is None or today.empty:
         return twins_unless_known(rows, others)
     both, all_others = (
@@ -303,12 +303,12 @@ def unseen_by(
     by_features: bool = True,
     today: pd.DataFrame | None = None,
 ) -> BoolArray:
-    """Find the rows of a holdout, (n,), that a version can't have learned from; both as the version
-    takes them. So is `today`, which has those that were corrected, as they stand today.
+    """Find the rows of a holdout, (n,), that a version can't have learned from.
 
-    The rows it learned from have, beside `Person`, the `Rank` of a row that came by a key; without
-    features they are found by id and person alone. Times play no part: a row that was deleted and
-    comes in again, or is restored from a backup, looks new by all its times.
+    All three have the rows as the version takes them; `today` has the corrected ones, as they stand
+    today. `learned` has `Person` and, of rows that came by a key, `Rank`. If it has no features,
+    rows are found by id and person alone. Times play no part: a row that was deleted and comes in
+    again, or is restored from a backup, looks new by all its times.
     """
     seen: BoolArray = holdout.index.isin(learned.index)
     if by_features and len(learned.select_dtypes("float32").columns):
@@ -388,10 +388,10 @@ def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd
 def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.DataFrame:
     """Replace the rows' `Rank` by their `Side`: `training`, `holdout`, or `undecided`.
 
-    The rows of a person are undecided if any of them is, or was, on another side than the person:
-    the person has rows on both sides, or became known later and belongs on the other. `renamed` has
-    the `Rank` and `Person` of each row that has a person but another first name, whether it is
-    labelled or not, still there or deleted.
+    A row's side is that of its first name. If one row of a person is, or was, on another side than
+    the person, all of the person's rows are undecided: some may have been learned from, and others
+    held out. `renamed` has the `Rank` and `Person` of each row that has a person but another first
+    name, whether it is labelled or not, still there or deleted.
     """
     # A row that was written while the triggers were switched off is only in `rows`.
     called = pd.concat([renamed, rows.loc[rows["Person"].notna(), ["Rank", "Person"]]])

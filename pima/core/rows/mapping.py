@@ -239,8 +239,8 @@ _FEWEST_TO_COMPARE = 40
 
 
 def one_sided(empty: Int64Array) -> str | None:
-    """Say that a time, by `empty_by_outcome`, is empty for one of both outcomes: what is recent
-    then has one class. None if it is not."""
+    """Say that a time is empty for one outcome alone, by `empty_by_outcome`: then what is recent
+    has one class. None if it is not."""
     rows = empty.sum(axis=1)
     shares = empty[:, 1] / rows.clip(1)
     if rows.min() < _FEWEST_TO_COMPARE or np.ptp(shares) < 0.5:

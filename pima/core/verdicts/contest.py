@@ -59,8 +59,7 @@ class Contestant:
 
 
 def on_all_rows(name: str, role: Role, threshold: float, probabilities: Float64Array) -> Contestant:
-    """A model that the gate's rule is about, which has seen none of the rows, (n,), and can answer
-    for each."""
+    """A model that decides: it has seen none of the rows, (n,), and can answer for each."""
     everywhere = np.ones(len(probabilities), dtype=bool)
     return Contestant(
         name=name,

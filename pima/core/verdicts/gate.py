@@ -311,8 +311,8 @@ def _would_be_first(contest: Contest) -> bool:
 
 
 def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) -> AgainstScore:
-    """Compare a first challenger with the score that it must beat, each at its own threshold, for
-    net benefit both at the score's; by log loss if the score is used without one."""
+    """Compare a first challenger with the score that it must beat, each at its own threshold; by
+    net benefit, both at the score's. A score without a threshold is compared by log loss."""
     score = contest.of(Role.PRESENT_SCORE, to_beat.name)
     name = to_beat.called
     if score is None:

@@ -44,7 +44,8 @@ class ScoreScale(Struct, frozen=True):
     def stands_beside(
         self, model: Contestant, score: PresentScore, values: Float64Array, known: BoolArray
     ) -> Contestant:
-        """The score, which says these values (n,) of the model's rows, on those `known`."""
+        """The score as a contestant beside the model, on the rows of which it is `known`; `values`
+        (n,) are what it says of the model's rows."""
         return replace(
             model,
             name=score.called,

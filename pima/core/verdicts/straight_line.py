@@ -15,7 +15,7 @@ that does not depend on the number of rows."""
 
 def choose_strength(inputs: Float32Array, outcomes: Int8Array, folds: Int64Array) -> float:
     """Choose the strength with the lowest loss on rows (n, inputs), each judged by a fit on the
-    other folds; `folds` (n,) says which is whose. A tie goes to the stronger."""
+    other folds; `folds` (n,) has the number of each row's fold. A tie goes to the stronger."""
     return min(STRENGTHS, key=lambda strength: _loss_out_of_fold(inputs, outcomes, folds, strength))
 
 

@@ -167,8 +167,8 @@ class VerdictFigures(Struct, frozen=True, kw_only=True):
 
     @property
     def by_role(self) -> dict[str, float]:
-        """The figures by the measure that decides, by the role of those who have one; where the
-        challenger gave no numbers, the champion's accuracy."""
+        """By role, the figure of the measure that decides, for those who have one. If the
+        challenger gave no numbers, that is the champion's accuracy alone."""
         found: dict[str, float | None] = {}
         if self.measured is not None:
             found = {"challenger": self.measured.challenger, "champion": self.measured.champion}

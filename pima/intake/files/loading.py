@@ -239,7 +239,8 @@ def _without_forgotten(block: Block, known: Forgotten) -> tuple[Block, list[BadL
 
 
 def _names(block: Block, column: str) -> list[str | None]:
-    """What each row is called by a column, as it is marked; None where it has no such name."""
+    """The name of each row in a column, in the form that marks are made of; None where it has
+    none."""
     values = block[column].astype(object).where(block[column].notna(), None).tolist()
     if column == "id":
         return [name_of_id(value) for value in values]

@@ -50,10 +50,12 @@ def evidence_beside(connection: Connection, move: Move | MoveLine | None) -> Evi
 def scale_beside(
     connection: Connection, score: PresentScore, versions: Iterable[int]
 ) -> ScoreScale | None:
-    """How a score becomes probabilities beside versions; None if points have no scale yet.
+    """The scale by which a score becomes a probability beside these versions; None if points have
+    none yet.
 
-    They become so as in the verdict of the oldest one that has a scale: then none has learned from
-    an outcome that came after its fit. Where none has, as in the newest verdict.
+    It is that of the oldest version's verdict that has one: so it has learned from no outcome that
+    came after the fit of any of them. If no verdict of theirs has one, it is that of the newest
+    verdict.
     """
     if score.kind == "probability":
         return ScoreScale()

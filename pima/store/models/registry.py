@@ -102,8 +102,8 @@ def require_declared(configured: Declaration, stored: Declaration) -> None:
 
 
 def require_still_declared(connection: Connection, known: Features) -> None:
-    """Raises DeclarationChanged if what arrives is no longer read by the features, scores and
-    groups that a command reads its rows by.
+    """Raises DeclarationChanged if the features, scores and groups that a command reads its rows by
+    are no longer those that are declared.
 
     Call it after `wait_for_other_loads`: a change of features waits for running loads, and later
     loads see it.

@@ -61,6 +61,7 @@ def _types(connection: Connection, statement: str) -> list[int]:
 def _columns(
     rows: Sequence[bytes], types: Sequence[int], transformer: Any, exact: int
 ) -> list[pd.Series]:
+    """Read rows in binary form column by column; `field` is where each row's next field begins."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     block = _Block(b"".join((*rows, _ROOM)))
     field = np.cumsum(lengths) - lengths + _COUNT_BYTES

@@ -1,8 +1,8 @@
 """How a migration takes its locks beside a clinic that goes on.
 
-A lock that waits has everybody wait behind it, and whoever waits while they hold another may end in
-a deadlock, of which the clinic's own software can be the victim. So nothing here waits: it takes
-all locks or none, and tries again.
+Everybody waits behind a lock that waits. Waiting for one lock while holding another may end in a
+deadlock, and its victim can be the clinic's own software. So nothing here waits: it takes all locks
+or none, and tries again.
 """
 
 import time
@@ -120,9 +120,9 @@ def _make_index(engine: Engine, index: str, indexed: str) -> None:
 
 
 def _hide_rows(engine: Engine, view: str) -> None:
-    """Make a view of 0.1.0 as today's: without a barrier, a function of a reader's own was seen to
-    be called on rows that it leaves out. In a transaction of its own, which holds nothing that a
-    reader of the view may wait for, here or on a standby."""
+    """Give a view of 0.1.0 the barrier that it has today: without one, a reader's own function was
+    seen to be called on rows that the view leaves out. It has a transaction of its own, which holds
+    nothing that a reader of the view may wait for, here or on a standby."""
     statement = (
         f"SET LOCAL lock_timeout = '{_MOMENT}'; ALTER VIEW IF EXISTS {view} SET (security_barrier)"
     )

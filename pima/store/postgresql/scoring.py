@@ -53,7 +53,8 @@ _BY_KEY = (
 
 
 @cache
-def _lock(names: tuple[str, ...]) -> str:
+def _locking(names: tuple[str, ...]) -> str:
+    """The statement that locks entries, and packs them for `_locked`."""
     measured = [f"coalesce(float8send({column(name)}), int8send({NULL_AS_BITS}))" for name in names]
     packed = " || ".join(["int8send(patient_id)", f"int8send({_STANDING})", *measured])
     return _LOCK.format(packed=packed, measurements=listed(names))
@@ -86,7 +87,7 @@ def _locked(
     cursor: Any, names: tuple[str, ...], after: int, rows: int
 ) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Lock and delete entries; return for each its id, its version or _GONE, and its values."""
-    cursor.execute(_lock(names), (after, rows))
+    cursor.execute(_locking(names), (after, rows))
     (packed,) = cursor.fetchone() or (None,)
     words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, 2 + len(names)).astype(np.uint64)
     if len(words):

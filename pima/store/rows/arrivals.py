@@ -172,9 +172,9 @@ class Staging:
             raise self._shared("two transactions of a pull came to two sessions of the server")
 
     def require_unshared(self, other: Connection) -> None:
-        """Raises DatabaseUnusable if another connection came to the table's session. Such a pool is
-        told before rows are staged, since they would stay in that session, where this one may never
-        come again."""
+        """Raises DatabaseUnusable if a pool gave another connection the table's session. It is
+        called before rows are staged: they would stay in that session, which this connection may
+        never get again."""
         if self._session is not None and self._database.session_id(other) == self._session:
             raise self._shared("two connections of a pull came to one session of the server")
 

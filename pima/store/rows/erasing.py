@@ -265,10 +265,12 @@ class Old:
 def what_is_old(
     connection: Connection, cutoff: datetime, all_values: bool = False
 ) -> tuple[Old, ...]:
-    """List the tables that old rows are deleted from. Predictions come before rejections, because a
-    rejection marks a deleted row's older prediction as superseded, and before the values that they
-    were made from. With `all_values` the values that count, or may come to count, go, too, and what
-    scores said of them."""
+    """List the tables that old rows are deleted from, in order.
+
+    Predictions come before rejections, because a rejection marks a deleted row's older prediction
+    as superseded. They come before the values that they were made from, too. With `all_values` the
+    values that count, or may come to count, are deleted as well, and what scores said of them.
+    """
     scores_are_over = not_(may_count(connection, prediction_scores, all_values))
     values_are_over = are_over(connection, all_values)
     return (
@@ -339,8 +341,8 @@ class OldRows:
         return connection.execute(counted).scalar_one()
 
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
-        """Read the rows to delete, in the order of the key. Until that is done, nothing that others
-        do keeps one of them: a row that stayed would be moved to a second file later."""
+        """Read the rows to delete, in the order of the key. Nothing that others do keeps one of
+        them until it is deleted: a row that stayed would be moved to a second file later."""
         condition = _free_to_go(connection, self.old, self._condition)
         ordered = (
             select(self.old.table).where(condition).order_by(*self.old.table.primary_key.columns)

@@ -208,7 +208,8 @@ def _select_rows(names: Sequence[str]) -> str:
 
 
 def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
-    ids, unlabelled, *measured = zip(*rows, strict=True) if rows else ((),) * (2 + len(names))
+    columns = list(zip(*rows, strict=True)) or [()] * (2 + len(names))
+    ids, unlabelled, *measured = columns
     return Rows(
         np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows))
     )

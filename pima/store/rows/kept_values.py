@@ -37,9 +37,9 @@ _FIRST = """coalesce((SELECT min(d.scored_at) FROM predictions d
 def predicted_on(
     connection: Connection, names: Sequence[str], outcome: Outcome
 ) -> tuple[pd.DataFrame, pd.Index]:
-    """Read these features of the labelled rows that were corrected after the prediction that
-    counts, as they were predicted on, by id. Also return the ids of those whose values then are not
-    kept."""
+    """Read the values of these features that labelled rows were predicted on, by id, of rows that
+    were corrected after the prediction that counts. Also return the ids of those whose values then
+    are not kept."""
     since = measured_since(connection)
     values = []
     for name in names:
@@ -66,8 +66,8 @@ def predicted_on(
 
 
 def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -> pd.DataFrame:
-    """Read of all labelled rows that were predicted in time what
-    `pima.core.rows.hindsight.corrections` takes."""
+    """Read what `pima.core.rows.hindsight.corrections` takes, of all labelled rows that were
+    predicted in time."""
     days_ago = f"({since_1970(now)} - {database_of(connection).milliseconds}) / 86400000.0"
     # Both tables are read once: look-ups for each row would take twice as long.
     statement = f"""

@@ -244,8 +244,8 @@ def persons_beside(connection: Connection, found: Sequence[SettledOutcome]) -> I
 def _known_before(
     connection: Connection, newest: int, now: datetime, over: datetime | None = None
 ) -> datetime | None:
-    """When the newest outcome became known that is not among the `newest`, of those that came after
-    an index up to a moment if that is given; None if all are."""
+    """When the newest outcome became known that is not among the `newest`; None if all are. With
+    `over`, only outcomes of an index up to that moment count."""
     which = _KNOWN_BY
     stored_moment = database_of(connection).stored_moment
     bounds: dict[str, object] = {"newest": newest, "now": stored_moment(now)}

@@ -1,7 +1,7 @@
 """Leases: the right to do what must not be done twice at once, by the database's clock.
 
 A lease is a row, not an advisory lock: those leak through connection pools and don't exist on
-SQLite. Its fence grows with every owner, which tells an owner that lost its lease without noticing
+SQLite. Its fence grows with every owner: so one that has lost the lease without noticing is told
 from its successor.
 """
 

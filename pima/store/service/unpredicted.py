@@ -86,7 +86,7 @@ def highest_id(connection: Connection) -> int:
 def rejected_by_scoring(
     connection: Connection, after: int, run_id: int, version: int
 ) -> Counter[Why]:
-    """Count the rejections by this run and the runs with ids above `after` of row versions above
+    """Count the rejections, by this run and the runs with ids above `after`, of row versions above
     `version` that are still current and have no outcome."""
     rows = connection.execute(
         text("""
