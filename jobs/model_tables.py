@@ -131,9 +131,7 @@ def side_by_side(
     versions. In a dry run the challenger has none. If no champion was loaded, it has no figures."""
     challenger, champion = judged
     number, against = numbers
-    head = "challenger"
-    if number is not None:
-        head = f"challenger, version {number}"
+    head = "challenger" if number is None else f"challenger, version {number}"
     table = Table("", head, box=None)
     both = [challenger]
     if champion is not None:

@@ -66,14 +66,9 @@ def _facts(found: Overview, next_runs: Mapping[str, datetime | None]) -> Table:
     for source in found.sources:
         facts.add_row(f"source {source.source}", _pulled(source))
     for job, moment in next_runs.items():
-        facts.add_row(f"next {job}", _next(moment))
+        told = f"{_when(moment)}, if a scheduler is running" if moment else "never"
+        facts.add_row(f"next {job}", told)
     return facts
-
-
-def _next(moment: datetime | None) -> str:
-    if moment is None:
-        return "never"
-    return f"{_when(moment)}, if a scheduler is running"
 
 
 def _champion(champion: ChampionState) -> str:

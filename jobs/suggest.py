@@ -60,9 +60,10 @@ def _work(command: Command) -> Result:
     if given.out is not None:
         with whole_file(given.out, "--out") as file:
             file.write(text.encode())
-    found = {"rows": table.rows, "all_rows": table.is_all, "features": len(draft.features)}
     return {
-        **found,
+        "rows": table.rows,
+        "all_rows": table.is_all,
+        "features": len(draft.features),
         "refused": len(draft.refused),
         "out": given.out and str(given.out),
         "draft": text,

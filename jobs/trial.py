@@ -188,9 +188,8 @@ def _tried(run: Callable[..., Result], *config: str) -> Result:
         version = run("models", *config, "show", str(done["retrain"]["challenger"]))
     (pulled,) = done["pull"]["sources"]
     reasons = pulled["rejected_by_field"].items()
-    left_out = []
-    if rejected := "; ".join(f"{reason} of {', '.join(fields)}" for reason, fields in reasons):
-        left_out = [f"{pulled['rejected']:,} rows: {rejected}"]
+    rejected = "; ".join(f"{reason} of {', '.join(fields)}" for reason, fields in reasons)
+    left_out = [f"{pulled['rejected']:,} rows: {rejected}"] if rejected else []
     return {
         "rows": pulled["inserted"],
         "left_out": left_out,

@@ -146,9 +146,7 @@ class Preprocessing:
 
     def build(self, measurements: Any) -> Any:
         """Build `apply` into the stored model: (n, features) -> (n, inputs)"""
-        inputs = []
-        if self.numbers:
-            inputs.append(self._numbers(measurements))
+        inputs = [self._numbers(measurements)] if self.numbers else []
         if self.pieces:
             inputs.append(self.pieces.build(measurements))
         if self.codes:

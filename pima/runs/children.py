@@ -75,11 +75,10 @@ class Child:
             self.kill_after(grace_seconds)
         self._listener.join(timeout=5)
         code = self._process.returncode
-        if code == 0:
-            return ChildEnd(code, None, None, timed_out)
+        line = self._line if code else None
         if code < 0:
-            return ChildEnd(None, signal.Signals(-code).name, self._line, timed_out)
-        return ChildEnd(code, None, self._line, timed_out)
+            return ChildEnd(None, signal.Signals(-code).name, line, timed_out)
+        return ChildEnd(code, None, line, timed_out)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM; does nothing if the child has ended."""

@@ -343,9 +343,7 @@ def _of_numbers(column: TableColumn, outcome: LikelyOutcome | None) -> Suggested
     zeros = int((numbers == 0).sum())
     measured = numbers[numbers > 0] if is_apart else numbers
     missing = column.missing
-    kind = "number"
-    if is_whole:
-        kind = "whole number"
+    kind = "whole number" if is_whole else "number"
     bounds = range_of(measured)
     if bounds is None:
         return "numbers beyond what a model carries; another unit helps"

@@ -190,9 +190,7 @@ def file_hash(content: BinaryIO, is_text: bool) -> str:
         if not is_text:
             digest.update(chunk)
             continue
-        text = chunk
-        if n == 0:
-            text = chunk.removeprefix(_BYTE_ORDER_MARK)
+        text = chunk if n else chunk.removeprefix(_BYTE_ORDER_MARK)
         text = re.sub(rb"\n\n+", b"\n", text.translate(_ONE_LINE_END, _SAYS_NOTHING))
         if at_line_start:
             text = text.removeprefix(b"\n")

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
@@ -190,13 +190,9 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
     with writing(pull.engine) as connection:
         runs.record_progress(connection, pull.run.id, pull.run.counts, None)
     # A dry run changes nothing and needs no lease.
-    alone: AbstractContextManager[HeldLease | None] = nullcontext()
-    if not pull.dry_run:
-        alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
-    with (
-        alone as lease,
-        _staging(pull, opened) as (own, staging),
-    ):
+    alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
+    held = nullcontext() if pull.dry_run else alone
+    with held as lease, _staging(pull, opened) as (own, staging):
         with pull.stop.at_once():
             planned = _plan(pull.engine, opened, pull.whole)
             staged = _Staged(pull, opened, planned, own, staging)

@@ -4,6 +4,7 @@ in."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select, text, update
@@ -102,14 +103,9 @@ def last_ends(
     """
     found = _newest(connection, f"status IN ({FINAL}) OR {_GAVE_UP}", retries=retries)
     ends = {source: [found[key] for key in (source, None) if key in found] for source in sources}
-    return {
-        source: max(candidates, key=_moment) for source, candidates in ends.items() if candidates
-    }
-
-
-def _moment(end: SourcePull) -> tuple[datetime, int]:
-    """The sort key of an end; two runs may end in the same millisecond."""
-    return end.at, end.run_id
+    # Two runs may end in the same millisecond.
+    latest = partial(max, key=lambda end: (end.at, end.run_id))
+    return {source: latest(candidates) for source, candidates in ends.items() if candidates}
 
 
 # The run's status matters for earlier releases: with one source away and another at fault, a run
