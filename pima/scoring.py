@@ -409,6 +409,7 @@ class _Drain:
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
-    """SQLite allows one writer at a time, and a limit needs a single counter."""
+    """How many workers score: SQLite allows one writer at a time, and a limit needs a single
+    counter."""
     one = database_of(engine).is_a_file or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)

@@ -89,8 +89,8 @@ def fit_challenger(
 def by_straight_line(
     features: Features, data: "TrainingData", asked: Float32Array, seed: int
 ) -> Float64Array:
-    """The probabilities of rows (n, features) by a straight line that is fitted on the data, its
-    inputs all standardised, and missing ones taken as the network takes them."""
+    """The probabilities of the rows `asked` (n, features) by a straight line that is fitted on the
+    data. Its inputs are standardised, and missing ones are taken as the network takes them."""
     from pima.model.preprocessing import learn_preprocessing
 
     plain = learn_preprocessing(features, data.features)

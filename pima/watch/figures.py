@@ -135,7 +135,7 @@ class ListedVersions:
 
 
 def versions(engine: Engine, settings: Settings) -> ListedVersions:
-    """Read each version with its result and the then champion's on the same rows."""
+    """Read each version with its result, and that of the champion of that time on the same rows."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         listed = registry.list_versions(connection)

@@ -250,8 +250,8 @@ def _names(block: Block, column: str) -> list[str | None]:
 
 
 def _persons_misspelled(staging: StagedFile, key_types: KeyTypes) -> list[BadLine]:
-    """Find the person keys beside an id that are not spelled as in the row's source, which the file
-    does not name."""
+    """Find the person keys beside an id, in a file that names no source, that are not spelled as in
+    the source that the row came from."""
     types = persons_not_texts(key_types)
     called = staging.persons_of_sources(list(types)) if types else []
     bad = [line for line, source, said in called if key_of_text(said, types[source]) != said]
