@@ -139,4 +139,4 @@ def test_the_reasons_that_are_judged_again_are_named(page: str) -> None:
         r"[Oo]ne look(?:\.\*\*| has exceptions\.\*\*)(.*?)(?:\n\n|\n- )", text, re.DOTALL
     )
     assert {reason for reason in _JUDGED_ANEW if f"`{reason}`" in told} == set(_JUDGED_ANEW)
-    assert len(re.findall(r"`\w+_\w+`|`pinned`", told)) == len(_JUDGED_ANEW)
+    assert len(re.findall(r"`\w+_\w+`|`pinned`|`suspended`", told)) == len(_JUDGED_ANEW)
