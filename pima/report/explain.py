@@ -50,7 +50,7 @@ from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import newest_figures
 from pima.store.service.sources import rejected_row
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import of_version
+from pima.watch.realised import of_version, widths_by_person
 from pima.watch.suspension import in_words
 
 MOST_ROWS_BEHIND = 100
@@ -370,7 +370,7 @@ def so_far(connection: Connection, version: int) -> Iterator[str]:
             "prediction until a person has promoted one."
         )
     settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-    found = of_version(settled, version)
+    found = of_version(settled, version, widths_by_person(connection, settled))
     rows = counted(found.outcomes if found else 0, "settled outcome")
     if found is None or found.outcomes < FEWEST_ROWS:
         yield f"Whether that holds is not known yet: it has {rows}."

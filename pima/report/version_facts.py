@@ -26,7 +26,7 @@ from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.by_group import ByGroup, by_group
-from pima.watch.realised import of_version, on_scores
+from pima.watch.realised import of_version, on_scores, widths_by_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             judged=judged,
             evidence=version_evidence(found),
             groups=tuple(by_group(connection, settled, now, [found] if found else [])),
-            standing=of_version(settled, number),
+            standing=of_version(settled, number, widths_by_person(connection, settled)),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
             beside_scores=tuple(on_scores(connection, settled)),

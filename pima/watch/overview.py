@@ -24,7 +24,7 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import on_scores, on_top
+from pima.watch.realised import on_scores, on_top, widths_by_person
 from pima.watch.unpredicted import NewRows
 from pima.watch.weeks import Week, by_week
 
@@ -241,7 +241,7 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
 def _standing(
     connection: Connection, settled: SettledOutcomes, champion: int | None
 ) -> CameTrue | None:
-    found = on_top(settled, champion)
+    found = on_top(settled, champion, widths_by_person(connection, settled))
     if found is None or found.version is None:
         return found
     version = registry.read_version(connection, found.version)

@@ -1,7 +1,7 @@
 """Versions beside what came true: on top of status, report and card, and as stored figures."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
@@ -9,7 +9,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.nights.kinds import ONES_CORRECTED, Kind, Watched
 from pima.core.outcomes.followed_up import figure_of_week
-from pima.core.outcomes.realised import CameTrue, came_true, followed_up, realised_figures
+from pima.core.outcomes.realised import (
+    CameTrue,
+    came_true,
+    followed_up,
+    realised_figures,
+    widened,
+    widths,
+)
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import FEWEST_ROWS
 from pima.runs.recorded_run import never_failing
@@ -20,29 +27,44 @@ from pima.store.rows.settled import (
     SettledOutcomes,
     columns_of,
     if_filled_in_later,
+    persons_beside,
     settled_outcomes,
 )
 from pima.store.service import report_figures
 from pima.store.service.monitoring import keep_figures
 
 
-def on_top(settled: SettledOutcomes, champion: int | None) -> CameTrue | None:
+def widths_by_person(connection: Connection, settled: SettledOutcomes) -> dict[str, float]:
+    """How many times as wide intervals are by persons as by rows, over the newest outcomes; empty
+    where hardly any person comes again."""
+    found = settled.in_time
+    if not found:
+        return {}
+    return widths(columns_of(found), persons_beside(connection, found))
+
+
+def on_top(
+    settled: SettledOutcomes, champion: int | None, wider: Mapping[str, float]
+) -> CameTrue | None:
     """Tell what came true of the champion's predictions. Until it has enough outcomes, it is the
     newest version that has enough, or the newest. None if there is no outcome."""
     outcomes = Counter(each.model_version for each in settled.in_time)
     enough = {version for version, rows in outcomes.items() if rows >= FEWEST_ROWS} or outcomes
     if champion in enough:
-        return of_version(settled, champion)
-    return of_version(settled, max(enough, default=None))
+        return of_version(settled, champion, wider)
+    return of_version(settled, max(enough, default=None), wider)
 
 
-def of_version(settled: SettledOutcomes, version: int | None) -> CameTrue | None:
-    """Tell what came true of a version's predictions; None if none has an outcome."""
+def of_version(
+    settled: SettledOutcomes, version: int | None, wider: Mapping[str, float]
+) -> CameTrue | None:
+    """Tell what came true of a version's predictions, its intervals so many times `wider`; None if
+    none has an outcome."""
     its_own = settled.of_version(version)
     if version is None or not its_own:
         return None
     found = came_true(*columns_of(its_own), missing=settled.missing.get(version, ()))
-    return replace(found, version=version)
+    return replace(found, version=version, figures=widened(found.figures, wider))
 
 
 def leave_realised(

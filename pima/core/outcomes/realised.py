@@ -5,12 +5,13 @@ persons. Outcomes often arrive selectively, for example only for treated patient
 describe such patients alone; so the share of predictions that have an outcome is given with them.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.arrays import Float64Array, Int8Array, Int64Array
 from pima.core.nights.drift import expected_accuracy
 from pima.core.nights.kinds import REALISED, State, Watched
 from pima.core.verdicts.figures import (
@@ -27,7 +28,7 @@ from pima.core.verdicts.figures import (
     share,
 )
 from pima.core.verdicts.metrics import net_benefits, odds
-from pima.core.verdicts.persons import Persons
+from pima.core.verdicts.persons import Persons, repeated
 
 FEWEST_OUTCOMES = 50
 """With fewer, the figures that are stored say too little."""
@@ -106,6 +107,36 @@ def came_true(
     if min(len(rows), len(missing)) >= FEWEST_ROWS:
         if_zero = rows.positive / (float(probabilities.sum()) + sum(missing))
     return CameTrue(len(rows), rows.positive, figures, events, if_zero)
+
+
+def widths(
+    columns: tuple[Float64Array, Float64Array, Int8Array], persons: Int64Array
+) -> dict[str, float]:
+    """How many times as wide intervals of the figures on top are by persons as by rows, of
+    predictions as `came_true` takes them; empty where each row counts for itself."""
+    if not repeated(persons):
+        return {}
+    by_row, by_person = (came_true(*columns, each).figures for each in (None, persons))
+    return {
+        name: max(1.0, _width(by_person[name]) / (_width(by_row[name]) or 1)) for name in ON_TOP
+    }
+
+
+def _width(figure: Figure) -> float:
+    return (figure.high or 0.0) - (figure.low or 0.0)
+
+
+def widened(figures: dict[str, Figure], wider: Mapping[str, float]) -> dict[str, Figure]:
+    """Make intervals of figures on top so many times as wide."""
+    found = dict(figures)
+    for name, by in wider.items():
+        each = figures[name]
+        if each.value is not None and each.low is not None and each.high is not None:
+            most = math.inf if name == "observed_expected" else 1.0
+            low = max(0.0, each.value - by * (each.value - each.low))
+            high = min(most, each.value + by * (each.high - each.value))
+            found[name] = Figure(each.value, low, high)
+    return found
 
 
 def _by_threshold(rows: Ranked) -> dict[str, Figure]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pima.core.outcomes.realised import came_true
+from pima.core.outcomes.realised import ON_TOP, came_true
 from pima.core.rows.history import features_of
-from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.figures import Figure, in_words
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as DECLARED
 from pima.settings.sections import Settings
@@ -57,3 +57,37 @@ def test_a_verdict_on_visits_of_persons_is_by_persons(database: Database, tmp_pa
     for page in (report.read_text(), card):
         assert told in page
         assert "visits of persons" in page
+
+
+def test_what_came_true_is_by_persons_while_it_is_known_whose_the_visits_are(
+    database: Database, tmp_path: Path
+) -> None:
+    header = f"source,source_key,person_key,{HEADER}"
+    visits = [line.rsplit(",", 1) for line in _of_persons()]
+    history = [",".join(each) for n, each in enumerate(visits) if n // VISITS % 3]
+    new = [each for n, each in enumerate(visits) if not n // VISITS % 3]
+    assert call(database, "load", write(tmp_path, header, *history)).exit_code == 0
+    judged = the_json(call(database, "retrain", "--json", PIMA_GATE__MEASURE="log_loss"))
+    assert judged["verdict"] == "promoted", judged
+    version = judged["challenger"]
+    waiting = write(tmp_path, header.removesuffix(",outcome"), *(each for each, _ in new))
+    assert call(database, "load", waiting).exit_code == 0
+    assert the_json(call(database, "score", "--json"))["predicted"] == len(new)
+    outcomes = (f"{','.join(each.split(',')[:2])},{outcome}" for each, outcome in new)
+    came = write(tmp_path, "source,source_key,outcome", *outcomes)
+    assert call(database, "load", came).exit_code == 0
+
+    def told() -> dict[str, Figure]:
+        found = the_json(call(database, "status", "--json"))["standing"]["figures"]
+        return {name: Figure(**found[name]) for name in ON_TOP}
+
+    by_person = told()
+    card = call(database, "models", "card", str(version)).stdout
+    for name, words in (("area under ROC", "auroc"), ("sensitivity", "sensitivity")):
+        assert f"| {name} | {in_words(by_person[words], 3)}" in card
+    database.execute("UPDATE patients SET person_key = NULL")
+    for name, by_visit in told().items():
+        found = by_person[name]
+        assert found.value == pytest.approx(by_visit.value)
+        assert found.low < by_visit.low < by_visit.high <= found.high, name
+        assert found.high - found.low > 1.05 * (by_visit.high - by_visit.low), name

@@ -31,7 +31,7 @@ def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
 
 
 def _on_top(found: list[SettledOutcome], champion: int | None) -> CameTrue:
-    told = on_top(SettledOutcomes(found, [], None, FollowUp()), champion)
+    told = on_top(SettledOutcomes(found, [], None, FollowUp()), champion, {})
     assert told is not None
     return told
 
