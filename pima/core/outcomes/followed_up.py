@@ -146,7 +146,8 @@ def _by_week(days: Iterable[FollowedUp]) -> dict[int, FollowedUp]:
 
 
 def figure_of_follow_up(found: FollowUp) -> Iterator[Watched]:
-    """Make a row of `monitoring`, with a horizon, if it is over for some rows."""
+    """Make a row of `monitoring` of how many rows are followed up; none without a horizon, or
+    before one is over."""
     every = found.of_all
     if found.least is not None and every.rows:
         figure = Watched("", FOLLOWED_UP, every.share, every.rows, found.least)

@@ -233,7 +233,8 @@ def _outcome(
         is_likely = is_named or names.has_word(column.name, names.DISEASE)
         if values is not None and (values.is_clear or is_likely):
             classes = pd.Series(column.row_words).map({values.no: 0.0, values.yes: 1.0})
-            # If some rows lack it, it may be what is to be predicted.
+            # A name says most, then clear values. If some rows lack it, it may be what is to be
+            # predicted.
             likely[4 * is_named + 2 * values.is_clear + (column.missing > 0)] = LikelyOutcome(
                 column, values, classes
             )

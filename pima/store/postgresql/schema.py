@@ -97,8 +97,9 @@ def fault_of_triggers(connection: Connection, declared: Declaration) -> str | No
 
 
 def _plain(definition: str | None) -> str:
-    """The definition in one line without the schema, which the catalogue omits if it is first in
-    the search_path, and without the quotes and parentheses that it sets by rules of its own."""
+    """A definition in one line, in a form that can be compared: without the schema, which the
+    catalogue omits if it is first in the search_path, and without the quotes and parentheses that
+    it sets by rules of its own."""
     line = re.sub(
         r"EXECUTE FUNCTION .*?(\w+\(\))$",
         r"EXECUTE FUNCTION \1",

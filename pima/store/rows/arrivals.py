@@ -386,8 +386,8 @@ class StagedFile(Staging):
         )
 
     def persons_of_sources(self, sources: Sequence[str]) -> list[tuple[int, str, str]]:
-        """Line, source and person of the lines with a person whose row has, or had, a key in one of
-        these sources."""
+        """Line, source and person of each line with a person, if its row has, or had, a key in one
+        of these sources."""
         statement = text(f"""
             SELECT s.line, coalesce(p.source, k.source), s.person_key
             FROM {self._table} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k

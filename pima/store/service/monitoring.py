@@ -38,7 +38,7 @@ class LastEnd:
 
 
 def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
-    """How the last run of a job ended that succeeded or failed, whoever started it.
+    """How the newest run of a job ended, of those that succeeded or failed, whoever started it.
 
     An end that asks to try again is a failure once a scheduler has given up.
     """
