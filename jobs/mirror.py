@@ -16,7 +16,7 @@ def _options(options: OptionParser) -> None:
 
 def _work(command: Command) -> Result:
     is_dry = command.options.dry_run
-    return as_json(mirror(command.engine, command.settings.mlflow, command.stop, is_dry)) | {
+    return as_json(mirror(command.engine, command.settings, command.stop, is_dry)) | {
         "dry_run": is_dry
     }
 

@@ -120,7 +120,7 @@ def _card(command: Command) -> Result:
         number = given.number or registry.read_champion(connection).model_version
     if number is None:
         raise NoChampion(what="name the version: python -m jobs.models card N")
-    card = read_card(command.engine, number, answers)
+    card = read_card(command.engine, number, command.settings, answers)
     if given.open:
         return {"version": number, "open": left_open(card)}
     return as_json(card) if given.json else {"card": as_markdown(card)}

@@ -24,7 +24,7 @@ from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
 from pima.runs.recorded_run import as_json
 from pima.runs.stop_request import StopRequest
-from pima.settings.sections import MlflowSettings
+from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.store.models import registry
 from pima.store.models.registry import VersionSummary
@@ -69,15 +69,15 @@ class Mirroring:
 
 
 def mirror(
-    engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False
+    engine: Engine, settings: Settings, stop: StopRequest, dry_run: bool = False
 ) -> Mirroring:
     """Write each missing version, oldest first, and point the alias at the champion, and a second
     one if a person has stopped it; a dry run only compares.
 
     Raises WrongConfiguration, ExtraMissing or MlflowNotWritten.
     """
-    _require_another_place(engine, settings.tracking_uri)
-    copy = MlflowCopy(settings.tracking_uri, settings.name)
+    _require_another_place(engine, settings.mlflow.tracking_uri)
+    copy = MlflowCopy(settings.mlflow.tracking_uri, settings.mlflow.name)
     with reading(engine) as connection:
         versions = {each.number: each for each in registry.list_versions(connection)}
         pointer = registry.read_champion(connection)
@@ -92,7 +92,9 @@ def mirror(
         for number in missing:
             stop.check()
             version = versions[number]
-            there[number, version.compiled_sha256] = copy.add(version, read_card(engine, number))
+            there[number, version.compiled_sha256] = copy.add(
+                version, read_card(engine, number, settings)
+            )
         theirs = None
         if champion is not None:
             theirs = there[champion, versions[champion].compiled_sha256]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, CameTrue, told_figures
@@ -14,9 +15,24 @@ from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
 from pima.report.answers import NO_ANSWERS, OTHERWISE, Answers
 from pima.report.answers import in_words as told_answers
-from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
+from pima.report.clinician import WORDS, first_sentences
+from pima.report.in_short import in_short
+from pima.report.standards import (
+    Item,
+    hti_1,
+    limits,
+    output,
+    sides,
+    sizes,
+    threshold,
+    tripod_ai,
+    visits,
+)
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
+from pima.report.who import HEADS as HEADS_OF_PEOPLE
+from pima.report.who import HOW
 from pima.runs.recorded_run import INLINED
+from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.watch.by_group import AS_SERVED, HEADS, ByGroup
 
@@ -44,9 +60,11 @@ class Card:
         return ("HTI-1", "hti_1", self.hti_1), ("TRIPOD+AI", "tripod_ai", self.tripod_ai)
 
 
-def read_card(engine: Engine, number: int, answers: Answers = NO_ANSWERS) -> Card:
+def read_card(
+    engine: Engine, number: int, settings: Settings, answers: Answers = NO_ANSWERS
+) -> Card:
     """Read the card of a version, with what people have answered. Raises NoSuchVersion."""
-    facts = read_facts(engine, number)
+    facts = read_facts(engine, number, settings)
     with reading(engine) as connection:
         return card(facts, told_answers(connection, answers, number))
 
@@ -78,9 +96,11 @@ def as_markdown(made: Card) -> str:
         replace(each, values=_plain(each.values), rationale=_plain(each.rationale))
         for each in made.facts.inputs
     )
+    outcome = _plain(made.facts.outcome)
     facts = replace(
         made.facts,
-        outcome=_plain(made.facts.outcome),
+        outcome=outcome,
+        declared=structs.replace(made.facts.declared, meaning=outcome),
         inputs=tuple(inputs),
         judged=judged and replace(judged, explanation=_plain(judged.explanation)),
         evidence=found,
@@ -94,13 +114,16 @@ def as_markdown(made: Card) -> str:
     told = card(facts, people)
     blocks = (
         *_head(facts),
+        in_short(facts, len(left_open(made))),
+        *_listed("Limits", told.limits),
+        *_what_it_is(facts),
+        *_people(facts),
         *_data(facts),
         *_figures(facts),
         *_subgroups(facts),
         *_standing(facts.standing, facts.of_those_followed_up),
         *map(_plain, facts.beside_scores),
         *_groups(facts.groups),
-        *_listed("Limits", told.limits),
         *_changes(facts),
         *_items(
             "Source attributes of HTI-1",
@@ -117,6 +140,7 @@ def as_markdown(made: Card) -> str:
             for each in items
             if not each.told
         ),
+        *_listed("Words", (f"**{word}**: {plain}." for word, plain in WORDS.items())),
     )
     return "\n\n".join(blocks) + "\n"
 
@@ -130,7 +154,14 @@ def _plain(words: str) -> str:
 def _head(facts: VersionFacts) -> Iterator[str]:
     yield f"# Model card: version {facts.version}"
     what = "The champion" if facts.champion else "Not the champion"
-    yield f"{what} on {facts.as_of:%Y-%m-%d}.\nTrained on {facts.trained_at:%Y-%m-%d}."
+    yield (
+        f"{what} on {facts.as_of:%Y-%m-%d}, which is the version that scores ([words](#words)).\n"
+        f"Trained on {facts.trained_at:%Y-%m-%d}."
+    )
+    yield _list(first_sentences(facts.declared, facts.threshold, facts.threshold_rule))
+
+
+def _what_it_is(facts: VersionFacts) -> Iterator[str]:
     yield "## What it is"
     yield f"A neural network (recipe `{facts.network}`). {output(facts)}\n{threshold(facts)}"
     if facts.judged is not None:
@@ -138,7 +169,7 @@ def _head(facts: VersionFacts) -> Iterator[str]:
         if facts.judged.against is not None:
             against = f", against version {facts.judged.against}"
         yield (
-            f"Its verdict of {facts.judged.decided_at:%Y-%m-%d}{against}: "
+            f"Its [verdict](#words) of {facts.judged.decided_at:%Y-%m-%d}{against}: "
             f"{facts.judged.explanation}"
         )
     yield "## For whom, and for whom not"
@@ -152,6 +183,12 @@ def _head(facts: VersionFacts) -> Iterator[str]:
     yield "## Inputs"
     rows = ((each.name, each.values, each.missing, each.rationale) for each in facts.inputs)
     yield _table(("input", "values", "missing", "why this range"), rows)
+
+
+def _people(facts: VersionFacts) -> Iterator[str]:
+    yield "## Who these people are"
+    yield f"{HOW} Declared groups have their own table."
+    yield _table(HEADS_OF_PEOPLE, (map(_plain, row) for row in facts.people))
 
 
 def _data(facts: VersionFacts) -> Iterator[str]:
@@ -168,6 +205,7 @@ def _data(facts: VersionFacts) -> Iterator[str]:
         ),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
+        ("visits a person", visits(data)),
         ("corrected after their prediction", hindsight.corrections_in_words(data.corrected)),
     ]
     yield _table(("data", ""), rows)

@@ -8,10 +8,14 @@ what a paper about a model reports. `standards.toml`, beside this file, has the 
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+from pima.core.declared.features import Outcome
+from pima.core.outcomes.horizon import horizon_of
+from pima.core.outcomes.realised import told_figures
 from pima.core.rows import hindsight
-from pima.core.verdicts.figures import in_words
+from pima.core.verdicts.figures import FEWEST_ROWS, in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
@@ -22,19 +26,30 @@ ITEMS = {f"{standard}.{code}" for standard in _STANDARDS for code, _ in _STANDAR
 """The items of both by their names, as `hti_1.2(i)`."""
 
 _MONITORED = (
-    "Each settled outcome is compared with the prediction that was made before it (`jobs.status` "
-    "has the figures). Each retraining judges the version in use again, on held-out rows labelled "
-    "lately."
+    "Each settled outcome is compared with the prediction that was made before it; alarms ring "
+    "where outcomes no longer fit, and reach people. Each retraining judges the version in use "
+    "again, on held-out rows settled lately."
 )
 _UPDATED = (
     "Each scheduled retraining (weekly, unless configured otherwise) fits a challenger on all "
-    "outcomes known by then. It is put to use only if it is strictly better than the version in "
-    "use on the same held-out rows. A person can undo it."
+    "settled outcomes. It is put to use only if it is strictly better than the version in use on "
+    "the same held-out rows"
+)
+_TAKEN_BACK = (
+    "At any time a person can go back to the version before (`models rollback`), stop the model "
+    "(`models suspend`) or hold it (`models pin`)"
 )
 _MISSING = (
     "A missing number counts as the mean of the training rows, a missing category as none of its "
     "codes; which inputs may be missing is under Inputs. A row that lacks another, or has a value "
     "out of its range, is rejected with the reason and gets no prediction."
+)
+
+
+_WHO = (
+    "Under Who these people are, each input stands for the training rows, the test set and the "
+    "last four weeks, with how many lack it; whether they are like those it is meant for, people "
+    "judge."
 )
 
 
@@ -78,15 +93,25 @@ def hti_1(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
         ),
         "3(ii)": " ".join(limits(facts)),
         "4(i)": left_out(facts.data),
-        "4(ii)": f"{inputs(facts)} No other column is seen by the model.",
+        "4(ii)": f"{inputs(facts)} No other column is seen by the model. {groups(facts)}",
+        "4(iii)": f"{_WHO} {groups(facts)}",
+        "5(i)": fairness(facts),
         "6(i)": "None that pima knows of: all figures are on held-out rows of the same database.",
         "7(i)": told,
-        "7(ii)": of_subgroups,
-        "8(i)": _MONITORED,
-        "8(ii)": told,
-        "8(iii)": of_subgroups and f"With each retraining. {of_subgroups}",
-        "8(iv)": of_subgroups,
-        "9(i)": _UPDATED,
+        "7(ii)": of_subgroups or f"No subgroup of the test set may be shown. {groups(facts)}",
+        "8(i)": f"{_MONITORED} {open_alarms(facts)}",
+        "8(ii)": came_true_in_words(facts),
+        "8(iii)": (
+            "With each retraining, on the held-out rows of each subgroup and declared group; and "
+            "in each declared group whenever a report or card is made, by what came true. "
+            f"{fairness(facts)}"
+        ),
+        "8(iv)": came_true_by_group(facts),
+        "9(i)": f"{_UPDATED}: {facts.today.gate}. {_TAKEN_BACK}.",
+        "9(ii)": (
+            f"With the next scheduled retraining; an alarm is told the night it rings. "
+            f"{_TAKEN_BACK}; how soon people do so is theirs to say. {standing_of_service(facts)}"
+        ),
     }
     return tuple(_items("hti_1", answers, people))
 
@@ -112,44 +137,50 @@ def tripod_ai(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...
     answers = {
         "1": f"Version {facts.version}: a neural network that predicts {facts.outcome}.",
         "4": "Both: each version is fitted, then judged, in one run.",
+        "5a": f"{sources(facts)} {_WHO}",
         "5b": dates(data),
-        "6b": left_out(data),
+        "6b": f"{left_out(data)} {visits(data)}",
         "7": (
             "Ranges and codes are checked by the same rules in training and in service. Nothing is "
             "converted. Rows that were corrected after their prediction have the values that it "
             f"was made from: {hindsight.corrections_in_words(data.corrected)}."
         ),
-        "8a": f"Outcome 1 means: {facts.outcome}.",
-        "9b": inputs(facts),
-        "10": f"All rows with a known outcome: {sizes(data)}",
-        "11": _MISSING,
+        "8a": f"Outcome 1 means: {facts.outcome}. {awaited(facts.declared)}",
+        "9b": f"{inputs(facts)} {measured(facts.declared)}",
+        "10": f"All rows with a settled outcome: {sizes(data)}",
+        "11": f"{_MISSING} {_WHO}",
         "12a": sides(data),
         "12b": "Scaled by the training rows; powers as declared or as the fit chose.",
         "12c": (
             f"A neural network of the recipe `{facts.network}`; {told}. Seed {facts.seed}, derived "
             "from the data."
         ),
+        "12d": f"{groups(facts)} {visits(data)} {came_true_by_group(facts)}",
         "12e": (
             "AUROC, log loss, Brier score, calibration intercept and slope, sensitivity, "
             "specificity, predictive values and net benefit over thresholds, with 95 % intervals, "
             "for both models on the same held-out rows, in all and by subgroup."
         ),
-        "12f": _UPDATED,
+        "12f": f"{_UPDATED}: {facts.today.gate}.",
         "12g": "By the compiled form that scores.",
         "13": "None: rows have no weights, so probabilities need no correction.",
+        "14": fairness(facts),
         "15": f"{output(facts)} {threshold(facts)}",
-        "16": sides(data),
+        "16": f"{sides(data)} {_WHO}",
         "18f": (
             f"pima's source (Apache-2.0); `models reproduce {facts.version}` fits it again, while "
             "its rows are kept."
         ),
         "20a": f"{sizes(data)} {left_out(data)}",
+        "20b": _WHO,
+        "20c": _WHO,
         "21": participants,
         "22": (
             f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: "
             f"{facts.compiled_sha256}."
         ),
         "23a": performance(evidence),
+        "23b": f"{groups(facts)} {came_true_by_group(facts)}",
         "24": verdict,
         "26": " ".join(limits(facts)),
         "27a": _MISSING,
@@ -184,6 +215,112 @@ def inputs(facts: VersionFacts) -> str:
         f"{counted(len(facts.inputs), 'input')}: {names}; their ranges, units and reasons are "
         "under Inputs."
     )
+
+
+def awaited(outcome: Outcome) -> str:
+    """Say how long the outcome is waited for, and when it counts."""
+    if outcome.horizon is None:
+        return "No horizon is declared: it counts as soon as it is known, whenever that is."
+    return (
+        f"It is waited for {outcome.horizon}, from the moment `index_at` of the row on, and counts "
+        "once they are over, whether it came early or not at all."
+    )
+
+
+def measured(outcome: Outcome) -> str:
+    """Say as of when the inputs count."""
+    until = "the outcome came"
+    horizon = horizon_of(outcome)
+    if horizon is not None:
+        days = horizon.predicted_within_ms / timedelta(days=1).total_seconds() / 1000
+        until = f"{days:g} days after `index_at` were over (`predicted_within`)"
+    return (
+        f"They count as they stood at the last prediction before {until}; when and how each was "
+        "measured is for people to say."
+    )
+
+
+def sources(facts: VersionFacts) -> str:
+    """Say where rows come from, as far as it is declared."""
+    if not facts.today.sources:
+        return "Rows come from files, or from the clinic's own software: no source is declared."
+    return f"Rows come from the declared sources {', '.join(facts.today.sources)}."
+
+
+def visits(data: Data) -> str:
+    """Say how many visits a person has among the training rows."""
+    if data.persons is None:
+        return "No training row names a person, so nobody knows who is there twice."
+    rows, persons = data.persons["rows"], data.persons["persons"]
+    return (
+        f"Of the training rows {rows:,} name a person: {persons:,} persons, {rows / persons:.1f} "
+        "rows (visits) a person, all on one side."
+    )
+
+
+def groups(facts: VersionFacts) -> str:
+    """Name the declared groups that no model sees."""
+    if not facts.groups:
+        return "No group that the model doesn't see, such as a sex or a site, is declared."
+    names = ", ".join(each.name for each in facts.groups)
+    return f"Declared groups that no model sees, under their own heading: {names}."
+
+
+def fairness(facts: VersionFacts) -> str:
+    """Say what guards subgroups and groups."""
+    margin = (
+        "Nothing blocks a version that is worse in one of them (`gate.subgroup_margin` is off)."
+    )
+    if facts.today.guards_subgroups:
+        margin = f"The gate: {facts.today.gate}."
+    return (
+        "Every verdict has the figures of each subgroup by the inputs and of each declared group. "
+        f"{margin} {groups(facts)}"
+    )
+
+
+def came_true_in_words(facts: VersionFacts) -> str:
+    """Say what came true of its predictions here."""
+    found = facts.standing
+    if found is None or found.outcomes < FEWEST_ROWS:
+        return (
+            f"Not known yet: fewer than {FEWEST_ROWS} of its predictions have a settled outcome "
+            "that counts."
+        )
+    figures = "; ".join(f"{name} {told}" for name, told in told_figures(found, 3))
+    return (
+        f"Of its predictions here {found.outcomes:,} have a settled outcome, {found.positive} of "
+        f"them outcome 1; 95 % intervals: {figures}."
+    )
+
+
+def came_true_by_group(facts: VersionFacts) -> str:
+    """Say in how many declared groups it is known what came true, and in how many it is wrong."""
+    shown = sum(len(each.came_true) for each in facts.groups)
+    if not shown:
+        return "What came true is not known by group yet."
+    doubts = sum(len(each.doubts) for each in facts.groups)
+    return (
+        f"What came true stands under Groups that no model sees, for {counted(shown, 'group')}; in "
+        f"{doubts or 'none'} of them the probabilities are clearly wrong though not over all."
+    )
+
+
+def open_alarms(facts: VersionFacts) -> str:
+    """Name the alarms that ring now."""
+    if not facts.today.alarms:
+        return "No alarm of the service is open."
+    return f"Open alarms of the service: {'; '.join(facts.today.alarms)}."
+
+
+def standing_of_service(facts: VersionFacts) -> str:
+    """Say whether a person has stopped or pinned the champion."""
+    if facts.today.suspended_at is not None:
+        since = f"{facts.today.suspended_at:%Y-%m-%d %H:%M} UTC"
+        return f"A person has suspended the model since {since}: nobody should act on predictions."
+    if facts.today.pinned:
+        return "A person has pinned the model in use: no retraining replaces it."
+    return "Today nobody has stopped or pinned it."
 
 
 def dates(data: Data) -> str | None:

@@ -1,12 +1,13 @@
 """All that the database knows of a version: frozen records of counts, figures and words, none of
 them a patient's."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from pima.core.declared.features import Feature, differing_fields
+from pima.core.declared.features import Feature, Features, Outcome, differing_fields, names_of
 from pima.core.outcomes.realised import CameTrue
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import (
@@ -19,11 +20,15 @@ from pima.core.verdicts.evidence import (
 from pima.core.verdicts.figures import FIGURES, TABLED_THRESHOLDS, Figure
 from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
+from pima.report import who
+from pima.report.clinician import threshold_rule
+from pima.report.today import Today, read_today
+from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
 from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
-from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
+from pima.store.models.registry import VersionSummary, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.by_group import ByGroup, by_group
 from pima.watch.realised import of_version, on_scores, widths_by_person
@@ -54,6 +59,9 @@ class Data:
     twins_kept: int
     """Rows that it learned from although a held-out row has the same features, since there equality
     says nothing."""
+    persons: dict[str, int] | None
+    """Training rows that name a person, and those persons; None if none does, or a release made it
+    that did not count them."""
     corrected: dict[str, float] | None
     """Rows that were corrected after their prediction; None if a release made it that did not count
     them."""
@@ -127,6 +135,9 @@ class VersionFacts:
     trained_at: datetime
     outcome: str
     """The outcome that is predicted, in words."""
+    declared: Outcome
+    """The same as it was declared when the version was made."""
+    today: Today
     threshold: float
     threshold_rule: str
     """The setting of the threshold: a number, or the figure that it had to reach."""
@@ -144,6 +155,8 @@ class VersionFacts:
     """What stands of its predictions by now; None if none of them has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
+    people: tuple[tuple[str, ...], ...] = ()
+    """Who was learned from, judged on and predicted lately: the rows of a table."""
     beside_scores: tuple[str, ...] = ()
     """How the service stands beside each score in use, in words."""
     groups: tuple[ByGroup, ...] = ()
@@ -153,8 +166,9 @@ class VersionFacts:
     """Whether so few are followed up, or need be, that what came true says little of the others."""
 
 
-def read_facts(engine: Engine, number: int) -> VersionFacts:
-    """Read the facts of a version, all of them from the tables. Raises NoSuchVersion."""
+def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
+    """Read the facts of a version from the tables; what is asked for today, from the settings.
+    Raises NoSuchVersion."""
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
         if version is None:
@@ -173,24 +187,26 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             )
             if against is not None:
                 before = registry.read_version(connection, against)
-        outcome = newest_declaration(connection).outcome
+        outcome = registry.declared_at(connection, version.created_at).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
         found = evidence_beside(connection, verdict)
         now = clock(connection)
-        rule = version.settings.get("threshold", version.threshold)
+        features = stored_features(version.features)
         return VersionFacts(
             version=number,
             as_of=now,
             champion=registry.read_champion(connection).model_version == number,
             trained_at=version.created_at,
             outcome=outcome.words,
+            declared=outcome,
+            today=read_today(connection, settings),
             threshold=version.threshold,
-            threshold_rule=rule if isinstance(rule, str) else f"{rule:g}",
+            threshold_rule=threshold_rule(version),
             network=str(version.settings["network"]),
             seed=version.seed,
             libraries=version.libraries,
             compiled_sha256=version.compiled_sha256,
-            inputs=tuple(map(input_of, stored_features(version.features))),
+            inputs=tuple(map(input_of, features)),
             data=Data(
                 training_rows=version.training_rows,
                 holdout_rows=version.holdout_rows,
@@ -199,16 +215,33 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
                 holdout_share=version.settings["holdout_share"],
                 left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
                 twins_kept=version.metrics.get("twins_kept", 0),
+                persons=version.metrics.get("persons"),
                 corrected=version.metrics.get("corrected"),
             ),
             judged=judged,
             evidence=version_evidence(found),
+            people=tuple(_people(connection, number, features, found, now)),
             groups=tuple(by_group(connection, settled, now, [found] if found else [])),
             standing=of_version(settled, number, widths_by_person(connection, settled)),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
             beside_scores=tuple(on_scores(connection, settled)),
         )
+
+
+def _people(
+    connection: Connection, number: int, features: Features, judged: Evidence | None, now: datetime
+) -> Iterator[tuple[str, ...]]:
+    reference = who.reference_of(connection, number)
+    test_set = None
+    if judged is not None and may_be_shown(judged):
+        test_set = who.People(judged.rows, judged.positive, judged.inputs)
+    parts = (
+        who.learned_from(features, reference),
+        test_set,
+        who.predicted_lately(connection, features, reference, now),
+    )
+    return who.table(names_of(features), parts)
 
 
 def input_of(feature: Feature) -> Input:

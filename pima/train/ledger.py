@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 
 import msgspec
 import pandas as pd
+from msgspec import structs
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.nights.drift import reference_of
+from pima.core.nights.drift import Reference, reference_of
 from pima.core.nights.kinds import GAIN_ON_LINE, Kind, State, Watched
+from pima.core.nights.people import inputs_of
 from pima.core.rows.history import features_of, fingerprint_of
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import document, told_pairs
@@ -63,6 +65,9 @@ def record(
     verdict = judgement.verdict
     version = _new_version(asked, run_id, verdict)
     test_set = _test_set(judgement.test_set)
+    learned = msgspec.convert(version.reference, Reference).features
+    judged = features_of(judgement.test_set)
+    inputs = dict(inputs_of(asked.challenger.scorer.features, learned, judged))
     with writing(engine) as connection:
         if registry.lock_champion(connection).sequence != judgement.champion.sequence:
             return None
@@ -89,7 +94,7 @@ def record(
                 asked.settings, asked.recipe, asked.declared.features, asked.declared.dividing
             ),
             test_set_fingerprint=test_set.fingerprint,
-            evidence=document(judgement.evidence),
+            evidence=document(structs.replace(judgement.evidence, inputs=inputs)),
         )
         _keep_lineage(connection, asked, number)
     return number
@@ -111,6 +116,9 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         metrics["holdout"] = asdict(verdict.figures.challenger_scores)
     if history.twins_kept:
         metrics["twins_kept"] = history.twins_kept
+    persons = history.training["Person"].dropna()
+    if len(persons):
+        metrics["persons"] = {"rows": len(persons), "persons": persons.nunique()}
     reference = reference_of(
         scorer.features,
         rows,

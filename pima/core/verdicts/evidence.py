@@ -137,6 +137,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """The scores in use that took part; not in the document where there are none."""
     groups: tuple[GroupEvidence, ...] = ()
     """The declared groups; not in the document where there are none."""
+    inputs: dict[str, str] = {}
+    """What is told of each input of these rows, beside those learned from; not in the document of a
+    release that did not count it."""
 
     def of(self, role: Role) -> ModelEvidence | None:
         """The figures of the contestant with this role; None if there are none."""
@@ -231,9 +234,9 @@ def on_predicted(found: Evidence) -> str:
 
 def document(evidence: Evidence) -> dict[str, object]:
     """Convert evidence to JSON by the names of its fields, floats to five digits, but for scales of
-    scores; `reason`, scores and groups only if there are any."""
+    scores; `reason`, scores, groups and inputs only if there are any."""
     found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
-    for name in ("scores", "groups"):
+    for name in ("scores", "groups", "inputs"):
         del found[name]
         if told := getattr(evidence, name):
             # Points may be large: a slope of five digits would shift their probabilities.

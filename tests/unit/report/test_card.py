@@ -8,12 +8,13 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 
-from pima.core.declared.features import Feature
+from pima.core.declared.features import Feature, Outcome
 from pima.core.outcomes.realised import ON_TOP, CameTrue
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import Figure
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits
+from pima.report.today import Today
 from pima.report.version_facts import (
     ComparedFigure,
     Data,
@@ -52,6 +53,15 @@ FACTS = VersionFacts(
     champion=True,
     trained_at=datetime(2026, 1, 31, tzinfo=UTC),
     outcome="diabetes",
+    declared=Outcome("diabetic", "diabetes", "30 days", "2 days"),
+    today=Today(
+        alarms=("calibration",),
+        suspended_at=None,
+        pinned=True,
+        sources=("clinic",),
+        gate="judged by accuracy on all held-out rows",
+        guards_subgroups=False,
+    ),
     threshold=0.31,
     threshold_rule="sensitivity >= 0.85",
     network="five_seeds",
@@ -67,6 +77,7 @@ FACTS = VersionFacts(
         holdout_share=0.3,
         left_out={"out_of_range": 3},
         twins_kept=0,
+        persons={"rows": 300, "persons": 200},
         corrected=asdict(Corrections(zeros=1, of_zeros=300, ones=2, of_ones=80)),
     ),
     judged=OwnVerdict(
@@ -75,6 +86,7 @@ FACTS = VersionFacts(
     evidence=EVIDENCE,
     standing=STANDS,
     changes=("training rows: 400 -> 500",),
+    people=(("rows", "500", "200", "not counted"), ("sex", "a <b> 60 %", "a <b> 55 %", "-")),
 )
 
 
@@ -87,11 +99,11 @@ def test_both_standards_are_named_whole_and_each_item_is_answered_or_asked() -> 
     assert {int(code.rstrip("abcdefg")) for code in of_tripod} == set(range(1, 28))
     # An answer whose number is no item's would be told nowhere.
     answered = [sum(each.answer is not None for each in s) for s in (made.hti_1, made.tripod_ai)]
-    assert answered == [14, 27]
+    assert answered == [17, 33]
     told = as_markdown(made)
     for item in (*made.hti_1, *made.tripod_ai):
         assert f"| {item.code} | {item.asks} |" in told
-    questions = told.partition("## Questions for people")[2]
+    questions = told.partition("## Questions for people")[2].partition("## Words")[0]
     asked = [f"- HTI-1 {each.code}: {each.asks}" for each in made.hti_1 if each.answer is None]
     asked += [
         f"- TRIPOD+AI {each.code}: {each.asks}" for each in made.tripod_ai if each.answer is None
@@ -117,6 +129,52 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
     assert "30 % of the rows are held out." in str(answers["12a"])
     assert "chosen out of fold to reach sensitivity >= 0.85" in str(answers["15"])
     assert answers["24"] == "promoted: because."
+
+
+def test_horizon_visits_sources_and_alarms_are_told_as_they_were_declared() -> None:
+    made = card(FACTS)
+    answers = {each.code: str(each.answer) for each in (*made.hti_1, *made.tripod_ai)}
+    for code, part in {
+        "8a": "It is waited for 30 days, from the moment `index_at` of the row on",
+        "9b": "the last prediction before 2 days after `index_at` were over (`predicted_within`)",
+        "6b": "300 name a person: 200 persons, 1.5 rows (visits) a person",
+        "5a": "Rows come from the declared sources clinic.",
+        "8(i)": "Open alarms of the service: calibration.",
+        "8(ii)": "Of its predictions here 120 have a settled outcome, 8 of them outcome 1",
+        "9(i)": "all settled outcomes",
+        "10": "All rows with a settled outcome",
+        "14": "`gate.subgroup_margin` is off",
+    }.items():
+        assert part in answers[code], code
+    alone = replace(FACTS, data=replace(FACTS.data, persons=None), declared=Outcome("diabetic"))
+    answers = {each.code: str(each.answer) for each in card(alone).tripod_ai}
+    assert "No horizon is declared" in answers["8a"]
+    assert "before the outcome came" in answers["9b"]
+    assert "No training row names a person" in answers["6b"]
+
+
+def test_it_begins_with_what_a_clinician_needs_and_then_says_all_in_short() -> None:
+    told = " ".join(as_markdown(card(FACTS)).partition("## Limits")[0].split())
+    for part in (
+        "how likely this is: diabetes within 30 days.",
+        "This clinic acts from 0.31 on, which was chosen to reach sensitivity >= 0.85.",
+        "A person decides",
+        "It is for patients like the 500 rows that it learned from.",
+        "Of 100 patients with outcome 1 it named 71 and missed 29 (what came true of 120",
+        "Open alarms of the service: calibration. A person has pinned the model in use",
+    ):
+        assert part in told, part
+    fixed = as_markdown(card(replace(FACTS, threshold_rule="0.31")))
+    assert "This clinic acts from 0.31 on.\n" in fixed
+    usual = as_markdown(card(replace(FACTS, threshold=0.5, threshold_rule="0.5")))
+    assert "Nobody here has chosen from where on to act" in usual
+    unknown = as_markdown(card(replace(FACTS, standing=None, evidence=None)))
+    assert "How often it is right is not known yet." in unknown
+    many = replace(FEW, rows=90, few=False, positive=40)
+    of_verdict = replace(FACTS, evidence=replace(EVIDENCE, subgroups=(many, FEW)), standing=None)
+    assert "it missed most in age: under 30, where it named 75 of 100" in as_markdown(
+        card(of_verdict)
+    )
 
 
 def test_of_a_network_of_one_s_own_it_says_who_built_it() -> None:

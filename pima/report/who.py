@@ -1,0 +1,116 @@
+"""Who the people are that a version learned from, was judged on, and predicts now."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from pima.core.declared.features import Features
+from pima.core.nights.drift import Reference, Tally, added, counted_for
+from pima.core.nights.people import described
+from pima.core.verdicts.figures import FEWEST_ROWS
+from pima.store.models import registry
+from pima.store.service.tallies import tallies_since
+
+LATELY = timedelta(weeks=4)
+HEADS = ("", "training rows", "test set", "predictions of the last four weeks")
+HOW = (
+    "Of a number the median, with the quartiles in brackets; of codes their shares. All are read "
+    "from counts in bins, so they are near, and give nobody away."
+)
+_NOT_COUNTED = "not counted"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Some people, in words that give nobody away."""
+
+    rows: int
+    cases: int | None
+    """Those with outcome 1; None if it is not known."""
+    inputs: Mapping[str, str]
+    """What is told of each input."""
+
+
+def learned_from(features: Features, reference: Reference | None) -> People | None:
+    """Those that a version learned from; None if that was not counted, or they are few."""
+    if reference is None or reference.rows < FEWEST_ROWS:
+        return None
+    counts = tuple(each.counts for each in reference.features)
+    return People(reference.rows, reference.cases, _told(features, reference, counts))
+
+
+def predicted_lately(
+    connection: Connection, features: Features, reference: Reference | None, now: datetime
+) -> People | None:
+    """Those that were predicted lately, by this version or others of the same inputs; None if they
+    were not counted, or are few."""
+    if reference is None:
+        return None
+    by_version: dict[int, list[Tally]] = defaultdict(list)
+    for version, _, tally in tallies_since(connection, now - LATELY):
+        if tally.features:
+            by_version[version].append(tally)
+    counted = [
+        recounted
+        for version, tallies in by_version.items()
+        for recounted in _in_bins_of(connection, features, reference, version, added(tallies))
+    ]
+    found = added(counted)
+    if found.accepted < FEWEST_ROWS:
+        return None
+    return People(found.accepted, None, _told(features, reference, found.features, found.accepted))
+
+
+def reference_of(connection: Connection, number: int) -> Reference | None:
+    """The rows that a version learned from, counted in bins; None if that can't be read."""
+    try:
+        return msgspec.convert(registry.reference_of(connection, number), Reference)
+    except msgspec.ValidationError:
+        return None
+
+
+def _in_bins_of(
+    connection: Connection, features: Features, reference: Reference, version: int, tally: Tally
+) -> Iterator[Tally]:
+    inputs = [(each.name, each.kind) for each in features]
+    theirs = registry.features_of(connection, version)
+    counted_by = reference_of(connection, version)
+    if counted_by is not None and inputs == [(each.name, each.kind) for each in theirs]:
+        yield counted_for(tally, counted_by, reference)
+
+
+def _told(
+    features: Features,
+    reference: Reference,
+    counts: tuple[tuple[int, ...], ...],
+    rows: int | None = None,
+) -> dict[str, str]:
+    of_each = zip(features, reference.features, counts, strict=True)
+    return {
+        feature.name: described(feature, bins, counted, rows or reference.rows)
+        for feature, bins, counted in of_each
+    }
+
+
+def table(names: tuple[str, ...], parts: tuple[People | None, ...]) -> Iterator[tuple[str, ...]]:
+    """The rows of the table of `HEADS`: how many they are, how many have outcome 1, and each
+    input."""
+    yield "rows", *(f"{each.rows:,}" if each else _NOT_COUNTED for each in parts)
+    yield "outcome 1", *(_cases(each) for each in parts)
+    for name in names:
+        yield (
+            name,
+            *(each.inputs.get(name, _NOT_COUNTED) if each else _NOT_COUNTED for each in parts),
+        )
+
+
+def _cases(found: People | None) -> str:
+    if found is None or found.cases is None:
+        return "not known"
+    if min(found.cases, found.rows - found.cases) < FEWEST_ROWS:
+        return f"fewer than {FEWEST_ROWS} of one outcome"
+    return f"{100 * found.cases / found.rows:.0f} %"
