@@ -41,8 +41,8 @@ def threshold_rule(version: VersionSummary) -> str:
 def first_sentences(outcome: Outcome, threshold: float, rule: str) -> tuple[str, str, str]:
     """Say what the number is, from where on this clinic acts, and who decides."""
     number = (
-        f"The number says how likely this is: {outcome.words}{within(outcome)}. Of 100 patients "
-        "with the number 0.30, about 30 have it."
+        f"The number says how likely this is: {outcome.words}{within(outcome)}. Where it "
+        "holds, about 30 of 100 patients with the number 0.30 have it."
     )
     acts = f"This clinic acts from {threshold:g} on, which was chosen to reach {rule}."
     if rule == _USUAL:

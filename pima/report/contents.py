@@ -25,6 +25,7 @@ from pima.core.verdicts.pairs import sentence_of
 from pima.core.verdicts.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import counted
+from pima.report.clinician import first_sentences, threshold_rule
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
@@ -79,6 +80,8 @@ class Contents:
     stands: Overview
     """The present state, as in `jobs.status`."""
     outcome: str
+    first_sentences: tuple[str, ...]
+    """What a clinician needs first; empty without a champion."""
     champion: VersionSummary | None
     features: Features
     champion_since: datetime | None
@@ -111,9 +114,12 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         )
         version = None if champion is None else registry.read_version(connection, champion)
         features: Features = ()
+        outcome = newest_declaration(connection).outcome
+        sentences: tuple[str, ...] = ()
         if version is not None:
             features = stored_features(version.features)
-        outcome = newest_declaration(connection).outcome
+            learned = registry.declared_at(connection, version.created_at).outcome
+            sentences = first_sentences(learned, version.threshold, threshold_rule(version))
         made_at = clock(connection)
         exhibits = tuple(_exhibits(connection, moves, champion))
         judged = [each.evidence for each in exhibits[:1]]
@@ -121,6 +127,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             made_at=made_at,
             stands=stands,
             outcome=outcome.words,
+            first_sentences=sentences,
             champion=version,
             features=features,
             champion_since=next(moved, None),

@@ -25,6 +25,7 @@ from pima.core.verdicts.figures import (
 )
 from pima.logs import counted
 from pima.report import pictures
+from pima.report.clinician import WORDS
 from pima.report.contents import WEEKS_SHOWN, Contents, Exhibit, calibration, distribution
 from pima.watch import by_group
 
@@ -79,6 +80,7 @@ def _pages() -> Environment:
         "of_those": OF_THOSE,
         "standing_figures": ON_TOP,
         "by_group": by_group,
+        "plain_words": WORDS,
         "calibration": calibration,
         "distribution": distribution,
         "pictures": pictures,

@@ -304,6 +304,24 @@ def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
 
 
 @on_sqlite
+def test_it_begins_with_what_a_clinician_needs_and_explains_its_words(
+    scored_database: Database, tmp_path: Path
+) -> None:
+    chosen = "threshold = 0.31, settings = json_set(settings, '$.threshold', 0.31)"
+    scored_database.execute(f"UPDATE model_versions SET {chosen}")
+    page = _report(scored_database, tmp_path)
+    top = page.text.partition("Beside what is usual")[0]
+    assert "The number says how likely this is: diabetes within five years" in top
+    assert "This clinic acts from 0.31 on" in top
+    assert "A person decides" in top
+    # The first time that a word of the house is said, it leads to what it means.
+    assert page.html.index('<a href="#words">Champion</a>') < page.html.index("version 1")
+    meanings = page.text.rpartition("Words")[2]
+    for word in ("champion", "verdict", "settled", "outcome 1"):
+        assert word in meanings
+
+
+@on_sqlite
 def test_words_of_the_clinic_s_own_are_no_markup(copied: Copied, tmp_path: Path) -> None:
     declared = DECLARED.replace("back in hospital", "<script>alert(1)</script> & back in hospital")
     database = copied(_declared, declared)
