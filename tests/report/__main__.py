@@ -22,7 +22,7 @@ from tests.support.shipped import ROOT
 
 LOOKING = (Path(__file__).parent / "looking.js").read_text()
 DESK, PHONE = (1280, 900), (390, 844)
-FIRST_LOOK = (1280, 460)
+FIRST_LOOK = (1280, 540)
 MOST_BYTES = 300_000
 
 

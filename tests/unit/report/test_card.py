@@ -1,5 +1,8 @@
-"""A model card from facts: what follows from them, and how it reads."""
+"""A model card from facts: what follows from them, and how it reads; and the page that counts what
+eight lists ask of it."""
 
+import re
+from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from html import escape
@@ -26,7 +29,7 @@ from pima.report.version_facts import (
     input_of,
 )
 from pima.store.models.registry import VersionSummary, as_stored
-from tests.support.shipped import FEATURES
+from tests.support.shipped import FEATURES, ROOT
 
 SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
 SMALL = ("area under ROC", "sensitivity", "specificity")
@@ -292,3 +295,43 @@ def test_changes_are_told_one_by_one() -> None:
         "settings, seeds: 1 -> none",
     ]
     assert changes_between(before, before) == []
+
+
+EXAM = (ROOT / "docs" / "measured" / "exam.md").read_text()
+STATES = ("met", "part", "not", "people")
+
+
+def counted_exam() -> dict[str, dict[str, str]]:
+    """By list, each item with its state."""
+    _, *parts = re.split(r"^## ", EXAM.partition("## How it was counted")[2], flags=re.MULTILINE)
+    found = {}
+    for part in parts:
+        rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| (\w+) \|", part, re.MULTILINE)
+        found[part.splitlines()[0]] = dict(rows)
+    return found
+
+
+def test_the_sums_are_those_of_the_tables() -> None:
+    lists = counted_exam()
+    every: Counter[str] = Counter()
+    for name, items in lists.items():
+        states = Counter(items.values())
+        assert set(states) <= set(STATES)
+        told = " | ".join(str(states[each]) for each in STATES)
+        assert f"| {name} | {len(items)} | {told} |" in EXAM
+        every += states
+    told = " | ".join(str(every[each]) for each in STATES)
+    assert f"| all | {every.total()} | {told} |" in EXAM
+    software = every.total() - every["people"]
+    assert (
+        f"Of the {software} that software can touch, {100 * every['met'] / software:.0f} %" in EXAM
+    )
+
+
+def test_what_the_card_leaves_to_people_is_for_people_and_nothing_else() -> None:
+    lists = counted_exam()
+    made = card(FACTS)
+    for name, _, items in made.standards:
+        assert list(lists[name]) == [each.code for each in items]
+        of_people = {code for code, state in lists[name].items() if state == "people"}
+        assert of_people == {each.code for each in items if each.answer is None}
