@@ -275,7 +275,8 @@ def _groups(found: Sequence[ByGroup]) -> Iterator[str]:
         yield "## Groups that no model sees"
         yield AS_SERVED
         yield from (_plain(doubt) for each in found for doubt in each.doubts)
-        yield _table(HEADS, (map(_plain, row) for each in found for row in each.table))
+        rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in found for row in each.table)
+        yield _table(HEADS, (map(_plain, row) for row in rows))
 
 
 def _subgroup(found: Subgroup) -> tuple[str, ...]:

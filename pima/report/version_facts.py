@@ -190,6 +190,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
         outcome = registry.declared_at(connection, version.created_at).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
         found = evidence_beside(connection, verdict)
+        judged_on = [each for each in [found] if each]
         now = clock(connection)
         features = stored_features(version.features)
         return VersionFacts(
@@ -221,7 +222,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             judged=judged,
             evidence=version_evidence(found),
             people=tuple(_people(connection, number, features, found, now)),
-            groups=tuple(by_group(connection, settled, now, [found] if found else [])),
+            groups=tuple(by_group(connection, settled, now, judged_on)),
             standing=of_version(settled, number, widths_by_person(connection, settled)),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),

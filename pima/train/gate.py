@@ -236,7 +236,7 @@ def _learned_from(asked: GateInput) -> Iterator[GroupEvidence]:
     training = asked.history.training
     divided = groupings(asked.declared.dividing, training, training)
     for group in asked.declared.groups:
-        sizes = told_sizes(divided[group.name])
+        sizes = tuple(told_sizes(divided[group.name]).items())
         yield GroupEvidence(group=group.name, name=group.called, training=sizes)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.declared.features import names_of
 from pima.core.outcomes.followed_up import WEEKS
 from pima.core.outcomes.realised import ON_TOP, CameTrue, came_true
@@ -28,6 +29,8 @@ AS_SERVED = (
     f"as they were served, by whichever version, over the last {WEEKS} whole weeks, of at most the "
     f"newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
 )
+Predicted = tuple[Float64Array, Float64Array, Int8Array]
+"""The probabilities, thresholds and outcomes of rows, all (n,)."""
 _RATIO = "observed_expected"
 _TOLD = ("auroc", _RATIO, "sensitivity")
 HEADS = ("group", "training rows", "test set", "outcomes", *(ON_TOP[name] for name in _TOLD))
@@ -51,12 +54,11 @@ class ByGroup:
     def table(self) -> Iterator[list[str]]:
         """Each group with its rows and figures."""
         for group in dict.fromkeys(name for each in (*self.rows, self.came_true) for name in each):
-            sizes = (each.get(group) for each in self.rows)
-            cells = ["-" if size is None else f"{size:,}" for size in sizes]
+            cells = [_said(each.get(group)) for each in self.rows]
             told = ["-"] * len(_TOLD)
             if found := self.came_true.get(group):
                 told = [in_words(found.figures[name], 2) for name in _TOLD]
-            yield [f"{self.name}: {group}", *cells, *told]
+            yield [group, *cells, *told]
 
 
 def by_group(
@@ -76,30 +78,26 @@ def by_group(
     is_one = every[2] == 1
     is_enough = min(is_one.sum(), (~is_one).sum()) >= FEWEST_ROWS
     for group in declared.groups:
-        name = group.called
-        its_own = divided[group.name]
         training = {each.group: each.training for one in judged for each in one.groups}
         test_set = [each for one in judged for each in one.subgroups if each.feature == group.name]
-        parts = few_together(its_own, is_one, ~is_one)
+        parts = few_together(divided[group.name], is_one, ~is_one)
         told = {
             part: came_true(*(each[parts == part] for each in every))
             for part in parts.cat.categories
             if is_enough
         }
-        yield ByGroup(
-            name,
-            (
-                training.get(group.name, {}),
-                {each.group: each.rows for each in test_set},
-                told_sizes(its_own),
-            ),
-            told,
-            tuple(_doubts(name, told, came_true(*every))) if told else (),
+        rows = (
+            dict(training.get(group.name, ())),
+            {each.group: each.rows for each in test_set},
+            told_sizes(parts),
         )
+        yield ByGroup(group.called, rows, told, tuple(_doubts(group.called, told, every)))
 
 
-def _doubts(name: str, told: Mapping[str, CameTrue], every: CameTrue) -> Iterator[str]:
-    over_all = every.figures[_RATIO]
+def _doubts(name: str, told: Mapping[str, CameTrue], every: Predicted) -> Iterator[str]:
+    if not told:
+        return
+    over_all = came_true(*every).figures[_RATIO]
     for group, found in told.items():
         ratio = found.figures[_RATIO]
         if _is_off(ratio) and not _is_off(over_all):
@@ -107,6 +105,12 @@ def _doubts(name: str, told: Mapping[str, CameTrue], every: CameTrue) -> Iterato
                 f"The probabilities do not hold in {name}: {group}. Observed / expected is "
                 f"{in_words(ratio, 2)} there, and {in_words(over_all, 2)} over all."
             )
+
+
+def _said(rows: int | None) -> str:
+    if rows is None:
+        return "-"
+    return f"{rows:,}"
 
 
 def _is_off(figure: Figure) -> bool:

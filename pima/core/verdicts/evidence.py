@@ -90,7 +90,7 @@ class GroupEvidence(Struct, frozen=True, kw_only=True):
     """The declared name, which is the `feature` of its subgroups."""
     name: str
     """The name for people."""
-    training: dict[str, int | None]
+    training: tuple[tuple[str, int | None], ...]
     """Training rows by subgroup, small ones together; None of a single one that is small."""
 
 

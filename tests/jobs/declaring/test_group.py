@@ -187,6 +187,13 @@ def test_who_fills_a_group_and_who_reads_it(
     scorer = under_role(postgresql, "pima_scorer")
     scored = the_json(call(scorer, "score", "--config", config, "--json"))
     assert scored["predicted"] == 1
+    operator = under_role(postgresql, "pima_operator")
+    assert "## Groups" in call(operator, "models", "card", "1", "--config", config).stdout
+    for role in ("pima_operator", "pima_trainer"):
+        out = tmp_path / f"{role}.html"
+        asked = ("report", "--config", config, "--out", str(out))
+        assert call(under_role(postgresql, role), *asked).exit_code == 0
+        assert "In groups that no model sees" in out.read_text()
 
 
 def test_a_group_is_exported_beside_predictions_and_erased_with_its_row(

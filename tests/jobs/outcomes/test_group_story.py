@@ -103,7 +103,7 @@ class _Practice:
         out = self.folder / "report.html"
         self.run("report", "--out", str(out))
         found = re.search(r'<section id="groups".*?</section>', out.read_text(), re.DOTALL)
-        return "" if found is None else words_of(found[0])
+        return "" if found is None else words_of(found[0]).replace("\N{EN DASH}", " to ")
 
     def card(self, version: int) -> str:
         """The text of a card."""
@@ -164,17 +164,19 @@ def test_a_group_in_which_the_model_is_wrong_is_told_and_the_margin_keeps_worse_
         r"1\.\d\d\) over all\."
     )
     rows = Counter(each.place for each in came)
-    for said in (practice.section(), practice.card(1)):
+    of_parts = {"north": [0], "south, abroad": [1, 2]}
+    for between, said in ((" ", practice.card(1)), (".* ", practice.section())):
         assert re.search(doubt, said)
         assert len(re.findall("do not hold", said)) == 1
-        # Of those abroad too few fell ill to be told apart, and none was counted before the groups
-        # were declared.
-        for name, place in (("south", 1), ("abroad", 2)):
-            assert f"where they live: {name} - - {rows[place]} - - -" in said
-        for names, places in (("north", [0]), ("south, abroad", [1, 2])):
+        # Of those abroad too few fell ill to be told apart. No training row was counted before the
+        # groups were declared.
+        assert not re.search(r"(where they live:|-) (south|abroad) ", said)
+        for names, places in of_parts.items():
+            outcomes = sum(rows[place] for place in places)
             found = practice.figures_of(came, *places).values()
             told = " ".join(rf"{value} \([.\d]+ to [.\d]+\)" for value in found)
-            assert re.search(rf"where they live: {names} - - [\d-]+ {told}", said)
+            again = "" if between == " " else names + " "
+            assert re.search(rf"{names} - - {outcomes}{between}{again}{told}", said)
 
     device = people(4001, 2000, seed=3, new_device=True)
     practice.load(device, "id", "glucose", "bmi", "outcome", "place")
@@ -196,7 +198,9 @@ def test_a_group_in_which_the_model_is_wrong_is_told_and_the_margin_keeps_worse_
     assert (worst["rows"], worst["gain"] < -0.05) == (in_the_south, True)
     assert database.value("SELECT model_version FROM champion") == 1
     # Of those abroad the number in the test set would be known otherwise.
-    said = practice.card(2)
-    assert f"where they live: south, abroad - {in_the_south} - " in said
-    assert re.search(rf"where they live: north [\d,]+ {judged[0]} {rows[0]} 0", said)
-    assert re.search(rf"where they live: abroad \d\d - {rows[2]} - - -", said)
+    (told,) = practice.run("models", "card", "2")["groups"]
+    training, test_set, outcomes = told["rows"]
+    assert test_set == {"north": judged[0], "south, abroad": in_the_south}
+    assert outcomes == {"north": rows[0], "south, abroad": rows[1] + rows[2]}
+    assert list(training) == ["north", "south", "abroad"]
+    assert f"south, abroad - {in_the_south} {rows[1] + rows[2]} 0." in practice.card(2)

@@ -71,8 +71,8 @@ def test_a_verdict_has_the_figures_of_each_group_and_no_model_has_seen_it(
     learned = history.training.index.to_numpy()
     language, years = found["groups"]
     assert (language["group"], language["name"]) == ("language", "first language")
-    assert language["training"]["missing"] == int(np.isin(learned % 10, (0, 1)).sum())
-    assert sum(years["training"].values()) == result["training_rows"]
+    assert dict(language["training"])["missing"] == int(np.isin(learned % 10, (0, 1)).sum())
+    assert sum(dict(years["training"]).values()) == result["training_rows"]
     with reading(database.engine) as connection:
         snapshot = kept_rows(connection, result["challenger"])
     assert {"language", "years"}.isdisjoint(snapshot.columns)
