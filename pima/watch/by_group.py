@@ -4,10 +4,10 @@ version."""
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
-from pima.core.arrays import Float64Array, Int8Array
 from pima.core.declared.features import names_of
 from pima.core.outcomes.followed_up import WEEKS
 from pima.core.outcomes.realised import ON_TOP, CameTrue, came_true
@@ -29,8 +29,6 @@ AS_SERVED = (
     f"as they were served, by whichever version, over the last {WEEKS} whole weeks, of at most the "
     f"newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
 )
-Predicted = tuple[Float64Array, Float64Array, Int8Array]
-"""The probabilities, thresholds and outcomes of rows, all (n,)."""
 _RATIO = "observed_expected"
 _TOLD = ("auroc", _RATIO, "sensitivity")
 HEADS = ("group", "training rows", "test set", "outcomes", *(ON_TOP[name] for name in _TOLD))
@@ -94,7 +92,7 @@ def by_group(
         yield ByGroup(group.called, rows, told, tuple(_doubts(group.called, told, every)))
 
 
-def _doubts(name: str, told: Mapping[str, CameTrue], every: Predicted) -> Iterator[str]:
+def _doubts(name: str, told: Mapping[str, CameTrue], every: tuple[Any, ...]) -> Iterator[str]:
     if not told:
         return
     over_all = came_true(*every).figures[_RATIO]
