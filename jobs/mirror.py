@@ -24,10 +24,9 @@ def _work(command: Command) -> Result:
 def _show(result: Result) -> None:
     numbers = ", ".join(str(number) for number in result["mirrored"])
     what = "would be mirrored" if result["dry_run"] else "mirrored"
-    suspended = ", suspended" if result["suspended"] else ""
     print(
         f"{counted(len(result['mirrored']), 'version')} {what}{': ' * bool(numbers)}{numbers}; the "
-        f"champion is {result['champion'] or 'none'}{suspended}"
+        f"champion is {result['champion'] or 'none'}"
     )
 
 

@@ -13,7 +13,7 @@ from jobs.options import OptionParser, from_one, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
 from pima.errors import NoChampion, NoSuchVersion, NotReproduced, WrongUsage
-from pima.files.model_file import export_model, warn_of_stop
+from pima.files.model_file import export_model
 from pima.logs import counted
 from pima.report.answers import FILE, read_answers
 from pima.report.card import as_markdown, left_open, read_card
@@ -133,10 +133,6 @@ def _export(command: Command) -> Result:
         raise WrongUsage(
             what="export takes PATH.keras for the Keras form, or --out FILE for the model file"
         )
-    with reading(engine) as connection:
-        champion = registry.read_champion(connection)
-    if champion.suspended_at is not None and champion.model_version == given.number:
-        warn_of_stop(given.number, f"{champion.suspended_at:%Y-%m-%d %H:%M}")
     if given.out is not None:
         return export_model(engine, given.number, given.out)
     content = keras_bytes(engine, given.number)

@@ -17,7 +17,7 @@ from pima.logs import counted, in_brackets
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
 from pima.store.service.runs import SUSPENDED
-from pima.watch.suspension import Suspension, run_in_words
+from pima.watch.suspension import run_in_words
 
 
 def _options(options: OptionParser) -> None:
@@ -80,7 +80,7 @@ def _show(result: Result) -> None:
             f"{result['already_scored']:,} scored before{dry_run}"
         )
         if SUSPENDED in result:
-            print(run_in_words(Suspension(**result[SUSPENDED])))
+            print(run_in_words(**result[SUSPENDED]))
 
 
 main = main_of(

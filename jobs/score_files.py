@@ -54,7 +54,7 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """Score a dataset, and return the result as JSON."""
     # These import pandas and pyarrow, which the queue does not need.
-    from pima.files.model_file import content_of, model_file, read_model, warn_of_stop
+    from pima.files.model_file import content_of, model_file, read_model
     from pima.files.places import seen_from_everywhere
     from pima.files.scoring import (
         open_dataset,
@@ -78,7 +78,6 @@ def score_dataset(command: Command) -> Result:
         else content_of(Path(given.model))
     )
     model = read_model(Path(given.model or "the champion"), content)
-    warn_of_stop(model.version, model.suspended_at)
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
         return score_files(found, score_missing(found, command.stop))

@@ -34,11 +34,11 @@ from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 from pima.store.rows import queue
 from pima.store.rows.queue import require_counter_above_them, require_same_rows
 from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
-from pima.store.service.runs import SUSPENDED, lock_open_run, record_progress
+from pima.store.service.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.model_alarms import leave_alarms
 from pima.watch.night import NightTally
-from pima.watch.suspension import suspension_of_run
+from pima.watch.suspension import told_of_stop
 from pima.watch.unpredicted import NightEnd, rows_before
 
 
@@ -157,11 +157,9 @@ def _night_end(
     if loop is not None and not options.dry_run:
         loop.night.leave_figures(run_id, connection)
         before = loop.start.before
-    suspension = suspension_of_run(connection, champion)
-    if suspension is not None:
-        return {SUSPENDED: as_json(suspension)}
-    if options.dry_run:
-        return {}
+    told = told_of_stop(connection, champion)
+    if told or options.dry_run:
+        return told
     leave_volumes(run_id, connection)
     return NightEnd(run_id, options.rule, before)(connection)
 

@@ -64,8 +64,6 @@ class Mirroring:
     mirrored: tuple[int, ...]
     """The versions that were not in MLflow, or not complete."""
     champion: int | None
-    suspended: bool
-    """Whether a person has stopped the champion."""
 
 
 def mirror(
@@ -82,7 +80,6 @@ def mirror(
         versions = {each.number: each for each in registry.list_versions(connection)}
         pointer = registry.read_champion(connection)
     champion = pointer.model_version
-    is_suspended = pointer.suspended_at is not None
     there = copy.numbers()
     missing = sorted(
         number for number, each in versions.items() if (number, each.compiled_sha256) not in there
@@ -99,8 +96,8 @@ def mirror(
         if champion is not None:
             theirs = there[champion, versions[champion].compiled_sha256]
         copy.point(_CHAMPION, theirs)
-        copy.point(_SUSPENDED, theirs if is_suspended else None)
-    return Mirroring(len(versions), tuple(missing), champion, is_suspended)
+        copy.point(_SUSPENDED, theirs if pointer.suspended_at else None)
+    return Mirroring(len(versions), tuple(missing), champion)
 
 
 def _require_another_place(engine: Engine, tracking_uri: str) -> None:

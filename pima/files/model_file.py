@@ -36,6 +36,7 @@ from pima.store.models.registry import (
     sha256_of,
     stored_features,
 )
+from pima.watch.suspension import in_words
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
@@ -56,8 +57,6 @@ class ScoringModel:
     sha256: str
     """The hash over everything that decides a prediction: compiled form, threshold, features, rules
     and declaration."""
-    suspended_at: str | None = None
-    """Since when the version was suspended, in UTC, if it was when the file was written."""
 
 
 class _Document(Struct, frozen=True):
@@ -69,7 +68,6 @@ class _Document(Struct, frozen=True):
     declaration: object
     compiled_sha256: str
     compiled: str
-    suspended_at: str | None = None
 
 
 def export_model(engine: Engine, number: int, path: Path) -> dict[str, object]:
@@ -90,6 +88,9 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         champion = registry.read_champion(connection)
         if number is None:
             number = _scoring_number(champion)
+        elif champion.suspended_at is not None and champion.model_version == number:
+            since = in_words(champion.suspended_at)
+            tell(f"Version {number}{since}: act on none of its predictions.", "warning")
         artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
         declaration = newest_declaration(connection)
@@ -109,8 +110,6 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         "compiled_sha256": artifact.sha256,
         "compiled": base64.b64encode(artifact.content).decode("ascii"),
     }
-    if champion.model_version == number and champion.suspended_at is not None:
-        document["suspended_at"] = f"{champion.suspended_at:%Y-%m-%d %H:%M}"
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     return f"pima model 1 {sha256_of(body)}\n".encode() + body
 
@@ -120,7 +119,7 @@ def _scoring_number(champion: Champion) -> int:
     if number is None:
         raise NoChampion(what="it scores files unless --model names a version, or a model file")
     if champion.suspended_at is not None:
-        raise ChampionSuspended(number=number, since=f"{champion.suspended_at:%Y-%m-%d %H:%M}")
+        raise ChampionSuspended(number=number, since=in_words(champion.suspended_at))
     return number
 
 
@@ -165,22 +164,4 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
     decides += [as_stored(features), as_stored(declared.features)]
     sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
-    return ScoringModel(
-        version=filed.version,
-        compiled_sha256=filed.compiled_sha256,
-        scorer=scorer,
-        declared=declared,
-        rules=rules,
-        sha256=sha256,
-        suspended_at=filed.suspended_at,
-    )
-
-
-def warn_of_stop(number: int, suspended_at: str | None) -> None:
-    """Tell people who use a version that was suspended then, if it was."""
-    if suspended_at is not None:
-        tell(
-            f"Version {number} was suspended at {suspended_at} UTC: act on none of its predictions "
-            "until a person has promoted it again (docs/do/stop.md).",
-            "warning",
-        )
+    return ScoringModel(filed.version, filed.compiled_sha256, scorer, declared, rules, sha256)

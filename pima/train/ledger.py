@@ -30,6 +30,7 @@ from pima.logs import get_logger
 from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
 from pima.runs.recorded_run import INLINED, never_failing
 from pima.scorer import load_scorer
+from pima.store.database import database_now
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.models import beside_verdicts, lineage, registry
 from pima.store.models.beside_verdicts import TestSet
@@ -260,13 +261,13 @@ def gain_on_line(newest: Sequence[PairEvidence]) -> Watched:
     return Watched("", GAIN_ON_LINE, gain.value, rows, state=state, low=gain.low, high=gain.high)
 
 
-def make_champion(connection: Connection, before: Champion, number: int) -> None:
+def make_champion(connection: Connection, before: Champion, number: int, **stop: object) -> None:
     """Make a version champion; the caller holds the lock and has read `before` under it.
 
     If the new champion judges rows by other rules, rejected rows wait again, so that the new rules
     decide about each.
     """
-    registry.set_champion(connection, number, before.pinned)
+    registry.set_champion(connection, number, before.pinned, **stop)
     if before.model_version is None:
         return
     declared = newest_declaration(connection)
@@ -307,8 +308,7 @@ def promote(engine: Engine, number: int, decider: Decider) -> Champion:
             raise WrongUsage(
                 what=f"Model version {number} is the champion already; nothing was changed."
             )
-        make_champion(connection, before, number)
-        registry.end_suspension(connection)
+        make_champion(connection, before, number, suspended_at=None)
         return _record_move(connection, "promoted_by_hand", before, number, decider)
 
 
@@ -362,12 +362,11 @@ def suspend(engine: Engine, decider: Decider) -> Champion:
     before their next batch, and rows wait. Raises WrongUsage if there is nothing to stop."""
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
-        if before.model_version is None:
-            raise WrongUsage(what="There is no champion to suspend: nothing is scored anyway.")
-        if before.suspended_at is not None:
-            since = f"since {before.suspended_at:%Y-%m-%d %H:%M} UTC already"
-            raise WrongUsage(what=f"The champion is suspended {since}; nothing was changed.")
-        registry.suspend_champion(connection)
+        if before.model_version is None or before.suspended_at is not None:
+            what = "There is no champion that scores, so none to suspend; nothing was changed."
+            raise WrongUsage(what=what)
+        stop = {"suspended_at": database_now(), "last_stop": before.sequence + 1}
+        registry.set_champion(connection, before.model_version, before.pinned, **stop)
         return _record_move(connection, "suspended", before, before.model_version, decider)
 
 

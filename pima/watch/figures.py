@@ -24,11 +24,11 @@ from pima.store.service import monitoring
 from pima.store.service import sources as source_store
 from pima.store.service.monitoring import (
     KeptFigure,
-    had_stop,
     keep_figures,
     newest_figures,
     rows_of_nights,
 )
+from pima.store.service.runs import had_stop
 from pima.store.service.sources import SourcePull
 from pima.watch.unpredicted import NewRows, as_shown
 

@@ -20,7 +20,7 @@ from pima.store.schema import require_schema
 from pima.store.service import monitoring
 from pima.store.service import sources as source_store
 from pima.store.service.monitoring import LastEnd
-from pima.store.service.runs import Status
+from pima.store.service.runs import Status, had_stop
 from pima.store.service.sources import SourcePull
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
@@ -283,7 +283,7 @@ def _rows_wait(
         what = f"version {champion.model_version}{in_words(champion.suspended_at)}; {wait}"
         yield _complaint("suspended", what)
     # Rows that waited for the end of a stop are left to the next run.
-    elif oldest is not None and oldest < since and not monitoring.had_stop(connection, since):
+    elif oldest is not None and oldest < since and not had_stop(connection, since):
         age = _in_words(found.now - oldest)
         what = (
             f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring "

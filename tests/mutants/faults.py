@@ -153,11 +153,11 @@ FAULTS = (
         "[DATABASE-promoted at once]",
     ),
     _on_both(
-        "a stop does not count as a change of the champion",
+        "a stop, or another change of the champion, is not counted",
         Edit(
             "pima/store/models/registry.py",
-            '"suspended_at": database_now(), "sequence": after, "last_stop": after',
-            '"suspended_at": database_now(), "last_stop": after',
+            '"sequence": champion.c.sequence + 1',
+            '"sequence": champion.c.sequence',
         ),
         caught_by="tests/jobs/retraining/test_gate.py"
         "::test_a_verdict_that_a_stop_overtook_is_given_again_and_blocked[DATABASE]",
@@ -171,10 +171,10 @@ FAULTS = (
                         "pima/train/ledger.py",
                         """
         before = registry.lock_champion(connection)
-        if before.model_version is None:""",
+        if before.model_version is None or""",
                         """
         before = registry.read_champion(connection)
-        if before.model_version is None:""",
+        if before.model_version is None or""",
                     ),
                 ),
                 (

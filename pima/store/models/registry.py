@@ -28,7 +28,6 @@ from pima.core.declared.features import Declaration, Features, first_difference
 from pima.core.verdicts.verdict import Performance
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
 from pima.settings.sections import HoldoutSettings
-from pima.store.database import database_now
 from pima.store.engine import first_row
 from pima.store.tables import (
     champion,
@@ -236,27 +235,17 @@ def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Ch
     return Champion(row.model_version, row.sequence, bool(row.pinned), row.suspended_at)
 
 
-def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
-    """Move the pointer or its pin; the caller holds the lock."""
+def set_champion(
+    connection: Connection, model_version: int | None, pinned: bool, **stop: object
+) -> None:
+    """Move the pointer or its pin, or stop it by its columns; the caller holds the lock."""
     # Every change adds one, so that a decision made against an older state is recognised.
     values = {
         "model_version": model_version,
         "pinned": int(pinned),
         "sequence": champion.c.sequence + 1,
     }
-    connection.execute(update(champion).values(**values))
-
-
-def suspend_champion(connection: Connection) -> None:
-    """Stop the champion, and the runs that began before; the caller holds the lock."""
-    after = champion.c.sequence + 1
-    values = {"suspended_at": database_now(), "sequence": after, "last_stop": after}
-    connection.execute(update(champion).values(**values))
-
-
-def end_suspension(connection: Connection) -> None:
-    """Let the champion score again; the caller holds the lock."""
-    connection.execute(update(champion).values(suspended_at=None))
+    connection.execute(update(champion).values(**values, **stop))
 
 
 def was_stopped_since(connection: Connection, sequence: int) -> bool:

@@ -195,15 +195,6 @@ def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
     return {night: taken[night] for night in complete}
 
 
-def had_stop(connection: Connection, since: datetime) -> bool:
-    """Whether a person's stop kept a run from its rows since a moment."""
-    statement = text(f"""
-        SELECT id FROM runs WHERE job = 'score' AND started_at > :since
-            AND counts ->> CAST('{SUSPENDED}' AS TEXT) IS NOT NULL LIMIT 1""")
-    bound = statement.bindparams(bindparam("since", since, Timestamp()))
-    return connection.execute(bound).first() is not None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFigure(Watched):
     """A row of the table; each field is the column of its name."""

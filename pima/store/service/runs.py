@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     case,
+    literal_column,
     not_,
     select,
     text,
@@ -202,6 +203,12 @@ def is_open(connection: Connection, run_id: int) -> bool:
 
 def _any(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
     return connection.execute(select(runs.c.id).where(*conditions).limit(1)).first() is not None
+
+
+def had_stop(connection: Connection, since: datetime) -> bool:
+    """Whether a person's stop kept a run of scoring from its rows since a moment."""
+    told: ColumnElement[Any] = literal_column(f"counts ->> CAST('{SUSPENDED}' AS TEXT)")
+    return _any(connection, runs.c.started_at > since, told.is_not(None))
 
 
 def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
