@@ -184,6 +184,9 @@ def test_a_group_in_which_the_model_is_wrong_is_told_and_the_margin_keeps_worse_
     assert practice.run("retrain", "--dry-run", **recent)["reason"] == "more_correct"
     result = practice.run("retrain", **recent, PIMA_GATE__SUBGROUP_MARGIN="0.05")
     assert (result["verdict"], result["reason"]) == ("blocked", "subgroup_worse")
+    # What is older than half a year does not count.
+    practice.let_outcomes_come(came[:100], datetime.now(UTC) - timedelta(days=200))
+    rows = Counter(each.place for each in came[100:])
     of_id = {each.id: each.place for each in learned + later + device}
     judged = Counter(
         of_id[each]
