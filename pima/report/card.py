@@ -9,7 +9,6 @@ from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, CameTrue, told_figures
-from pima.core.rows import hindsight
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words
 from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
@@ -19,13 +18,13 @@ from pima.report.clinician import WORDS, first_sentences
 from pima.report.in_short import in_short
 from pima.report.standards import (
     Item,
-    hti_1,
+    corrections,
+    items_of,
     limits,
     output,
     sides,
     sizes,
     threshold,
-    tripod_ai,
     visits,
 )
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
@@ -71,7 +70,9 @@ def read_card(
 
 def card(facts: VersionFacts, people: Mapping[str, str] = NO_ANSWERS) -> Card:
     """Make the card that follows from the facts, and from people's answers by item."""
-    return Card(facts, limits(facts), hti_1(facts, people), tripod_ai(facts, people))
+    return Card(
+        facts, limits(facts), items_of("hti_1", facts, people), items_of("tripod_ai", facts, people)
+    )
 
 
 def left_open(made: Card) -> list[dict[str, str]]:
@@ -194,7 +195,7 @@ def _people(facts: VersionFacts) -> Iterator[str]:
 def _data(facts: VersionFacts) -> Iterator[str]:
     data = facts.data
     yield "## Data"
-    yield f"{sizes(data)} {sides(data)}"
+    yield f"{sizes(facts)} {sides(facts)}"
     left_out = ", ".join(
         f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items()
     )
@@ -205,8 +206,8 @@ def _data(facts: VersionFacts) -> Iterator[str]:
         ),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
-        ("visits a person", visits(data)),
-        ("corrected after their prediction", hindsight.corrections_in_words(data.corrected)),
+        ("visits a person", visits(facts)),
+        ("corrected after their prediction", corrections(facts)),
     ]
     yield _table(("data", ""), rows)
 

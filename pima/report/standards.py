@@ -2,55 +2,29 @@
 them.
 
 HTI-1: the source attributes of a predictive decision support intervention, by a US rule. TRIPOD+AI:
-what a paper about a model reports. `standards.toml`, beside this file, has the questions.
+what a paper about a model reports. `standards.toml`, beside this file, has the questions, and the
+answers with places for the sentences of this file.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pima.core.declared.features import Outcome
 from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import told_figures
 from pima.core.rows import hindsight
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
-from pima.report.version_facts import Data, VersionEvidence, VersionFacts
+from pima.report.version_facts import VersionFacts
 
 _STANDARDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_SAID = _STANDARDS.pop("said")
 
-ITEMS = {f"{standard}.{code}" for standard in _STANDARDS for code, _ in _STANDARDS[standard]}
+ITEMS = {f"{standard}.{code}" for standard in _STANDARDS for code, *_ in _STANDARDS[standard]}
 """The items of both by their names, as `hti_1.2(i)`."""
-
-_MONITORED = (
-    "Each settled outcome is compared with the prediction that was made before it; alarms ring "
-    "where outcomes no longer fit, and reach people. Each retraining judges the version in use "
-    "again, on held-out rows settled lately."
-)
-_UPDATED = (
-    "Each scheduled retraining (weekly, unless configured otherwise) fits a challenger on all "
-    "settled outcomes. It is put to use only if it is strictly better than the version in use on "
-    "the same held-out rows"
-)
-_TAKEN_BACK = (
-    "At any time a person can go back to the version before (`models rollback`), stop the model "
-    "(`models suspend`) or hold it (`models pin`)"
-)
-_MISSING = (
-    "A missing number counts as the mean of the training rows, a missing category as none of its "
-    "codes; which inputs may be missing is under Inputs. A row that lacks another, or has a value "
-    "out of its range, is rejected with the reason and gets no prediction."
-)
-
-
-_WHO = (
-    "Under Who these people are, each input stands for the training rows, the test set and the "
-    "last four weeks, with how many lack it; whether they are like those it is meant for, people "
-    "judge."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,122 +45,19 @@ class Item:
         return " ".join(filter(None, (self.answer, self.people)))
 
 
-def _items(
-    standard: str, answers: Mapping[str, str | None], people: Mapping[str, str]
-) -> Iterator[Item]:
-    """All items of a standard, with the answers by their numbers, and those of people by their
-    names."""
-    for code, asks in _STANDARDS[standard]:
-        yield Item(code, asks, answers.get(code), people.get(f"{standard}.{code}"))
-
-
-def hti_1(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
-    """Answer the source attributes of HTI-1, if software can know the answer."""
-    told = performance(facts.evidence)
-    of_subgroups = by_subgroup(facts.evidence)
-    answers = {
-        "1(iii)": output(facts),
-        "1(iv)": "A prediction (a probability), and the classification that follows from it.",
-        "3(i)": (
-            "Patients whose values lie outside the ranges under Inputs: they are rejected, not "
-            "scored."
-        ),
-        "3(ii)": " ".join(limits(facts)),
-        "4(i)": left_out(facts.data),
-        "4(ii)": f"{inputs(facts)} No other column is seen by the model. {groups(facts)}",
-        "4(iii)": f"{_WHO} {groups(facts)}",
-        "5(i)": fairness(facts),
-        "6(i)": "None that pima knows of: all figures are on held-out rows of the same database.",
-        "7(i)": told,
-        "7(ii)": of_subgroups or f"No subgroup of the test set may be shown. {groups(facts)}",
-        "8(i)": f"{_MONITORED} {open_alarms(facts)}",
-        "8(ii)": came_true_in_words(facts),
-        "8(iii)": (
-            "With each retraining, on the held-out rows of each subgroup and declared group; and "
-            "in each declared group whenever a report or card is made, by what came true. "
-            f"{fairness(facts)}"
-        ),
-        "8(iv)": came_true_by_group(facts),
-        "9(i)": f"{_UPDATED}: {facts.today.gate}. {_TAKEN_BACK}.",
-        "9(ii)": (
-            f"With the next scheduled retraining; an alarm is told the night it rings. "
-            f"{_TAKEN_BACK}; how soon people do so is theirs to say. {standing_of_service(facts)}"
-        ),
-    }
-    return tuple(_items("hti_1", answers, people))
-
-
-def tripod_ai(facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
-    """Answer the items of TRIPOD+AI, if software can know the answer."""
-    data = facts.data
-    evidence = facts.evidence
-    told = (
-        "`docs/understand/model-and-gate.md` tells how it is built and fitted, and how that was "
-        "chosen"
-    )
-    if is_file(facts.network):
-        told = "the version keeps the text of that file, which builds it"
-    participants = sizes(data)
-    if evidence:
-        participants += (
-            f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1."
+def items_of(standard: str, facts: VersionFacts, people: Mapping[str, str]) -> tuple[Item, ...]:
+    """Answer the items of a standard, if software can know the answer, and with what people have
+    answered, by the names of items."""
+    sentences = {each.__name__: each(facts) for each in _SENTENCES}
+    return tuple(
+        Item(
+            code,
+            asks,
+            "".join(answer).format(facts=facts, **_SAID, **sentences) or None,
+            people.get(f"{standard}.{code}"),
         )
-    verdict = None
-    if facts.judged is not None:
-        verdict = facts.judged.explanation
-    answers = {
-        "1": f"Version {facts.version}: a neural network that predicts {facts.outcome}.",
-        "4": "Both: each version is fitted, then judged, in one run.",
-        "5a": f"{sources(facts)} {_WHO}",
-        "5b": dates(data),
-        "6b": f"{left_out(data)} {visits(data)}",
-        "7": (
-            "Ranges and codes are checked by the same rules in training and in service. Nothing is "
-            "converted. Rows that were corrected after their prediction have the values that it "
-            f"was made from: {hindsight.corrections_in_words(data.corrected)}."
-        ),
-        "8a": f"Outcome 1 means: {facts.outcome}. {awaited(facts.declared)}",
-        "9b": f"{inputs(facts)} {measured(facts.declared)}",
-        "10": f"All rows with a settled outcome: {sizes(data)}",
-        "11": f"{_MISSING} {_WHO}",
-        "12a": sides(data),
-        "12b": "Scaled by the training rows; powers as declared or as the fit chose.",
-        "12c": (
-            f"A neural network of the recipe `{facts.network}`; {told}. Seed {facts.seed}, derived "
-            "from the data."
-        ),
-        "12d": f"{groups(facts)} {visits(data)} {came_true_by_group(facts)}",
-        "12e": (
-            "AUROC, log loss, Brier score, calibration intercept and slope, sensitivity, "
-            "specificity, predictive values and net benefit over thresholds, with 95 % intervals, "
-            "for both models on the same held-out rows, in all and by subgroup."
-        ),
-        "12f": f"{_UPDATED}: {facts.today.gate}.",
-        "12g": "By the compiled form that scores.",
-        "13": "None: rows have no weights, so probabilities need no correction.",
-        "14": fairness(facts),
-        "15": f"{output(facts)} {threshold(facts)}",
-        "16": f"{sides(data)} {_WHO}",
-        "18f": (
-            f"pima's source (Apache-2.0); `models reproduce {facts.version}` fits it again, while "
-            "its rows are kept."
-        ),
-        "20a": f"{sizes(data)} {left_out(data)}",
-        "20b": _WHO,
-        "20c": _WHO,
-        "21": participants,
-        "22": (
-            f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: "
-            f"{facts.compiled_sha256}."
-        ),
-        "23a": performance(evidence),
-        "23b": f"{groups(facts)} {came_true_by_group(facts)}",
-        "24": verdict,
-        "26": " ".join(limits(facts)),
-        "27a": _MISSING,
-        "27c": f"None is planned by software. {_MONITORED}",
-    }
-    return tuple(_items("tripod_ai", answers, people))
+        for code, asks, *answer in _STANDARDS[standard]
+    )
 
 
 def output(facts: VersionFacts) -> str:
@@ -217,20 +88,21 @@ def inputs(facts: VersionFacts) -> str:
     )
 
 
-def awaited(outcome: Outcome) -> str:
+def awaited(facts: VersionFacts) -> str:
     """Say how long the outcome is waited for, and when it counts."""
-    if outcome.horizon is None:
+    horizon = facts.declared.horizon
+    if horizon is None:
         return "No horizon is declared: it counts as soon as it is known, whenever that is."
     return (
-        f"It is waited for {outcome.horizon}, from the moment `index_at` of the row on, and counts "
+        f"It is waited for {horizon}, from the moment `index_at` of the row on, and counts "
         "once they are over, whether it came early or not at all."
     )
 
 
-def measured(outcome: Outcome) -> str:
+def measured(facts: VersionFacts) -> str:
     """Say as of when the inputs count."""
     until = "the outcome came"
-    horizon = horizon_of(outcome)
+    horizon = horizon_of(facts.declared)
     if horizon is not None:
         days = horizon.predicted_within_ms / timedelta(days=1).total_seconds() / 1000
         until = f"{days:g} days after `index_at` were over (`predicted_within`)"
@@ -247,11 +119,12 @@ def sources(facts: VersionFacts) -> str:
     return f"Rows come from the declared sources {', '.join(facts.today.sources)}."
 
 
-def visits(data: Data) -> str:
+def visits(facts: VersionFacts) -> str:
     """Say how many visits a person has among the training rows."""
-    if data.persons is None:
+    found = facts.data.persons
+    if found is None:
         return "No training row names a person, so nobody knows who is there twice."
-    rows, persons = data.persons["rows"], data.persons["persons"]
+    rows, persons = found["rows"], found["persons"]
     return (
         f"Of the training rows {rows:,} name a person: {persons:,} persons, {rows / persons:.1f} "
         "rows (visits) a person, all on one side."
@@ -279,7 +152,7 @@ def fairness(facts: VersionFacts) -> str:
     )
 
 
-def came_true_in_words(facts: VersionFacts) -> str:
+def came_true(facts: VersionFacts) -> str:
     """Say what came true of its predictions here."""
     found = facts.standing
     if found is None or found.outcomes < FEWEST_ROWS:
@@ -323,39 +196,35 @@ def standing_of_service(facts: VersionFacts) -> str:
     return "Today nobody has stopped or pinned it."
 
 
-def dates(data: Data) -> str | None:
+def dates(facts: VersionFacts) -> str:
     """Describe the dates of the outcomes."""
-    if data.first_outcome is None or data.last_outcome is None:
-        return None
-    return (
-        f"Outcomes that became known from {data.first_outcome} to {data.last_outcome}, those of "
-        "held-out rows included."
-    )
+    first, last = facts.data.first_outcome, facts.data.last_outcome
+    if first is None or last is None:
+        return ""
+    return f"Outcomes that became known from {first} to {last}, those of held-out rows included."
 
 
-def sizes(data: Data) -> str:
+def sizes(facts: VersionFacts) -> str:
     """Describe the number of rows on both sides."""
-    return (
-        f"{counted(data.training_rows, 'row')} to learn from, {counted(data.holdout_rows, 'row')} "
-        "held out."
-    )
+    learned = counted(facts.data.training_rows, "row")
+    return f"{learned} to learn from, {counted(facts.data.holdout_rows, 'row')} held out."
 
 
-def sides(data: Data) -> str:
+def sides(facts: VersionFacts) -> str:
     """Describe how rows are held out."""
-    share = f" {100 * data.holdout_share:g} % of the rows are held out."
     twins = ""
-    if not data.twins_kept:
+    if not facts.data.twins_kept:
         twins = ", nor from a row with exactly the features of one, unless both have a person"
-    decides = (
+    return (
         "A salted hash of the person, the source's key or the id decides once and for all who is "
-        "held out"
+        f"held out; no version learns from those{twins}. "
+        f"{100 * facts.data.holdout_share:g} % of the rows are held out."
     )
-    return f"{decides}; no version learns from those{twins}.{share}"
 
 
-def left_out(data: Data) -> str:
+def left_out(facts: VersionFacts) -> str:
     """Describe which rows were left out."""
+    data = facts.data
     found = ", ".join(
         f"{counted(rows, 'row')} {reason.replace('_', ' ')}"
         for reason, rows in data.left_out.items()
@@ -366,10 +235,11 @@ def left_out(data: Data) -> str:
     return f"Labelled rows that no rule rejects. Left out: {found or 'none'}.{twins}"
 
 
-def performance(found: VersionEvidence | None) -> str | None:
+def performance(facts: VersionFacts) -> str:
     """List the figures that matter most."""
+    found = facts.evidence
     if found is None:
-        return None
+        return ""
     told = (
         "area under ROC",
         "calibration intercept",
@@ -387,11 +257,12 @@ def performance(found: VersionEvidence | None) -> str | None:
     )
 
 
-def by_subgroup(found: VersionEvidence | None) -> str | None:
+def by_subgroup(facts: VersionFacts) -> str:
     """Point to the figures by subgroup, and say what they don't show."""
+    found = facts.evidence
     shown = 0 if found is None else sum(each.rows is not None for each in found.subgroups)
     if not shown:
-        return None
+        return f"No subgroup of the test set may be shown. {groups(facts)}"
     return (
         f"The same figures for {counted(shown, 'subgroup')} by the inputs' codes and bands, under "
         "Subgroups. Whether they are fair, and whether a group is missing that no input tells of, "
@@ -432,3 +303,65 @@ def limits(facts: VersionFacts) -> tuple[str, ...]:
     if hidden:
         found.append(f"{counted(hidden, 'subgroup')} may not be shown, having too few rows.")
     return tuple(found)
+
+
+def all_limits(facts: VersionFacts) -> str:
+    """Tell the limits one after the other."""
+    return " ".join(limits(facts))
+
+
+def corrections(facts: VersionFacts) -> str:
+    """Say how many rows were corrected after their prediction."""
+    return hindsight.corrections_in_words(facts.data.corrected)
+
+
+def built(facts: VersionFacts) -> str:
+    """Say where the building of the network is told."""
+    if is_file(facts.network):
+        return "the version keeps the text of that file, which builds it"
+    return (
+        "`docs/understand/model-and-gate.md` tells how it is built and fitted, and how that was "
+        "chosen"
+    )
+
+
+def judged_on(facts: VersionFacts) -> str:
+    """Say how many of the rows of the verdict have outcome 1."""
+    found = facts.evidence
+    if found is None:
+        return ""
+    return f" Of those it was judged on, {found.positive} of {found.rows} have outcome 1."
+
+
+def explanation(facts: VersionFacts) -> str:
+    """Say how its verdict came about."""
+    return facts.judged.explanation if facts.judged else ""
+
+
+_SENTENCES = (
+    all_limits,
+    awaited,
+    built,
+    by_subgroup,
+    came_true,
+    came_true_by_group,
+    corrections,
+    dates,
+    explanation,
+    fairness,
+    groups,
+    inputs,
+    judged_on,
+    left_out,
+    measured,
+    open_alarms,
+    output,
+    performance,
+    sides,
+    sizes,
+    sources,
+    standing_of_service,
+    threshold,
+    visits,
+)
+"""What an answer can say, by its name in the file."""
