@@ -37,10 +37,10 @@ class People:
 
 def learned_from(features: Features, reference: Reference | None) -> People | None:
     """Those that a version learned from; None if that was not counted, or they are few."""
-    if reference is None or reference.rows < FEWEST_ROWS:
+    if reference is None:
         return None
     counts = tuple(each.counts for each in reference.features)
-    return People(reference.rows, reference.cases, _told(features, reference, counts))
+    return _told(features, reference, counts, reference.rows, reference.cases)
 
 
 def predicted_lately(
@@ -54,15 +54,15 @@ def predicted_lately(
     for version, _, tally in tallies_since(connection, now - LATELY):
         if tally.features:
             by_version[version].append(tally)
-    counted = [
-        recounted
-        for version, tallies in by_version.items()
-        for recounted in _in_bins_of(connection, features, reference, version, added(tallies))
-    ]
+    inputs = [(each.name, each.kind) for each in features]
+    counted = []
+    for version, tallies in by_version.items():
+        theirs = [(each.name, each.kind) for each in registry.features_of(connection, version)]
+        counted_by = reference_of(connection, version)
+        if counted_by is not None and inputs == theirs:
+            counted.append(counted_for(added(tallies), counted_by, reference))
     found = added(counted)
-    if found.accepted < FEWEST_ROWS:
-        return None
-    return People(found.accepted, None, _told(features, reference, found.features, found.accepted))
+    return _told(features, reference, found.features, found.accepted)
 
 
 def reference_of(connection: Connection, number: int) -> Reference | None:
@@ -73,44 +73,40 @@ def reference_of(connection: Connection, number: int) -> Reference | None:
         return None
 
 
-def _in_bins_of(
-    connection: Connection, features: Features, reference: Reference, version: int, tally: Tally
-) -> Iterator[Tally]:
-    inputs = [(each.name, each.kind) for each in features]
-    theirs = registry.features_of(connection, version)
-    counted_by = reference_of(connection, version)
-    if counted_by is not None and inputs == [(each.name, each.kind) for each in theirs]:
-        yield counted_for(tally, counted_by, reference)
-
-
 def _told(
     features: Features,
     reference: Reference,
     counts: tuple[tuple[int, ...], ...],
-    rows: int | None = None,
-) -> dict[str, str]:
+    rows: int,
+    cases: int | None = None,
+) -> People | None:
+    if rows < FEWEST_ROWS:
+        return None
     of_each = zip(features, reference.features, counts, strict=True)
-    return {
-        feature.name: described(feature, bins, counted, rows or reference.rows)
-        for feature, bins, counted in of_each
-    }
+    return People(
+        rows,
+        cases,
+        {each.name: described(each, bins, found, rows) for each, bins, found in of_each},
+    )
 
 
 def table(names: tuple[str, ...], parts: tuple[People | None, ...]) -> Iterator[tuple[str, ...]]:
     """The rows of the table of `HEADS`: how many they are, how many have outcome 1, and each
     input."""
-    yield "rows", *(f"{each.rows:,}" if each else _NOT_COUNTED for each in parts)
-    yield "outcome 1", *(_cases(each) for each in parts)
-    for name in names:
-        yield (
-            name,
-            *(each.inputs.get(name, _NOT_COUNTED) if each else _NOT_COUNTED for each in parts),
-        )
+    columns = (_column(names, each) for each in parts)
+    return zip(("rows", "outcome 1", *names), *columns, strict=True)
 
 
-def _cases(found: People | None) -> str:
-    if found is None or found.cases is None:
+def _column(names: tuple[str, ...], found: People | None) -> list[str]:
+    if found is None:
+        return [_NOT_COUNTED, "not known", *[_NOT_COUNTED] * len(names)]
+    inputs = (found.inputs.get(name, _NOT_COUNTED) for name in names)
+    return [f"{found.rows:,}", _cases(found.rows, found.cases), *inputs]
+
+
+def _cases(rows: int, cases: int | None) -> str:
+    if cases is None:
         return "not known"
-    if min(found.cases, found.rows - found.cases) < FEWEST_ROWS:
+    if min(cases, rows - cases) < FEWEST_ROWS:
         return f"fewer than {FEWEST_ROWS} of one outcome"
-    return f"{100 * found.cases / found.rows:.0f} %"
+    return f"{100 * cases / rows:.0f} %"
