@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 
 from pima.core.nights.kinds import State
-from pima.core.outcomes.realised import FEW_EVENTS, CameTrue, told_figures
+from pima.core.outcomes.realised import FEW_EVENTS, told_figures, version_in_words
 from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
 from pima.logs import counted, in_brackets
 from pima.store.models.ledger import VerdictLine
@@ -22,8 +22,10 @@ from pima.watch.overview import (
     SettledCounts,
     SourceState,
 )
+from pima.watch.realised import AsServed
 
 REJECTIONS_SHOWN = 5
+VERSIONS_SHOWN = 3
 
 
 def screen(found: Overview, next_runs: Mapping[str, datetime | None]) -> Iterator[Table | str]:
@@ -84,12 +86,12 @@ def _champion(champion: ChampionState) -> str:
     return f"version {champion.version}, trained {_when(champion.trained_at)}{judged}{held}"
 
 
-def _settled(found: CameTrue | None, realised: SettledCounts) -> str:
-    told = realised.none_counts or "none yet of any prediction"
+def _settled(found: AsServed | None, realised: SettledCounts) -> str:
+    told = realised.none_counts or "none of the last half-year"
     if found is not None:
-        told = f"{found.outcomes:,} predicted by version {found.version}, "
-        told += f"{found.positive} with outcome 1"
-        if found.events < FEW_EVENTS:
+        told = f"{found.every.outcomes:,} from {found.since} on, by whichever version, "
+        told += f"{found.every.positive} with outcome 1"
+        if found.every.events < FEW_EVENTS:
             told += " (few: what follows may be luck)"
     if realised.of_those_followed_up:
         told += ", of those followed up"
@@ -109,8 +111,10 @@ def _settled(found: CameTrue | None, realised: SettledCounts) -> str:
 def _standing(found: Overview) -> Iterator[tuple[str, str]]:
     stands = found.standing
     yield "settled outcomes", _settled(stands, found.realised)
-    if stands is not None and stands.outcomes >= FEWEST_ROWS:
-        yield from told_figures(stands, 2)
+    if stands is not None and stands.every.outcomes >= FEWEST_ROWS:
+        yield from told_figures(stands.every, 2, stands.lately)
+        for each in stands.by_version[: len(stands.by_version) - 1 and VERSIONS_SHOWN]:
+            yield f"version {each.version}", version_in_words(each)
     for told in found.beside_scores:
         yield "score in use", told
     for remark in found.champion.threshold_remarks:

@@ -122,7 +122,7 @@ def as_markdown(made: Card) -> str:
         *_data(facts),
         *_figures(facts),
         *_subgroups(facts),
-        *_standing(facts.standing, facts.of_those_followed_up),
+        *_standing(facts),
         *map(_plain, facts.beside_scores),
         *_groups(facts.groups),
         *_changes(facts),
@@ -256,19 +256,27 @@ def _subgroups(facts: VersionFacts) -> Iterator[str]:
     yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
 
 
-def _standing(found: CameTrue | None, is_of_those_followed_up: bool) -> Iterator[str]:
+def _standing(facts: VersionFacts) -> Iterator[str]:
     yield "## What came true"
+    if facts.of_those_followed_up:
+        yield OF_THOSE
+    if facts.as_served is not None:
+        yield from _figures_of(
+            facts.as_served.every, facts.as_served.lately, "Of all predictions, by any version,"
+        )
+    yield from _figures_of(facts.standing, None, "Of its own predictions")
+
+
+def _figures_of(found: CameTrue | None, lately: CameTrue | None, whose: str) -> Iterator[str]:
     if found is None or found.outcomes < FEWEST_ROWS:
-        yield f"Fewer than {FEWEST_ROWS} of its predictions have a settled outcome that counts."
+        yield f"{whose} fewer than {FEWEST_ROWS} have a settled outcome that counts."
         return
     few = " These are few: the figures may be luck." if found.events < FEW_EVENTS else ""
     yield (
-        f"Of its predictions {found.outcomes:,} have a settled outcome, {found.positive} of them "
-        f"outcome 1.{few}"
+        f"{whose} {found.outcomes:,} have a settled outcome, {found.positive} of them outcome "
+        f"1.{few}"
     )
-    if is_of_those_followed_up:
-        yield OF_THOSE
-    yield _table(("figure", "with its 95 % interval"), told_figures(found, 3))
+    yield _table(("figure", "with its 95 % interval"), told_figures(found, 3, lately))
 
 
 def _groups(found: Sequence[ByGroup]) -> Iterator[str]:

@@ -46,8 +46,12 @@ def _right(facts: VersionFacts) -> Iterator[str]:
 def _best_known(facts: VersionFacts) -> tuple[Mapping[str, Figure], str]:
     """What came true, or else the figures of its verdict; and of which rows."""
     found = facts.standing
+    whose = "predictions"
+    if facts.champion and facts.as_served is not None:
+        found = facts.as_served.every
+        whose = "predictions of all versions"
     if found is not None and found.outcomes >= FEWEST_ROWS:
-        return found.figures, f"what came true of {found.outcomes:,} predictions"
+        return found.figures, f"what came true of {found.outcomes:,} {whose}"
     if facts.evidence is None:
         return {}, ""
     figures = {each.name: each.figure for each in facts.evidence.figures}

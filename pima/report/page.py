@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pima.core.declared.features import Feature
-from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, ON_TOP
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, in_pairs, told_figures
 from pima.core.rows import hindsight
 from pima.core.verdicts.evidence import ModelEvidence, shown_thresholds
 from pima.core.verdicts.figures import (
@@ -78,9 +78,10 @@ def _pages() -> Environment:
         "few_events": FEW_EVENTS,
         "weeks_shown": WEEKS_SHOWN,
         "of_those": OF_THOSE,
-        "standing_figures": ON_TOP,
         "by_group": by_group,
         "plain_words": WORDS,
+        "told_figures": told_figures,
+        "in_pairs": in_pairs,
         "calibration": calibration,
         "distribution": distribution,
         "pictures": pictures,

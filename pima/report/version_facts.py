@@ -31,7 +31,7 @@ from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.by_group import ByGroup, by_group
-from pima.watch.realised import of_version, on_scores, widths_by_person
+from pima.watch.realised import AsServed, of_version, on_scores, on_top, widths_by_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,8 @@ class VersionFacts:
     the rows are too few to be shown."""
     standing: CameTrue | None
     """What stands of its predictions by now; None if none of them has a settled outcome."""
+    as_served: AsServed | None
+    """What stands of all predictions, by whichever version; None if none has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
     people: tuple[tuple[str, ...], ...] = ()
@@ -189,6 +191,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
                 before = registry.read_version(connection, against)
         outcome = registry.declared_at(connection, version.created_at).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        wider = widths_by_person(connection, settled)
         found = evidence_beside(connection, verdict)
         judged_on = [each for each in [found] if each]
         now = clock(connection)
@@ -223,7 +226,8 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             evidence=version_evidence(found),
             people=tuple(_people(connection, number, features, found, now)),
             groups=tuple(by_group(connection, settled, now, judged_on)),
-            standing=of_version(settled, number, widths_by_person(connection, settled)),
+            standing=of_version(settled, number, wider),
+            as_served=on_top(settled, now, wider),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
             beside_scores=tuple(on_scores(connection, settled)),

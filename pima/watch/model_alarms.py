@@ -24,6 +24,7 @@ from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
+from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
@@ -133,6 +134,9 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)
+        # Last: as of midnight, what came since counts on neither side.
+        with writing(engine) as connection:
+            count_served_days(connection)
 
 
 def _alarming(

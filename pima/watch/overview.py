@@ -7,10 +7,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.outcomes.realised import CameTrue
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
-from pima.store.models import registry
 from pima.store.models.ledger import VerdictLine, verdict_lines
 from pima.store.rows.queue import Waiting
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, settled_outcomes
@@ -24,7 +22,7 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import on_scores, on_top, widths_by_person
+from pima.watch.realised import AsServed, on_scores, on_top, until_now, widths_by_person
 from pima.watch.unpredicted import NewRows
 from pima.watch.weeks import Week, by_week
 
@@ -50,7 +48,8 @@ class ChampionState:
 
 @dataclass(frozen=True, slots=True)
 class SettledCounts:
-    """How many of the newest settled outcomes there are, and what became of the others."""
+    """How many settled outcomes there are, in this week and those on top, and what became of the
+    others."""
 
     outcomes: int
     correct: int
@@ -119,7 +118,7 @@ class Overview:
     realised: SettledCounts
     follow_up: tuple[FollowedUpWeek, ...]
     """Empty if no horizon is declared."""
-    standing: CameTrue | None
+    standing: AsServed | None
     """None if no outcome of a prediction is settled."""
     beside_scores: tuple[str, ...]
     """How the service stands beside each score in use, in words."""
@@ -163,11 +162,11 @@ def read_overview(
     return Overview(
         champion=_champion(found, on_threshold(connection, settings)),
         queue=found.waiting,
-        realised=_counts(settled),
+        realised=_counts(settled, found.now),
         follow_up=_follow_up(settled),
-        standing=_standing(connection, settled, found.champion.model_version),
+        standing=on_top(settled, found.now, widths_by_person(connection, settled)),
         beside_scores=tuple(on_scores(connection, settled)),
-        realised_weeks=tuple(by_week(settled.in_time)),
+        realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),
         runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
@@ -194,18 +193,20 @@ def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:
     )
 
 
-def _counts(settled: SettledOutcomes) -> SettledCounts:
-    outcomes = len(settled.in_time)
-    correct = sum(each.predicted_class == each.outcome for each in settled.in_time)
+def _counts(settled: SettledOutcomes, now: datetime) -> SettledCounts:
+    counting = until_now(settled.counting, now)
+    outcomes = int(counting.outcomes.sum())
+    of_predictions = settled.served.only(settled.served.model_version > 0)
+    every = int(until_now(of_predictions, now).outcomes.sum())
     accuracy = None
     if outcomes:
-        accuracy = correct / outcomes
+        accuracy = counting.correct / outcomes
     return SettledCounts(
         outcomes=outcomes,
-        correct=correct,
+        correct=counting.correct,
         accuracy=accuracy,
         of_those_followed_up=settled.follow_up.is_of_those_followed_up,
-        left_out=len(settled.left_out),
+        left_out=every - outcomes,
         none_counts=_none_counts(settled),
         late=settled.late,
         early=settled.early,
@@ -236,18 +237,6 @@ def _follow_up(settled: SettledOutcomes) -> tuple[FollowedUpWeek, ...]:
         )
         for week in settled.follow_up.weeks
     )
-
-
-def _standing(
-    connection: Connection, settled: SettledOutcomes, champion: int | None
-) -> CameTrue | None:
-    found = on_top(settled, champion, widths_by_person(connection, settled))
-    if found is None or found.version is None:
-        return found
-    version = registry.read_version(connection, found.version)
-    if version is None or version.performance is None:
-        return found
-    return replace(found, verdict_auroc=version.performance.auc)
 
 
 def _sources(

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
@@ -10,18 +11,21 @@ from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.nights.kinds import ONES_CORRECTED, Kind, Watched
 from pima.core.outcomes.followed_up import figure_of_week
 from pima.core.outcomes.realised import (
+    LATELY,
+    WEEKS_ON_TOP,
     CameTrue,
     came_true,
     followed_up,
     realised_figures,
-    widened,
     widths,
 )
+from pima.core.outcomes.served import Served, came_true_as_served
 from pima.core.rows.hindsight import Corrections
-from pima.core.verdicts.figures import FEWEST_ROWS
-from pima.runs.recorded_run import never_failing
+from pima.core.verdicts.figures import FEWEST_ROWS, shown
+from pima.runs.recorded_run import INLINED, never_failing
 from pima.store.engine import reading, writing
 from pima.store.models import registry
+from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
     SettledOutcomes,
@@ -30,6 +34,7 @@ from pima.store.rows.settled import (
     persons_beside,
     settled_outcomes,
 )
+from pima.store.rows.settling import start_of_week, week_of
 from pima.store.service import report_figures
 from pima.store.service.monitoring import keep_figures
 
@@ -43,28 +48,72 @@ def widths_by_person(connection: Connection, settled: SettledOutcomes) -> dict[s
     return widths(columns_of(found), persons_beside(connection, found))
 
 
-def on_top(
-    settled: SettledOutcomes, champion: int | None, wider: Mapping[str, float]
-) -> CameTrue | None:
-    """Tell what came true of the champion's predictions. Until it has enough outcomes, it is the
-    newest version that has enough, or the newest. None if there is no outcome."""
-    outcomes = Counter(each.model_version for each in settled.in_time)
-    enough = {version for version, rows in outcomes.items() if rows >= FEWEST_ROWS} or outcomes
-    if champion in enough:
-        return of_version(settled, champion, wider)
-    return of_version(settled, max(enough, default=None), wider)
+@dataclass(frozen=True, slots=True)
+class AsServed:
+    """What came true of all predictions as they were served, by whichever version."""
+
+    since: date
+    """The first Monday of the weeks."""
+    until: date
+    """The Monday behind them."""
+    every: CameTrue = field(metadata=INLINED)
+    lately: CameTrue | None
+    """The same of the newest weeks; None if there are no others, or it may not be shown."""
+    by_version: tuple[CameTrue, ...]
+    """Newest first; the outcomes of each, and the figures where they may be shown."""
+
+
+def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) -> AsServed | None:
+    """Tell what came true over the last whole weeks, the intervals so many times `wider`; until
+    these have enough, also over the week that runs. None if there is no outcome."""
+    last = week_of(now) - 1
+    found = settled.counting.of_weeks(last, WEEKS_ON_TOP)
+    if found.outcomes.sum() < FEWEST_ROWS:
+        last += 1
+        found = settled.counting.of_weeks(last, WEEKS_ON_TOP)
+    rows = int(found.outcomes.sum())
+    if not rows:
+        return None
+    newest = found.of_weeks(last, LATELY)
+    its_rows = int(newest.outcomes.sum())
+    lately = None
+    if its_rows < rows and shown((rows - its_rows, its_rows))[1]:
+        lately = came_true_as_served(newest, wider)
+    return AsServed(
+        since=start_of_week(last - WEEKS_ON_TOP + 1).date(),
+        until=start_of_week(last + 1).date(),
+        every=came_true_as_served(found, wider),
+        lately=lately,
+        by_version=tuple(_by_version(found, wider)),
+    )
+
+
+def until_now(found: Served, now: datetime) -> Served:
+    """Pick the weeks on top, and this one."""
+    return found.of_weeks(week_of(now), WEEKS_ON_TOP + 1)
 
 
 def of_version(
-    settled: SettledOutcomes, version: int | None, wider: Mapping[str, float]
+    settled: SettledOutcomes, version: int, wider: Mapping[str, float]
 ) -> CameTrue | None:
-    """Tell what came true of a version's predictions, its intervals so many times `wider`; None if
-    none has an outcome."""
-    its_own = settled.of_version(version)
-    if version is None or not its_own:
+    """Tell what came true of a version's predictions of the last weeks; None if none has an
+    outcome."""
+    its_own = settled.counting.only(settled.counting.model_version == version)
+    if not its_own.outcomes.any():
         return None
-    found = came_true(*columns_of(its_own), missing=settled.missing.get(version, ()))
-    return replace(found, version=version, figures=widened(found.figures, wider))
+    return replace(came_true_as_served(its_own, wider), version=version)
+
+
+def _by_version(found: Served, wider: Mapping[str, float]) -> Iterator[CameTrue]:
+    """All versions add up to what stands on top, so a small one is not shown."""
+    outcomes = found.sums_by(found.model_version, "outcomes")
+    sizes = tuple(map(int, outcomes.values()))
+    for version, rows, is_shown in reversed([*zip(outcomes, sizes, shown(sizes), strict=True)]):
+        if is_shown:
+            its_own = found.only(found.model_version == version)
+            yield replace(came_true_as_served(its_own, wider), version=version)
+        elif rows:
+            yield CameTrue(rows, 0, {}, 0, version=version)
 
 
 def leave_realised(
@@ -77,6 +126,8 @@ def leave_realised(
             settled = settled_outcomes(connection, newest)
             figures = list(_figures(connection, settled, corrected))
         _keep(engine, run_id, figures)
+        with writing(engine) as connection:
+            count_served_days(connection, all_anew=True)
         # Scores come last, since they rest on stored evidence, which may have been edited.
         with reading(engine) as connection:
             gains = list(_gains(connection, settled))

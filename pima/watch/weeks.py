@@ -5,12 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
 
 from sqlalchemy import Connection
 
 from pima.core.nights.drift import expected_accuracy
 from pima.core.outcomes.realised import CameTrue, came_true, followed_up
+from pima.core.outcomes.served import Served
 from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.runs.recorded_run import HIDDEN
 from pima.store.engine import clock
@@ -19,6 +19,7 @@ from pima.store.rows.settled import (
     SettledOutcomes,
     columns_of,
 )
+from pima.store.rows.settling import start_of_week
 from pima.store.service.tallies import tallies_since
 
 _A_WEEK = timedelta(weeks=1)
@@ -44,31 +45,29 @@ class Week:
     """The share of outcome 1, which is close to `predicted` if the probabilities hold."""
 
 
-def by_week(found: Iterable[SettledOutcome]) -> Iterator[Week]:
-    """Group outcomes, newest first, by week, from Monday to Sunday in UTC.
+def by_week(found: Served) -> Iterator[Week]:
+    """Tell of served predictions by week, newest first, from Monday to Sunday in UTC.
 
     The share of all outcomes is known, so a small week could be derived from the others; it is not
     shown.
     """
-    weeks = {
-        (monday, 0): list(each)
-        for monday, each in groupby(found, lambda one: monday_of(one.over_at))
-    }
-    told = told_weeks({key: len(came) for key, came in weeks.items()})
-    for key, came in weeks.items():
-        rows = len(came)
-        week = Week(key[0], rows)
-        if key in told:
-            correct = sum(each.predicted_class == each.outcome for each in came)
-            accuracy = share(correct, rows, NO_CASES)
+    outcomes = found.sums_by(found.week, "outcomes")
+    mondays = {week: start_of_week(week).date() for week, rows in outcomes.items() if rows}
+    told = told_weeks({(mondays[week], 0): int(outcomes[week]) for week in mondays})
+    for number, monday in reversed(mondays.items()):
+        rows = int(outcomes[number])
+        week = Week(monday, rows)
+        if (monday, 0) in told:
+            its_own = found.only(found.week == number)
+            accuracy = share(its_own.correct, rows, NO_CASES)
             week = Week(
-                monday=key[0],
+                monday=monday,
                 outcomes=rows,
-                correct=correct,
+                correct=its_own.correct,
                 accuracy=accuracy.value,
                 share=accuracy,
-                predicted=sum(each.probability for each in came) / rows,
-                observed=sum(each.outcome for each in came) / rows,
+                predicted=float(its_own.expected.sum()) / rows,
+                observed=int(its_own.ones.sum()) / rows,
             )
         yield week
 

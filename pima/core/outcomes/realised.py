@@ -6,7 +6,7 @@ describe such patients alone; so the share of predictions that have an outcome i
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from pima.core.verdicts.figures import (
     share,
 )
 from pima.core.verdicts.metrics import net_benefits, odds
-from pima.core.verdicts.persons import Persons, repeated
+from pima.core.verdicts.persons import Persons, repeated, widening
 
 FEWEST_OUTCOMES = 50
 """With fewer, the figures that are stored say too little."""
@@ -48,7 +48,10 @@ ON_TOP = {
     "negative_predictive_value": FIGURES["negative_predictive_value"],
 }
 """The figures that stand on top of status, report and card, and are in the metrics, with their
-names for people. Of those that `came_true` makes, another one is a line."""
+names for people. Of those that `came_true_as_served` makes, another one is a line."""
+WEEKS_ON_TOP = 26
+LATELY = 8
+"""Weeks that stand beside them."""
 
 
 _KEPT = (
@@ -76,8 +79,6 @@ class CameTrue:
     of so few that one of them could be recognised."""
     version: int | None = None
     """The one that made the predictions; None if several have."""
-    verdict_auroc: float | None = None
-    """The area that the version's verdict found."""
 
 
 def came_true(
@@ -85,28 +86,30 @@ def came_true(
     threshold: Float64Array | float,
     outcomes: Int8Array,
     persons: Persons = None,
-    missing: Sequence[float] = (),
 ) -> CameTrue:
     """Judge predictions (n,), n >= 1, at one threshold for all, or at one for each, (n,), and of
-    these persons, (n,).
-
-    `missing` are the probabilities of rows whose horizon is over and whose outcome has not come.
-    """
+    these persons, (n,)."""
     rows = ranked(probabilities, outcomes, threshold, persons)
     events = min(rows.positive, len(rows) - rows.positive)
     figures = all_figures(rows) | _by_threshold(rows)
-    figures["observed_expected"] = observed_expected(rows)
-    if len(rows) < FEWEST_ROWS:
-        figures = dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
-    elif events < FEWEST_EVENTS:
-        figures = {
+    expected = float(probabilities.sum())
+    errors = rows.cases - rows.positive / expected * rows.probabilities
+    figures["observed_expected"] = observed_expected(
+        rows.positive, len(rows), expected, widening(errors, rows.persons)
+    )
+    return CameTrue(len(rows), rows.positive, told(figures, len(rows), events), events)
+
+
+def told(figures: dict[str, Figure], outcomes: int, events: int) -> dict[str, Figure]:
+    """Take away what so few outcomes, or so few of the rarer one, can't tell."""
+    if outcomes < FEWEST_ROWS:
+        return dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
+    if events < FEWEST_EVENTS:
+        return {
             name: Figure(each.value, reason=each.reason or TOO_FEW_EVENTS)
             for name, each in figures.items()
         }
-    if_zero = None
-    if min(len(rows), len(missing)) >= FEWEST_ROWS:
-        if_zero = rows.positive / (float(probabilities.sum()) + sum(missing))
-    return CameTrue(len(rows), rows.positive, figures, events, if_zero)
+    return figures
 
 
 def widths(
@@ -150,15 +153,38 @@ def _by_threshold(rows: Ranked) -> dict[str, Figure]:
     }
 
 
-def told_figures(found: CameTrue, digits: int) -> Iterator[tuple[str, str]]:
-    """The names for people of the figures that stand on top, and what is told of each."""
+def told_figures(
+    found: CameTrue, digits: int, lately: CameTrue | None = None
+) -> Iterator[tuple[str, str]]:
+    """The names for people of the figures that stand on top, and what is told of each, with those
+    of the last weeks beside it."""
     for name, label in ON_TOP.items():
-        words = in_words(found.figures[name], digits)
+        figure = found.figures[name]
+        words = in_words(figure, digits)
+        if lately is not None:
+            words += f"; the last {LATELY} weeks {in_words(lately.figures[name], digits)}"
         if name == "observed_expected" and found.if_zero is not None:
             words += f"; {found.if_zero:.2f} if those without an outcome had 0"
-        if name == "auroc" and found.verdict_auroc is not None:
-            words += f"; in its verdict {found.verdict_auroc:.2f}"
+        if name == "auroc" and figure.value is not None:
+            words += f": {in_pairs(figure.value)}"
         yield label, words
+
+
+def in_pairs(area: float) -> str:
+    """Say what an area under the ROC curve means."""
+    return (
+        "of two patients, one who fell ill and one who did not, the model gave the higher "
+        f"probability to the first in {100 * area:.0f} of 100 pairs"
+    )
+
+
+def version_in_words(found: CameTrue) -> str:
+    """How many outcomes of one version stand in the figures on top, and how it did."""
+    told = f"{found.outcomes:,} of these outcomes"
+    if found.figures:
+        for name in ("auroc", "observed_expected"):
+            told += f"; {ON_TOP[name]} {in_words(found.figures[name], 2)}"
+    return told
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:

@@ -174,12 +174,17 @@ def auroc(rows: Ranked) -> Figure:
     found = placements(rows.probabilities, rows.cases)
     value = float(found[rows.cases].mean())
     variance = delong_variance(found, rows.cases, rows.persons)
+    return area_around(value, variance, rows.positive, len(rows) - rows.positive)
+
+
+def area_around(value: float, variance: float, cases: int, others: int) -> Figure:
+    """An area with its interval; see `auroc`."""
     if variance > 0 and 0 < value < 1:
         log_odds = math.log(value / (1 - value))
         margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
         low, high = logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
         return Figure(value, low, high)
-    return Figure(value, *_newcombe(value, rows.positive, len(rows) - rows.positive))
+    return Figure(value, *_newcombe(value, cases, others))
 
 
 def delong_variance(placed: Float64Array, is_case: BoolArray, persons: Persons) -> float:
@@ -265,16 +270,14 @@ def calibration_slope(rows: Ranked) -> Figure:
     return _last_coefficient(rows, columns, [mean, 1.0])
 
 
-def observed_expected(rows: Ranked) -> Figure:
-    """How many rows (n,), n >= 1, have the outcome, over how many the probabilities add up to; 1 is
+def observed_expected(cases: int, rows: int, expected: float, wider: float = 1.0) -> Figure:
+    """How many rows, of one at least, have the outcome, over what the probabilities add up to; 1 is
     best. The interval is a normal approximation on the log scale, with the probabilities taken as
     given (Debray et al., BMJ 2017, 356:i6460)."""
-    cases = rows.positive
-    ratio = cases / float(rows.probabilities.sum())
+    ratio = cases / expected
     if not cases:
         return Figure(ratio, reason=NO_CASES)
-    margin = Z_95_PERCENT * math.sqrt((1 - cases / len(rows)) / cases)
-    margin *= widening(rows.cases - ratio * rows.probabilities, rows.persons)
+    margin = Z_95_PERCENT * math.sqrt((1 - cases / rows) / cases) * wider
     return Figure(ratio, ratio * math.exp(-margin), ratio * math.exp(margin))
 
 
@@ -338,24 +341,28 @@ ALL_CALLED = "no rows below the threshold"
 
 def all_figures(rows: Ranked) -> dict[str, Figure]:
     """Judge rows (n,), n >= 1, by the keys of FIGURES."""
+    called = rows.is_called
     return {
         "auroc": auroc(rows),
         "log_loss": mean(log_losses(rows.probabilities, rows.cases), rows.persons, 0),
         "brier": mean(squared_errors(rows.probabilities, rows.cases), rows.persons, 0, 1),
         "calibration_intercept": calibration_intercept(rows),
         "calibration_slope": calibration_slope(rows),
-        **_of_classes(rows),
+        "sensitivity": rows.share(called, rows.cases, NO_CASES),
+        "specificity": rows.share(~called, ~rows.cases, NO_OTHERS),
+        "positive_predictive_value": rows.share(rows.cases, called, NONE_CALLED),
+        "negative_predictive_value": rows.share(~rows.cases, ~called, ALL_CALLED),
     }
 
 
-def _of_classes(rows: Ranked) -> dict[str, Figure]:
-    called = rows.is_called
-    cases = rows.cases
+def of_classes(cases: int, others: int, found: int, false_alarms: int) -> dict[str, Figure]:
+    """Judge the predicted classes of cases and others: how many of either were predicted 1."""
+    spared = others - false_alarms
     return {
-        "sensitivity": rows.share(called, cases, NO_CASES),
-        "specificity": rows.share(~called, ~cases, NO_OTHERS),
-        "positive_predictive_value": rows.share(cases, called, NONE_CALLED),
-        "negative_predictive_value": rows.share(~cases, ~called, ALL_CALLED),
+        "sensitivity": share(found, cases, NO_CASES),
+        "specificity": share(spared, others, NO_OTHERS),
+        "positive_predictive_value": share(found, found + false_alarms, NONE_CALLED),
+        "negative_predictive_value": share(spared, spared + cases - found, ALL_CALLED),
     }
 
 

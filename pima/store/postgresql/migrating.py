@@ -26,13 +26,10 @@ _MOMENT = "10ms"
 _MIGRATION_LOCK = 0x70696D61
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
-_INDEXES = {
-    "ix_rejections_run_id": "rejections (run_id)",
-    "ix_patients_updated_at": "patients (updated_at) WHERE labelled_at IS NOT NULL",
-}
-"""The indexes of revisions 0002 and 0003 that take long to make, but for the next."""
+_INDEXES = {"ix_rejections_run_id": "rejections (run_id)"}
+"""The index of revision 0002, which takes long to make."""
 _OF_INDEX_AT = {"ix_patients_index_at": "patients (index_at) WHERE index_at IS NOT NULL"}
-"""Of a column that revision 0002 adds: revision 0003 makes it where none of its rows is filled."""
+"""That of revision 0003, which makes it by itself where revision 0002 has just added the column."""
 _CHANGED = (
     "patients",
     "source_rejections",

@@ -118,8 +118,9 @@ ROLES = {
     # No measurement of patients: the queue carries those that it scores. Outcomes with their times
     # are for the alarms over them, and for what came true.
     "pima_scorer": (
-        "SELECT (id, outcome, labelled_at, index_at, updated_at) ON patients",
+        "SELECT (id, outcome, labelled_at, index_at) ON patients",
         "SELECT, INSERT, DELETE ON served_days",
+        "SELECT, DELETE ON changed_outcomes",
         "SELECT (id, from_version, to_version, decided_at) ON promotions",
         "SELECT ON alembic_version, declarations, champion",
         # SELECT ... FOR UPDATE needs the right UPDATE.
@@ -152,6 +153,7 @@ ROLES = {
         "SELECT ON predictions, prediction_scores, tallies, source_rejections",
         "SELECT, INSERT ON monitoring",
         "SELECT, INSERT, DELETE ON reports, served_days",
+        "SELECT, DELETE ON changed_outcomes",
         # Rows that the previous champion rejected are queued again, since a new one may accept
         # them.
         "SELECT, INSERT, UPDATE ON scoring_queue",
@@ -208,7 +210,8 @@ ROLES = {
             "prediction_scores, promotions, model_versions"
         ),
         "SELECT ON training_snapshots, runs, schedules",
-        "SELECT ON tallies, monitoring, served_days, current_predictions, source_rejections",
+        "SELECT ON tallies, monitoring, served_days, changed_outcomes, source_rejections",
+        "SELECT ON current_predictions",
         "SELECT (patient_id, source, source_key) ON row_keys",
         "SELECT ON reports",
         "SELECT, INSERT, UPDATE, DELETE ON alerts",

@@ -176,6 +176,9 @@ BEGIN
     FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version AND o.outcome IS NULL;
     -- Of a labelled row there may be a mark of `retain`. To look for one always would cost a tenth of an UPDATE.
     IF EXISTS (SELECT FROM old_rows WHERE outcome IS NOT NULL) THEN
+        -- The day of an outcome that changes, or goes, is counted anew.
+        INSERT INTO public.changed_outcomes (labelled_at, index_at)
+        SELECT labelled_at, index_at FROM old_rows WHERE outcome IS NOT NULL;
         INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
             skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
         SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
@@ -204,6 +207,8 @@ BEGIN
         IF pg_trigger_depth() > 1 THEN
             PERFORM set_config('pima.look_again', 'on', true);
         END IF;
+        INSERT INTO public.changed_outcomes (labelled_at, index_at)
+        SELECT labelled_at, index_at FROM new_rows WHERE outcome IS NOT NULL;
         DELETE FROM public.scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM new_rows
                 WHERE outcome IS NOT NULL OR current_setting('pima.look_again', true) = 'on'))
             AND NOT EXISTS (SELECT FROM public.patients p

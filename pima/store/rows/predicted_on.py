@@ -21,6 +21,11 @@ def in_time(at: str, row: str = "n", until: str = "n.in_time_until") -> str:
     return f"{table}.patient_id = {row}.id AND {at} <= {until}"
 
 
+LAST_IN_TIME = f"""(SELECT d.{{column}} FROM predictions d WHERE {in_time("d.scored_at")}
+    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
+"""A column of the last prediction in time of the row `n`."""
+
+
 def counted_version(row: str, until: str) -> str:
     """The version of a labelled row that counts, as a SELECT of one value; NULL if none was
     predicted on in time.

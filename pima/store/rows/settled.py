@@ -1,8 +1,7 @@
 """Settled outcomes with the predictions that they judge."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,14 +9,22 @@ from sqlalchemy import Boolean, Connection, text
 
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
 from pima.core.declared.present_score import PresentScore
-from pima.core.outcomes.followed_up import WEEKS, FollowedUp, FollowUp, by_prediction
+from pima.core.outcomes.followed_up import (
+    WEEKS,
+    FollowedUp,
+    FollowUp,
+    by_horizon,
+    by_prediction,
+)
 from pima.core.outcomes.horizon import DAY_LENGTHS_MS, Horizon, horizon_of
+from pima.core.outcomes.served import Served, days_due
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
 from pima.store.engine import clock
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.predicted_on import in_time, in_time_until
+from pima.store.rows.predicted_on import LAST_IN_TIME, in_time, in_time_until
 from pima.store.rows.queue import id_lists
-from pima.store.rows.settling import Settling, day_of, settling, start_of_week, week_of
+from pima.store.rows.served_days import served_days
+from pima.store.rows.settling import WEEK_NUMBER, Settling, day_of, rule_of, start_of_week, week_of
 from pima.store.service.runs import DRY_RUN
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST
 
@@ -57,6 +64,8 @@ class SettledOutcomes:
     since: datetime | None
     """All outcomes that were settled after it are among the newest; None if all are."""
     follow_up: FollowUp
+    served: Served
+    """All predictions whose outcome is due, by day."""
     over_by: datetime | None = None
     """The horizon of rows with an index up to then is over; None if none is declared."""
     late: int = 0
@@ -64,8 +73,11 @@ class SettledOutcomes:
     among them."""
     early: int = 0
     """Outcomes that came before any prediction, though their index came after the first run."""
-    missing: Mapping[int, Sequence[float]] = field(default_factory=dict)
-    """By version, the probabilities of rows of the days that count whose outcome has not come."""
+
+    @property
+    def counting(self) -> Served:
+        """Those of the days that are followed up."""
+        return self.served.counting(self.follow_up)
 
     def of_version(self, version: int | None) -> list[SettledOutcome]:
         """Pick those that a version predicted in time."""
@@ -73,13 +85,11 @@ class SettledOutcomes:
 
 
 _IN_TIME = in_time("d.scored_at")
-_LAST = f"""(SELECT d.{{column}} FROM predictions d WHERE {_IN_TIME}
-    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
 _PREDICTED_IN_TIME = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
     compared AS MATERIALIZED (
-        SELECT n.*, {_LAST.format(column="patient_version")},
-            {_LAST.format(column="model_version")} FROM newest n)
+        SELECT n.*, {LAST_IN_TIME.format(column="patient_version")},
+            {LAST_IN_TIME.format(column="model_version")} FROM newest n)
     SELECT c.over_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
         d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
@@ -116,19 +126,22 @@ def settled_outcomes(
     looks_back = now is not None
     if now is None:
         now = clock(connection)
-    rule = settling(connection, outcome, now, looks_back)
+    rule = rule_of(connection, outcome, now)
+    served = served_days(connection, outcome, now, looks_back)
     columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
         {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until"""
     horizon = horizon_of(outcome)
     if horizon is not None:
-        return _once_over(connection, newest, columns, rule, horizon, now)
+        follow_up = by_horizon(days_due(served), horizon.least_followed_up, week_of(now))
+        rule = replace(rule, follow_up=follow_up)
+        return _once_over(connection, newest, columns, rule, horizon, now, served)
     rows = f"""SELECT {columns}
         FROM patients WHERE {_KNOWN_BY} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
     bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
     found = _in_time(connection, rows, bounds)
     since = _known_before(connection, newest, now)
-    follow_up = _by_week_of_prediction(connection, found, since, now)
-    return SettledOutcomes(*_parted(found, "run_began", follow_up), since, follow_up)
+    follow_up = _by_week_of_prediction(connection, served, now)
+    return SettledOutcomes(*_parted(found, "run_began", follow_up), since, follow_up, served)
 
 
 def _once_over(
@@ -138,6 +151,7 @@ def _once_over(
     rule: Settling,
     horizon: Horizon,
     now: datetime,
+    served: Served,
 ) -> SettledOutcomes:
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
@@ -167,16 +181,9 @@ def _once_over(
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = None if read < newest else _moment(oldest)
     found = _in_time(connection, rows, bounds)
-    missing = defaultdict(list)
-    # As if it had come now.
-    rows = f"""SELECT {columns} FROM (
-            SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at FROM patients
-            WHERE outcome IS NULL AND index_at > :known_since) AS rows
-        WHERE {rule.unsettled} IS NULL"""
-    for each in _parted(_in_time(connection, rows, bounds), "over_at", rule.follow_up)[0]:
-        missing[each.model_version].append(each.probability)
     outcomes = _parted(found, "over_at", rule.follow_up)
-    return SettledOutcomes(*outcomes, since, rule.follow_up, now - length, late, early, missing)
+    over_by = now - length
+    return SettledOutcomes(*outcomes, since, rule.follow_up, served, over_by, late, early)
 
 
 def _in_time(
@@ -266,10 +273,6 @@ def _moment(milliseconds: int) -> datetime:
 
 # ---- The weeks, and how many of their rows are followed up.
 
-_WEEK = timedelta(weeks=1)
-_WEEK_OF = "({milliseconds} / 86400000 + 3) / 7"
-"""1 January 1970 was a Thursday."""
-
 
 def _parted(
     found: Sequence[SettledOutcome], moment: str, follow_up: FollowUp
@@ -282,28 +285,22 @@ def _parted(
     return parts
 
 
-def _by_week_of_prediction(
-    connection: Connection,
-    outcomes: Sequence[SettledOutcome],
-    since: datetime | None,
-    now: datetime,
-) -> FollowUp:
-    """Count the predictions of the weeks whose outcomes are all among these."""
+def _by_week_of_prediction(connection: Connection, served: Served, now: datetime) -> FollowUp:
+    """Count the predictions of the last weeks, and those of them with an outcome."""
     database = database_of(connection)
-    week = _WEEK_OF.format(milliseconds=database.milliseconds.format("started_at"))
-    oldest = now - WEEKS * _WEEK
-    if since is not None:
-        oldest = max(oldest, since)
+    week = WEEK_NUMBER.format(database.milliseconds.format("started_at"))
     statement = text(f"""
         SELECT {week} AS week, sum(CAST(counts ->> 'predicted' AS BIGINT)) FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :oldest
             AND CAST(counts ->> 'predicted' AS BIGINT) > 0
         GROUP BY 1 ORDER BY 1 DESC""")
-    bounds = {"oldest": database.stored_moment(start_of_week(week_of(oldest) + 1))}
-    came = Counter(week_of(each.run_began) for each in outcomes if each.run_began is not None)
+    oldest = start_of_week(week_of(now) - WEEKS + 1)
+    came = served.sums_by(served.predicted_in, "outcomes")
     weeks = tuple(
-        FollowedUp(number, int(rows), came[number])
-        for number, rows in connection.execute(statement, bounds)
+        FollowedUp(number, int(rows), int(came.get(number, 0)))
+        for number, rows in connection.execute(
+            statement, {"oldest": database.stored_moment(oldest)}
+        )
     )
     return by_prediction(weeks)
 

@@ -5,7 +5,7 @@ became known, since a 1 is known before its 0. Without one, an outcome counts on
 Which days are followed up well enough to count is decided as of the same moment.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -45,14 +45,14 @@ class Settling:
         if self.unsettled is None:
             return None
         days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
-        hardly = (
-            f"CASE WHEN {_DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{FOLLOWED_UP}' END"
-        )
+        hardly = f"CASE WHEN {DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{FOLLOWED_UP}' END"
         return f"coalesce({self.unsettled}, {hardly})"
 
 
-_DAY_NUMBER = "(({0} + 2208988800000) / 86400000 - 25567)"
+DAY_NUMBER = "(({0} + 2208988800000) / 86400000 - 25567)"
 """From 1 January 1970 on. SQL divides towards zero, so it is counted from 1900 on."""
+WEEK_NUMBER = "({0} / 86400000 + 3) / 7"
+"""1 January 1970 was a Thursday."""
 _LENGTHS = " ".join(
     f"WHEN {59_999 - early} THEN {length - 1 - early}"
     for early, length in enumerate(DAY_LENGTHS_MS)
@@ -62,11 +62,18 @@ _DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 day came before it."""
 
 
-def settling(
-    connection: Connection, outcome: Outcome, now: datetime, looks_back: bool = False
-) -> Settling:
-    """The rule as it stands at a moment. All that asks whether an outcome counts goes by it. If it
-    `looks_back`, what came after the moment counts on neither side."""
+def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
+    """The rule as it stands at a moment, with the days that count, for those who read all rows. All
+    that asks whether an outcome counts goes by it."""
+    rule = rule_of(connection, outcome, now)
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return rule
+    return replace(rule, follow_up=_by_horizon(connection, horizon, rule.over_at, now))
+
+
+def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
+    """The rule at a moment, but for the days that count."""
     milliseconds = database_of(connection).milliseconds
     labelled = milliseconds.format("labelled_at")
     index = milliseconds.format("index_at")
@@ -83,7 +90,6 @@ def settling(
             WHEN {begun} > {since_1970(now)} THEN '{TO_COME}'
             WHEN {begun} > {labelled} THEN '{AFTER_OUTCOME}'
             WHEN {over} > {since_1970(now)} THEN '{NOT_OVER}' END""",
-        follow_up=_by_horizon(connection, horizon, over, now, looks_back),
     )
 
 
@@ -102,33 +108,16 @@ def start_of_week(week: int) -> datetime:
     return FIRST_OF_1970 + timedelta(days=7 * week - 3)
 
 
-# What has no outcome at an earlier moment may have come since. A row that is predicted was there
-# when it first was; one that no run has predicted says nothing of it.
-_WAS_THERE = """(labelled_at <= :now
-    OR EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id AND d.scored_at <= :now)
-    OR outcome IS NULL
-        AND NOT EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id))"""
-
-
-def _by_horizon(
-    connection: Connection,
-    horizon: Horizon,
-    over_at: str,
-    now: datetime,
-    looks_back: bool,
-) -> FollowUp:
+def _by_horizon(connection: Connection, horizon: Horizon, over_at: str, now: datetime) -> FollowUp:
     """Count the rows whose horizon is over by the day of its end, and those of them with an
-    outcome. It reads all rows: an index for it would cost each write of a row."""
+    outcome. It reads all rows, as do those who ask."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
     moments = {"earliest": EARLIEST, "over": now - length, "now": now}
-    was_there = "1 = 1"
-    if looks_back:
-        was_there = _WAS_THERE
     statement = text(f"""
-        SELECT {_DAY_NUMBER.format(over_at)} AS day, count(*),
+        SELECT {DAY_NUMBER.format(over_at)} AS day, count(*),
             count(CASE WHEN labelled_at <= :now THEN outcome END)
-        FROM patients WHERE index_at > :earliest AND index_at <= :over AND {was_there}
+        FROM patients WHERE index_at > :earliest AND index_at <= :over
         GROUP BY 1""")
     bounds = {name: database.stored_moment(moment) for name, moment in moments.items()}
     days = [FollowedUp(*row) for row in connection.execute(statement, bounds)]

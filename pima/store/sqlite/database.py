@@ -2,6 +2,7 @@
 pieces of SQL."""
 
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
@@ -111,6 +112,8 @@ class SQLite(Database):
                 None  # the driver begins no transaction; `begin` below does
             )
             connection.execute("PRAGMA foreign_keys = ON")
+            # Not every build of SQLite has it.
+            connection.create_function("ln", 1, math.log, deterministic=True)
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:

@@ -93,6 +93,10 @@ BEGIN
         ELSE strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
     WHERE id = NEW.id;
     DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NEW.outcome IS NOT NULL;
+    -- The days of both are counted anew.
+    INSERT INTO changed_outcomes (labelled_at, index_at)
+    SELECT OLD.labelled_at, OLD.index_at WHERE OLD.outcome IS NOT NULL
+    UNION ALL SELECT labelled_at, index_at FROM patients WHERE id = NEW.id AND outcome IS NOT NULL;
 END;
 
 -- However a moment is written, it is kept in one form. It has triggers of its own, so that rows without it pay nothing. No
@@ -115,6 +119,9 @@ BEGIN
     UPDATE patients SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
         index_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.index_at, '+0 days')
     WHERE id = NEW.id;
+    INSERT INTO changed_outcomes (labelled_at, index_at)
+    SELECT OLD.labelled_at, OLD.index_at WHERE OLD.outcome IS NOT NULL
+    UNION ALL SELECT labelled_at, index_at FROM patients WHERE id = NEW.id AND outcome IS NOT NULL;
 END;
 
 CREATE TRIGGER patients_deleted AFTER DELETE ON patients

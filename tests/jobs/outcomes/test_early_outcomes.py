@@ -110,11 +110,14 @@ def lived(scored_database: Database, tmp_path: Path) -> _EarlyClinic:
     return found
 
 
+MONDAY = NOW.replace(hour=0, minute=0, second=0) - timedelta(days=NOW.weekday())
+
+
 def test_what_is_shown_is_what_all_outcomes_will_say(lived: _EarlyClinic) -> None:
     settled = [
         each
         for each in lived.visits[VISITS_A_DAY:]
-        if each.index + timedelta(days=HORIZON_DAYS) <= NOW
+        if each.index + timedelta(days=HORIZON_DAYS) < MONDAY
     ]
     known = [each for each in lived.visits if each.known <= NOW]
     found = json.loads(lived.run("status", "--json"))

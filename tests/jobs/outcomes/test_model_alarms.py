@@ -137,7 +137,7 @@ def test_a_dead_model_is_told_and_makes_no_service_unhealthy_unless_asked(well: 
     page = _report(well)
     header = page[: page.index("</header>")]
     assert f"<strong>Open alarm:</strong> {CONSTANT}: the same answer" in header
-    assert header.count("of version 1") == 2  # whose the figures of both tiles are
+    assert header.count(" settled outcomes") == 3  # those of the alarm, and of both tiles
 
 
 def test_an_alarm_goes_on_with_the_champion_that_follows(well: Database) -> None:

@@ -34,23 +34,23 @@ def _realised(database: Database) -> dict[str, float]:
 def test_a_figure_on_top_is_in_status_report_card_and_metrics_by_a_line(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(ON_TOP, "brier", "Brier score")
+    monkeypatch.setitem(ON_TOP, "specificity", "specificity")
     insert_many(scored_database, 60, glucose="60 + n * 2")
     assert call(scored_database, "score").exit_code == 0
     scored_database.execute("UPDATE patients SET outcome = id % 2 WHERE outcome IS NULL")
     pairs = scored_database.execute(
-        "SELECT probability, outcome FROM predictions JOIN patients ON id = patient_id"
+        "SELECT predicted_class, outcome FROM predictions JOIN patients ON id = patient_id"
     )
-    probabilities, outcomes = np.array(pairs).T
-    brier = float(((probabilities - outcomes) ** 2).mean())
-    told = f"{brier:.2f} ("
+    classes, outcomes = np.array(pairs).T
+    specificity = float(1 - classes[outcomes == 0].mean())
+    told = f"{specificity:.2f} ("
     status = " ".join(call(scored_database, "status", COLUMNS="300").stdout.split())
-    assert f"Brier score {told}" in status
-    assert f'<th scope="row">Brier score</th><td>{told}' in _report(scored_database, tmp_path)
+    assert f"specificity {told}" in status
+    assert f'<th scope="row">specificity</th><td>{told}' in _report(scored_database, tmp_path)
     card = call(scored_database, "models", "card", "1").stdout
-    assert f"| Brier score | {brier:.3f} (" in card
+    assert f"| specificity | {specificity:.3f} (" in card
     leave_realised(scored_database.engine, 77, Corrections())
-    assert _realised(scored_database)["brier"] == pytest.approx(brier)
+    assert _realised(scored_database)["specificity"] == pytest.approx(specificity)
 
 
 def test_an_alarm_of_a_figure_is_told_everywhere_by_a_line(

@@ -258,8 +258,8 @@ def test_a_night_leaves_its_figures_in_the_transaction_that_closes_its_run(
         insert_patients(scored_database, rows)
         begun.clear()
         call(scored_database, "score")
-        # Opened, a batch, closed; the first run of a day then judges outcomes.
-        assert begun.count(True) == (4 if rows else 2)
+        # Opened, a batch, closed; the first run of a day then counts outcomes, and judges them.
+        assert begun.count(True) == (5 if rows else 2)
     event.remove(Engine, "begin", note)
     assert scored_database.value("SELECT count(DISTINCT run_id) FROM monitoring") == 2
 

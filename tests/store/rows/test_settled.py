@@ -196,7 +196,7 @@ def test_with_a_horizon_a_week_in_which_it_ends_that_lacks_outcomes_is_in_no_fig
     assert weeks_of(judged) == [(70, 49), (70, 70)]
     assert [each.is_finished for each in judged.follow_up.weeks] == [True, True]
     assert (len(judged.in_time), len(judged.left_out)) == (70, 49)
-    assert judged.missing == {}
+    assert not judged.counting.missing.any()
     assert {week_of(each.over_at) for each in judged.in_time} == {week_of(NOW) - 4}
 
 
@@ -210,7 +210,8 @@ def test_a_day_that_lacks_outcomes_is_left_out_of_its_week_and_what_is_missing_s
         live(database, 28 - day, 10)
     judged = found(database)
     assert (len(judged.in_time), len(judged.left_out)) == (129, 5)
-    assert judged.missing == {1: [0.25]}
+    missing = judged.counting.only(judged.counting.missing > 0)
+    assert (missing.missing, missing.expected_missing, missing.model_version) == (1, 0.25, 1)
 
 
 def test_a_row_counts_in_the_week_in_which_its_horizon_ends_whenever_its_outcome_was_noted(

@@ -29,6 +29,7 @@ from pima.report.version_facts import (
     input_of,
 )
 from pima.store.models.registry import VersionSummary, as_stored
+from pima.watch.realised import AsServed
 from tests.support.shipped import FEATURES, ROOT
 
 SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
@@ -88,6 +89,7 @@ FACTS = VersionFacts(
     ),
     evidence=EVIDENCE,
     standing=STANDS,
+    as_served=None,
     changes=("training rows: 400 -> 500",),
     people=(("rows", "500", "200", "not counted"), ("sex", "a <b> 60 %", "a <b> 55 %", "-")),
 )
@@ -188,12 +190,24 @@ def test_of_a_network_of_one_s_own_it_says_who_built_it() -> None:
 
 def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     told = " ".join(as_markdown(card(FACTS)).split())
-    assert "have a settled outcome, 8 of them outcome 1. These are few" in told
+    assert "Of its own predictions 120 have a settled outcome, 8 of them outcome 1. These" in told
+    meaning = "the model gave the higher probability to the first in 71 of 100 pairs"
+    assert (
+        f"| area under ROC | 0.714 (0.600 to 0.800): of two patients, one who fell ill and one who did not, {meaning} |"
+        in told
+    )
     assert "| observed / expected | 0.714 (0.600 to 0.800) |" in told
     enough = as_markdown(card(replace(FACTS, standing=replace(STANDS, positive=10, events=10))))
     assert "These are few" not in enough
     unknown = as_markdown(card(replace(FACTS, standing=None)))
-    assert "Fewer than 10 of its predictions have a settled outcome that counts." in unknown
+    few = "predictions fewer than 10 have a settled outcome that counts."
+    assert f"Of its own {few}" in unknown
+    lately = replace(STANDS, figures=dict.fromkeys(ON_TOP, Figure(0.9, 0.8, 1.0)))
+    served = AsServed(date(2026, 1, 5), date(2026, 7, 6), replace(STANDS, outcomes=900), lately, ())
+    both = as_markdown(card(replace(FACTS, as_served=served, standing=None)))
+    assert "Of all predictions, by any version, 900 have a settled outcome" in both
+    assert "0.714 (0.600 to 0.800); the last 8 weeks 0.900 (0.800 to 1.000)" in both
+    assert "(what came true of 900 predictions of all versions)" in both
 
 
 def test_limits_follow_from_the_figures() -> None:

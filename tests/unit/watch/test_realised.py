@@ -3,13 +3,15 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import numpy as np
+
 from pima.core.nights.kinds import State
 from pima.core.outcomes.followed_up import FollowUp
-from pima.core.outcomes.realised import CameTrue
 from pima.core.rows.hindsight import Corrections
-from pima.store.rows.settled import SettledOutcome, SettledOutcomes
-from pima.watch.realised import figure_of_corrections, on_top
+from pima.store.rows.settled import SettledOutcomes
+from pima.watch.realised import AsServed, figure_of_corrections, on_top
 from pima.watch.weeks import told_weeks
+from tests.support.served import MONDAY, counts_of
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 
@@ -25,26 +27,37 @@ def test_each_version_is_told_by_itself() -> None:
     assert told_weeks({}) == set()
 
 
-def _outcomes(version: int, rows: int) -> list[SettledOutcome]:
-    at = datetime(2026, 3, 2, tzinfo=UTC)
-    return [SettledOutcome(at, 1, 1, 0.9, version, 0.5, at, at, True, None)] * rows
-
-
-def _on_top(found: list[SettledOutcome], champion: int | None) -> CameTrue:
-    told = on_top(SettledOutcomes(found, [], None, FollowUp()), champion, {})
+def _on_top(weeks: list[int], rows: list[int], versions: list[int]) -> AsServed:
+    """Told this Monday, of weeks back from now on; every other outcome is 1."""
+    days = np.repeat(MONDAY - 7 * np.array(weeks), rows)
+    outcomes = np.arange(len(days)) % 2
+    counts = counts_of([0.5] * len(days), outcomes, days, np.repeat(versions, rows))
+    found = SettledOutcomes([], [], None, FollowUp(), counts)
+    told = on_top(found, datetime(2026, 11, 30, 1, tzinfo=UTC), {})
     assert told is not None
     return told
 
 
-def test_until_the_champion_has_enough_outcomes_the_newest_version_that_has_is_told() -> None:
-    before = [*_outcomes(1, 40), *_outcomes(2, 10)]
-    found = _on_top([*before, *_outcomes(3, 9)], 3)
-    assert (found.version, found.outcomes) == (2, 10)
-    assert _on_top([*before, *_outcomes(3, 10)], 3).version == 3
-    # A champion of old has been put back.
-    assert _on_top(before, 1).version == 1
-    assert _on_top(_outcomes(2, 9), 3).version == 2
-    assert _on_top(_outcomes(2, 9), None).version == 2
+def test_on_top_stand_all_versions_of_the_last_whole_weeks() -> None:
+    found = _on_top([0, 1, 8, 9, 26, 27], [40, 30, 20, 50, 60, 70], [3, 3, 2, 1, 1, 1])
+    assert (found.every.outcomes, found.every.version) == (160, None)
+    assert found.lately is not None
+    assert found.lately.outcomes == 50
+    assert (found.since, found.until) == (date(2026, 6, 1), date(2026, 11, 30))
+    each = [(version.version, version.outcomes) for version in found.by_version]
+    assert each == [(3, 30), (2, 20), (1, 110)]
+
+
+def test_until_whole_weeks_have_enough_the_week_that_runs_is_told_with_them() -> None:
+    assert _on_top([0, 1], [40, 9], [1, 1]).every.outcomes == 49
+    assert _on_top([0, 1], [40, 10], [1, 1]).every.outcomes == 10
+
+
+def test_nothing_of_few_outcomes_can_be_worked_out_from_what_stands_on_top() -> None:
+    # All weeks less the last ones would be nine outcomes.
+    assert _on_top([1, 9], [40, 9], [1, 1]).lately is None
+    found = _on_top([1, 1, 1], [9, 20, 50], [3, 2, 1])
+    assert [bool(each.figures) for each in found.by_version] == [False, False, True]
 
 
 def test_corrections_alarm_where_they_follow_the_outcome() -> None:

@@ -1,0 +1,131 @@
+"""What came true of the predictions as they were served, by whichever version, at the thresholds
+then in use: counts by day, version, class and bin of the probability, and the figures of them.
+
+A version that scores has a week or two of outcomes, of which figures say little: over half a year
+of weekly retrainings its O/E lay at 1.7 to 2.0 where 1.0 was true. The service has all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int64Array
+from pima.core.outcomes.followed_up import FollowedUp, FollowUp
+from pima.core.outcomes.realised import CameTrue, told, widened
+from pima.core.verdicts.figures import (
+    FEWEST_ROWS,
+    NO_CASES,
+    NO_OTHERS,
+    Figure,
+    area_around,
+    observed_expected,
+    of_classes,
+    share,
+)
+
+WEEKS_READ = 40
+"""How far back bins are read, the running week included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Counts (n,) of rows by day, version, class and bin; each field is a column of `served_days`,
+    which says what it is."""
+
+    model_version: Int64Array
+    day: Int64Array
+    predicted_in: Int64Array
+    predicted_class: Int64Array
+    bin: Int64Array
+    outcomes: Int64Array
+    ones: Int64Array
+    expected: Float64Array
+    missing: Int64Array
+    expected_missing: Float64Array
+
+    @property
+    def week(self) -> Int64Array:
+        """The number of each day's week, (n,)."""
+        return (self.day + 3) // 7  # 1 January 1970 was a Thursday
+
+    @property
+    def correct(self) -> int:
+        """How many predictions came true."""
+        right = np.where(self.predicted_class == 1, self.ones, self.outcomes - self.ones)
+        return int(right.sum())
+
+    def only(self, which: BoolArray) -> "Served":
+        """Pick some of the counts, (n,)."""
+        return Served(*(getattr(self, name)[which] for name in self.__slots__))
+
+    def counting(self, follow_up: FollowUp) -> "Served":
+        """Pick the predictions of days that are followed up: in which horizons end, or else in
+        which they were made."""
+        days = self.day
+        if follow_up.least is None:
+            days = 7 * self.predicted_in - 3
+        is_left_out = np.isin(days, list(follow_up.days_left_out))
+        return self.only((self.model_version > 0) & ~is_left_out)
+
+    def of_weeks(self, last: int, weeks: int) -> "Served":
+        """Pick the weeks up to the last."""
+        return self.only((self.week <= last) & (self.week > last - weeks))
+
+    def sums_by(self, keys: Int64Array, of: str) -> dict[int, float]:
+        """Add a column up by keys (n,), in their order."""
+        found, place = np.unique(keys, return_inverse=True)
+        sums = np.bincount(place, weights=getattr(self, of), minlength=len(found))
+        return dict(zip(found.tolist(), sums.tolist(), strict=True))
+
+
+def days_due(found: Served) -> list[FollowedUp]:
+    """How many rows of each day have an outcome, predicted or not, with a horizon."""
+    every = found.only(found.model_version == 0)
+    rows = every.outcomes + every.missing
+    return [FollowedUp(*each) for each in np.stack([every.day, rows, every.outcomes], 1).tolist()]
+
+
+def came_true_as_served(found: Served, wider: Mapping[str, float]) -> CameTrue:
+    """Judge predictions by their counts, of one outcome at least, the intervals so many times
+    `wider`."""
+    outcomes = int(found.outcomes.sum())
+    cases = int(found.ones.sum())
+    is_called = found.predicted_class == 1
+    called = int(found.outcomes[is_called].sum())
+    hits = int(found.ones[is_called].sum())
+    expected = float(found.expected.sum())
+    events = min(cases, outcomes - cases)
+    figures = {
+        "auroc": area(found),
+        "observed_expected": observed_expected(cases, outcomes, expected),
+        "accuracy": share(found.correct, outcomes, NO_CASES),
+        **of_classes(cases, outcomes - cases, hits, called - hits),
+    }
+    if_zero = None
+    if min(outcomes, found.missing.sum()) >= FEWEST_ROWS:
+        if_zero = cases / (expected + float(found.expected_missing.sum()))
+    figures = told(widened(figures, wider), outcomes, events)
+    return CameTrue(outcomes, cases, figures, events, if_zero)
+
+
+def area(found: Served) -> Figure:
+    """The area under the ROC curve of all these predictions, whichever version made them, with
+    DeLong's interval; rows of one bin count as ties."""
+    _, bins = np.unique(found.bin, return_inverse=True)
+    ones = np.bincount(bins, weights=found.ones)
+    zeros = np.bincount(bins, weights=found.outcomes - found.ones)
+    cases = int(ones.sum())
+    others = int(zeros.sum())
+    if not cases or not others:
+        return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
+    above = (np.cumsum(zeros) - zeros / 2) / others  # of the others, how many lie below a case
+    below = (cases - np.cumsum(ones) + ones / 2) / cases
+    value = float((above * ones).sum() / cases)
+    variance = 0.0
+    if min(cases, others) > 1:
+        variance = float(
+            (ones * (above - value) ** 2).sum() / (cases * (cases - 1))
+            + (zeros * (below - value) ** 2).sum() / (others * (others - 1))
+        )
+    return area_around(value, variance, cases, others)

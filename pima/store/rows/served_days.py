@@ -1,0 +1,190 @@
+"""The counts of `served_days`: stored at the end of a night, and brought up to date in memory by
+whoever reads them.
+
+A day is counted anew where one of its outcomes came, changed or went since: triggers write these
+days to `changed_outcomes`. What they don't tell, a retraining puts right, which counts all days of
+the last weeks anew: rows that came with their outcome, or late and without one, or were deleted.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import numpy as np
+from sqlalchemy import Column, Connection, text
+
+from pima.core.declared.features import Outcome
+from pima.core.outcomes.horizon import horizon_of
+from pima.core.outcomes.realised import WEEKS_ON_TOP
+from pima.core.outcomes.served import WEEKS_READ, Served
+from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
+from pima.store.engine import clock
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.predicted_on import LAST_IN_TIME, in_time_until
+from pima.store.rows.settling import DAY_NUMBER, WEEK_NUMBER, day_of, rule_of
+from pima.store.tables import IS_LABELLED
+
+_COLUMNS = ", ".join(Served.__slots__)
+_COUNTED = f"""
+    WITH due AS MATERIALIZED ({{due}}),
+    compared AS MATERIALIZED (
+        SELECT n.*, {LAST_IN_TIME.format(column="patient_version")},
+            {LAST_IN_TIME.format(column="model_version")} FROM due n WHERE n.unsettled IS NULL)
+    SELECT d.model_version, c.day, {{predicted_in}}, d.predicted_class,
+        CASE WHEN d.probability < 1e-6 THEN -138 WHEN d.probability > 1 - 1e-6 THEN 138
+            ELSE CAST(round(10 * ln(d.probability / (1 - d.probability))) AS BIGINT) END,
+        count(c.outcome), sum(coalesce(c.outcome, 0)),
+        sum(CASE WHEN c.outcome IS NULL THEN 0 ELSE d.probability END),
+        count(*) - count(c.outcome),
+        sum(CASE WHEN c.outcome IS NULL THEN d.probability ELSE 0 END)
+    FROM compared c JOIN predictions d
+        ON d.patient_id = c.id AND d.patient_version = c.patient_version
+            AND d.model_version = c.model_version
+    LEFT JOIN runs r ON r.id = d.run_id
+    GROUP BY 1, 2, 3, 4, 5
+    UNION ALL
+    SELECT 0, day, 0, 0, 0, count(outcome), sum(coalesce(outcome, 0)), 0,
+        count(*) - count(outcome), 0 FROM due GROUP BY day"""
+# What has no outcome at an earlier moment may have come since. A row that is predicted was there
+# when it first was; one that no run has predicted says nothing of it.
+_WAS_THERE = """(labelled_at <= :now
+    OR EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id AND d.scored_at <= :now)
+    OR outcome IS NULL
+        AND NOT EXISTS (SELECT 1 FROM predictions d WHERE d.patient_id = patients.id))"""
+
+
+def served_days(
+    connection: Connection, outcome: Outcome, now: datetime, looks_back: bool = False
+) -> Served:
+    """The counts as they stand at a moment: those that are stored, but for days that changed since,
+    which are counted here. Bins are of the last weeks only; version 0 has all days.
+
+    If it `looks_back`, what came after the moment counts on neither side.
+    """
+    stale = _stale(connection, outcome, now, _CHANGED_SINCE)
+    statement = text(f"""
+        SELECT {_COLUMNS} FROM served_days
+        WHERE (model_version = 0 OR day > :since) AND day <= :today""")
+    bounds = {"since": day_of(now) - 7 * WEEKS_READ, "today": day_of(now)}
+    stored = (row for row in connection.execute(statement, bounds) if row.day not in stale)
+    found = [tuple(row) for row in stored]
+    for days in _in_a_row(stale):
+        found += _counted(connection, outcome, now, days, looks_back)
+    columns = np.array(found, dtype=np.float64).reshape(len(found), len(Served.__slots__)).T
+    whole = columns.astype(np.int64)
+    return Served(
+        *(
+            columns[at] if name.startswith("expected") else whole[at]
+            for at, name in enumerate(Served.__slots__)
+        )
+    )
+
+
+def count_served_days(connection: Connection, all_anew: bool = False) -> None:
+    """Store the counts of the days that changed since they were counted last; of all days of the
+    weeks on top, if asked. Of two sessions the second waits, and counts what is there then."""
+    database = database_of(connection)
+    if not database.is_a_file:
+        connection.execute(text("LOCK TABLE served_days IN SHARE ROW EXCLUSIVE MODE"))
+    outcome = newest_declaration(connection).outcome
+    now = clock(connection)
+    # What commits from here on is counted now or the next time, or both.
+    stale = _stale(connection, outcome, now, "DELETE FROM changed_outcomes RETURNING {moment}")
+    if all_anew:
+        today = day_of(now)
+        stale.update(range(today - 7 * (WEEKS_ON_TOP + 1), today))
+    delete = text("DELETE FROM served_days WHERE day BETWEEN :first AND :last")
+    insert = text(f"""
+        INSERT INTO served_days ({_COLUMNS}, counted_at)
+        VALUES (:{", :".join(Served.__slots__)}, :counted_at)""")
+    for days in _in_a_row(stale):
+        rows = [
+            dict(zip(Served.__slots__, row, strict=True))
+            | {"counted_at": database.stored_moment(now)}
+            for row in _counted(connection, outcome, now, days)
+        ]
+        connection.execute(delete, {"first": days.start, "last": days.stop - 1})
+        if rows:
+            connection.execute(insert, rows)
+
+
+_CHANGED_SINCE = f"""
+    SELECT {{moment}} FROM changed_outcomes
+    UNION ALL SELECT {{moment}} FROM patients WHERE {IS_LABELLED} AND labelled_at > :now"""
+"""The moments of outcomes that changed, or came after the moment that is looked back to."""
+
+
+def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str) -> set[int]:
+    """The days since the last count, and those of changed outcomes; all days, if the outcome was
+    declared anew."""
+    moment, length = _by_when(outcome)
+    statement = text(changed.format(moment=moment)).columns(Column(moment, Timestamp))
+    bounds = {} if ":now" not in changed else {"now": database_of(connection).stored_moment(now)}
+    moments = connection.scalars(statement, bounds).all()
+    counted_at = connection.scalar(
+        text("""
+            SELECT max(counted_at) AS last FROM served_days
+            WHERE counted_at >= (SELECT max(since) FROM declarations)""").columns(last=Timestamp())
+    )
+    today = day_of(now)
+    if counted_at is None:
+        return set(range(day_of(EARLIEST), today + 1))
+    days = {day_of(each + length) for each in moments if each is not None}
+    return {
+        *range(day_of(min(counted_at, now)), today + 1),
+        *(day for day in days if day <= today),
+    }
+
+
+def _by_when(outcome: Outcome) -> tuple[str, timedelta]:
+    """The column, and how long after it a row counts."""
+    horizon = horizon_of(outcome)
+    if horizon is None:
+        return "labelled_at", timedelta(0)
+    return "index_at", timedelta(milliseconds=horizon.length_ms)
+
+
+def _in_a_row(days: Iterable[int]) -> Iterator[range]:
+    """Put days together that follow on each other."""
+    for _, run in groupby(enumerate(sorted(days)), lambda placed: placed[1] - placed[0]):
+        first, *others = (day for _, day in run)
+        yield range(first, first + len(others) + 1)
+
+
+def _counted(
+    connection: Connection,
+    outcome: Outcome,
+    now: datetime,
+    days: range,
+    looks_back: bool = False,
+) -> list[tuple[float, ...]]:
+    """Count days in a row as they stand at a moment."""
+    database = database_of(connection)
+    rule = rule_of(connection, outcome, now)
+    moment, length = _by_when(outcome)
+    week = WEEK_NUMBER.format(database.milliseconds.format("r.started_at"))
+    predicted_in = "0" if rule.unsettled else f"coalesce({week}, 0)"
+    # What has no outcome is judged as if it came now.
+    due = f"""
+        SELECT id, {DAY_NUMBER.format(rule.over_at)} AS day,
+            CASE WHEN labelled_at <= :now THEN outcome END AS outcome,
+            {in_time_until(connection, outcome)} AS in_time_until,
+            {rule.unsettled or "NULL"} AS unsettled
+        FROM (SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at
+            FROM patients
+            WHERE {moment} > :earliest AND {moment} >= :begin AND {moment} < :end
+                AND {moment} <= :over AND {_WAS_THERE if looks_back else "1 = 1"}) AS rows"""
+    bounds = {
+        "earliest": EARLIEST,
+        "begin": max(_start_of(days.start) - length, EARLIEST),
+        "end": _start_of(days.stop) - length,
+        "over": now - length,
+        "now": now,
+    }
+    statement = text(_COUNTED.format(due=due, predicted_in=predicted_in))
+    moments = {name: database.stored_moment(each) for name, each in bounds.items()}
+    return [tuple(row) for row in connection.execute(statement, moments)]
+
+
+def _start_of(day: int) -> datetime:
+    return FIRST_OF_1970 + timedelta(days=day)
