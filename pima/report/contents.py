@@ -38,6 +38,7 @@ from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.beside_scores import BesideScore, beside_scores
 from pima.watch.by_group import ByGroup, by_group
 from pima.watch.overview import Overview, read_overview
+from pima.watch.realised import rows_on_top
 from pima.watch.weeks import VersionWeek, version_weeks
 
 WEEKS_SHOWN = 26
@@ -136,7 +137,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             groups=tuple(by_group(connection, settled, made_at, judged)),
             beside_scores=tuple(
                 (each, _beside_score(made_at, each))
-                for each in beside_scores(connection, settled.in_time)
+                for each in beside_scores(connection, rows_on_top(settled, made_at))
             ),
             leaning=None,
             version_weeks=tuple(version_weeks(connection, settled, WEEKS_SHOWN)),

@@ -31,7 +31,14 @@ from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.by_group import ByGroup, by_group
-from pima.watch.realised import AsServed, of_version, on_scores, on_top, widths_by_person
+from pima.watch.realised import (
+    AsServed,
+    of_version,
+    on_scores,
+    on_top,
+    rows_on_top,
+    widths_by_person,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             as_served=on_top(settled, now, wider),
             of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
-            beside_scores=tuple(on_scores(connection, settled)),
+            beside_scores=tuple(on_scores(connection, rows_on_top(settled, now))),
         )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
 from pima.core.declared.present_score import PresentScore
 from pima.core.nights.kinds import REALISED, Watched
+from pima.core.outcomes.realised import WEEKS_ON_TOP
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
 from pima.core.verdicts.evidence import Evidence, evidence
 from pima.core.verdicts.figures import FEWEST_ROWS
@@ -31,7 +32,7 @@ class BesideScore:
     """All settled outcomes of these predictions, of which the pair has those with the score."""
     pair: PairEvidence
     contest: Contest
-    """The service or the version as champion, and the score."""
+    """The service or the version in the role of the champion, and the score."""
 
     @property
     def evidence(self) -> Evidence:
@@ -45,7 +46,8 @@ class BesideScore:
     @property
     def _over(self) -> str:
         """The rows of the pair, and why they are not all."""
-        outcomes = counted(self.outcomes, "settled outcome")
+        outcomes = f"the newest {counted(self.outcomes, 'settled outcome')}"
+        outcomes += f" of the last {WEEKS_ON_TOP} weeks"
         unknown = self.outcomes - self.pair.rows
         if unknown == 0:
             return outcomes

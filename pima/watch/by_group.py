@@ -22,7 +22,7 @@ from pima.store.rows.settled import (
     columns_of,
     persons_beside,
 )
-from pima.store.rows.settling import week_of
+from pima.watch.realised import rows_on_top
 
 AS_SERVED = (
     "Training rows and test set are those of a verdict. What came true is told of all predictions "
@@ -67,8 +67,7 @@ def by_group(
     declared = newest_declaration(connection)
     if not declared.groups:
         return
-    last = week_of(now)
-    found = [each for each in settled.in_time if last - WEEKS <= week_of(each.over_at) < last]
+    found = rows_on_top(settled, now)
     ids = [each.patient_id for each in found]
     divided = columns_by_id(connection, ids, names_of(declared.groups))
     divided = groupings(declared.dividing, divided, divided)

@@ -22,7 +22,14 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
-from pima.watch.realised import AsServed, on_scores, on_top, until_now, widths_by_person
+from pima.watch.realised import (
+    AsServed,
+    on_scores,
+    on_top,
+    rows_on_top,
+    until_now,
+    widths_by_person,
+)
 from pima.watch.unpredicted import NewRows
 from pima.watch.weeks import Week, by_week
 
@@ -165,7 +172,7 @@ def read_overview(
         realised=_counts(settled, found.now),
         follow_up=_follow_up(settled),
         standing=on_top(settled, found.now, widths_by_person(connection, settled)),
-        beside_scores=tuple(on_scores(connection, settled)),
+        beside_scores=tuple(on_scores(connection, rows_on_top(settled, found.now))),
         realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, sources, found)),

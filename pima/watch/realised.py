@@ -1,7 +1,7 @@
 """Versions beside what came true: on top of status, report and card, and as stored figures."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -28,6 +28,7 @@ from pima.store.models import registry
 from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import (
     NEWEST_OUTCOMES,
+    SettledOutcome,
     SettledOutcomes,
     columns_of,
     if_filled_in_later,
@@ -86,6 +87,14 @@ def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) 
         lately=lately,
         by_version=tuple(_by_version(found, wider)),
     )
+
+
+def rows_on_top(settled: SettledOutcomes, now: datetime) -> list[SettledOutcome]:
+    """Pick those of the newest outcomes that stand on top."""
+    top = on_top(settled, now, {})
+    if top is None:
+        return []
+    return [each for each in settled.in_time if top.since <= each.over_at.date() < top.until]
 
 
 def until_now(found: Served, now: datetime) -> Served:
@@ -157,14 +166,14 @@ _WAITS = (
 )
 
 
-def on_scores(connection: Connection, settled: SettledOutcomes) -> Iterator[str]:
+def on_scores(connection: Connection, found: Sequence[SettledOutcome]) -> Iterator[str]:
     """Say how the service stands beside each score in use, or what the comparison waits for."""
     scores = registry.newest_declaration(connection).present_scores
     compared = {}
     if scores:
         from pima.watch.beside_scores import beside_scores
 
-        compared = {each.score: str(each) for each in beside_scores(connection, settled.in_time)}
+        compared = {each.score: str(each) for each in beside_scores(connection, found)}
     yield from compared.values()
     for score in scores:
         if score not in compared:

@@ -5,6 +5,7 @@ import json
 import re
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -145,7 +146,7 @@ def test_a_clinic_whose_score_is_beaten_reads_so(ward: _Ward) -> None:
     page = ward.page()
     told = re.search(
         r"The service is better than the ward's points by (0\.\d+) \((0\.\d+) to 0\.\d+\) in AUROC "
-        r"over 200 settled outcomes\.",
+        r"over the newest 200 settled outcomes of the last 26 weeks\.",
         page,
     )
     assert told is not None
@@ -186,7 +187,7 @@ def test_a_clinic_whose_score_is_better_reads_so_and_may_keep_it(ward: _Ward) ->
     ward.night_and_outcomes(visits[HISTORY:])
     assert re.search(
         r"The service is worse than the ward's points by 0\.\d+ \(0\.\d+ to 0\.\d+\) in "
-        r"AUROC over 200 settled outcomes\.",
+        r"AUROC over the newest 200 settled outcomes of the last 26 weeks\.",
         ward.page(),
     )
 
@@ -282,10 +283,24 @@ def test_the_service_stands_beside_a_score_by_whichever_version_it_predicted(
         settled.execute(f"UPDATE {table} SET model_version = 2 WHERE patient_id % 4 > 1")
     config = ward_configuration(tmp_path)
     section = _section(settled, config)
-    assert "in AUROC over 40 settled outcomes. Both as they stood" in section
+    assert (
+        "in AUROC over the newest 40 settled outcomes of the last 26 weeks. Both as they stood"
+        in section
+    )
     assert "What the service gains on the ward's points" in section
     # None of both has learned from these outcomes on the scale of the older one.
     assert _threshold(settled) == pytest.approx(_at(0.5))
+    # What is older than half a year is over.
+    long_ago = {"old": settled.stored(datetime.now(UTC) - timedelta(days=200))}
+    for table in ("predictions", "prediction_scores"):
+        settled.execute(f"UPDATE {table} SET scored_at = :old WHERE model_version = 2", long_ago)
+    settled.execute(
+        """
+        UPDATE patients SET labelled_at = :old
+        WHERE id IN (SELECT patient_id FROM predictions WHERE model_version = 2)""",
+        long_ago,
+    )
+    assert "in AUROC over the newest 20 settled outcomes" in _section(settled, config)
 
 
 def test_points_stand_beside_a_version_on_the_scale_of_its_own_verdict(settled: Database) -> None:
@@ -352,7 +367,10 @@ def test_the_report_says_what_each_score_is_and_which_ones_wait(
     settled.execute(f"DELETE FROM prediction_scores WHERE patient_id = ({few})")
     points = "Points have become probabilities"
     section = _section(settled, config)
-    assert "over 30 of 40 settled outcomes (of at most 10 the score was not known" in section
+    assert (
+        "over 30 of the newest 40 settled outcomes of the last 26 weeks (of at most 10 the score was not known"
+        in section
+    )
     assert "outcome 1 came in 15 of these 30 rows" in section
     assert "the table: compared as soon as 10 predictions with a known score" in section
     assert "the ward's points: compared as soon" not in section
@@ -382,7 +400,7 @@ def _section(database: Database, config: str) -> str:
             180,
             (
                 "The service is better than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
-                "180 of 200 settled outcomes (of 20 the score was not known then)."
+                "180 of the newest 200 settled outcomes of the last 26 weeks (of 20 the score was not known then)."
             ),
         ),
         (
@@ -390,7 +408,7 @@ def _section(database: Database, config: str) -> str:
             200,
             (
                 "The service is worse than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
-                "200 settled outcomes."
+                "the newest 200 settled outcomes of the last 26 weeks."
             ),
         ),
         (
@@ -398,7 +416,7 @@ def _section(database: Database, config: str) -> str:
             190,
             (
                 "The service is neither clearly better nor clearly worse than the ward's points: its "
-                "gain is -0.010 (-0.040 to 0.020) in AUROC over 190 of 200 settled outcomes (of at "
+                "gain is -0.010 (-0.040 to 0.020) in AUROC over 190 of the newest 200 settled outcomes of the last 26 weeks (of at "
                 "most 10 the score was not known then)."
             ),
         ),
@@ -407,7 +425,7 @@ def _section(database: Database, config: str) -> str:
             19,
             (
                 "The AUROC of the service can't be compared with that of the ward's points over 19 of "
-                "200 settled outcomes (of 181 the score was not known then): fewer than two rows of "
+                "the newest 200 settled outcomes of the last 26 weeks (of 181 the score was not known then): fewer than two rows of "
                 "an outcome."
             ),
         ),
