@@ -1,9 +1,9 @@
 """python -m tests.bench.year [NAME ...]: a half year of made-up clinics, into
 docs/measured/year.md.
 
-Each clinic lives in a process of its own, one on each core, through 26 weeks by the commands. With
-names, --nights or --without-horizon the page is only printed. --hindsight writes only the section
-on hindsight by other seeds.
+Each clinic lives in a process of its own, one on each core, through 26 weeks or more by the
+commands. With names, --nights or --without-horizon the page is only printed. --hindsight writes
+only the section on hindsight by other seeds.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.bench.year.page_by_seed import (
     section_by_seed,
     section_of_corrected_history,
 )
-from tests.bench.year.population import CLINICS, CORRECTED_HISTORY, NIGHTS
+from tests.bench.year.population import CLINICS, CORRECTED_HISTORY
 from tests.bench.year.simulation import simulate_many
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
@@ -120,7 +120,7 @@ def _clinic(life: Life, place: Path, given: argparse.Namespace) -> Any:
     command += ["--seed", str(life.seed)]
     if life.is_for_last_verdict:
         command += ["--nights", str(NIGHTS_TO_LAST_VERDICT), "--last-verdict"]
-    else:
+    elif given.nights is not None:
         command += ["--nights", str(given.nights)]
     if given.without_horizon:
         command.append("--without-horizon")
@@ -162,7 +162,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.bench.year", description=__doc__)
     every = [clinic.name for clinic in CLINICS]
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of: {'; '.join(every)}")
-    options.add_argument("--nights", type=int, default=NIGHTS, help="(default %(default)s)")
+    options.add_argument("--nights", type=int, help="at most (default: as many as a clinic lives)")
     options.add_argument(
         "--clinics", type=int, default=200, help="simulated ones (default %(default)s)"
     )
@@ -188,6 +188,6 @@ if __name__ == "__main__":
     else:
         text = main(asked.names or every, asked)
     print(text)
-    is_whole = not asked.names and not asked.without_horizon and asked.nights == NIGHTS
+    is_whole = not asked.names and not asked.without_horizon and asked.nights is None
     if is_whole:
         PAGE.write_text(text)

@@ -23,7 +23,6 @@ from tests.bench.year.population import (
     CLINICS,
     CORRECTED_HISTORY,
     HORIZON_DAYS,
-    NIGHTS,
     Clinic,
     visits_of,
 )
@@ -192,7 +191,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("name")
     options.add_argument("--folder", type=Path, required=True)
-    options.add_argument("--nights", type=int, default=NIGHTS)
+    options.add_argument("--nights", type=int)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--without-horizon", action="store_true")
     options.add_argument("--last-verdict", action="store_true")
@@ -201,7 +200,7 @@ def main() -> None:
     end_with_parent()
     every = (*CLINICS, CORRECTED_HISTORY)
     clinic = next(each for each in every if each.name == given.name)
-    nights = min(given.nights, clinic.nights)
+    nights = min(given.nights or clinic.nights, clinic.nights)
     hospital = Hospital(clinic, nights, given.seed, given.folder, not given.without_horizon)
     if given.last_verdict:
         hospital.live_for_the_last_verdict()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.bench.gate.page import filled, table
 from tests.bench.year.page_by_seed import AFTER_SEEDS, SEEDS
-from tests.bench.year.population import LATE_OR_NEVER
+from tests.bench.year.population import LATE_OR_NEVER, SLOW_DECAY
 from tests.bench.year.simulation import (
     LOOKED_AT,
     Simulated,
@@ -42,6 +42,9 @@ def page(
         "## What is shown, beside what is true",
         _SHOWN,
         table(_OF_WEEKS, [row for each in _followed_up(lived) for row in _weeks(each)]),
+        "## Slow decay",
+        _DECAY,
+        table(_OF_WEEKS, [row for each in lived if _is_slow(each) for row in _weeks(each)]),
         "## What was told, and when",
         _TOLD,
         table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
@@ -79,7 +82,7 @@ def _said_first(
     settled = [mean for name in SIMULATED for mean, _ in mean_on_each_day(simulated[name, True])]
     first_fits = [fmean(ratios) for ratios in fits.values()]
     apart = (
-        f"{len(lived)} clinics whose truth is known live through 26 weeks by the real commands. "
+        f"{len(lived)} clinics whose truth is known live through 26 weeks or more by the real commands. "
         f"What is shown of a champion's observed/expected lies at most {most:.3f} from what the "
         "same predictions have once all of their outcomes are known."
     )
@@ -106,7 +109,6 @@ def _said_first(
 _OF_WEEKS = (
     "clinic",
     "day",
-    "version",
     "outcomes (1)",
     "observed/expected: shown",
     "true",
@@ -120,7 +122,6 @@ def _weeks(lived: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             lived["clinic"],
             str(week["night"]),
-            str(week["version"]),
             f"{week['shown']['outcomes']} ({week['shown']['positive']})",
             _two(week["shown"]["observed_expected"]),
             _two(week["true"]["observed_expected"]),
@@ -133,8 +134,12 @@ def _weeks(lived: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _followed_up(lived: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The clinics whose outcomes all come on their day."""
-    return [each for each in lived if each["clinic"] not in _LATE_CLINICS]
+    """The clinics of half a year whose outcomes all come on their day."""
+    return [each for each in lived if each["clinic"] not in _LATE_CLINICS and not _is_slow(each)]
+
+
+def _is_slow(lived: dict[str, Any]) -> bool:
+    return bool(lived["clinic"] == SLOW_DECAY.name)
 
 
 def _has_figures(week: dict[str, Any]) -> bool:
@@ -383,7 +388,7 @@ def _two(value: float | None) -> str:
 _HOW = """
 `make bench-year` writes this page; this one took {:.0f} minutes beside other work, and {:.0f} minutes of processor time.
 Each clinic has about 20 visits a day, and an outcome within 30 days of discharge that is true of 7 or 35 % of them. The true probabilities have an AUROC
-of .76. The first night comes after 90 days of history. Then there are 182 nights: each at 02:15 `pull` and `score`, once a week at
+of .76. The first night comes after 90 days of history. Then there are 182 nights, but where another number is named: each at 02:15 `pull` and `score`, once a week at
 03:00 `retrain`, at 07:00 `alert`, `health`, and once a week `status`. A receiver takes the messages.
 
 The commands run in one process a clinic, by their `main`. It stands under Debian's faketime, and moves its own clock
@@ -402,6 +407,11 @@ the whole half year; a view shows of it what is known on that day.
 _SHOWN = """
 Every second week, where the champion has at least five outcomes of each kind. "True" is what the same predictions have
 once all of their outcomes are known.
+"""
+
+_DECAY = """
+In 40 weeks the AUROC of the true probabilities falls along a line from .76 to .62. The clinic lives for 44, so that the outcomes of
+these 40 are due. What is shown are all predictions as they were served, over the last 26 whole weeks.
 """
 
 _TOLD = """

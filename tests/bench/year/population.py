@@ -28,6 +28,9 @@ CORRECTED_OF_SICKEST = 0.3
 CORRECTED_OF_OTHERS = 0.02
 """Of visits that are honestly corrected, whatever their outcome: of the riskiest tenth, and of the
 others."""
+AUROC_AT_LAST = 0.62
+"""How well they do it at the end of a slow decay."""
+WEEKS_OF_DECAY = 40
 UNIT_DAYS = 6 * 7
 """How long a unit is wrong."""
 WRONG_UNIT = 5.0
@@ -48,6 +51,8 @@ class Change(StrEnum):
     """The outcome is twice as frequent, or half as frequent again where it was no rare one."""
     UNIT = auto()
     """Creatinine arrives five times too high, for six weeks."""
+    SLOW = auto()
+    """For forty weeks the outcome depends on less and less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ CLINICS = (
         nights=63,
     ),
     Clinic("honest corrections, 35 %", 0.35, is_early=True, is_honestly_corrected=True),
+    Clinic("slow decay, 35 %", 0.35, change=Change.SLOW, change_on=0, nights=44 * 7),
 )
 CORRECTED_HISTORY = Clinic(
     "corrected history, 35 %",
@@ -122,8 +128,9 @@ CORRECTED_HISTORY = Clinic(
     nights=12 * 7,
 )
 """Its last verdict alone is looked at."""
-LATE_OR_NEVER = CLINICS[-5:]
+LATE_OR_NEVER = CLINICS[-6:-1]
 """Clinics whose outcomes come late or never, or in which an alarm is easily false or lost."""
+SLOW_DECAY = CLINICS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
     has_changed = day >= clinic.change_on
     probability = np.where(
         has_changed,
-        probability_after(clinic)(measurements),
+        _probability_then(clinic, day, measurements),
         probability_before(clinic)(measurements),
     )
     outcome = (draw.random(len(day)) < probability).astype(np.int8)
@@ -215,19 +222,34 @@ def probability_before(clinic: Clinic) -> Callable[[Float64Array], Float64Array]
     return _relation(clinic.prevalence)
 
 
-def probability_after(clinic: Clinic) -> Callable[[Float64Array], Float64Array]:
-    """How likely it is from the change on."""
+def probability_after(clinic: Clinic, day: int) -> Callable[[Float64Array], Float64Array]:
+    """How likely it is on a day from the change on."""
     if clinic.change is Change.DEAD:
         return lambda measurements: np.full(len(measurements), clinic.prevalence)
-    return _relation(clinic.prevalence_then or clinic.prevalence)
+    auroc = AUROC
+    if clinic.change is Change.SLOW:
+        share = min((day - clinic.change_on) // 7 / WEEKS_OF_DECAY, 1.0)
+        auroc += share * (AUROC_AT_LAST - AUROC)
+    return _relation(clinic.prevalence_then or clinic.prevalence, auroc)
+
+
+def _probability_then(clinic: Clinic, day: Int64Array, measurements: Float64Array) -> Float64Array:
+    """How likely the outcomes of visits are from the change on; of earlier ones it means nothing."""
+    if clinic.change is not Change.SLOW:
+        return probability_after(clinic, clinic.change_on)(measurements)
+    found = np.zeros(len(day))
+    for one in np.unique(day[day >= clinic.change_on]).tolist():
+        of_day = day == one
+        found[of_day] = probability_after(clinic, one)(measurements[of_day])
+    return found
 
 
 @cache
-def _relation(prevalence: float) -> Callable[[Float64Array], Float64Array]:
+def _relation(prevalence: float, auroc: float = AUROC) -> Callable[[Float64Array], Float64Array]:
     """Found once on many visits, so that prevalence and AUROC are those that were asked for."""
     score = _score(draw_measurements(np.random.default_rng(0), 40_000))
     slope = _bisect(
-        lambda tried: _auroc(tried * score, _constant(tried * score, prevalence)), AUROC
+        lambda tried: _auroc(tried * score, _constant(tried * score, prevalence)), auroc
     )
     constant = _constant(slope * score, prevalence)
     return lambda measurements: _logistic(slope * _score(measurements) + constant)

@@ -47,7 +47,6 @@ class Week:
     """What stands on top of `status` on a week's last morning, and what is true of it."""
 
     night: int
-    version: int | None
     shown: Figures
     true: Figures
     """Of the same predictions, once all of their outcomes are known."""
@@ -131,29 +130,30 @@ class Truth:
         found = status["standing"]
         if found is None:
             nothing = Figures(0, 0, None, None)
-            return Week(night, None, nothing, nothing)
+            return Week(night, nothing, nothing)
         shown = Figures(
             found["outcomes"],
             found["positive"],
             found["figures"]["observed_expected"]["value"],
             found["figures"]["auroc"]["value"],
         )
-        return Week(night, found["version"], shown, self._true(night, found["version"]))
+        weeks = np.array([found["since"], found["until"]], dtype="M8[D]")
+        return Week(night, shown, self._true((weeks - FIRST_DAY).astype(int)))
 
-    def _true(self, night: int, version: int | None) -> Figures:
-        rows = self._database.execute(
-            """
+    def _true(self, days: Int64Array) -> Figures:
+        """Of all predictions of visits whose horizon ends from one of two days on and before the
+        other."""
+        rows = self._database.execute("""
             SELECT p.source_key, d.probability, d.scored_at FROM predictions d
-            JOIN patients p ON p.id = d.patient_id WHERE d.model_version = :version""",
-            {"version": version},
-        )
+            JOIN patients p ON p.id = d.patient_id""")
         of = np.array([int(row[0]) - 1 for row in rows], dtype=int)
         probability = np.array([row[1] for row in rows])
         scored = np.array([np.datetime64(row[2][:10]) for row in rows], dtype="M8[D]")
         day = self._visits.day[of]
         is_told = (scored - FIRST_DAY).astype(int) <= day + _DAYS_ON_TIME
         if self._has_horizon:
-            is_told &= day <= night - HORIZON_DAYS
+            over = day + HORIZON_DAYS
+            is_told &= (over >= days[0]) & (over < days[1])
         return figures_of(probability[is_told], self._visits.outcome[of[is_told]])
 
     def move(self, night: int, result: dict[str, Any]) -> Move:
@@ -214,8 +214,10 @@ class Truth:
 
     def _truly(self, night: int) -> Float64Array:
         """How likely the outcome of each fresh visit is on a day."""
-        relation = probability_after if night > self._clinic.change_on else probability_before
-        return relation(self._clinic)(self._fresh)
+        relation = probability_before(self._clinic)
+        if night > self._clinic.change_on:
+            relation = probability_after(self._clinic, night)
+        return relation(self._fresh)
 
     def mean(self, night: int) -> Mean | None:
         """None without a champion."""
