@@ -90,8 +90,8 @@ METRICS = {
     "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_SCORE),
     "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_SCORE),
     "pima_settled_alert": Described(
-        "1 if settled outcomes alarm about the predictions of this version, or too few rows are "
-        "followed up",
+        "1 if settled outcomes alarm about the predictions of this version, too few rows are "
+        "followed up, or the last weeks' predictions are clearly worse than those before",
         _BY_VERSION,
     ),
 }

@@ -19,6 +19,7 @@ from pima.core.nights.kinds import (
     alarm_of,
 )
 from pima.core.outcomes.cusum import PredictedOutcomes, alarms
+from pima.core.outcomes.decay import figure_of_decay
 from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
@@ -26,6 +27,7 @@ from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
 from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
+from pima.store.rows.settling import week_of
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
 from pima.watch.health import Condition
@@ -131,6 +133,8 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         silent = set(OUTCOME_ALARMS) - {found.figure for _, found in alarming}
         figures[champion] += [Watched("", fault, None, len(came)) for fault in sorted(silent)]
         figures[champion].extend(figure_of_follow_up(newest.follow_up))
+        if came:
+            figures[champion].extend(figure_of_decay(newest.counting, week_of(today) - 1))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)

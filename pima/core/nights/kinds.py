@@ -124,6 +124,8 @@ WEEK_FOLLOWED_UP = f"{REALISED}week_followed_up"
 """The share of the newest finished week's rows that have an outcome."""
 FOLLOWED_UP = "hardly_followed_up"
 """The share of the newest weeks' rows that have an outcome."""
+SLOW_DECAY = "slow_decay"
+"""The area under the ROC curve of the last weeks, beside that of the weeks before."""
 ONES_CORRECTED = f"{REALISED}ones_corrected"
 """The share of rows with outcome 1 that were corrected, beside that of rows with outcome 0."""
 
@@ -218,6 +220,26 @@ ALARMS = {
             "See whether outcomes still come, and of all patients, zeros among them: `python -m "
             "jobs.status` shows the weeks. If they miss at random, `outcome.least_followed_up` may "
             "be lower: docs/do/watch-it.md"
+        ),
+    ),
+    SLOW_DECAY: Alarm(
+        "slow_decay",
+        Whose.SERVICE,
+        says=(
+            "of two patients, one with outcome 1 and one without, the predictions gave the higher "
+            "probability to the first in {found.value:.0%} of pairs in the last 13 whole weeks, "
+            "and in {found.reference:.0%} in the weeks before, up to 26 of them; {rows} have an "
+            "outcome{of_those}"
+        ),
+        means=(
+            "In the last 13 whole weeks the predictions tell patients apart clearly worse than in "
+            "the weeks before, whichever version made them. The area under the ROC curve is lower "
+            "by 3.5 standard errors; by luck alone it is in fewer than one of a hundred years. It "
+            "is over where that holds no longer, also if it stays as low for half a year."
+        ),
+        advice=(
+            "See which feature is measured otherwise, or comes from other patients, and whether "
+            f"retrainings still bring new champions: {_SEE}"
         ),
     ),
     ONES_CORRECTED: Alarm(

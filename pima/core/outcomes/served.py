@@ -112,13 +112,21 @@ def came_true_as_served(found: Served, wider: Mapping[str, float]) -> CameTrue:
 def area(found: Served) -> Figure:
     """The area under the ROC curve of all these predictions, whichever version made them, with
     DeLong's interval; rows of one bin count as ties."""
+    cases = int(found.ones.sum())
+    others = int(found.outcomes.sum()) - cases
+    if not cases or not others:
+        return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
+    return area_around(*area_and_variance(found), cases, others)
+
+
+def area_and_variance(found: Served) -> tuple[float, float]:
+    """The area, and DeLong's variance of it, which is 0 where an outcome has one row; both outcomes
+    are there."""
     _, bins = np.unique(found.bin, return_inverse=True)
     ones = np.bincount(bins, weights=found.ones)
     zeros = np.bincount(bins, weights=found.outcomes - found.ones)
-    cases = int(ones.sum())
-    others = int(zeros.sum())
-    if not cases or not others:
-        return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
+    cases = ones.sum()
+    others = zeros.sum()
     above = (np.cumsum(zeros) - zeros / 2) / others  # of the others, how many lie below a case
     below = (cases - np.cumsum(ones) + ones / 2) / cases
     value = float((above * ones).sum() / cases)
@@ -128,4 +136,4 @@ def area(found: Served) -> Figure:
             (ones * (above - value) ** 2).sum() / (cases * (cases - 1))
             + (zeros * (below - value) ** 2).sum() / (others * (others - 1))
         )
-    return area_around(value, variance, cases, others)
+    return value, variance

@@ -19,6 +19,7 @@ from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_beside import BEGINS_BESIDE, beside_section
 from tests.bench.gate.page_of_corrections import corrections_section
+from tests.bench.gate.page_of_decay import decay_section
 from tests.bench.gate.page_of_late import late_section
 from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
@@ -69,7 +70,7 @@ def main() -> None:
     print(text)
 
 
-_SECTIONS = {"beside": beside_section, "visits": visits_section}
+_SECTIONS = {"beside": beside_section, "visits": visits_section, "decay": decay_section}
 """Those that may be written alone."""
 
 

@@ -130,7 +130,7 @@ def _after(change: Change, true: Float64Array) -> Float64Array:
     clinic = change.clinic
     if change.prevalence is None:
         return np.full_like(true, np.log(clinic.prevalence / (1 - clinic.prevalence)))
-    mean, deviation = _distribution(clinic)
+    mean, deviation = distribution(clinic)
     return true + _mean_for(deviation, change.prevalence) - mean
 
 
@@ -149,7 +149,7 @@ def _course(told: BoolArray, a_day: int) -> Float64Array:
 
 
 def true_log_odds(clinic: Clinic, days: int, draw: np.random.Generator) -> Float64Array:
-    mean, deviation = _distribution(clinic)
+    mean, deviation = distribution(clinic)
     return draw.normal(mean, deviation, size=(CLINICS_AT_ONCE, days * clinic.a_day))
 
 
@@ -202,7 +202,7 @@ def probability(log_odds: Float64Array) -> Float64Array:
 
 
 @cache
-def _distribution(clinic: Clinic) -> tuple[float, float]:
+def distribution(clinic: Clinic) -> tuple[float, float]:
     """The mean and standard deviation of the true log odds."""
 
     def auroc(deviation: float) -> float:

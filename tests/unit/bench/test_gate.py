@@ -11,6 +11,7 @@ from pima.core.verdicts.verdict import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.beside import ServedBeside, looks_at
 from tests.bench.gate.corrections import half_years
+from tests.bench.gate.decay import Decay, calm_looks, weeks_until_told
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.late import CLINICS as LATE_ONES
 from tests.bench.gate.late import half_year
@@ -282,3 +283,11 @@ def test_by_person_the_veto_keeps_out_some_more_and_lets_nobody_else_in(at_lengt
     by_visit, by_person, _ = found.T
     assert not (by_person & ~by_visit).any()
     assert 0 < (by_visit & ~by_person).mean() < 0.1
+
+
+def test_slow_decay_is_told_and_hardly_ever_where_there_is_none(at_length: bool) -> None:
+    seeds = range(20 if at_length else 2)
+    calm = np.concatenate([calm_looks(FREQUENT, seed) for seed in seeds], axis=1)
+    assert np.isfinite(calm).mean() <= 0.04
+    told = weeks_until_told(Decay(FREQUENT), 0)
+    assert np.isfinite(told).mean() > 0.7
