@@ -8,8 +8,8 @@ class NoChampion(RefusedError):
 
 
 class ChampionSuspended(RefusedError):
-    """The champion is version {number}{since}. Nothing was scored. Act on none of its predictions
-    (docs/do/stop.md); to look into it, name the version by --model {number}."""
+    """The champion, version {number}, is suspended since {since}. Nothing was scored. Act on none
+    of its predictions (docs/do/stop.md); to look into it, name the version by --model {number}."""
 
 
 class OtherOutputThere(RefusedError):

@@ -23,7 +23,6 @@ from pima.errors import (
     NoSuchVersion,
     VersionHasNoBytes,
 )
-from pima.logs import tell
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
 from pima.store.engine import reading
@@ -36,7 +35,6 @@ from pima.store.models.registry import (
     sha256_of,
     stored_features,
 )
-from pima.watch.suspension import in_words
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
@@ -88,9 +86,6 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         champion = registry.read_champion(connection)
         if number is None:
             number = _scoring_number(champion)
-        elif champion.suspended_at is not None and champion.model_version == number:
-            since = in_words(champion.suspended_at)
-            tell(f"Version {number}{since}: act on none of its predictions.", "warning")
         artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
         declaration = newest_declaration(connection)
@@ -119,7 +114,7 @@ def _scoring_number(champion: Champion) -> int:
     if number is None:
         raise NoChampion(what="it scores files unless --model names a version, or a model file")
     if champion.suspended_at is not None:
-        raise ChampionSuspended(number=number, since=in_words(champion.suspended_at))
+        raise ChampionSuspended(number=number, since=f"{champion.suspended_at:%Y-%m-%d %H:%M} UTC")
     return number
 
 

@@ -362,8 +362,11 @@ def suspend(engine: Engine, decider: Decider) -> Champion:
     before their next batch, and rows wait. Raises WrongUsage if there is nothing to stop."""
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
-        if before.model_version is None or before.suspended_at is not None:
-            what = "There is no champion that scores, so none to suspend; nothing was changed."
+        if before.model_version is None:
+            raise WrongUsage(what="There is no champion to suspend; nothing was changed.")
+        if before.suspended_at is not None:
+            since = f"{before.suspended_at:%Y-%m-%d %H:%M} UTC"
+            what = f"The champion is suspended since {since} already; nothing was changed."
             raise WrongUsage(what=what)
         stop = {"suspended_at": database_now(), "last_stop": before.sequence + 1}
         registry.set_champion(connection, before.model_version, before.pinned, **stop)
