@@ -13,8 +13,8 @@ from jobs.options import OptionParser, from_one, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
 from pima.errors import NoChampion, NoSuchVersion, NotReproduced, WrongUsage
-from pima.files.model_file import export_model
-from pima.logs import counted, tell
+from pima.files.model_file import export_model, warn_of_stop
+from pima.logs import counted
 from pima.report.answers import FILE, read_answers
 from pima.report.card import as_markdown, left_open, read_card
 from pima.runs.recorded_run import as_json
@@ -133,13 +133,10 @@ def _export(command: Command) -> Result:
         raise WrongUsage(
             what="export takes PATH.keras for the Keras form, or --out FILE for the model file"
         )
-    with reading(engine) as connection:
-        champion = registry.read_champion(connection)
-    if champion.suspended_at is not None and champion.model_version == given.number:
-        since = in_words(champion.suspended_at)
-        tell(f"Version {given.number}{since}: act on none of its predictions.", "warning")
     if given.out is not None:
         return export_model(engine, given.number, given.out)
+    with reading(engine) as connection:
+        warn_of_stop(registry.read_champion(connection), given.number)
     content = keras_bytes(engine, given.number)
     with whole_file(given.path, "export") as file:
         return {"bytes": file.write(content), "path": str(given.path)}

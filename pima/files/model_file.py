@@ -23,6 +23,7 @@ from pima.errors import (
     NoSuchVersion,
     VersionHasNoBytes,
 )
+from pima.logs import tell
 from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, checked_artifact
 from pima.store.engine import reading
@@ -35,6 +36,7 @@ from pima.store.models.registry import (
     sha256_of,
     stored_features,
 )
+from pima.watch.suspension import in_words
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20
@@ -86,6 +88,8 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         champion = registry.read_champion(connection)
         if number is None:
             number = _scoring_number(champion)
+        else:
+            warn_of_stop(champion, number)
         artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
         declaration = newest_declaration(connection)
@@ -107,6 +111,13 @@ def model_file(engine: Engine, number: int | None) -> bytes:
     }
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     return f"pima model 1 {sha256_of(body)}\n".encode() + body
+
+
+def warn_of_stop(champion: Champion, number: int) -> None:
+    """Tell people who take this version out if it is the champion and a person has stopped it."""
+    if champion.suspended_at is not None and champion.model_version == number:
+        since = in_words(champion.suspended_at)
+        tell(f"Version {number}{since}: act on none of its predictions.", "warning")
 
 
 def _scoring_number(champion: Champion) -> int:

@@ -88,10 +88,12 @@ def by_group(
             {each.group: each.rows for each in test_set},
             told_sizes(parts),
         )
-        yield ByGroup(group.called, rows, told, tuple(_doubts(group.called, told, every)))
+        yield ByGroup(group.called, rows, told, tuple(doubts(group.called, told, every)))
 
 
-def _doubts(name: str, told: Mapping[str, CameTrue], every: tuple[Any, ...]) -> Iterator[str]:
+def doubts(name: str, told: Mapping[str, CameTrue], every: tuple[Any, ...]) -> Iterator[str]:
+    """Tell the groups in which the probabilities do not hold, unless they hold nowhere; `every` are
+    the columns of all rows."""
     if not told:
         return
     over_all = came_true(*every).figures[_RATIO]

@@ -325,7 +325,7 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     into = ("--from", str(source), "--to", str(tmp_path / "refused"))
     refused = call(well, "score", "--json", *into)
     assert (refused.exit_code, the_json(refused)["error"]) == (3, "champion_suspended")
-    assert "The champion is version 1, suspended since 20" in refused.stderr
+    assert "The champion, version 1, is suspended since 20" in refused.stderr
     assert not (tmp_path / "refused").exists()
     model, other = tmp_path / "version-1.pima", tmp_path / "version-2.pima"
     told = "Version 1, suspended since 20"
