@@ -171,10 +171,10 @@ FAULTS = (
                         "pima/train/ledger.py",
                         """
         before = registry.lock_champion(connection)
-        if before.model_version is None or""",
+        if before.model_version is None:""",
                         """
         before = registry.read_champion(connection)
-        if before.model_version is None or""",
+        if before.model_version is None:""",
                     ),
                 ),
                 (
