@@ -2,6 +2,8 @@
 
 What came true of the predictions is counted by day. The first night counts what is there.
 
+A row has a time at which somebody acted on its prediction.
+
 Alerts know no flapping conditions, and messages of errors no ids of rows.
 
 Revision ID: 0003
@@ -27,6 +29,7 @@ def upgrade() -> None:
     )
     op.execute(_SERVED_DAYS_ON_SQLITE if is_sqlite else _SERVED_DAYS)
     op.execute(_CHANGED_OUTCOMES_ON_SQLITE if is_sqlite else _CHANGED_OUTCOMES)
+    op.add_column("patients", Column("acted_at", moment))
     op.add_column("champion", Column("suspended_at", moment))
     op.drop_column("alerts", "flapped_at")
     # Of forgotten persons, too.

@@ -149,9 +149,8 @@ def migrate(
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
-        if before == "0001":
-            _require_room_for_index(connection)
         if before is not None and before != HEAD:
+            _require_room_for_moments(connection, before)
             _upgrade(connection, before)
         if before is None and declared is not None:
             _make_tables(connection, declared)
@@ -171,12 +170,17 @@ def migrate(
         return Migrated(before, made_anew, roles)
 
 
-def _require_room_for_index(connection: Connection) -> None:
-    """Raises WrongConfiguration if a clinic has added `patients.index_at` for itself, which
-    revision 0002 adds."""
+_MOMENTS = {"index_at": "0002", "acted_at": "0003"}
+"""Columns of `patients`, each with the revision that adds it."""
+
+
+def _require_room_for_moments(connection: Connection, before: str) -> None:
+    """Raises WrongConfiguration if a clinic has added one of these columns for itself, and it is
+    still to come."""
+    to_come = [name for name, revision in _MOMENTS.items() if revision > before]
     for each in database_of(connection).columns(connection, ["patients"]):
         table, _, name = each.partition(".")
-        if table == "patients" and name.lower() == "index_at":
+        if table == "patients" and name.lower() in to_come:
             raise WrongConfiguration(
                 what=(
                     f"patients has a column {name} already, not made by pima, and this release "

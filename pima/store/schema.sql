@@ -27,6 +27,7 @@ CREATE TABLE patients (
     source_key TEXT COLLATE "C", -- what the row is called there
     person_key TEXT COLLATE "C", -- whose row it is, where rows are visits
     index_at TIMESTAMP WITH TIME ZONE, -- from when on its outcome is waited for, as the discharge; no model sees it
+    acted_at TIMESTAMP WITH TIME ZONE, -- when somebody acted on its prediction, as by a call; no model sees it
     CONSTRAINT ck_patients_outcome CHECK (outcome IN (0, 1)),
     CONSTRAINT ck_patients_id CHECK (id > 0 AND id <= 6917529027641081856)
 );

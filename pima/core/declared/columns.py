@@ -11,7 +11,7 @@ _NAMES: dict[ColumnKind, str] = {
     "key": "source source_key person_key",
     "outcome": "outcome",
     "known_at": "labelled_at",
-    "moment": "index_at",
+    "moment": "index_at acted_at",
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
     "requeued replaced_at predicted_at line known reason field",
 }

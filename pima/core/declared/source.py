@@ -59,8 +59,10 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     time of the pull is used."""
     index_at: str = ""
     """The column of the time, or day, from which on the outcome is waited for."""
+    acted_at: str = ""
+    """The column of the time, or day, at which somebody acted on the row's prediction."""
     time_zone: str = "UTC"
-    """The zone of `outcome_at` and `index_at`, if these have none or are days."""
+    """The zone of `outcome_at`, `index_at` and `acted_at`, if these have none or are days."""
     changed_since: str = ""
     """The column of the time of a row's last change: only changed rows are read, and all rows once
     a week. If empty, all rows are read each time."""
@@ -101,7 +103,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def times(self) -> Mapping[str, str]:
         """The columns of times of a row, each by its key here."""
-        named = {"outcome_at": self.outcome_at, "index_at": self.index_at}
+        named = {key: getattr(self, key) for key in ("outcome_at", "index_at", "acted_at")}
         return {key: column for key, column in named.items() if column}
 
     @property

@@ -101,7 +101,7 @@ class SourceTally:
     feature."""
     held_back: int = 0
     timeless: dict[str, Int64Array] = field(default_factory=dict)
-    """By `outcome_at` or moment: `empty_by_outcome`."""
+    """By `outcome_at` or `index_at`: `empty_by_outcome`."""
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Types that can't be read, by the feature, `outcome`, `outcome_at` or moment whose column has
     them."""
@@ -125,8 +125,10 @@ def mapped(
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     tally.wrong_types |= {name: each.wrong_type for name, each in times.items() if each.wrong_type}
     for name, each in times.items():
-        empty = empty_by_outcome(found, each.milliseconds.isna().to_numpy())
-        tally.timeless[name] = tally.timeless.get(name, 0) + empty
+        # Those at risk are acted on, so most rows with outcome 0 may rightly have no acted_at.
+        if name != "acted_at":
+            empty = empty_by_outcome(found, each.milliseconds.isna().to_numpy())
+            tally.timeless[name] = tally.timeless.get(name, 0) + empty
     is_known = ~np.isnan(found)
     labelled_at = _labelled_at(found, times.get("outcome_at"), tally)
     values, faults = measurements(mapping.features, mapping.columns, list(read), len(keys), tally)

@@ -41,6 +41,7 @@ MEANINGS = {
         "The time at which the outcome became known can't be read, or lies before 1900."
     ),
     "bad_index_at": "The moment `index_at` can't be read, or lies before 1900.",
+    "bad_acted_at": "The moment `acted_at` can't be read, or lies before 1900.",
     "bad_person": "The key of the person can't be read as `person_type` says.",
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
     "side_undecided": (

@@ -33,6 +33,7 @@ GROUP = re.compile(
 KEYS_OF_TIMES = {
     "outcome_at": re.compile(f"known|{OUTCOME.pattern}|{DISEASE.pattern}"),
     "index_at": re.compile("discharg|admi|entlass|aufnahm|sampl|index"),
+    "acted_at": re.compile("acted|called|contact|visited|refer|treated|angerufen|behandelt"),
     "changed_since": re.compile("chang|updat|modif|mtime|geänd"),
 }
 """The keys of a source that name a column of times, and the words in the names of such columns."""

@@ -192,7 +192,7 @@ def _unusable_names(table: Table) -> list[Refused]:
             reason = "what load takes for the id, or for the key of a row or a person"
             is_left_out = False
         elif folded in map(folded_name, of_kind("moment")):
-            reason = "what load takes for the moment from which the outcome is waited for"
+            reason = "what load takes: the start of a horizon, or when somebody acted"
             is_left_out = False
         elif folded == "outcome" and two_values(column) is None:
             reason = "what load takes for the outcome, but it has not two values: rename it"

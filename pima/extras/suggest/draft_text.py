@@ -245,7 +245,7 @@ def _mapped(feature: Suggested) -> object:
 
 
 def _time(draft: Draft, time: str, column: TableColumn) -> str:
-    if draft.outcome is not None and time != "changed_since":
+    if draft.outcome is not None and time not in ("acted_at", "changed_since"):
         is_empty = np.array([number is None for number in column.row_numbers])
         if said := one_sided(empty_by_outcome(draft.outcome.classes.to_numpy(), is_empty)):
             return f"{quoted(column.name)} is no {time}: {said}"

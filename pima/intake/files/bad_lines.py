@@ -15,9 +15,11 @@ _LINES_NAMED = 5
 
 _OR_NOTHING = "or nothing where it is not known"
 _OF_TYPE = "of a source that the settings declare, of its"
+_A_MOMENT = f"expected a time or a day since 1900, as 2026-02-28 13:00, {_OR_NOTHING}"
 EXPECTED = {
+    "bad_acted_at": _A_MOMENT,
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
-    "bad_index_at": f"expected a time or a day since 1900, as 2026-02-28 13:00, {_OR_NOTHING}",
+    "bad_index_at": _A_MOMENT,
     "bad_outcome": "expected 0, 1 or nothing",
     "bad_person_key": (
         f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, and "

@@ -105,8 +105,8 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
         )
         what = (
             f"{broken.total():,} of {counted(tally.rows, 'row')} break a rule ({', '.join(most)}), "
-            "perhaps since outcome_at, index_at, outcome_words, person_type (bytes need HEX() in a "
-            "view), or the factor, words or range of a feature don't fit the source; "
+            "perhaps since outcome_at, index_at, acted_at, outcome_words, person_type (bytes need "
+            "HEX() in a view), or the factor, words or range of a feature don't fit the source; "
             f"most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)

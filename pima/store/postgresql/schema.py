@@ -266,8 +266,9 @@ ROLES = {
 by column: what a record or a page shows one day is no reason to let a role read it. {loaded} stands
 for the columns that whoever brings rows may write."""
 
-# A source may say when an outcome became known, and from when on it is waited for.
-_LOADED = "labelled_at, index_at, outcome, source, source_key, person_key"
+# A source may say when an outcome became known, from when on it is waited for, and when somebody
+# acted.
+_LOADED = "labelled_at, index_at, acted_at, outcome, source, source_key, person_key"
 
 
 _DRAWN = (f"{table.name}_id_seq" for table in TABLES if table.autoincrement_column is not None)

@@ -124,6 +124,29 @@ BEGIN
     UNION ALL SELECT labelled_at, index_at FROM patients WHERE id = NEW.id AND outcome IS NOT NULL;
 END;
 
+CREATE TRIGGER patients_acted_inserted AFTER INSERT ON patients
+WHEN NEW.acted_at IS NOT NULL AND NEW.acted_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.acted_at, '+0 days')
+BEGIN
+    SELECT RAISE(ABORT, 'acted_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE julianday(NEW.acted_at) IS NULL
+        OR date(substr(NEW.acted_at, 1, 10), '+0 days') IS NOT substr(NEW.acted_at, 1, 10);
+    UPDATE patients SET acted_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.acted_at, '+0 days') WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER patients_acted_changed AFTER UPDATE OF acted_at ON patients
+WHEN NEW.version IS OLD.version AND NEW.acted_at IS NOT OLD.acted_at
+BEGIN
+    SELECT RAISE(ABORT, 'acted_at is a time as 2026-10-31 14:30, with a zone as +01:00 where it is not UTC')
+    WHERE NEW.acted_at IS NOT NULL AND (julianday(NEW.acted_at) IS NULL
+        OR date(substr(NEW.acted_at, 1, 10), '+0 days') IS NOT substr(NEW.acted_at, 1, 10));
+    UPDATE patients SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
+        acted_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.acted_at, '+0 days')
+    WHERE id = NEW.id;
+    INSERT INTO changed_outcomes (labelled_at, index_at)
+    SELECT OLD.labelled_at, OLD.index_at WHERE OLD.outcome IS NOT NULL
+    UNION ALL SELECT labelled_at, index_at FROM patients WHERE id = NEW.id AND outcome IS NOT NULL;
+END;
+
 CREATE TRIGGER patients_deleted AFTER DELETE ON patients
 BEGIN
     -- Whatever comes again under the id has a newer version, also where the counter was set back.

@@ -66,14 +66,20 @@ def _plain(database: Database) -> str:
     return url.render_as_string(hide_password=False)
 
 
-@from_revision_0001
-def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(earlier: Database) -> None:
-    earlier.execute("ALTER TABLE patients ADD COLUMN index_at TEXT")
+@pytest.mark.parametrize(
+    ("earlier", "column", "revision"),
+    [("0.1.0", "index_at", "0001"), ("0.1.0", "acted_at", "0001"), ("0.2.0", "acted_at", "0002")],
+    indirect=["earlier"],
+)
+def test_a_column_of_the_clinics_own_that_this_release_adds_is_named(
+    earlier: Database, column: str, revision: str
+) -> None:
+    earlier.execute(f"ALTER TABLE patients ADD COLUMN {column} TEXT")
     ended = call(earlier, "migrate")
     assert ended.exit_code == 2
-    assert "patients has a column index_at already, not made by pima" in ended.stderr
-    assert earlier.value("SELECT version_num FROM alembic_version") == "0001"
-    earlier.execute("ALTER TABLE patients RENAME COLUMN index_at TO seen_on")
+    assert f"patients has a column {column} already, not made by pima" in ended.stderr
+    assert earlier.value("SELECT version_num FROM alembic_version") == revision
+    earlier.execute(f"ALTER TABLE patients RENAME COLUMN {column} TO seen_on")
     assert call(earlier, "migrate").exit_code == 0
 
 

@@ -59,7 +59,7 @@ def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
 NO_TIMES = ("12:00", "2020-06-31", "2020-06-31T08:30:00.000Z", "2020-05-01 12:00+01", "2020-5-1")
 
 
-@pytest.mark.parametrize("column", ["index_at", "labelled_at"])
+@pytest.mark.parametrize("column", ["index_at", "acted_at", "labelled_at"])
 def test_what_is_no_time_is_refused_and_midnight_is_the_next_days(
     sqlite: Database, column: str
 ) -> None:

@@ -380,6 +380,7 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
         "lastUpdate": days,
         "seen": days,
         "discharged": days,
+        "called_on": days,
         "modified_rankin": drawn(1, 2, 3),
     }
     text = as_toml(
@@ -396,6 +397,7 @@ def test_times_are_offered_by_their_names_as_comments() -> None:
     assert offered == [
         ("outcome_at", '"known_on"'),
         ("index_at", '"discharged"'),
+        ("acted_at", '"called_on"'),
         ("changed_since", '"changed_at"'),
         ("changed_since", '"lastUpdate"'),
     ]
