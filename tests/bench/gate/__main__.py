@@ -25,6 +25,7 @@ from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
+from tests.bench.gate.page_of_served import served_section
 from tests.bench.gate.page_of_visits import visits_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, PrevalenceRun, simulate_prevalence
@@ -70,7 +71,12 @@ def main() -> None:
     print(text)
 
 
-_SECTIONS = {"beside": beside_section, "visits": visits_section, "decay": decay_section}
+_SECTIONS = {
+    "beside": beside_section,
+    "visits": visits_section,
+    "decay": decay_section,
+    "served": served_section,
+}
 """Those that may be written alone."""
 
 

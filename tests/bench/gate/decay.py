@@ -88,27 +88,30 @@ def _lives(clinic: Clinic, areas: Sequence[float], draw: np.random.Generator) ->
         ],
         axis=1,
     )
-    bins = np.round(10 * np.log(predicted / (1 - predicted))).clip(-_MOST, _MOST).astype(int)
     weeks = np.repeat(np.arange(len(areas)), a_week)
-    for its_bins, ones in zip(bins, outcomes, strict=True):
-        yield counted(weeks, its_bins, ones)
+    for said, ones in zip(predicted, outcomes, strict=True):
+        yield counted(weeks, said, ones)
 
 
-def counted(weeks: Int64Array, bins: Int64Array, ones: Int8Array) -> Served:
-    """The counts of rows (n,), of which each has its week and the bin of its log odds."""
-    cells = (weeks * _BINS) + bins + _MOST
+def counted(
+    weeks: Int64Array, predicted: Float64Array, ones: Int8Array, threshold: float = 0.5
+) -> Served:
+    """The counts of rows (n,) whose outcomes are there in these weeks, each of them the week of a
+    version."""
+    bins = np.round(10 * np.log(predicted / (1 - predicted))).clip(-_MOST, _MOST).astype(int)
+    cells = 2 * (weeks * _BINS + bins + _MOST) + (predicted >= threshold)
     there, place = np.unique(cells, return_inverse=True)
-    week, its_bin = np.divmod(there, _BINS)
+    week, its_bin = np.divmod(there // 2, _BINS)
     nothing = np.zeros(len(there), dtype=np.int64)
     return Served(
-        model_version=nothing + 1,
+        model_version=week + 1,
         day=7 * week - 3,  # week 0 begins three days before 1970
         predicted_in=nothing,
-        predicted_class=nothing,
+        predicted_class=there % 2,
         bin=its_bin - _MOST,
         outcomes=np.bincount(place),
         ones=np.bincount(place, weights=ones).astype(np.int64),
-        expected=nothing.astype(np.float64),
+        expected=np.bincount(place, weights=predicted),
         missing=nothing,
         expected_missing=nothing.astype(np.float64),
     )

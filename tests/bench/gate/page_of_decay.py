@@ -75,7 +75,7 @@ _COLUMNS = (
 def _row(pool: Executor, clinic: Clinic, clinics: int, changed: int) -> tuple[str, ...]:
     false = _many(pool, calm_looks, clinic, clinics, _TRIED)
     told = _many(pool, weeks_until_told, Decay(clinic), changed, _TRIED)
-    return (_named(clinic), *(f"{each:.1f}" for each in false), *(f"{each:.0f}" for each in told))
+    return (named(clinic), *(f"{each:.1f}" for each in false), *(f"{each:.0f}" for each in told))
 
 
 _COLUMNS_OF_FALLS = ("outcomes", *(f"to {each:.2f}" for each in _SMALLER_FALLS))
@@ -84,10 +84,10 @@ _COLUMNS_OF_FALLS = ("outcomes", *(f"to {each:.2f}" for each in _SMALLER_FALLS))
 def _of_falls(pool: Executor, clinic: Clinic, changed: int) -> tuple[str, ...]:
     sudden = (Decay(clinic, to, is_sudden=True) for to in _SMALLER_FALLS)
     told = (_many(pool, weeks_until_told, each, changed)[0] for each in sudden)
-    return (_named(clinic), *(f"{each:.0f}" for each in told))
+    return (named(clinic), *(f"{each:.0f}" for each in told))
 
 
-def _named(clinic: Clinic) -> str:
+def named(clinic: Clinic) -> str:
     return f"{clinic.a_day} a day, {100 * clinic.prevalence:.0f} % with outcome 1"
 
 

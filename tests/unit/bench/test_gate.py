@@ -24,6 +24,7 @@ from tests.bench.gate.page_of_measures import summary_of
 from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS, WEEKS
 from tests.bench.gate.population import fresh_patients
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, simulate_prevalence
+from tests.bench.gate.served import looks_at as looks_on_top
 from tests.bench.gate.settled import (
     CHANGES,
     CLINICS,
@@ -291,3 +292,15 @@ def test_slow_decay_is_told_and_hardly_ever_where_there_is_none(at_length: bool)
     assert np.isfinite(calm).mean() <= 0.04
     told = weeks_until_told(Decay(FREQUENT), 0)
     assert np.isfinite(told).mean() > 0.7
+
+
+def test_intervals_on_top_hold_what_is_true_where_champions_change(at_length: bool) -> None:
+    found = [looks_on_top(RARE, seed) for seed in range(8 if at_length else 1)]
+    ratios = np.concatenate([each.ratios for each in found])
+    assert 0.95 < np.nanmean(ratios) < 1.05
+    misses, there = (
+        np.concatenate([getattr(each, name) for each in found]).sum(axis=(0, 1, 2))
+        for name in ("misses", "has_interval")
+    )
+    assert 0.02 < misses.sum() / there.sum() < 0.08
+    assert (misses / there).max() < 0.1

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from pima.core.arrays import Int64Array
 from pima.core.nights.kinds import State, Watched
 from pima.core.outcomes.decay import BAR, BEFORE, NEWEST, figure_of_decay
+from pima.core.verdicts.logistic import logistic
 from tests.bench.gate.decay import counted
 
 LAST = 2_900
@@ -29,7 +30,8 @@ def _rows(shifts: list[float], cases: int = 49) -> Rows:
 
 
 def _figure(rows: Rows, last: int = LAST) -> Watched | None:
-    return next(figure_of_decay(counted(*rows), last), None)
+    weeks, bins, outcomes = rows
+    return next(figure_of_decay(counted(weeks, logistic(bins / 10), outcomes), last), None)
 
 
 def _area(rows: Rows, weeks: range) -> float:
