@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
+.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -58,6 +58,12 @@ mlflow-test: $(VENV)/.mlflow
 # /var/tmp; for TensorFlow it only checks that it is available.
 extras-test: $(VENV)/.complete
 	$(RUN) -m pytest tests/extras
+
+# What pima and its extras are made of (an SBOM in build/audit), their licences, and the vulnerabilities that a database knows of.
+# AUDIT="--vulnerability-service=osv --osv-url=URL" asks a database of your own.
+audit: $(VENV)/.audit $(VENV)/.dask $(VENV)/.mlflow
+	$(RUN) -m pytest tests/audit
+	$(RUN) -m tests.audit $(AUDIT)
 
 # A night on a Dask cluster of real processes, and files at URLs. DASK="--at-length -m campaign" runs all of the kills.
 dask-test: $(VENV)/.dask
@@ -157,8 +163,8 @@ $(VENV)/.complete: locks/dev.txt
 	touch $@
 
 # Packages that only some targets need, each set with its own lock: learners for benchmarks, drivers for sources, MLflow's
-# client, Dask and fsspec, a driver for an installed browser, and the site generator.
-$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
+# client, Dask and fsspec, what audits, a driver for an installed browser, and the site generator.
+$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.audit $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
@@ -170,10 +176,11 @@ lock: $(VENV)/.complete
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts -o locks/train.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev -o locks/dev.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt -o locks/source.txt
-	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/dev.txt -o locks/dask.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt -o locks/bench.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt -o locks/mlflow.txt
 	$(COMPILE) pyproject.toml --all-extras --constraint locks/mlflow.txt --no-generate-hashes -o locks/constraints.txt
+	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/constraints.txt -o locks/dask.txt
+	$(COMPILE) --group audit --constraint locks/mlflow.txt --constraint locks/constraints.txt -o locks/audit.txt
 	$(COMPILE) --group oracle -o locks/oracle.txt
 	$(COMPILE) --group docs --constraint locks/dev.txt -o locks/docs.txt
 	$(COMPILE) --group browser --constraint locks/dev.txt -o locks/browser.txt
