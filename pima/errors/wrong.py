@@ -143,7 +143,7 @@ class SchemaAhead(WrongError):
 class SchemaDiffers(WrongError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m
     jobs.migrate` recreates pima's own triggers if they are missing or changed. Undo anything else
-    by hand: docs/do/symptoms.md says how, under "What was changed by hand". Then run this again."""
+    by hand: docs/do/repair-the-database.md says how. Then run this again."""
 
     note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
 
@@ -152,8 +152,8 @@ class VersionCounterBehind(WrongError):
     """The counter that row versions are drawn from stands at {counter}, below the existing version
     {version}: it was set back by hand, or the rows were restored without it. A row that is deleted
     and inserted again could get the version of an earlier one, and its predictions. Nothing was
-    written. Set the counter above all versions: docs/do/symptoms.md has the statement, under "The
-    counter of versions"."""
+    written. Set the counter above all versions: docs/do/repair-the-database.md has the statement,
+    under "The counter of versions"."""
 
     note = "Find out who set it back."
 
@@ -162,8 +162,8 @@ class VersionUsedTwice(WrongError):
     """Waiting rows have the id and version of rows that were predicted before with other
     measurements ({rows}; the log has their ids). The counter of versions was set
     back, or measurements were changed while the triggers were disabled. The batch was rolled back.
-    Set the counter above all versions and give these rows new ones: docs/do/symptoms.md has the
-    statements, under "The counter of versions". Then score again."""
+    Set the counter above all versions and give these rows new ones: docs/do/repair-the-database.md
+    has the statements, under "The counter of versions". Then score again."""
 
 
 class RowsKept(WrongError):

@@ -1,4 +1,5 @@
-"""What somebody has changed in the database by hand, undone as docs/do/symptoms.md says."""
+"""What somebody has changed in the database by hand, undone as docs/do/repair-the-database.md
+says."""
 
 import re
 import sqlite3
@@ -50,7 +51,7 @@ BY_HAND = {
 
 def _undone_by(what: str) -> list[str]:
     """The statements of the page's row for a message."""
-    page = (ROOT / "docs" / "do" / "symptoms.md").read_text()
+    page = (ROOT / "docs" / "do" / "repair-the-database.md").read_text()
     (row,) = re.findall(
         rf"^\|[^|]*{what}[^|]*\|(.*)\|$",
         page.partition("## What was changed by hand")[2],
@@ -139,7 +140,7 @@ def test_what_was_changed_by_hand_is_undone_by_the_page_s_statements(
     whoever = Database("postgresql", role, postgresql.engine)
     told = the_json(call(whoever, "score", "--json"))
     assert (told["error"], what in told["message"]) == ("schema_differs", True), told
-    assert "docs/do/symptoms.md" in told["message"]
+    assert "docs/do/repair-the-database.md" in told["message"]
     with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in _undone_by(what):
             connection.execute(text(re.sub(r"<(\w+)>", lambda name: names[name[1]], statement)))

@@ -47,9 +47,9 @@ def superseded(database: Database, patient_id: int) -> list[tuple[object, ...]]:
 
 
 def mend(database: Database, others: str = "") -> None:
-    """What the page of symptoms says of it; `others` are ids that were named besides."""
-    symptoms = (ROOT / "docs" / "do" / "symptoms.md").read_text()
-    page = symptoms.partition("## The counter of versions\n")[2].partition("\n## ")[0]
+    """What the page on repairs says of it; `others` are ids that were named besides."""
+    repairs = (ROOT / "docs" / "do" / "repair-the-database.md").read_text()
+    page = repairs.partition("## The counter of versions\n")[2].partition("\n## ")[0]
     on_postgresql, on_sqlite, other_versions = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)[:3]
     with writing(database.engine) as connection:
         connection.exec_driver_sql(on_sqlite if database.kind == "sqlite" else on_postgresql)
