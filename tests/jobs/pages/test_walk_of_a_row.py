@@ -1,4 +1,4 @@
-"""The files that architecture.md names on a row's way and on a retraining's are those in which code
+"""The files that CONTRIBUTING.md names on a row's way and on a retraining's are those in which code
 runs, from the command's first line to its last."""
 
 import re
@@ -10,7 +10,7 @@ from tests.support.databases import Database, clean_environ, insert_patients
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
-PAGE = (ROOT / "docs" / "understand" / "architecture.md").read_text()
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 NIGHT = PAGE.partition("The files that a row passes")[2].partition(
     "`tests/jobs/pages/test_walk_of_a_row.py`"
 )[0]
