@@ -19,6 +19,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
     "docs/**",
     "pima/data/PROVENANCE.md",
 ]
@@ -42,7 +43,13 @@ _MENU = {
     "Look up": ["reference/commands", "reference/*"],
     "Understand": ["understand/architecture", "understand/*"],
     "Measured": ["measured/*"],
-    "Take part": ["/CONTRIBUTING", "/CHANGELOG", "/SECURITY", "/pima/data/PROVENANCE"],
+    "Take part": [
+        "/CONTRIBUTING",
+        "/CHANGELOG",
+        "/SECURITY",
+        "/CODE_OF_CONDUCT",
+        "/pima/data/PROVENANCE",
+    ],
 }
 
 
