@@ -11,6 +11,9 @@ is stored:
 
     (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1,
     sigmoid)
+
+Where the fit chooses how inputs are taken, a straight line on them has a share of the log odds, as
+two more hidden units.
 """
 
 import math
@@ -31,6 +34,7 @@ from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.declared.features import Features
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
+from pima.model.line import learn_line
 from pima.model.network_file import refused
 from pima.model.own_network import build_members, fit_members, require_probabilities
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
@@ -40,6 +44,7 @@ from pima.model.recipes import (
     FiveSeeds,
     OwnNetwork,
     Recipe,
+    drawn,
     never,
     stratified_folds,
 )
@@ -74,6 +79,8 @@ class TrainingData:
 
 _Layer = tuple[Float32Array, Float32Array]
 """Kernel (inputs, units) and bias (units,) of a dense layer."""
+_Layers = tuple[_Layer, _Layer]
+"""The hidden layer and the read-out."""
 
 
 def fit(
@@ -113,9 +120,22 @@ def _five_seeds(
     members = train(
         recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary
     )
-    kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
-    read_out = (kernel, members.bias.mean(keepdims=True))
-    return _plain_model(len(declared), preprocessing, [members.hidden], "silu", read_out)
+    hidden, read_out = members.folded()
+    if recipe.line_share:
+        line = learn_line(recipe, standardised, outcomes, seed, boundary)
+        hidden, read_out = _beside_line(hidden, read_out, line, recipe.line_share)
+    return _plain_model(len(declared), preprocessing, [hidden], "silu", read_out)
+
+
+def _beside_line(hidden: _Layer, read_out: _Layer, line: Float64Array, share: float) -> _Layers:
+    """Mix a line, which has this share of the log odds, into a network. It takes two more hidden
+    units, since silu(z) - silu(-z) is z."""
+    weights = line[1:, None]
+    kernel = np.concatenate([hidden[0], weights, -weights], axis=1, dtype=np.float32)
+    rest = 1 - share
+    out = np.concatenate([rest * read_out[0], [[share], [-share]]], dtype=np.float32)
+    bias = (rest * read_out[1] + share * line[0]).astype(np.float32)
+    return (kernel, np.pad(hidden[1], (0, 2))), (out, bias)
 
 
 @_fitted.register
@@ -210,12 +230,9 @@ def choose_l2(
     """
     if not recipe.l2_choices:
         return recipe.l2_times_rows
-    if len(outcomes) > recipe.most_rows_to_choose:
-        asked = np.random.default_rng(seed).choice(
-            len(outcomes), recipe.most_rows_to_choose, replace=False
-        )
-        inputs = inputs[asked]
-        outcomes = outcomes[asked]
+    asked = drawn(len(outcomes), recipe.most_rows_to_choose, seed)
+    inputs = inputs[asked]
+    outcomes = outcomes[asked]
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
     # The networks of all folds under all strengths are trained side by side, in one fit.
     folds = stratified_folds(outcomes, recipe.inner_folds, seed)
@@ -245,6 +262,11 @@ class Members:
     """(members, hidden_units), the read-out of each"""
     bias: Float32Array
     """(members,)"""
+
+    def folded(self) -> _Layers:
+        """Fold them into one network, whose log odds are their mean."""
+        kernel = (self.kernel / len(self.kernel)).reshape(-1, 1).astype(np.float32)
+        return self.hidden, (kernel, self.bias.mean(keepdims=True))
 
     def logits(self, inputs: Float32Array) -> Float32Array:
         """Return (n, members) for inputs (n, inputs)."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.declared.features import Feature, Features
+from pima.core.verdicts.straight_line import STRENGTHS
 from pima.settings.sections import Settings
 
 CancelCheck = Callable[[], None]
@@ -37,6 +38,10 @@ class Recipe:
     def numbers(self) -> dict[str, object]:
         """All its numbers, as a version's settings keep them."""
         return asdict(self)
+
+    def for_line(self) -> "FiveSeeds | None":
+        """How a straight line beside the network takes its inputs; None: plainly."""
+        return None
 
     def fingerprint(self, _feature: Feature) -> dict[str, object]:
         """What the fit takes from a declared feature besides its name, kind and codes."""
@@ -80,6 +85,12 @@ class FiveSeeds(Recipe):
     before its pieces."""
     batch_rows: int = 16_384
     """The most rows that a step sees; of more rows, each step sees a random batch of this size."""
+    line_share: float = 0.0
+    """The share of a straight line on the same inputs in the log odds. 0: there is no line."""
+    line_strengths: tuple[float, ...] = ()
+    """The L2 strengths of the line, of which inner folds choose one."""
+    most_rows_of_line: int = 0
+    """The most rows that the line is fitted on; of more, a random sample of so many. 0: all."""
 
     def for_inputs(self, features: Features) -> Recipe:
         """The recipe with the powers and scales that are declared for its inputs."""
@@ -93,13 +104,34 @@ class FiveSeeds(Recipe):
         # inputs are taken, and the recipe is used as it is.
         if all(feature.kind == "number" and feature.power is not None for feature in features):
             return recipe
-        return replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
+        return replace(
+            recipe,
+            l2_choices=(1.5, 12.0, 48.0),
+            rows_a_piece=160,
+            line_share=1 / 3,
+            line_strengths=STRENGTHS,
+            most_rows_of_line=65_536,
+        )
+
+    def numbers(self) -> dict[str, object]:
+        """All its numbers but those of a later release that do nothing: an earlier one's fits keep
+        their fingerprint."""
+        found = asdict(self)
+        return {name: number for name, number in found.items() if number or name not in _LATER}
+
+    def for_line(self) -> "FiveSeeds":
+        """The same powers and scales; no pieces."""
+        return replace(self, rows_a_piece=0)
 
     def fingerprint(self, feature: Feature) -> dict[str, object]:
         """The powers that a declared range leaves the fit to choose from."""
         if feature.kind != "number" or feature.power is not None:
             return {}
         return {"powers": powers_to_choose_from(feature.low)}
+
+
+_LATER = ("line_share", "line_strengths", "most_rows_of_line")
+"""Numbers that versions of 0.2.0 and before lack. None of them does anything at 0 or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +278,13 @@ def _skewness(values: Float64Array) -> float:
     if len(values) < 2 or values.std() == 0:
         return 0.0
     return float((((values - values.mean()) / values.std()) ** 3).mean())
+
+
+def drawn(rows: int, most: int, seed: int) -> Int64Array:
+    """The numbers of `most` rows, drawn by the seed; all of them if there are no more."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.random.default_rng(seed).choice(rows, most, replace=False)
 
 
 def stratified_folds(outcomes: Int8Array, folds: int, seed: int) -> Int64Array:

@@ -18,13 +18,15 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.declared.features import Features
 from pima.core.rows.history import Split, features_of
-from pima.core.verdicts.straight_line import choose_strength, fit_line, probabilities
+from pima.core.verdicts.straight_line import probabilities
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.compiled import CompiledModel
+from pima.model.line import learn_line
 from pima.model.network_file import with_kept_file
 from pima.model.recipes import (
     CancelCheck,
+    FiveSeeds,
     OwnNetwork,
     Recipe,
     library_versions,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from pima.model.network import Artifacts, Parity, TrainingData
 
 FOLDS = 5
-MOST_ROWS_TO_CHOOSE = 4_096
-"""The most rows that the strength of a straight line is chosen on; of more, a random sample."""
 LARGEST_DIFFERENCE = 1e-6
 """A second fit that differs by no more, in probability, counts as equal: libraries and processors
 differ slightly."""
@@ -82,25 +82,20 @@ def fit_challenger(
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     checked = parity(artifacts, features_of(history.holdout), features, threshold)
     scorer = Scorer(threshold, features, CompiledModel(artifacts.compiled))
-    line = by_straight_line(features, data, features_of(history.holdout), seed)
+    line = by_straight_line(recipe, features, data, features_of(history.holdout), seed)
     return Challenger(artifacts, checked, scorer, seed, line)
 
 
 def by_straight_line(
-    features: Features, data: "TrainingData", asked: Float32Array, seed: int
+    recipe: Recipe, features: Features, data: "TrainingData", asked: Float32Array, seed: int
 ) -> Float64Array:
     """The probabilities of the rows `asked` (n, features) by a straight line that is fitted on the
-    data. Its inputs are standardised, and missing ones are taken as the network takes them."""
+    data. It takes its inputs as the network takes them, but for pieces."""
     from pima.model.preprocessing import learn_preprocessing
 
-    plain = learn_preprocessing(features, data.features)
-    inputs = plain.apply(data.features)
-    chosen_on = np.random.default_rng(seed).permutation(len(inputs))[:MOST_ROWS_TO_CHOOSE]
-    outcomes = data.outcomes[chosen_on]
-    folds = stratified_folds(outcomes, FOLDS, seed)
-    strength = choose_strength(inputs[chosen_on], outcomes, folds)
-    line = fit_line(inputs, data.outcomes, strength)
-    return probabilities(line, plain.apply(asked))
+    taken = learn_preprocessing(features, data.features, recipe.for_line())
+    line = learn_line(FiveSeeds(), taken.apply(data.features), data.outcomes, seed)
+    return probabilities(line, taken.apply(asked))
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:

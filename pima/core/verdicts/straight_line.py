@@ -3,9 +3,11 @@
 The log odds are an intercept and a weight for each input.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
+from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.verdicts.logistic import fit_logistic, log_loss, logistic
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
@@ -13,30 +15,45 @@ STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 that does not depend on the number of rows."""
 
 
-def choose_strength(inputs: Float32Array, outcomes: Int8Array, folds: Int64Array) -> float:
-    """Choose the strength with the lowest loss on rows (n, inputs), each judged by a fit on the
-    other folds; `folds` (n,) has the number of each row's fold. A tie goes to the stronger."""
-    return min(STRENGTHS, key=lambda strength: _loss_out_of_fold(inputs, outcomes, folds, strength))
-
-
-def _loss_out_of_fold(
-    inputs: Float32Array, outcomes: Int8Array, folds: Int64Array, strength: float
+def choose_strength(
+    inputs: Float32Array,
+    outcomes: Int8Array,
+    folds: Int64Array,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> float:
-    loss = 0.0
+    """Choose the strength with the lowest loss on rows (n, inputs), each judged by a fit on the
+    other folds; `folds` (n,) has the number of each row's fold. A tie goes to the first."""
+    losses = np.zeros(len(strengths))
     for fold in np.unique(folds):
-        inside = folds == fold
-        line = fit_line(inputs[~inside], outcomes[~inside], strength)
-        loss += log_loss(_log_odds(line, inputs[inside]), outcomes[inside] == 1)
-    return loss
+        losses += _losses(inputs, outcomes, folds == fold, strengths)
+    return strengths[int(losses.argmin())]
 
 
-def fit_line(inputs: Float32Array, outcomes: Int8Array, strength: float) -> Float64Array:
+def _losses(
+    inputs: Float32Array, outcomes: Int8Array, left_out: BoolArray, strengths: Sequence[float]
+) -> Float64Array:
+    losses = []
+    line = None
+    for strength in strengths:
+        # Begun at the line of the strength before, a fit takes half the time.
+        line = fit_line(inputs[~left_out], outcomes[~left_out], strength, line)
+        losses.append(log_loss(_log_odds(line, inputs[left_out]), outcomes[left_out] == 1))
+    return np.array(losses)
+
+
+def fit_line(
+    inputs: Float32Array,
+    outcomes: Int8Array,
+    strength: float,
+    start: Float64Array | None = None,
+) -> Float64Array:
     """Fit on rows (n, inputs) of both outcomes. Returns the intercept, which no penalty holds, and
     then the weights: (1 + inputs,)."""
     columns = np.column_stack([np.ones(len(inputs)), inputs])
     penalty = np.full(columns.shape[1], strength)
     penalty[0] = 0.0
-    return fit_logistic(columns, outcomes == 1, np.zeros(len(penalty)), penalty=penalty)[0]
+    begin = np.zeros(len(penalty)) if start is None else start
+    return fit_logistic(columns, outcomes == 1, begin, penalty=penalty)[0]
 
 
 def probabilities(line: Float64Array, inputs: Float32Array) -> Float64Array:

@@ -49,6 +49,8 @@ def _recipe(standings: Standings) -> dict[str, str]:
         "l2": f"{recipe.l2_times_rows:g}",
         "l2_choice": _either([f"{choice:g}" for choice in recipe.l2_choices]),
         "most_rows": f"{recipe.most_rows_to_choose:,}",
+        "strengths": _either([f"{strength:g}" for strength in recipe.line_strengths]),
+        "line_rows": f"{recipe.most_rows_of_line:,}",
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from pima.store.engine import reading
 from pima.store.sqlite.schema import translated_schema
+from pima.train.fit import reproduce
 from tests.releases.__main__ import FOLDER, restore, visits
 from tests.support.databases import (
     PATIENCE_SECONDS,
@@ -230,6 +231,9 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     scored = the_json(call(earlier, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)
     assert the_json(call(earlier, "retrain", "--json"))["challenger"] == 2
+    # The recipe is what it was, and that of version 1 still gives its predictions.
+    assert earlier.value("SELECT count(DISTINCT settings_fingerprint) FROM model_versions") == 1
+    assert reproduce(earlier.engine, 1, tmp_path).largest_difference < 1e-4
     # Revision 0002 hashes what version 1 scores by, and the list of its training rows.
     hashed = earlier.execute("SELECT number FROM model_versions WHERE hashed_at IS NOT NULL")
     assert hashed == ([(1,)] if is_first else [])

@@ -44,9 +44,13 @@ def test_a_line_of_the_same_rows_stands_beside_both_in_a_verdict(
         ("straight_line", "challenger", len(test_set)),
         ("straight_line", "champion", len(test_set)),
     ]
-    learned, asked = (features_of(each).astype(float) for each in (divided.training, test_set))
+    powers = np.array([feature.power for feature in SHIPPED.features])
+    scales = np.array([feature.scale for feature in SHIPPED.features])
+    learned, asked = (
+        features_of(each).astype(float) ** powers for each in (divided.training, test_set)
+    )
     mean, deviation = np.nanmean(learned, axis=0), np.nanstd(learned, axis=0)
-    inputs = [np.nan_to_num((each - mean) / deviation) for each in (learned, asked)]
+    inputs = [np.nan_to_num((each - mean) / deviation * scales) for each in (learned, asked)]
     found = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=1 / strength, solver="newton-cholesky", tol=1e-10)

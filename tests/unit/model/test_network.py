@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from pima.core.declared.features import Feature
+from pima.core.verdicts.straight_line import fit_line
 from pima.errors import FileNotWritten, Interrupted
-from pima.model.recipes import Article, FiveSeeds, Recipe, recipe_for
+from pima.model.recipes import Article, FiveSeeds, Recipe, drawn, recipe_for
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
 
@@ -182,6 +184,11 @@ def undeclared_model(network, undeclared_data):
     return network.fit(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data, seed=7)
 
 
+def _log_odds(model, data) -> np.ndarray:
+    said = np.asarray(model(data.features), dtype=np.float64)[:, 0]
+    return np.log(said / (1 - said))
+
+
 def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by_the_fit(
     preprocessing, undeclared_data, undeclared_model
 ) -> None:
@@ -197,6 +204,41 @@ def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by
     assert by_hand == pytest.approx(
         np.asarray(undeclared_model(undeclared_data.features)), abs=1e-5
     )
+
+
+def test_a_line_on_the_same_inputs_has_a_third_of_the_log_odds(
+    network, preprocessing, undeclared_data, undeclared_model
+) -> None:
+    data = undeclared_data
+    alone = replace(LEFT_TO_THE_FIT, line_share=0.0)
+    model_alone = network.fit(alone, UNDECLARED, data, seed=7)
+    networks = _log_odds(model_alone, data)
+    learned = preprocessing.learn_preprocessing(UNDECLARED, data.features, LEFT_TO_THE_FIT)
+    inputs = learned.apply(data.features).astype(np.float64)
+    said = _log_odds(undeclared_model, data)
+    lines = []
+    for strength in LEFT_TO_THE_FIT.line_strengths:
+        line = LogisticRegression(C=1 / strength, solver="newton-cholesky", tol=1e-10)
+        lines.append(line.fit(inputs, data.outcomes).decision_function(inputs))
+    assert said in [pytest.approx((line + 2 * networks) / 3, abs=2e-5) for line in lines]
+    assert said != pytest.approx(networks, abs=0.05)
+    sizes = [fitted.layers[-2].units for fitted in (undeclared_model, model_alone)]
+    assert sizes == [82, 80]
+
+
+def test_a_line_is_fitted_on_a_draw_of_many_rows() -> None:
+    from pima.model.line import learn_line
+
+    draw = np.random.default_rng(1)
+    inputs = draw.normal(size=(300, 2)).astype(np.float32)
+    outcomes = (inputs[:, 0] + draw.normal(size=300) > 0).astype(np.int8)
+    few = FiveSeeds(line_strengths=(1.0,), most_rows_of_line=100)
+    lines = [learn_line(few, inputs, outcomes, seed) for seed in (5, 5, 6)]
+    asked = drawn(300, 100, 5)
+    assert len(set(asked.tolist())) == 100
+    assert lines[0].tolist() == fit_line(inputs[asked], outcomes[asked], 1.0).tolist()
+    assert lines[0].tolist() == lines[1].tolist() != lines[2].tolist()
+    assert drawn(100, 100, 5).tolist() == list(range(100))
 
 
 def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing_category_no_code(
@@ -303,6 +345,7 @@ def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None
 
 def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
     assert (SHIPPED_RECIPE.l2_choices, SHIPPED_RECIPE.rows_a_piece) == ((), 0)
+    assert SHIPPED_RECIPE.line_share == 0
     assert (LEFT_TO_THE_FIT.l2_choices, LEFT_TO_THE_FIT.rows_a_piece) == ((1.5, 12.0, 48.0), 160)
     assert LEFT_TO_THE_FIT.exponents == (None, None, 1)
 

@@ -46,6 +46,28 @@ def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(
     assert recipe_of(stored) == replace(recipe_for(network, FEATURES), batch_rows=7)
 
 
+LEFT_TO_THE_FIT = (*FEATURES, Feature("creatinine", low=0, high=20))
+
+
+def test_what_a_later_release_has_added_does_nothing_in_a_stored_recipe_that_lacks_it(
+    shipped: Settings,
+) -> None:
+    recipe = recipe_for("five_seeds", LEFT_TO_THE_FIT)
+    stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(shipped, recipe)))
+    assert recipe_of(stored) == recipe
+    for name in ("line_share", "line_strengths", "most_rows_of_line"):
+        del stored["recipe"][name]
+    earlier = recipe_of(stored)
+    assert earlier == replace(recipe, line_share=0.0, line_strengths=(), most_rows_of_line=0)
+    # So its fingerprint is what it was, too.
+    again = msgspec.json.decode(msgspec.json.encode(earlier.numbers()))
+    assert again == stored["recipe"]
+
+
+def test_the_shipped_fit_has_the_fingerprint_that_it_had_in_0_1_0(shipped: Settings) -> None:
+    assert _fingerprint(shipped, FEATURES).startswith("5b16b9fd918dd749")
+
+
 @pytest.mark.parametrize("kind", [FiveSeeds, Article])
 def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds] | type[Article]) -> None:
     name = next(name for name, recipe in RECIPES.items() if isinstance(recipe, kind))

@@ -48,6 +48,9 @@ def test_the_strength_is_that_of_the_lowest_loss_out_of_fold(rows: int) -> None:
             told[inside] = model.predict_proba(inputs[inside].astype(np.float64))[:, 1]
         losses.append(log_loss(outcomes, told))
     assert choose_strength(inputs, outcomes, folds) == STRENGTHS[int(np.argmin(losses))]
+    strongest = STRENGTHS[:2]
+    best = strongest[int(np.argmin(losses[:2]))]
+    assert choose_strength(inputs, outcomes, folds, strongest) == best
 
 
 def test_a_fit_finds_the_peak_where_full_steps_would_miss_it() -> None:
