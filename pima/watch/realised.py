@@ -67,11 +67,8 @@ class AsServed:
 def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) -> AsServed | None:
     """Tell what came true over the last whole weeks, the intervals so many times `wider`; until
     these have enough, also over the week that runs. None if there is no outcome."""
-    last = week_of(now) - 1
+    last = _last_week(settled, now)
     found = settled.counting.of_weeks(last, WEEKS_ON_TOP)
-    if found.outcomes.sum() < FEWEST_ROWS:
-        last += 1
-        found = settled.counting.of_weeks(last, WEEKS_ON_TOP)
     rows = int(found.outcomes.sum())
     if not rows:
         return None
@@ -89,12 +86,18 @@ def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) 
     )
 
 
+def _last_week(settled: SettledOutcomes, now: datetime) -> int:
+    last = week_of(now) - 1
+    if settled.counting.of_weeks(last, WEEKS_ON_TOP).outcomes.sum() < FEWEST_ROWS:
+        last += 1
+    return last
+
+
 def rows_on_top(settled: SettledOutcomes, now: datetime) -> list[SettledOutcome]:
     """Pick those of the newest outcomes that stand on top."""
-    top = on_top(settled, now, {})
-    if top is None:
-        return []
-    return [each for each in settled.in_time if top.since <= each.over_at.date() < top.until]
+    last = _last_week(settled, now)
+    weeks = range(last - WEEKS_ON_TOP + 1, last + 1)
+    return [each for each in settled.in_time if week_of(each.over_at) in weeks]
 
 
 def until_now(found: Served, now: datetime) -> Served:

@@ -21,8 +21,10 @@ def in_time(at: str, row: str = "n", until: str = "n.in_time_until") -> str:
     return f"{table}.patient_id = {row}.id AND {at} <= {until}"
 
 
+LAST_FIRST = "d.patient_version DESC, d.run_id DESC, d.model_version DESC"
+"""The order of a row's predictions `d` that were made in time."""
 LAST_IN_TIME = f"""(SELECT d.{{column}} FROM predictions d WHERE {in_time("d.scored_at")}
-    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {{column}}"""
+    ORDER BY {LAST_FIRST} LIMIT 1) AS {{column}}"""
 """A column of the last prediction in time of the row `n`."""
 
 

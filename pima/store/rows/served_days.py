@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Connection, text
 
 from pima.core.declared.features import Outcome
 from pima.core.outcomes.horizon import horizon_of
@@ -20,27 +20,29 @@ from pima.core.outcomes.served import WEEKS_READ, Served
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
 from pima.store.engine import clock
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.predicted_on import LAST_IN_TIME, in_time_until
+from pima.store.rows.predicted_on import LAST_FIRST, in_time, in_time_until
 from pima.store.rows.settling import DAY_NUMBER, WEEK_NUMBER, day_of, rule_of
 from pima.store.tables import IS_LABELLED
 
+_DAYS_AT_ONCE = 28
 _COLUMNS = ", ".join(Served.__slots__)
+# Bins are counted of the days of which they are read.
 _COUNTED = f"""
     WITH due AS MATERIALIZED ({{due}}),
-    compared AS MATERIALIZED (
-        SELECT n.*, {LAST_IN_TIME.format(column="patient_version")},
-            {LAST_IN_TIME.format(column="model_version")} FROM due n WHERE n.unsettled IS NULL)
-    SELECT d.model_version, c.day, {{predicted_in}}, d.predicted_class,
-        CASE WHEN d.probability < 1e-6 THEN -138 WHEN d.probability > 1 - 1e-6 THEN 138
-            ELSE CAST(round(10 * ln(d.probability / (1 - d.probability))) AS BIGINT) END,
+    compared AS (
+        SELECT n.day, n.outcome, d.model_version, d.run_id, d.predicted_class, d.probability,
+            row_number() OVER (PARTITION BY n.id ORDER BY {LAST_FIRST}) AS place
+        FROM due n JOIN predictions d ON {in_time("d.scored_at", until="{in_time_until}")}
+        WHERE n.day > :since AND {{unsettled}} IS NULL)
+    SELECT c.model_version, c.day, {{predicted_in}}, c.predicted_class,
+        CASE WHEN c.probability < 1e-6 THEN -138 WHEN c.probability > 1 - 1e-6 THEN 138
+            ELSE CAST(round(10 * ln(c.probability / (1 - c.probability))) AS BIGINT) END,
         count(c.outcome), sum(coalesce(c.outcome, 0)),
-        sum(CASE WHEN c.outcome IS NULL THEN 0 ELSE d.probability END),
+        sum(CASE WHEN c.outcome IS NULL THEN 0 ELSE c.probability END),
         count(*) - count(c.outcome),
-        sum(CASE WHEN c.outcome IS NULL THEN d.probability ELSE 0 END)
-    FROM compared c JOIN predictions d
-        ON d.patient_id = c.id AND d.patient_version = c.patient_version
-            AND d.model_version = c.model_version
-    LEFT JOIN runs r ON r.id = d.run_id
+        sum(CASE WHEN c.outcome IS NULL THEN c.probability ELSE 0 END)
+    FROM compared c LEFT JOIN runs r ON r.id = c.run_id
+    WHERE c.place = 1
     GROUP BY 1, 2, 3, 4, 5
     UNION ALL
     SELECT 0, day, 0, 0, 0, count(outcome), sum(coalesce(outcome, 0)), 0,
@@ -65,7 +67,7 @@ def served_days(
     statement = text(f"""
         SELECT {_COLUMNS} FROM served_days
         WHERE (model_version = 0 OR day > :since) AND day <= :today""")
-    bounds = {"since": day_of(now) - 7 * WEEKS_READ, "today": day_of(now)}
+    bounds = {"since": _not_read(now), "today": day_of(now)}
     stored = (row for row in connection.execute(statement, bounds) if row.day not in stale)
     found = [tuple(row) for row in stored]
     for days in _in_a_row(stale):
@@ -89,7 +91,7 @@ def count_served_days(connection: Connection, all_anew: bool = False) -> None:
     outcome = newest_declaration(connection).outcome
     now = clock(connection)
     # What commits from here on is counted now or the next time, or both.
-    stale = _stale(connection, outcome, now, "DELETE FROM changed_outcomes RETURNING {moment}")
+    stale = _stale(connection, outcome, now, "DELETE FROM changed_outcomes RETURNING {day}")
     if all_anew:
         today = day_of(now)
         stale.update(range(today - 7 * (WEEKS_ON_TOP + 1), today))
@@ -108,32 +110,35 @@ def count_served_days(connection: Connection, all_anew: bool = False) -> None:
             connection.execute(insert, rows)
 
 
+_FIRST = EARLIEST + timedelta(milliseconds=1)
+"""The first moment that counts."""
 _CHANGED_SINCE = f"""
-    SELECT {{moment}} FROM changed_outcomes
-    UNION ALL SELECT {{moment}} FROM patients WHERE {IS_LABELLED} AND labelled_at > :now"""
-"""The moments of outcomes that changed, or came after the moment that is looked back to."""
+    SELECT {{day}} FROM changed_outcomes
+    UNION SELECT {{day}} FROM patients WHERE {IS_LABELLED} AND labelled_at > :now"""
+"""The days of outcomes that changed, or came after the moment that is looked back to."""
 
 
 def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str) -> set[int]:
     """The days since the last count, and those of changed outcomes; all days, if the outcome was
     declared anew."""
+    database = database_of(connection)
     moment, length = _by_when(outcome)
-    statement = text(changed.format(moment=moment)).columns(Column(moment, Timestamp))
-    bounds = {} if ":now" not in changed else {"now": database_of(connection).stored_moment(now)}
-    moments = connection.scalars(statement, bounds).all()
+    day = DAY_NUMBER.format(rule_of(connection, outcome, now).over_at)
+    bounds = {"now": database.stored_moment(now), "first": database.stored_moment(_FIRST)}
+    statement = changed.format(day=day)
+    days = connection.scalars(text(statement), bounds if ":now" in statement else {}).all()
     counted_at = connection.scalar(
         text("""
             SELECT max(counted_at) AS last FROM served_days
             WHERE counted_at >= (SELECT max(since) FROM declarations)""").columns(last=Timestamp())
     )
-    today = day_of(now)
     if counted_at is None:
-        return set(range(day_of(EARLIEST), today + 1))
-    days = {day_of(each + length) for each in moments if each is not None}
-    return {
-        *range(day_of(min(counted_at, now)), today + 1),
-        *(day for day in days if day <= today),
-    }
+        statement = f"SELECT min({moment}) AS first FROM patients WHERE {moment} >= :first"
+        columns = text(statement).columns(first=Timestamp())
+        first = connection.scalar(columns, {"first": bounds["first"]})
+        counted_at = (first or now) + length
+    today = day_of(now)
+    return {day for day in (*range(day_of(counted_at), today + 1), today, *days) if day <= today}
 
 
 def _by_when(outcome: Outcome) -> tuple[str, timedelta]:
@@ -145,8 +150,9 @@ def _by_when(outcome: Outcome) -> tuple[str, timedelta]:
 
 
 def _in_a_row(days: Iterable[int]) -> Iterator[range]:
-    """Put days together that follow on each other."""
-    for _, run in groupby(enumerate(sorted(days)), lambda placed: placed[1] - placed[0]):
+    """Put days together that follow on each other, up to so many that a statement ends in time."""
+    placed = enumerate(sorted(days))
+    for _, run in groupby(placed, lambda each: (each[1] - each[0], each[1] // _DAYS_AT_ONCE)):
         first, *others = (day for _, day in run)
         yield range(first, first + len(others) + 1)
 
@@ -164,26 +170,35 @@ def _counted(
     moment, length = _by_when(outcome)
     week = WEEK_NUMBER.format(database.milliseconds.format("r.started_at"))
     predicted_in = "0" if rule.unsettled else f"coalesce({week}, 0)"
+    # SQLite searches its index by one bound of either kind, the first that it finds.
+    end = _start_of(days.stop) - length
+    ends = "<"
+    if now - length < end:
+        end = now - length
+        ends = "<="
     # What has no outcome is judged as if it came now.
     due = f"""
         SELECT id, {DAY_NUMBER.format(rule.over_at)} AS day,
-            CASE WHEN labelled_at <= :now THEN outcome END AS outcome,
-            {in_time_until(connection, outcome)} AS in_time_until,
-            {rule.unsettled or "NULL"} AS unsettled
+            CASE WHEN labelled_at <= :now THEN outcome END AS outcome, labelled_at, index_at
         FROM (SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at
             FROM patients
-            WHERE {moment} > :earliest AND {moment} >= :begin AND {moment} < :end
-                AND {moment} <= :over AND {_WAS_THERE if looks_back else "1 = 1"}) AS rows"""
-    bounds = {
-        "earliest": EARLIEST,
-        "begin": max(_start_of(days.start) - length, EARLIEST),
-        "end": _start_of(days.stop) - length,
-        "over": now - length,
-        "now": now,
-    }
-    statement = text(_COUNTED.format(due=due, predicted_in=predicted_in))
+            WHERE {moment} >= :begin AND {moment} {ends} :end
+                AND {_WAS_THERE if looks_back else "1 = 1"}) AS rows"""
+    statement = _COUNTED.format(
+        due=due,
+        in_time_until=in_time_until(connection, outcome),
+        unsettled=rule.unsettled or "NULL",
+        predicted_in=predicted_in,
+    )
+    bounds = {"begin": max(_start_of(days.start) - length, _FIRST), "end": end, "now": now}
     moments = {name: database.stored_moment(each) for name, each in bounds.items()}
-    return [tuple(row) for row in connection.execute(statement, moments)]
+    found = connection.execute(text(statement), moments | {"since": _not_read(now)})
+    return [tuple(row) for row in found]
+
+
+def _not_read(now: datetime) -> int:
+    """The last day of which no bins are read."""
+    return day_of(now) - 7 * WEEKS_READ
 
 
 def _start_of(day: int) -> datetime:

@@ -16,7 +16,7 @@ from pima.core.outcomes.followed_up import (
     by_horizon,
     by_prediction,
 )
-from pima.core.outcomes.horizon import DAY_LENGTHS_MS, Horizon, horizon_of
+from pima.core.outcomes.horizon import Horizon, horizon_of
 from pima.core.outcomes.served import Served, days_due
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
 from pima.store.engine import clock
@@ -156,33 +156,21 @@ def _once_over(
     """The outcomes whose horizon is over, by when that was."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
-    # What is settled is so since it became known, or later. So the newest have been settled since
-    # this one became known: they were known, or their horizon was over, no earlier.
-    last = _known_before(connection, newest, now, now - length)
-    settled_since = EARLIEST
-    known_since = EARLIEST
-    if last is not None:
-        settled_since = last - timedelta(milliseconds=1)  # the smallest part that is compared
-        known_since = settled_since - length
-    moments = {
-        "now": now,
-        "settled_since": settled_since,
-        "known_since": known_since,
-        # An index that is a day ends with it, and its outcome may have come at its beginning.
-        "known_before_index": known_since - timedelta(milliseconds=max(DAY_LENGTHS_MS)),
-    }
+    # Of so many rows the horizon ended since then, and they were known. So the newest settled ones
+    # were known, or their horizon ended, no earlier.
+    over_by = now - length
+    index = _index_of_oldest(connection, newest, now, over_by)
+    moments = {"now": now, "over_by": over_by, "index": index, "settled": index + length}
     bounds: dict[str, object] = {"newest": newest}
     bounds |= {name: database.stored_moment(moment) for name, moment in moments.items()}
     rows = f"""SELECT {columns} FROM patients
-        WHERE {_KNOWN_BY} AND labelled_at >= :known_before_index
-            AND (labelled_at >= :settled_since OR index_at >= :known_since)
-            AND {rule.unsettled} IS NULL
+        WHERE {_KNOWN_BY} AND {rule.unsettled} IS NULL
+            AND (labelled_at >= :settled OR index_at >= :index AND index_at <= :over_by)
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
     read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
     since = None if read < newest else _moment(oldest)
     found = _in_time(connection, rows, bounds)
     outcomes = _parted(found, "over_at", rule.follow_up)
-    over_by = now - length
     return SettledOutcomes(*outcomes, since, rule.follow_up, served, over_by, late, early)
 
 
@@ -248,23 +236,31 @@ def persons_beside(connection: Connection, found: Sequence[SettledOutcome]) -> I
     return np.unique(whose, return_inverse=True)[1]
 
 
-def _known_before(
-    connection: Connection, newest: int, now: datetime, over: datetime | None = None
-) -> datetime | None:
-    """When the newest outcome became known that is not among the `newest`; None if all are. With
-    `over`, only outcomes of an index up to that moment count."""
-    which = _KNOWN_BY
-    stored_moment = database_of(connection).stored_moment
-    bounds: dict[str, object] = {"newest": newest, "now": stored_moment(now)}
-    if over is not None:
-        which += " AND index_at > :earliest AND index_at <= :over AND index_at <= labelled_at"
-        bounds["earliest"] = stored_moment(EARLIEST)
-        bounds["over"] = stored_moment(over)
+def _known_before(connection: Connection, newest: int, now: datetime) -> datetime | None:
+    """When the newest outcome became known that is not among the `newest`; None if all are."""
     statement = text(f"""
-        SELECT labelled_at FROM patients WHERE {which}
+        SELECT labelled_at FROM patients WHERE {_KNOWN_BY}
         ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())
+    bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
     found: datetime | None = connection.scalar(statement, bounds)
     return found
+
+
+def _index_of_oldest(
+    connection: Connection, newest: int, now: datetime, over_by: datetime
+) -> datetime:
+    """From when on `newest` rows with an outcome have an index, up to the last whose horizon is
+    over."""
+    bounds = {"now": now, "earliest": EARLIEST, "over_by": over_by}
+    statement = text(f"""
+        SELECT index_at FROM patients WHERE {_KNOWN_BY}
+            AND index_at > :earliest AND index_at <= :over_by AND index_at <= labelled_at
+        ORDER BY index_at DESC LIMIT 1 OFFSET :newest""").columns(index_at=Timestamp())
+    stored = {name: database_of(connection).stored_moment(each) for name, each in bounds.items()}
+    found: datetime | None = connection.scalar(statement, stored | {"newest": newest})
+    if found is None:
+        return EARLIEST
+    return found - timedelta(milliseconds=1)  # the smallest part that is compared
 
 
 def _moment(milliseconds: int) -> datetime:

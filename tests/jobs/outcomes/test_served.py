@@ -11,7 +11,9 @@ from sklearn.metrics import roc_auc_score
 from sqlalchemy import text
 
 from pima.settings.reading import SHIPPED_FILE
-from pima.store.engine import writing
+from pima.store.engine import reading, writing
+from pima.store.rows.served_days import count_served_days
+from pima.store.rows.settled import settled_outcomes
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.declared import configuration, redeclared
 from tests.support.settled import NOW
@@ -164,3 +166,38 @@ def test_what_was_counted_stays_and_days_without_a_change_are_not_counted_anew(
     # Without a horizon, they became known now.
     left = 1 if horizon else 3
     assert clinic.standing()["outcomes"] == before["outcomes"] - left
+
+
+# PostgreSQL's plan goes by the size; the page on speed has its figures.
+@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("horizon", [30, 0])
+def test_figures_go_by_what_is_new_however_long_the_history(
+    scored_database: Database, tmp_path: Path, horizon: int
+) -> None:
+    clinic = Clinic(scored_database, tmp_path, horizon)
+    took = []
+    for weeks in (range(1, 5), range(45, 105)):
+        clinic.live(weeks)
+        with writing(scored_database.engine) as connection:
+            count_served_days(connection)
+        with reading(scored_database.engine) as connection:
+            steps: list[int] = []
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.set_progress_handler(lambda steps=steps: steps.append(1), 100)
+            settled_outcomes(connection, 100)
+            driver.set_progress_handler(None, 0)
+            took.append(len(steps))
+    assert took[1] < 1.5 * took[0], took
+
+
+def test_bins_are_counted_of_the_weeks_of_which_they_are_read(
+    scored_database: Database, tmp_path: Path
+) -> None:
+    clinic = Clinic(scored_database, tmp_path, 30)
+    clinic.live(range(38, 44))
+    with writing(scored_database.engine) as connection:
+        count_served_days(connection)
+    days = "SELECT count(DISTINCT day) FROM served_days WHERE model_version"
+    assert scored_database.value(f"{days} = 0") == 42
+    assert scored_database.value(f"{days} > 0") < 21
