@@ -5,6 +5,7 @@ import numpy as np
 from pima.core.arrays import Float64Array
 from pima.logs import quiet_native_code
 from pima.model.recipes import recipe_for
+from pima.train.fit import by_straight_line
 from tests.bench.accuracy.peers import (
     BOOSTING,
     CATBOOST,
@@ -17,7 +18,16 @@ from tests.bench.accuracy.peers import (
 from tests.bench.tables.data_sets import DataSet, Rows, one_hot
 
 OURS = "pima"
-CANDIDATES = (OURS, LOGISTIC_REGRESSION, RANDOM_FOREST, BOOSTING, CATBOOST, EXPLAINABLE)
+STRAIGHT_LINE = "straight line on pima's inputs"
+CANDIDATES = (
+    OURS,
+    LOGISTIC_REGRESSION,
+    STRAIGHT_LINE,
+    RANDOM_FOREST,
+    BOOSTING,
+    CATBOOST,
+    EXPLAINABLE,
+)
 SHUFFLES = {EXPLAINABLE: 1, CATBOOST: 3}
 """Of the slow ones: on so many of the shuffles, the first."""
 WIDE = 25
@@ -32,6 +42,8 @@ def answers(
     row numbers."""
     if name == OURS:
         return _ours(data, training, test, seed)
+    if name == STRAIGHT_LINE:
+        return _line(data, training, test, seed)
     if name == EXPLAINABLE and len(data.declared) >= WIDE:
         peer = explainable_boosting(interactions=0)
     else:
@@ -51,3 +63,13 @@ def _ours(data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> F
         recipe = recipe_for("five_seeds", data.declared)
         model = fit(recipe, data.declared, TrainingData(rows.features, rows.outcomes), seed)
         return np.asarray(model(data.rows.take(test).features), dtype=np.float64)[:, 0]
+
+
+def _line(data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> Float64Array:
+    with quiet_native_code():
+        from pima.model.network import TrainingData
+
+        rows = data.rows.take(training)
+        learned_from = TrainingData(rows.features, rows.outcomes)
+        asked = data.rows.take(test).features
+        return by_straight_line(data.declared, learned_from, asked, seed)
