@@ -1,10 +1,10 @@
 """The one look at tables on which nothing was fitted before: docs/measured/tables.md has what came
 out.
 
-python -m tests.bench.look ANSWERS [--rehearse]
+python -m tests.bench.look ANSWERS [--minutes N] [--rehearse]
 
 Each answer is kept in the file ANSWERS as it comes, so a look that was stopped goes on. With
---rehearse the tables are three of the old ones, and the commit need not be frozen.
+--rehearse the tables are two of the old ones, and the commit need not be frozen.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main() -> None:
     """All trials that have no answer yet, then the section."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.look", allow_abbrev=False)
     parser.add_argument("answers", type=Path)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="asks no longer")
     parser.add_argument("--rehearse", action="store_true")
     asked = parser.parse_args()
     for kind in ("OPENBLAS_NUM", "OMP_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"):
@@ -51,7 +52,7 @@ def main() -> None:
     start = time.monotonic()
     with asked.answers.open("a") as file:
         for trial in wanted:
-            if trial in answered:
+            if trial in answered or time.monotonic() - start > 60 * asked.minutes:
                 continue
             probabilities, seconds = attempt(trial, known[trial.data])
             rounded = np.round(probabilities, 8).tolist()

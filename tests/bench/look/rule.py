@@ -16,6 +16,9 @@ NEARLY = 2000
 """In place of 3,000 where a fold has too few for that, but so many."""
 FOLDS = 5
 """Enough for an error of each mean, and as many as 25 minutes of one core allow."""
+LEAST_FOLDS = 3
+"""Folds are asked one after the other, these before the slow rivals. If the time of the machine
+ends before the last, the folds that are complete are read."""
 
 RULED = (LOGISTIC_REGRESSION, STRAIGHT_LINE)
 """The rivals that a cell is about: in each size of each table, one cell for each."""

@@ -8,7 +8,7 @@ from tests.bench.accuracy.report import table
 from tests.bench.look.cells import Answered, Cell, cell_of, promises
 from tests.bench.look.drafted import Drafted
 from tests.bench.look.rule import FOLDS, NOISE_RIVAL, OTHERS, OTHERS_SIZE, RULED, sizes
-from tests.bench.look.trials import Trial, parted
+from tests.bench.look.trials import Trial, parted, trials
 from tests.bench.tables.candidates import OURS
 from tests.bench.tables.data_sets import DataSet
 
@@ -18,17 +18,19 @@ Answers = dict[Trial, tuple[Float64Array, float]]
 def section(tables: list[Drafted], noise: list[DataSet], answers: Answers) -> str:
     """The tables, the rule's sentences, the cells and the other rivals."""
     sets = [each.data for each in tables]
+    asked = trials(sets, noise)
+    complete = min((trial.fold for trial in asked if trial not in answers), default=FOLDS)
     cells = _known(
-        _cell(data, size, rival, FOLDS, answers)
+        _cell(data, size, rival, complete, answers)
         for data in sets
         for size in sizes(len(data.rows))
         for rival in RULED
     )
     noisy = _known(
-        _cell(data, sizes(len(data.rows))[-1], NOISE_RIVAL, FOLDS, answers) for data in noise
+        _cell(data, sizes(len(data.rows))[-1], NOISE_RIVAL, complete, answers) for data in noise
     )
     others = _known(
-        _cell(data, _size_of_others(data), rival, folds, answers)
+        _cell(data, _size_of_others(data), rival, min(folds, complete), answers)
         for data in sets
         for rival, folds in OTHERS.items()
     )
@@ -36,9 +38,9 @@ def section(tables: list[Drafted], noise: list[DataSet], answers: Answers) -> st
     return "\n\n".join(
         (
             _tables(tables),
-            f"The look took {seconds / 60:.0f} minutes of one core.",
+            f"The look took {seconds / 60:.0f} minutes of one core; {complete} folds are complete.",
             _promises(cells, noisy),
-            _cells(cells, answers, sets),
+            _cells(cells, complete, answers, sets),
             _of_others(others),
             _of_noise(noisy),
         )
@@ -54,7 +56,7 @@ def _size_of_others(data: DataSet) -> int:
 
 
 def _cell(data: DataSet, size: int, rival: str, folds: int, answers: Answers) -> Cell | None:
-    """None where an answer is missing."""
+    """None where an answer is missing, or no fold is complete."""
     pairs: Answered = []
     for fold in range(folds):
         ours = answers.get(Trial(data.name, size, OURS, fold))
@@ -63,7 +65,7 @@ def _cell(data: DataSet, size: int, rival: str, folds: int, answers: Answers) ->
             return None
         _, test = parted(data, fold, size)
         pairs.append((ours[0], theirs[0], data.rows.outcomes[test]))
-    return cell_of(data.name, size, rival, pairs)
+    return cell_of(data.name, size, rival, pairs) if pairs else None
 
 
 def _tables(tables: list[Drafted]) -> str:
@@ -89,21 +91,21 @@ def _told(cell: Cell | None) -> str:
     return "" if cell is None else f"{1000 * cell.behind:+.1f} ({1000 * cell.error:.1f})"
 
 
-def _cells(cells: list[Cell], answers: Answers, sets: list[DataSet]) -> str:
+def _cells(cells: list[Cell], folds: int, answers: Answers, sets: list[DataSet]) -> str:
     """A row for each size of each table."""
     by_place = {(cell.data, cell.size, cell.rival): cell for cell in cells}
     rows = []
     for data in sets:
         for size in sizes(len(data.rows)):
             beside = (_told(by_place.get((data.name, size, rival))) for rival in RULED)
-            rows.append((data.name, f"{size:,}", _loss(data, size, answers), *beside))
+            rows.append((data.name, f"{size:,}", _loss(data, size, folds, answers), *beside))
     return table(("", "training rows", OURS, *RULED), rows)
 
 
-def _loss(data: DataSet, size: int, answers: Answers) -> str:
+def _loss(data: DataSet, size: int, folds: int, answers: Answers) -> str:
     losses = [
         log_losses(answers[asked][0], data.rows.outcomes[parted(data, fold, size)[1]]).mean()
-        for fold in range(FOLDS)
+        for fold in range(folds)
         if (asked := Trial(data.name, size, OURS, fold)) in answers
     ]
     return f"{np.mean(losses):.4f}" if losses else ""

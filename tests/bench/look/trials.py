@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from pima.core.arrays import Float64Array
 from tests.bench.look.rule import (
     FOLDS,
+    LEAST_FOLDS,
     NOISE_RIVAL,
     OTHERS,
     OTHERS_SIZE,
@@ -33,28 +34,30 @@ class Trial:
 
 
 def trials(sets: list[DataSet], noisy: list[DataSet]) -> list[Trial]:
-    """All of them: first those that the rule is about, last the slow rivals."""
-    curves = {data.name: sizes(len(data.rows)) for data in (*sets, *noisy)}
-    of_curves = [
+    """All of them, fold by fold: the first folds of what the rule is about, the other rivals, and
+    then the last folds."""
+    ruled = [
         Trial(data.name, size, candidate, fold)
-        for data in sets
-        for size in curves[data.name]
-        for candidate in (OURS, *RULED)
         for fold in range(FOLDS)
+        for data in sets
+        for size in sizes(len(data.rows))
+        for candidate in (OURS, *RULED)
     ]
-    of_noise = [
-        Trial(data.name, curves[data.name][-1], candidate, fold)
+    ruled += [
+        Trial(data.name, sizes(len(data.rows))[-1], candidate, fold)
+        for fold in range(FOLDS)
         for data in noisy
         for candidate in (OURS, NOISE_RIVAL)
-        for fold in range(FOLDS)
     ]
-    of_others = [
-        Trial(data.name, min(OTHERS_SIZE, curves[data.name][-1]), candidate, fold)
+    others = [
+        Trial(data.name, min(OTHERS_SIZE, sizes(len(data.rows))[-1]), candidate, fold)
         for candidate, folds in OTHERS.items()
         for data in sets
         for fold in range(folds)
     ]
-    return of_curves + of_noise + of_others
+    first = [trial for trial in ruled if trial.fold < LEAST_FOLDS]
+    last = sorted(set(ruled) - set(first), key=lambda trial: (trial.fold, ruled.index(trial)))
+    return first + others + last
 
 
 def attempt(trial: Trial, data: DataSet) -> tuple[Float64Array, float]:

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from tests.bench.accuracy.peers import CATBOOST, EXPLAINABLE
 from tests.bench.look.cells import Cell, cell_of, promises
 from tests.bench.look.drafted import with_noise
-from tests.bench.look.rule import FOLDS, RULED, sizes
+from tests.bench.look.rule import FOLDS, REALMLP, RULED, sizes
 from tests.bench.look.trials import parted, trials
+from tests.bench.tables.candidates import OURS
 from tests.bench.tables.data_sets import data_sets
+
+SLOW = (CATBOOST, EXPLAINABLE, REALMLP)
 
 
 def test_sizes_end_at_what_a_fold_has() -> None:
@@ -75,3 +79,14 @@ def test_the_rule_is_read_as_it_was_written(
     cells: list[Cell], noisy: list[Cell], kept: list[bool]
 ) -> None:
     assert [each.is_kept for each in promises(cells, noisy)] == kept
+
+
+def test_the_first_folds_come_before_the_slow_rivals_and_the_last_after() -> None:
+    heart = next(data for data in data_sets() if data.name == "heart")
+    asked = trials([heart], [with_noise(heart)])
+    others = [n for n, trial in enumerate(asked) if trial.candidate in SLOW]
+    ruled = [n for n, trial in enumerate(asked) if trial.candidate == OURS]
+    before = [asked[n].fold for n in ruled if n < min(others)]
+    after = [asked[n].fold for n in ruled if n > max(others)]
+    assert (set(before), set(after)) == ({0, 1, 2}, {3, 4})
+    assert len(before) + len(after) == 2 * FOLDS
