@@ -5,7 +5,8 @@ from pathlib import Path
 
 from jobs.command import Command, Result
 from pima.errors import WrongUsage
-from pima.logs import counted
+from pima.logs import counted, tell
+from pima.watch.suspension import in_words
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:
@@ -78,6 +79,10 @@ def score_dataset(command: Command) -> Result:
         else content_of(Path(given.model))
     )
     model = read_model(Path(given.model or "the champion"), content)
+    if model.suspended_at is not None and not needs_database(given):
+        stop = in_words(model.suspended_at)
+        what = f"Version {model.version}{stop}, when its file was written: ask before you act."
+        tell(what, "warning")
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
         return score_files(found, score_missing(found, command.stop))

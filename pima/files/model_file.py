@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct, ValidationError, convert
@@ -57,6 +58,8 @@ class ScoringModel:
     sha256: str
     """The hash over everything that decides a prediction: compiled form, threshold, features, rules
     and declaration."""
+    suspended_at: datetime | None
+    """Since when a person had stopped it as its file was written; None if nobody had."""
 
 
 class _Document(Struct, frozen=True):
@@ -68,6 +71,8 @@ class _Document(Struct, frozen=True):
     declaration: object
     compiled_sha256: str
     compiled: str
+    suspended_at: datetime | None = None
+    """Since when a person had stopped it as the file was written."""
 
 
 def export_model(engine: Engine, number: int, path: Path) -> dict[str, object]:
@@ -88,8 +93,7 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         champion = registry.read_champion(connection)
         if number is None:
             number = _scoring_number(champion)
-        else:
-            warn_of_stop(champion, number)
+        suspended_at = warn_of_stop(champion, number)
         artifact = checked_artifact(connection, number)
         version = registry.read_version(connection, number)
         declaration = newest_declaration(connection)
@@ -109,15 +113,21 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         "compiled_sha256": artifact.sha256,
         "compiled": base64.b64encode(artifact.content).decode("ascii"),
     }
+    if suspended_at is not None:
+        document["suspended_at"] = suspended_at.isoformat()
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     return f"pima model 1 {sha256_of(body)}\n".encode() + body
 
 
-def warn_of_stop(champion: Champion, number: int) -> None:
-    """Tell people who take this version out if it is the champion and a person has stopped it."""
-    if champion.suspended_at is not None and champion.model_version == number:
+def warn_of_stop(champion: Champion, number: int) -> datetime | None:
+    """Tell people who take this version out if it is the champion and a person has stopped it;
+    return since when."""
+    if champion.model_version != number:
+        return None
+    if champion.suspended_at is not None:
         since = in_words(champion.suspended_at)
         tell(f"Version {number}{since}: act on none of its predictions.", "warning")
+    return champion.suspended_at
 
 
 def _scoring_number(champion: Champion) -> int:
@@ -170,4 +180,6 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
     decides += [as_stored(features), as_stored(declared.features)]
     sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
-    return ScoringModel(filed.version, filed.compiled_sha256, scorer, declared, rules, sha256)
+    return ScoringModel(
+        filed.version, filed.compiled_sha256, scorer, declared, rules, sha256, filed.suspended_at
+    )

@@ -99,9 +99,9 @@ def _of_retraining(
         yield Condition("report_not_left", what, EXPLAINED["report_not_left"].advice, error_code)
 
 
-_NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO)
-"""Guards that make no event: what awaits approval is a condition, and a log loss that is not
-clearly lower is an everyday verdict."""
+_NO_EVENTS = (Reason.AWAITS_APPROVAL, Reason.LOG_LOSS_VETO, Reason.SUSPENDED)
+"""Guards that make no event: what awaits approval is a condition, as is a stop, and a log loss that
+is not clearly lower is an everyday verdict."""
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:

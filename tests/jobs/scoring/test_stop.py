@@ -269,6 +269,23 @@ def test_everything_says_that_it_is_suspended_and_nothing_that_only_follows_from
     assert _titles(well, listener) == [*before, "suspended", "suspended is over"]
 
 
+def test_what_wins_during_a_stop_is_no_alert_beside_that_of_the_stop(
+    well: Database, listener: AlertReceiver
+) -> None:
+    before = _titles(well, listener)
+    _suspend(well)
+    verdict = (
+        "INSERT INTO promotions (verdict, reason, explanation, from_version, to_version, "
+        "challenger, champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, "
+        "2, sequence, '{}', 'retrain' FROM champion"
+    )
+    for reason in ("suspended", "suspended", "rolled_back_before"):
+        well.execute(verdict, {"reason": reason})
+    told = _titles(well, listener)[len(before) :]
+    blocked = well.value("SELECT max(id) FROM promotions")
+    assert sorted(told) == ["suspended", f"verdict_blocked:{blocked}"]
+
+
 def test_nights_of_a_stop_and_the_one_after_it_are_no_nights_of_few_rows(well: Database) -> None:
     """A hundred rows came each night. Of those of a stop most got their outcome while they
     waited."""
@@ -335,7 +352,7 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     for n, (database, which) in enumerate([(well, "1"), (None, str(model))]):
         into = ("--from", str(source), "--to", str(tmp_path / str(n)), "--model", which)
         ended = call(database, "score", *into)
-        assert (ended.exit_code, told in ended.stderr) == (0, which == "1")
+        assert (ended.exit_code, told in ended.stderr) == (0, True)
     assert bytes_below(tmp_path / "0") == bytes_below(tmp_path / "1")
     exported = call(well, "export", "predictions").stdout.splitlines()
     assert [line.rpartition(",")[2] for line in exported] == ["suspended", *["true"] * 5]
@@ -343,7 +360,11 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
         lines = call(well, "export", "predictions", "--format", "fhir", *more).stdout.splitlines()
         assert [json.loads(each)["status"] for each in lines] == ["unknown"] * 5
     assert call(well, "models", "promote", "1", "--reason", "it is sound").exit_code == 0
-    assert call(well, "models", "export", "1", "--out", str(tmp_path / "again")).stderr == ""
+    again = tmp_path / "again.pima"
+    assert call(well, "models", "export", "1", "--out", str(again)).stderr == ""
+    assert again.read_bytes() == before.read_bytes()
+    into = ("--from", str(source), "--to", str(tmp_path / "2"), "--model", str(again))
+    assert "suspended" not in call(None, "score", *into).stderr
     lines = call(well, "export", "predictions", "--format", "fhir").stdout.splitlines()
     assert {json.loads(each)["status"] for each in lines} == {"final"}
 
