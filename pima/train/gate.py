@@ -346,7 +346,7 @@ def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
     if gate.window == "all":
         return eligible
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
-    times = asked.history.holdout["over_at"]
+    times = asked.history.holdout["Over"]
     test_set = eligible.copy()
     test_set[eligible] = in_window(times[eligible], recent, asked.read_at)
     return test_set

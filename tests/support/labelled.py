@@ -29,7 +29,7 @@ def labelled(
     times = index.to_numpy() * 1000 if labelled_at_ms is None else labelled_at_ms
     known = pd.DatetimeIndex(times.astype("M8[ms]"), tz="UTC")
     rows = pd.DataFrame(values, index, names).assign(
-        outcome=outcomes.astype(np.int8), labelled_at=known, over_at=known
+        outcome=outcomes.astype(np.int8), labelled_at=known, Over=known
     )
     rows = pd.concat([rows, ranked(first, persons, salt).set_index(index)], axis=1)
     return with_sides(

@@ -81,7 +81,7 @@ def corrections(
     """
     columns = list(names)
     then = history.loc[today.index, columns]
-    is_of_late = history["over_at"] > since
+    is_of_late = history["Over"] > since
     rows = in_time.join(history.loc[is_of_late, "outcome"], how="inner")
     corrected = rows.index.isin(today[columns].compare(then).index)
     days = (rows["predicted"] - rows["replaced"].where(corrected, 0)) // 1

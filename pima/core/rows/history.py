@@ -2,7 +2,7 @@
 rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones,
-`outcome` (0 or 1), `labelled_at`, `over_at` (when its horizon was over; without one,
+`outcome` (0 or 1), `labelled_at`, `Over` (when its horizon was over; without one,
 `labelled_at`), `Person` (the rank of the row's person, NA without one), `Keyed` and `Side`, as
 described in `ranked` and `with_sides`, the scores in use, the groups as they stand today, and
 `Unclaimed`: whether no prediction was made in time, so that values and scores are as they stand
@@ -133,7 +133,7 @@ class Split:
     def holdout_order(self) -> str:
         """The sha256 over the ids of the holdout in the order in which their horizons ended, which
         decides the rows that are recent. The fingerprint has no times."""
-        by_time = self.holdout["over_at"].sort_values(kind="stable").index.to_numpy()
+        by_time = self.holdout["Over"].sort_values(kind="stable").index.to_numpy()
         return hashlib.sha256(by_time.tobytes()).hexdigest()
 
 

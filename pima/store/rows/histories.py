@@ -121,11 +121,11 @@ def _labelled(
     found = features.assign(
         outcome=np.array(outcomes, np.int8),
         labelled_at=_times(labelled),
-        over_at=_times(labelled),
+        Over=_times(labelled),
     )
     if waits:
         over_at, unsettled = settled
-        found["over_at"] = _times(over_at)
+        found["Over"] = _times(over_at)
         found["Unsettled"] = np.array(unsettled, object)
     return pd.concat([found, ranked(first, persons, salt).set_index(index)], axis=1)
 

@@ -19,7 +19,7 @@ from pima.core.outcomes.followed_up import (
 from pima.core.outcomes.horizon import Horizon, horizon_of
 from pima.core.outcomes.served import Served, days_due
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
-from pima.store.engine import clock
+from pima.store.engine import clock, listed
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.predicted_on import LAST_IN_TIME, in_time, in_time_until
 from pima.store.rows.queue import id_lists
@@ -221,7 +221,7 @@ _LOOKED_AT = """
 def if_filled_in_later(connection: Connection, score: PresentScore) -> str:
     """Say that a score in use is filled in later, by the newest rows with an outcome and those that
     wait; else nothing. What was predicted before today's declaration says nothing of it."""
-    statement = _LOOKED_AT.format(score.name, IS_LABELLED, NEWEST_FIRST)
+    statement = _LOOKED_AT.format(listed([score.name]), IS_LABELLED, NEWEST_FIRST)
     return score.if_later(*connection.execute(text(statement), {"score": score.name}).one())
 
 

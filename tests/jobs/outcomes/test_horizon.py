@@ -185,8 +185,8 @@ def test_a_horizon_on_a_live_database_changes_fingerprints_and_no_version(
     assert now.fingerprint != learned.fingerprint
     times = now.training
     # Loaded long after it was over, a row counts by the day on which it was.
-    assert times["over_at"].max() <= NOW < times["labelled_at"].min()
-    assert (times["over_at"].max() - times["over_at"].min()).days == 59
+    assert times["Over"].max() <= NOW < times["labelled_at"].min()
+    assert (times["Over"].max() - times["Over"].min()).days == 59
 
 
 def read(database: Database, config: str) -> Split:

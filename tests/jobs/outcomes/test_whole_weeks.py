@@ -155,16 +155,16 @@ def test_a_quarter_that_lacks_its_zeros_is_in_nothing(clinic: Clinic, each_fit_o
     history = clinic.history()
     learned = pd.concat([history.training, history.holdout])
     assert learned["outcome"].mean() == pytest.approx(0.35, abs=0.002)
-    assert learned["over_at"].max() < ago(50)
+    assert learned["Over"].max() < ago(50)
     # A zero is as recent as a one of its day, whenever it was noted.
     judged = the_json(clinic.run("retrain", "--dry-run", "--json"))
-    is_recent = history.holdout["over_at"] > NOW - timedelta(weeks=26)
+    is_recent = history.holdout["Over"] > NOW - timedelta(weeks=26)
     assert judged["test_set_rows"] == is_recent.sum() < len(is_recent)
     others = history.left_out["hardly_followed_up"]
     assert len(learned) + others == pytest.approx(20 * 150 + 7 * 49, abs=20)
     assert others == pytest.approx(7 * 49, abs=7 * 20)
     found = clinic.status()
-    of_26_weeks = learned["over_at"] >= MIDNIGHT - timedelta(weeks=26, days=NOW.weekday())
+    of_26_weeks = learned["Over"] >= MIDNIGHT - timedelta(weeks=26, days=NOW.weekday())
     assert found["realised"]["outcomes"] == pytest.approx(of_26_weeks.sum(), abs=5)
     assert found["standing"]["figures"]["observed_expected"]["value"] == pytest.approx(
         0.99, abs=0.02

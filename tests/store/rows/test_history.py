@@ -21,7 +21,7 @@ RULE = HoldoutRule(SALT, 0.30)
 TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
     "outcome": "int8",
     "labelled_at": "datetime64[ms, UTC]",
-    "over_at": "datetime64[ms, UTC]",
+    "Over": "datetime64[ms, UTC]",
     "Person": "UInt64",
     "Keyed": "bool",
     "Side": "category",

@@ -143,7 +143,7 @@ def test_where_nobody_could_be_corrected_no_share_is_told() -> None:
 def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
     history, today = as_predicted_on(_history(9), _then({1: 90, 3: 90, 5: 90, 7: 90, 8: 90}))
     today.loc[7, list(FEATURE_NAMES)] = history.loc[7, list(FEATURE_NAMES)]  # another column
-    since = history.loc[1, "over_at"]
+    since = history.loc[1, "Over"]
     was = {"probability": 0.3, "predicted": 9.1, "replaced": 4.6}
     in_time = pd.DataFrame(was, index=[1, 2, 3, 4, 5, 7, 8, 99])
     in_time.loc[[3, 8], "probability"] = np.nan
