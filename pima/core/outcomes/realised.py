@@ -93,7 +93,7 @@ def came_true(
     events = min(rows.positive, len(rows) - rows.positive)
     figures = all_figures(rows) | _by_threshold(rows)
     expected = float(probabilities.sum())
-    errors = rows.cases - rows.positive / expected * rows.probabilities
+    errors = rows.cases - rows.positive / (expected or 1.0) * rows.probabilities
     figures["observed_expected"] = observed_expected(
         rows.positive, len(rows), expected, widening(errors, rows.persons)
     )

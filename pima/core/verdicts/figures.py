@@ -26,6 +26,7 @@ from pima.core.verdicts.verdict import Measured
 
 NO_CASES = "no rows with outcome 1"
 NO_OTHERS = "no rows with outcome 0"
+NONE_EXPECTED = "all probabilities are 0"
 TOO_FEW_ROWS = "fewer than two rows"
 NO_SPREAD = "all rows are alike in it"
 """The reason why there is no interval: one of no width would claim certainty."""
@@ -274,6 +275,8 @@ def observed_expected(cases: int, rows: int, expected: float, wider: float = 1.0
     """How many rows, of one at least, have the outcome, over what the probabilities add up to; 1 is
     best. The interval is a normal approximation on the log scale, with the probabilities taken as
     given (Debray et al., BMJ 2017, 356:i6460)."""
+    if not expected:
+        return Figure(None, reason=NONE_EXPECTED)
     ratio = cases / expected
     if not cases:
         return Figure(ratio, reason=NO_CASES)

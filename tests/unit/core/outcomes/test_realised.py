@@ -13,7 +13,7 @@ from pima.core.outcomes.realised import (
     came_true,
     told_figures,
 )
-from pima.core.verdicts.figures import NO_CASES, NONE_CALLED, observed_expected
+from pima.core.verdicts.figures import NO_CASES, NONE_CALLED, NONE_EXPECTED, observed_expected
 
 
 def _standing(cases: int, others: int) -> CameTrue:
@@ -49,6 +49,15 @@ def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval
     assert all(each.low is not None for each in _standing(5, 60).figures.values())
     # The rarer class counts, whichever it is.
     assert _standing(60, 4).events == 4
+
+
+@pytest.mark.parametrize("cases", [0, 10])
+def test_probabilities_of_0_expect_none_and_have_no_ratio(cases: int) -> None:
+    outcomes = np.repeat([1, 0], [cases, 20]).astype(np.int8)
+    persons = np.arange(len(outcomes)) // 2
+    found = came_true(np.zeros(len(outcomes)), 0.5, outcomes, persons)
+    ratio = found.figures["observed_expected"]
+    assert (ratio.value, ratio.low, ratio.reason) == (None, None, NONE_EXPECTED)
 
 
 def test_beside_observed_expected_stands_what_it_is_if_those_without_an_outcome_had_0() -> None:
