@@ -294,7 +294,8 @@ def _subgroup(found: Subgroup) -> tuple[str, ...]:
         return (name, *"-" * (2 + len(_OF_SUBGROUPS)))
     figures = {each.name: in_words(each.figure, 2) for each in found.figures}
     rows = f"{found.rows} (few)" if found.few else f"{found.rows}"
-    return (name, rows, str(found.positive), *(figures[each] for each in _OF_SUBGROUPS))
+    ones = f"under {FEWEST_ROWS}" if found.positive is None else f"{found.positive}"
+    return (name, rows, ones, *(figures[each] for each in _OF_SUBGROUPS))
 
 
 def _changes(facts: VersionFacts) -> tuple[str, ...]:

@@ -192,7 +192,8 @@ def _model_evidence(
 def _subgroups(judged: Contest, feature: str) -> Iterator[SubgroupEvidence]:
     groups = judged.groups[feature]
     if feature in judged.declared_groups:
-        groups = few_together(groups)
+        is_one = judged.outcomes == 1
+        groups = few_together(groups, is_one, ~is_one)
     sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
         return
@@ -257,7 +258,16 @@ def read_evidence(document: dict[str, Any]) -> Evidence:
     if document["version"] == 1:
         subgroups = [_with_contestants(each) for each in document["subgroups"]]
         document = _with_contestants(document) | {"version": 2, "subgroups": subgroups}
-    return msgspec.convert(document, Evidence)
+    found = msgspec.convert(document, Evidence)
+    return msgspec.structs.replace(found, subgroups=tuple(map(_without_few, found.subgroups)))
+
+
+def _without_few(found: SubgroupEvidence) -> SubgroupEvidence:
+    """Take away how many have outcome 1 if fewer than `FEWEST_ROWS` have one of the outcomes."""
+    ones = found.positive or 0
+    if min(ones, (found.rows or 0) - ones) >= FEWEST_ROWS:
+        return found
+    return msgspec.structs.replace(found, positive=None, treat_all=None)
 
 
 def _with_contestants(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Groups that no model sees, in verdicts: their figures, who was learned from, and the margin."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,38 @@ def test_a_verdict_has_the_figures_of_each_group_and_no_model_has_seen_it(
     with reading(database.engine) as connection:
         snapshot = kept_rows(connection, result["challenger"])
     assert {"language", "years"}.isdisjoint(snapshot.columns)
+
+
+def test_nothing_that_shows_a_verdict_tells_how_few_of_a_group_have_an_outcome(
+    grouped: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = grouped
+    few = "outcome = 1 AND id % 20 = 0 OR outcome = 0 AND id % 3 = 0"
+    database.execute(f"UPDATE patients SET language = CASE WHEN {few} THEN 1 ELSE 0 END")
+    number = the_json(call(database, "retrain", "--config", config, "--json"))["challenger"]
+    stored = newest_evidence(database)["subgroups"]
+    # The other group would tell it.
+    assert not [each for each in stored if each["feature"] == "language"]
+    # Somebody else may have few, too, of a feature.
+    assert [each for each in stored if each["positive"] is not None and each["positive"] < 10]
+    shown = the_json(call(database, "models", "show", str(number), "--config", config, "--json"))
+    for each in shown["evidence"]["subgroups"]:
+        if each["positive"] is None:
+            assert each["treat_all"] is None
+        else:
+            assert min(each["positive"], each["rows"] - each["positive"]) >= 10
+    card = call(database, "models", "card", str(number), "--config", config).stdout
+    table = card.partition("## Subgroups")[2].partition("\n## ")[0]
+    ones = [line.split(" | ")[2] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert "under 10" in ones
+    assert all(each in ("-", "under 10") or int(each) >= 10 for each in ones)
+    page = tmp_path / "report.html"
+    process = database.start("report", "--config", config, "--out", str(page))
+    process.communicate()
+    assert process.returncode == 0
+    beside = re.findall(r"number\">\d+\*? \((.*?)\)</td>", page.read_text())
+    assert "under 10" in beside
+    assert all(each == "under 10" or int(each) >= 10 for each in beside)
 
 
 def test_a_challenger_that_is_worse_in_a_group_is_kept_out_by_the_margin(
