@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.bench.gate.page import filled, table
 from tests.bench.year.page_by_seed import AFTER_SEEDS, SEEDS
+from tests.bench.year.page_of_weeks import OF_WEEKS, SHOWN, apart, decay_of, two, weeks_of
 from tests.bench.year.population import LATE_OR_NEVER, SLOW_DECAY
 from tests.bench.year.simulation import (
     LOOKED_AT,
@@ -20,8 +21,6 @@ PAGE = ROOT / "docs" / "measured" / "year.md"
 SIMULATED = ("early, 7 %", "early, 35 %", "backlog, 35 %")
 Simulations = dict[tuple[str, bool], list[Simulated]]
 """By a clinic's name, and whether only settled outcomes count."""
-FEWEST_OF_A_CLASS = 5
-"""With fewer of the rarer class no figure is shown."""
 _EXPECTED = ("champion_changed", "verdict_blocked")
 """News, and no alarms."""
 _OF_CORRECTIONS = "corrected_after_outcome"
@@ -40,11 +39,10 @@ def page(
         "\n".join(f"- {each}" for each in _said_first(lived, simulated, fits)),
         _HOW.format(*minutes),
         "## What is shown, beside what is true",
-        _SHOWN,
-        table(_OF_WEEKS, [row for each in _followed_up(lived) for row in _weeks(each)]),
+        SHOWN,
+        table(OF_WEEKS, [row for each in _followed_up(lived) for row in weeks_of(each)]),
         "## Slow decay",
-        _DECAY,
-        table(_OF_WEEKS, [row for each in lived if _is_slow(each) for row in _weeks(each)]),
+        *(decay_of(each) for each in lived if each["clinic"] == SLOW_DECAY.name),
         "## What was told, and when",
         _TOLD,
         table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
@@ -75,16 +73,17 @@ def page(
 def _said_first(
     lived: Sequence[dict[str, Any]], simulated: Simulations, fits: dict[str, list[float]]
 ) -> list[str]:
-    most = max((_apart(each) for each in _followed_up(lived)), default=0.0)
+    most = max((apart(each, "observed_expected") for each in _followed_up(lived)), default=0.0)
     false = sum(len(_false_alarms(each)) for each in lived)
     moves = [move for each in lived for move in _promotions(each)]
     worse = [move for move in moves if move["gain"] < 0]
     settled = [mean for name in SIMULATED for mean, _ in mean_on_each_day(simulated[name, True])]
     first_fits = [fmean(ratios) for ratios in fits.values()]
-    apart = (
-        f"{len(lived)} clinics whose truth is known live through 26 weeks or more by the real commands. "
-        f"What is shown of a champion's observed/expected lies at most {most:.3f} from what the "
-        "same predictions have once all of their outcomes are known."
+    longest = max(each["nights"] for each in lived) // 7
+    shown = (
+        f"{len(lived)} clinics whose truth is known live for up to {longest} weeks by the real "
+        f"commands. Observed/expected on top of `status` lies at most {most:.3f} from what the same "
+        "predictions have once all of their outcomes are known."
     )
     many = (
         f"Over simulated clinics the mean observed/expected is {min(settled):.2f} to "
@@ -101,60 +100,12 @@ def _said_first(
         "written down when the same rows were predicted."
     )
     better = f"{len(moves) - len(worse)} of {len(moves)} promotions are truly better."
-    return [apart, f"{alarms} {better}", verdicts, many, first]
-
-
-# ---- Weeks.
-
-_OF_WEEKS = (
-    "clinic",
-    "day",
-    "outcomes (1)",
-    "observed/expected: shown",
-    "true",
-    "AUROC: shown",
-    "true",
-)
-
-
-def _weeks(lived: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [
-        (
-            lived["clinic"],
-            str(week["night"]),
-            f"{week['shown']['outcomes']} ({week['shown']['positive']})",
-            _two(week["shown"]["observed_expected"]),
-            _two(week["true"]["observed_expected"]),
-            _two(week["shown"]["auroc"]),
-            _two(week["true"]["auroc"]),
-        )
-        for week in lived["weeks"]
-        if _has_figures(week) and week["night"] % 14 == 0
-    ]
+    return [shown, f"{alarms} {better}", verdicts, many, first]
 
 
 def _followed_up(lived: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The clinics of half a year whose outcomes all come on their day."""
-    return [each for each in lived if each["clinic"] not in _LATE_CLINICS and not _is_slow(each)]
-
-
-def _is_slow(lived: dict[str, Any]) -> bool:
-    return bool(lived["clinic"] == SLOW_DECAY.name)
-
-
-def _has_figures(week: dict[str, Any]) -> bool:
-    shown = week["shown"]
-    return min(shown["positive"], shown["outcomes"] - shown["positive"]) >= FEWEST_OF_A_CLASS
-
-
-def _apart(lived: dict[str, Any]) -> float:
-    """How far the shown observed/expected was from the true one at most."""
-    weeks = [week for week in lived["weeks"] if _has_figures(week)]
-    both = ((week["shown"], week["true"]) for week in weeks)
-    return max(
-        (abs(one["observed_expected"] - other["observed_expected"]) for one, other in both),
-        default=0.0,
-    )
+    """The clinics whose outcomes all come on their day."""
+    return [each for each in lived if each["clinic"] not in _LATE_CLINICS]
 
 
 # ---- Alarms.
@@ -271,7 +222,7 @@ def _moves(lived: dict[str, Any]) -> tuple[str, ...]:
         str(better),
         f"{median(gains):+.1f}" if gains else "",
         f"{min(gains):+.1f}" if gains else "",
-        _two(last),
+        two(last),
     )
 
 
@@ -381,10 +332,6 @@ def _many(key: tuple[str, bool], found: Sequence[Simulated]) -> tuple[str, ...]:
     return (name, counts, f"{first_fits_mean(found):.3f}", *means)
 
 
-def _two(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
 _HOW = """
 `make bench-year` writes this page; this one took {:.0f} minutes beside other work, and {:.0f} minutes of processor time.
 Each clinic has about 20 visits a day, and an outcome within 30 days of discharge that is true of 7 or 35 % of them. The true probabilities have an AUROC
@@ -404,16 +351,6 @@ the whole half year; a view shows of it what is known on that day.
 - **hindsight**: of visits that pima has predicted, creatinine is corrected upwards once their outcome 1 is known.
 """
 
-_SHOWN = """
-Every second week, where the champion has at least five outcomes of each kind. "True" is what the same predictions have
-once all of their outcomes are known.
-"""
-
-_DECAY = """
-In 40 weeks the AUROC of the true probabilities falls along a line from .76 to .62. The clinic lives for 44, so that the outcomes of
-these 40 are due. What is shown are all predictions as they were served, over the last 26 whole weeks.
-"""
-
 _TOLD = """
 Outcomes are those of visits whose 30 days are over; in clinics that change, of visits after the change. A message is
 one that the receiver got. What is told after a change need not be about it. How many outcomes it takes in many clinics
@@ -421,7 +358,7 @@ is on [the gate's page](gate.md#alarms-over-settled-outcomes).
 """
 
 _OTHER_HISTORIES = """
-All clinics of one prevalence have the same history, so that is one draw. Of other histories, each fitted by the
+All clinics of one prevalence that live as long have the same history, so that is one draw. Of other histories, each fitted by the
 network with a seed of its own, the mean prediction over the prevalence of the training rows is:
 """
 
@@ -446,7 +383,7 @@ challengers' area on 20,000 fresh visits.
 _SIMULATION = """
 No commands here: {clinics} clinics for each line, with a logistic regression that is fitted each week and stays where
 its log loss on the held-out visits is lower. A first fit's figure is its mean prediction over what becomes of its days'
-visits. Observed/expected is the champion's, in the clinics where it has five outcomes of each kind by then.
+visits. Observed/expected is of all predictions as they were served, in the clinics that have five outcomes of each kind by then.
 """
 
 _LIMITS = """

@@ -1,6 +1,6 @@
 """Many early clinics without the commands: a logistic regression is fitted anew each week and stays
-where its log loss on the held-out visits is lower. What would be shown of the champion by the rule
-of settled outcomes, and by counting each outcome as soon as it is known."""
+where its log loss on the held-out visits is lower. What would be shown of all predictions by the
+rule of settled outcomes, and by counting each outcome as soon as it is known."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Simulated:
     """One clinic under one rule."""
 
     observed_expected: tuple[float | None, ...]
-    """Of the champion, on each of LOOKED_AT."""
+    """Of all predictions as they were served, on each of LOOKED_AT."""
     first_mean: float
     """The first fit's mean probability over its training rows."""
     first_prevalence: float
@@ -56,15 +56,13 @@ def simulate(name: str, is_settled_only: bool, seed: int) -> Simulated:
     first_prevalence = float(visits.outcome[is_of_first].mean())
 
     probability = np.full(len(visits.day), np.nan)
-    version = np.zeros(len(visits.day), dtype=int)
     scored = _scored_days(clinic, visits)
-    number, found = 1, []
+    found = []
     for day in range(LOOKED_AT[-1] + 1):
         is_scored = scored == day
         probability[is_scored] = predicted(champion, features[is_scored])
-        version[is_scored] = number
         if day in LOOKED_AT:
-            is_told = is_known(day) & (version == number) & (visits.known_day > scored)
+            is_told = is_known(day) & (scored >= 0) & (visits.known_day > scored)
             if is_settled_only:
                 is_told &= scored <= visits.day + _DAYS_ON_TIME
             found.append(_observed_expected(probability[is_told], visits.outcome[is_told]))
@@ -80,7 +78,6 @@ def simulate(name: str, is_settled_only: bool, seed: int) -> Simulated:
             )
             if after < before:
                 champion = challenger
-                number += 1
     return Simulated(tuple(found), first_mean, first_prevalence)
 
 
