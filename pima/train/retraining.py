@@ -44,7 +44,7 @@ from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, leave_gain_on_line, record
-from pima.watch.realised import leave_realised
+from pima.watch.realised import leave_counts, leave_realised
 
 ATTEMPTS_TO_DECIDE = 5
 
@@ -101,6 +101,9 @@ def retrain(
             has_champion = read_champion(connection).model_version is not None
         if not has_champion:  # beside a champion the score may have been given up
             require_score_to_beat(settings, names_of(declared.present_scores))
+            if not dry_run:
+                # Scoring counts beside a champion alone, and what follows may be refused.
+                leave_counts(engine)
         lease_of_its_own: AbstractContextManager[HeldLease | None] = nullcontext()
         if not dry_run:  # which changes nothing and needs no lease
             lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)

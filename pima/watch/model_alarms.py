@@ -25,12 +25,12 @@ from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
-from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
 from pima.store.rows.settling import week_of
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
 from pima.watch.health import Condition
+from pima.watch.realised import leave_counts
 
 _A_MOMENT = timedelta(milliseconds=1)
 
@@ -139,8 +139,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)
         # Last: as of midnight, what came since counts on neither side.
-        with writing(engine) as connection:
-            count_served_days(connection)
+        leave_counts(engine)
 
 
 def _alarming(

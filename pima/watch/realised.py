@@ -138,12 +138,17 @@ def leave_realised(
             settled = settled_outcomes(connection, newest)
             figures = list(_figures(connection, settled, corrected))
         _keep(engine, run_id, figures)
-        with writing(engine) as connection:
-            count_served_days(connection, all_anew=True)
+        leave_counts(engine, all_anew=True)
         # Scores come last, since they rest on stored evidence, which may have been edited.
         with reading(engine) as connection:
             gains = list(_gains(connection, settled))
         _keep(engine, run_id, gains)
+
+
+def leave_counts(engine: Engine, all_anew: bool = False) -> None:
+    """Store what was served and came true by day; a failure is logged."""
+    with never_failing(), writing(engine) as connection:
+        count_served_days(connection, all_anew)
 
 
 def _keep(engine: Engine, run_id: int, found: Iterable[tuple[int, Iterable[Watched]]]) -> None:

@@ -201,3 +201,17 @@ def test_bins_are_counted_of_the_weeks_of_which_they_are_read(
     days = "SELECT count(DISTINCT day) FROM served_days WHERE model_version"
     assert scored_database.value(f"{days} = 0") == 42
     assert scored_database.value(f"{days} > 0") < 21
+
+
+def test_until_there_is_a_champion_a_retraining_counts_even_one_that_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    redeclared(database, tmp_path, _WAITS)
+    index, known = (database.stored(NOW - timedelta(days=days)) for days in (40, 20))
+    insert_patients(database, 3, index_at=index, outcome=1, labelled_at=known)
+    refused = ["retrain", "--config", str(configuration(tmp_path, _WAITS))]
+    assert call(database, *refused, "--dry-run").exit_code == 3
+    counted = "SELECT sum(outcomes) FROM served_days"
+    assert database.value(counted) is None
+    assert call(database, *refused).exit_code == 3
+    assert database.value(counted) == 3
