@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
@@ -113,17 +113,16 @@ def of_version(
     its_own = settled.counting.only(settled.counting.model_version == version)
     if not its_own.outcomes.any():
         return None
-    return replace(came_true_as_served(its_own, wider), version=version)
+    return came_true_as_served(its_own, wider, version)
 
 
 def _by_version(found: Served, wider: Mapping[str, float]) -> Iterator[CameTrue]:
     """All versions add up to what stands on top, so a small one is not shown."""
-    outcomes = found.sums_by(found.model_version, "outcomes")
-    sizes = tuple(map(int, outcomes.values()))
-    for version, rows, is_shown in reversed([*zip(outcomes, sizes, shown(sizes), strict=True)]):
+    outcomes = found.outcomes_by(found.model_version)
+    told = shown(tuple(outcomes.values()))
+    for (version, rows), is_shown in reversed([*zip(outcomes.items(), told, strict=True)]):
         if is_shown:
-            its_own = found.only(found.model_version == version)
-            yield replace(came_true_as_served(its_own, wider), version=version)
+            yield came_true_as_served(found.only(found.model_version == version), wider, version)
         elif rows:
             yield CameTrue(rows, 0, {}, 0, version=version)
 

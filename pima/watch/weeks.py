@@ -51,11 +51,11 @@ def by_week(found: Served) -> Iterator[Week]:
     The share of all outcomes is known, so a small week could be derived from the others; it is not
     shown.
     """
-    outcomes = found.sums_by(found.week, "outcomes")
+    outcomes = found.outcomes_by(found.week)
     mondays = {week: start_of_week(week).date() for week, rows in outcomes.items() if rows}
-    told = told_weeks({(mondays[week], 0): int(outcomes[week]) for week in mondays})
+    told = told_weeks({(mondays[week], 0): outcomes[week] for week in mondays})
     for number, monday in reversed(mondays.items()):
-        rows = int(outcomes[number])
+        rows = outcomes[number]
         week = Week(monday, rows)
         if (monday, 0) in told:
             its_own = found.only(found.week == number)

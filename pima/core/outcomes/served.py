@@ -72,10 +72,10 @@ class Served:
         """Pick the weeks up to the last."""
         return self.only((self.week <= last) & (self.week > last - weeks))
 
-    def sums_by(self, keys: Int64Array, of: str) -> dict[int, float]:
-        """Add a column up by keys (n,), in their order."""
+    def outcomes_by(self, keys: Int64Array) -> dict[int, int]:
+        """How many outcomes have each key, of keys (n,) and in their order."""
         found, place = np.unique(keys, return_inverse=True)
-        sums = np.bincount(place, weights=getattr(self, of), minlength=len(found))
+        sums = np.bincount(place, self.outcomes, len(found)).astype(np.int64)
         return dict(zip(found.tolist(), sums.tolist(), strict=True))
 
 
@@ -86,9 +86,11 @@ def days_due(found: Served) -> list[FollowedUp]:
     return [FollowedUp(*each) for each in np.stack([every.day, rows, every.outcomes], 1).tolist()]
 
 
-def came_true_as_served(found: Served, wider: Mapping[str, float]) -> CameTrue:
+def came_true_as_served(
+    found: Served, wider: Mapping[str, float], version: int | None = None
+) -> CameTrue:
     """Judge predictions by their counts, of one outcome at least, the intervals so many times
-    `wider`."""
+    `wider`; a `version` made all of them."""
     outcomes = int(found.outcomes.sum())
     cases = int(found.ones.sum())
     is_called = found.predicted_class == 1
@@ -106,7 +108,7 @@ def came_true_as_served(found: Served, wider: Mapping[str, float]) -> CameTrue:
     if min(outcomes, found.missing.sum()) >= FEWEST_ROWS:
         if_zero = cases / (expected + float(found.expected_missing.sum()))
     figures = told(widened(figures, wider), outcomes, events)
-    return CameTrue(outcomes, cases, figures, events, if_zero)
+    return CameTrue(outcomes, cases, figures, events, if_zero, version)
 
 
 def area(found: Served) -> Figure:

@@ -9,9 +9,10 @@ the last weeks anew: rows that came with their outcome, or late and without one,
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from pima.core.declared.features import Outcome
 from pima.core.outcomes.horizon import horizon_of
@@ -47,6 +48,9 @@ _COUNTED = f"""
     UNION ALL
     SELECT 0, day, 0, 0, 0, count(outcome), sum(coalesce(outcome, 0)), 0,
         count(*) - count(outcome), 0 FROM due GROUP BY day"""
+_STORED = f"""
+    INSERT INTO served_days ({_COLUMNS}, counted_at)
+    SELECT counted.*, :now FROM ({{}}) AS counted"""
 # What has no outcome at an earlier moment may have come since. A row that is predicted was there
 # when it first was; one that no run has predicted says nothing of it.
 _WAS_THERE = """(labelled_at <= :now
@@ -68,18 +72,11 @@ def served_days(
         SELECT {_COLUMNS} FROM served_days
         WHERE (model_version = 0 OR day > :since) AND day <= :today""")
     bounds = {"since": _not_read(now), "today": day_of(now)}
-    stored = (row for row in connection.execute(statement, bounds) if row.day not in stale)
-    found = [tuple(row) for row in stored]
+    found = [row for row in connection.execute(statement, bounds) if row.day not in stale]
     for days in _in_a_row(stale):
         found += _counted(connection, outcome, now, days, looks_back)
-    columns = np.array(found, dtype=np.float64).reshape(len(found), len(Served.__slots__)).T
-    whole = columns.astype(np.int64)
-    return Served(
-        *(
-            columns[at] if name.startswith("expected") else whole[at]
-            for at, name in enumerate(Served.__slots__)
-        )
-    )
+    columns = enumerate(Served.__slots__)
+    return Served(*(np.array([row[at] for row in found]) for at, _ in columns))
 
 
 def count_served_days(connection: Connection, all_anew: bool = False) -> None:
@@ -96,18 +93,9 @@ def count_served_days(connection: Connection, all_anew: bool = False) -> None:
         today = day_of(now)
         stale.update(range(today - 7 * (WEEKS_ON_TOP + 1), today))
     delete = text("DELETE FROM served_days WHERE day BETWEEN :first AND :last")
-    insert = text(f"""
-        INSERT INTO served_days ({_COLUMNS}, counted_at)
-        VALUES (:{", :".join(Served.__slots__)}, :counted_at)""")
     for days in _in_a_row(stale):
-        rows = [
-            dict(zip(Served.__slots__, row, strict=True))
-            | {"counted_at": database.stored_moment(now)}
-            for row in _counted(connection, outcome, now, days)
-        ]
         connection.execute(delete, {"first": days.start, "last": days.stop - 1})
-        if rows:
-            connection.execute(insert, rows)
+        _counted(connection, outcome, now, days, whither=_STORED)
 
 
 _FIRST = EARLIEST + timedelta(milliseconds=1)
@@ -126,7 +114,7 @@ def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str
     day = DAY_NUMBER.format(rule_of(connection, outcome, now).over_at)
     bounds = {"now": database.stored_moment(now), "first": database.stored_moment(_FIRST)}
     statement = changed.format(day=day)
-    days = connection.scalars(text(statement), bounds if ":now" in statement else {}).all()
+    days = connection.scalars(text(statement), bounds).all()
     counted_at = connection.scalar(
         text("""
             SELECT max(counted_at) AS last FROM served_days
@@ -134,8 +122,7 @@ def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str
     )
     if counted_at is None:
         statement = f"SELECT min({moment}) AS first FROM patients WHERE {moment} >= :first"
-        columns = text(statement).columns(first=Timestamp())
-        first = connection.scalar(columns, {"first": bounds["first"]})
+        first = connection.scalar(text(statement).columns(first=Timestamp()), bounds)
         counted_at = (first or now) + length
     today = day_of(now)
     return {day for day in (*range(day_of(counted_at), today + 1), today, *days) if day <= today}
@@ -163,7 +150,8 @@ def _counted(
     now: datetime,
     days: range,
     looks_back: bool = False,
-) -> list[tuple[float, ...]]:
+    whither: str = "{}",
+) -> CursorResult[Any]:
     """Count days in a row as they stand at a moment."""
     database = database_of(connection)
     rule = rule_of(connection, outcome, now)
@@ -192,8 +180,8 @@ def _counted(
     )
     bounds = {"begin": max(_start_of(days.start) - length, _FIRST), "end": end, "now": now}
     moments = {name: database.stored_moment(each) for name, each in bounds.items()}
-    found = connection.execute(text(statement), moments | {"since": _not_read(now)})
-    return [tuple(row) for row in found]
+    counted = text(whither.format(statement))
+    return connection.execute(counted, moments | {"since": _not_read(now)})
 
 
 def _not_read(now: datetime) -> int:

@@ -291,9 +291,9 @@ def _by_week_of_prediction(connection: Connection, served: Served, now: datetime
             AND CAST(counts ->> 'predicted' AS BIGINT) > 0
         GROUP BY 1 ORDER BY 1 DESC""")
     oldest = start_of_week(week_of(now) - WEEKS + 1)
-    came = served.sums_by(served.predicted_in, "outcomes")
+    came = served.outcomes_by(served.predicted_in)
     weeks = tuple(
-        FollowedUp(number, int(rows), int(came.get(number, 0)))
+        FollowedUp(number, int(rows), came.get(number, 0))
         for number, rows in connection.execute(
             statement, {"oldest": database.stored_moment(oldest)}
         )
