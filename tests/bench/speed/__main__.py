@@ -18,6 +18,7 @@ from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
 from tests.bench.speed.page import commit_here, record
 from tests.bench.speed.place import Place
+from tests.bench.speed.settled import settled
 from tests.bench.speed.triggers import triggers
 from tests.support.databases import postgresql_server
 
@@ -33,6 +34,7 @@ CASES = {
     "pull": pull.pull,
     "pull_memory": pull.memory,
     "status": around.status,
+    "settled": settled,
     "requeue": around.requeue,
     "retrain": around.retrain,
     "nights": around.nights,
