@@ -74,7 +74,9 @@ def _missed(found: Sequence[Looks]) -> Float64Array:
 
 _HEAD = f"""
 On top of report, card and `status` stand the figures of all predictions as they were served (`pima/core/outcomes/served.py`), over the last
-{WINDOWS[0]} whole weeks, and beside them those of the last {WINDOWS[1]}. Here another version becomes champion each week, its calibration intercept wrong by a
-standard deviation of {INTERCEPT_DEVIATION}, its slope by {SLOPE_DEVIATION}. The threshold is {" or ".join(f"{each:g}" for each in THRESHOLDS.values())}. Each clinic is looked at at the end of each of {WEEKS} weeks. True is what
-the same versions have on all patients. {{clinics}} clinics a row; of 100 intervals so many miss it, where 5 are meant to:
+{WINDOWS[0]} whole weeks, and beside them those of the last {WINDOWS[1]}. Here another version becomes champion each week. Its calibration is wrong: the intercept by a
+standard deviation of {INTERCEPT_DEVIATION}, the slope by {SLOPE_DEVIATION}. The threshold is {" ".join(f"{threshold:g} at {100 * share:.0f} %," for share, threshold in THRESHOLDS.items())} the AUROC of the true probabilities {CLINICS[0].auroc:g}. Each clinic is
+looked at {WEEKS} times, at the end of each week of a year. True is what the versions of the same weeks have on all patients. At 7 % it is below 1 for
+observed/expected, since such errors raise the mean of small probabilities. Of 100 intervals so many miss what is true, where 5 are meant to,
+{{clinics}} clinics a row:
 """
