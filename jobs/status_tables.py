@@ -102,6 +102,7 @@ def _settled(found: AsServed | None, realised: SettledCounts) -> str:
         (left_out, "left out, of weeks that are hardly followed up"),
         (realised.late, "apart, predicted too late"),
         (realised.early, "apart, come before a prediction"),
+        (realised.acted_upon, "rows apart, acted upon"),
     ):
         if rows:
             told += f"; {rows:,} {why}"

@@ -85,6 +85,7 @@ _SERVED_DAYS = """
         expected DOUBLE PRECISION NOT NULL,
         missing BIGINT NOT NULL,
         expected_missing DOUBLE PRECISION NOT NULL,
+        acted BIGINT NOT NULL,
         counted_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT pk_served_days
             PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)
@@ -101,6 +102,7 @@ _SERVED_DAYS_ON_SQLITE = """
         expected REAL NOT NULL,
         missing INTEGER NOT NULL,
         expected_missing REAL NOT NULL,
+        acted INTEGER NOT NULL,
         counted_at TEXT NOT NULL,
         CONSTRAINT pk_served_days
             PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)

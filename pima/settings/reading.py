@@ -255,9 +255,26 @@ def declared(config: Path | None, settings: Settings) -> Declaration:
             "settings too"
         )
         raise WrongConfiguration(what=what, expected="the features in one of the two")
+    found = SHIPPED
     if file:
-        return read_declaration(path.parent / file)
-    return declaration_of(sections, path) if sections else SHIPPED
+        found = read_declaration(path.parent / file)
+    elif sections:
+        found = declaration_of(sections, path)
+    _require_times(settings.sources, found, path)
+    return found
+
+
+def _require_times(sources: tuple[Source, ...], declared: Declaration, path: Path) -> None:
+    """Raises WrongConfiguration for a source that does not say when an outcome became known, where
+    it matters whether somebody acted before."""
+    for position, source in enumerate(sources):
+        if declared.outcome.if_acted == "unknown" and source.outcome and not source.outcome_at:
+            place = f"{path}: {_numbered('source', position, source.name)}"
+            raise WrongConfiguration(
+                what=f'{place}: outcome_at is not there, and outcome.if_acted is "unknown"',
+                expected="the column of the time at which the outcome became known: without it an "
+                "action after the event looks like one before it",
+            )
 
 
 def require_score_to_beat(settings: Settings, scores: Sequence[str]) -> None:

@@ -204,6 +204,7 @@ CREATE TABLE served_days (
     expected DOUBLE PRECISION NOT NULL, -- the sum of their probabilities
     missing BIGINT NOT NULL, -- rows whose outcome is due, and has not come
     expected_missing DOUBLE PRECISION NOT NULL, -- the sum of their probabilities
+    acted BIGINT NOT NULL, -- rows on which somebody acted; if `if_acted` is "unknown", these count nowhere else
     counted_at TIMESTAMP WITH TIME ZONE NOT NULL, -- as of when
     CONSTRAINT pk_served_days PRIMARY KEY (model_version, day, predicted_in, predicted_class, bin)
 );

@@ -21,6 +21,7 @@ from pima.core.nights.kinds import (
 from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 from pima.core.outcomes.decay import figure_of_decay
 from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
+from pima.core.outcomes.served import figure_of_left_alone
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
@@ -133,8 +134,11 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         silent = set(OUTCOME_ALARMS) - {found.figure for _, found in alarming}
         figures[champion] += [Watched("", fault, None, len(came)) for fault in sorted(silent)]
         figures[champion].extend(figure_of_follow_up(newest.follow_up))
+        last = week_of(today) - 1
         if came:
-            figures[champion].extend(figure_of_decay(newest.counting, week_of(today) - 1))
+            figures[champion].extend(figure_of_decay(newest.counting, last))
+        if newest.acted_upon is not None:
+            figures[champion].extend(figure_of_left_alone(newest.served, last))
         with writing(engine) as connection:
             for version, its_figures in figures.items():
                 keep_figures(connection, run_id, version, Kind.SETTLED, its_figures)

@@ -71,6 +71,8 @@ class SettledCounts:
     """Predicted too late."""
     early: int
     """Come before a prediction."""
+    acted_upon: int
+    """Rows due on which somebody acted, where the risk is meant without acting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +206,14 @@ def _counts(settled: SettledOutcomes, now: datetime) -> SettledCounts:
     counting = until_now(settled.counting, now)
     outcomes = int(counting.outcomes.sum())
     of_predictions = settled.served.only(settled.served.model_version > 0)
-    every = int(until_now(of_predictions, now).outcomes.sum())
+    of_predictions = until_now(of_predictions, now)
+    every = int(of_predictions.outcomes.sum())
     accuracy = None
     if outcomes:
         accuracy = counting.correct / outcomes
+    acted_upon = 0
+    if settled.acted_upon is not None:
+        acted_upon = int(of_predictions.acted.sum())
     return SettledCounts(
         outcomes=outcomes,
         correct=counting.correct,
@@ -217,6 +223,7 @@ def _counts(settled: SettledOutcomes, now: datetime) -> SettledCounts:
         none_counts=_none_counts(settled),
         late=settled.late,
         early=settled.early,
+        acted_upon=acted_upon,
     )
 
 

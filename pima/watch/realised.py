@@ -194,7 +194,7 @@ def _figures(
     made = report_figures.predictions_by_version(connection)
     known = Counter(
         each.model_version
-        for each in (*settled.in_time, *settled.left_out)
+        for each in (*settled.in_time, *settled.left_out, *(settled.acted_upon or ()))
         if each.run_began is not None
     )
     for version in sorted({each.model_version for each in settled.in_time}):

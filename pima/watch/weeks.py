@@ -102,7 +102,7 @@ def version_weeks(
 ) -> list[VersionWeek]:
     """Judge the last `weeks` weeks with predictions, newest first, by what has settled."""
     came = _by_version_week(settled.in_time)
-    left_out = _by_version_week(settled.left_out)
+    left_out = _by_version_week([*settled.left_out, *(settled.acted_upon or ())])
     told = told_weeks({key: len(each) for key, each in came.items()})
     found = []
     for (monday, version), (predictions, expected) in sorted(

@@ -35,4 +35,4 @@ def counts_of(
     ones = sums(np.array(outcomes, dtype=float)).astype(np.int64)
     version, day, predicted_in, is_one, bins = found
     keyed = (version, day, predicted_in, is_one, bins)
-    return Served(*keyed, sums().astype(np.int64), ones, sums(p), none, none.astype(float))
+    return Served(*keyed, sums().astype(np.int64), ones, sums(p), none, none.astype(float), none)

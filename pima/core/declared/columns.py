@@ -19,6 +19,8 @@ KINDS: dict[str, ColumnKind] = {
     name: kind for kind, names in _NAMES.items() for name in names.split()
 }
 """Each column that is no feature, with its kind."""
+TIMES = {"labelled_at": "outcome_at"} | {name: name for name in _NAMES["moment"].split()}
+"""The columns of times that files and sources bring in, each with what it is called there."""
 
 
 def kind_of(column: str) -> ColumnKind:

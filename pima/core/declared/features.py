@@ -88,6 +88,10 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     learn_from: Literal["all", "predicted"] = "all"
     """Whether models learn from all rows, and are judged on them, or only from those that were
     predicted in time: others may have come with values that tell their outcome."""
+    if_acted: Literal["counts", "unknown"] | None = None
+    """What the outcome of a row counts on whose prediction somebody acted before it came: as any
+    other, so that the risk is that under care as it is given, or for nothing, so that it is the
+    risk without acting. None: as any other, and nobody looks at `acted_at`."""
     also_called: tuple[str, ...] = ()
     perhaps_called: tuple[str, ...] = ()
 
@@ -195,6 +199,7 @@ class Declaration(
         spellings |= {
             "id": ("id",),
             "outcome": ("outcome", self.outcome.name, *self.outcome.also_called),
+            "labelled_at": ("outcome_at",),
         }
         own = (*of_kind("key"), *of_kind("moment"))
         return _by_folded(spellings | {name: (name,) for name in own})

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from pima.core.declared.columns import TIMES
 from pima.core.declared.faults import Fault
 
 KeyType = Literal["text", "integer", "uuid"]
@@ -103,7 +104,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def times(self) -> Mapping[str, str]:
         """The columns of times of a row, each by its key here."""
-        named = {key: getattr(self, key) for key in ("outcome_at", "index_at", "acted_at")}
+        named = {key: getattr(self, key) for key in TIMES.values()}
         return {key: column for key, column in named.items() if column}
 
     @property

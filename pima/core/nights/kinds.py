@@ -124,6 +124,8 @@ WEEK_FOLLOWED_UP = f"{REALISED}week_followed_up"
 """The share of the newest finished week's rows that have an outcome."""
 FOLLOWED_UP = "hardly_followed_up"
 """The share of the newest weeks' rows that have an outcome."""
+LEFT_ALONE = "hardly_left_alone"
+"""The share of those lately predicted 1 on whom nobody acted."""
 SLOW_DECAY = "slow_decay"
 """The area under the ROC curve of the last weeks, beside that of the weeks before."""
 ONES_CORRECTED = f"{REALISED}ones_corrected"
@@ -220,6 +222,23 @@ ALARMS = {
             "See whether outcomes still come, and of all patients, zeros among them: `python -m "
             "jobs.status` shows the weeks. If they miss at random, `outcome.least_followed_up` may "
             "be lower: docs/do/watch-it.md"
+        ),
+    ),
+    LEFT_ALONE: Alarm(
+        LEFT_ALONE,
+        Whose.SERVICE,
+        says=(
+            "of {rows} that were predicted 1 and whose outcome was due in the last 26 weeks, nobody"
+            " acted on {found.value:.0%}"
+        ),
+        means=(
+            'The risk is meant without acting (`if_acted = "unknown"`), and fewer than one in ten '
+            "of those predicted 1 in the last 26 weeks were left alone. Of such patients models "
+            "can hardly learn any more what becomes of them, and no figure tells it."
+        ),
+        advice=(
+            "Leave a part of those predicted 1 alone by lot, where that can be answered for; or "
+            'mean the risk under care as it is given, if_acted = "counts": docs/do/acted-upon.md'
         ),
     ),
     SLOW_DECAY: Alarm(

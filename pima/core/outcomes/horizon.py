@@ -22,6 +22,8 @@ AFTER_OUTCOME = "index_at_after_outcome"
 NOT_OVER = "horizon_not_over"
 NEVER_PREDICTED = "never_predicted"
 """Where models learn from rows alone that were predicted in time."""
+ACTED_UPON = "acted_upon"
+"""Where the risk is meant without acting."""
 
 
 @dataclass(frozen=True, slots=True)

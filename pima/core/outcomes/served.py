@@ -5,14 +5,21 @@ A version that scores has a week or two of outcomes, of which figures say little
 of weekly retrainings its O/E lay at 1.7 to 2.0 where 1.0 was true. The service has all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
+from pima.core.nights.kinds import LEFT_ALONE, Watched
 from pima.core.outcomes.followed_up import FollowedUp, FollowUp
-from pima.core.outcomes.realised import CameTrue, told, widened
+from pima.core.outcomes.realised import (
+    FEWEST_OUTCOMES,
+    WEEKS_ON_TOP,
+    CameTrue,
+    told,
+    widened,
+)
 from pima.core.verdicts.figures import (
     FEWEST_ROWS,
     NO_CASES,
@@ -26,6 +33,8 @@ from pima.core.verdicts.figures import (
 
 WEEKS_READ = 40
 """How far back bins are read, the running week included."""
+LEAST_LEFT_ALONE = 0.1
+"""Of those predicted 1, to learn what becomes of them where nobody acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Served:
     expected: Float64Array
     missing: Int64Array
     expected_missing: Float64Array
+    acted: Int64Array
 
     @property
     def week(self) -> Int64Array:
@@ -77,6 +87,19 @@ class Served:
         found, place = np.unique(keys, return_inverse=True)
         sums = np.bincount(place, self.outcomes, len(found)).astype(np.int64)
         return dict(zip(found.tolist(), sums.tolist(), strict=True))
+
+
+def figure_of_left_alone(found: Served, last: int) -> Iterator[Watched]:
+    """Make a row of `monitoring` of the share of those predicted 1 on whom nobody acted, over the
+    weeks up to the `last` whole one, if they are enough; for where who was acted upon counts
+    nowhere else."""
+    called = found.of_weeks(last, WEEKS_ON_TOP)
+    called = called.only((called.model_version > 0) & (called.predicted_class == 1))
+    alone = int((called.outcomes + called.missing).sum())
+    rows = alone + int(called.acted.sum())
+    if rows >= FEWEST_OUTCOMES:
+        figure = Watched("", LEFT_ALONE, alone / rows, rows, LEAST_LEFT_ALONE)
+        yield figure.alarming_if(alone < LEAST_LEFT_ALONE * rows)
 
 
 def days_due(found: Served) -> list[FollowedUp]:

@@ -53,6 +53,10 @@ MEANINGS = {
     "index_at_to_come": "The row's `index_at` lies in the future.",
     "index_at_after_outcome": "The row's `index_at` lies after its outcome.",
     "horizon_not_over": "The outcome is known, but counts only once its horizon is over.",
+    "acted_upon": (
+        "Somebody acted after the row's first prediction and before its outcome, and `if_acted` is "
+        '"unknown".'
+    ),
     "twin_of_holdout": (
         "The row has exactly the features of a row that is held out, so no model may learn from it."
     ),

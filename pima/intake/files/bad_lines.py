@@ -20,6 +20,7 @@ EXPECTED = {
     "bad_acted_at": _A_MOMENT,
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_index_at": _A_MOMENT,
+    "bad_outcome_at": _A_MOMENT,
     "bad_outcome": "expected 0, 1 or nothing",
     "bad_person_key": (
         f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type, and "

@@ -27,7 +27,7 @@ class Header:
     """The meaning of the cells of a line."""
 
     columns: tuple[str, ...]
-    """The columns that are read, of `id`, the keys, features and scores, `outcome` and the moments,
+    """The columns that are read, of `id`, the keys, features and scores, `outcome` and the times,
     in the file's order."""
     positions: tuple[int, ...]
     """Their positions in a line, from 0."""
@@ -90,9 +90,8 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
             told.append(line)
     if len(faulty) > _NAMES_SHOWN:
         told.append(f"  and {len(faulty) - _NAMES_SHOWN} more")
-    known = ", ".join(
-        ("id", *names_of(declaration.declared), "outcome", *of_kind("moment"), *of_kind("key"))
-    )
+    times = ("outcome_at", *of_kind("moment"))
+    known = ", ".join(("id", *names_of(declaration.declared), "outcome", *times, *of_kind("key")))
     return "\n".join([*told, f"Known columns: {known}. --ignore and its name leave a column out."])
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from pima.core.declared.columns import kind_of
+from pima.core.declared.columns import TIMES, kind_of
 from pima.core.declared.features import Declaration, Feature
 from pima.core.declared.source import MappedColumn
 from pima.core.rows.cells import takes_truth_values
@@ -39,8 +39,8 @@ def open_parquet(
 def _wanted(column: str) -> str:
     if kind_of(column) == "key":
         return "(not_text). Expected text"
-    if kind_of(column) == "moment":
-        return f"(bad_{column}). Expected times, days, or texts of them"
+    if column in TIMES:
+        return f"(bad_{TIMES[column]}). Expected times, days, or texts of them"
     if column == "id":
         return "(not_a_number). Expected integers, or doubles"
     return "(not_a_number). Expected numbers"
@@ -62,7 +62,7 @@ def _is_taken(column: str, kind: Any, features: Mapping[str, Feature]) -> bool:
     if kind_of(column) == "key":
         # A number is never turned into text, since two types of numbers would give two texts.
         return kind in _TEXTS or (types.is_dictionary(kind) and kind.value_type in _TEXTS)
-    if kind_of(column) == "moment":
+    if column in TIMES:
         return kind in _TEXTS or types.is_timestamp(kind) or types.is_date(kind)
     if column == "id":
         # A shorter float may hold another patient's id than the one that was written.

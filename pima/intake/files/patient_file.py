@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray
-from pima.core.declared.columns import of_kind
+from pima.core.declared.columns import TIMES, of_kind
 from pima.core.declared.features import Declaration, names_of
 from pima.core.declared.identifiers import LARGEST_GIVEN_ID, key_of_text
 from pima.core.declared.source import KeyType, MappedColumn, Source
@@ -90,11 +90,13 @@ class PatientFile:
             cells = outcomes({}, at["outcome"])
             block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
             mark(block, cells.faults != 0, BAD_OUTCOME, "outcome")
-        for name in of_kind("moment"):
+        for name, called in TIMES.items():
             if name in at:
                 found = moments(objects_of(at[name]), ZoneInfo("UTC"))
                 block[name] = found.milliseconds.set_axis(raw.index)
-                mark(block, found.unreadable, f"bad_{name}", name)
+                mark(block, found.unreadable, f"bad_{called}", called)
+        if "labelled_at" in at:
+            block["labelled_at"] = block["labelled_at"].mask(block["outcome"].isna())
         # A row that can't be called is told as that, whatever else is wrong with it.
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
@@ -174,7 +176,7 @@ def open_patient_file(
     open_kind = parquet_file.open_parquet if is_parquet else csv_file.open_csv
     header, read = open_kind(file, declaration, ignored)
     found = PatientFile(file.name, sha256, declaration, header, read, key_types, SourceTally())
-    if fault := _fault_of_keys(set(found.columns)):
+    if fault := _fault_of_keys(set(found.columns)) or _fault_of_times(found):
         raise refused(file.name, fault)
     if found.called_by is None and found.absent_measurements:
         absent = ", ".join(found.absent_measurements)
@@ -183,6 +185,22 @@ def open_patient_file(
             f"Without an id column every row is a new patient, and these are missing: {absent}.",
         )
     return found
+
+
+def _fault_of_times(file: PatientFile) -> str | None:
+    """Describe why its outcomes and their times don't go together; None if they do."""
+    has_outcome = "outcome" in file.columns
+    if "labelled_at" in file.columns and not has_outcome:
+        return "It has outcome_at without outcome (needed_column). Expected both."
+    # A history with its measurements may have no such times, and nobody has acted on it.
+    matters = file.declaration.outcome.if_acted == "unknown" and file.absent_measurements
+    if has_outcome and matters and "labelled_at" not in file.columns:
+        return (
+            'It has outcomes without outcome_at (needed_column), and outcome.if_acted is "unknown".'
+            " Expected when each became known, too: without it an action after the event looks "
+            "like one before it."
+        )
+    return None
 
 
 def _fault_of_keys(columns: Set[str]) -> str | None:

@@ -18,6 +18,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine
 
+from pima.core.declared.columns import TIMES
 from pima.core.declared.features import Features, names_of
 from pima.core.declared.identifiers import Forgotten
 from pima.core.declared.source import Source
@@ -70,8 +71,7 @@ class OpenSource:
         """The columns of `patients` that it fills."""
         person = ["person_key"] if self.source.persons else []
         outcome = ["outcome"] if self.source.outcome else []
-        filled = {"outcome_at": "labelled_at"}
-        times = (filled.get(key, key) for key in self.source.times)
+        times = (name for name, called in TIMES.items() if called in self.source.times)
         return (*person, *names_of(self.mapping.features), *outcome, *times)
 
 

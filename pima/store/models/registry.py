@@ -72,6 +72,7 @@ _LATER_KEYS = (
     "predicted_within",
     "least_followed_up",
     "learn_from",
+    "if_acted",
     "present_score",
     "retired_scores",
     "group",

@@ -116,9 +116,10 @@ def _plain(definition: str | None) -> str:
 
 ROLES = {
     # No measurement of patients: the queue carries those that it scores. Outcomes with their times
-    # are for the alarms over them, and for what came true.
+    # are for the alarms over them, and for what came true; when somebody acted, for what says
+    # nothing of the risk.
     "pima_scorer": (
-        "SELECT (id, outcome, labelled_at, index_at) ON patients",
+        "SELECT (id, outcome, labelled_at, index_at, acted_at) ON patients",
         "SELECT, INSERT, DELETE ON served_days",
         "SELECT, DELETE ON changed_outcomes",
         "SELECT (id, from_version, to_version, decided_at) ON promotions",

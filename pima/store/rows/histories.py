@@ -63,7 +63,7 @@ def labelled_history(
     read_as += [listed([name], "patients") for name in groups]
     names += groups
     others = ""
-    waits = settled.unsettled is not None
+    waits = settled.uncounted is not None
     if waits:
         others = f", {settled.over_at}, {settled.uncounted}"
     # A tool that knows no persons may have rewritten a row without its person. Ordered, so that the

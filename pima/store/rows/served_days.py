@@ -31,7 +31,8 @@ _COLUMNS = ", ".join(Served.__slots__)
 _COUNTED = f"""
     WITH due AS MATERIALIZED ({{due}}),
     compared AS (
-        SELECT n.day, n.outcome, d.model_version, d.run_id, d.predicted_class, d.probability,
+        SELECT n.day, n.outcome, n.missing, n.acted, d.model_version, d.run_id, d.predicted_class,
+            d.probability,
             row_number() OVER (PARTITION BY n.id ORDER BY {LAST_FIRST}) AS place
         FROM due n JOIN predictions d ON {in_time("d.scored_at", until="{in_time_until}")}
         WHERE n.day > :since AND {{unsettled}} IS NULL)
@@ -40,14 +41,13 @@ _COUNTED = f"""
             ELSE CAST(round(10 * ln(c.probability / (1 - c.probability))) AS BIGINT) END,
         count(c.outcome), sum(coalesce(c.outcome, 0)),
         sum(CASE WHEN c.outcome IS NULL THEN 0 ELSE c.probability END),
-        count(*) - count(c.outcome),
-        sum(CASE WHEN c.outcome IS NULL THEN c.probability ELSE 0 END)
+        sum(c.missing), sum(c.missing * c.probability), sum(c.acted)
     FROM compared c LEFT JOIN runs r ON r.id = c.run_id
     WHERE c.place = 1
     GROUP BY 1, 2, 3, 4, 5
     UNION ALL
     SELECT 0, day, 0, 0, 0, count(outcome), sum(coalesce(outcome, 0)), 0,
-        count(*) - count(outcome), 0 FROM due GROUP BY day"""
+        sum(missing), 0, sum(acted) FROM due GROUP BY day"""
 _STORED = f"""
     INSERT INTO served_days ({_COLUMNS}, counted_at)
     SELECT counted.*, :now FROM ({{}}) AS counted"""
@@ -164,11 +164,15 @@ def _counted(
     if now - length < end:
         end = now - length
         ends = "<="
+    known = "labelled_at <= :now AND outcome IS NOT NULL"
+    acted_at = ", acted_at" if rule.acted_upon else ""
     # What has no outcome is judged as if it came now.
     due = f"""
         SELECT id, {DAY_NUMBER.format(rule.over_at)} AS day,
-            CASE WHEN labelled_at <= :now THEN outcome END AS outcome, labelled_at, index_at
-        FROM (SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at
+            CASE WHEN {known}{rule.left_alone} THEN outcome END AS outcome,
+            CASE WHEN NOT ({known}){rule.left_alone} THEN 1 ELSE 0 END AS missing,
+            {rule.is_acted_upon} AS acted, labelled_at, index_at
+        FROM (SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at{acted_at}
             FROM patients
             WHERE {moment} >= :begin AND {moment} {ends} :end
                 AND {_WAS_THERE if looks_back else "1 = 1"}) AS rows"""

@@ -51,6 +51,9 @@ class SettledOutcome:
     patient_id: int = 0
     patient_version: int = 0
     """The row version that was predicted."""
+    is_acted_upon: bool = False
+    """Whether somebody acted between the first prediction and the outcome, where `if_acted` is
+    declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,9 @@ class SettledOutcomes:
     among them."""
     early: int = 0
     """Outcomes that came before any prediction, though their index came after the first run."""
+    acted_upon: list[SettledOutcome] | None = None
+    """Those where somebody acted, if that says nothing of the risk without acting; None if they
+    count as others do."""
 
     @property
     def counting(self) -> Served:
@@ -94,7 +100,7 @@ _PREDICTED_IN_TIME = f"""
         d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at,
-        c.id, c.patient_version
+        c.id, c.patient_version, c.acted
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version
             AND d.model_version = c.model_version
@@ -104,7 +110,8 @@ _APART = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
     apart AS (
         SELECT n.*, EXISTS (SELECT 1 FROM predictions d WHERE {_BEFORE_IT}) AS is_predicted
-        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {_IN_TIME}))
+        FROM newest n WHERE NOT EXISTS (SELECT 1 FROM predictions d WHERE {_IN_TIME})
+            AND n.acted * {{leaves_out:d}} = 0)
     SELECT (SELECT count(*) FROM newest), (SELECT min(settled_at) FROM newest),
         count(*) FILTER (WHERE is_predicted),
         count(*) FILTER (WHERE NOT is_predicted AND index_at >= (
@@ -129,7 +136,8 @@ def settled_outcomes(
     rule = rule_of(connection, outcome, now)
     served = served_days(connection, outcome, now, looks_back)
     columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
-        {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until"""
+        {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until,
+        {rule.is_acted_upon} AS acted"""
     horizon = horizon_of(outcome)
     if horizon is not None:
         follow_up = by_horizon(days_due(served), horizon.least_followed_up, week_of(now))
@@ -140,8 +148,9 @@ def settled_outcomes(
     bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
     found = _in_time(connection, rows, bounds)
     since = _known_before(connection, newest, now)
-    follow_up = _by_week_of_prediction(connection, served, now)
-    return SettledOutcomes(*_parted(found, "run_began", follow_up), since, follow_up, served)
+    rule = replace(rule, follow_up=_by_week_of_prediction(connection, served, rule, now))
+    in_time, left_out, acted_upon = _parted(found, "run_began", rule)
+    return SettledOutcomes(in_time, left_out, since, rule.follow_up, served, acted_upon=acted_upon)
 
 
 def _once_over(
@@ -167,18 +176,25 @@ def _once_over(
         WHERE {_KNOWN_BY} AND {rule.unsettled} IS NULL
             AND (labelled_at >= :settled OR index_at >= :index AND index_at <= :over_by)
         ORDER BY settled_at DESC, id DESC LIMIT :newest"""
-    read, oldest, late, early = connection.execute(text(_APART.format(newest=rows)), bounds).one()
+    apart = text(_APART.format(newest=rows, leaves_out=rule.leaves_acted_out))
+    read, oldest, late, early = connection.execute(apart, bounds).one()
     since = None if read < newest else _moment(oldest)
     found = _in_time(connection, rows, bounds)
-    outcomes = _parted(found, "over_at", rule.follow_up)
-    return SettledOutcomes(*outcomes, since, rule.follow_up, served, over_by, late, early)
+    in_time, left_out, acted_upon = _parted(found, "over_at", rule)
+    return SettledOutcomes(
+        in_time, left_out, since, rule.follow_up, served, over_by, late, early, acted_upon
+    )
 
 
 def _in_time(
     connection: Connection, rows: str, bounds: Mapping[str, object]
 ) -> list[SettledOutcome]:
     statement = text(_PREDICTED_IN_TIME.format(newest=rows)).columns(
-        scored_at=Timestamp(), run_began=Timestamp(), has_tally=Boolean(), index_at=Timestamp()
+        scored_at=Timestamp(),
+        run_began=Timestamp(),
+        has_tally=Boolean(),
+        index_at=Timestamp(),
+        acted=Boolean(),
     )
     found = connection.execute(statement, bounds)
     return [SettledOutcome(_moment(over_at), *others) for over_at, *others in found]
@@ -271,18 +287,31 @@ def _moment(milliseconds: int) -> datetime:
 
 
 def _parted(
-    found: Sequence[SettledOutcome], moment: str, follow_up: FollowUp
-) -> tuple[list[SettledOutcome], list[SettledOutcome]]:
-    """Part outcomes by whether enough rows of the same day are followed up."""
-    parts: tuple[list[SettledOutcome], list[SettledOutcome]] = ([], [])
+    found: Sequence[SettledOutcome], moment: str, rule: Settling
+) -> tuple[list[SettledOutcome], list[SettledOutcome], list[SettledOutcome] | None]:
+    """Part outcomes by whether enough rows of the same day are followed up; before that, by whether
+    somebody acted, if such rows count in nothing."""
+    in_time: list[SettledOutcome] = []
+    left_out: list[SettledOutcome] = []
+    acted_upon: list[SettledOutcome] = []
     for each in found:
         at = getattr(each, moment)
-        parts[at is not None and day_of(at) in follow_up.days_left_out].append(each)
-    return parts
+        if each.is_acted_upon and rule.leaves_acted_out:
+            acted_upon.append(each)
+        elif at is not None and day_of(at) in rule.follow_up.days_left_out:
+            left_out.append(each)
+        else:
+            in_time.append(each)
+    if rule.leaves_acted_out:
+        return in_time, left_out, acted_upon
+    return in_time, left_out, None
 
 
-def _by_week_of_prediction(connection: Connection, served: Served, now: datetime) -> FollowUp:
-    """Count the predictions of the last weeks, and those of them with an outcome."""
+def _by_week_of_prediction(
+    connection: Connection, served: Served, rule: Settling, now: datetime
+) -> FollowUp:
+    """Count the predictions of the last weeks, and those of them with an outcome. What was acted
+    upon is on neither side, if it is left out."""
     database = database_of(connection)
     week = WEEK_NUMBER.format(database.milliseconds.format("started_at"))
     statement = text(f"""
@@ -292,13 +321,15 @@ def _by_week_of_prediction(connection: Connection, served: Served, now: datetime
         GROUP BY 1 ORDER BY 1 DESC""")
     oldest = start_of_week(week_of(now) - WEEKS + 1)
     came = served.outcomes_by(served.predicted_in)
-    weeks = tuple(
-        FollowedUp(number, int(rows), came.get(number, 0))
-        for number, rows in connection.execute(
-            statement, {"oldest": database.stored_moment(oldest)}
-        )
+    gone: dict[int, int] = {}
+    if rule.leaves_acted_out:
+        gone = replace(served, outcomes=served.acted).outcomes_by(served.predicted_in)
+    found = connection.execute(statement, {"oldest": database.stored_moment(oldest)})
+    weeks = (
+        FollowedUp(number, int(rows) - gone.get(number, 0), came.get(number, 0))
+        for number, rows in found
     )
-    return by_prediction(weeks)
+    return by_prediction(tuple(week for week in weeks if week.rows > 0))
 
 
 def columns_of(

@@ -14,6 +14,7 @@ from pima.core.declared.features import Outcome
 from pima.core.nights.kinds import FOLLOWED_UP
 from pima.core.outcomes.followed_up import FollowedUp, FollowUp, by_horizon, week_of_day
 from pima.core.outcomes.horizon import (
+    ACTED_UPON,
     AFTER_OUTCOME,
     DAY_LENGTHS_MS,
     NO_INDEX,
@@ -36,17 +37,35 @@ class Settling:
     horizon, when the outcome is settled."""
     unsettled: str | None
     """Why it is not settled, or never will be; NULL if it is. None if each one is."""
+    acted_upon: str | None = None
+    """The condition that somebody acted between its first prediction and its outcome; None if
+    nobody asks."""
+    leaves_acted_out: bool = False
+    """Whether such a row counts in nothing."""
     follow_up: FollowUp = field(default_factory=FollowUp)
     """Which days count, with a horizon."""
 
     @property
+    def is_acted_upon(self) -> str:
+        """The same as 1 or 0, which is 0 if nobody asks."""
+        return f"CASE WHEN {self.acted_upon} THEN 1 ELSE 0 END" if self.acted_upon else "0"
+
+    @property
+    def left_alone(self) -> str:
+        """The condition that a row is not left out since it was acted upon, behind others."""
+        return f" AND NOT {self.acted_upon}" if self.leaves_acted_out else ""
+
+    @property
     def uncounted(self) -> str | None:
         """Why a row counts in nothing; NULL if it does. None if each one does."""
-        if self.unsettled is None:
-            return None
-        days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
-        hardly = f"CASE WHEN {DAY_NUMBER.format(self.over_at)} IN ({days}) THEN '{FOLLOWED_UP}' END"
-        return f"coalesce({self.unsettled}, {hardly})"
+        why = []
+        if self.leaves_acted_out:
+            why.append(f"CASE WHEN {self.acted_upon} THEN '{ACTED_UPON}' END")
+        if self.unsettled is not None:
+            days = ", ".join(map(str, sorted(self.follow_up.days_left_out))) or "NULL"
+            day = DAY_NUMBER.format(self.over_at)
+            why = [self.unsettled, *why, f"CASE WHEN {day} IN ({days}) THEN '{FOLLOWED_UP}' END"]
+        return f"coalesce({', '.join(why)}, NULL)" if why else None
 
 
 DAY_NUMBER = "(({0} + 2208988800000) / 86400000 - 25567)"
@@ -60,6 +79,12 @@ _LENGTHS = " ".join(
 _DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 """How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
 day came before it."""
+_FIRST_PREDICTED = """(SELECT CASE WHEN min(at) IS NOT NULL THEN {first} END FROM (
+    SELECT min(d.scored_at) AS at FROM predictions d WHERE d.patient_id = id
+    UNION ALL SELECT min(k.predicted_at) FROM replaced_rows k WHERE k.patient_id = id) AS firsts)"""
+"""`replaced_rows` says when, too, since `retain` deletes predictions."""
+_ACTED_UPON = f"""(acted_at IS NOT NULL AND {{acted}} < {{until}}
+    AND {{acted}} >= coalesce({_FIRST_PREDICTED}, {{begun}}, {{acted}}))"""
 
 
 def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
@@ -69,7 +94,7 @@ def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settlin
     horizon = horizon_of(outcome)
     if horizon is None:
         return rule
-    return replace(rule, follow_up=_by_horizon(connection, horizon, rule.over_at, now))
+    return replace(rule, follow_up=_by_horizon(connection, horizon, rule, now))
 
 
 def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
@@ -77,12 +102,25 @@ def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling
     milliseconds = database_of(connection).milliseconds
     labelled = milliseconds.format("labelled_at")
     index = milliseconds.format("index_at")
-    horizon = horizon_of(outcome)
-    if horizon is None:
-        return Settling(labelled, labelled, None)
-    over = f"({index} + {horizon.length_ms})"
     begun = f"{index} - {_DAY_OF.format(index=index)}"
+    horizon = horizon_of(outcome)
+    until = labelled
+    if horizon is not None:
+        over = f"({index} + {horizon.length_ms})"
+        is_known = f"labelled_at IS NOT NULL AND {labelled} < {over}"
+        until = f"CASE WHEN {is_known} THEN {labelled} ELSE {over} END"
+    acted_upon = None
+    if outcome.if_acted is not None:
+        acted = milliseconds.format("acted_at")
+        acted_upon = _ACTED_UPON.format(
+            acted=acted, until=until, begun=begun, first=milliseconds.format("min(at)")
+        )
+    leaves_out = outcome.if_acted == "unknown"
+    if horizon is None:
+        return Settling(labelled, labelled, None, acted_upon, leaves_out)
     return Settling(
+        acted_upon=acted_upon,
+        leaves_acted_out=leaves_out,
         settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
         over_at=over,
         unsettled=f"""CASE
@@ -108,16 +146,18 @@ def start_of_week(week: int) -> datetime:
     return FIRST_OF_1970 + timedelta(days=7 * week - 3)
 
 
-def _by_horizon(connection: Connection, horizon: Horizon, over_at: str, now: datetime) -> FollowUp:
+def _by_horizon(
+    connection: Connection, horizon: Horizon, rule: Settling, now: datetime
+) -> FollowUp:
     """Count the rows whose horizon is over by the day of its end, and those of them with an
     outcome. It reads all rows, as do those who ask."""
     database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
     moments = {"earliest": EARLIEST, "over": now - length, "now": now}
     statement = text(f"""
-        SELECT {DAY_NUMBER.format(over_at)} AS day, count(*),
+        SELECT {DAY_NUMBER.format(rule.over_at)} AS day, count(*),
             count(CASE WHEN labelled_at <= :now THEN outcome END)
-        FROM patients WHERE index_at > :earliest AND index_at <= :over
+        FROM patients WHERE index_at > :earliest AND index_at <= :over{rule.left_alone}
         GROUP BY 1""")
     bounds = {name: database.stored_moment(moment) for name, moment in moments.items()}
     days = [FollowedUp(*row) for row in connection.execute(statement, bounds)]

@@ -114,6 +114,7 @@ def counted(
         expected=np.bincount(place, weights=predicted),
         missing=nothing,
         expected_missing=nothing.astype(np.float64),
+        acted=nothing,
     )
 
 

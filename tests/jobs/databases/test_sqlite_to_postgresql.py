@@ -69,7 +69,9 @@ def _live(sqlite: Database, trained: Path) -> None:
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO reports (html) VALUES ('a report')")
     sqlite.execute(f"INSERT INTO prediction_scores VALUES (769, 769, 1, 'ward', 5, {now})")
-    sqlite.execute(f"INSERT INTO served_days VALUES (1, 20000, 0, 1, 4, 9, 3, 3.5, 1, .5, {now})")
+    sqlite.execute(
+        f"INSERT INTO served_days VALUES (1, 20000, 0, 1, 4, 9, 3, 3.5, 1, .5, 2, {now})"
+    )
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
 
 

@@ -18,9 +18,7 @@ from tests.support.shipped import FEATURE_NAMES
 COLUMNS = (*FEATURE_NAMES, "outcome")
 NAMES = ",".join(COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
-KNOWN = (
-    f"Known columns: id, {', '.join(COLUMNS)}, index_at, acted_at, source, source_key, person_key."
-)
+KNOWN = f"Known columns: id, {', '.join(COLUMNS)}, outcome_at, index_at, acted_at, source, source_key, person_key."
 KNOWN += " --ignore and its name leave a column out."
 
 

@@ -1,0 +1,225 @@
+"""A clinic that acts on predictions, and means the risk without acting: whom it acted on is left
+out of what is learned, judged and told, counted by reason."""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from pima.settings.reading import SHIPPED_FILE
+from pima.store.engine import writing
+from tests.support.databases import (
+    Copied,
+    Database,
+    call,
+    insert_many,
+    insert_patients,
+    the_json,
+    under_role,
+)
+from tests.support.declared import configuration
+from tests.support.ledger import insert_run
+from tests.support.patient_files import HEADER, write
+from tests.support.settled import NOW, ago
+from tests.support.shipped import SHIPPED, SOUND
+from tests.support.trained import install_shipped
+
+LINES = dict(enumerate(SHIPPED.read_text().split(), 1))
+FIRST = 568
+"""The rows after these are predicted before their outcomes come."""
+BY_SQL = range(FIRST + 1, FIRST + 31)
+BY_FILE = range(FIRST + 31, FIRST + 51)
+
+
+def declared(if_acted: str) -> str:
+    return SHIPPED_FILE.read_text().replace("meaning =", f'if_acted = "{if_acted}"\nmeaning =', 1)
+
+
+@pytest.fixture
+def acting(copied: Copied, trained: Path) -> Database:
+    """Two hundred rows were predicted; then fifty of these people were called, and all outcomes
+    came."""
+    return copied(_acting, trained)
+
+
+def _acting(database: Database, trained: Path) -> None:
+    install_shipped(database, trained)
+    rows = [f"{n},{line}" for n, line in LINES.items()]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        history = write(folder, f"id,{HEADER}", *rows[:FIRST])
+        assert call(database, "load", history).exit_code == 0
+        unknown = [row.rpartition(",")[0] for row in rows[FIRST:]]
+        waiting = write(folder, f"id,{HEADER.rpartition(',')[0]}", *unknown)
+        assert call(database, "load", waiting).exit_code == 0
+        assert call(database, "score").exit_code == 0
+        at = {"now": database.value("SELECT max(scored_at) FROM predictions")}
+        ids = f"id BETWEEN {BY_SQL.start} AND {BY_SQL.stop - 1}"
+        database.execute(f"UPDATE patients SET acted_at = :now WHERE {ids}", at)
+        called = re.sub(r"\+00:00$|Z$", "", str(at["now"]))
+        calls = write(folder, "id,acted_at", *(f"{n},{called}Z" for n in BY_FILE))
+        assert call(database, "load", calls).exit_code == 0
+        known = [f"{n},{LINES[n].rpartition(',')[2]}" for n in LINES if n > FIRST]
+        assert call(database, "load", write(folder, "id,outcome", *known)).exit_code == 0
+
+
+def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
+    acting: Database, tmp_path: Path
+) -> None:
+    counts = the_json(call(acting, "retrain", "--dry-run", "--json"))
+    assert "acted_upon" not in counts["left_out"]
+    config = configuration(tmp_path, declared("unknown"))
+    redeclare = ("migrate", "--features", "--json", "--reason", "the risk without a call")
+    changed = the_json(call(acting, *redeclare, "--config", config))
+    assert changed["changed"] == {"outcome": ["if_acted"]}
+    without = the_json(call(acting, "retrain", "--dry-run", "--json", "--config", config))
+    assert without["left_out"]["acted_upon"] == 50
+    rows = [counts["training_rows"] + counts["holdout_rows"] for counts in (counts, without)]
+    assert rows[0] - rows[1] == 50
+    assert call(acting, "retrain", "--config", config).exit_code == 0
+    newest = "SELECT rows_left_out FROM model_versions ORDER BY number DESC LIMIT 1"
+    assert '"acted_upon": 50' in str(acting.value(newest)).replace("'", '"')
+    status = the_json(call(acting, "status", "--json", "--config", config))
+    assert status["realised"]["acted_upon"] == 50
+    assert status["standing"]["outcomes"] == len(LINES) - FIRST - 50
+    shown = " ".join(call(acting, "status", "--config", config).stdout.split())
+    assert "50 rows apart, acted upon" in shown
+    page = tmp_path / "report.html"
+    assert call(acting, "report", "--out", str(page), "--config", config).exit_code == 0
+    html = " ".join(page.read_text().split())
+    assert "Apart are 50 rows on which somebody acted before the outcome" in html
+    assert "acted upon: 50" in html
+
+
+def _lived(database: Database, of_twenty: int) -> None:
+    """Ten weeks of rows predicted 1 on which somebody acted the next day, but for one in twenty or
+    so; all had outcome 1 who were left alone, and of the others none."""
+    draw = np.random.default_rng(3)
+    rows = []
+    for n in range(400):
+        known = NOW - (NOW - ago(7)) * (1 + n // 40) - (NOW - ago(n % 5))
+        is_left = n % 20 >= of_twenty
+        acted = None if is_left else database.stored(known - (NOW - ago(1)))
+        rows.append(
+            {
+                "id": 10_000 + n,
+                "outcome": int(is_left),
+                "known": database.stored(known),
+                "scored": database.stored(known - (NOW - ago(2))),
+                "acted": acted,
+                "p": float(draw.uniform(0.8, 0.99)),
+            }
+        )
+    names = ", ".join(SOUND)
+    values = ", ".join(map(str, SOUND.values()))
+    with writing(database.engine) as connection:
+        for statement in (
+            f"INSERT INTO patients (id, {names}) VALUES (:id, {values})",
+            """INSERT INTO predictions (patient_id, patient_version, model_version, run_id,
+                probability, predicted_class, threshold, scored_at)
+            SELECT id, version, 1, 1, :p, 1, 0.5, :scored FROM patients WHERE id = :id""",
+            """UPDATE patients SET acted_at = :acted, outcome = :outcome, labelled_at = :known
+                WHERE id = :id""",
+        ):
+            connection.execute(text(statement), rows)
+
+
+def _night(database: Database, config: str) -> None:
+    insert_many(database, 1)
+    ended = call(database, "score", "--config", config)
+    assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
+
+
+@pytest.mark.parametrize(("of_twenty", "state"), [(19, "alert"), (17, "usual")])
+def test_that_hardly_anybody_is_left_alone_is_told_and_no_alarm_rests_on_the_others(
+    scored_database: Database, tmp_path: Path, of_twenty: int, state: str
+) -> None:
+    config = configuration(tmp_path, declared("unknown"))
+    redeclare = ("migrate", "--features", "--reason", "the risk without a call")
+    assert call(scored_database, *redeclare, "--config", config).exit_code == 0
+    _lived(scored_database, of_twenty)
+    insert_run(scored_database, "retrain", "succeeded", finished_at=NOW)
+    database = scored_database
+    if database.kind == "postgresql":
+        assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
+        database = under_role(database, "pima_scorer")
+    _night(database, config)
+    left = "SELECT state, rows, value FROM monitoring WHERE figure = 'hardly_left_alone'"
+    ((found, rows, value),) = scored_database.execute(left)
+    assert (found, rows, value) == (state, 400, pytest.approx(1 - of_twenty / 20))
+    alarms = "SELECT figure FROM monitoring WHERE kind = 'settled' AND state = 'alert'"
+    told = [figure for (figure,) in scored_database.execute(alarms)]
+    assert told == (["hardly_left_alone"] if state == "alert" else [])
+    ended = call(scored_database, "health", "--config", config)
+    is_said = "of 400 rows that were predicted 1 and whose outcome was due" in ended.stderr
+    assert is_said == (state == "alert")
+
+
+def test_where_they_count_the_same_outcomes_alarm(
+    scored_database: Database, tmp_path: Path
+) -> None:
+    config = configuration(tmp_path, declared("counts"))
+    redeclare = ("migrate", "--features", "--reason", "the risk under care")
+    assert call(scored_database, *redeclare, "--config", config).exit_code == 0
+    _lived(scored_database, 19)
+    _night(scored_database, config)
+    alarms = "SELECT figure FROM monitoring WHERE kind = 'settled' AND state = 'alert'"
+    assert ("outcome_less_frequent",) in scored_database.execute(alarms)
+
+
+def test_without_a_time_of_the_outcome_a_source_is_refused(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    path = Path(configuration(tmp_path, declared("unknown")))
+    source = '[[source]]\nname = "clinic"\ntable = "t"\nkey = "id"\noutcome = "ill"\n'
+    columns = '[source.columns]\nglucose = "glucose"\n'
+    path.write_text(f"{path.read_text()}{source}{columns}")
+    ended = call(sqlite, "migrate", "--config", str(path))
+    assert ended.exit_code == 2
+    assert 'outcome_at is not there, and outcome.if_acted is "unknown"' in ended.stderr
+    path.write_text(path.read_text().replace(columns, f'outcome_at = "at"\n{columns}'))
+    assert "outcome_at" not in call(sqlite, "migrate", "--config", str(path)).stderr
+
+
+def test_a_file_says_when_its_outcomes_became_known(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 4)
+    known = "SELECT outcome, labelled_at FROM patients ORDER BY id"
+    file = write(
+        tmp_path,
+        "id,outcome,Outcome At",
+        "1,1,2026-03-01",
+        "2,0,2026-03-02 10:00",
+        "3,,2026-03-02",
+        "4,0,",
+    )
+    result = the_json(call(database, "load", "--json", file))
+    assert (result["updated"], result["unchanged"]) == (3, 1)
+    first, second, third, fourth = database.execute(known)
+    assert [str(at)[:19].replace("T", " ") for _, at in (first, second)] == [
+        "2026-03-01 23:59:59",
+        "2026-03-02 10:00:00",
+    ]
+    assert (third, fourth[0], fourth[1] is None) == ((None, None), 0, False)
+    assert the_json(call(database, "load", "--json", file))["unchanged"] == 4
+    ended = call(database, "load", write(tmp_path, "id,outcome,outcome_at", "1,1,soon"))
+    assert (ended.exit_code, "bad_outcome_at (outcome_at)" in ended.stderr) == (2, True)
+    ended = call(database, "load", write(tmp_path, "id,outcome_at", "1,2026-03-01"))
+    assert (ended.exit_code, "outcome_at without outcome" in ended.stderr) == (2, True)
+
+
+def test_outcomes_of_known_rows_without_their_times_are_refused_where_it_matters(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    config = configuration(tmp_path, declared("unknown"))
+    redeclare = ("migrate", "--features", "--reason", "the risk without a call")
+    assert call(sqlite, *redeclare, "--config", config).exit_code == 0
+    history = write(tmp_path, f"id,{HEADER}", *(f"{n},{LINES[n]}" for n in range(1, 20)))
+    assert call(sqlite, "load", "--config", config, history).exit_code == 0
+    ended = call(sqlite, "load", "--config", config, write(tmp_path, "id,outcome", "1,1"))
+    assert ended.exit_code == 2
+    assert "It has outcomes without outcome_at (needed_column)" in ended.stderr
+    timed = write(tmp_path, "id,outcome,outcome_at", "1,1,2026-03-01")
+    assert call(sqlite, "load", "--config", config, timed).exit_code == 0
