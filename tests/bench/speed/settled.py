@@ -34,10 +34,10 @@ DAYS = 1_500
 """Over which the rows came; the last ones two days ago."""
 WAITS = SHIPPED_FILE.read_text().replace("meaning =", 'horizon = "30 days"\nmeaning =', 1)
 KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-A_DAY_EARLIER = {
-    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', counted_at, '-1 day')",
-    "postgresql": "counted_at - interval '1 day'",
-}
+OF_A_DAY = f"""INSERT INTO changed_outcomes (labelled_at, index_at)
+    SELECT labelled_at, index_at FROM patients
+    WHERE outcome IS NOT NULL AND id > {{rows}} * {DAYS - 33} / {DAYS}
+        AND id <= {{rows}} * {DAYS - 32} / {DAYS}"""
 LOOKS = {"status": (), "alert": ("--dry-run",)}
 
 
@@ -57,7 +57,7 @@ def _on(place: Place, kind: str) -> Iterator[Line]:
         execute(
             url,
             "DELETE FROM monitoring WHERE kind = 'settled'",
-            f"UPDATE served_days SET counted_at = {A_DAY_EARLIER[kind]}",
+            OF_A_DAY.format(rows=rows),
         )
         yield _line(f"the count a day later, of {rows:,} rows", kind, run().processor_seconds)
     for job, arguments in LOOKS.items():
