@@ -571,6 +571,22 @@ FAULTS = (
         caught_by="tests/store/rows/test_replaced.py"
         "::test_what_was_predicted_on_is_known_after_its_prediction_is_gone[DATABASE]",
     ),
+    _on_both(
+        "whom somebody acted on is on both sides of follow-up",
+        Edit(
+            "pima/store/rows/settling.py",
+            'return f" AND NOT {self.acted_upon}" if self.leaves_acted_out else ""',
+            'return ""',
+        ),
+        caught_by="tests/store/rows/test_acted_upon.py"
+        "::test_what_was_acted_upon_is_on_neither_side_of_follow_up_and_in_no_figure[DATABASE-False]",
+    ),
+    _on_both(
+        "an action counts since the first prediction that retain has left",
+        Edit("pima/store/rows/settling.py", "k.patient_id = id)", "k.patient_id < 0)"),
+        caught_by="tests/store/rows/test_acted_upon.py"
+        "::test_a_first_prediction_that_was_removed_is_known_still[DATABASE]",
+    ),
     Fault(
         "an upgrade waits for its locks, and others behind it",
         {

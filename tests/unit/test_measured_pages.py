@@ -16,7 +16,14 @@ from tests.bench.accuracy.fit_speed import FitSpeed
 from tests.bench.accuracy.judgement import judge
 from tests.bench.accuracy.provenance import Provenance
 from tests.bench.accuracy.results import BOOSTING, Large, Results, Row
-from tests.bench.gate import page, page_of_looks, page_of_margins, page_of_measures, page_of_served
+from tests.bench.gate import (
+    page,
+    page_of_acted,
+    page_of_looks,
+    page_of_margins,
+    page_of_measures,
+    page_of_served,
+)
 from tests.bench.gate.policies import SCENARIOS
 from tests.bench.gate.summary import Summary
 from tests.bench.scale import page as page_of_scale
@@ -63,6 +70,7 @@ def test_a_page_from_a_template_has_all_that_the_template_says(bench: object) ->
         page_of_margins._HEAD.format(runs=10),
         page_of_looks._HEAD.format(clinics=400),
         page_of_served._HEAD.format(clinics=200),
+        page_of_acted._HEAD.format(clinics=100),
     ],
     ids=[
         "head",
@@ -74,6 +82,7 @@ def test_a_page_from_a_template_has_all_that_the_template_says(bench: object) ->
         "margins",
         "looks",
         "served",
+        "acted",
     ],
 )
 def test_the_page_of_the_gate_has_all_that_its_parts_say(part: str) -> None:

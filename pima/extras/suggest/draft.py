@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array
-from pima.core.declared.columns import of_kind
+from pima.core.declared.columns import TIMES, of_kind
 from pima.core.declared.faults import LARGEST, MOST_FEATURES, MOST_INPUTS, SMALLEST
 from pima.core.declared.features import folded_name, is_number
 from pima.core.verdicts.metrics import auc
@@ -191,8 +191,8 @@ def _unusable_names(table: Table) -> list[Refused]:
         elif folded in map(folded_name, ("id", *of_kind("key"))):
             reason = "what load takes for the id, or for the key of a row or a person"
             is_left_out = False
-        elif folded in map(folded_name, of_kind("moment")):
-            reason = "what load takes: the start of a horizon, or when somebody acted"
+        elif folded in map(folded_name, TIMES.values()):
+            reason = "what load takes for the time of the outcome, of its wait or of an action"
             is_left_out = False
         elif folded == "outcome" and two_values(column) is None:
             reason = "what load takes for the outcome, but it has not two values: rename it"

@@ -16,6 +16,7 @@ from rich.progress import track
 from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
+from tests.bench.gate.page_of_acted import acted_section
 from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_beside import BEGINS_BESIDE, beside_section
 from tests.bench.gate.page_of_corrections import corrections_section
@@ -76,6 +77,7 @@ _SECTIONS = {
     "visits": visits_section,
     "decay": decay_section,
     "served": served_section,
+    "acted": acted_section,
 }
 """Those that may be written alone."""
 

@@ -18,6 +18,8 @@ from pima.store.rows.settling import settling
 from tests.support.databases import Database
 from tests.support.settled import ago, predict, row
 
+pytestmark = pytest.mark.judge
+
 IfActed = Literal["counts", "unknown"]
 
 

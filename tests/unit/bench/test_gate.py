@@ -9,6 +9,8 @@ import pytest
 from pima.core.verdicts.gate import GateOptions
 from pima.core.verdicts.verdict import Measure
 from tests.bench.gate import trials
+from tests.bench.gate.acted import CLINICS as ACTING_CLINICS
+from tests.bench.gate.acted import lives
 from tests.bench.gate.beside import ServedBeside, looks_at
 from tests.bench.gate.corrections import half_years
 from tests.bench.gate.decay import Decay, calm_looks, weeks_until_told
@@ -304,3 +306,16 @@ def test_intervals_on_top_hold_what_is_true_where_champions_change(at_length: bo
     )
     assert 0.02 < misses.sum() / there.sum() < 0.08
     assert (misses / there).max() < 0.1
+
+
+def test_a_clinic_that_acts_does_not_unlearn_the_risk_where_that_is_meant(
+    at_length: bool,
+) -> None:
+    for clinic in (ACTING_CLINICS["35 %"], ACTING_CLINICS["15 %"]):
+        found = [lives(clinic, seed) for seed in range(40 if at_length else 6)]
+        apart = {
+            kind: np.mean([each[kind].risk - each["nobody acts"].risk for each in found])
+            for kind in ("counts", "unknown")
+        }
+        assert apart["counts"] < -0.012
+        assert abs(apart["unknown"]) < 0.007
