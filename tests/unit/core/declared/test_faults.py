@@ -69,14 +69,17 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(low=1e-44), "feature 1 (x): low is beyond what the model's numbers carry"),
         (_number(low=-1e31), "feature 1 (x): low is beyond what the model's numbers carry"),
         (_number(low='"0"'), "feature 1 (x).low has a wrong value. Expected: a number"),
-        (_number(more="power = 2"), "feature 1 (x): power is not one that the model has"),
+        (
+            _number(more="power = 2"),
+            "feature 1 (x): power is not one that the model has. Expected: 1, 0.5 or -1, or none, to leave it to the fit",
+        ),
         (
             _number(low=-1, more="power = 0.5"),
-            "feature 1 (x): power is 0.5, but there are values below 0",
+            "feature 1 (x): power is 0.5, but there are values below 0. Expected: low of 0 or above, or another power",
         ),
         (
             _number(low=0, more="power = -1"),
-            "feature 1 (x): power is -1, but there may be values of 0",
+            "feature 1 (x): power is -1, but there may be values of 0. Expected: low above 0, or another power",
         ),
         (
             _number(more="scale = 1e-7"),

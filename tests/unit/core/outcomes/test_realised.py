@@ -7,8 +7,6 @@ import pytest
 
 from pima.core.outcomes.realised import (
     ON_TOP,
-    TOO_FEW_EVENTS,
-    TOO_FEW_OUTCOMES,
     CameTrue,
     came_true,
     told_figures,
@@ -40,10 +38,10 @@ def test_the_figures_are_those_of_counting() -> None:
 
 
 def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval() -> None:
-    assert {each.reason for each in _standing(4, 5).figures.values()} == {TOO_FEW_OUTCOMES}
+    assert {each.reason for each in _standing(4, 5).figures.values()} == {"fewer than 10 outcomes"}
     of_four = _standing(4, 60)
     assert {(each.low, each.reason) for each in of_four.figures.values()} == {
-        (None, TOO_FEW_EVENTS)
+        (None, "fewer than 5 of the rarer outcome")
     }
     assert of_four.figures["auroc"].value is not None
     assert all(each.low is not None for each in _standing(5, 60).figures.values())

@@ -11,6 +11,7 @@ from pima.core.verdicts.shapley import (
     BACKGROUND_ROWS,
     MOST_FOR_EXACT,
     ROWS,
+    ROWS_A_CALL,
     contributions,
     estimated,
     exact,
@@ -75,6 +76,19 @@ def test_they_add_up_to_the_prediction_less_the_background_s_mean(features: int)
     assert found.values.sum() == pytest.approx(
         bent(row[None])[0] - bent(background).mean(), abs=1e-9
     )
+
+
+def test_of_a_large_background_the_model_is_asked_for_one_coalition_at_a_time() -> None:
+    """More at once would take as many times the memory."""
+    asked = []
+
+    def model(rows: Float32Array) -> Float64Array:
+        asked.append(len(rows))
+        return bent(rows)
+
+    background = rows_of(3, ROWS_A_CALL // 2 + 1)
+    interventional(model, background[0], background)(np.eye(3, dtype=bool))
+    assert asked == [len(background)] * 3
 
 
 def test_an_estimate_is_within_its_error_of_the_exact_values() -> None:
