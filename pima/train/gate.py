@@ -31,7 +31,6 @@ from pima.core.verdicts.contest import (
     Contest,
     Contestant,
     Role,
-    Scale,
     judged_by_all,
     on_all_rows,
 )
@@ -296,7 +295,6 @@ def _champion(engine: Engine, asked: GateInput, number: int) -> Contestant | Non
         name="the champion",
         role=Role.CHAMPION,
         decides=True,
-        scale=Scale.PROBABILITY,
         threshold=scorer.threshold,
         probabilities=scorer.model.probabilities(features_of(taken)),
         unseen=_unseen_rows(engine, asked, taken, today, number),

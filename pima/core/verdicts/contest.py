@@ -26,14 +26,6 @@ class Role(StrEnum):
     PRESENT_SCORE = "present_score"
 
 
-class Scale(StrEnum):
-    """What a contestant's own answers are."""
-
-    PROBABILITY = "probability"
-    POINTS = "points"
-    """They have become probabilities by a fit on training rows."""
-
-
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """One who answers for each row of a contest, and the rows that it can be judged on."""
@@ -44,7 +36,6 @@ class Contestant:
     decides: bool
     """Whether the gate's rule is about it, so that the verdict's rows are such as it can be judged
     on."""
-    scale: Scale
     threshold: float
     """Probabilities from this on predict 1; infinite for one that is used without a threshold."""
     probabilities: Float64Array
@@ -65,7 +56,6 @@ def on_all_rows(name: str, role: Role, threshold: float, probabilities: Float64A
         name=name,
         role=role,
         decides=True,
-        scale=Scale.PROBABILITY,
         threshold=threshold,
         probabilities=probabilities,
         unseen=everywhere,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
-from pima.core.verdicts.contest import Contestant, Role, Scale
+from pima.core.verdicts.contest import Contestant, Role
 from pima.core.verdicts.figures import FEWEST_ROWS
 from pima.core.verdicts.logistic import logistic
 from pima.core.verdicts.straight_line import fit_line
@@ -52,7 +52,6 @@ class ScoreScale(Struct, frozen=True):
             declared=score.name,
             role=Role.PRESENT_SCORE,
             decides=False,
-            scale=Scale(score.kind),
             threshold=self.threshold(score),
             probabilities=self.probabilities(values),
             scorable=known,
