@@ -279,7 +279,7 @@ def limits(facts: VersionFacts) -> tuple[str, ...]:
         ),
         "Rows that lack what must be there, or lie out of range, get no prediction.",
         "It was tested on held-out rows of the same database, and nowhere else that pima knows of.",
-        "Its figures get worse where those predicted 1 were treated, which pima can't know.",
+        "Its figures get worse if those predicted 1 were treated: pima knows by `acted_at` only.",
     ]
     if facts.evidence is None:
         return (

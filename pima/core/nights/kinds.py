@@ -152,7 +152,7 @@ _VOLUME = replace(DRIFT, whose=Whose.SERVICE)
 
 _OF_OUTCOMES = (
     ": of {outcomes}, predicted {versions}, {figures}; {of_champion}; or those predicted 1 were "
-    "treated, which pima can't know{of_those}"
+    "treated, which pima knows only by `acted_at`{of_those}"
 )
 
 

@@ -124,7 +124,8 @@ def test_a_dead_model_is_told_and_makes_no_service_unhealthy_unless_asked(well: 
         "better: of 400 settled outcomes, predicted 400 by version 1, their AUROC is 0."
     )
     assert "; version 1 scores now, and 400 of these outcomes are its own; " in of_constant
-    assert of_constant.endswith("; or those predicted 1 were treated, which pima can't know")
+    treated = "; or those predicted 1 were treated, which pima knows only by `acted_at`"
+    assert of_constant.endswith(treated)
     assert CONSTANT in json.loads(call(well, "health", "--json").stdout)["alarms"][0]
     strict = call(well, "health", "--model")
     assert (strict.exit_code, f"Not healthy: {CONSTANT}: " in strict.stderr) == (1, True)
