@@ -216,3 +216,6 @@ def test_no_text_holds_what_nobody_sees_or_a_database_can_not_keep(wrong: str) -
         fault = first_fault(declaration)
         assert fault is not None
         assert (fault.key, fault.what) == (key, "holds invisible characters or outer spaces")
+        assert fault.expected == (
+            "printable characters on one line, with plain spaces between words and none around them"
+        )

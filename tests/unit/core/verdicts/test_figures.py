@@ -8,7 +8,15 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from pima.core.verdicts.figures import auroc, decision_curve, ranked, treating_all
+from pima.core.verdicts.figures import (
+    FIGURES,
+    all_figures,
+    auroc,
+    decision_curve,
+    of_classes,
+    ranked,
+    treating_all,
+)
 from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
 from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
 from tests.oracle.shapley import model as log_odds_model
@@ -41,6 +49,12 @@ def test_where_delong_has_no_variance_the_interval_is_newcombe_s(
     low = 0.0 if area == 0 else brentq(too_far, 1e-12, middle)
     high = 1.0 if area == 1 else brentq(too_far, middle, 1 - 1e-12)
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+
+
+def test_all_figures_have_names_for_people() -> None:
+    rows = ranked(np.linspace(0, 1, 9), np.resize([0, 1], 9).astype(np.int8), 0.5)
+    assert list(all_figures(rows)) == list(FIGURES)
+    assert list(of_classes(4, 5, 2, 1)) == list(FIGURES)[-4:]
 
 
 def test_the_decision_curves_are_those_of_dcurves() -> None:
