@@ -51,7 +51,12 @@ def _show(result: Result) -> None:
     before = in_brackets(
         result["judged_before"] and "as judged before on the same data, settings and champion"
     )
-    print(f"run {result['run_id']}, {counted(result['training_rows'], 'training row')}{before}")
+    weeks = in_brackets(
+        result["newest_weeks"]
+        and f"the newest {result['newest_weeks']} weeks tell patients apart better than all"
+    )
+    rows = counted(result["training_rows"], "training row")
+    print(f"run {result['run_id']}, {rows}{weeks}{before}")
     if result["twins_kept"]:
         print(
             f"{result['twins_kept']:,} of them have exactly the features of a holdout row and "

@@ -44,6 +44,7 @@ from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, leave_gain_on_line, record
+from pima.train.newest_weeks import all_or_newest
 from pima.watch.realised import leave_counts, leave_realised
 
 ATTEMPTS_TO_DECIDE = 5
@@ -65,6 +66,8 @@ class HistoryRows:
     nothing."""
     followed_up: str | None = None
     """How many rows are followed up, in words; None without a horizon."""
+    newest_weeks: int | None = None
+    """The newest weeks, which alone are learned from; None if all rows are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +133,7 @@ def _judged(
     """Report rows and verdict, and return the rows' corrections."""
     with stop.at_once():
         history, holdout, read_at = read_history(engine, settings, declared)
-        rows = HistoryRows(
-            training_rows=len(history.training),
-            holdout_rows=len(history.holdout),
-            left_out=history.left_out,
-            corrected=history.corrections,
-            twins_kept=history.twins_kept,
-            followed_up=history.followed_up,
-        )
+        rows = _counted(history)
         run.report(RetrainResult(rows))
         if FOLLOWED_UP in rows.left_out and not rows.training_rows + rows.holdout_rows:
             raise HardlyFollowedUp(what=rows.followed_up)
@@ -153,6 +149,8 @@ def _judged(
             return rows.corrected
     # The fit calls stop.check at points of its own: a signal must not raise inside TensorFlow's
     # native code.
+    history = all_or_newest(history, settings.retrain, recipe, declared.features, stop.check)
+    rows = _counted(history)
     challenger = fit_challenger(history, settings, recipe, declared.features, stop.check)
     stop.check()
     asked = GateInput(
@@ -170,6 +168,18 @@ def _judged(
     verdict = decide_and_record(engine, asked, run.id, still_ours)
     run.report(RetrainResult(rows, verdict))
     return rows.corrected
+
+
+def _counted(history: Split) -> HistoryRows:
+    return HistoryRows(
+        training_rows=len(history.training),
+        holdout_rows=len(history.holdout),
+        left_out=history.left_out,
+        corrected=history.corrections,
+        twins_kept=history.twins_kept,
+        followed_up=history.followed_up,
+        newest_weeks=history.newest_weeks,
+    )
 
 
 def read_history(

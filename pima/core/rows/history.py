@@ -23,7 +23,7 @@ import hmac
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -120,10 +120,16 @@ class Split:
     corrections: Corrections = field(default_factory=Corrections)
     followed_up: str | None = None
     """How many rows are followed up, in words; None without a horizon."""
+    newest_weeks: int | None = None
+    """The weeks that the training rows are of; None if they are all."""
+    of_all: str | None = None
+    """The fingerprint with all training rows; None if they are all."""
 
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 over both sides: equal histories of the same horizon have the same one."""
+        if self.of_all is not None:
+            return self.of_all
         parts = [fingerprint_of(self.training), fingerprint_of(self.holdout)]
         if self.horizon is not None:
             parts.append(self.horizon)
@@ -185,6 +191,21 @@ def split(
         labelled=len(history),
         rejected=counted_reasons(checked),
         today=today,
+    )
+
+
+OLDER_ROWS = "older_rows"
+
+
+def only_newest(history: Split, which: BoolArray, weeks: int) -> Split:
+    """Leave out the training rows that are not `which`, (n,), those of the newest weeks."""
+    older = int((~which).sum())
+    return replace(
+        history,
+        training=_picked(history.training, which),
+        left_out=history.left_out | {OLDER_ROWS: older},
+        newest_weeks=weeks,
+        of_all=history.fingerprint,
     )
 
 

@@ -60,6 +60,10 @@ MEANINGS = {
     "twin_of_holdout": (
         "The row has exactly the features of a row that is held out, so no model may learn from it."
     ),
+    "older_rows": (
+        "What the outcome depends on has moved, so the model learned from the newest weeks alone: "
+        "they tell patients apart better now."
+    ),
 }
 """Reasons why a row is not predicted, not taken in or not learned from: each code with a sentence
 for people."""
