@@ -21,6 +21,7 @@ from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
 from tests.bench.gate.page_of_beside import BEGINS_BESIDE, beside_section
 from tests.bench.gate.page_of_corrections import corrections_section
 from tests.bench.gate.page_of_decay import decay_section
+from tests.bench.gate.page_of_drift import drift_section
 from tests.bench.gate.page_of_late import late_section
 from tests.bench.gate.page_of_lines import lines_section
 from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
@@ -78,6 +79,7 @@ _SECTIONS = {
     "decay": decay_section,
     "served": served_section,
     "acted": acted_section,
+    "drift": drift_section,
 }
 """Those that may be written alone."""
 

@@ -131,7 +131,7 @@ def _after(change: Change, true: Float64Array) -> Float64Array:
     if change.prevalence is None:
         return np.full_like(true, np.log(clinic.prevalence / (1 - clinic.prevalence)))
     mean, deviation = distribution(clinic)
-    return true + _mean_for(deviation, change.prevalence) - mean
+    return true + mean_for(deviation, change.prevalence) - mean
 
 
 def _course(told: BoolArray, a_day: int) -> Float64Array:
@@ -206,18 +206,16 @@ def distribution(clinic: Clinic) -> tuple[float, float]:
     """The mean and standard deviation of the true log odds."""
 
     def auroc(deviation: float) -> float:
-        ordered = np.sort(
-            probability(_mean_for(deviation, clinic.prevalence) + deviation * _NORMAL)
-        )
+        ordered = np.sort(probability(mean_for(deviation, clinic.prevalence) + deviation * _NORMAL))
         cases, others = ordered / ordered.sum(), (1 - ordered) / (1 - ordered).sum()
         return float((cases * (np.cumsum(others) - others / 2)).sum())
 
     deviation = _where(lambda each: auroc(each) - clinic.auroc, 0.1, 3.0)
-    return _mean_for(deviation, clinic.prevalence), deviation
+    return mean_for(deviation, clinic.prevalence), deviation
 
 
 @cache
-def _mean_for(deviation: float, prevalence: float) -> float:
+def mean_for(deviation: float, prevalence: float) -> float:
     return _where(
         lambda mean: float(probability(mean + deviation * _NORMAL).mean()) - prevalence, -9, 9
     )

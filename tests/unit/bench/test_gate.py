@@ -14,6 +14,7 @@ from tests.bench.gate.acted import lives
 from tests.bench.gate.beside import ServedBeside, looks_at
 from tests.bench.gate.corrections import half_years
 from tests.bench.gate.decay import Decay, calm_looks, weeks_until_told
+from tests.bench.gate.drift import Moves, Way, followed
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.late import CLINICS as LATE_ONES
 from tests.bench.gate.late import half_year
@@ -319,3 +320,24 @@ def test_a_clinic_that_acts_does_not_unlearn_the_risk_where_that_is_meant(
         }
         assert apart["counts"] < -0.012
         assert abs(apart["unknown"]) < 0.007
+
+
+@pytest.mark.parametrize("clinic", [RARE, FREQUENT])
+def test_the_newest_weeks_follow_what_moves_and_cost_nothing_where_nothing_does(
+    clinic: Clinic, at_length: bool
+) -> None:
+    def lost(moves: Moves) -> tuple[float, float]:
+        """At the end of the weeks, by the challengers of all rows alike and of the newest weeks."""
+        lived = [followed(clinic, moves, seed) for seed in range(20 if at_length else 3)]
+        of_all, newest = (
+            float(np.mean([each[way].fitted[-1] for each in lived]))
+            for way in (Way.ALIKE, Way.NEWEST)
+        )
+        return of_all, newest
+
+    for moves in (Moves.DECAY, Moves.BREAK):
+        of_all, newest = lost(moves)
+        assert newest < 0.6 * of_all
+    for moves in (Moves.CALM, Moves.SEASON):
+        of_all, newest = lost(moves)
+        assert newest < of_all + 0.0005
