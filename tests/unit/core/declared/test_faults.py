@@ -62,7 +62,10 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
             "feature 1: name is row_id, in a header the same as rowid, which is a column",
         ),
         (_number('a\\"b'), "feature 1: name is no plain name"),
-        (_number("1st"), "feature 1: name is no plain name"),
+        (
+            _number("1st"),
+            "feature 1: name is no plain name. Expected: a lower-case letter, then lower-case letters, digits and underscores, 63 in all",
+        ),
         (_number("x" * 64), "feature 1: name is no plain name"),
         (_number(low=2, high=1), "feature 1 (x): low and high are no range"),
         (_number(low="nan"), "feature 1 (x): low and high are no range"),
@@ -168,7 +171,7 @@ def test_a_label_that_a_file_s_reader_takes_for_a_number_is_refused(
         ),
         (
             'name = "ill"\nalso_called = [""]',
-            "outcome: also_called may not hold a name that no column can have",
+            "outcome: also_called may not hold a name that no column can have. Expected: names of printable characters, none of them blank",
         ),
         (
             'name = "ill"\nperhaps_called = ["a\\nb"]',

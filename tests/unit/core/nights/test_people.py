@@ -28,6 +28,21 @@ def test_a_number_has_its_median_and_quartiles_to_a_bin_and_who_lacks_it() -> No
 
 
 @pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ((10, 80, 10), "50 (43.8 to 56.2)"),
+        ((50, 40, 10), "under 40 (under 40 to 52.5)"),
+        ((10, 20, 70), "60 and over (55 to 60 and over)"),
+    ],
+)
+def test_a_quartile_is_read_off_within_its_bin_and_outer_bins_have_no_end(
+    counts: tuple[int, ...], told: str
+) -> None:
+    found = described(AGE, Bins((1, 1, 1), edges=(40, 60)), counts, 100)
+    assert found == f"{told}; missing: none"
+
+
+@pytest.mark.parametrize(
     ("counts", "rows", "told"),
     [
         ((61, 39), 100, "female 61 %, male 39 %; missing: none"),
