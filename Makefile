@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants image-test source-test server-test matrix dask-test mlflow-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
+.PHONY: demo unit test faults mutants mutation image-test source-test server-test matrix dask-test mlflow-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -27,6 +27,13 @@ faults: $(VENV)/.complete
 # a half minutes on two cores. `python -m tests.mutants NUMBER ...` tries some of them.
 mutants: $(VENV)/.complete
 	$(RUN) -m tests.mutants
+
+# Draws 200 small changes of pima/core and pima/scoring.py by a seed, and says which of them no test on SQLite notices
+# (docs/measured/mutants.md). What is judged is kept in build/mutation, so that it goes on where it was stopped.
+mutation: $(VENV)/.mutation
+	$(RUN) -m tests.mutation --by tests/unit/core
+	$(RUN) -m tests.mutation --by tests/unit/watch,tests/unit/report,tests/unit/settings,tests/unit/runs,tests/unit/intake,tests/unit/extras
+	$(RUN) -m tests.mutation --by tests/jobs/declaring/test_redeclared.py,tests/jobs/scoring/test_score.py,tests/jobs/scoring/test_score_batches.py
 
 # Builds both images and runs the service in them, with its own PostgreSQL. Needs root, and Debian's buildah, netavark and
 # debootstrap. BASE=IMAGE builds on that image instead of a Debian made here.
@@ -163,8 +170,8 @@ $(VENV)/.complete: locks/dev.txt
 	touch $@
 
 # Packages that only some targets need, each set with its own lock: learners for benchmarks, drivers for sources, MLflow's
-# client, Dask and fsspec, what audits, a driver for an installed browser, and the site generator.
-$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.audit $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
+# client, Dask and fsspec, what audits, mutmut, a driver for an installed browser, and the site generator.
+$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.audit $(VENV)/.mutation $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
@@ -181,6 +188,7 @@ lock: $(VENV)/.complete
 	$(COMPILE) pyproject.toml --all-extras --constraint locks/mlflow.txt --no-generate-hashes -o locks/constraints.txt
 	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/constraints.txt -o locks/dask.txt
 	$(COMPILE) --group audit --constraint locks/mlflow.txt --constraint locks/constraints.txt -o locks/audit.txt
+	$(COMPILE) --group mutation --constraint locks/dev.txt -o locks/mutation.txt
 	$(COMPILE) --group oracle -o locks/oracle.txt
 	$(COMPILE) --group docs --constraint locks/dev.txt -o locks/docs.txt
 	$(COMPILE) --group browser --constraint locks/dev.txt -o locks/browser.txt
