@@ -116,6 +116,8 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
         yield from told_figures(stands.every, 2, stands.lately)
         for each in stands.by_version[: len(stands.by_version) - 1 and VERSIONS_SHOWN]:
             yield f"version {each.version}", version_in_words(each)
+    if found.acted is not None:
+        yield "acted upon", str(found.acted)
     for told in found.beside_scores:
         yield "score in use", told
     for remark in found.champion.threshold_remarks:

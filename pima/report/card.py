@@ -33,6 +33,8 @@ from pima.report.who import HOW
 from pima.runs.recorded_run import INLINED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
+from pima.watch.acted_upon import HEADS as HEADS_OF_ACTED
+from pima.watch.acted_upon import MEANS, ActedUpon
 from pima.watch.by_group import AS_SERVED, HEADS, ByGroup
 
 _QUESTIONS = (
@@ -125,6 +127,7 @@ def as_markdown(made: Card) -> str:
         *_standing(facts),
         *map(_plain, facts.beside_scores),
         *_groups(facts.groups),
+        *_acted(facts.acted),
         *_changes(facts),
         *_items(
             "Source attributes of HTI-1",
@@ -286,6 +289,14 @@ def _groups(found: Sequence[ByGroup]) -> Iterator[str]:
         yield from (_plain(doubt) for each in found for doubt in each.doubts)
         rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in found for row in each.table)
         yield _table(HEADS, (map(_plain, row) for row in rows))
+
+
+def _acted(found: ActedUpon | None) -> Iterator[str]:
+    if found:
+        yield "## Acted upon"
+        yield MEANS
+        yield _table(HEADS_OF_ACTED, found.table)
+        yield from found.remarks
 
 
 def _subgroup(found: Subgroup) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from pima.logs import counted
 from pima.report import pictures
 from pima.report.clinician import WORDS
 from pima.report.contents import WEEKS_SHOWN, Contents, Exhibit, calibration, distribution
-from pima.watch import by_group
+from pima.watch import acted_upon, by_group
 
 _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
 
@@ -79,6 +79,7 @@ def _pages() -> Environment:
         "weeks_shown": WEEKS_SHOWN,
         "of_those": OF_THOSE,
         "by_group": by_group,
+        "acted_upon": acted_upon,
         "plain_words": WORDS,
         "told_figures": told_figures,
         "in_pairs": in_pairs,

@@ -20,10 +20,12 @@ from pima.store.service.monitoring import KeptFigure
 from pima.store.service.runs import Run
 from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
+from pima.watch.acted_upon import ActedUpon, acted_upon
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
 from pima.watch.model_alarms import model_alarms
 from pima.watch.realised import (
     AsServed,
+    last_week,
     on_scores,
     on_top,
     rows_on_top,
@@ -129,6 +131,8 @@ class Overview:
     """Empty if no horizon is declared."""
     standing: AsServed | None
     """None if no outcome of a prediction is settled."""
+    acted: ActedUpon | None
+    """None if nobody acted on a prediction, or `outcome.if_acted` is not declared."""
     beside_scores: tuple[str, ...]
     """How the service stands beside each score in use, in words."""
     realised_weeks: tuple[Week, ...]
@@ -174,6 +178,7 @@ def read_overview(
         realised=_counts(settled, found.now),
         follow_up=_follow_up(settled),
         standing=on_top(settled, found.now, widths_by_person(connection, settled)),
+        acted=acted_upon(connection, settled, last_week(settled, found.now)),
         beside_scores=tuple(on_scores(connection, rows_on_top(settled, found.now))),
         realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),

@@ -23,7 +23,7 @@ from pima.core.outcomes.served import Served, came_true_as_served
 from pima.core.rows.hindsight import Corrections
 from pima.core.verdicts.figures import FEWEST_ROWS, shown
 from pima.runs.recorded_run import INLINED, never_failing
-from pima.store.engine import reading, writing
+from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
 from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import (
@@ -38,6 +38,7 @@ from pima.store.rows.settled import (
 from pima.store.rows.settling import start_of_week, week_of
 from pima.store.service import report_figures
 from pima.store.service.monitoring import keep_figures
+from pima.watch.acted_upon import acted_upon
 
 
 def widths_by_person(connection: Connection, settled: SettledOutcomes) -> dict[str, float]:
@@ -67,7 +68,7 @@ class AsServed:
 def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) -> AsServed | None:
     """Tell what came true over the last whole weeks, the intervals so many times `wider`; until
     these have enough, also over the week that runs. None if there is no outcome."""
-    last = _last_week(settled, now)
+    last = last_week(settled, now)
     found = settled.counting.of_weeks(last, WEEKS_ON_TOP)
     rows = int(found.outcomes.sum())
     if not rows:
@@ -86,7 +87,8 @@ def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) 
     )
 
 
-def _last_week(settled: SettledOutcomes, now: datetime) -> int:
+def last_week(settled: SettledOutcomes, now: datetime) -> int:
+    """The last week on top: the last whole one, or that which runs until the others have enough."""
     last = week_of(now) - 1
     if settled.counting.of_weeks(last, WEEKS_ON_TOP).outcomes.sum() < FEWEST_ROWS:
         last += 1
@@ -95,7 +97,7 @@ def _last_week(settled: SettledOutcomes, now: datetime) -> int:
 
 def rows_on_top(settled: SettledOutcomes, now: datetime) -> list[SettledOutcome]:
     """Pick those of the newest outcomes that stand on top."""
-    last = _last_week(settled, now)
+    last = last_week(settled, now)
     weeks = range(last - WEEKS_ON_TOP + 1, last + 1)
     return [each for each in settled.in_time if week_of(each.over_at) in weeks]
 
@@ -209,7 +211,11 @@ def _figures(
         yield version, realised_figures(found, followed_up(known[version], rows))
     champion = registry.read_champion(connection).model_version
     if champion is not None:
-        yield champion, [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]
+        acted = acted_upon(connection, settled, last_week(settled, clock(connection)))
+        figures = [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]
+        if acted is not None:
+            figures += [each.watched for each in acted.figures]
+        yield champion, figures
 
 
 def figure_of_corrections(found: Corrections) -> Iterator[Watched]:

@@ -54,6 +54,8 @@ class SettledOutcome:
     is_acted_upon: bool = False
     """Whether somebody acted between the first prediction and the outcome, where `if_acted` is
     declared."""
+    acted_at: datetime | None = None
+    """When, there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ _PREDICTED_IN_TIME = f"""
         d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally, c.index_at,
-        c.id, c.patient_version, c.acted
+        c.id, c.patient_version, c.acted, c.acted_then
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version
             AND d.model_version = c.model_version
@@ -135,9 +137,10 @@ def settled_outcomes(
         now = clock(connection)
     rule = rule_of(connection, outcome, now)
     served = served_days(connection, outcome, now, looks_back)
+    acted_at = "acted_at" if rule.acted_upon else "NULL"
     columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
         {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until,
-        {rule.is_acted_upon} AS acted"""
+        {rule.is_acted_upon} AS acted, {acted_at} AS acted_then"""
     horizon = horizon_of(outcome)
     if horizon is not None:
         follow_up = by_horizon(days_due(served), horizon.least_followed_up, week_of(now))
@@ -195,6 +198,7 @@ def _in_time(
         has_tally=Boolean(),
         index_at=Timestamp(),
         acted=Boolean(),
+        acted_then=Timestamp(),
     )
     found = connection.execute(statement, bounds)
     return [SettledOutcome(_moment(over_at), *others) for over_at, *others in found]
@@ -289,17 +293,17 @@ def _moment(milliseconds: int) -> datetime:
 def _parted(
     found: Sequence[SettledOutcome], moment: str, rule: Settling
 ) -> tuple[list[SettledOutcome], list[SettledOutcome], list[SettledOutcome] | None]:
-    """Part outcomes by whether enough rows of the same day are followed up; before that, by whether
+    """Part outcomes by whether enough rows of the same day are followed up; then by whether
     somebody acted, if such rows count in nothing."""
     in_time: list[SettledOutcome] = []
     left_out: list[SettledOutcome] = []
     acted_upon: list[SettledOutcome] = []
     for each in found:
         at = getattr(each, moment)
-        if each.is_acted_upon and rule.leaves_acted_out:
-            acted_upon.append(each)
-        elif at is not None and day_of(at) in rule.follow_up.days_left_out:
+        if at is not None and day_of(at) in rule.follow_up.days_left_out:
             left_out.append(each)
+        elif each.is_acted_upon and rule.leaves_acted_out:
+            acted_upon.append(each)
         else:
             in_time.append(each)
     if rule.leaves_acted_out:

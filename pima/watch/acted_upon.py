@@ -1,0 +1,78 @@
+"""On whom somebody acted, told of the predictions as they were served; nothing where nobody did, or
+where it is not declared what that means."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from sqlalchemy import Connection
+
+from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, jump
+from pima.core.outcomes.horizon import horizon_of
+from pima.core.outcomes.realised import WEEKS_ON_TOP
+from pima.core.verdicts.figures import FEWEST_ROWS, in_words, ranked
+from pima.store.models.registry import newest_declaration
+from pima.store.rows.settled import SettledOutcome, SettledOutcomes, columns_of, persons_beside
+from pima.store.rows.settling import week_of
+
+MEANS = (
+    "On whom somebody acted after the first prediction and before the outcome, of all predictions "
+    f"as they were served over the last {WEEKS_ON_TOP} weeks. The jump says by how much the share "
+    "of outcome 1 changes where the prediction becomes 1. That is what the prediction changes "
+    "there, over all rows, if nothing else changes at the threshold."
+)
+HEADS = ("share", "rows", "with its 95 % interval")
+"""Those of `ActedUpon.table`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActedUpon:
+    """On whom somebody acted, and what came true."""
+
+    figures: tuple[OfActing, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def table(self) -> list[tuple[str, str, str]]:
+        """The figures for people."""
+        return [(each.name, f"{each.rows:,}", in_words(each.figure, 2)) for each in self.figures]
+
+    def __str__(self) -> str:
+        told = [f"{share} of {rows} {name}" for name, rows, share in self.table if name in SIDES]
+        return "; ".join(told).replace("acted on where ", "") or "too few to be told"
+
+
+def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> ActedUpon | None:
+    """Tell of the weeks on top up to the `last`; None if nobody acted."""
+    served = settled.served.of_weeks(last, WEEKS_ON_TOP)
+    served = served.only(served.model_version > 0)
+    if not served.acted.any():
+        return None
+    every = [*settled.in_time, *(settled.acted_upon or ())]
+    every = [each for each in every if 0 <= last - week_of(each.over_at) < WEEKS_ON_TOP]
+    every.sort(key=lambda each: each.probability)  # as `ranked` does
+    probabilities, thresholds, outcomes = columns_of(every)
+    rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))
+    parts: list[OfActing] = []
+    if settled.acted_upon is None:
+        parts += apart(rows, np.array([each.is_acted_upon for each in every], dtype=bool))
+    shares = by_risk(served, settled.acted_upon is not None)
+    remarks = [] if not parts else [*difference(*parts)]
+    remarks += _late(connection, every)
+    return ActedUpon((*shares, *parts, jump(rows)), tuple(remarks))
+
+
+def _late(connection: Connection, rows: Sequence[SettledOutcome]) -> Iterator[str]:
+    """Say how many were acted on late: the outcomes that came first stay among the others."""
+    horizon = horizon_of(newest_declaration(connection).outcome)
+    if horizon is not None:
+        tenth = timedelta(milliseconds=horizon.length_ms / 10)
+        acted = [each for each in rows if each.is_acted_upon]
+        late = sum((each.acted_at or each.scored_at) - each.scored_at > tenth for each in acted)
+        if late >= FEWEST_ROWS:
+            yield (
+                f"On {late:,} of {len(acted):,} somebody acted later than a tenth of the horizon "
+                "after the prediction. Outcomes that came first are not among them, so those left "
+                "alone have outcome 1 too often."
+            )
