@@ -3,7 +3,8 @@ which also reads well as plain text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Engine
@@ -90,24 +91,9 @@ def left_open(made: Card) -> list[dict[str, str]]:
 def as_markdown(made: Card) -> str:
     """Write the whole card."""
     # The clinic's own words are escaped, so that none of them acts as markup.
-    found = made.facts.evidence
-    judged = made.facts.judged
-    if found is not None:
-        groups = (replace(each, group=_plain(each.group)) for each in found.subgroups)
-        found = replace(found, subgroups=tuple(groups))
-    inputs = (
-        replace(each, values=_plain(each.values), rationale=_plain(each.rationale))
-        for each in made.facts.inputs
-    )
-    outcome = _plain(made.facts.outcome)
-    facts = replace(
-        made.facts,
-        outcome=outcome,
-        declared=structs.replace(made.facts.declared, meaning=outcome),
-        inputs=tuple(inputs),
-        judged=judged and replace(judged, explanation=_plain(judged.explanation)),
-        evidence=found,
-    )
+    names = ("outcome", "inputs", "judged", "evidence", "people", "groups", "beside_scores")
+    facts = replace(made.facts, **{name: _plain(getattr(made.facts, name)) for name in names})
+    facts = replace(facts, declared=structs.replace(facts.declared, meaning=facts.outcome))
     people = {
         f"{name}.{each.code}": _plain(each.people)
         for _, name, items in made.standards
@@ -125,7 +111,7 @@ def as_markdown(made: Card) -> str:
         *_figures(facts),
         *_subgroups(facts),
         *_standing(facts),
-        *map(_plain, facts.beside_scores),
+        *facts.beside_scores,
         *_groups(facts.groups),
         *_acted(facts.acted),
         *_changes(facts),
@@ -149,10 +135,21 @@ def as_markdown(made: Card) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _plain(words: str) -> str:
-    # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word
-    # never matters.
-    return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", words)
+def _plain(found: Any) -> Any:
+    """Escape words, or those of a record."""
+    if isinstance(found, str):
+        # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word
+        # never matters.
+        return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", found)
+    if isinstance(found, tuple):
+        return tuple(map(_plain, found))
+    if isinstance(found, Mapping):
+        return {_plain(name): _plain(each) for name, each in found.items()}
+    if is_dataclass(found):
+        return replace(
+            found, **{each.name: _plain(getattr(found, each.name)) for each in fields(found)}
+        )
+    return found
 
 
 def _head(facts: VersionFacts) -> Iterator[str]:
@@ -192,7 +189,7 @@ def _what_it_is(facts: VersionFacts) -> Iterator[str]:
 def _people(facts: VersionFacts) -> Iterator[str]:
     yield "## Who these people are"
     yield f"{HOW} Declared groups have their own table."
-    yield _table(HEADS_OF_PEOPLE, (map(_plain, row) for row in facts.people))
+    yield _table(HEADS_OF_PEOPLE, facts.people)
 
 
 def _data(facts: VersionFacts) -> Iterator[str]:
@@ -286,9 +283,9 @@ def _groups(found: Sequence[ByGroup]) -> Iterator[str]:
     if found:
         yield "## Groups that no model sees"
         yield AS_SERVED
-        yield from (_plain(doubt) for each in found for doubt in each.doubts)
+        yield from (doubt for each in found for doubt in each.doubts)
         rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in found for row in each.table)
-        yield _table(HEADS, (map(_plain, row) for row in rows))
+        yield _table(HEADS, rows)
 
 
 def _acted(found: ActedUpon | None) -> Iterator[str]:

@@ -29,6 +29,7 @@ from pima.report.version_facts import (
     input_of,
 )
 from pima.store.models.registry import VersionSummary, as_stored
+from pima.watch.by_group import ByGroup
 from pima.watch.realised import AsServed
 from tests.support.shipped import FEATURES, ROOT
 
@@ -265,8 +266,11 @@ def test_a_clinic_s_own_words_are_no_markup() -> None:
         Feature(name="sex", kind="category", codes={0: words, 1: "under <5"}, rationale=words)
     )
     evidence = replace(EVIDENCE, subgroups=(replace(FEW, group=words),))
+    group = ByGroup(words, ({words: 20}, {}, {}), {}, (f"Doubts of {words}",))
     page = MarkdownIt("gfm-like", {"linkify": False}).render(
-        as_markdown(card(replace(FACTS, outcome=words, inputs=(odd,), evidence=evidence)))
+        as_markdown(
+            card(replace(FACTS, outcome=words, inputs=(odd,), evidence=evidence, groups=(group,)))
+        )
     )
     shown = escape(words, quote=False)
     for place in (
@@ -274,6 +278,9 @@ def test_a_clinic_s_own_words_are_no_markup() -> None:
         f"<td>0 {shown}, 1 under &lt;5</td>",
         f"<td>{shown}</td>",
         f"age: {shown}<",
+        f"under their own heading: {shown}.",
+        f"Doubts of {shown}",
+        f"<td>{shown}: {shown}</td>",
     ):
         assert place in page, place
 
