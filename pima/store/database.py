@@ -321,6 +321,12 @@ def database_of(bound: Connection | Engine) -> Database:
     return IN_USE[bound.dialect.name]
 
 
+def bound_moments(connection: Connection, **moments: datetime) -> dict[str, Any]:
+    """Moments by name, as this database stores them, for a statement."""
+    database = database_of(connection)
+    return {name: database.stored_moment(moment) for name, moment in moments.items()}
+
+
 # ---- Column types and expressions with the same meaning on each database.
 
 Bytes = LargeBinary

@@ -169,8 +169,7 @@ def auroc(rows: Ranked) -> Figure:
     that method has none; the interval is then Newcombe's method 5 (Statistics in Medicine 2006,
     25:559): Hanley and McNeil's variance at the bound itself.
     """
-    lacking = _lacks_a_class(rows)
-    if lacking is not None:
+    if lacking := _lacks_a_class(rows):
         return lacking
     found = placements(rows.probabilities, rows.cases)
     value = float(found[rows.cases].mean())
@@ -239,8 +238,7 @@ def calibration_intercept(rows: Ranked) -> Figure:
 
     It is 0 if as many rows have the outcome as the probabilities add up to, and above 0 if more do.
     """
-    lacking = _lacks_a_class(rows)
-    if lacking is not None:
+    if lacking := _lacks_a_class(rows):
         return lacking
     share = float(rows.cases.mean())
     start = math.log(share / (1 - share)) - float(rows.log_odds.mean())
@@ -253,8 +251,7 @@ def calibration_slope(rows: Ranked) -> Figure:
     It is 1 if high and low probabilities are as far apart as they should be, and below 1 if they
     are too extreme.
     """
-    lacking = _lacks_a_class(rows)
-    if lacking is not None:
+    if lacking := _lacks_a_class(rows):
         return lacking
     if rows.log_odds[0] == rows.log_odds[-1]:
         return Figure(None, reason=CONSTANT)

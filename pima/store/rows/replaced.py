@@ -25,7 +25,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from pima.store.database import database_of
+from pima.store.database import bound_moments, database_of
 from pima.store.engine import clock
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.predicted_on import counted_version, in_time_until
@@ -61,7 +61,7 @@ def are_due(connection: Connection) -> bool:
 
 def _bounds(connection: Connection, rows: int) -> dict[str, Any]:
     before = clock(connection) - _COMMITTED_AFTER
-    return {"before": database_of(connection).stored_moment(before), "rows": rows}
+    return bound_moments(connection, before=before) | {"rows": rows}
 
 
 def examine(connection: Connection, rows: int) -> int:

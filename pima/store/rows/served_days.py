@@ -18,7 +18,7 @@ from pima.core.declared.features import Outcome
 from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import WEEKS_ON_TOP
 from pima.core.outcomes.served import WEEKS_READ, Served
-from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
+from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, bound_moments, database_of
 from pima.store.engine import clock
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.predicted_on import LAST_FIRST, in_time, in_time_until
@@ -109,10 +109,9 @@ _CHANGED_SINCE = f"""
 def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str) -> set[int]:
     """The days since the last count, and those of changed outcomes; all days, if the outcome was
     declared anew."""
-    database = database_of(connection)
     moment, length = _by_when(outcome)
     day = DAY_NUMBER.format(rule_of(connection, outcome, now).over_at)
-    bounds = {"now": database.stored_moment(now), "first": database.stored_moment(_FIRST)}
+    bounds = bound_moments(connection, now=now, first=_FIRST)
     statement = changed.format(day=day)
     days = connection.scalars(text(statement), bounds).all()
     counted_at = connection.scalar(
@@ -153,10 +152,9 @@ def _counted(
     whither: str = "{}",
 ) -> CursorResult[Any]:
     """Count days in a row as they stand at a moment."""
-    database = database_of(connection)
     rule = rule_of(connection, outcome, now)
     moment, length = _by_when(outcome)
-    week = WEEK_NUMBER.format(database.milliseconds.format("r.started_at"))
+    week = WEEK_NUMBER.format(database_of(connection).milliseconds.format("r.started_at"))
     predicted_in = "0" if rule.unsettled else f"coalesce({week}, 0)"
     # SQLite searches its index by one bound of either kind, the first that it finds.
     end = _start_of(days.stop) - length
@@ -182,8 +180,8 @@ def _counted(
         unsettled=rule.unsettled or "NULL",
         predicted_in=predicted_in,
     )
-    bounds = {"begin": max(_start_of(days.start) - length, _FIRST), "end": end, "now": now}
-    moments = {name: database.stored_moment(each) for name, each in bounds.items()}
+    begin = max(_start_of(days.start) - length, _FIRST)
+    moments = bound_moments(connection, begin=begin, end=end, now=now)
     counted = text(whither.format(statement))
     return connection.execute(counted, moments | {"since": _not_read(now)})
 

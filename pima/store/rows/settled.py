@@ -18,7 +18,7 @@ from pima.core.outcomes.followed_up import (
 )
 from pima.core.outcomes.horizon import Horizon, horizon_of
 from pima.core.outcomes.served import Served, days_due
-from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, database_of
+from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, bound_moments, database_of
 from pima.store.engine import clock, listed
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.predicted_on import LAST_IN_TIME, in_time, in_time_until
@@ -148,7 +148,7 @@ def settled_outcomes(
         return _once_over(connection, newest, columns, rule, horizon, now, served)
     rows = f"""SELECT {columns}
         FROM patients WHERE {_KNOWN_BY} ORDER BY {NEWEST_FIRST} LIMIT :newest"""
-    bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
+    bounds = bound_moments(connection, now=now) | {"newest": newest}
     found = _in_time(connection, rows, bounds)
     since = _known_before(connection, newest, now)
     rule = replace(rule, follow_up=_by_week_of_prediction(connection, served, rule, now))
@@ -166,15 +166,15 @@ def _once_over(
     served: Served,
 ) -> SettledOutcomes:
     """The outcomes whose horizon is over, by when that was."""
-    database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
     # Of so many rows the horizon ended since then, and they were known. So the newest settled ones
     # were known, or their horizon ended, no earlier.
     over_by = now - length
     index = _index_of_oldest(connection, newest, now, over_by)
-    moments = {"now": now, "over_by": over_by, "index": index, "settled": index + length}
-    bounds: dict[str, object] = {"newest": newest}
-    bounds |= {name: database.stored_moment(moment) for name, moment in moments.items()}
+    bounds = bound_moments(
+        connection, now=now, over_by=over_by, index=index, settled=index + length
+    )
+    bounds["newest"] = newest
     rows = f"""SELECT {columns} FROM patients
         WHERE {_KNOWN_BY} AND {rule.unsettled} IS NULL
             AND (labelled_at >= :settled OR index_at >= :index AND index_at <= :over_by)
@@ -261,7 +261,7 @@ def _known_before(connection: Connection, newest: int, now: datetime) -> datetim
     statement = text(f"""
         SELECT labelled_at FROM patients WHERE {_KNOWN_BY}
         ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""").columns(labelled_at=Timestamp())
-    bounds = {"newest": newest, "now": database_of(connection).stored_moment(now)}
+    bounds = bound_moments(connection, now=now) | {"newest": newest}
     found: datetime | None = connection.scalar(statement, bounds)
     return found
 
@@ -271,13 +271,12 @@ def _index_of_oldest(
 ) -> datetime:
     """From when on `newest` rows with an outcome have an index, up to the last whose horizon is
     over."""
-    bounds = {"now": now, "earliest": EARLIEST, "over_by": over_by}
+    bounds = bound_moments(connection, now=now, earliest=EARLIEST, over_by=over_by)
     statement = text(f"""
         SELECT index_at FROM patients WHERE {_KNOWN_BY}
             AND index_at > :earliest AND index_at <= :over_by AND index_at <= labelled_at
         ORDER BY index_at DESC LIMIT 1 OFFSET :newest""").columns(index_at=Timestamp())
-    stored = {name: database_of(connection).stored_moment(each) for name, each in bounds.items()}
-    found: datetime | None = connection.scalar(statement, stored | {"newest": newest})
+    found: datetime | None = connection.scalar(statement, bounds | {"newest": newest})
     if found is None:
         return EARLIEST
     return found - timedelta(milliseconds=1)  # the smallest part that is compared
@@ -316,8 +315,7 @@ def _by_week_of_prediction(
 ) -> FollowUp:
     """Count the predictions of the last weeks, and those of them with an outcome. What was acted
     upon is on neither side, if it is left out."""
-    database = database_of(connection)
-    week = WEEK_NUMBER.format(database.milliseconds.format("started_at"))
+    week = WEEK_NUMBER.format(database_of(connection).milliseconds.format("started_at"))
     statement = text(f"""
         SELECT {week} AS week, sum(CAST(counts ->> 'predicted' AS BIGINT)) FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :oldest
@@ -328,7 +326,7 @@ def _by_week_of_prediction(
     gone: dict[int, int] = {}
     if rule.leaves_acted_out:
         gone = replace(served, outcomes=served.acted).outcomes_by(served.predicted_in)
-    found = connection.execute(statement, {"oldest": database.stored_moment(oldest)})
+    found = connection.execute(statement, bound_moments(connection, oldest=oldest))
     weeks = (
         FollowedUp(number, int(rows) - gone.get(number, 0), came.get(number, 0))
         for number, rows in found

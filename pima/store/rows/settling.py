@@ -23,7 +23,7 @@ from pima.core.outcomes.horizon import (
     Horizon,
     horizon_of,
 )
-from pima.store.database import EARLIEST, FIRST_OF_1970, database_of, since_1970
+from pima.store.database import EARLIEST, FIRST_OF_1970, bound_moments, database_of, since_1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,12 @@ def _by_horizon(
 ) -> FollowUp:
     """Count the rows whose horizon is over by the day of its end, and those of them with an
     outcome. It reads all rows, as do those who ask."""
-    database = database_of(connection)
     length = timedelta(milliseconds=horizon.length_ms)
-    moments = {"earliest": EARLIEST, "over": now - length, "now": now}
+    bounds = bound_moments(connection, earliest=EARLIEST, over=now - length, now=now)
     statement = text(f"""
         SELECT {DAY_NUMBER.format(rule.over_at)} AS day, count(*),
             count(CASE WHEN labelled_at <= :now THEN outcome END)
         FROM patients WHERE index_at > :earliest AND index_at <= :over{rule.left_alone}
         GROUP BY 1""")
-    bounds = {name: database.stored_moment(moment) for name, moment in moments.items()}
     days = [FollowedUp(*row) for row in connection.execute(statement, bounds)]
     return by_horizon(days, horizon.least_followed_up, week_of(now))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, text
 
-from pima.store.database import EARLIEST, Timestamp, database_of
+from pima.store.database import EARLIEST, Timestamp, bound_moments
 from pima.store.service.runs import DRY_RUN, IS_REAL, Run, Status, last_runs
 from pima.store.tables import (
     reports,
@@ -15,7 +15,7 @@ from pima.store.tables import (
 
 def count_before_1900(connection: Connection) -> int:
     """Count the outcomes whose time lies before 1900, and so is not known."""
-    earliest = {"earliest": database_of(connection).stored_moment(EARLIEST)}
+    earliest = bound_moments(connection, earliest=EARLIEST)
     statement = text("SELECT count(*) FROM patients WHERE labelled_at < :earliest")
     return connection.scalar(statement, earliest)
 
