@@ -30,54 +30,51 @@ from pima.train.ledger import Decider, pin, promote, roll_back, suspend
 from pima.watch.figures import versions
 from pima.watch.suspension import in_words
 
+_COMMANDS = {
+    "list": "all versions, newest first",
+    "show": "one version and every decision about it",
+    "card": "a version's model card, as Markdown",
+    "promote": "make a version champion by hand",
+    "rollback": "go back to the version that the champion replaced",
+    "suspend": "stop the champion: nothing is scored until `promote N` ends it",
+    "pin": "hold the champion: retraining records verdicts but promotes nothing",
+    "unpin": "let retraining promote again",
+    "export": "write a version's .keras file, or its model file, which scores files",
+    "reproduce": "fit a version again from its training snapshot and compare",
+}
+
 
 def _options(options: OptionParser) -> None:
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="all versions, newest first")
-    show = commands.add_parser("show", help="one version and every decision about it")
-    card = commands.add_parser("card", help="a version's model card, as Markdown")
-    promote = commands.add_parser("promote", help="make a version champion by hand")
-    rollback = commands.add_parser(
-        "rollback", help="go back to the version that the champion replaced"
-    )
-    suspend = commands.add_parser(
-        "suspend", help="stop the champion: nothing is scored until `promote N` ends it"
-    )
-    pin = commands.add_parser(
-        "pin", help="hold the champion: retraining records verdicts but promotes nothing"
-    )
-    unpin = commands.add_parser("unpin", help="let retraining promote again")
-    export = commands.add_parser(
-        "export", help="write a version's .keras file, or its model file, which scores files"
-    )
-    reproduce = commands.add_parser(
-        "reproduce", help="fit a version again from its training snapshot and compare"
-    )
-    card.add_argument(
+    of = {name: commands.add_parser(name, help=what) for name, what in _COMMANDS.items()}
+    of["card"].add_argument(
         "number", type=from_one, nargs="?", metavar="N", help="the champion, unless given"
     )
-    card.add_argument(
+    of["card"].add_argument(
         "--open", action="store_true", help="only the questions that nobody has answered"
     )
-    for command in (show, promote, export, reproduce):
-        command.add_argument("number", type=from_one, metavar="N")
-    for command in (promote, rollback, suspend, pin):
-        command.add_argument(
-            "--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger"
+    for name in ("show", "promote", "export", "reproduce"):
+        of[name].add_argument("number", type=from_one, metavar="N")
+    for name in ("promote", "rollback", "suspend", "pin", "unpin"):
+        of[name].add_argument(
+            "--reason",
+            required=name != "unpin",
+            type=why,
+            metavar="TEXT",
+            help="why, for the ledger",
         )
-    rollback.add_argument(
+    of["rollback"].add_argument(
         "--from",
         dest="only_from",
         type=from_one,
         metavar="N",
         help="only if N is the champion; else nothing is done",
     )
-    unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
-    export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
-    export.add_argument(
+    of["export"].add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
+    of["export"].add_argument(
         "--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`"
     )
-    for command in commands.choices.values():
+    for command in of.values():
         # Accepted after the subcommand too; SUPPRESS keeps the value that was given before it.
         command.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
