@@ -3,7 +3,7 @@ which also reads well as plain text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import structs
@@ -145,10 +145,8 @@ def _plain(found: Any) -> Any:
         return tuple(map(_plain, found))
     if isinstance(found, Mapping):
         return {_plain(name): _plain(each) for name, each in found.items()}
-    if is_dataclass(found):
-        return replace(
-            found, **{each.name: _plain(getattr(found, each.name)) for each in fields(found)}
-        )
+    if names := getattr(found, "__dataclass_fields__", None):
+        return replace(found, **{name: _plain(getattr(found, name)) for name in names})
     return found
 
 
