@@ -18,8 +18,7 @@ Answers = dict[Trial, tuple[Float64Array, float]]
 def section(tables: list[Drafted], noise: list[DataSet], answers: Answers) -> str:
     """The tables, the rule's sentences, the cells and the other rivals."""
     sets = [each.data for each in tables]
-    asked = trials(sets, noise)
-    complete = min((trial.fold for trial in asked if trial not in answers), default=FOLDS)
+    complete = _complete_folds(sets, noise, answers)
     cells = _known(
         _cell(data, size, rival, complete, answers)
         for data in sets
@@ -45,6 +44,17 @@ def section(tables: list[Drafted], noise: list[DataSet], answers: Answers) -> st
             _of_noise(noisy),
         )
     )
+
+
+def _complete_folds(sets: list[DataSet], noise: list[DataSet], answers: Answers) -> int:
+    """How many folds have all that the rule is about."""
+    with_noise = {data.name for data in noise}
+    missing = (
+        trial.fold
+        for trial in trials(sets, noise)
+        if trial not in answers and (trial.candidate not in OTHERS or trial.data in with_noise)
+    )
+    return min(missing, default=FOLDS)
 
 
 def _known(cells: object) -> list[Cell]:
