@@ -128,8 +128,8 @@ format: $(VENV)/.complete
 bench-accuracy: $(VENV)/.bench
 	$(RUN) -m tests.bench.accuracy
 
-# Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md. Less
-# than 20 minutes on two quiet cores.
+# Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md in 39
+# minutes on two cores.
 bench-tables: $(VENV)/.bench
 	$(RUN) -m tests.bench.tables
 
