@@ -82,19 +82,27 @@ def fit_challenger(
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     checked = parity(artifacts, features_of(history.holdout), features, threshold)
     scorer = Scorer(threshold, features, CompiledModel(artifacts.compiled))
-    line = by_straight_line(recipe, features, data, features_of(history.holdout), seed)
+    holdout = features_of(history.holdout)
+    line = by_straight_line(recipe, features, data, holdout, seed, boundary)
     return Challenger(artifacts, checked, scorer, seed, line)
 
 
 def by_straight_line(
-    recipe: Recipe, features: Features, data: "TrainingData", asked: Float32Array, seed: int
+    recipe: Recipe,
+    features: Features,
+    data: "TrainingData",
+    asked: Float32Array,
+    seed: int,
+    boundary: CancelCheck = never,
 ) -> Float64Array:
     """The probabilities of the rows `asked` (n, features) by a straight line that is fitted on the
-    data. It takes its inputs as the network takes them, but for pieces."""
+    data. It takes its inputs as the network takes them, but for pieces. `boundary` is called
+    between steps and may raise."""
     from pima.model.preprocessing import learn_preprocessing
 
     taken = learn_preprocessing(features, data.features, recipe.for_line())
-    line = learn_line(FiveSeeds(), taken.apply(data.features), data.outcomes, seed)
+    numbers = FiveSeeds(most_rows_of_line=65_536)
+    line = learn_line(numbers, taken.apply(data.features), data.outcomes, seed, boundary)
     return probabilities(line, taken.apply(asked))
 
 

@@ -208,7 +208,7 @@ def _contest(
     contest = Contest(
         outcomes=holdout["outcome"].to_numpy(),
         groups=groupings(
-            asked.declared.features + asked.declared.dividing, holdout, asked.history.training
+            asked.declared.features + asked.declared.dividing, holdout, asked.history.all_training
         ),
         declared_groups=names_of(asked.declared.groups),
         in_window=in_test_set,
@@ -263,7 +263,7 @@ def _scores_in_use(
 ) -> Iterator[tuple[Contestant, ScoreEvidence]]:
     """The scores in use, each on the rows of the test set of which it is known. One that is known
     of too few training rows is left out."""
-    training = asked.history.training
+    training = asked.history.all_training
     holdout = asked.history.holdout
     for score in asked.declared.present_scores:
         learned = training[is_known(score, training[score.name].to_numpy())]

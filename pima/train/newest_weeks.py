@@ -40,14 +40,15 @@ def all_or_newest(
     newest = ages < WEEKS_TO_JUDGE_ON
     rows = features_of(training)
     outcomes = training["outcome"].to_numpy()
-    tried = _tried(ages, outcomes, settings.minimum_of_each_class)
+    fewest = settings.minimum_labels - len(history.holdout)
+    tried = _tried(ages, outcomes, settings.minimum_of_each_class, fewest)
     if not tried:
         return history
 
     def said(learned: BoolArray) -> Float64Array:
-        boundary()
         data = TrainingData(rows[learned], outcomes[learned])
-        return by_straight_line(recipe, features, data, rows[newest], seed_of(history, settings))
+        seed = seed_of(history, settings)
+        return by_straight_line(recipe, features, data, rows[newest], seed, boundary)
 
     of_newest = {weeks: said(learned) for weeks, learned in tried.items()}
     persons = persons_of(training[newest])
@@ -58,9 +59,9 @@ def all_or_newest(
     return only_newest(history, ages < weeks, weeks)
 
 
-def _tried(ages: Int64Array, outcomes: Int8Array, least: int) -> dict[int, BoolArray]:
+def _tried(ages: Int64Array, outcomes: Int8Array, least: int, fewest: int) -> dict[int, BoolArray]:
     """The rows to learn from before those to judge on, (n,), by weeks, as far as the history
-    reaches back; nothing with fewer than `least` rows of an outcome."""
+    reaches back; nothing with fewer than `least` rows of an outcome, or `fewest` in all."""
     newest = ages < WEEKS_TO_JUDGE_ON
 
     def are_enough(which: BoolArray) -> bool:
@@ -73,4 +74,8 @@ def _tried(ages: Int64Array, outcomes: Int8Array, least: int) -> dict[int, BoolA
         for weeks in WEEKS_TO_LEARN_FROM
         if ages.max() >= WEEKS_TO_JUDGE_ON + weeks
     }
-    return {weeks: learned for weeks, learned in of_weeks.items() if are_enough(learned)}
+    return {
+        weeks: learned
+        for weeks, learned in of_weeks.items()
+        if are_enough(learned) and learned.sum() >= fewest
+    }

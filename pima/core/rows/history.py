@@ -122,18 +122,23 @@ class Split:
     """How many rows are followed up, in words; None without a horizon."""
     newest_weeks: int | None = None
     """The weeks that the training rows are of; None if they are all."""
-    of_all: str | None = None
-    """The fingerprint with all training rows; None if they are all."""
+    of_all: "Split | None" = None
+    """The history with all training rows; None if these are all."""
 
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 over both sides: equal histories of the same horizon have the same one."""
         if self.of_all is not None:
-            return self.of_all
+            return self.of_all.fingerprint
         parts = [fingerprint_of(self.training), fingerprint_of(self.holdout)]
         if self.horizon is not None:
             parts.append(self.horizon)
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @property
+    def all_training(self) -> pd.DataFrame:
+        """All training rows, also where the newest alone are learned from."""
+        return (self.of_all or self).training
 
     @cached_property
     def holdout_order(self) -> str:
@@ -205,7 +210,7 @@ def only_newest(history: Split, which: BoolArray, weeks: int) -> Split:
         training=_picked(history.training, which),
         left_out=history.left_out | {OLDER_ROWS: older},
         newest_weeks=weeks,
-        of_all=history.fingerprint,
+        of_all=history,
     )
 
 

@@ -124,7 +124,10 @@ def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str
         first = connection.scalar(text(statement).columns(first=Timestamp()), bounds)
         counted_at = (first or now) + length
     today = day_of(now)
-    return {day for day in (*range(day_of(counted_at), today + 1), today, *days) if day <= today}
+    # A labelled row without an index is of no day.
+    of_changes = [day for day in days if day is not None]
+    since = range(day_of(counted_at), today + 1)
+    return {day for day in (*since, today, *of_changes) if day <= today}
 
 
 def _by_when(outcome: Outcome) -> tuple[str, timedelta]:

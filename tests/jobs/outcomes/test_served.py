@@ -166,6 +166,10 @@ def test_what_was_counted_stays_and_days_without_a_change_are_not_counted_anew(
     # Without a horizon, they became known now.
     left = 1 if horizon else 3
     assert clinic.standing()["outcomes"] == before["outcomes"] - left
+    if horizon:
+        # A labelled row that loses its index is of no day any more.
+        scored_database.execute(f"UPDATE patients SET index_at = NULL WHERE id = {gone + 1}")
+        assert clinic.standing()["outcomes"] == before["outcomes"] - 2
 
 
 # PostgreSQL's plan goes by the size; the page on speed has its figures.
