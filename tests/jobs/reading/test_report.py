@@ -376,7 +376,7 @@ def test_each_figure_subgroup_and_curve_is_that_of_its_model(
     assert [row for row in subgroups[1:] if len(row) == 4 and row[1] != "-"] == [
         [
             each.group,
-            f"{each.rows}{'*' if each.few else ''} ({each.positive})",
+            f"{each.rows}{'*' if each.few else ''} ({each.positive or 'under 10'})",
             *(in_words(one.auroc, 2).replace(" to ", "\N{EN DASH}") for one in each.contestants),
         ]
         for each in shown

@@ -98,6 +98,7 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
     apart = {
         "of_those_followed_up": False,
         "left_out": 0,
+        "acted_upon": 0,
         "none_counts": None,
         "late": 0,
         "early": 0,
