@@ -34,10 +34,9 @@ DAYS = 1_500
 """Over which the rows came; the last ones two days ago."""
 WAITS = SHIPPED_FILE.read_text().replace("meaning =", 'horizon = "30 days"\nmeaning =', 1)
 KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-OF_A_DAY = f"""INSERT INTO changed_outcomes (labelled_at, index_at)
+OF_A_DAY = """INSERT INTO changed_outcomes (labelled_at, index_at)
     SELECT labelled_at, index_at FROM patients
-    WHERE outcome IS NOT NULL AND id > {{rows}} * {DAYS - 33} / {DAYS}
-        AND id <= {{rows}} * {DAYS - 32} / {DAYS}"""
+    WHERE outcome IS NOT NULL AND id > {after} AND id <= {last}"""
 LOOKS = {"status": (), "alert": ("--dry-run",)}
 
 
@@ -57,7 +56,7 @@ def _on(place: Place, kind: str) -> Iterator[Line]:
         execute(
             url,
             "DELETE FROM monitoring WHERE kind = 'settled'",
-            OF_A_DAY.format(rows=rows),
+            OF_A_DAY.format(after=rows * (DAYS - 33) // DAYS, last=rows * (DAYS - 32) // DAYS),
         )
         yield _line(f"the count a day later, of {rows:,} rows", kind, run().processor_seconds)
     for job, arguments in LOOKS.items():
