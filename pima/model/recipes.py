@@ -21,6 +21,10 @@ CancelCheck = Callable[[], None]
 native code may become another error there, or end the process."""
 
 
+MOST_ROWS_OF_LINE = 65_536
+"""The most rows that a straight line beside a network is fitted on."""
+
+
 def never() -> None:
     """Do nothing: a boundary that never ends the fit."""
 
@@ -110,7 +114,7 @@ class FiveSeeds(Recipe):
             rows_a_piece=160,
             line_share=1 / 3,
             line_strengths=STRENGTHS,
-            most_rows_of_line=65_536,
+            most_rows_of_line=MOST_ROWS_OF_LINE,
         )
 
     def numbers(self) -> dict[str, object]:

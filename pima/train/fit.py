@@ -25,6 +25,7 @@ from pima.model.compiled import CompiledModel
 from pima.model.line import learn_line
 from pima.model.network_file import with_kept_file
 from pima.model.recipes import (
+    MOST_ROWS_OF_LINE,
     CancelCheck,
     FiveSeeds,
     OwnNetwork,
@@ -101,7 +102,7 @@ def by_straight_line(
     from pima.model.preprocessing import learn_preprocessing
 
     taken = learn_preprocessing(features, data.features, recipe.for_line())
-    numbers = FiveSeeds(most_rows_of_line=65_536)
+    numbers = FiveSeeds(most_rows_of_line=MOST_ROWS_OF_LINE)
     line = learn_line(numbers, taken.apply(data.features), data.outcomes, seed, boundary)
     return probabilities(line, taken.apply(asked))
 

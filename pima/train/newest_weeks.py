@@ -45,9 +45,10 @@ def all_or_newest(
     if not tried:
         return history
 
+    seed = seed_of(history, settings)
+
     def said(learned: BoolArray) -> Float64Array:
         data = TrainingData(rows[learned], outcomes[learned])
-        seed = seed_of(history, settings)
         return by_straight_line(recipe, features, data, rows[newest], seed, boundary)
 
     of_newest = {weeks: said(learned) for weeks, learned in tried.items()}

@@ -13,8 +13,13 @@ from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import WEEKS_ON_TOP
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words, ranked
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.settled import SettledOutcome, SettledOutcomes, columns_of, persons_beside
-from pima.store.rows.settling import week_of
+from pima.store.rows.settled import (
+    SettledOutcome,
+    SettledOutcomes,
+    columns_of,
+    of_weeks,
+    persons_beside,
+)
 
 MEANS = (
     "On whom somebody acted after the first prediction and before the outcome, of all predictions "
@@ -50,7 +55,7 @@ def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> A
     if not served.acted.any():
         return None
     every = [*settled.in_time, *(settled.acted_upon or ())]
-    every = [each for each in every if 0 <= last - week_of(each.over_at) < WEEKS_ON_TOP]
+    every = of_weeks(every, last, WEEKS_ON_TOP)
     every.sort(key=lambda each: each.probability)  # as `ranked` does
     probabilities, thresholds, outcomes = columns_of(every)
     rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))

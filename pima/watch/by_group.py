@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pima.core.declared.features import names_of
-from pima.core.outcomes.followed_up import WEEKS
-from pima.core.outcomes.realised import ON_TOP, CameTrue, came_true
+from pima.core.outcomes.realised import ON_TOP, WEEKS_ON_TOP, CameTrue, came_true
 from pima.core.verdicts.evidence import Evidence
 from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
 from pima.core.verdicts.subgroups import few_together, groupings, told_sizes
@@ -26,7 +25,8 @@ from pima.watch.realised import rows_on_top
 
 AS_SERVED = (
     "Training rows and test set are those of a verdict. What came true is told of all predictions "
-    f"as they were served, by whichever version, over the last {WEEKS} whole weeks, of at most the "
+    f"as they were served, by whichever version, over the last {WEEKS_ON_TOP} whole weeks, of at "
+    "most the "
     f"newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
 )
 _RATIO = "observed_expected"

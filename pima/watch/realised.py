@@ -32,6 +32,7 @@ from pima.store.rows.settled import (
     SettledOutcomes,
     columns_of,
     if_filled_in_later,
+    of_weeks,
     persons_beside,
     settled_outcomes,
 )
@@ -97,9 +98,7 @@ def last_week(settled: SettledOutcomes, now: datetime) -> int:
 
 def rows_on_top(settled: SettledOutcomes, now: datetime) -> list[SettledOutcome]:
     """Pick those of the newest outcomes that stand on top."""
-    last = last_week(settled, now)
-    weeks = range(last - WEEKS_ON_TOP + 1, last + 1)
-    return [each for each in settled.in_time if week_of(each.over_at) in weeks]
+    return of_weeks(settled.in_time, last_week(settled, now), WEEKS_ON_TOP)
 
 
 def until_now(found: Served, now: datetime) -> Served:

@@ -1,6 +1,6 @@
 """Settled outcomes with the predictions that they judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -90,6 +90,11 @@ class SettledOutcomes:
     def of_version(self, version: int | None) -> list[SettledOutcome]:
         """Pick those that a version predicted in time."""
         return [each for each in self.in_time if each.model_version == version]
+
+
+def of_weeks(found: Iterable[SettledOutcome], last: int, weeks: int) -> list[SettledOutcome]:
+    """Pick those of the weeks up to the last, as `Served.of_weeks` does."""
+    return [each for each in found if 0 <= last - week_of(each.over_at) < weeks]
 
 
 _IN_TIME = in_time("d.scored_at")
