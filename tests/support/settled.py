@@ -12,6 +12,23 @@ def ago(days: float) -> datetime:
     return NOW - timedelta(days=days)
 
 
+def moments(database: Database, column: str) -> list[str | None]:
+    """A column of times of each row, in UTC, to the millisecond."""
+    found = database.execute(f"SELECT {column} FROM patients ORDER BY id")
+    return [None if value is None else _utc(value) for (value,) in found]
+
+
+def _utc(value: Any) -> str:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def state(database: Database) -> tuple[Any, Any]:
+    """Each row's version, and those that wait."""
+    waits = "SELECT patient_id, patient_version FROM scoring_queue ORDER BY 1"
+    return database.execute("SELECT id, version FROM patients ORDER BY id"), database.execute(waits)
+
+
 def row(
     database: Database, index: datetime | None, known: datetime | None, outcome: int = 1
 ) -> int:

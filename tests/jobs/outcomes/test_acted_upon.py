@@ -23,13 +23,10 @@ from tests.support.databases import (
 from tests.support.declared import configuration
 from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
+from tests.support.predicted_first import FIRST, LINES, predict_the_last
 from tests.support.settled import NOW, ago
-from tests.support.shipped import SHIPPED, SOUND
-from tests.support.trained import install_shipped
+from tests.support.shipped import SOUND
 
-LINES = dict(enumerate(SHIPPED.read_text().split(), 1))
-FIRST = 568
-"""The rows after these are predicted before their outcomes come."""
 BY_SQL = range(FIRST + 1, FIRST + 31)
 BY_FILE = range(FIRST + 31, FIRST + 51)
 
@@ -46,16 +43,9 @@ def acting(copied: Copied, trained: Path) -> Database:
 
 
 def _acting(database: Database, trained: Path) -> None:
-    install_shipped(database, trained)
-    rows = [f"{n},{line}" for n, line in LINES.items()]
     with TemporaryDirectory() as name:
         folder = Path(name)
-        history = write(folder, f"id,{HEADER}", *rows[:FIRST])
-        assert call(database, "load", history).exit_code == 0
-        unknown = [row.rpartition(",")[0] for row in rows[FIRST:]]
-        waiting = write(folder, f"id,{HEADER.rpartition(',')[0]}", *unknown)
-        assert call(database, "load", waiting).exit_code == 0
-        assert call(database, "score").exit_code == 0
+        predict_the_last(database, trained, folder)
         at = {"now": database.value("SELECT max(scored_at) FROM predictions")}
         ids = f"id BETWEEN {BY_SQL.start} AND {BY_SQL.stop - 1}"
         database.execute(f"UPDATE patients SET acted_at = :now WHERE {ids}", at)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from tests.support.clinic import Clinic
 from tests.support.databases import Database, call, insert_patients, let_the_clock_move, the_json
 from tests.support.declared import DECLARED, configuration, csv_file, redeclared, waiting
 from tests.support.pulls import counts
-from tests.support.settled import NOW, ago, predict, row
+from tests.support.settled import NOW, ago, moments, predict, row, state
 from tests.support.shipped import SOUND
 from tests.support.versions import add_version
 
@@ -28,34 +27,19 @@ WAITS = DECLARED.replace("meaning =", 'horizon = "30 days"\nmeaning =')
 TODAY = datetime.now(UTC).date()
 
 
-def at(database: Database) -> list[str | None]:
-    """Each row's index, in UTC, to the millisecond."""
-    found = database.execute("SELECT index_at FROM patients ORDER BY id")
-    return [None if value is None else _utc(value) for (value,) in found]
-
-
-def _utc(value: Any) -> str:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def state(database: Database) -> tuple[Any, Any]:
-    """Each row's version, and those that wait."""
-    waits = "SELECT patient_id, patient_version FROM scoring_queue ORDER BY 1"
-    return database.execute("SELECT id, version FROM patients ORDER BY id"), database.execute(waits)
-
-
 def test_an_index_comes_by_sql_and_its_change_queues_nothing(database: Database) -> None:
     first, second = insert_patients(database, 2, index_at="2026-03-01 08:30:00+00:00")
     (labelled,) = insert_patients(database, 1, index_at="2026-03-01T10:00:00+02:00", outcome=1)
-    assert at(database) == ["2026-03-01T08:30:00.000Z"] * 2 + ["2026-03-01T08:00:00.000Z"]
+    assert moments(database, "index_at") == ["2026-03-01T08:30:00.000Z"] * 2 + [
+        "2026-03-01T08:00:00.000Z"
+    ]
     before = state(database)
     let_the_clock_move()
     database.execute("UPDATE patients SET index_at = '2026-03-02T08:30:00+01:00'")
-    assert at(database) == ["2026-03-02T07:30:00.000Z"] * 3
+    assert moments(database, "index_at") == ["2026-03-02T07:30:00.000Z"] * 3
     assert database.value(f"SELECT updated_at > recorded_at FROM patients WHERE id = {labelled}")
     database.execute(f"UPDATE patients SET index_at = NULL WHERE id = {second}")
-    assert at(database)[1] is None
+    assert moments(database, "index_at")[1] is None
     assert state(database) == before
     assert len(before[1]) == len([first, second])
 
@@ -68,12 +52,20 @@ def test_an_index_comes_by_files_and_later_alone(database: Database, tmp_path: P
         "9,1,148,72,35,0,33.6,0.6,50,2026-03-01 08:30\n"
     )
     assert call(database, "load", str(file)).exit_code == 0
-    assert at(database) == ["2026-03-01T23:59:59.999Z", None, "2026-03-01T08:30:00.000Z"]
+    assert moments(database, "index_at") == [
+        "2026-03-01T23:59:59.999Z",
+        None,
+        "2026-03-01T08:30:00.000Z",
+    ]
     before = state(database)
     file.write_text("id,index_at\n7,2026-03-01\n8,2026-03-02T10:00:00+01:00\n9,\n")
     result = the_json(call(database, "load", "--json", str(file)))
     assert (result["updated"], result["unchanged"]) == (2, 1)
-    assert at(database) == ["2026-03-01T23:59:59.999Z", "2026-03-02T09:00:00.000Z", None]
+    assert moments(database, "index_at") == [
+        "2026-03-01T23:59:59.999Z",
+        "2026-03-02T09:00:00.000Z",
+        None,
+    ]
     assert state(database) == before
     file.write_text("id,index_at\n7,31.12.2026\n")
     ended = call(database, "load", str(file))
@@ -85,13 +77,13 @@ def test_an_index_comes_from_a_source_with_its_zone(database: Database, clinic: 
     clinic.settings |= {"index_at": "discharged_on", "time_zone": "Europe/Zurich"}
     first, second = clinic.insert(2, discharged_on="2026-07-01")
     assert counts(clinic.pulled(database)) == {"inserted": 2}
-    assert at(database) == ["2026-07-01T21:59:59.999Z"] * 2
+    assert moments(database, "index_at") == ["2026-07-01T21:59:59.999Z"] * 2
     before = state(database)
     move = "UPDATE visits SET discharged_on = :on WHERE visit_id = :key"
     clinic.execute(move, {"on": "2026-07-02 08:00", "key": first})
     clinic.execute(move, {"on": "soon", "key": second})
     assert counts(clinic.pulled(database)) == {"updated": 2}
-    assert sorted(map(str, at(database))) == ["2026-07-02T06:00:00.000Z", "None"]
+    assert sorted(map(str, moments(database, "index_at"))) == ["2026-07-02T06:00:00.000Z", "None"]
     assert state(database) == before
     assert counts(clinic.pulled(database)) == {"unchanged": 2}
     # With an outcome it can't be left out: what it says of the horizon would be lost unseen.
@@ -207,7 +199,12 @@ def test_an_index_comes_by_parquet(sqlite: Database, tmp_path: Path) -> None:
     )
     for name in ("times", "days"):
         assert call(sqlite, "load", str(tmp_path / f"{name}.parquet")).exit_code == 0
-    assert at(sqlite) == ["2026-03-01T07:30:00.000Z", None, "2026-03-01T23:59:59.999Z", None]
+    assert moments(sqlite, "index_at") == [
+        "2026-03-01T07:30:00.000Z",
+        None,
+        "2026-03-01T23:59:59.999Z",
+        None,
+    ]
     pq.write_table(rows.set_column(8, "index_at", pa.array([1, 2])), tmp_path / "numbers.parquet")
     ended = call(sqlite, "load", str(tmp_path / "numbers.parquet"))
     assert (ended.exit_code, "(bad_index_at). Expected times" in ended.stderr) == (2, True)

@@ -18,15 +18,12 @@ from pima.store.models.lineage import from_parquet
 from pima.train.retraining import read_history
 from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import configuration
-from tests.support.patient_files import HEADER, write
-from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED
-from tests.support.trained import install_shipped
+from tests.support.patient_files import write
+from tests.support.predicted_first import FIRST, LINES, predict_the_last
+from tests.support.shipped import FEATURE_NAMES, SALT
 
 pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
 
-LINES = dict(enumerate(SHIPPED.read_text().split(), 1))
-FIRST = 568
-"""The rows after these are predicted before their outcomes come."""
 OUTCOMES = {n: int(line.rpartition(",")[2]) for n, line in LINES.items()}
 LATER = [n for n in OUTCOMES if n > FIRST]
 ONES = [n for n in LATER if OUTCOMES[n]]
@@ -42,16 +39,9 @@ def corrected(copied: Copied, trained: Path) -> Database:
 
 
 def _corrected(database: Database, trained: Path) -> None:
-    install_shipped(database, trained)
-    rows = [f"{n},{line}" for n, line in LINES.items()]
     with TemporaryDirectory() as name:
         folder = Path(name)
-        history = write(folder, f"id,{HEADER}", *rows[:FIRST])
-        assert call(database, "load", history).exit_code == 0
-        unknown = [row.rpartition(",")[0] for row in rows[FIRST:]]
-        waiting = write(folder, f"id,{HEADER.rpartition(',')[0]}", *unknown)
-        assert call(database, "load", waiting).exit_code == 0
-        assert call(database, "score").exit_code == 0
+        predict_the_last(database, trained, folder)
         known = write(folder, "id,outcome", *(f"{n},{OUTCOMES[n]}" for n in LATER))
         assert call(database, "load", known).exit_code == 0
     database.execute(
