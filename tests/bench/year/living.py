@@ -26,7 +26,7 @@ from tests.bench.year.population import (
     Clinic,
     visits_of,
 )
-from tests.bench.year.truth import FirstFit, Mean, Move, Truth, Week
+from tests.bench.year.truth import Mean, Move, Truth, Week
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import Database, call, the_json
 
@@ -55,7 +55,6 @@ class HalfYear:
     """The day of its change; None if it has none."""
     has_hindsight: bool
     nights: int
-    first_fit: FirstFit | None = None
     weeks: list[Week] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
@@ -123,7 +122,6 @@ class Hospital:
         self._run("pull")
         if night == 0:
             self._retrain(night)
-            self.lived.first_fit = self._truth.first_fit()
         self._run("score")
 
     def _live_a_night(self, night: int, receiver: AlertReceiver) -> None:

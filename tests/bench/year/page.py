@@ -47,9 +47,8 @@ def page(
         _TOLD,
         table(_OF_ALARMS, [row for each in lived for row in _alarms(each)]),
         "## First fits",
-        table(_OF_FITS, [_first_fit(each) for each in lived if each["first_fit"]]),
-        _OTHER_HISTORIES,
-        table(_OF_OTHERS, [_of_others(*each) for each in fits.items()]),
+        _FIRST_FITS,
+        table(_OF_FITS, [_first_fits(*each) for each in fits.items()]),
         "## Promotions, and what they are worth",
         _WORTH,
         table(_OF_MOVES, [_moves(each) for each in lived]),
@@ -110,26 +109,18 @@ def _followed_up(lived: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 # ---- Alarms.
 
-_OF_ALARMS = ("clinic", "first told on day", "after so many outcomes", "what", "messages", "false")
+_OF_ALARMS = ("clinic", "what", "first on day", "outcomes by then", "messages")
 
 
 def _alarms(lived: dict[str, Any]) -> list[tuple[str, ...]]:
     rows = []
     for name in dict.fromkeys(each["title"] for each in _told(lived)):
         told = [each for each in _told(lived) if each["title"] == name]
-        is_false = "yes" if told[0] in _false_alarms(lived) else ""
         first = told[0]
-        rows.append(
-            (
-                lived["clinic"],
-                str(first["night"]),
-                str(first["settled"]),
-                f"`{name}`",
-                str(len(told)),
-                is_false,
-            )
-        )
-    return rows or [(lived["clinic"], "never", "", "", "0", "")]
+        is_false = " (false)" if first in _false_alarms(lived) else ""
+        when = (str(first["night"]), str(first["settled"]))
+        rows.append((lived["clinic"], f"`{name}`{is_false}", *when, str(len(told))))
+    return rows or [(lived["clinic"], "nothing", "", "", "0")]
 
 
 def _told(lived: dict[str, Any]) -> list[dict[str, Any]]:
@@ -155,38 +146,10 @@ def _false_alarms(lived: dict[str, Any]) -> list[dict[str, Any]]:
 
 # ---- Fits and promotions.
 
-_OF_FITS = (
-    "clinic",
-    "training rows",
-    "mean prediction",
-    "of these days' visits so many have the outcome",
-    "ratio",
-)
+_OF_FITS = ("clinic", "histories", "mean ratio", "95 % interval", "lowest tenth", "highest tenth")
 
 
-def _first_fit(lived: dict[str, Any]) -> tuple[str, ...]:
-    fit = lived["first_fit"]
-    ratio = fit["mean"] / fit["prevalence"]
-    return (
-        lived["clinic"],
-        str(fit["rows"]),
-        f"{fit['mean']:.4f}",
-        f"{fit['prevalence']:.4f}",
-        f"{ratio:.3f}",
-    )
-
-
-_OF_OTHERS = (
-    "clinic",
-    "histories",
-    "mean ratio",
-    "its 95 % interval",
-    "one history in ten is below",
-    "one in ten is above",
-)
-
-
-def _of_others(name: str, ratios: Sequence[float]) -> tuple[str, ...]:
+def _first_fits(name: str, ratios: Sequence[float]) -> tuple[str, ...]:
     middle = fmean(ratios)
     margin = 1.96 * stdev(ratios) / len(ratios) ** 0.5
     *tenths, highest = quantiles(ratios, n=10)
@@ -205,8 +168,8 @@ _OF_MOVES = (
     "verdicts",
     "promoted",
     "truly better",
-    "gains in thousandths of log loss: median",
-    "least",
+    "median gain",
+    "least gain",
     "last true AUROC",
 )
 
@@ -250,9 +213,9 @@ _OF_LATE = (
     "truly worse",
     "mean prediction at the end",
     "true",
-    "called",
+    "share called",
     "truly above the threshold",
-    "what was told, and on which share of the nights after it was first told",
+    "told, and on which share of the nights after the first",
 )
 
 
@@ -282,11 +245,11 @@ def _late(lived: dict[str, Any]) -> tuple[str, ...]:
 
 _OF_HINDSIGHT = (
     "clinic",
-    "corrected at last: of the 1s",
+    "corrected of the 1s",
     "of the 0s",
     "told on day",
-    "mean AUROC of the verdicts",
-    "of the same rows as they were predicted on",
+    "AUROC of the verdicts",
+    "of the same rows as predicted on",
     "true",
 )
 
@@ -321,30 +284,29 @@ _OF_MANY = (
     "clinics",
     "outcomes count",
     "first fits",
-    *(f"day {day}: observed/expected (clinics)" for day in LOOKED_AT),
+    *(f"day {day}" for day in LOOKED_AT[::2]),
 )
 
 
 def _many(key: tuple[str, bool], found: Sequence[Simulated]) -> tuple[str, ...]:
     name, is_settled_only = key
     counts = "once settled" if is_settled_only else "as soon as known"
-    means = [f"{each:.2f} ({shown})" for each, shown in mean_on_each_day(found)]
+    means = [f"{each:.2f}" for each, _ in mean_on_each_day(found)[::2]]
     return (name, counts, f"{first_fits_mean(found):.3f}", *means)
 
 
 _HOW = """
-`make bench-year` writes this page; this one took {:.0f} minutes beside other work, and {:.0f} minutes of processor time.
-Each clinic has about 20 visits a day, and an outcome within 30 days of discharge that is true of 7 or 35 % of them. The true probabilities have an AUROC
-of .76. The first night comes after 90 days of history. Then there are 182 nights, but where another number is named: each at 02:15 `pull` and `score`, once a week at
-03:00 `retrain`, at 07:00 `alert`, `health`, and once a week `status`. A receiver takes the messages.
+`make bench-year` writes this page: {:.0f} minutes beside other work, {:.0f} of processor time. Each clinic has about 20
+visits a day. 7 or 35 % of them have the outcome within 30 days of discharge. The AUROC of the true probabilities is .76. After
+90 days of history come 182 nights, where no other number is named. Each night at 02:15 `pull` and `score` run, at 07:00
+`alert` and `health`. Once a week `retrain` runs at 03:00 and `status` at 07:00.
 
-The commands run in one process a clinic, by their `main`. It stands under Debian's faketime, and moves its own clock
-from night to night. SQLite has the same clock, so every stamp is the command's own. The clinic's database holds
-the whole half year; a view shows of it what is known on that day.
+The commands run by their `main`, in one process a clinic, under Debian's faketime: SQLite has the same clock. The clinic's
+database holds the whole half year, and a view shows what is known on that day.
 
-- **calm**: outcomes are written on day 30, whatever they are, and nothing changes.
+- **calm**: outcomes are written on day 30, and nothing changes.
 - **early**: a 1 is written when it happens, a 0 on day 30.
-- **backlog**: such a clinic; visits of the last 30 days whose outcome is not known yet wait for the first night.
+- **backlog**: as early; visits of the last 30 days without a known outcome wait for the first night.
 - **dead**: from week 13 on nothing says anything about the outcome.
 - **doubled**: from week 13 on 7 % become 14, 35 become 52.
 - **a wrong unit**: from week 13 on creatinine arrives five times too high for six weeks, within its range.
@@ -352,27 +314,29 @@ the whole half year; a view shows of it what is known on that day.
 """
 
 _TOLD = """
-Outcomes are those of visits whose 30 days are over; in clinics that change, of visits after the change. A message is
-one that the receiver got. What is told after a change need not be about it. How many outcomes it takes in many clinics
-is on [the gate's page](gate.md#alarms-over-settled-outcomes).
+Outcomes are of visits whose 30 days are over; in clinics that change, of visits after the change. A message that comes after a
+change need not be about it. How often alarms are false in many clinics is on [the gate's
+page](gate.md#alarms-over-settled-outcomes).
 """
 
-_OTHER_HISTORIES = """
-All clinics of one prevalence that live as long have the same history, so that is one draw. Of other histories, each fitted by the
-network with a seed of its own, the mean prediction over the prevalence of the training rows is:
+_FIRST_FITS = """
+The mean prediction over the prevalence of the training rows. Each history is fitted by the network with a seed of its own.
 """
 
 _WORTH = """
-A gain is by how much the new champion's mean log loss is lower than the old one's on 20,000 fresh visits, by their
-true probabilities.
+A gain is by how much the new champion's mean log loss is lower than the old one's, in thousandths, on 20,000 fresh visits by
+their true probabilities.
 """
 
 _LATE = """
-A 1 is known at once in all of these. Zeros by quarter: a 0 is written on the last day of the quarter in which its 30 days are
-over. Lost zeros: a third of the zeros never comes. Dead from day 28: as "dead", eight weeks sooner. Files of each morning:
-200 visits a day for nine weeks, and an outcome counts as known from the pull on that brings it, just before the day's first
-score. Honest corrections: within 30 days creatinine is corrected in 30 % of the visits of the riskiest tenth and in 2 % of
-the others, whatever their outcome. A condition is told each day as long as it holds.
+A 1 is known at once in all of these. A condition is told each day while it holds.
+
+- **zeros by quarter**: a 0 is written on the last day of the quarter in which its 30 days are over.
+- **lost zeros**: a third of the zeros never comes.
+- **dead from day 28**: as dead, eight weeks sooner.
+- **files of each morning**: 200 visits a day for nine weeks; an outcome counts as known from its pull on.
+- **honest corrections**: within 30 days creatinine is corrected in 30 % of the visits of the riskiest tenth and in 2 % of the
+  others, whatever their outcome.
 """
 
 _HINDSIGHT = """
@@ -381,14 +345,13 @@ challengers' area on 20,000 fresh visits.
 """
 
 _SIMULATION = """
-No commands here: {clinics} clinics for each line, with a logistic regression that is fitted each week and stays where
-its log loss on the held-out visits is lower. A first fit's figure is its mean prediction over what becomes of its days'
-visits. Observed/expected is of all predictions as they were served, in the clinics that have five outcomes of each kind by then.
+No commands here: {clinics} clinics a row, with a logistic regression that is fitted each week and stays where its log loss on
+the held-out visits is lower. First fits: the mean prediction over what becomes of the visits of its days. Then
+observed/expected of all predictions as they were served.
 """
 
 _LIMITS = """
-- Each clinic lives once, by one seed, but for the last verdicts of those with hindsight: how often an alarm is false in a hundred clinics is for [the gate's
-  page](gate.md).
+- Each clinic lives once, by one seed, but for the last verdicts of those with hindsight.
 - Everything is on SQLite. The rules of time are tested on PostgreSQL, too.
 - Visits come evenly, and each person once.
 """

@@ -14,10 +14,10 @@ _OF_SEEDS = (
     "clinics",
     "seeds",
     "rows of a verdict (1)",
-    "mean AUROC of the verdicts",
+    "AUROC of the verdicts",
     "true",
-    "apart, with standard error",
-    "one seed's standard deviation",
+    "apart ± standard error",
+    "standard deviation of a seed",
     "by today's values",
 )
 
@@ -86,15 +86,14 @@ def _of_seeds(lived: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 _BY_SEED = """
-Each such clinic lives again, by seeds and with histories of its own, which are loaded uncorrected: every second of {nights}
-nights `pull` and `score`, and `retrain` on the first and the last. These are the figures of the last verdict.
-True is the challenger's area on 20,000 fresh visits. "By today's values" is what the same models have on the same rows
-as they stand corrected.
+Each such clinic lives again, by other seeds, with uncorrected histories of its own: `pull` and `score` every second of {nights}
+nights, `retrain` on the first and the last. The figures are of the last verdict. By today's values: the same models on the same
+rows as they are corrected now.
 """
 
 _CORRECTED_HISTORY = """
-The clinic "hindsight, 35 %" where the history was corrected, too, before it was loaded: {seeds} seeds, {weeks} weeks,
-means. The last verdict says an AUROC of {auroc:.3f} for a truth of {true:.3f}; it also says that {never:.0f} of its
-{rows:,.0f} rows were never predicted, and an AUROC of {others:.3f} on the others. With `learn_from = "predicted"` the next
-verdict says {auroc_after:.3f} on {rows_after:,.0f} rows, and {true_after:.3f} is true of its challenger.
+The clinic "hindsight, 35 %", with a history that was corrected before it was loaded: {seeds} seeds, {weeks} weeks, means. The
+last verdict says an AUROC of {auroc:.3f} for a truth of {true:.3f}. It also says that {never:.0f} of its {rows:,.0f} rows were
+never predicted, and an AUROC of {others:.3f} on the others. With `learn_from = "predicted"` the next verdict says
+{auroc_after:.3f} on {rows_after:,.0f} rows, for a truth of {true_after:.3f}.
 """

@@ -11,12 +11,10 @@ OF_WEEKS = (
     "clinic",
     "weeks",
     "outcomes at the end (1)",
-    "observed/expected: shown",
-    "once all are known",
-    "apart in any week, at most",
-    "AUROC: shown",
-    "once all are known",
-    "apart, at most",
+    "observed/expected",
+    "apart at most",
+    "AUROC",
+    "apart at most",
 )
 
 
@@ -28,8 +26,7 @@ def weeks_of(lived: dict[str, Any]) -> list[tuple[str, ...]]:
     last = weeks[-1]
     figures = []
     for name in ("observed_expected", "auroc"):
-        both = (two(last[of][name]) for of in ("shown", "true"))
-        figures += [*both, f"{apart(lived, name):.3f}"]
+        figures += [two(last["shown"][name]), f"{apart(lived, name):.3f}"]
     outcomes = f"{last['shown']['outcomes']:,} ({last['shown']['positive']:,})"
     return [(lived["clinic"], str(len(weeks)), outcomes, *figures)]
 
@@ -55,8 +52,8 @@ def decay_of(lived: dict[str, Any]) -> str:
     if told is not None:
         week = next(week for week in lived["weeks"] if week["night"] >= told)
         said = (
-            f"`slow_decay` is told on day {told}, at the end of week {told // 7}. The AUROC on top "
-            f"is {two(week['shown']['auroc'])} then: it lags behind, since it is of half a year."
+            f"`slow_decay` is told on day {told}, at the end of week {told // 7}. `status` shows an "
+            f"AUROC of {two(week['shown']['auroc'])} then: it lags behind, since it is of half a year."
         )
     weeks = WEEKS_OF_DECAY
     return _DECAY.format(
@@ -69,14 +66,13 @@ def two(value: float | None) -> str:
 
 
 SHOWN = """
-On top of `status` stand all predictions as they were served, over the last 26 whole weeks. It was looked at on each week's
-last morning. Weeks with at least five outcomes of each kind are counted, and the figures of the last one stand here. The other
-columns are of the same predictions once all of their outcomes are known. `status` counts predictions by tenths of the
-log odds, so its AUROC is not the same to the last digit.
+`status` shows all predictions as they were served, over the last 26 whole weeks. It was looked at on each week's last
+morning with at least five outcomes of each kind; the last figures are below. Apart: at most by how much any week's figure
+differs from the same predictions once all outcomes are known. `status` counts by tenths of the log odds, so its AUROC
+differs in the last digit.
 """
 
 _DECAY = """
 In {weeks} weeks the AUROC of the true probabilities falls along a line from {first:g} to {last:g}. The clinic lives for {lives}
-weeks, so that the outcomes of these {weeks} are due. {told} How soon many such clinics are told is on
-[the gate's page](gate.md#slow-decay).
+weeks, so that the outcomes of these {weeks} are due. {told} Many such clinics: [the gate's page](gate.md#slow-decay).
 """

@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
-from pima.core.rows.history import below, ranks
 from pima.core.rows.validation import as_features, by_feature
 from pima.core.verdicts.metrics import log_losses
 from pima.scorer import load_scorer
-from pima.settings.sections import HoldoutSettings
-from pima.store.models.lineage import version_with_rows
 from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (
     FEATURES,
@@ -24,12 +21,10 @@ from tests.bench.year.population import (
 )
 from tests.support.databases import Database
 from tests.support.ledger import document
-from tests.support.shipped import SALT
 
 _FRESH_VISITS = 20_000
 _DAYS_ON_TIME = 3
 """A tenth of the horizon."""
-HOLDOUT_SHARE = HoldoutSettings().share
 
 
 @dataclass(frozen=True)
@@ -86,16 +81,6 @@ class Mean:
     true: float
     called: float
     truly_above: float
-
-
-@dataclass(frozen=True)
-class FirstFit:
-    """The first version's mean probability over its training rows, beside what becomes of all
-    visits of the same days and side."""
-
-    rows: int
-    mean: float
-    prevalence: float
 
 
 def figures_of(probability: Float64Array, outcome: Int8Array) -> Figures:
@@ -241,18 +226,3 @@ class Truth:
             features = as_features(by_feature(self._fresh), scorer.features)
             self._scored[version] = scorer.model.probabilities(features).astype(np.float64)
         return self._scored[version]
-
-    def first_fit(self) -> FirstFit | None:
-        """None without a first version."""
-        if self._database.value("SELECT count(*) FROM model_versions") == 0:
-            return None
-        _, rows = version_with_rows(self._database.engine, 1)
-        features = rows[list(FEATURES)].to_numpy()
-        mean = load_scorer(self._database.engine, 1).model.probabilities(features).mean()
-        keys = dict(self._database.execute("SELECT id, source_key FROM patients"))
-        day = self._visits.day[[int(keys[row]) - 1 for row in rows.index]]
-        names = (b"source hospital %d" % visit for visit in range(1, len(self._visits.day) + 1))
-        is_learned_from = ~below(ranks(names, SALT), HOLDOUT_SHARE)
-        is_learned_from &= (self._visits.day >= day.min()) & (self._visits.day <= day.max())
-        prevalence = self._visits.outcome[is_learned_from].mean()
-        return FirstFit(len(rows), float(mean), float(prevalence))
