@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import writing
 from tests.support.databases import (
@@ -52,8 +53,45 @@ def _acting(database: Database, trained: Path) -> None:
         called = re.sub(r"\+00:00$|Z$", "", str(at["now"]))
         calls = write(folder, "id,acted_at", *(f"{n},{called}Z" for n in BY_FILE))
         assert call(database, "load", calls).exit_code == 0
-        known = [f"{n},{LINES[n].rpartition(',')[2]}" for n in LINES if n > FIRST]
-        assert call(database, "load", write(folder, "id,outcome", *known)).exit_code == 0
+        _outcomes_come(database, folder)
+
+
+def _outcomes_come(database: Database, folder: Path) -> None:
+    known = [f"{n},{LINES[n].rpartition(',')[2]}" for n in LINES if n > FIRST]
+    assert call(database, "load", write(folder, "id,outcome", *known)).exit_code == 0
+
+
+def _never_acting(database: Database, trained: Path) -> None:
+    with TemporaryDirectory() as folder:
+        predict_the_last(database, trained, Path(folder))
+        _outcomes_come(database, Path(folder))
+
+
+def test_a_clinic_that_never_acts_gets_the_same_fit_and_verdict(
+    copied: Copied, trained: Path, tmp_path: Path
+) -> None:
+    people = np.random.default_rng(3).uniform(20, 60, (200, 8)).astype(np.float32)
+    found = []
+    for words in (SHIPPED_FILE.read_text(), declared("unknown")):
+        database = copied(_never_acting, trained)
+        config = configuration(tmp_path, words)
+        redeclare = ("migrate", "--features", "--reason", "the risk without a call")
+        assert call(database, *redeclare, "--config", config).exit_code == 0
+        assert call(database, "retrain", "--config", config).exit_code == 0
+        (verdict,) = database.execute("""
+            SELECT v.training_ids_sha256, v.data_fingerprint, v.threshold, v.metrics, v.rows_left_out,
+                v.reference, p.verdict, p.reason, p.explanation, p.figures, p.evidence,
+                p.test_set_fingerprint
+            FROM promotions p JOIN model_versions v ON v.number = p.challenger
+            ORDER BY p.id DESC LIMIT 1""")
+        # Not by the hash of its bytes: these hold names that a process counts up.
+        newest = load_scorer(
+            database.engine, database.value("SELECT max(number) FROM model_versions")
+        )
+        found.append((verdict, newest.model.probabilities(people).tobytes()))
+        database.engine.dispose()
+    without, unknown = found
+    assert unknown == without
 
 
 def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
