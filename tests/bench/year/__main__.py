@@ -3,7 +3,8 @@ docs/measured/year.md.
 
 Each clinic lives in a process of its own, one on each core, through 26 weeks or more by the
 commands. With names, --nights or --without-horizon the page is only printed. --hindsight writes
-only the section on hindsight by other seeds.
+only the section on hindsight by other seeds. With --keep a run that was stopped goes on where it
+was: the folder keeps each half year by its name, for one state of the code.
 """
 
 import argparse
@@ -81,21 +82,28 @@ def corrected_history(given: argparse.Namespace) -> str:
 def _lived(lives: Sequence[Life], given: argparse.Namespace) -> list[dict[str, Any]]:
     """What they lived through, in their order."""
     began = time.monotonic()
-    lived: dict[Life, dict[str, Any]] = {}
     with ExitStack() as opened:
         with to_its_end():
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        for life, found in _in_their_processes(lives, folder, given):
+        kept = given.keep or folder
+        waiting = [life for life in lives if not _of(kept, life, given).exists()]
+        for life, found in _in_their_processes(waiting, folder, given):
             minutes = (time.monotonic() - began) / 60
             print(f"{life}: there after {minutes:.1f} minutes", file=sys.stderr, flush=True)
-            lived[life] = found
-    return [lived[life] for life in lives]
+            shutil.move(found, _of(kept, life, given))
+        return [json.loads(_of(kept, life, given).read_text()) for life in lives]
+
+
+def _of(kept: Path, life: Life, given: argparse.Namespace) -> Path:
+    """Where is kept what it lived through, under these options."""
+    return kept / f"{' '.join(_options(life, given))}.json"
 
 
 def _in_their_processes(
     lives: Sequence[Life], folder: Path, given: argparse.Namespace
-) -> Iterator[tuple[Life, dict[str, Any]]]:
-    """Each clinic's half year as soon as it has ended, as many at a time as there are cores."""
+) -> Iterator[tuple[Life, Path]]:
+    """The file of each clinic's half year as soon as it has ended, as many at a time as there are
+    cores."""
     waiting = list(enumerate(lives))
     living: dict[Life, tuple[subprocess.Popen[bytes], Path]] = {}
     with ExitStack() as opened:
@@ -111,19 +119,13 @@ def _in_their_processes(
                     del living[life]
                     if child.returncode:
                         raise SystemExit(f"{life} ended with {child.returncode}")
-                    yield life, json.loads((place / "lived.json").read_text())
+                    yield life, place / "lived.json"
             time.sleep(0.2)
 
 
 def _clinic(life: Life, place: Path, given: argparse.Namespace) -> Any:
-    command = [sys.executable, "-m", "tests.bench.year.living", life.name, "--folder", str(place)]
-    command += ["--seed", str(life.seed)]
-    if life.is_for_last_verdict:
-        command += ["--nights", str(NIGHTS_TO_LAST_VERDICT), "--last-verdict"]
-    elif given.nights is not None:
-        command += ["--nights", str(given.nights)]
-    if given.without_horizon:
-        command.append("--without-horizon")
+    command = [sys.executable, "-m", "tests.bench.year.living", "--folder", str(place)]
+    command += _options(life, given)
     environ = clean_environ() | {
         "LD_PRELOAD": _moved_clock(),
         "FAKETIME": "+0",
@@ -136,6 +138,17 @@ def _clinic(life: Life, place: Path, given: argparse.Namespace) -> Any:
         "TF_NUM_INTEROP_THREADS": "1",
     }
     return child_of(command, cwd=ROOT, env=environ, stdin=subprocess.PIPE)
+
+
+def _options(life: Life, given: argparse.Namespace) -> list[str]:
+    options = [life.name, "--seed", str(life.seed)]
+    if life.is_for_last_verdict:
+        options += ["--nights", str(NIGHTS_TO_LAST_VERDICT), "--last-verdict"]
+    elif given.nights is not None:
+        options += ["--nights", str(given.nights)]
+    if given.without_horizon:
+        options.append("--without-horizon")
+    return options
 
 
 def _moved_clock() -> str:
@@ -161,7 +174,8 @@ def _without_commands(given: argparse.Namespace) -> tuple[Simulations, dict[str,
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.bench.year", description=__doc__)
     every = [clinic.name for clinic in CLINICS]
-    options.add_argument("names", nargs="*", metavar="NAME", help=f"of: {'; '.join(every)}")
+    names = "; ".join(every).replace("%", "%%")
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of: {names}")
     options.add_argument("--nights", type=int, help="at most (default: as many as a clinic lives)")
     options.add_argument(
         "--clinics", type=int, default=200, help="simulated ones (default %(default)s)"
@@ -178,6 +192,7 @@ if __name__ == "__main__":
     options.add_argument(
         "--hindsight", action="store_true", help="write only the section on these seeds"
     )
+    options.add_argument("--keep", type=Path, metavar="FOLDER", help="of clinics that have lived")
     asked = options.parse_args()
     if unknown := set(asked.names) - set(every):
         options.error(f"no clinic is called {', '.join(sorted(unknown))}")

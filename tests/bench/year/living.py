@@ -18,7 +18,8 @@ from typing import Any
 from pima.settings.sections import DatabaseSettings
 from pima.store.urls import make_engine
 from tests.bench.endings import end_in_order, end_with_parent
-from tests.bench.year.hospital import FIRST_DAY, write_hospital, write_settings
+from tests.bench.year.acting import Acting
+from tests.bench.year.hospital import FIRST_DAY, write_acts, write_hospital, write_settings
 from tests.bench.year.population import (
     CLINICS,
     CORRECTED_HISTORY,
@@ -26,7 +27,7 @@ from tests.bench.year.population import (
     Clinic,
     visits_of,
 )
-from tests.bench.year.truth import Mean, Move, Truth, Week
+from tests.bench.year.truth import Figures, Mean, Move, Truth, Week
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.databases import Database, call, the_json
 
@@ -60,6 +61,12 @@ class HalfYear:
     moves: list[Move] = field(default_factory=list)
     last: Mean | None = None
     """Of the champion at the end."""
+    acted: int = 0
+    """On how many visits somebody acted since they were predicted 1."""
+    prevented: int = 0
+    """How many outcomes 1 did not come because of it."""
+    left_alone: Figures | None = None
+    """Of the predictions as they were served, but for those on which somebody acted."""
     complaints: dict[str, int] = field(default_factory=dict)
     """How many nights health named a reason."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -86,6 +93,8 @@ class Hospital:
             folder, clinic, visits
         )
         self._config = str(write_settings(folder, clinic, has_horizon))
+        self._folder = folder
+        self._acting = Acting(clinic, visits, seed)
         self._visits = visits
         self._has_changed_on = clinic.change_on if clinic.has_a_change else None
         self._truth = Truth(clinic, visits, self._database, has_horizon)
@@ -98,6 +107,8 @@ class Hospital:
             for night in range(self.lived.nights + 1):
                 self._live_a_night(night, receiver)
         self.lived.last = self._truth.mean(self.lived.nights)
+        self.lived.prevented = self._acting.prevented
+        self.lived.left_alone = self._truth.left_alone()
 
     def live_for_the_last_verdict(self) -> None:
         """Every second night, and a retraining on the first and the last one: so each visit is
@@ -131,6 +142,7 @@ class Hospital:
         if is_weeks_end and night > 0:
             self._retrain(night)
         set_clock(moment_of(night, 7, 0))
+        self._act(night + 1)
         self._send_alerts()
         told = [Told(night, title, self._settled(night)) for title in receiver.titles]
         self.lived.told += told
@@ -140,6 +152,11 @@ class Hospital:
         if is_weeks_end:
             status = the_json(self._run("status", "--json"))
             self.lived.weeks.append(self._truth.week(night, status))
+
+    def _act(self, today: int) -> None:
+        acted = self._acting.act(self._database, today)
+        self.lived.acted += len(acted)
+        write_acts(self._folder, self._visits, acted)
 
     def _send_alerts(self) -> None:
         """On a busy machine the sender may miss its deadline, and says to run it again."""

@@ -6,9 +6,10 @@ from statistics import fmean, mean, median, quantiles, stdev
 from typing import Any
 
 from tests.bench.gate.page import filled, table
+from tests.bench.year.acting import ACTS_WITHIN, PREVENTED
 from tests.bench.year.page_by_seed import AFTER_SEEDS, SEEDS
 from tests.bench.year.page_of_weeks import OF_WEEKS, SHOWN, apart, decay_of, two, weeks_of
-from tests.bench.year.population import LATE_OR_NEVER, SLOW_DECAY
+from tests.bench.year.population import ACTING, LATE_OR_NEVER, NEVER_ACTS, REACHED, SLOW_DECAY
 from tests.bench.year.simulation import (
     LOOKED_AT,
     Simulated,
@@ -55,6 +56,10 @@ def page(
         "## Outcomes that come late or never, and alarms that are easily false or lost",
         _LATE,
         table(_OF_LATE, [_late(each) for each in lived if each["clinic"] in _LATE_CLINICS]),
+        "## Clinics that act on predictions",
+        _ACTED,
+        table(_OF_ACTING, [_acting(each) for each in lived if each["clinic"] in _ACT_OR_NEVER]),
+        _beside_those_that_never_act(lived),
         "## Hindsight",
         _HINDSIGHT,
         table(_OF_HINDSIGHT, [_hindsight(each) for each in lived if each["has_hindsight"]]),
@@ -205,22 +210,27 @@ _TRUE_IN = {
     "zeros by quarter, 35 %": ("hardly_followed_up", "followed_up_below_usual", "retrain_failed"),
     # Without a model no row is scored, and each job says so.
     "lost zeros, 7 %": ("hardly_followed_up", "retrain_", "score_", "queue_old"),
+    "acts on nearly all, 35 %": ("hardly_left_alone",),
+    **{each.name: ("outcome_less_frequent",) for each in ACTING if each.if_acted == "counts"},
 }
 """What is rightly told in a clinic without a change."""
-_OF_LATE = (
-    "clinic",
-    "promoted",
-    "truly worse",
+_AT_THE_END = (
     "mean prediction at the end",
     "true",
     "share called",
     "truly above the threshold",
     "told, and on which share of the nights after the first",
 )
+_OF_LATE = ("clinic", "promoted", "truly worse", *_AT_THE_END)
 
 
 def _late(lived: dict[str, Any]) -> tuple[str, ...]:
     gains = [move["gain"] for move in _promotions(lived)]
+    worse = str(sum(gain < 0 for gain in gains))
+    return (lived["clinic"], str(len(gains)), worse, *_at_the_end(lived))
+
+
+def _at_the_end(lived: dict[str, Any]) -> tuple[str, ...]:
     last = lived["last"]
     figures = ["no model", "", "", ""]
     if last is not None:
@@ -232,13 +242,44 @@ def _late(lived: dict[str, Any]) -> tuple[str, ...]:
         after = lived["nights"] - nights[0]
         share = f": {100 * (len(nights) - 1) / after:.0f} %" if after else ""
         told.append(f"`{title}`{share}")
+    return *figures, ", ".join(told) or "nothing"
+
+
+# ---- Clinics that act.
+
+_ACT_OR_NEVER = {*NEVER_ACTS.values(), *(clinic.name for clinic in ACTING)}
+_OF_ACTING = (
+    "clinic",
+    "acted on",
+    "outcomes prevented",
+    "observed/expected of those left alone",
+    *_AT_THE_END,
+)
+
+
+def _acting(lived: dict[str, Any]) -> tuple[str, ...]:
     return (
         lived["clinic"],
-        str(len(gains)),
-        str(sum(gain < 0 for gain in gains)),
-        *figures,
-        ", ".join(told) or "nothing",
+        f"{lived['acted']:,}",
+        f"{lived['prevented']:,}",
+        two(lived["left_alone"]["observed_expected"]),
+        *_at_the_end(lived),
     )
+
+
+def _beside_those_that_never_act(lived: Sequence[dict[str, Any]]) -> str:
+    """How far the clinics that act are from those with the same visits that don't."""
+    last = {each["clinic"]: each["last"] for each in lived if each["last"]}
+    said = []
+    for clinic in ACTING:
+        never = NEVER_ACTS[clinic.prevalence]
+        if {clinic.name, never} <= last.keys():
+            apart = {name: last[clinic.name][name] - value for name, value in last[never].items()}
+            said.append(
+                f'"{clinic.name}" by {apart["predicted"]:+.3f} in the mean prediction and '
+                f"{100 * apart['called']:+.1f} points in the share called"
+            )
+    return f"They differ from the clinic that never acts: {'; '.join(said)}." if said else ""
 
 
 # ---- Hindsight.
@@ -297,7 +338,7 @@ def _many(key: tuple[str, bool], found: Sequence[Simulated]) -> tuple[str, ...]:
 
 _HOW = """
 `make bench-year` writes this page: {:.0f} minutes beside other work, {:.0f} of processor time. Each clinic has about 20
-visits a day. 7 or 35 % of them have the outcome within 30 days of discharge. The AUROC of the true probabilities is .76. After
+visits a day. 7, 15 or 35 % of them have the outcome within 30 days of discharge. The AUROC of the true probabilities is .76. After
 90 days of history come 182 nights, where no other number is named. Each night at 02:15 `pull` and `score` run, at 07:00
 `alert` and `health`. Once a week `retrain` runs at 03:00 and `status` at 07:00.
 
@@ -337,6 +378,14 @@ A 1 is known at once in all of these. A condition is told each day while it hold
 - **files of each morning**: 200 visits a day for nine weeks; an outcome counts as known from its pull on.
 - **honest corrections**: within 30 days creatinine is corrected in 30 % of the visits of the riskiest tenth and in 2 % of the
   others, whatever their outcome.
+"""
+
+_ACTED = f"""
+These clinics write down a 1 at once. They act on {100 * REACHED:.0f} of 100 visits that are predicted 1, one of them on nineteen
+in twenty: at nine on one of the {ACTS_WITHIN} mornings from the prediction on, also where the outcome has come. So they prevent
+{100 * PREVENTED:.0f} % of the outcomes 1 that are still to come there. The clinics say [which risk is meant](../do/acted-upon.md). Clinics of one prevalence have the
+same visits, and "early" never acts. Observed/expected is of all predictions as they were served but of those acted on
+before the outcome. True is the risk where nobody acts.
 """
 
 _HINDSIGHT = """

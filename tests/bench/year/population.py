@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 
 VISITS_A_DAY = 20
 NIGHTS = 182
@@ -28,6 +28,9 @@ CORRECTED_OF_SICKEST = 0.3
 CORRECTED_OF_OTHERS = 0.02
 """Of visits that are honestly corrected, whatever their outcome: of the riskiest tenth, and of the
 others."""
+REACHED = 0.7
+NEARLY_ALL = 0.95
+"""Of those predicted 1, on how many a clinic acts."""
 AUROC_AT_LAST = 0.62
 """How well they do it at the end of a slow decay."""
 WEEKS_OF_DECAY = 40
@@ -86,17 +89,32 @@ class Clinic:
     has_outcome_at: bool = True
     """Otherwise an outcome is known from the moment on at which it was pulled."""
     nights: int = NIGHTS
+    if_acted: str | None = None
+    """Which risk is meant, in a clinic that acts on those predicted 1."""
+    reached: float = 0.0
+    """On which share of them it acts."""
 
     @property
     def has_a_change(self) -> bool:
         return self.change is not Change.NONE
 
 
+ACTING = (
+    *(
+        Clinic(f"acts, {meant}, {share} %", share / 100, True, if_acted=meant, reached=REACHED)
+        for share in (15, 35)
+        for meant in ("counts", "unknown")
+    ),
+    Clinic("acts on nearly all, 35 %", 0.35, True, if_acted="unknown", reached=NEARLY_ALL),
+)
+"""Clinics that act on those predicted 1, and prevent outcomes."""
 CLINICS = (
     Clinic("calm, 7 %", 0.07),
     Clinic("calm, 35 %", 0.35),
     Clinic("early, 7 %", 0.07, is_early=True),
+    Clinic("early, 15 %", 0.15, is_early=True),
     Clinic("early, 35 %", 0.35, is_early=True),
+    *ACTING,
     Clinic("backlog, 35 %", 0.35, is_early=True, has_backlog=True),
     Clinic("dead, 7 %", 0.07, change=Change.DEAD),
     Clinic("dead, 35 %", 0.35, change=Change.DEAD),
@@ -120,6 +138,8 @@ CLINICS = (
     Clinic("honest corrections, 35 %", 0.35, is_early=True, is_honestly_corrected=True),
     Clinic("slow decay, 35 %", 0.35, change=Change.SLOW, change_on=0, nights=44 * 7),
 )
+NEVER_ACTS = {0.15: "early, 15 %", 0.35: "early, 35 %"}
+"""With the same visits, by prevalence."""
 CORRECTED_HISTORY = Clinic(
     "corrected history, 35 %",
     0.35,
@@ -152,6 +172,13 @@ class Visits:
     outcome: Int8Array
     known_day: Int64Array
     """The day at whose end the outcome is written down."""
+    acted_day: Int64Array
+    """The day on which somebody acts on the prediction; NEVER if nobody does, or has yet."""
+
+    @property
+    def is_left_alone(self) -> BoolArray:
+        """Whether nobody acts before the outcome, (n,)."""
+        return self.acted_day > self.known_day
 
 
 def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
@@ -197,6 +224,7 @@ def visits_of(clinic: Clinic, days: int, seed: int) -> Visits:
         outcome=outcome,
         known_day=known_day,
         corrected_day=corrected_day,
+        acted_day=np.full(len(day), NEVER),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.rows.validation import as_features, by_feature
 from pima.core.verdicts.metrics import log_losses
 from pima.scorer import load_scorer
@@ -13,6 +13,7 @@ from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (
     FEATURES,
     HORIZON_DAYS,
+    NEVER,
     Clinic,
     Visits,
     draw_measurements,
@@ -123,11 +124,19 @@ class Truth:
             found["figures"]["auroc"]["value"],
         )
         weeks = np.array([found["since"], found["until"]], dtype="M8[D]")
-        return Week(night, shown, self._true((weeks - FIRST_DAY).astype(int)))
+        counts = np.ones(len(self._visits.day), dtype=bool)
+        if self._clinic.if_acted == "unknown":
+            counts = self._visits.is_left_alone
+        return Week(night, shown, self._true((weeks - FIRST_DAY).astype(int), counts))
 
-    def _true(self, days: Int64Array) -> Figures:
-        """Of all predictions of visits whose horizon ends from one of two days on and before the
-        other."""
+    def left_alone(self) -> Figures:
+        """Of all predictions but of visits on which somebody acts."""
+        always = np.array([0, NEVER])
+        return self._true(always, self._visits.is_left_alone)
+
+    def _true(self, days: Int64Array, counts: BoolArray) -> Figures:
+        """Of all predictions of visits that count, (n,), and whose horizon ends from one of two
+        days on and before the other."""
         rows = self._database.execute("""
             SELECT p.source_key, d.probability, d.scored_at FROM predictions d
             JOIN patients p ON p.id = d.patient_id""")
@@ -136,6 +145,7 @@ class Truth:
         scored = np.array([np.datetime64(row[2][:10]) for row in rows], dtype="M8[D]")
         day = self._visits.day[of]
         is_told = (scored - FIRST_DAY).astype(int) <= day + _DAYS_ON_TIME
+        is_told &= counts[of]
         if self._has_horizon:
             over = day + HORIZON_DAYS
             is_told &= (over >= days[0]) & (over < days[1])
