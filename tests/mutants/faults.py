@@ -587,6 +587,12 @@ FAULTS = (
         caught_by="tests/store/rows/test_acted_upon.py"
         "::test_a_first_prediction_that_was_removed_is_known_still[DATABASE]",
     ),
+    _on_both(
+        "what was acted upon goes by a prediction after it",
+        Edit("pima/store/rows/settling.py", "THEN {self.acted_by} ELSE", "THEN {until} ELSE"),
+        caught_by="tests/store/rows/test_acted_upon.py"
+        "::test_acting_goes_by_what_was_predicted_before_it[DATABASE-False]",
+    ),
     Fault(
         "an upgrade waits for its locks, and others behind it",
         {

@@ -34,7 +34,7 @@ _COUNTED = f"""
         SELECT n.day, n.outcome, n.missing, n.acted, d.model_version, d.run_id, d.predicted_class,
             d.probability,
             row_number() OVER (PARTITION BY n.id ORDER BY {LAST_FIRST}) AS place
-        FROM due n JOIN predictions d ON {in_time("d.scored_at", until="{in_time_until}")}
+        FROM due n JOIN predictions d ON {in_time("d.scored_at")}
         WHERE n.day > :since AND {{unsettled}} IS NULL)
     SELECT c.model_version, c.day, {{predicted_in}}, c.predicted_class,
         CASE WHEN c.probability < 1e-6 THEN -138 WHEN c.probability > 1 - 1e-6 THEN 138
@@ -167,19 +167,20 @@ def _counted(
         ends = "<="
     known = "labelled_at <= :now AND outcome IS NOT NULL"
     acted_at = ", acted_at" if rule.acted_upon else ""
+    until = rule.by_acting(in_time_until(connection, outcome))
     # What has no outcome is judged as if it came now.
     due = f"""
         SELECT id, {DAY_NUMBER.format(rule.over_at)} AS day,
             CASE WHEN {known}{rule.left_alone} THEN outcome END AS outcome,
             CASE WHEN NOT ({known}){rule.left_alone} THEN 1 ELSE 0 END AS missing,
-            {rule.is_acted_upon} AS acted, labelled_at, index_at
+            {rule.is_acted_upon} AS acted, labelled_at, index_at,
+            {until} AS in_time_until
         FROM (SELECT id, outcome, coalesce(labelled_at, :now) AS labelled_at, index_at{acted_at}
             FROM patients
             WHERE {moment} >= :begin AND {moment} {ends} :end
                 AND {_WAS_THERE if looks_back else "1 = 1"}) AS rows"""
     statement = _COUNTED.format(
         due=due,
-        in_time_until=in_time_until(connection, outcome),
         unsettled=rule.unsettled or "NULL",
         predicted_in=predicted_in,
     )

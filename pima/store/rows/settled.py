@@ -143,8 +143,9 @@ def settled_outcomes(
     rule = rule_of(connection, outcome, now)
     served = served_days(connection, outcome, now, looks_back)
     acted_at = "acted_at" if rule.acted_upon else "NULL"
+    until = rule.by_acting(in_time_until(connection, outcome))
     columns = f"""id, outcome, labelled_at, index_at, {rule.settled_at} AS settled_at,
-        {rule.over_at} AS over_at, {in_time_until(connection, outcome)} AS in_time_until,
+        {rule.over_at} AS over_at, {until} AS in_time_until,
         {rule.is_acted_upon} AS acted, {acted_at} AS acted_then"""
     horizon = horizon_of(outcome)
     if horizon is not None:

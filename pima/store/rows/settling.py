@@ -40,6 +40,8 @@ class Settling:
     acted_upon: str | None = None
     """The condition that somebody acted between its first prediction and its outcome; None if
     nobody asks."""
+    acted_by: str | None = None
+    """The end of the millisecond in which somebody acted."""
     leaves_acted_out: bool = False
     """Whether such a row counts in nothing."""
     follow_up: FollowUp = field(default_factory=FollowUp)
@@ -54,6 +56,14 @@ class Settling:
     def left_alone(self) -> str:
         """The condition that a row is not left out since it was acted upon, behind others."""
         return f" AND NOT {self.acted_upon}" if self.leaves_acted_out else ""
+
+    def by_acting(self, until: str) -> str:
+        """The moment `until` which a prediction is in time, as SQL; if the row is left out since it
+        was acted upon, no later than that."""
+        if not self.leaves_acted_out:
+            return until
+        acted = f"{self.acted_upon} AND {self.acted_by} < {until}"
+        return f"CASE WHEN {acted} THEN {self.acted_by} ELSE {until} END"
 
     @property
     def uncounted(self) -> str | None:
@@ -99,7 +109,8 @@ def settling(connection: Connection, outcome: Outcome, now: datetime) -> Settlin
 
 def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling:
     """The rule at a moment, but for the days that count."""
-    milliseconds = database_of(connection).milliseconds
+    database = database_of(connection)
+    milliseconds = database.milliseconds
     labelled = milliseconds.format("labelled_at")
     index = milliseconds.format("index_at")
     begun = f"{index} - {_DAY_OF.format(index=index)}"
@@ -109,17 +120,19 @@ def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling
         over = f"({index} + {horizon.length_ms})"
         is_known = f"labelled_at IS NOT NULL AND {labelled} < {over}"
         until = f"CASE WHEN {is_known} THEN {labelled} ELSE {over} END"
-    acted_upon = None
+    acted_upon = acted_by = None
     if outcome.if_acted is not None:
         acted = milliseconds.format("acted_at")
         acted_upon = _ACTED_UPON.format(
             acted=acted, until=until, begun=begun, first=milliseconds.format("min(at)")
         )
+        acted_by = database.moment_of_milliseconds.format(f"({acted} + 1)")
     leaves_out = outcome.if_acted == "unknown"
     if horizon is None:
-        return Settling(labelled, labelled, None, acted_upon, leaves_out)
+        return Settling(labelled, labelled, None, acted_upon, acted_by, leaves_out)
     return Settling(
         acted_upon=acted_upon,
+        acted_by=acted_by,
         leaves_acted_out=leaves_out,
         settled_at=f"CASE WHEN {over} > {labelled} THEN {over} ELSE {labelled} END",
         over_at=over,

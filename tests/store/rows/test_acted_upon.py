@@ -148,6 +148,25 @@ def test_without_a_horizon_a_week_of_predictions_lacks_them_on_both_sides(
     assert [(each.rows, each.outcomes) for each in judged.follow_up.weeks] == [(26, 18)]
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_acting_goes_by_what_was_predicted_before_it(database: Database, is_stored: bool) -> None:
+    declare(database, "unknown")
+    for n in range(20):
+        patient_id = row(database, ago(45), ago(12) if n % 2 else None)
+        predict(database, patient_id, ago(45), 0.4)
+        predict(database, patient_id, ago(44.5), 0.75)
+        acted(database, patient_id, ago(44))
+        predict(database, patient_id, ago(43.5), 0.25)
+    database.execute("UPDATE predictions SET predicted_class = 1 WHERE probability > 0.5")
+    if is_stored:
+        count(database)
+    judged = found(database)
+    served = judged.served.only(judged.served.acted > 0)
+    assert set(served.predicted_class[served.model_version > 0].tolist()) == {1}
+    told = [*judged.left_out, *(judged.acted_upon or ())]
+    assert {each.probability for each in told} == {0.75}
+
+
 def count(database: Database) -> None:
     """As a night does; then nothing is stale but today."""
     with writing(database.engine) as connection:
