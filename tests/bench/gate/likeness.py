@@ -80,11 +80,11 @@ def _fast(
 
 _FIVE_SEEDS = recipe_for("five_seeds", SHIPPED.features)
 _RECIPES: dict[str, _Predict] = {
-    "Keras, the tutorial's network": partial(_keras, Article()),
-    "lucky fast learner, one seed": partial(_fast, 1, TUTORIAL_LUCK),
-    "lucky fast learner, five seeds": partial(_fast, 5, TUTORIAL_LUCK),
-    "Keras, the service's network, one seed": partial(_keras, replace(_FIVE_SEEDS, members=1)),
-    "Keras, the service's network, five seeds": partial(_keras, _FIVE_SEEDS),
-    "steady fast learner, one seed": partial(_fast, 1, SERVICE_LUCK),
-    "steady fast learner, five seeds": partial(_fast, 5, SERVICE_LUCK),
+    "The tutorial's network": partial(_keras, Article()),
+    "lucky learner, one seed": partial(_fast, 1, TUTORIAL_LUCK),
+    "lucky, five seeds": partial(_fast, 5, TUTORIAL_LUCK),
+    "pima's network, one seed": partial(_keras, replace(_FIVE_SEEDS, members=1)),
+    "five seeds": partial(_keras, _FIVE_SEEDS),
+    "steady learner, one seed": partial(_fast, 1, SERVICE_LUCK),
+    "steady, five seeds": partial(_fast, 5, SERVICE_LUCK),
 }

@@ -47,12 +47,12 @@ SETTINGS = (
     Setting("Small, no drift", SMALL),
     Setting("Large, no drift", LARGE),
     Setting(
-        "Small, shift, one challenger in ten spoiled",
+        "Small, shift",
         replace(SMALL, after_drift=Truth.SHIFTED),
         0.1,
     ),
     Setting(
-        "Large, shift, one challenger in ten spoiled",
+        "Large, shift",
         replace(LARGE, after_drift=Truth.SHIFTED),
         0.1,
     ),

@@ -32,13 +32,8 @@ _NAMED: dict[IfActed, str] = {
     "unknown": "acts, `unknown`",
 }
 _COLUMNS = (
-    "outcome 1",
-    "the clinic",
-    "mean risk",
-    "true",
-    "predicted 1, %",
-    "observed/expected",
-    "of those predicted 1 count, %",
+    *("outcome 1", "the clinic", "mean risk", "true", "predicted 1, %", "observed/expected"),
+    "predicted 1 that count, %",
 )
 _FIGURES = ("risk", "true_risk", "called", "observed_expected", "alone")
 
@@ -50,8 +45,12 @@ def acted_section(pool: Executor, clinics: int) -> str:
         name: list(pool.map(partial(lives, clinic), seeds)) for name, clinic in CLINICS.items()
     }
     rows = [row for name, some in found.items() for row in _rows(name, some)]
-    said = " ".join(_differences(name, some) for name, some in found.items())
-    parts = [BEGINS_ACTED, filled(_HEAD.format(clinics=runs)), table(_COLUMNS, rows), filled(said)]
+    parts = [
+        BEGINS_ACTED,
+        filled(_HEAD.format(clinics=runs)),
+        table(_COLUMNS, rows),
+        filled(_reading(found)),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -76,20 +75,24 @@ def _rows(name: str, found: _Lives) -> list[tuple[str, ...]]:
     return rows
 
 
-def _differences(name: str, found: _Lives) -> str:
-    told = []
-    for kind in KINDS[1:]:
-        risk, called, ratio = (
-            (_of(found, kind, each) - _of(found, "nobody acts", each)).mean()
-            for each in ("risk", "called", "observed_expected")
-        )
-        told.append(
-            f"with `{kind}` by {risk:+.4f} in mean risk, {100 * called:+.1f} points in those "
-            f"predicted 1 and {ratio:+.3f} in observed/expected"
-        )
-    differ = "; ".join(told)
-    late = " and people act late" if "late" in name else ""
-    return f"Where {name.replace(', late', '')} have outcome 1{late}, clinics that act differ from those that never do: {differ}."
+def _reading(found: dict[str, _Lives]) -> str:
+    lowest, highest = (
+        [each(_more_than_never(some, figure) for some in found.values()) for figure in _COMPARED]
+        for each in (min, max)
+    )
+    risk, called, ratio = zip(lowest, highest, strict=True)
+    return (
+        f"With `unknown` they differ from those that never act by {risk[0]:+.4f} to {risk[1]:+.4f} in "
+        f"mean risk, {100 * called[0]:+.1f} to {100 * called[1]:+.1f} points predicted 1, {ratio[0]:+.3f} to "
+        f"{ratio[1]:+.3f} observed/expected."
+    )
+
+
+_COMPARED = ("risk", "called", "observed_expected")
+
+
+def _more_than_never(found: _Lives, figure: str) -> float:
+    return float((_of(found, "unknown", figure) - _of(found, "nobody acts", figure)).mean())
 
 
 def _of(found: _Lives, kind: IfActed, figure: str) -> Float64Array:
@@ -98,10 +101,9 @@ def _of(found: _Lives, kind: IfActed, figure: str) -> Float64Array:
 
 _FREQUENT, _RARE, _LATE = CLINICS.values()
 _HEAD = f"""
-Whom a clinic treats since they were predicted 1, and who stay well, teach its next model that they were at no risk. Here {A_WEEK} visits a week come
-for {WEEKS} weeks, after a history of {HISTORY:,}. The clinic reaches {100 * REACHED:.0f} % of those predicted 1, within {_RARE.acts_within:.0f} days, or {_LATE.acts_within:.0f} where it is late, and prevents {100 * PREVENTED:.0f} % of the events that are to come
-within the horizon of {HORIZON:.0f} days. What came before the clinic acted is no matter of it. The threshold is {_FREQUENT.threshold:g} where 35 % have outcome 1, and {_RARE.threshold:g} where 15 % have. Each week a logistic line
-learns from all settled visits that count, and becomes the champion. [`if_acted`](../do/acted-upon.md) says which count. Mean risk and those predicted
-1 are of the last model, on fresh visits, beside the true risk where nobody acts; observed/expected is that of all predictions that count, as they were served.
-The same visits live under each row: {{clinics}} clinics each.
+Patients who stay well because they were treated teach the next model that they were at no risk. {A_WEEK} visits a week for
+{WEEKS} weeks follow {HISTORY:,}. The clinic reaches {100 * REACHED:.0f} % of those predicted 1 within {_RARE.acts_within:.0f} days,
+{_LATE.acts_within:.0f} where it is late, and prevents {100 * PREVENTED:.0f} % of their events of {HORIZON:.0f} days. The threshold is
+{_FREQUENT.threshold:g} at 35 %, {_RARE.threshold:g} at 15 %. A logistic line learns weekly from the visits that count by
+[`if_acted`](../do/acted-upon.md); its last mean risk on fresh visits, {{clinics}} clinics a row:
 """

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from pima.core.rows.hindsight import DEVIATIONS, FEWEST_ONES, FIFTHS, TIMES
+from pima.core.rows.hindsight import DEVIATIONS, FEWEST_ONES, TIMES
 from tests.bench.gate.corrections import (
     COMPLETED,
     OF_OTHERS,
@@ -13,62 +13,41 @@ from tests.bench.gate.corrections import (
     HalfYears,
     half_years,
 )
-from tests.bench.gate.page import filled, table
-from tests.bench.gate.page_of_alarms import CHOOSING, REPORTED
-from tests.bench.gate.settled import CLINICS_AT_ONCE, FREQUENT, OUTCOMES_A_DAY, RARE, Clinic
+from tests.bench.gate.page import filled
+from tests.bench.gate.page_of_alarms import REPORTED
+from tests.bench.gate.settled import CLINICS_AT_ONCE, FREQUENT, RARE
 
 KINDS = {
-    "honest corrections": (True, False),
-    "hindsight": (False, True),
-    "both": (True, True),
+    "With honest ones": (True, False),
+    "With hindsight": (False, True),
+    "With both": (True, True),
 }
 
 
 def corrections_section(pool: Executor, clinics: int) -> str:
-    rows = [
-        _row(name, clinic, [_many(pool, clinic, kind, clinics, first) for first in _SEEDS])
-        for name, kind in KINDS.items()
-        for clinic in (RARE, FREQUENT)
-    ]
-    return "\n\n".join(["## Corrections", filled(_HEAD), table(_COLUMNS, rows)]) + "\n"
+    found = {name: _many(pool, kind, clinics) for name, kind in KINDS.items()}
+    said = " ".join(_said(*each) for each in found.items())
+    return "\n\n".join(["## Corrections", filled(f"{_HEAD} {said}")]) + "\n"
 
 
-_SEEDS = (REPORTED, CHOOSING)
-_COLUMNS = (
-    "what is corrected",
-    "clinic",
-    "told, of so many half years",
-    "standard errors, the most",
-    "told, by the seeds of the choice",
-)
+def _many(pool: Executor, kind: tuple[bool, bool], clinics: int) -> list[HalfYears]:
+    seeds = range(REPORTED, REPORTED + -(-clinics // CLINICS_AT_ONCE))
+    tried = (partial(half_years, clinic, *kind) for clinic in (RARE, FREQUENT))
+    return [each for one in tried for each in pool.map(one, seeds)]
 
 
-def _many(
-    pool: Executor, clinic: Clinic, kind: tuple[bool, bool], clinics: int, first_seed: int
-) -> list[HalfYears]:
-    seeds = range(first_seed, first_seed + -(-clinics // CLINICS_AT_ONCE))
-    return list(pool.map(partial(half_years, clinic, *kind), seeds))
-
-
-def _row(name: str, clinic: Clinic, found: list[list[HalfYears]]) -> tuple[str, ...]:
-    reported, choosing = (np.concatenate([each.told for each in those]) for those in found)
-    errors = np.concatenate([each.errors for each in found[0]])
+def _said(name: str, found: list[HalfYears]) -> str:
+    told, errors = (
+        np.concatenate([getattr(each, figure) for each in found]) for figure in ("told", "errors")
+    )
     return (
-        name,
-        clinic.name,
-        f"{reported.sum()} of {len(reported)}",
-        f"{errors.max():.1f}",
-        f"{choosing.sum()} of {len(choosing)}",
+        f"{name}: {told.sum()} of {len(told)} are told, at most {errors.max():.1f} standard errors."
     )
 
 
 _HEAD = f"""
-`corrected_after_outcome` (`pima/core/rows/hindsight.py`) compares corrections of ones with those of zeros of the same fifth of
-predicted risk, as many days after the prediction: a log-rank test in {FIFTHS} strata. It tells of {FEWEST_ONES} ones or
-more, corrected {TIMES} times as often as zeros alike and {DEVIATIONS} standard errors above what is expected. The clinics
-and champions are those above, with {OUTCOMES_A_DAY} visits a day, an outcome 1 that is known on any of 30 days, and a 0
-after them. Each week for half a year a retraining looks. Honest corrections are of the sickest: of
-{100 * OF_THE_SICKEST:.0f} % of the riskiest tenth and {100 * OF_OTHERS:.0f} % of the others, on any of 30 days after the
-prediction. With hindsight {100 * COMPLETED:.0f} % of the ones are corrected a day after their outcome is known. A half
-year that is told is looked at no further.
+`corrected_after_outcome` (`pima/core/rows/hindsight.py`) asks for {FEWEST_ONES} corrected ones, {TIMES} times as often as zeros of the
+same fifth of risk and {DEVIATIONS} standard errors above what is expected, each week of half a year. Honest corrections:
+{100 * OF_THE_SICKEST:.0f} % of the riskiest tenth and {100 * OF_OTHERS:.0f} % of the others. Hindsight: {100 * COMPLETED:.0f} % of
+the ones, a day after their outcome is known.
 """

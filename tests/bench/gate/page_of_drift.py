@@ -12,9 +12,9 @@ from pima.core.verdicts.newest_weeks import WEEKS_TO_JUDGE_ON
 from tests.bench.gate.decay import FALLS_TO
 from tests.bench.gate.drift import (
     FOLLOWED,
+    HALF_LIVES,
     HISTORY,
     HORIZON,
-    SEASON,
     Course,
     Moves,
     Way,
@@ -23,14 +23,14 @@ from tests.bench.gate.drift import (
 from tests.bench.gate.drift_with_network import lost_by_network
 from tests.bench.gate.missing import SHARES, TELLS, Clinics, gained
 from tests.bench.gate.page import filled, table
-from tests.bench.gate.page_of_decay import CLINICS, named
+from tests.bench.gate.page_of_decay import CLINICS
 from tests.bench.gate.settled import FREQUENT, OUTCOMES_A_DAY, RARE, Clinic
 
 BEGINS_DRIFT = "## What moves"
 FIRST_SEED = 5_000_000
 """Apart from all that anything was chosen by."""
 _STILL = (Moves.CALM, Moves.SEASON)
-_OTHERS = tuple(way for way in Way if way is not Way.ALIKE)
+_COEFFICIENTS = (Moves.DECAY, Moves.LONG_DECAY, Moves.BREAK)
 
 
 def drift_section(pool: Executor, clinics: int) -> str:
@@ -40,9 +40,9 @@ def drift_section(pool: Executor, clinics: int) -> str:
     ]
     parts = [
         BEGINS_DRIFT,
-        filled(_HEAD.format(clinics=few, busy=_number(CLINICS[-1], few))),
-        table(_COLUMNS, [_row(*each) for each in found]),
-        filled(_read(found)),
+        filled(_HEAD.format(clinics=few)),
+        table(_COLUMNS, [_row(*each) for each in found if _is_shown(*each[:2])]),
+        filled(_read(found, _number(CLINICS[-1], few))),
         filled(_of_network(pool, max(few // 5, 2))),
         filled(_of_missing(pool, few)),
     ]
@@ -71,53 +71,50 @@ def _summary(course: Course) -> tuple[float, ...]:
     return *means, *(float(each[-1]) for each in losses), course.auroc
 
 
-_COLUMNS = (
-    "what moves",
-    "outcomes",
-    "AUROC served at the end, all alike",
-    *_OTHERS,
-    "AUROC served at the end, newest weeks",
-)
+_COLUMNS = ("what moves", "outcome 1", "AUROC: all rows", "newest weeks", "regained, %")
+
+
+def _is_shown(moves: Moves, clinic: Clinic) -> bool:
+    return moves in _COEFFICIENTS and clinic in (RARE, FREQUENT)
 
 
 def _row(moves: Moves, clinic: Clinic, found: _Lost) -> tuple[str, ...]:
-    told = [_told(moves, found[Way.ALIKE].mean(axis=0), found[way].mean(axis=0)) for way in _OTHERS]
-    areas = [f"{found[way][:, -1].mean():.3f}" for way in (Way.ALIKE, Way.NEWEST)]
-    return moves, named(clinic), areas[0], *told, areas[1]
-
-
-def _told(moves: Moves, alike: Float64Array, way: Float64Array) -> str:
-    if moves in _STILL:
-        lost = 1_000 * (way - alike)
-        return f"{lost[0]:+.2f} / {lost[1]:+.2f}"
-    regained = 100 * (1 - way / alike)
-    return f"{regained[0]:.0f} / {regained[1]:.0f} / {regained[3]:.0f}"
-
-
-def _read(found: Sequence[tuple[Moves, Clinic, _Lost]]) -> str:
-    newest = [
-        (moves, each[Way.ALIKE].mean(axis=0), each[Way.NEWEST].mean(axis=0))
-        for moves, _, each in found
-    ]
-    cost = max(float((way - alike)[:2].max()) for moves, alike, way in newest if moves in _STILL)
-    regained = np.array(
-        [
-            100 * (1 - way / alike)
-            for moves, alike, way in newest
-            if moves in (Moves.DECAY, Moves.LONG_DECAY, Moves.BREAK)
-        ]
+    alike, newest = (found[way].mean(axis=0) for way in (Way.ALIKE, Way.NEWEST))
+    regained = 100 * (1 - newest / alike)
+    return (
+        moves,
+        f"{100 * clinic.prevalence:.0f} %",
+        f"{alike[-1]:.3f}",
+        f"{newest[-1]:.3f}",
+        f"{regained[1]:.0f} / {regained[3]:.0f}",
     )
-    low, high = regained.min(axis=0), regained.max(axis=0)
+
+
+def _read(found: Sequence[tuple[Moves, Clinic, _Lost]], busy: int) -> str:
+    alike, newest, halves = (
+        np.array([each[way].mean(axis=0) for _, _, each in found])
+        for way in (Way.ALIKE, Way.NEWEST, Way.HALF_LIVES)
+    )
+    still, turns = (
+        np.array([moves in some for moves, _, _ in found]) for some in (_STILL, _COEFFICIENTS)
+    )
+    cost = (newest - alike)[still, :2].max()
+    regained, by_halves = (100 * (1 - (each / alike)[turns]) for each in (newest, halves))
     seasons = max(
         float((each[Way.INTERCEPT] - each[Way.ALIKE]).mean(axis=0)[1])
         for moves, _, each in found
         if moves is Moves.SEASON
     )
+    ranges = [f"{each.min():.0f} to {each.max():.0f}" for each in regained.T]
+    ended = by_halves[:, 3]
     return _READ.format(
+        busy=busy,
         cost=1_000 * cost,
-        ends=f"{low[3]:.0f} to {high[3]:.0f}",
-        means=f"{low[1]:.0f} to {high[1]:.0f}",
-        fitted=f"{low[0]:.0f} to {high[0]:.0f}",
+        ends=ranges[3],
+        means=ranges[1],
+        fitted=ranges[0],
+        half_lives=" and ".join(map(str, HALF_LIVES)),
+        halves=f"{ended.min():.0f} to {ended.max():.0f}",
         seasons=1_000 * seasons,
     )
 
@@ -153,29 +150,26 @@ def _mean_gain(pool: Executor, clinics: Clinics, number: int) -> float:
 
 
 _HEAD = f"""
-What an outcome depends on may move. These clinics have {HISTORY[0]} to {HISTORY[1]} weeks of history and a horizon of {HORIZON} days, an AUROC of {RARE.auroc:g} is
-always possible, and {FOLLOWED} weekly retrainings are followed; straight lines stand for the network. Coefficients turn, along a line or at once, until a
-model of those before has an AUROC of {FALLS_TO:g}; along a line they begin before the weeks followed, and end with them. A change at once comes with
-the first of these weeks. Seasons move the log odds by {SEASON:g} up and down. Half-lives and newest weeks are taken only where they are clearly
-better on the newest {WEEKS_TO_JUDGE_ON} weeks (`pima/core/verdicts/newest_weeks.py`). Of the log loss that learning from all rows alike costs beside the truth, so
-much is regained, in percent: by each week's challenger / by what is served where the gate promotes by `log_loss` / by that at the end. Where
-nothing moves for good, the cost stands in thousandths of log loss, of the challengers / as served. By other seeds than those that anything was chosen by;
-{{clinics}} clinics a row, {{busy}} of the busy ones:
+Clinics with {HISTORY[0]} to {HISTORY[1]} weeks of history and a horizon of {HORIZON} days, {FOLLOWED} weekly retrainings, straight
+lines for the network. Coefficients turn until an old model has an AUROC of {FALLS_TO:g}, where {RARE.auroc:g} stays possible. The
+newest 52, 26 or 13 weeks are taken where they are clearly better on the newest {WEEKS_TO_JUDGE_ON}
+(`pima/core/verdicts/newest_weeks.py`). Regained: of the log loss that learning from all rows costs, in the mean / at the end, as
+are the AUROCs. {OUTCOMES_A_DAY} outcomes a day, {{clinics}} clinics a row:
 """
 
 _READ = """
-Learning from the newest weeks where they are clearly better costs at most {cost:.2f} thousandths where nothing moves. Where coefficients move, it
-regains {ends} of 100 of what all rows alike lose at the end of the weeks, by which it was chosen to be built. In their mean it is {means}: nobody can learn of a
-change for five weeks, and with few rows the test set of 26 weeks promotes late (without the gate {fitted}). A prevalence that doubles is not followed: an intercept
-of the newest weeks would, but in clinics with seasons it costs up to {seasons:.1f} thousandths.
+With clinics of 200 a day, too ({busy} a row), newest weeks regain {ends} of 100 at the end, {means} in the mean: changes are known
+after five weeks, and with few rows the gate promotes late (without it {fitted}). Where nothing moves they cost at most {cost:.2f}
+thousandths of log loss. Not built: half-lives of {half_lives} weeks regain {halves} at the end; an intercept of the newest weeks
+follows a prevalence that doubles, but with seasons costs up to {seasons:.1f}.
 """
 
 _NETWORK = f"""
-pima's network, by the code of `retrain`, at the last of these weeks, {OUTCOMES_A_DAY} a day, {{clinics}} clinics each: where coefficients
-move in 39 weeks it is {{0}} thousandths behind the truth with {100 * RARE.prevalence:.0f} % and {{1}} with {100 * FREQUENT.prevalence:.0f} %; where nothing moves {{2}} and {{3}}.
+pima's own network at the end, {{clinics}} clinics each: where coefficients move in 39 weeks it is {{0}} thousandths behind the truth
+with {100 * RARE.prevalence:.0f} %, {{1}} with {100 * FREQUENT.prevalence:.0f} %; where nothing moves {{2}} and {{3}}.
 """
 
 _MISSING = f"""
-An input for each of three features that says whether it is missing ({", ".join(f"{100 * share:.0f}" for share in SHARES)} %) costs at most {{cost:.2f}} thousandths where that tells nothing, and
-gains {{low:.1f}} to {{high:.1f}} where each adds {TELLS:g} to the log odds. It is not built.
+Not built: inputs that say that a value is missing ({", ".join(f"{100 * share:.0f}" for share in SHARES)} %) cost at most
+{{cost:.2f}} where that tells nothing, and gain {{low:.1f}} to {{high:.1f}} where each adds {TELLS:g} to the log odds.
 """

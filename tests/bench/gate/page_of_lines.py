@@ -1,8 +1,7 @@
 """The section of docs/measured/gate.md on straight lines beside champions; no figure in it is typed
 by hand."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 
@@ -12,7 +11,7 @@ from pima.core.verdicts.pairs import CLEAR_P
 from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.lines import Overfitted, Told, calm_lines, overfitted
 from tests.bench.gate.page import filled, table
-from tests.bench.gate.page_of_alarms import CALM_LIMIT, CHOOSING, REPORTED
+from tests.bench.gate.page_of_alarms import REPORTED
 from tests.bench.gate.settled import (
     CLINICS,
     CLINICS_AT_ONCE,
@@ -24,26 +23,21 @@ from tests.bench.gate.settled import (
 )
 from tests.bench.gate.trials import HOLDOUT_SHARE
 
-ERRORS = (2.0, 2.5, 3.0, 3.5)
-TRIED = tuple(0.5 * math.erfc(each / math.sqrt(2)) for each in ERRORS)
 OVERFITTED = tuple(
     Overfitted(clinic, 1.2, noise) for clinic in (RARE, FREQUENT) for noise in (0.5, 0.8, 1.1)
 )
 
 
 def lines_section(pool: Executor, clinics: int) -> str:
-    calm = {each: _calm(pool, each, clinics, REPORTED) for each in CLINICS}
-    told = {each: _many(pool, overfitted, each, clinics // 4, REPORTED) for each in OVERFITTED}
+    calm = {each: _calm(pool, each, clinics) for each in CLINICS}
+    told = {each: _many(pool, overfitted, each, clinics // 4) for each in OVERFITTED}
     most = max(100 * added(*each).mean() for each in calm.values())
     parts = [
         "## A straight line beside the champion",
-        filled(_HEAD.format(clinics=clinics)),
-        table(_COLUMNS, [_calm_row(*each) for each in calm.items()]),
-        filled(_ADDED.format(most=most)),
-        filled(_TOLD.format(clinics=clinics // 4)),
+        filled(
+            f"{_HEAD} {_calm_ones(calm, clinics)} {_TOLD.format(most=most, clinics=clinics // 4)}"
+        ),
         table(_COLUMNS_TOLD, [_told_row(*each) for each in told.items()]),
-        filled(_CHOICE),
-        table(_COLUMNS_OF_CHOICE, list(_choice(pool, clinics))),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,99 +48,57 @@ def added(others: np.ndarray, line: Told) -> np.ndarray:
     return found
 
 
-def _calm(
-    pool: Executor,
-    clinic: Clinic,
-    clinics: int,
-    first_seed: int,
-    tried: Sequence[float] = (CLEAR_P,),
-) -> tuple[np.ndarray, Told]:
+def _calm(pool: Executor, clinic: Clinic, clinics: int) -> tuple[np.ndarray, Told]:
     """When the other alarms ring in so many clinics, and what is told of a line in the same
     ones."""
-    seeds = range(first_seed, first_seed + -(-clinics // CLINICS_AT_ONCE))
-    others = np.concatenate(list(pool.map(partial(calm_years, clinic), seeds)), axis=1)
-    return others, _many(pool, calm_lines, clinic, clinics, first_seed, tried)
+    others = pool.map(partial(calm_years, clinic), _seeds(clinics))
+    return np.concatenate(list(others), axis=1), _many(pool, calm_lines, clinic, clinics)
 
 
 def _many(
-    pool: Executor,
-    simulate: Callable[..., Told],
-    what: Clinic | Overfitted,
-    clinics: int,
-    first_seed: int,
-    tried: Sequence[float] = (CLEAR_P,),
+    pool: Executor, simulate: Callable[..., Told], what: Clinic | Overfitted, clinics: int
 ) -> Told:
-    seeds = range(first_seed, first_seed + -(-clinics // CLINICS_AT_ONCE))
-    found = list(pool.map(partial(simulate, what, tried=tried), seeds))
+    found = list(pool.map(partial(simulate, what), _seeds(clinics)))
     weeks = np.concatenate([each.weeks for each in found], axis=1)
     return Told(weeks, np.concatenate([each.true_gains for each in found]))
 
 
-_COLUMNS = ("calm clinics", "line no better", "and no other alarm is false", "line truly better")
+def _seeds(clinics: int) -> range:
+    return range(REPORTED, REPORTED + -(-clinics // CLINICS_AT_ONCE))
 
 
-def _calm_row(clinic: Clinic, found: tuple[np.ndarray, Told]) -> tuple[str, ...]:
-    others, line = found
-    rightly = np.isfinite(line.weeks) & ~line.falsely
-    shares = (line.falsely.mean(), added(others, line).mean(), rightly.mean())
-    return (clinic.name, *(f"{100 * share:.1f}" for share in shares))
+def _calm_ones(calm: dict[Clinic, tuple[np.ndarray, Told]], clinics: int) -> str:
+    lines = [line for _, line in calm.values()]
+    falsely = sorted(100 * line.falsely.mean() for line in lines)
+    rightly = sorted(100 * (np.isfinite(line.weeks) & ~line.falsely).mean() for line in lines)
+    return (
+        f"Of 100 calm clinics {falsely[0]:.1f} to {falsely[-1]:.1f} are told in a year where the "
+        f"line is no better, and {rightly[0]:.1f} to {rightly[-1]:.1f} where it is: {len(lines)} "
+        f"kinds, {clinics:,} clinics each."
+    )
 
 
-_COLUMNS_TOLD = ("clinic", "champion's log loss above the line's", "told, of 100", "weeks, median")
+_COLUMNS_TOLD = ("outcome 1", "log loss above the line's", "told, of 100", "weeks, median")
 
 
 def _told_row(what: Overfitted, found: Told) -> tuple[str, ...]:
     weeks = found.weeks[0]
     median = np.median(weeks)
     return (
-        what.clinic.name,
+        f"{100 * what.clinic.prevalence:.0f} %",
         f"{-found.true_gains.mean():.3f}",
         f"{100 * np.isfinite(weeks).mean():.0f}",
         f"{median:.0f}" if np.isfinite(median) else "more than a year",
     )
 
 
-_COLUMNS_OF_CHOICE = (
-    "standard errors",
-    *(
-        f"{what}, {100 * clinic.prevalence:.0f} %"
-        for clinic in (RARE, FREQUENT)
-        for what in ("line no better", "line truly better")
-    ),
-)
-
-
-def _choice(pool: Executor, clinics: int) -> Iterator[tuple[str, ...]]:
-    calm = [_calm(pool, each, clinics, CHOOSING, TRIED) for each in (RARE, FREQUENT)]
-    for number, errors in enumerate(ERRORS):
-        shares = [
-            share[number].mean()
-            for _, line in calm
-            for share in (line.falsely, np.isfinite(line.weeks) & ~line.falsely)
-        ]
-        yield (f"{errors:g}", *(f"{100 * share:.1f}" for share in shares))
-
-
 _HEAD = f"""
-Each week's verdict sets the champion beside a straight line. `straight_line_better` asks that {VERDICTS_IN_A_ROW} verdicts in a row
-find its log loss lower at a one-sided p of {CLEAR_P:g}, which is three paired standard errors (`pima/core/verdicts/pairs.py`). The clinics are the calm ones above, with
-{OUTCOMES_A_DAY} outcomes a day, of which {100 * HOLDOUT_SHARE:.0f} % are held out. Champion and line are wrong independently of each other, as 60 to 80
-cases leave a model, so the line is truly better in half of them. Of 100 clinics so many are told in a year that the line is better,
-where it is truly no better and where it is, {{clinics:,}} clinics a row:
-"""
-
-_ADDED = f"""
-Asked are at most {CALM_LIMIT:g} of 100 calm clinics, with the alarms above: this one adds at most {{most:.1f}} to them.
+`straight_line_better` asks that {VERDICTS_IN_A_ROW} weekly verdicts in a row find a straight line's log loss lower than the
+champion's by three paired standard errors, p {CLEAR_P:g} (`pima/core/verdicts/pairs.py`). {OUTCOMES_A_DAY} outcomes a day,
+{100 * HOLDOUT_SHARE:.0f} % held out. Champion and line are wrong independently, so the line is truly better in half of the clinics.
 """
 
 _TOLD = """
-Where the champion learned from luck, its log odds being steeper than the true ones and noisy, so many are told within a year, and so
-soon, {clinics:,} clinics a row:
-"""
-
-_CHOICE = """
-### How many standard errors
-
-By other seeds than those above. Verdicts that follow one another share most of their rows, so three in a row say little more than one,
-and a year has many of them:
+To the false alarms above it adds at most {most:.1f}. Where the champion's log odds are too steep and noisy, {clinics:,} clinics a
+row:
 """

@@ -36,7 +36,6 @@ class Policy:
     """One way to decide."""
 
     letter: str
-    name: str
     description: str
     split: Split = Split.HASH
     members: int = 5
@@ -47,39 +46,16 @@ class Policy:
 
 
 POLICIES = (
-    Policy(
-        "a",
-        "stored score",
-        "the stored score against a fresh random split's",
-        Split.FRESH,
-        1,
-        Rule.STORED,
-        None,
-    ),
-    Policy(
-        "b",
-        "fresh splits",
-        "a fresh random split each week, both scored now",
-        Split.FRESH,
-        1,
-        window=None,
-    ),
-    Policy(
-        "c",
-        "hash holdout",
-        "the hash holdout, both scored now on all of it",
-        members=1,
-        window=None,
-    ),
-    Policy("d", "recent window", "c on the recent window", members=1),
-    Policy("e", "five seeds", "d with five seeds"),
-    Policy("e, all", "whole holdout", 'e with `window = "all"`', window=None),
-    Policy("f", "the default", "e with `log_loss_veto`", options=GateOptions(log_loss_veto=True)),
-    Policy(
-        "g", "minimum gain", "e with `minimum_gain = 0.01`", options=GateOptions(minimum_gain=0.01)
-    ),
-    Policy("h", "every challenger", "every challenger of e is promoted", rule=Rule.ALWAYS),
-    Policy("i", "no challenger", "the first champion of e stays", rule=Rule.NEVER),
+    Policy("a", "the stored score", Split.FRESH, 1, Rule.STORED, None),
+    Policy("b", "fresh random splits", Split.FRESH, 1, window=None),
+    Policy("c", "all of the hash holdout", members=1, window=None),
+    Policy("d", "c, newest 250 rows", members=1),
+    Policy("e", "d, five seeds"),
+    Policy("e, all", 'e, `window = "all"`', window=None),
+    Policy("f", "e, `log_loss_veto`", options=GateOptions(log_loss_veto=True)),
+    Policy("g", "e, `minimum_gain = 0.01`", options=GateOptions(minimum_gain=0.01)),
+    Policy("h", "every challenger", rule=Rule.ALWAYS),
+    Policy("i", "never", rule=Rule.NEVER),
 )
 
 

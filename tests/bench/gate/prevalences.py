@@ -26,8 +26,6 @@ from tests.bench.gate.trials import HOLDOUT_SHARE, contest
 
 FRESH_ROWS = 4_000
 CLINIC = Clinic(first_rows=1_000, fewest_a_week=24, most_a_week=36, after_drift=Truth.SHIFTED)
-MEASURES: tuple[Measure | None, ...] = (*Measure, None)
-"""None: every challenger is promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Course:
 class PrevalenceRun:
     """One clinic, all measures."""
 
-    courses: dict[Measure | None, Course]
+    courses: dict[Measure, Course]
     of_old_fit: float
     """true log loss after the drift of the last challenger from before it"""
     of_fresh_fit: float
@@ -128,7 +126,7 @@ def simulate_prevalence(prevalence: Prevalence, seed: int) -> PrevalenceRun:
     stream = Stream(replace(CLINIC, log_odds_lower=prevalence.log_odds_lower), seed)
     population = _Population(prevalence, seed)
     draw = np.random.default_rng([seed, 3])
-    standings = {measure: _Standing() for measure in MEASURES}
+    standings = {measure: _Standing() for measure in Measure}
     for week in range(WEEKS + 1):
         if week:
             stream.advance()
@@ -138,9 +136,7 @@ def simulate_prevalence(prevalence: Prevalence, seed: int) -> PrevalenceRun:
             old_fit = challenger
         population.truth = stream.truth
         for measure, standing in standings.items():
-            promoted = measure is None or _is_promoted(
-                measure, prevalence, sides, standing, challenger, stream.now
-            )
+            promoted = _is_promoted(measure, prevalence, sides, standing, challenger, stream.now)
             _follow(standing, challenger if promoted else None, population, sides.training)
     fresh_fit = _fit(sides.training[sides.training["labelled_at"] >= stream.drift_at], 0)
     log_losses_after = (each.worth(population).log_loss for each in (old_fit, fresh_fit))
