@@ -31,8 +31,9 @@ mutants: $(VENV)/.complete
 # Draws 200 small changes of pima/core and pima/scoring.py by a seed, and says which of them no test on SQLite notices
 # (docs/measured/mutants.md). What is judged is kept in build/mutation, so that it goes on where it was stopped.
 mutation: $(VENV)/.mutation
+	$(RUN) -m pytest -q tests/mutation
 	$(RUN) -m tests.mutation --by tests/unit/core
-	$(RUN) -m tests.mutation --by tests/unit/watch,tests/unit/report,tests/unit/settings,tests/unit/runs,tests/unit/intake,tests/unit/extras
+	$(RUN) -m tests.mutation --by tests/unit/watch,tests/unit/report,tests/unit/settings,tests/unit/runs,tests/unit/intake,tests/unit/extras,tests/unit/test_reference.py
 	$(RUN) -m tests.mutation --by tests/jobs/declaring/test_redeclared.py,tests/jobs/scoring/test_score.py,tests/jobs/scoring/test_score_batches.py
 
 # Builds both images and runs the service in them, with its own PostgreSQL. Needs root, and Debian's buildah, netavark and

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from pima.core.verdicts.figures import share
-from tests.mutation.drawing import Mutant, drawn
+from tests.mutation.drawing import at, drawn
 from tests.mutation.judging import Judge, Verdict
+from tests.mutation.mutant import Mutant
 from tests.support.shipped import ROOT
 
 SOURCES = ("pima/core", "pima/scoring.py")
@@ -74,23 +75,37 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--by", help="tests that judge, with commas between; without: prints what is known"
     )
+    parser.add_argument(
+        "--at",
+        nargs="+",
+        default=[],
+        metavar="FILE:LINE",
+        help="all mutants of these lines, in place of those drawn",
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutation")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     judged = Judged(given.folder / "judged.json")
+    mutants = [mutant for place in given.at for mutant in at(ROOT, place)]
+    if not mutants:
+        mutants = _drawn(given.seed, given.count)
+    if given.by:
+        is_open = judged.open_in(mutants, given.by)
+        keep = partial(judged.keep, folder=given.by)
+        pytest.main([*PYTEST, *given.by.split(",")], plugins=[Judge(is_open, given.folder, keep)])
+    _print(mutants, judged)
+
+
+def _drawn(seed: int, count: int) -> list[Mutant]:
     files = sorted(
         str(path.relative_to(ROOT))
         for source in SOURCES
         for path in [ROOT / source, *(ROOT / source).rglob("*.py")]
         if path.is_file()
     )
-    mutants, among = drawn(ROOT, files, given.seed, given.count)
+    mutants, among = drawn(ROOT, files, seed, count)
     print(f"{len(mutants)} of {among} mutants in {len(files)} files", flush=True)
-    if given.by:
-        is_open = judged.open_in(mutants, given.by)
-        keep = partial(judged.keep, folder=given.by)
-        pytest.main([*PYTEST, *given.by.split(",")], plugins=[Judge(is_open, given.folder, keep)])
-    _print(mutants, judged)
+    return mutants
 
 
 def _print(mutants: Sequence[Mutant], judged: Judged) -> None:

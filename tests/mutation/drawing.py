@@ -4,14 +4,12 @@ mutmut makes the changes; how it runs them is not used. It leaves out decorated 
 keeps all mutants in one file; here each is a file of its own, so that properties have theirs.
 """
 
-import ast
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import libcst
-from libcst.metadata import MetadataWrapper
+from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.file_mutation import (
     NEVER_MUTATE_FUNCTION_NAMES,
     Mutation,
@@ -20,18 +18,7 @@ from mutmut.mutation.file_mutation import (
 from mutmut.mutation.mutators import mutation_operators
 from mutmut.mutation.pragma_handling import IgnoredCode
 
-
-class Mutant(NamedTuple):
-    """One change of one file."""
-
-    file: str
-    number: int
-    """Among the mutants of the file."""
-    line: int
-    before: str
-    after: str
-    text: str
-    """Of the whole file."""
+from tests.mutation.mutant import Mutant
 
 
 class _Visitor(MutationVisitor):
@@ -41,11 +28,11 @@ class _Visitor(MutationVisitor):
         return bool(super()._skip_node_and_children(node))
 
 
-def _parsed(root: Path, file: str) -> tuple[libcst.Module, list[Mutation]]:
+def _parsed(root: Path, file: str) -> tuple[MetadataWrapper, list[Mutation]]:
     wrapper = MetadataWrapper(libcst.parse_module((root / file).read_text()))
     visitor = _Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
     wrapper.visit(visitor)
-    return wrapper.module, visitor.mutations
+    return wrapper, visitor.mutations
 
 
 def _first_difference(code: str, text: str) -> tuple[int, str, str]:
@@ -66,30 +53,25 @@ def drawn(root: Path, files: Sequence[str], seed: int, count: int) -> tuple[list
     return [_mutant(file, number, *parsed[file]) for file, number in chosen], len(everything)
 
 
-def _mutant(file: str, number: int, module: libcst.Module, all_: Sequence[Mutation]) -> Mutant:
+def at(root: Path, place: str) -> list[Mutant]:
+    """All mutants of one line, which is written FILE:LINE."""
+    file, _, line = place.partition(":")
+    wrapper, mutations = _parsed(root, file)
+    where = wrapper.resolve(PositionProvider)
+    # A mutant is a whole file and takes long to make, so only those that may change the line are.
+    near = [
+        number
+        for number, mutation in enumerate(mutations)
+        if where[mutation.original_node].start.line
+        <= int(line)
+        <= where[mutation.original_node].end.line
+    ]
+    mutants = [_mutant(file, number, wrapper, mutations) for number in near]
+    return [mutant for mutant in mutants if mutant.line == int(line)]
+
+
+def _mutant(file: str, number: int, wrapper: MetadataWrapper, all_: Sequence[Mutation]) -> Mutant:
+    module = wrapper.module
     changed = module.deep_replace(all_[number].original_node, all_[number].mutated_node)
     assert isinstance(changed, libcst.Module)
     return Mutant(file, number, *_first_difference(module.code, changed.code), changed.code)
-
-
-def statement_at(code: str, line: int) -> range | None:
-    """The lines of the innermost statement there; None if it runs when the module is imported."""
-    tree = ast.parse(code)
-    functions = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and _has(node.body[0].lineno, node, line)
-    ]
-    if not functions:
-        return None
-    statements = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and _has(node.lineno, node, line)
-    ]
-    innermost = max(statements, key=lambda node: node.lineno)
-    return range(innermost.lineno, (innermost.end_lineno or line) + 1)
-
-
-def _has(first: int, node: ast.stmt, line: int) -> bool:
-    return first <= line <= (node.end_lineno or first)

@@ -18,14 +18,17 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.runner import runtestprotocol
-from coverage import Coverage, CoverageData
 
-from tests.mutation.drawing import Mutant, statement_at
+from tests.mutation.mutant import Mutant, statement_at
 from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
+
+if TYPE_CHECKING:
+    from coverage import CoverageData
 
 PATIENCE_SECONDS = 300
 
@@ -63,10 +66,15 @@ class Judge:
             session.config.get_terminal_writer().flush()
         return True
 
-    def _covered(self, session: pytest.Session) -> CoverageData:
+    def _covered(self, session: pytest.Session) -> "CoverageData":
         """Runs all tests on the unchanged code; those that fail there say nothing later."""
+        # Tests of this module do without it.
+        from coverage import Coverage
+
         files = sorted({str(ROOT / mutant.file) for mutant in self._mutants})
         coverage = Coverage(data_file=None, config_file=False, include=files)
+        # That no test runs any of the files is an answer.
+        coverage.set_option("run:disable_warnings", ["no-data-collected"])
         coverage.start()
         for item, following in zip(session.items, [*session.items[1:], session], strict=True):
             coverage.switch_context(item.nodeid)
@@ -86,7 +94,7 @@ class Judge:
             if _fails(item, item.session):
                 yield name
 
-    def _tests(self, covered: CoverageData, mutant: Mutant) -> list[pytest.Item]:
+    def _tests(self, covered: "CoverageData", mutant: Mutant) -> list[pytest.Item]:
         """Those that run its statement; if that runs at import, those that run any of the file."""
         by_line = covered.contexts_by_lineno(str(ROOT / mutant.file))
         lines = statement_at((ROOT / mutant.file).read_text(), mutant.line) or by_line

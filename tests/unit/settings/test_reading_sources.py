@@ -151,6 +151,11 @@ def test_a_table_may_be_called_anything(tmp_path: Path, said: str, parts: tuple[
         ('{ age = "a" }', '"age"', "columns has a wrong value"),
         ('{ age = "a" }', '{ age = {column = "a", faktor = 2} }', "columns takes no key faktor"),
         ('{ age = "a" }', "{ age = {factor = 2} }", "columns lacks column"),
+        (
+            '{ age = "a" }',
+            '{ age = {column = ""} }',
+            "columns.age names no column. Expected: a column's name",
+        ),
         ('{ age = "a" }', '{ age = {column = "a", factor = 0} }', "columns.age.factor"),
         ('{ age = "a" }', '{ age = {column = "a", factor = nan} }', "columns.age.factor"),
         ('{ age = "a" }', '{ age = {column = "a", offset = inf} }', "columns.age.factor"),

@@ -109,7 +109,18 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
             _categories(2, 300),
             "feature gives 600 inputs, a category one for each code. Expected: at most 512",
         ),
-        (_categories(1, 2).replace("1 =", "16777216 ="), "feature 1 (c0): codes are out of range"),
+        (
+            _categories(1, 2).replace("1 =", "16777216 ="),
+            "feature 1 (c0): codes are out of range. Expected: whole numbers from 0 to 16777215",
+        ),
+        (
+            _number(more="unknown = 1"),
+            'feature 1 (x): unknown is a code, but a number has none. Expected: "missing", or a category',
+        ),
+        (
+            _number().replace("\n[[", "\nleast_followed_up = 0.9\n[[", 1),
+            "outcome: least_followed_up stands there without horizon. Expected: horizon, too",
+        ),
         (
             _categories(1, 2).replace("label of 1", "Label of 0"),
             "feature 1 (c0): codes have a label twice",

@@ -5,7 +5,7 @@ import pytest
 
 from pima.core.declared.features import Feature
 from pima.core.nights.bins import Bins, category_bins, counts_in, number_bins
-from pima.core.nights.people import described
+from pima.core.nights.people import described, inputs_of
 
 AGE = Feature("age", unit="years", low=0, high=120)
 SEX = Feature("sex", kind="category", codes={0: "female", 1: "male", 2: "diverse"})
@@ -25,6 +25,17 @@ def test_a_number_has_its_median_and_quartiles_to_a_bin_and_who_lacks_it() -> No
     assert np.abs(np.array([float(middle), float(low)]) - exact).max() < 1.5
     # A fifth and more lies above the last decile of those learned from: its end is not known.
     assert figures.endswith(f" to {bins.edges[-1]:.3g} and over)")
+
+
+def test_each_input_is_told_by_its_name_in_the_bins_of_those_learned_from() -> None:
+    rows = np.array([[20, 0], [80, 1]] * 60, dtype=np.float32)
+    learned = (number_bins(np.arange(120, dtype=np.float32)), category_bins(rows[:, 1], (0, 1)))
+    told = dict(inputs_of((AGE, SEX), learned, rows))
+    counts = [counts_in(bins, rows[:, n]) for n, bins in enumerate(learned)]
+    assert told == {
+        "age": described(AGE, learned[0], counts[0], 120),
+        "sex": "female 50 %, male 50 %; missing: none",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What stands of a version: its figures over settled outcomes, and when they are held back."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,16 @@ from pima.core.outcomes.realised import (
     CameTrue,
     came_true,
     told_figures,
+    version_in_words,
+    widths,
 )
-from pima.core.verdicts.figures import NO_CASES, NONE_CALLED, NONE_EXPECTED, observed_expected
+from pima.core.verdicts.figures import (
+    NO_CASES,
+    NONE_CALLED,
+    NONE_EXPECTED,
+    in_words,
+    observed_expected,
+)
 
 
 def _standing(cases: int, others: int) -> CameTrue:
@@ -66,6 +75,23 @@ def test_beside_observed_expected_stands_what_it_is_if_those_without_an_outcome_
     assert told["observed / expected"].endswith("; 1.00 if those without an outcome had 0")
     told = dict(told_figures(replace(found, if_zero=None), 2))
     assert "if those" not in told["observed / expected"]
+
+
+def test_intervals_are_as_much_wider_as_persons_are_fewer_than_their_rows() -> None:
+    outcomes = np.resize([0, 0, 1], 60).astype(np.int8)
+    twice = [np.repeat(each, 2) for each in (np.linspace(0.1, 0.6, 60), np.full(60, 0.3), outcomes)]
+    found = widths((*twice,), np.repeat(np.arange(60), 2))
+    assert found == pytest.approx(dict.fromkeys(ON_TOP, math.sqrt(2)), rel=0.05)
+    assert widths((*twice,), np.arange(120)) == {}
+
+
+def test_a_version_is_told_with_its_outcomes_and_two_figures_if_it_has_any() -> None:
+    found = _standing(20, 60)
+    area, ratio = (in_words(found.figures[name], 2) for name in ("auroc", "observed_expected"))
+    assert version_in_words(found) == (
+        f"80 of these outcomes; {ON_TOP['auroc']} {area}; observed / expected {ratio}"
+    )
+    assert version_in_words(replace(found, figures={})) == "80 of these outcomes"
 
 
 def test_a_figure_that_nobody_has_says_why() -> None:

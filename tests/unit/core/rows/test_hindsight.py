@@ -85,6 +85,14 @@ def test_ones_are_compared_with_zeros_of_the_same_risk() -> None:
     assert not found.follow_outcome
 
 
+def test_risks_are_cut_into_fifths_of_as_many_rows() -> None:
+    """Of each of them one of two is a one, and corrected: half of a correction was to be expected."""
+    fifths = [
+        _rows(risk / 10, ones=(n, n), zeros=(1 - n, 0)) for risk in range(10) for n in [risk % 2]
+    ]
+    assert by_risk(pd.concat(fifths)).expected == 2.5
+
+
 def test_ones_are_compared_with_zeros_as_many_days_after_the_prediction() -> None:
     """Who was predicted of late can't have been corrected that late, and more of them are zeros."""
     long_ago = _rows(0.5, ones=(400, 120), zeros=(100, 30))

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.rows.history import MOST_TWINS, below, ranked, ranks, split, unseen_by
+from pima.core.rows.history import (
+    MOST_TWINS,
+    below,
+    rank_name,
+    ranked,
+    ranks,
+    ranks_of_names,
+    split,
+    unseen_by,
+)
 from tests.support.labelled import as_learned, in_holdout, labelled
 from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
 
@@ -48,6 +57,13 @@ def test_a_row_without_keys_goes_by_its_id_as_ever() -> None:
         == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
     )
     assert keyed.left_out == {}
+
+
+def test_a_rank_is_the_first_64_bits_and_a_substitute_keeps_that_of_its_name() -> None:
+    digest = hmac.digest(SALT.encode(), b"person p0", "sha256")
+    names = ["person p0", rank_name("person p0", SALT)]
+    assert ranks_of_names(names, SALT).tolist() == [int.from_bytes(digest[:8], "big")] * 2
+    assert "p0" not in names[1]
 
 
 def test_sides_of_keys_are_frozen() -> None:

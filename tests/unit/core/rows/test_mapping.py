@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.declared.features import Feature
+from pima.core.declared.features import Feature, SeenByNoModel
 from pima.core.declared.source import MappedColumn
-from pima.core.rows.mapping import SourceMapping, SourceTally, mapped
+from pima.core.rows.mapping import Moments, SourceMapping, SourceTally, mapped
 
 GLUCOSE = Feature(
     "glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True
@@ -318,3 +318,28 @@ def test_a_word_that_nobody_knows_is_taken_for_what_the_feature_says(
     rows, tally = _mapped(replace(MAPPING, features=(feature,), columns=(LETTERS,)), ("a", value))
     assert (_values(rows, "sex"), _rejected(rows)) == ([found], [False])
     assert tally.unknown["sex"] == (value == "X")
+
+
+def test_a_score_beyond_its_range_is_not_known_and_counted_and_one_within_is_taken() -> None:
+    news = SeenByNoModel("news", low=0, high=20, may_be_missing=True, unknown="missing")
+    mapping = replace(MAPPING, features=(news,), columns=(MappedColumn("news"),))
+    rows, tally = _mapped(mapping, *zip("abcd", [20, 999, math.inf, None], strict=True))
+    assert (_values(rows, "news"), any(_rejected(rows))) == ([20, None, None, None], False)
+    assert tally.unknown["news"] == 2
+
+
+def test_a_category_s_0_may_mean_that_nothing_was_measured() -> None:
+    codes = msgspec.structs.replace(SEX, codes={1: "a", 2: "b"}, zero_is_missing=True)
+    assert _one(codes, MappedColumn("sex"), "0") == (0, {})
+
+
+def test_a_row_has_its_moment_and_one_that_can_not_be_read_rejects_a_row_with_an_outcome() -> None:
+    mapping = replace(MAPPING, has_outcome=True)
+    nobody = np.zeros(2, dtype=bool)
+    moments = Moments(pd.Series([7, None], dtype="Int64"), ~nobody, nobody, nobody)
+    columns = [
+        pd.Series(each, dtype=object) for each in (["a", "b"], [1, None], [5, 5], ["M", "F"])
+    ]
+    rows = mapped(mapping, columns, tally := SourceTally(), {"index_at": moments})
+    assert _values(rows, "index_at") == [7, None]
+    assert (_rejected(rows), tally.rejected) == ([True, False], {("bad_index_at", "index_at"): 1})

@@ -2,6 +2,7 @@
 curves."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,17 @@ from scipy.stats import norm
 
 from pima.core.verdicts.figures import (
     FIGURES,
+    TABLED_THRESHOLDS,
+    THRESHOLDS,
     all_figures,
     auroc,
     decision_curve,
+    gained,
     of_classes,
     ranked,
     treating_all,
 )
+from pima.core.verdicts.verdict import Measure, Measured
 from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
 from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
 from tests.oracle.shapley import model as log_odds_model
@@ -55,6 +60,18 @@ def test_all_figures_have_names_for_people() -> None:
     rows = ranked(np.linspace(0, 1, 9), np.resize([0, 1], 9).astype(np.int8), 0.5)
     assert list(all_figures(rows)) == list(FIGURES)
     assert list(of_classes(4, 5, 2, 1)) == list(FIGURES)[-4:]
+
+
+def test_a_verdict_s_gain_is_told_with_its_interval_and_without_a_champion_nothing_is() -> None:
+    told = Measured(measure=Measure.LOG_LOSS, challenger=0.5, constant=0.6, gain_on_constant=0.1)
+    assert (gained(None), gained(told)) == ("", "")
+    won = replace(told, gain=0.02, interval_low=0.0101, interval_high=0.03)
+    assert gained(won) == "; gain 0.0200 (0.0101 to 0.0300)"
+
+
+def test_the_tables_thresholds_are_some_of_those_of_the_curves() -> None:
+    assert set(TABLED_THRESHOLDS) < set(THRESHOLDS)
+    assert sorted(TABLED_THRESHOLDS) == list(TABLED_THRESHOLDS)
 
 
 def test_the_decision_curves_are_those_of_dcurves() -> None:
