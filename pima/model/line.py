@@ -12,15 +12,18 @@ def learn_line(
     outcomes: Int8Array,
     seed: int,
     boundary: CancelCheck = never,
+    strength: float | None = None,
 ) -> Float64Array:
-    """Fit a line on rows (n, inputs): the intercept, then the weights, (1 + inputs,). Its strength
-    is chosen on the rows and folds on which that of the recipe's networks is. `boundary` is called
-    between steps and may raise."""
+    """Fit a line on rows (n, inputs): the intercept, then the weights, (1 + inputs,). None: its
+    strength is chosen on the rows and folds on which that of the recipe's networks is. `boundary`
+    is called between steps and may raise."""
     boundary()
-    asked = drawn(len(outcomes), recipe.most_rows_to_choose, seed)
-    folds = stratified_folds(outcomes[asked], recipe.inner_folds, seed)
-    strengths = recipe.line_strengths or STRENGTHS
-    strength = choose_strength(inputs[asked], outcomes[asked], folds, strengths)
+    if strength is None:
+        asked = drawn(len(outcomes), recipe.most_rows_to_choose, seed)
+        folds = stratified_folds(outcomes[asked], recipe.inner_folds, seed)
+        strengths = recipe.line_strengths or STRENGTHS
+        few = [inputs[asked]] * recipe.inner_folds
+        strength, _ = choose_strength(few, outcomes[asked], folds, strengths)
     boundary()
     learned = drawn(len(outcomes), recipe.most_rows_of_line or len(outcomes), seed)
     return fit_line(inputs[learned], outcomes[learned], strength)

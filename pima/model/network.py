@@ -13,7 +13,7 @@ is stored:
     sigmoid)
 
 Where the fit chooses how inputs are taken, a straight line on them has a share of the log odds, as
-two more hidden units.
+two more hidden units. Scales of the inputs, if they have any, are part of the first kernel.
 """
 
 import math
@@ -30,8 +30,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from pima.core.arrays import Float32Array, Float64Array, Int8Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.declared.features import Features
+from pima.core.verdicts.metrics import lower_p
+from pima.core.verdicts.newest_weeks import ASKED_P
+from pima.core.verdicts.straight_line import choose_strength
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
 from pima.model.line import learn_line
@@ -116,13 +119,15 @@ def _five_seeds(
     preprocessing = learn_preprocessing(declared, data.features, recipe)
     standardised = preprocessing.apply(data.features)
     outcomes = data.outcomes
-    l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
-    members = train(
-        recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary
-    )
+    chosen = _choose(recipe, preprocessing, standardised, outcomes, seed, boundary)
+    strength, of_line, scales = chosen
+    l2 = [strength / len(outcomes)]
+    targets = outcomes.astype(np.float32)[:, None]
+    members = train(recipe, l2, standardised, targets, seed, boundary, scales[:, None])
     hidden, read_out = members.folded()
     if recipe.line_share:
-        line = learn_line(recipe, standardised, outcomes, seed, boundary)
+        line = learn_line(recipe, standardised * scales, outcomes, seed, boundary, of_line)
+        line[1:] *= scales
         hidden, read_out = _beside_line(hidden, read_out, line, recipe.line_share)
     return _plain_model(len(declared), preprocessing, [hidden], "silu", read_out)
 
@@ -214,28 +219,69 @@ def _plain_model(
     return model
 
 
+def _choose(
+    recipe: FiveSeeds,
+    preprocessing: Preprocessing,
+    inputs: Float32Array,
+    outcomes: Int8Array,
+    seed: int,
+    boundary: CancelCheck,
+) -> tuple[float, float | None, Float32Array]:
+    """Choose the strength of the L2, that of the line, and a scale for each input, (inputs,): by
+    what the rows say of its feature, where both the line and the networks are clearly better so,
+    else 1. None: the strength of the line is not chosen yet.
+
+    A prior that is right for some rows is right for more, so beyond the recipe's limit a random
+    sample of the rows is used.
+    """
+    plain = np.ones((recipe.inner_folds + 1, inputs.shape[1]), dtype=np.float32)
+    if not recipe.l2_choices:
+        return recipe.l2_times_rows, None, plain[-1]
+    asked = drawn(len(outcomes), recipe.most_rows_to_choose, seed)
+    few = inputs[asked]
+    found = outcomes[asked]
+    folds = stratified_folds(found, recipe.inner_folds, seed)
+    l2, losses = choose_l2(recipe, few, found, folds, plain, seed, boundary)
+    of_line = None
+    if recipe.least_scale:
+        others = (asked[folds != fold] for fold in range(recipe.inner_folds))
+        scales = np.array(
+            [
+                preprocessing.scales(inputs[which], outcomes[which], recipe.least_scale)
+                for which in (*others, slice(None))
+            ]
+        )
+        # The line is asked first, since it takes a hundredth of the time. It can't know what
+        # features say only together, so the networks must agree.
+        (of_line, plainly), (of_other, scaled) = (
+            choose_strength([few * by for by in each], found, folds, recipe.line_strengths)
+            for each in (plain, scales)
+        )
+        if lower_p(scaled - plainly) < ASKED_P:
+            other, scaled = choose_l2(recipe, few, found, folds, scales, seed, boundary)
+            if lower_p(scaled - losses) < ASKED_P:
+                return other, of_other, scales[-1]
+    return l2, of_line, plain[-1]
+
+
 def choose_l2(
     recipe: FiveSeeds,
     inputs: Float32Array,
     outcomes: Int8Array,
+    folds: Int64Array,
+    scales: Float32Array,
     seed: int,
     boundary: CancelCheck = never,
-) -> float:
+) -> tuple[float, Float64Array]:
     """Choose the strength of the L2, times rows: the recipe's own, or that of its choices with the
-    lowest log loss out of fold. Few, noisy data need a strong one, plenty of clear data a weak one.
+    lowest log loss out of fold, which is returned, too, of each row (n,). Few, noisy data need a
+    strong one, plenty of clear data a weak one.
 
-    Each strength is fitted on all folds of the training rows but one, and tested on that one, in
-    turn. A prior that is right for some rows is right for more, so beyond the recipe's limit a
-    random sample of the rows is used.
+    Each strength is fitted on all folds of the rows but one, and tested on that one, in turn.
+    Scales (folds, inputs) multiply the inputs where a fold is left out.
     """
-    if not recipe.l2_choices:
-        return recipe.l2_times_rows
-    asked = drawn(len(outcomes), recipe.most_rows_to_choose, seed)
-    inputs = inputs[asked]
-    outcomes = outcomes[asked]
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
     # The networks of all folds under all strengths are trained side by side, in one fit.
-    folds = stratified_folds(outcomes, recipe.inner_folds, seed)
     left_out = np.repeat(np.arange(recipe.inner_folds), recipe.inner_members)  # by member
     learned = (folds[:, None] != left_out).astype(np.float32)  # (n, members)
     rows = learned.sum(axis=0)
@@ -244,12 +290,14 @@ def choose_l2(
     )
     networks = replace(recipe, members=len(left_out))
     l2 = [strength / float(rows.mean()) for strength in strengths]
-    members = train(networks, l2, inputs, targets, seed, boundary).logits(inputs)
+    by_unit = np.tile(scales[left_out].repeat(recipe.hidden_units, axis=0).T, len(strengths))
+    members = train(networks, l2, inputs, targets, seed, boundary, by_unit).logits(inputs)
     by_fold = members.reshape(len(inputs), len(strengths), recipe.inner_folds, recipe.inner_members)
     # Of each row by the members that did not learn from it: (n, strengths).
     logits = by_fold.mean(axis=-1, dtype=np.float64)[np.arange(len(inputs)), :, folds]
-    losses: Float64Array = (np.logaddexp(0, logits) - outcomes[:, None] * logits).mean(axis=0)
-    return strengths[int(np.nan_to_num(losses, nan=np.inf).argmin())]
+    losses: Float64Array = np.logaddexp(0, logits) - outcomes[:, None] * logits
+    best = int(np.nan_to_num(losses.mean(axis=0), nan=np.inf).argmin())
+    return strengths[best], losses[:, best]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,20 +334,25 @@ def train(
     targets: Float32Array,
     seed: int,
     boundary: CancelCheck = never,
+    scales: Float32Array | int = 1,
 ) -> Members:
     """Fit the recipe's members on inputs (n, inputs), each from its own seed; for each L2, members
     of the same seeds.
 
     Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each
-    row for each member.
+    row for each member. Scales, (inputs, units) or broadcast to that, multiply
+    the inputs of each hidden unit.
     """
     layer = keras.Input((inputs.shape[1],))
-    hidden = keras.layers.Dense(
+    # A product with 1 would change the last bits of fits without scales.
+    kind = keras.layers.Dense if np.all(np.equal(scales, 1)) else _ScaledDense
+    hidden = kind(
         len(l2) * recipe.members * recipe.hidden_units,
         activation="silu",
         kernel_initializer=_again(len(l2), 1, _drawn_alone(recipe, seed)),
         kernel_regularizer=_penalty(np.repeat(l2, recipe.members * recipe.hidden_units)),
     )
+    hidden.scales = scales
     read_out = _MemberReadOut(recipe, l2, seed, _first_bias(targets[:, 0]))
     model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
     loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
@@ -319,7 +372,8 @@ def train(
         verbose=0,
         callbacks=dropped_between,
     )
-    return Members(tuple(hidden.get_weights()), *read_out.get_weights())
+    kernel, bias = hidden.get_weights()
+    return Members((kernel * scales, bias), *read_out.get_weights())
 
 
 class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
@@ -332,6 +386,14 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_begin(self, _batch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras names it)
         self._boundary()
+
+
+class _ScaledDense(keras.layers.Dense):  # type: ignore[misc]
+    """A dense layer of which each unit has scales of its own for the inputs, (inputs, units) or 1;
+    used only in the fit."""
+
+    def call(self, inputs: Any) -> Any:
+        return self.activation(inputs @ (self.kernel * self.scales) + self.bias)
 
 
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]

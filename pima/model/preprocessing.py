@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pima.core.arrays import Float32Array, Float64Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.declared.features import Features
 from pima.model.recipes import FiveSeeds, choose_exponents
 
@@ -143,6 +143,25 @@ class Preprocessing:
             columns.append(self.pieces.apply(features))
         columns += [features[:, [position]] == code for position, code in self.codes]
         return np.concatenate(columns, axis=1, dtype=np.float32)
+
+    def scales(self, inputs: Float32Array, outcomes: Int8Array, least: float) -> Float32Array:
+        """A scale for each input by what rows (n, inputs) say of its feature, (inputs,): the root
+        of 1 - 2 / c, and `least` at least.
+
+        c is the score test's chi-square a degree of freedom, near 1 where a feature says nothing:
+        of its number or its codes, or of its pieces, whichever is larger.
+        """
+        missed = outcomes - outcomes.mean()
+        # Of an input that is always the same only rounding is left.
+        information = len(inputs) * missed.var() * inputs.var(axis=0) + 1e-6
+        found = (missed @ inputs) ** 2 / information
+        # Pieces count as a part of their own: ~ of their feature's position.
+        pieces = self.pieces
+        cut = [~at for at in pieces.positions for _ in pieces.rates[0]] if pieces else []
+        parts = np.array([*self.numbers, *cut, *(at for at, _ in self.codes)])
+        means = {part: found[parts == part].mean() for part in parts}
+        evidence = [max(means[part], means.get(~part, 0), 2) for part in parts]
+        return np.sqrt(1 - 2 / np.array(evidence)).clip(least).astype(np.float32)
 
     def build(self, measurements: Any) -> Any:
         """Build `apply` into the stored model: (n, features) -> (n, inputs)"""

@@ -95,6 +95,8 @@ class FiveSeeds(Recipe):
     """The L2 strengths of the line, of which inner folds choose one."""
     most_rows_of_line: int = 0
     """The most rows that the line is fitted on; of more, a random sample of so many. 0: all."""
+    least_scale: float = 0.0
+    """The least scale of a feature by its own evidence. 0: there are no such scales."""
 
     def for_inputs(self, features: Features) -> Recipe:
         """The recipe with the powers and scales that are declared for its inputs."""
@@ -115,6 +117,7 @@ class FiveSeeds(Recipe):
             line_share=1 / 3,
             line_strengths=STRENGTHS,
             most_rows_of_line=MOST_ROWS_OF_LINE,
+            least_scale=0.03**0.5,
         )
 
     def numbers(self) -> dict[str, object]:
@@ -134,7 +137,7 @@ class FiveSeeds(Recipe):
         return {"powers": powers_to_choose_from(feature.low)}
 
 
-_LATER = ("line_share", "line_strengths", "most_rows_of_line")
+_LATER = ("line_share", "line_strengths", "most_rows_of_line", "least_scale")
 """Numbers that versions of 0.2.0 and before lack. None of them does anything at 0 or empty."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.verdicts.logistic import fit_logistic, log_loss, logistic
+from pima.core.verdicts.logistic import fit_logistic, logistic
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """The L2 strengths to choose from, the strongest first; beside a summed loss, so each is a prior
@@ -16,17 +16,22 @@ that does not depend on the number of rows."""
 
 
 def choose_strength(
-    inputs: Float32Array,
+    inputs: Sequence[Float32Array],
     outcomes: Int8Array,
     folds: Int64Array,
     strengths: Sequence[float] = STRENGTHS,
-) -> float:
-    """Choose the strength with the lowest loss on rows (n, inputs), each judged by a fit on the
-    other folds; `folds` (n,) has the number of each row's fold. A tie goes to the first."""
-    losses = np.zeros(len(strengths))
-    for fold in np.unique(folds):
-        losses += _losses(inputs, outcomes, folds == fold, strengths)
-    return strengths[int(losses.argmin())]
+) -> tuple[float, Float64Array]:
+    """Choose the strength with the lowest loss on rows, each judged by a fit on the other folds;
+    `folds` (n,) has the number of each row's fold. For each fold there are the inputs, (n, inputs),
+    to take where it is left out. A tie goes to the first.
+
+    Returns the loss of each row under the strength, too: (n,), fold by fold."""
+    of_folds = [
+        _losses(inputs[fold], outcomes, folds == fold, strengths) for fold in np.unique(folds)
+    ]
+    losses = np.concatenate(of_folds, axis=1)
+    best = int(losses.mean(axis=1).argmin())
+    return strengths[best], losses[best]
 
 
 def _losses(
@@ -37,7 +42,8 @@ def _losses(
     for strength in strengths:
         # Begun at the line of the strength before, a fit takes half the time.
         line = fit_line(inputs[~left_out], outcomes[~left_out], strength, line)
-        losses.append(log_loss(_log_odds(line, inputs[left_out]), outcomes[left_out] == 1))
+        log_odds = _log_odds(line, inputs[left_out])
+        losses.append(np.logaddexp(0, log_odds) - outcomes[left_out] * log_odds)
     return np.array(losses)
 
 

@@ -51,6 +51,7 @@ def _recipe(standings: Standings) -> dict[str, str]:
         "most_rows": f"{recipe.most_rows_to_choose:,}",
         "strengths": _either([f"{strength:g}" for strength in recipe.line_strengths]),
         "line_rows": f"{recipe.most_rows_of_line:,}",
+        "least_scale": f"{recipe.least_scale:.2f}",
     }
 
 

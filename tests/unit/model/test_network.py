@@ -9,9 +9,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from pima.core.declared.features import Feature
-from pima.core.verdicts.straight_line import fit_line
+from pima.core.verdicts.metrics import lower_p
+from pima.core.verdicts.straight_line import choose_strength, fit_line
 from pima.errors import FileNotWritten, Interrupted
-from pima.model.recipes import Article, FiveSeeds, Recipe, drawn, recipe_for
+from pima.model.recipes import (
+    Article,
+    FiveSeeds,
+    Recipe,
+    drawn,
+    recipe_for,
+    stratified_folds,
+)
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
 
@@ -301,10 +309,101 @@ def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     inputs = draw.normal(size=(150, 6)).astype(np.float32)
     noise, clear = draw.integers(0, 2, 150).astype(np.int8), (inputs[:, 0] > 0).astype(np.int8)
     recipe = FiveSeeds(l2_choices=(0.3, 30.0))
-    assert choose_l2(recipe, inputs, noise, seed=1) == 30
-    assert choose_l2(recipe, inputs, clear, seed=1) == 0.3
-    assert choose_l2(replace(recipe, most_rows_to_choose=100), inputs, clear, seed=1) == 0.3
-    assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
+    plain = np.ones((5, 6), dtype=np.float32)
+    for outcomes, best in ((noise, 30), (clear, 0.3)):
+        folds = stratified_folds(outcomes, 5, 1)
+        found, losses = choose_l2(recipe, inputs, outcomes, folds, plain, seed=1)
+        assert found == best
+        assert len(losses) == 150
+    # What does not say anything is scaled away: the loss is that of the other folds' share.
+    _, nothing = choose_l2(recipe, inputs, clear, folds, 0 * plain, seed=1)
+    assert nothing.mean() > 0.6 > 0.2 > losses.mean()
+
+
+def _of_noise(rows: int, numbers: int, effect: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of so many numbers, the first two of which say something."""
+    draw = np.random.default_rng(6)
+    values = draw.normal(size=(rows, numbers)).clip(-9, 9).astype(np.float32)
+    log_odds = effect * (values[:, 0] - values[:, 1])
+    return values, (draw.random(rows) < 1 / (1 + np.exp(-log_odds))).astype(np.int8)
+
+
+def _with_scales_and_without(network, values, outcomes) -> list:
+    features = tuple(Feature(f"value_{n}", low=-9, high=9) for n in range(values.shape[1]))
+    recipe = recipe_for("five_seeds", features)
+    data = network.TrainingData(values, outcomes)
+    recipes = (recipe, replace(recipe, least_scale=0.0))
+    return [network.fit(each, features, data, seed=1) for each in recipes]
+
+
+def _p_that_a_line_is_no_better_with_scales(values: np.ndarray, outcomes: np.ndarray) -> float:
+    from pima.model.preprocessing import learn_preprocessing
+
+    features = tuple(Feature(f"value_{n}", low=-9, high=9) for n in range(values.shape[1]))
+    recipe = recipe_for("five_seeds", features)
+    learned = learn_preprocessing(features, values, recipe)
+    inputs = learned.apply(values)
+    folds = stratified_folds(outcomes, 5, 1)
+    scaled = []
+    for fold in range(5):
+        others = folds != fold
+        scales = learned.scales(inputs[others], outcomes[others], recipe.least_scale)
+        scaled.append(inputs * scales)
+    _, losses = choose_strength(scaled, outcomes, folds)
+    return lower_p(losses - choose_strength([inputs] * 5, outcomes, folds)[1])
+
+
+def test_with_sixty_columns_of_noise_scales_by_evidence_help_and_both_forms_have_them(
+    network,
+) -> None:
+    values, outcomes = _of_noise(1_400, 62, 1.0)
+    model, without = _with_scales_and_without(network, values[:400], outcomes[:400])
+    said = [np.asarray(each(values[400:]), dtype=np.float64)[:, 0] for each in (model, without)]
+    losses = [log_loss(outcomes[400:], each) for each in said]
+    assert losses[0] < losses[1] - 0.02
+    # The stored model has no scales but those in the kernel.
+    kernels = [np.abs(each.layers[-2].get_weights()[0]).mean(axis=1) for each in (model, without)]
+    noise, others = [kernel[2:62].mean() / kernel[:2].mean() for kernel in kernels]
+    assert noise < others / 3
+    features = tuple(Feature(f"value_{n}", low=-9, high=9) for n in range(62))
+    assert network.parity(network.export(model), values, features, 0.5).passed
+
+
+@pytest.mark.parametrize("case", ["all matter", "only together"])
+def test_where_line_or_networks_are_not_clearly_better_with_scales_the_fit_is_as_without(
+    network, case: str
+) -> None:
+    values, outcomes = _of_noise(400, 2, 1.0)
+    if case == "only together":
+        draw = np.random.default_rng(1)
+        values = draw.normal(size=(400, 12)).clip(-9, 9).astype(np.float32)
+        log_odds = 2 * values[:, 0] * values[:, 1] + values[:, 2]
+        outcomes = (draw.random(400) < 1 / (1 + np.exp(-log_odds))).astype(np.int8)
+        assert _p_that_a_line_is_no_better_with_scales(values, outcomes) < 0.001
+    model, without = _with_scales_and_without(network, values, outcomes)
+    for one, other in zip(model.get_weights(), without.get_weights(), strict=True):
+        assert (one == other).all()
+
+
+def test_a_scale_is_by_the_score_test_of_a_number_its_pieces_or_codes(
+    preprocessing, undeclared_data
+) -> None:
+    """Where nothing is said, c is near 1 and the scale the least."""
+    data = undeclared_data
+    learned = preprocessing.learn_preprocessing(UNDECLARED, data.features, LEFT_TO_THE_FIT)
+    inputs = learned.apply(data.features)
+    scales = learned.scales(inputs, data.outcomes, 0.2)
+    # By hand: the squared score over its variance, n times the squared correlation.
+    varies = inputs.std(axis=0) > 0
+    c = np.zeros(inputs.shape[1])
+    c[varies] = [600 * np.corrcoef(each, data.outcomes)[0, 1] ** 2 for each in inputs.T[varies]]
+    expected = [max(c[0], c[3:7].mean()), max(c[1], c[7:11].mean()), c[2], c[11:].mean()]
+    of_features = [max(1 - 2 / max(each, 2), 0.04) ** 0.5 for each in expected]
+    by_input = [0, 1, 2, *[0] * 4, *[1] * 4, *[3] * 3]
+    assert scales == pytest.approx(np.array(of_features)[by_input], abs=1e-4)
+    assert min(scales[0], scales[11]) > 0.9 > 0.2 == pytest.approx(scales[1])
+    always = np.ones_like(inputs)
+    assert learned.scales(always, data.outcomes, 0.2) == pytest.approx(0.2)
 
 
 def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant(

@@ -55,10 +55,11 @@ def test_what_a_later_release_has_added_does_nothing_in_a_stored_recipe_that_lac
     recipe = recipe_for("five_seeds", LEFT_TO_THE_FIT)
     stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(shipped, recipe)))
     assert recipe_of(stored) == recipe
-    for name in ("line_share", "line_strengths", "most_rows_of_line"):
+    for name in ("line_share", "line_strengths", "most_rows_of_line", "least_scale"):
         del stored["recipe"][name]
     earlier = recipe_of(stored)
-    assert earlier == replace(recipe, line_share=0.0, line_strengths=(), most_rows_of_line=0)
+    without_line = replace(recipe, line_share=0.0, line_strengths=(), most_rows_of_line=0)
+    assert earlier == replace(without_line, least_scale=0.0)
     # So its fingerprint is what it was, too.
     again = msgspec.json.decode(msgspec.json.encode(earlier.numbers()))
     assert again == stored["recipe"]

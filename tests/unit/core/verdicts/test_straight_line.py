@@ -47,10 +47,24 @@ def test_the_strength_is_that_of_the_lowest_loss_out_of_fold(rows: int) -> None:
             model = _theirs(inputs[~inside], outcomes[~inside], strength)
             told[inside] = model.predict_proba(inputs[inside].astype(np.float64))[:, 1]
         losses.append(log_loss(outcomes, told))
-    assert choose_strength(inputs, outcomes, folds) == STRENGTHS[int(np.argmin(losses))]
+    strength, of_rows = choose_strength([inputs] * 5, outcomes, folds)
+    assert strength == STRENGTHS[int(np.argmin(losses))]
+    assert of_rows.mean() == pytest.approx(min(losses), abs=1e-6)
     strongest = STRENGTHS[:2]
     best = strongest[int(np.argmin(losses[:2]))]
-    assert choose_strength(inputs, outcomes, folds, strongest) == best
+    assert choose_strength([inputs] * 5, outcomes, folds, strongest)[0] == best
+
+
+def test_for_each_fold_the_inputs_may_be_others() -> None:
+    inputs, outcomes = _shipped()
+    folds = np.arange(768) % 2
+    for_folds = [inputs, 0 * inputs]
+    _, losses = choose_strength(for_folds, outcomes, folds, [1.0])
+    line = fit_line(inputs[1::2], outcomes[1::2], 1.0)
+    of_first = log_loss(outcomes[::2], probabilities(line, inputs[::2]))
+    of_second = log_loss(outcomes[1::2], np.full(384, outcomes[::2].mean()))
+    assert losses[:384].mean() == pytest.approx(of_first, abs=1e-6)
+    assert losses[384:].mean() == pytest.approx(of_second, abs=1e-6)
 
 
 def test_a_fit_finds_the_peak_where_full_steps_would_miss_it() -> None:
