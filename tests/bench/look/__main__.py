@@ -10,26 +10,21 @@ Each answer is kept in the file ANSWERS as it comes, so a look that was stopped 
 import argparse
 import json
 import os
-import subprocess
 import time
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from tests.bench.accuracy.shipped import ROOT
 from tests.bench.look.drafted import Drafted, drafted, with_noise
+from tests.bench.look.frozen import frozen, require_recipe_of
 from tests.bench.look.rule import NOISY
 from tests.bench.look.section import section
 from tests.bench.look.trials import Trial, attempt, trials
 from tests.bench.look.unseen import unseen
 from tests.bench.tables.data_sets import data_sets
 
-FROZEN = Path(__file__).with_name("frozen.toml")
-RECIPE = ("pima/model", "pima/train/fit.py", "pima/core/verdicts/straight_line.py")
-"""What must be as it was frozen."""
 REHEARSED = ("heart", "haberman")
 
 
@@ -71,10 +66,8 @@ def _rehearsed() -> tuple[list[Drafted], tuple[str, ...]]:
 
 def _frozen() -> tuple[list[Drafted], tuple[str, ...]]:
     """The new tables, if the recipe is the frozen one."""
-    commit = tomllib.loads(FROZEN.read_text())["recipe"]
-    command = ["git", "-C", str(ROOT), "diff", "--quiet", commit, "--", *RECIPE]
-    assert not subprocess.run(command, check=False).returncode, f"not the recipe of {commit}"
-    return [drafted(each.name) for each in unseen()], NOISY
+    require_recipe_of(frozen()["recipe"])
+    return [drafted(each) for each in unseen()], NOISY
 
 
 def _answered(path: Path) -> dict[Trial, tuple[Float64Array, float]]:

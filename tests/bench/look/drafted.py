@@ -20,7 +20,7 @@ from pima.extras.suggest.draft_text import as_toml
 from pima.extras.suggest.tables import table_of
 from pima.intake.whole_tables import table_of_file
 from pima.settings.reading import declaration_of
-from tests.bench.look.unseen import unseen
+from tests.bench.look.unseen import Unseen
 from tests.bench.tables.data_sets import DataSet, Rows
 
 NOISE = 60
@@ -39,9 +39,8 @@ class Drafted:
 
 
 @cache
-def drafted(name: str) -> Drafted:
+def drafted(asked: Unseen) -> Drafted:
     """Read a table, draft its declaration, and keep the rows that the declaration takes."""
-    asked = next(each for each in unseen() if each.name == name)
     table = asked.read()
     known = table[table["outcome"].notna()].drop(columns=list(asked.late))
     features, read = _suggested(known.convert_dtypes())
@@ -50,7 +49,7 @@ def drafted(name: str) -> Drafted:
     ]
     found = validate(columns, features)
     outcomes = known["outcome"].to_numpy()[found.accepted].astype(np.int8)
-    data = DataSet(name, features, Rows(found.features, outcomes))
+    data = DataSet(asked.name, features, Rows(found.features, outcomes))
     return Drafted(data, len(table), len(table) - len(known), len(found.rejected))
 
 

@@ -97,7 +97,7 @@ def _promises(cells: list[Cell], noisy: list[Cell]) -> str:
     return table(("", "found", ""), rows)
 
 
-def _told(cell: Cell | None) -> str:
+def told(cell: Cell | None) -> str:
     return "" if cell is None else f"{1000 * cell.behind:+.1f} ({1000 * cell.error:.1f})"
 
 
@@ -107,7 +107,7 @@ def _cells(cells: list[Cell], folds: int, answers: Answers, sets: list[DataSet])
     rows = []
     for data in sets:
         for size in sizes(len(data.rows)):
-            beside = (_told(by_place.get((data.name, size, rival))) for rival in RULED)
+            beside = (told(by_place.get((data.name, size, rival))) for rival in RULED)
             rows.append((data.name, f"{size:,}", _loss(data, size, folds, answers), *beside))
     return table(("", "training rows", OURS, *RULED), rows)
 
@@ -124,12 +124,12 @@ def _loss(data: DataSet, size: int, folds: int, answers: Answers) -> str:
 def _of_others(cells: list[Cell]) -> str:
     by_place = {(cell.data, cell.rival): cell for cell in cells}
     rows = [
-        (name, *(_told(by_place.get((name, rival))) for rival in OTHERS))
+        (name, *(told(by_place.get((name, rival))) for rival in OTHERS))
         for name in dict.fromkeys(cell.data for cell in cells)
     ]
     return table(("", *OTHERS), rows)
 
 
 def _of_noise(cells: list[Cell]) -> str:
-    rows = [(cell.data, f"{cell.size:,}", _told(cell)) for cell in cells]
+    rows = [(cell.data, f"{cell.size:,}", told(cell)) for cell in cells]
     return table(("", "training rows", NOISE_RIVAL), rows)

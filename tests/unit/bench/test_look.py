@@ -6,6 +6,8 @@ import pytest
 from tests.bench.accuracy.peers import CATBOOST, EXPLAINABLE
 from tests.bench.look.cells import Cell, cell_of, promises
 from tests.bench.look.drafted import with_noise
+from tests.bench.look.frozen import frozen
+from tests.bench.look.noise import tables
 from tests.bench.look.rule import FOLDS, REALMLP, RULED, sizes
 from tests.bench.look.trials import parted, trials
 from tests.bench.tables.candidates import OURS
@@ -42,6 +44,10 @@ def test_noise_stands_beside_a_table_s_own_columns() -> None:
     assert len(noisy.declared) == noisy.rows.features.shape[1] == 13 + 60
     assert np.array_equal(noisy.rows.features[:, :13], heart.rows.features)
     assert np.array_equal(with_noise(heart).rows.features, noisy.rows.features)
+
+
+def test_the_tables_of_the_look_at_noise_are_those_that_were_named_before() -> None:
+    assert [each.name for each in tables()] == frozen()["noise"]["tables"]
 
 
 def test_the_error_of_a_cell_is_the_larger_one() -> None:
