@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 from sqlalchemy import Connection
 
-from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, jump
+from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, judged_apart, jump
 from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import WEEKS_ON_TOP
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words, ranked
@@ -22,12 +22,12 @@ from pima.store.rows.settled import (
 )
 
 MEANS = (
-    "On whom somebody acted after the first prediction and before the outcome, of all predictions "
-    f"as they were served over the last {WEEKS_ON_TOP} weeks. The jump says by how much the share "
-    "of outcome 1 changes where the prediction becomes 1. That is what the prediction changes "
-    "there, over all rows, if nothing else changes at the threshold."
+    f"All predictions of the last {WEEKS_ON_TOP} weeks as they were served. A row was acted on if "
+    "somebody acted after its first prediction and before its outcome. The jump says by how much "
+    "the share of outcome 1 changes where the prediction becomes 1. That is what the prediction "
+    "changes there, over all rows, if nothing else changes at the threshold."
 )
-HEADS = ("share", "rows", "with its 95 % interval")
+HEADS = ("figure", "rows", "with its 95 % interval")
 """Those of `ActedUpon.table`."""
 
 
@@ -59,13 +59,15 @@ def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> A
     every.sort(key=lambda each: each.probability)  # as `ranked` does
     probabilities, thresholds, outcomes = columns_of(every)
     rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))
-    parts: list[OfActing] = []
-    if settled.acted_upon is None:
-        parts += apart(rows, np.array([each.is_acted_upon for each in every], dtype=bool))
-    shares = by_risk(served, settled.acted_upon is not None)
-    remarks = [] if not parts else [*difference(*parts)]
-    remarks += _late(connection, every)
-    return ActedUpon((*shares, *parts, jump(rows)), tuple(remarks))
+    counts = settled.acted_upon is None
+    figures = [*by_risk(served, not counts)]
+    remarks = [*_late(connection, every), *_at_other_times(every)]
+    if counts:
+        is_acted = np.array([each.is_acted_upon for each in every], dtype=bool)
+        parts = [*apart(rows, is_acted)]
+        figures += [*parts, *judged_apart(rows, is_acted)]
+        remarks += difference(parts)
+    return ActedUpon((*figures, jump(rows)), tuple(remarks))
 
 
 def _late(connection: Connection, rows: Sequence[SettledOutcome]) -> Iterator[str]:
@@ -81,3 +83,12 @@ def _late(connection: Connection, rows: Sequence[SettledOutcome]) -> Iterator[st
                 "after the prediction. Outcomes that came first are not among them, so those left "
                 "alone have outcome 1 too often."
             )
+
+
+def _at_other_times(rows: Sequence[SettledOutcome]) -> Iterator[str]:
+    others = sum(each.acted_at is not None and not each.is_acted_upon for each in rows)
+    if others >= FEWEST_ROWS:
+        yield (
+            f"On {others:,} more somebody acted before the first prediction or after the outcome. "
+            "They count as left alone."
+        )

@@ -6,7 +6,7 @@ the prediction. It tells what a prediction of 1 changes there, of all rows, whoe
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from pima.core.verdicts.figures import (
     Figure,
     Ranked,
     around,
+    auroc,
+    observed_expected,
     share,
     shown,
 )
@@ -66,23 +68,40 @@ def by_risk(found: Served, leaves_out: bool) -> Iterator[OfActing]:
 
 
 def apart(rows: Ranked, is_acted: BoolArray) -> Iterator[OfActing]:
-    """The share of outcome 1 among those predicted 1: of those acted on, (n,), and of the others.
-    Neither is told if either have few of an outcome."""
-    parts = {
-        "acted on": rows.is_called & is_acted,
-        "left alone": rows.is_called & ~is_acted,
-    }
-    if min(_rarest(rows.cases[part]) for part in parts.values()) >= FEWEST_ROWS:
-        for name, part in parts.items():
-            found = rows.share(rows.cases, part, NO_CASES)
-            yield OfActing(f"outcome 1 where predicted 1 and {name}", int(part.sum()), found)
+    """The share of outcome 1 among those predicted 1: of those acted on, (n,), and of others."""
+    for name, part in _parts(rows, rows.is_called, is_acted):
+        found = rows.share(rows.cases, part, NO_CASES)
+        yield OfActing(f"outcome 1 where predicted 1 and {name}", int(part.sum()), found)
 
 
-def difference(acted: OfActing, others: OfActing) -> Iterator[str]:
+def judged_apart(rows: Ranked, is_acted: BoolArray) -> Iterator[OfActing]:
+    """What came true of those acted on, (n,), and of others, whatever was predicted."""
+    for name, part in _parts(rows, np.ones_like(is_acted), is_acted):
+        these = rows.only(part)
+        count = len(these)
+        wider = widening(these.cases - these.probabilities, these.persons)
+        ratio = observed_expected(these.positive, count, float(these.probabilities.sum()), wider)
+        yield OfActing(f"area under ROC of those {name}", count, auroc(these))
+        yield OfActing(f"observed/expected of those {name}", count, ratio)
+
+
+def _parts(
+    rows: Ranked, among: BoolArray, is_acted: BoolArray
+) -> tuple[tuple[str, BoolArray], ...]:
+    """Those of some rows who were acted on, and the others, all (n,); none if either have few of an
+    outcome."""
+    parts = (("acted on", among & is_acted), ("left alone", among & ~is_acted))
+    if min(_rarest(rows.cases[part]) for _, part in parts) < FEWEST_ROWS:
+        return ()
+    return parts
+
+
+def difference(parts: Sequence[OfActing]) -> Iterator[str]:
     """Say in how many of those predicted 1 the outcome came, if the intervals lie apart."""
-    lower, upper = sorted((acted, others), key=lambda each: each.figure.value or 0.0)
-    if (lower.figure.high or 0.0) < (upper.figure.low or 0.0):
-        of_acted, of_others = (f"{100 * (each.figure.value or 0):.0f}" for each in (acted, others))
+    lows = [each.figure.low or 0.0 for each in parts]
+    highs = [each.figure.high or 0.0 for each in parts]
+    if max(lows, default=0.0) > min(highs, default=1.0):
+        of_acted, of_others = (f"{100 * (each.figure.value or 0):.0f}" for each in parts)
         yield (
             f"Those predicted 1 who were acted on had the outcome in {of_acted} of 100, the others "
             f"in {of_others}: this is no measure of acting."

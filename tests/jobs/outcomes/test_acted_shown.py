@@ -19,6 +19,7 @@ from tests.support.shipped import SOUND
 
 SIDES = ("acted on where predicted 0", "acted on where predicted 1")
 APART = tuple(f"outcome 1 where predicted 1 and {name}" for name in ("acted on", "left alone"))
+JUDGED = tuple(f"observed/expected of those {name}" for name in ("acted on", "left alone"))
 
 
 def redeclared(database: Database, folder: Path, if_acted: str | None) -> str:
@@ -34,7 +35,8 @@ def redeclared(database: Database, folder: Path, if_acted: str | None) -> str:
 def _lived(database: Database) -> None:
     """Twenty weeks of a thousand rows with the probability 0.4 to 0.6 that is true. On seven in ten
     of those predicted 1 somebody acted, on most of them the next day, and nobody of them had
-    outcome 1 but for one in five."""
+    outcome 1 but for one in five. On two more somebody had acted before, or did after the
+    outcome."""
     draw = np.random.default_rng(3)
     rows = []
     for n in range(1000):
@@ -43,14 +45,15 @@ def _lived(database: Database) -> None:
         is_acted = is_called and n % 10 < 7
         index = NOW - (NOW - ago(38)) - (NOW - ago(n % 140))
         outcome = int(draw.random() < (0.2 if is_acted else p))
-        acted = index - (ago(8) - ago(1) if n % 10 == 0 else ago(2) - ago(1))
+        days = {0: 7, 7: -1, 8: 21}.get(n % 10, 1)
+        acted = index + (NOW - ago(days))
         rows.append(
             {
                 "id": 10_000 + n,
                 "outcome": outcome,
                 "index": database.stored(index),
                 "known": database.stored(index + (NOW - ago(20))),
-                "acted": database.stored(acted) if is_acted else None,
+                "acted": database.stored(acted) if is_called and n % 10 < 9 else None,
                 "p": p,
                 "glucose": 70 + n % 100,
                 "age": 25 + n // 100,
@@ -88,15 +91,19 @@ def test_on_whom_somebody_acted_is_shown(
     assert -0.4 < jump["figure"]["value"] < -0.1
     parts = [found[name]["figure"]["value"] for name in APART if name in found]
     assert len(parts) == (2 if if_acted == "counts" else 0)
-    *differ, late = acted["remarks"]
+    judged = [found[name]["figure"]["value"] for name in JUDGED if name in found]
+    assert [round(value, 1) for value in judged] == ([0.4, 1.0] if parts else [])
+    late, others, *differ = acted["remarks"]
     assert len(differ) == len(parts) / 2
     assert late.startswith("On 50 of 350 somebody acted later than a tenth of the horizon")
+    assert others.startswith("On 100 more somebody acted before the first prediction or after")
     shown = " ".join(call(database, "status", "--config", config).stdout.split())
     told = "acted upon 0.00 (0.00 to 0.01) of 500 predicted 0; 0.70 (0.66 to 0.74) of"
     assert told in shown
     page = tmp_path / "report.html"
     assert call(database, "report", "--out", str(page), "--config", config).exit_code == 0
     card = call(database, "models", "card", "1", "--config", config).stdout
+    assert "\u2013-" not in page.read_text()  # as from -0.31 to -0.07
     for words in (*acted["remarks"], *found):
         assert words in page.read_text()
         assert words in card
