@@ -8,7 +8,6 @@ said. `make bench-gate` measures how often luck alone alarms, and how soon a fau
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -100,15 +99,15 @@ def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> FoundF
 
 
 def at_end_of_day(
-    sums: Float64Array, alarms: BoolArray, evidence: Float64Array, bars: Sequence[float] = BARS
+    sums: Float64Array, alarms: BoolArray, evidence: Float64Array
 ) -> tuple[Float64Array, BoolArray]:
     """Add a day's evidence to the sums, and say which faults alarm, all (..., faults).
 
     An alarm begins where a sum is at its bar. It is over where the sum is back at zero, and by
     nothing else.
     """
-    added = np.clip(sums + evidence, 0, bars)
-    alarming = (alarms | (added >= bars)) & (added > 0)
+    added = np.clip(sums + evidence, 0, BARS)
+    alarming = (alarms | (added >= BARS)) & (added > 0)
     return np.where(alarming, np.minimum(added, HELD), added), alarming
 
 

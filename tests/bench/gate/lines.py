@@ -2,7 +2,6 @@
 truly no better is told to be, and how soon one that is. The rule is the real one
 (`pima.core.verdicts.pairs`)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,17 +42,17 @@ class Told:
     """What becomes of some clinics in a year."""
 
     weeks: Float64Array
-    """(tried, clinics), the week of the first alarm; infinite if there is none."""
+    """(clinics,), the week of the first alarm; infinite if there is none."""
     true_gains: Float64Array
     """(clinics,), the champion's true gain in log loss over the line: above 0 it is better."""
 
     @property
     def falsely(self) -> Float64Array:
-        """(tried, clinics), whether a line that is no better was told to be."""
+        """(clinics,), whether a line that is no better was told to be."""
         return np.isfinite(self.weeks) & (self.true_gains >= 0)
 
 
-def calm_lines(clinic: Clinic, seed: int, tried: Sequence[float] = (CLEAR_P,)) -> Told:
+def calm_lines(clinic: Clinic, seed: int) -> Told:
     """The clinics and champions of `calm_years` of this seed, each beside a line that is as wrong
     as its champion, on average."""
     draw = np.random.default_rng([seed, 1])
@@ -61,10 +60,10 @@ def calm_lines(clinic: Clinic, seed: int, tried: Sequence[float] = (CLEAR_P,)) -
     outcomes = outcomes_of(true, draw)
     _, champions = predictions(clinic, true, draw)
     _, lines = predictions(clinic, true, draw)
-    return _told(true, outcomes, champions, lines, draw, tried)
+    return _told(true, outcomes, champions, lines, draw)
 
 
-def overfitted(what: Overfitted, seed: int, tried: Sequence[float] = (CLEAR_P,)) -> Told:
+def overfitted(what: Overfitted, seed: int) -> Told:
     """Clinics whose champion learned from luck, each beside a line as in calm ones."""
     draw = np.random.default_rng([seed, 3])
     true = true_log_odds(what.clinic, DAYS, draw)
@@ -73,7 +72,7 @@ def overfitted(what: Overfitted, seed: int, tried: Sequence[float] = (CLEAR_P,))
     noise = draw.normal(0, what.noise, size=true.shape)
     champions = probability(usual + what.steeper * (true - usual) + noise)
     _, lines = predictions(what.clinic, true, draw)
-    return _told(true, outcomes, champions, lines, draw, tried)
+    return _told(true, outcomes, champions, lines, draw)
 
 
 def _told(
@@ -82,7 +81,6 @@ def _told(
     champions: Float64Array,
     lines: Float64Array,
     draw: np.random.Generator,
-    tried: Sequence[float],
 ) -> Told:
     gains = log_losses(lines, outcomes) - log_losses(champions, outcomes)
     expected = probability(true)
@@ -91,14 +89,11 @@ def _told(
         for share, outcome in ((expected, np.int8(1)), (1 - expected, np.int8(0)))
     )
     held_out = draw.random(true.shape) < HOLDOUT_SHARE
-    weeks = [
-        [_first_alarm(of_clinic, held, p) for of_clinic, held in zip(gains, held_out, strict=True)]
-        for p in tried
-    ]
+    weeks = [_first_alarm(*each) for each in zip(gains, held_out, strict=True)]
     return Told(np.array(weeks), true_gains)
 
 
-def _first_alarm(gains: Float64Array, held_out: np.ndarray, p: float) -> float:
+def _first_alarm(gains: Float64Array, held_out: np.ndarray) -> float:
     """The week in which the verdicts on a year's rows, 20 a day, of which some are held out, have
     been clear three times in a row."""
     window = Window()
@@ -109,7 +104,7 @@ def _first_alarm(gains: Float64Array, held_out: np.ndarray, p: float) -> float:
         recent = int(held_out[begin:until].sum())
         wanted = min(max(recent, window.minimum_rows), window.maximum_rows)
         test_set = gains[:until][held_out[:until]][-wanted:]
-        in_a_row = in_a_row + 1 if lower_p(test_set) <= p else 0
+        in_a_row = in_a_row + 1 if lower_p(test_set) <= CLEAR_P else 0
         if in_a_row == VERDICTS_IN_A_ROW:
             return week
     return np.inf

@@ -129,8 +129,8 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 
 _HEAD = """
 
-`make bench-gate` writes this page. The real rules decide about made-up patients (`tests/bench/gate/population.py`). How likely
-their outcome is, and so what a model is truly worth, is known. `tests/unit/bench/test_gate.py` holds the claims with fewer
+`make bench-gate` writes this page. The real rules decide about made-up patients (`tests/bench/gate/population.py`). Their true
+risk is known, and so is what a model is worth. `tests/unit/bench/test_gate.py` holds the claims with fewer
 trials. [What the gate asks](../understand/model-and-gate.md#the-gate).
 
 ## Claims
@@ -164,13 +164,13 @@ Standard errors, at most: promoted {:.2f}, harmful {:.2f}, optimism {:.2f}.
 _DIFFERENCES = """
 ## What this says
 
-True accuracy of one policy less another, paired over the runs, with its standard error.
+True accuracy of one policy less another, paired over runs, with standard errors.
 """
 
 _LIMITS = """
 ## What it does not show
 
-- Patients arrive evenly and independently, and no row is missing for a reason.
+- Patients arrive evenly and independently; no row is missing for a reason.
 - The log-loss veto is tried beside accuracy alone.
 - Challengers are fitted soundly on ever more rows, so promoting each looks good.
 - Optimism is after two years of weekly looks; more looks spend more of the holdout's worth.

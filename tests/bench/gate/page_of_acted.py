@@ -82,7 +82,7 @@ def _reading(found: dict[str, _Lives]) -> str:
     )
     risk, called, ratio = zip(lowest, highest, strict=True)
     return (
-        f"With `unknown` they differ from those that never act by {risk[0]:+.4f} to {risk[1]:+.4f} in "
+        f"With `unknown` clinics differ from those that never act by {risk[0]:+.4f} to {risk[1]:+.4f} in "
         f"mean risk, {100 * called[0]:+.1f} to {100 * called[1]:+.1f} points predicted 1, {ratio[0]:+.3f} to "
         f"{ratio[1]:+.3f} observed/expected."
     )

@@ -56,7 +56,7 @@ def _many(
 ) -> Float64Array:
     """What so many clinics give: (clinics, ...)."""
     seeds = range(REPORTED, REPORTED + -(-clinics // CLINICS_AT_ONCE))
-    return np.concatenate(list(pool.map(partial(simulate, what), seeds)), axis=1)[0]
+    return np.concatenate(list(pool.map(partial(simulate, what), seeds)))
 
 
 def _calm_ones(calm: dict[Clinic, Float64Array], clinics: int) -> str:
@@ -111,7 +111,7 @@ def _reading(told: dict[Change, Float64Array]) -> str:
 _HEAD = f"""
 The alarms (`pima/core/outcomes/cusum.py`) add up evidence as outcomes settle. Made-up clinics have {OUTCOMES_A_DAY} outcomes a
 day, where no other number is named. Here and below a version's calibration is wrong as 60 to 80 cases leave it: the intercept by
-a standard deviation of {INTERCEPT_DEVIATION}, the slope by {SLOPE_DEVIATION}. Seeds are others than those of a choice.
+a standard deviation of {INTERCEPT_DEVIATION}, the slope by {SLOPE_DEVIATION}. No seed served a choice.
 """
 
 _BARS = (
@@ -120,6 +120,6 @@ _BARS = (
 )
 
 _TOLD = f"""
-An AUROC of {RARE.auroc:g}, and the outcomes that settle until a change is told, {{changed}} clinics a row. Nights told: the change lasts from day
+The table, at an AUROC of {RARE.auroc:g}, has the outcomes that settle until a change is told, {{changed}} clinics a row. Nights told: the change lasts from day
 {DAYS_BEFORE} to {BACK_AFTER}, and champions change every {DAYS_OF_A_VERSION} days.
 """

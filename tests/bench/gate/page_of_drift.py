@@ -107,6 +107,11 @@ def _read(found: Sequence[tuple[Moves, Clinic, _Lost]], busy: int) -> str:
     )
     ranges = [f"{each.min():.0f} to {each.max():.0f}" for each in regained.T]
     ended = by_halves[:, 3]
+    doubled = [
+        100 * (1 - (each[Way.INTERCEPT].mean(axis=0) / each[Way.ALIKE].mean(axis=0))[3])
+        for moves, _, each in found
+        if moves is Moves.DOUBLED
+    ]
     return _READ.format(
         busy=busy,
         cost=1_000 * cost,
@@ -115,6 +120,7 @@ def _read(found: Sequence[tuple[Moves, Clinic, _Lost]], busy: int) -> str:
         fitted=ranges[0],
         half_lives=" and ".join(map(str, HALF_LIVES)),
         halves=f"{ended.min():.0f} to {ended.max():.0f}",
+        doubled=f"{min(doubled):.0f} to {max(doubled):.0f}",
         seasons=1_000 * seasons,
     )
 
@@ -161,7 +167,7 @@ _READ = """
 With clinics of 200 a day, too ({busy} a row), newest weeks regain {ends} of 100 at the end, {means} in the mean: changes are known
 after five weeks, and with few rows the gate promotes late (without it {fitted}). Where nothing moves they cost at most {cost:.2f}
 thousandths of log loss. Not built: half-lives of {half_lives} weeks regain {halves} at the end; an intercept of the newest weeks
-follows a prevalence that doubles, but with seasons costs up to {seasons:.1f}.
+regains {doubled} at the end where the prevalence doubles, but with seasons costs up to {seasons:.1f}.
 """
 
 _NETWORK = f"""

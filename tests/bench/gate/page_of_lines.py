@@ -43,7 +43,7 @@ def lines_section(pool: Executor, clinics: int) -> str:
 
 
 def added(others: np.ndarray, line: Told) -> np.ndarray:
-    """(tried, clinics), whether of all alarms that of a line alone is false in a calm clinic."""
+    """(clinics,), whether of all alarms that of a line alone is false in a calm clinic."""
     found: np.ndarray = line.falsely & ~np.isfinite(others).any(axis=-1)
     return found
 
@@ -52,14 +52,14 @@ def _calm(pool: Executor, clinic: Clinic, clinics: int) -> tuple[np.ndarray, Tol
     """When the other alarms ring in so many clinics, and what is told of a line in the same
     ones."""
     others = pool.map(partial(calm_years, clinic), _seeds(clinics))
-    return np.concatenate(list(others), axis=1), _many(pool, calm_lines, clinic, clinics)
+    return np.concatenate(list(others)), _many(pool, calm_lines, clinic, clinics)
 
 
 def _many(
     pool: Executor, simulate: Callable[..., Told], what: Clinic | Overfitted, clinics: int
 ) -> Told:
     found = list(pool.map(partial(simulate, what), _seeds(clinics)))
-    weeks = np.concatenate([each.weeks for each in found], axis=1)
+    weeks = np.concatenate([each.weeks for each in found])
     return Told(weeks, np.concatenate([each.true_gains for each in found]))
 
 
@@ -82,12 +82,11 @@ _COLUMNS_TOLD = ("outcome 1", "log loss above the line's", "told, of 100", "week
 
 
 def _told_row(what: Overfitted, found: Told) -> tuple[str, ...]:
-    weeks = found.weeks[0]
-    median = np.median(weeks)
+    median = np.median(found.weeks)
     return (
         f"{100 * what.clinic.prevalence:.0f} %",
         f"{-found.true_gains.mean():.3f}",
-        f"{100 * np.isfinite(weeks).mean():.0f}",
+        f"{100 * np.isfinite(found.weeks).mean():.0f}",
         f"{median:.0f}" if np.isfinite(median) else "more than a year",
     )
 

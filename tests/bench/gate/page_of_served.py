@@ -54,7 +54,7 @@ def _missed(found: Sequence[Looks]) -> Float64Array:
 
 _HEAD = f"""
 Report, card and `status` show all predictions as they were served (`pima/core/outcomes/served.py`) over the last {WINDOWS[0]} and
-the last {WINDOWS[1]} whole weeks. Champions change each week. Looked at each week for {WEEKS} weeks,
+the last {WINDOWS[1]} whole weeks. Champions change, and are looked at, each week for {WEEKS} weeks,
 {" or ".join(f"{100 * each:.0f}" for each in THRESHOLDS)} % with outcome 1, 20 or 200 outcomes a day, {{clinics}} clinics each. The
 figures: {", ".join(ON_TOP.values())}.
 """

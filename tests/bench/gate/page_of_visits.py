@@ -77,11 +77,11 @@ def _reading(found: dict[Clinic, Float64Array]) -> str:
         by_visit, by_person = (np.round(100 * np.stack(shares)[:, n].ravel()) for n in (0, 1))
         kept = int(((by_person >= low) & (by_person <= high)).sum())
         told.append(
-            f"{low} to {high} {who}: {kept} of {len(by_person)} by person are, all are "
-            f"{by_person.min():.0f} to {by_person.max():.0f}, by visit {by_visit.min():.0f} to "
-            f"{by_visit.max():.0f}"
+            f"{low} to {high} {who}: by person {kept} of {len(by_person)} figures keep this "
+            f"({by_person.min():.0f} to {by_person.max():.0f}), by visit they are "
+            f"{by_visit.min():.0f} to {by_visit.max():.0f}"
         )
-    return f"Of 15 figures, asked are {'; '.join(told)}."
+    return f"Asked are {'; '.join(told)}."
 
 
 def _reading_of_verdicts(found: dict[Clinic, BoolArray]) -> str:
@@ -98,7 +98,7 @@ def _reading_of_verdicts(found: dict[Clinic, BoolArray]) -> str:
 _HEAD = f"""
 Where a person comes more than {MOST_ROWS_A_PERSON:g} times in the mean, intervals and p-values take sums by person
 (`pima/core/verdicts/persons.py`). Models know a part of the log odds of persons and visits (standard deviations {OF_PERSON:g} and
-{OF_VISIT:g}), not another of persons ({UNKNOWN:g}). Intervals of 100 that hold the truth, by visit / by person, {{clinics:,}}
+{OF_VISIT:g}), not a third part, of persons ({UNKNOWN:g}). Intervals of 100 that hold the truth, by visit / by person, {{clinics:,}}
 clinics a row:
 """
 _OF_VERDICTS = f"""

@@ -1,7 +1,7 @@
 """Clinics whose outcomes settle day by day: how often the alarms over them ring by luck, and how
 soon after a fault. The rule is the real one (`pima.core.outcomes.cusum`), of whole clinics at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm
-from pima.core.outcomes.cusum import BARS, at_end_of_day, evidence_of
+from pima.core.outcomes.cusum import at_end_of_day, evidence_of
 
 OUTCOMES_A_DAY, DAYS = 20, 365
 DAYS_BEFORE = 60
@@ -21,7 +21,6 @@ DAYS_OF_A_VERSION = 14
 INTERCEPT_DEVIATION, SLOPE_DEVIATION = 0.13, 0.15
 """Of a champion's calibration error, as 60 to 80 cases leave it."""
 CLINICS_AT_ONCE = 25
-Bars = tuple[float, ...]
 _NORMAL = np.random.default_rng(0).normal(size=100_001)
 
 
@@ -72,18 +71,18 @@ CHANGES = (
 )
 
 
-def calm_years(clinic: Clinic, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+def calm_years(clinic: Clinic, seed: int) -> Float64Array:
     """The day of the first alarm of each fault in each of some calm clinics, infinite if there is
-    none, for each of the bars that are tried: (tried, clinics, faults)."""
+    none: (clinics, faults)."""
     draw = np.random.default_rng([seed, 1])
     true = true_log_odds(clinic, DAYS, draw)
     evidence = _evidence(clinic, true, outcomes_of(true, draw), draw)
-    return np.stack([_first_alarms(evidence, bars) for bars in tried])
+    return _first_alarms(evidence)
 
 
-def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+def outcomes_until_told(change: Change, seed: int) -> Float64Array:
     """How many outcomes settle in each of some clinics from the change until its alarm, infinite
-    where there is none in time: (tried, clinics). One that had alarmed before counts from then on,
+    where there is none in time: (clinics,). One that had alarmed before counts from then on,
     so below 0."""
     draw = np.random.default_rng([seed, 2])
     clinic, calm = change.clinic, DAYS_BEFORE * change.clinic.a_day
@@ -91,15 +90,15 @@ def outcomes_until_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS
     then = true.copy()
     then[:, calm:] = _after(change, true[:, calm:])
     evidence = _evidence(clinic, true, outcomes_of(then, draw), draw)
-    found = np.stack([_first_alarms(evidence, bars) for bars in tried])
-    return (found[:, :, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * clinic.a_day
+    found = _first_alarms(evidence)
+    return (found[:, OUTCOME_ALARMS.index(change.fault)] - DAYS_BEFORE) * clinic.a_day
 
 
-def nights_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS,)) -> Float64Array:
+def nights_told(change: Change, seed: int) -> Float64Array:
     """What becomes of the alarm on a change, while another version becomes champion every two
     weeks: on which share of the nights after the first alarm it is told until all is as before,
     and after how many outcomes it is over then. Not a number where it never rang, infinite where
-    it is not over in time: (tried, clinics, 2)."""
+    it is not over in time: (clinics, 2)."""
     draw = np.random.default_rng([seed, 3])
     clinic = change.clinic
     true = true_log_odds(clinic, DAYS, draw)
@@ -120,9 +119,8 @@ def nights_told(change: Change, seed: int, tried: Sequence[Bars] = (BARS,)) -> F
         ],
         axis=1,
     )
-    fault = OUTCOME_ALARMS.index(change.fault)
-    alarms = (_alarms(evidence, bars)[:, :, fault] for bars in tried)
-    return np.stack([_course(each, clinic.a_day) for each in alarms])
+    alarms = _alarms(evidence)[:, :, OUTCOME_ALARMS.index(change.fault)]
+    return _course(alarms, clinic.a_day)
 
 
 def _after(change: Change, true: Float64Array) -> Float64Array:
@@ -179,20 +177,20 @@ def predictions(
     return probability(usual - intercepts), probability(predicted)
 
 
-def _first_alarms(evidence: Float64Array, bars: Bars) -> Float64Array:
+def _first_alarms(evidence: Float64Array) -> Float64Array:
     """The number of the first day, from 1 on, at whose end each fault alarms."""
-    alarms = _alarms(evidence, bars)
+    alarms = _alarms(evidence)
     return np.where(alarms.any(axis=1), alarms.argmax(axis=1) + 1.0, np.inf)
 
 
-def _alarms(evidence: Float64Array, bars: Bars) -> BoolArray:
+def _alarms(evidence: Float64Array) -> BoolArray:
     """Which faults alarm at the end of each day, for the evidence of each day: (clinics, days,
     faults)."""
     sums = np.zeros((len(evidence), len(OUTCOME_ALARMS)))
     alarms = sums > 0
     found = np.zeros(evidence.shape, bool)
     for day in range(evidence.shape[1]):
-        sums, alarms = at_end_of_day(sums, alarms, evidence[:, day], bars)
+        sums, alarms = at_end_of_day(sums, alarms, evidence[:, day])
         found[:, day] = alarms
     return found
 
