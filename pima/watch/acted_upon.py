@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import numpy as np
 from sqlalchemy import Connection
 
-from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, judged_apart, jump
+from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, jump
 from pima.core.outcomes.horizon import horizon_of
-from pima.core.outcomes.realised import WEEKS_ON_TOP
+from pima.core.outcomes.realised import WEEKS_ON_TOP, CameTrue, came_true
 from pima.core.verdicts.figures import FEWEST_ROWS, in_words, ranked
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.settled import (
@@ -56,18 +55,26 @@ def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> A
         return None
     every = [*settled.in_time, *(settled.acted_upon or ())]
     every = of_weeks(every, last, WEEKS_ON_TOP)
-    every.sort(key=lambda each: each.probability)  # as `ranked` does
     probabilities, thresholds, outcomes = columns_of(every)
     rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))
     counts = settled.acted_upon is None
     figures = [*by_risk(served, not counts)]
     remarks = [*_late(connection, every), *_at_other_times(every)]
     if counts:
-        is_acted = np.array([each.is_acted_upon for each in every], dtype=bool)
-        parts = [*apart(rows, is_acted)]
-        figures += [*parts, *judged_apart(rows, is_acted)]
-        remarks += difference(parts)
+        told = [*apart(_parts(connection, every))]
+        figures += told
+        remarks += difference(told[:2])
     return ActedUpon((*figures, jump(rows)), tuple(remarks))
+
+
+def _parts(connection: Connection, rows: Sequence[SettledOutcome]) -> list[CameTrue]:
+    """Those predicted 1 on whom somebody acted, and the others; nothing if there are none of
+    either."""
+    called = [each for each in rows if each.predicted_class == 1]
+    parts = [[each for each in called if each.is_acted_upon == which] for which in (True, False)]
+    if not all(parts):
+        return []
+    return [came_true(*columns_of(part), persons_beside(connection, part)) for part in parts]
 
 
 def _late(connection: Connection, rows: Sequence[SettledOutcome]) -> Iterator[str]:

@@ -13,15 +13,15 @@ import numpy as np
 
 from pima.core.arrays import BoolArray
 from pima.core.nights.kinds import REALISED, State, Watched
+from pima.core.outcomes.realised import CameTrue
 from pima.core.outcomes.served import Served
 from pima.core.verdicts.figures import (
     FEWEST_ROWS,
+    FIGURES,
     NO_CASES,
     Figure,
     Ranked,
     around,
-    auroc,
-    observed_expected,
     share,
     shown,
 )
@@ -35,6 +35,11 @@ FEWEST_IN_BAND = 200
 SIDES = ("acted on where predicted 0", "acted on where predicted 1")
 _TENTHS = tuple(f"acted on at {10 * n} to {10 * n + 10} percent" for n in range(10))
 JUMP = "jump at threshold"
+_APART = {
+    "positive_predictive_value": "outcome 1",
+    "auroc": FIGURES["auroc"],
+    "observed_expected": "observed/expected",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +72,22 @@ def by_risk(found: Served, leaves_out: bool) -> Iterator[OfActing]:
                 yield OfActing(name, size, share(of_them, size, NO_CASES))
 
 
-def apart(rows: Ranked, is_acted: BoolArray) -> Iterator[OfActing]:
-    """The share of outcome 1 among those predicted 1: of those acted on, (n,), and of others."""
-    for name, part in _parts(rows, rows.is_called, is_acted):
-        found = rows.share(rows.cases, part, NO_CASES)
-        yield OfActing(f"outcome 1 where predicted 1 and {name}", int(part.sum()), found)
+def apart(parts: Sequence[CameTrue]) -> Iterator[OfActing]:
+    """What came true of those predicted 1 who were acted on, and of the others. Nothing is told if
+    either have few of an outcome."""
+    if min((each.events for each in parts), default=0) >= FEWEST_ROWS:
+        for key, what in _APART.items():
+            for name, found in zip(("acted on", "left alone"), parts, strict=True):
+                of_them = f"{what} where predicted 1 and {name}"
+                yield OfActing(of_them, found.outcomes, found.figures[key])
 
 
-def judged_apart(rows: Ranked, is_acted: BoolArray) -> Iterator[OfActing]:
-    """What came true of those acted on, (n,), and of others, whatever was predicted."""
-    for name, part in _parts(rows, np.ones_like(is_acted), is_acted):
-        these = rows.only(part)
-        count = len(these)
-        wider = widening(these.cases - these.probabilities, these.persons)
-        ratio = observed_expected(these.positive, count, float(these.probabilities.sum()), wider)
-        yield OfActing(f"area under ROC of those {name}", count, auroc(these))
-        yield OfActing(f"observed/expected of those {name}", count, ratio)
-
-
-def _parts(
-    rows: Ranked, among: BoolArray, is_acted: BoolArray
-) -> tuple[tuple[str, BoolArray], ...]:
-    """Those of some rows who were acted on, and the others, all (n,); none if either have few of an
-    outcome."""
-    parts = (("acted on", among & is_acted), ("left alone", among & ~is_acted))
-    if min(_rarest(rows.cases[part]) for _, part in parts) < FEWEST_ROWS:
-        return ()
-    return parts
-
-
-def difference(parts: Sequence[OfActing]) -> Iterator[str]:
-    """Say in how many of those predicted 1 the outcome came, if the intervals lie apart."""
-    lows = [each.figure.low or 0.0 for each in parts]
-    highs = [each.figure.high or 0.0 for each in parts]
+def difference(shares: Sequence[OfActing]) -> Iterator[str]:
+    """Say in how many of both the outcome came, if the intervals lie apart."""
+    lows = [each.figure.low or 0.0 for each in shares]
+    highs = [each.figure.high or 0.0 for each in shares]
     if max(lows, default=0.0) > min(highs, default=1.0):
-        of_acted, of_others = (f"{100 * (each.figure.value or 0):.0f}" for each in parts)
+        of_acted, of_others = (f"{100 * (each.figure.value or 0):.0f}" for each in shares)
         yield (
             f"Those predicted 1 who were acted on had the outcome in {of_acted} of 100, the others "
             f"in {of_others}: this is no measure of acting."

@@ -130,10 +130,6 @@ class Ranked:
         """Tell which of them were predicted 1, (n,)."""
         return self.probabilities >= self.thresholds
 
-    def only(self, which: BoolArray) -> "Ranked":
-        """Pick some of the rows, (n,)."""
-        return Ranked(*(getattr(self, name)[which] for name in self.__slots__))
-
     def share(self, chosen: BoolArray, among: BoolArray, nothing: str) -> Figure:
         """The share of the rows `among` others that are `chosen`, both (n,)."""
         told = chosen[among].astype(np.float64)

@@ -329,9 +329,8 @@ def _by_week_of_prediction(
         GROUP BY 1 ORDER BY 1 DESC""")
     oldest = start_of_week(week_of(now) - WEEKS + 1)
     came = served.outcomes_by(served.predicted_in)
-    gone: dict[int, int] = {}
-    if rule.leaves_acted_out:
-        gone = replace(served, outcomes=served.acted).outcomes_by(served.predicted_in)
+    acted = replace(served, outcomes=served.acted * rule.leaves_acted_out)
+    gone = acted.outcomes_by(served.predicted_in)
     found = connection.execute(statement, bound_moments(connection, oldest=oldest))
     weeks = (
         FollowedUp(number, int(rows) - gone.get(number, 0), came.get(number, 0))

@@ -19,7 +19,9 @@ from tests.support.shipped import SOUND
 
 SIDES = ("acted on where predicted 0", "acted on where predicted 1")
 APART = tuple(f"outcome 1 where predicted 1 and {name}" for name in ("acted on", "left alone"))
-JUDGED = tuple(f"observed/expected of those {name}" for name in ("acted on", "left alone"))
+JUDGED = tuple(
+    f"observed/expected where predicted 1 and {name}" for name in ("acted on", "left alone")
+)
 
 
 def redeclared(database: Database, folder: Path, if_acted: str | None) -> str:

@@ -1,13 +1,13 @@
 """On whom somebody acted, over made-up half-years whose truth is known."""
 
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
 
 from pima.core.arrays import BoolArray
-from pima.core.outcomes.acted import apart, by_risk, difference, judged_apart, jump
+from pima.core.outcomes.acted import apart, by_risk, difference, jump
+from pima.core.outcomes.realised import CameTrue, came_true
 from pima.core.verdicts.figures import Figure, Ranked, ranked
 from tests.support.served import counts_of
 
@@ -72,57 +72,43 @@ def test_few_rows_near_the_threshold_tell_nothing(rows: int, words: str) -> None
     assert found.watched.state == "insufficient_data"
 
 
+def parts(rows: Ranked, is_acted: BoolArray) -> list[CameTrue]:
+    called = rows.is_called
+    cases = rows.cases.astype(np.int8)
+    both = (called & is_acted, called & ~is_acted)
+    return [came_true(rows.probabilities[part], 0.0, cases[part]) for part in both]
+
+
 def test_those_acted_on_and_the_others_are_told_apart() -> None:
     rows, is_acted = lived(5, 0.35, 0.49)
-    acted, others = apart(rows, is_acted)
+    found = [*apart(parts(rows, is_acted))]
+    acted, others = found[:2]
     called = rows.is_called
     assert acted.rows + others.rows == called.sum()
     assert acted.figure.value == pytest.approx(rows.cases[is_acted].mean())
     assert others.figure.value == pytest.approx(rows.cases[called & ~is_acted].mean())
-    (said,) = difference((acted, others))
+    assert {each.name: round(each.figure.value or 0, 1) for each in found[2:]} == {
+        "area under ROC where predicted 1 and acted on": 0.6,
+        "area under ROC where predicted 1 and left alone": 0.6,
+        "observed/expected where predicted 1 and acted on": 0.4,
+        "observed/expected where predicted 1 and left alone": 1.1,
+    }
+    (said,) = difference(found[:2])
     assert said == (
         "Those predicted 1 who were acted on had the outcome in 24 of 100, the others in 68: "
         "this is no measure of acting."
     )
     rows, is_acted = lived(5, 0.35, 0.49, prevented=0)
-    assert [*difference([*apart(rows, is_acted)])] == []
-
-
-def test_those_acted_on_and_the_others_are_judged_apart() -> None:
-    rows, is_acted = lived(5, 0.35, 0.49)
-    found = {each.name: (each.rows, each.figure.value) for each in judged_apart(rows, is_acted)}
-    acted, alone = int(is_acted.sum()), int((~is_acted).sum())
-    of_acted, of_others = (
-        rows.cases[part].sum() / rows.probabilities[part].sum() for part in (is_acted, ~is_acted)
-    )
-    assert of_acted < 0.5 < 0.9 < of_others
-    assert found == {
-        "area under ROC of those acted on": (acted, pytest.approx(0.57, abs=0.01)),
-        "observed/expected of those acted on": (acted, pytest.approx(of_acted)),
-        "area under ROC of those left alone": (alone, pytest.approx(0.72, abs=0.03)),
-        "observed/expected of those left alone": (alone, pytest.approx(of_others)),
-    }
-    is_acted[:] = False
-    is_acted[-30:] = True
-    few = replace(rows, cases=rows.cases & (np.arange(len(rows)) < len(rows) - 21))
-    assert [*judged_apart(few, is_acted)] == []
-
-
-def test_visits_of_few_persons_widen_their_observed_expected() -> None:
-    rows, is_acted = lived(5, 0.35, 0.49)
-    of_few = replace(rows, persons=np.arange(len(rows)) // 40)
-    narrow, wide = (next(islice(judged_apart(each, is_acted), 1, None)) for each in (rows, of_few))
-    assert narrow.figure.high is not None
-    assert wide.figure.high is not None
-    assert wide.figure.high > narrow.figure.high
+    assert [*difference([*apart(parts(rows, is_acted))][:2])] == []
+    assert [*difference([*apart([])][:2])] == []
 
 
 @pytest.mark.parametrize("ones", [9, 10])
 def test_parts_of_which_few_have_an_outcome_are_not_told(ones: int) -> None:
     outcomes = np.array([1] * ones + [0] * 20 + [1] * 20 + [0] * 20, dtype=np.int8)
     is_acted = np.arange(len(outcomes)) < ones + 20
-    found = [*apart(ranked(np.full(len(outcomes), 0.6), outcomes, 0.5), is_acted)]
-    assert [each.rows for each in found] == ([] if ones < 10 else [30, 40])
+    found = [*apart(parts(ranked(np.full(len(outcomes), 0.6), outcomes, 0.5), is_acted))]
+    assert [each.rows for each in found] == ([] if ones < 10 else [30, 40] * 3)
 
 
 @pytest.mark.parametrize("leaves_out", [False, True])
