@@ -101,9 +101,8 @@ def _of(found: _Lives, kind: IfActed, figure: str) -> Float64Array:
 
 _FREQUENT, _RARE, _LATE = CLINICS.values()
 _HEAD = f"""
-Patients who stay well because they were treated teach the next model that they were at no risk. {A_WEEK} visits a week for
-{WEEKS} weeks follow {HISTORY:,}. The clinic reaches {100 * REACHED:.0f} % of those predicted 1 within {_RARE.acts_within:.0f} days,
+Patients who stay well because they were treated teach the next model that they were at no risk. {HISTORY:,} visits are followed by {A_WEEK} a week for {WEEKS} weeks. The clinic reaches {100 * REACHED:.0f} % of those predicted 1 within {_RARE.acts_within:.0f} days,
 {_LATE.acts_within:.0f} where it is late, and prevents {100 * PREVENTED:.0f} % of their events of {HORIZON:.0f} days. The threshold is
 {_FREQUENT.threshold:g} at 35 %, {_RARE.threshold:g} at 15 %. A logistic line learns weekly from the visits that count by
-[`if_acted`](../do/acted-upon.md); its last mean risk on fresh visits, {{clinics}} clinics a row:
+[`if_acted`](../do/acted-upon.md); mean risk is the last one's, {{clinics}} clinics a row:
 """

@@ -86,5 +86,5 @@ _HEAD = f"""
 `slow_decay` (`pima/core/outcomes/decay.py`) compares the AUROC of the last {NEWEST} weeks with the {NEWEST} to {BEFORE} before, as
 served, and rings at {BAR:g} standard errors of the difference. Champions change every {DAYS_OF_A_VERSION} days. Calm clinics have an
 AUROC of {RARE.auroc:g}, {{clinics:,}} a row, for {WEEKS} weeks. In others it falls to {FALLS_TO:g} in {TOLD_BY} weeks, or at once,
-{{changed}} a row. Clinics of 100 that are told, at once within {NEWEST} weeks:
+{{changed}} a row. Clinics of 100 that are told; after a sudden fall within {NEWEST} weeks:
 """

@@ -159,8 +159,7 @@ _HEAD = f"""
 Clinics with {HISTORY[0]} to {HISTORY[1]} weeks of history and a horizon of {HORIZON} days, {FOLLOWED} weekly retrainings, straight
 lines for the network. Coefficients turn until an old model has an AUROC of {FALLS_TO:g}, where {RARE.auroc:g} stays possible. The
 newest 52, 26 or 13 weeks are taken where they are clearly better on the newest {WEEKS_TO_JUDGE_ON}
-(`pima/core/verdicts/newest_weeks.py`). Regained: of the log loss that learning from all rows costs, in the mean / at the end, as
-are the AUROCs. {OUTCOMES_A_DAY} outcomes a day, {{clinics}} clinics a row:
+(`pima/core/verdicts/newest_weeks.py`). Regained: of the log loss that all rows cost, in the mean / at the end. AUROCs are at the end. {OUTCOMES_A_DAY} outcomes a day, {{clinics}} clinics a row:
 """
 
 _READ = """

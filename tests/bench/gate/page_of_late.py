@@ -77,7 +77,7 @@ def _reading(found: dict[tuple[Clinic, bool], list[HalfYear]]) -> str:
     every = [each for lived in by_rule.values() for each in _promotions(lived)]
     on_lost = [each for each in every if each.lost]
     text = (
-        f"At most {100 * AT_MOST_OFF:.0f} % off is asked: {kept} of {len(off)} rows with models keep it. "
+        f"At most {100 * AT_MOST_OFF:.0f} % off is allowed: {kept} of {len(off)} rows with models keep it. "
         "On rows with lost zeros no version should be promoted: "
     )
     if not on_lost:

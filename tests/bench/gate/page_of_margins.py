@@ -76,8 +76,8 @@ def _small(found: dict[str, MarginRuns]) -> str:
 
 
 _WHEN = (
-    "So it is off, but for hundreds of test rows in each subgroup that counts: a margin that costs "
-    "little on few rows prevents little."
+    "So it is off: on few rows a margin that costs little prevents little. It is for hundreds of "
+    "test rows a subgroup."
 )
 
 

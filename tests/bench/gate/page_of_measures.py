@@ -136,7 +136,7 @@ _HEAD = f"""
 ## The measures and rare outcomes
 
 Policy e: {CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to {CLINIC.most_a_week} a week,
-{{runs}} clinics a row. In week {CLINIC.drift_week} the shift makes 5 % 9, 20 % 30 and 35 % 48. The first champion must get past
+{{runs}} clinics a row. In week {CLINIC.drift_week} the shift turns 5 % into 9, 20 into 30, 35 into 48. A first champion must get past
 the gate, too. Log loss and net benefit (found cases a hundred patients, at the prevalence before the shift) are true, on
 {FRESH_ROWS:,} fresh patients; harmful and recovered go by log loss.
 """
