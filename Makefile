@@ -87,8 +87,7 @@ bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
 # The gate's statistics in full, less than twenty minutes on two cores; writes docs/measured/gate.md. `python -m tests.bench.gate
-# --alarms` writes only the sections on alarms over settled outcomes and on outcomes that come late, `--looks` only that on first
-# champions beside a score, `--section NAME` one of those behind them.
+# --section NAME` writes one of the sections from the alarms on.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 

@@ -17,14 +17,14 @@ from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
 from tests.bench.gate.page_of_acted import acted_section
-from tests.bench.gate.page_of_alarms import BEGINS, alarms_section
-from tests.bench.gate.page_of_beside import BEGINS_BESIDE, beside_section
+from tests.bench.gate.page_of_alarms import alarms_section
+from tests.bench.gate.page_of_beside import beside_section
 from tests.bench.gate.page_of_corrections import corrections_section
 from tests.bench.gate.page_of_decay import decay_section
 from tests.bench.gate.page_of_drift import drift_section
 from tests.bench.gate.page_of_late import late_section
 from tests.bench.gate.page_of_lines import lines_section
-from tests.bench.gate.page_of_looks import BEGINS_LOOKS, looks_section
+from tests.bench.gate.page_of_looks import looks_section
 from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.page_of_served import served_section
@@ -50,30 +50,20 @@ def main() -> None:
             text = _with_section(asked.page.read_text(), asked.section, pool, asked.clinics)
         asked.page.write_text(text)
         return
-    if asked.alarms or asked.looks:
-        before, begins, rest = asked.page.read_text().partition(BEGINS)
-        alarms, begins_looks, looks = (begins + rest).partition(BEGINS_LOOKS)
-        looks, begins_beside, beside = (begins_looks + looks).partition(BEGINS_BESIDE)
-        beside = begins_beside + beside
-    else:
-        before = _of_the_gate(asked, console)
+    before = _of_the_gate(asked, console)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        if asked.alarms or not asked.looks:
-            lines = lines_section(pool, asked.clinics // 10)
-            corrected = corrections_section(pool, asked.clinics // 40)
-            late = late_section(pool, asked.clinics // 20)
-            alarms = f"{alarms_section(pool, asked.clinics)}\n{late}\n{corrected}\n{lines}"
-        if asked.looks or not asked.alarms:
-            looks = looks_section(pool, asked.clinics // 10)
-        if not asked.alarms and not asked.looks:
-            sections = (each(pool, asked.clinics) for each in _SECTIONS.values())
-            beside = "\n".join(sections)
-    text = "\n\n".join(part.strip() for part in (before, alarms, looks, beside)).strip() + "\n"
+        sections = [each(pool, asked.clinics) for each in _SECTIONS.values()]
+    text = "\n\n".join(part.strip() for part in (before, *sections)) + "\n"
     asked.page.write_text(text)
     print(text)
 
 
 _SECTIONS = {
+    "alarms": alarms_section,
+    "late": late_section,
+    "corrections": corrections_section,
+    "lines": lines_section,
+    "looks": looks_section,
     "beside": beside_section,
     "visits": visits_section,
     "decay": decay_section,
@@ -94,7 +84,7 @@ def _with_section(page: str, name: str, pool: Executor, clinics: int) -> str:
 
 
 def _of_the_gate(asked: argparse.Namespace, console: Console) -> str:
-    """The page but for its sections on alarms."""
+    """The page as far as it is about promotions."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         alike = pool.submit(
             likenesses, asked.populations
@@ -136,17 +126,9 @@ def _arguments() -> argparse.Namespace:
         help="calm clinics for the alarms, a tenth with each fault (default %(default)s)",
     )
     parser.add_argument(
-        "--alarms",
-        action="store_true",
-        help="write only the sections on alarms, and leave the rest of the page as it is",
-    )
-    parser.add_argument(
-        "--looks",
-        action="store_true",
-        help="write only the section on first champions beside a score, likewise",
-    )
-    parser.add_argument(
-        "--section", choices=sorted(_SECTIONS), help="write only this section, likewise"
+        "--section",
+        choices=sorted(_SECTIONS),
+        help="write only this section, and leave the rest of the page as it is",
     )
     parser.add_argument(
         "--page",

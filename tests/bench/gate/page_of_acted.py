@@ -23,7 +23,6 @@ from tests.bench.gate.acted import (
 )
 from tests.bench.gate.page import filled, table
 
-BEGINS_ACTED = "## Acting on predictions"
 FIRST_SEED = 6_000_000
 """Apart from all other simulations."""
 _NAMED: dict[IfActed, str] = {
@@ -46,7 +45,7 @@ def acted_section(pool: Executor, clinics: int) -> str:
     }
     rows = [row for name, some in found.items() for row in _rows(name, some)]
     parts = [
-        BEGINS_ACTED,
+        "## Acting on predictions",
         filled(_HEAD.format(clinics=runs)),
         table(_COLUMNS, rows),
         filled(_reading(found)),

@@ -29,8 +29,6 @@ from tests.bench.gate.settled import (
     outcomes_until_told,
 )
 
-BEGINS = "## Alarms over settled outcomes"
-"""The section's heading, where the part of the page before it ends."""
 REPORTED = 1_000_000
 """The first seed of what is reported. The bars were chosen by seeds from 0 on."""
 CALM_LIMIT = 2.0
@@ -42,7 +40,7 @@ def alarms_section(pool: Executor, clinics: int) -> str:
     calm = {each: _many(pool, calm_years, each, clinics) for each in (*CLINICS, *BUSY_CLINICS)}
     told = {each: _many(pool, outcomes_until_told, each, changed) for each in CHANGES}
     parts = [
-        BEGINS,
+        "## Alarms over settled outcomes",
         filled(_HEAD),
         filled(f"{_calm_ones(calm, clinics)} {_TOLD.format(changed=changed)}"),
         table(_COLUMNS, [_told_row(pool, *each) for each in told.items()]),

@@ -21,7 +21,6 @@ from tests.bench.gate.looks import ALIKE, AUROC_OF_SCORE
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.page_of_decay import named
 
-BEGINS_BESIDE = "## The service beside a score in use"
 FIRST_SEED = 3_000_000
 """Apart from all that anything was chosen by."""
 _BETTER = (0.0, 0.02, -0.02)
@@ -45,7 +44,7 @@ def beside_section(pool: Executor, clinics: int) -> str:
         found.append(looks)
         rows.setdefault(named(what), []).append(_cell(looks))
     parts = [
-        BEGINS_BESIDE,
+        "## The service beside a score in use",
         filled(_HEAD.format(clinics=len(years))),
         table(_COLUMNS, [(name, *cells) for name, cells in rows.items()]),
         filled(_reading(found)),

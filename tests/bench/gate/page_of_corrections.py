@@ -25,7 +25,7 @@ KINDS = {
 
 
 def corrections_section(pool: Executor, clinics: int) -> str:
-    found = {name: _many(pool, kind, clinics) for name, kind in KINDS.items()}
+    found = {name: _many(pool, kind, clinics // 40) for name, kind in KINDS.items()}
     said = " ".join(_said(*each) for each in found.items())
     return "\n\n".join(["## Corrections", filled(f"{_HEAD} {said}")]) + "\n"
 

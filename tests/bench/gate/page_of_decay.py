@@ -26,7 +26,6 @@ from tests.bench.gate.settled import (
     Clinic,
 )
 
-BEGINS_DECAY = "## Slow decay"
 FIRST_SEED = 4_000_000
 """Apart from all that the bar was chosen by."""
 _TRIED = (3.0, BAR, 4.0)
@@ -39,7 +38,7 @@ def decay_section(pool: Executor, clinics: int) -> str:
     changed = max(clinics // 10, 2 * CLINICS_AT_ONCE)
     rows = [_row(pool, clinic, clinics, changed) for clinic in CLINICS]
     parts = [
-        BEGINS_DECAY,
+        "## Slow decay",
         filled(_HEAD.format(clinics=clinics, changed=changed)),
         table(_COLUMNS, rows),
     ]

@@ -26,7 +26,6 @@ from tests.bench.gate.page import filled, table
 from tests.bench.gate.page_of_decay import CLINICS
 from tests.bench.gate.settled import FREQUENT, OUTCOMES_A_DAY, RARE, Clinic
 
-BEGINS_DRIFT = "## What moves"
 FIRST_SEED = 5_000_000
 """Apart from all that anything was chosen by."""
 _STILL = (Moves.CALM, Moves.SEASON)
@@ -39,7 +38,7 @@ def drift_section(pool: Executor, clinics: int) -> str:
         (moves, clinic, _many(pool, clinic, moves, few)) for moves in Moves for clinic in CLINICS
     ]
     parts = [
-        BEGINS_DRIFT,
+        "## What moves",
         filled(_HEAD.format(clinics=few)),
         table(_COLUMNS, [_row(*each) for each in found if _is_shown(*each[:2])]),
         filled(_read(found, _number(CLINICS[-1], few))),

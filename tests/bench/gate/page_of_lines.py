@@ -29,14 +29,13 @@ OVERFITTED = tuple(
 
 
 def lines_section(pool: Executor, clinics: int) -> str:
-    calm = {each: _calm(pool, each, clinics) for each in CLINICS}
-    told = {each: _many(pool, overfitted, each, clinics // 4) for each in OVERFITTED}
+    some, few = clinics // 10, clinics // 40
+    calm = {each: _calm(pool, each, some) for each in CLINICS}
+    told = {each: _many(pool, overfitted, each, few) for each in OVERFITTED}
     most = max(100 * added(*each).mean() for each in calm.values())
     parts = [
         "## A straight line beside the champion",
-        filled(
-            f"{_HEAD} {_calm_ones(calm, clinics)} {_TOLD.format(most=most, clinics=clinics // 4)}"
-        ),
+        filled(f"{_HEAD} {_calm_ones(calm, some)} {_TOLD.format(most=most, clinics=few)}"),
         table(_COLUMNS_TOLD, [_told_row(*each) for each in told.items()]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -13,7 +13,6 @@ from tests.bench.gate.page_of_decay import CLINICS
 from tests.bench.gate.served import THRESHOLDS, WEEKS, WINDOWS, Looks, looks_at
 from tests.bench.gate.settled import CLINICS_AT_ONCE
 
-BEGINS_SERVED = "## What stands on top"
 FIRST_SEED = 5_000_000
 """Apart from all other simulations."""
 
@@ -33,7 +32,7 @@ def served_section(pool: Executor, clinics: int) -> str:
         f"{true.min():.3f} to {true.max():.3f}."
     )
     text = filled(_HEAD.format(clinics=runs * CLINICS_AT_ONCE))
-    return "\n\n".join([BEGINS_SERVED, text, filled(said)]) + "\n"
+    return "\n\n".join(["## What stands on top", text, filled(said)]) + "\n"
 
 
 def _means(figures: Sequence[Float64Array]) -> Float64Array:
