@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -40,7 +40,10 @@ def learned_from(features: Features, reference: Reference | None) -> People | No
     if reference is None:
         return None
     counts = tuple(each.counts for each in reference.features)
-    return _told(features, reference, counts, reference.rows, reference.cases)
+    found = _told(features, reference, counts, reference.rows, reference.cases)
+    if found is None or reference.learned is None:
+        return found
+    return replace(found, rows=reference.learned)
 
 
 def predicted_lately(

@@ -41,7 +41,10 @@ class Reference(Struct, frozen=True):
     """All rows with an outcome, including those that could not be used."""
     rejected: RejectedCounts
     cases: int | None = None
-    """How many of the rows have outcome 1; None in versions of release 0.1.0."""
+    """How many of the rows learned from have outcome 1; None in versions of release 0.1.0."""
+    learned: int | None = None
+    """How many of the rows were learned from; None if all of them. Of the others somebody acted on
+    the prediction: a night has such rows, too."""
 
 
 def reference_of(
@@ -52,9 +55,10 @@ def reference_of(
     labelled: int,
     rejected: Mapping[str, int],
     cases: int,
+    learned: int | None = None,
 ) -> Reference:
-    """Describe training rows (n, features), NaN where missing, n >= 1, their probabilities (n,),
-    and how many of them are cases."""
+    """Describe rows (n, features), NaN where missing, n >= 1, their probabilities (n,), and how
+    many of those learned from are cases."""
     columns = np.ascontiguousarray(rows.T)
     return Reference(
         rows=len(rows),
@@ -66,6 +70,7 @@ def reference_of(
         labelled=labelled,
         rejected=dict(rejected),
         cases=cases,
+        learned=learned,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.declared.features import Declaration, names_of
 from pima.core.declared.identifiers import PERSON, SOURCE
+from pima.core.outcomes.horizon import ACTED_UPON
 from pima.core.rows.history import ranked, with_sides
 from pima.core.rows.validation import Measurements
 from pima.store.database import database_of
@@ -39,10 +40,10 @@ _SCORE = """CASE WHEN {counted} IS NULL THEN {column} ELSE
 
 def labelled_history(
     connection: Connection, declared: Declaration, rule: HoldoutRule, settled: Settling
-) -> tuple[pd.DataFrame, dict[str, int]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Read the labelled rows that count, with their features, retired ones too, the scores in use,
-    the groups, and the side of each, in the form of `pima.core.rows.history`. Also return how many
-    do not count, by reason.
+    the groups, and the side of each, in the form of `pima.core.rows.history`. Also return those
+    that do not count since somebody acted on them, and how many do not count, by reason.
 
     One statement reads them, and so from one state of the database.
     """
@@ -83,9 +84,9 @@ def labelled_history(
     )
     history = with_sides(rows, renamed, rule.share)
     if not waits:
-        return history, {}
+        return history, history[:0], {}
     why = history.pop("Unsettled")
-    return history[why.isna()], why.value_counts().to_dict()
+    return history[why.isna()], history[why == ACTED_UPON], why.value_counts().to_dict()
 
 
 _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"

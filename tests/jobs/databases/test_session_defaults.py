@@ -128,7 +128,7 @@ def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
         settled = settling(connection, SHIPPED_DECLARATION.outcome, clock(connection))
         rule = holdout_rule(connection)
-        read, _ = labelled_history(connection, SHIPPED_DECLARATION, rule, settled)
+        read, *_ = labelled_history(connection, SHIPPED_DECLARATION, rule, settled)
     return [
         column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()
     ]

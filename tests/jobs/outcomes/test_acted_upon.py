@@ -5,13 +5,16 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import text
 
+from pima.core.nights.drift import Reference
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED_FILE
-from pima.store.engine import writing
+from pima.store.engine import reading, writing
+from pima.store.models.registry import reference_of
 from tests.support.databases import (
     Copied,
     Database,
@@ -110,6 +113,13 @@ def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
     assert call(acting, "retrain", "--config", config).exit_code == 0
     newest = "SELECT rows_left_out FROM model_versions ORDER BY number DESC LIMIT 1"
     assert '"acted_upon": 50' in str(acting.value(newest)).replace("'", '"')
+    # Drift compares a night, which has such rows, with all rows on the side of training.
+    number = acting.value("SELECT max(number) FROM model_versions")
+    with reading(acting.engine) as connection:
+        newest_reference = msgspec.convert(reference_of(connection, number), Reference)
+    assert newest_reference.learned == without["training_rows"]
+    assert newest_reference.rows == counts["training_rows"]
+    assert newest_reference.features[0].known == counts["training_rows"]
     status = the_json(call(acting, "status", "--json", "--config", config))
     assert status["realised"]["acted_upon"] == 50
     assert status["standing"]["outcomes"] == len(LINES) - FIRST - 50

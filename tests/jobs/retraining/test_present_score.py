@@ -239,7 +239,7 @@ def test_a_history_has_scores_as_they_stood_when_their_rows_were_predicted(
         with reading(ward.engine) as connection:
             settled = settling(connection, WITH_WARD.outcome, clock(connection))
             rule = holdout_rule(connection)
-            read, _ = labelled_history(connection, WITH_WARD, rule, settled)
+            read, *_ = labelled_history(connection, WITH_WARD, rule, settled)
             in_time = predicted_in_time(connection, WITH_WARD.outcome, clock(connection))
         unclaimed = {each: each not in in_time.index for each in read.index}
         return read["ward"].dropna().to_dict(), unclaimed

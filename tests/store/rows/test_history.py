@@ -31,7 +31,7 @@ TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
 def _history(database: Database) -> pd.DataFrame:
     with reading(database.engine) as connection:
         settled = settling(connection, SHIPPED_DECLARATION.outcome, clock(connection))
-        found, _ = labelled_history(connection, SHIPPED_DECLARATION, RULE, settled)
+        found, *_ = labelled_history(connection, SHIPPED_DECLARATION, RULE, settled)
     assert found.dtypes.astype(str).to_dict() == TYPES
     assert (found.index.name, str(found.index.dtype)) == ("id", "int64")
     return found
