@@ -158,8 +158,8 @@ def message(alert: Alert, service: str) -> Message:
         since = f"At {moment}" if alert.kind is News.HAPPENED else f"Seen since {moment}"
         what = alert.condition.what
         sentence = f"{what[:1].upper()}{what[1:]}".rstrip(".")
-        advice = with_places(alert.condition.advice)
-        body = f"{sentence}.\n{since}.\nWhat to do: {advice}."
+        advice = with_places(f"{alert.condition.advice}.\nWords: docs/understand/words.md")
+        body = f"{sentence}.\n{since}.\nWhat to do: {advice}"
     if alert.messages >= AT_ONCE:
         body += _NEXT_WAITS.format(alert.messages)
     is_over = " is over" if alert.kind is News.OVER else ""

@@ -319,6 +319,7 @@ def test_it_begins_with_what_a_clinician_needs_and_explains_its_words(
     meanings = page.text.rpartition("Words")[2]
     for word in ("champion", "verdict", "settled", "outcome 1"):
         assert word in meanings
+    assert "docs/understand/words.md" in meanings
 
 
 @on_sqlite

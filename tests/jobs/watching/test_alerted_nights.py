@@ -19,14 +19,16 @@ What to do: `python -m jobs.status` shows the reasons and columns, the table `so
 rejected, `rejections` each row that scoring rejected. Has a unit or a column of the source changed? Correct \
 `[source.columns]` or the source, then `python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never \
 queued: `python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one night pass \
-with a higher `health.most_without_prediction`."""
+with a higher `health.most_without_prediction`.
+Words: docs/understand/words.md"""
 TOO_FEW_ROWS = """\
 The last pull of clinic was refused (source_refused) N seconds ago; it said: The source clinic looks faulty: it has \
 130 rows, and minimum_rows is 400. Nothing was changed. Look at the source. If it is right, change the setting that is \
 named, and run this again.
 Seen since TIME.
 What to do: Put the cause right first, since another run alone may end the same; `python -m jobs.health --why \
-source_refused` explains the code. Then `python -m jobs.pull`."""
+source_refused` explains the code. Then `python -m jobs.pull`.
+Words: docs/understand/words.md"""
 
 
 @pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
