@@ -140,3 +140,24 @@ def test_the_reasons_that_are_judged_again_are_named(page: str) -> None:
     )
     assert {reason for reason in _JUDGED_ANEW if f"`{reason}`" in told} == set(_JUDGED_ANEW)
     assert len(re.findall(r"`\w+_\w+`|`pinned`|`suspended`", told)) == len(_JUDGED_ANEW)
+
+
+_ANSWER = re.compile(r"^\| \w.* \| \[[^\]]+\]\(([^)#]+)#?(\S*)\) \| (.+) \|$", re.MULTILINE)
+
+
+def _plain(text: str) -> str:
+    """As a reader sees it: a link is its text, the end of a line a space, and no sign is a mark."""
+    return " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`]", r"\1", text).split())
+
+
+def test_each_answer_to_a_reader_is_quoted_word_by_word() -> None:
+    folder = ROOT / "docs" / "measured"
+    text = (folder / "readers.md").read_text()
+    answers = _ANSWER.findall(text)
+    assert f"Eight readers ask {len(answers)} questions" in text
+    missed = [
+        (page, at, said)
+        for page, at, said in answers
+        if _plain(said) not in _plain(_section(folder / page, at))
+    ]
+    assert missed == []
