@@ -102,13 +102,12 @@ def _of_errors() -> Iterator[Entry]:
 
 def _of_verdicts() -> Iterator[Entry]:
     for reason in Reason:
-        told = {measure: why(reason, measure) for measure in Measure if _is_of(reason, measure)}
-        said = {text: f"{text[0].upper()}{text[1:]}." for text in told.values()}
-        if len(said) > 1:
-            said = {
-                text: f"By {measure.replace('_', ' ')}: {text}." for measure, text in told.items()
-            }
-        yield Entry(reason, "reason of a verdict", " ".join(said.values()))
+        told = {why(reason, measure) for measure in Measure if _is_of(reason, measure)}
+        said = told.pop()
+        if told:
+            # They differ by what each measure calls better alone.
+            said = f"by gate.measure it is better than the champion,{said.partition(',')[2]}"
+        yield Entry(reason, "reason of a verdict", f"{said[0].upper()}{said[1:]}.")
 
 
 def _is_of(reason: Reason, measure: Measure) -> bool:

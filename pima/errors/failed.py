@@ -5,8 +5,7 @@ from pima.errors.base import PimaError
 
 class DatabaseFailed(PimaError):
     """The database refused a statement: {what}. The transaction was rolled back. The fault will not
-    pass by itself: look at what the message names, and on PostgreSQL at the server's log for the
-    statement."""
+    pass by itself: look at what is named, and on PostgreSQL at the server's log."""
 
 
 class DatabaseDamaged(PimaError):
@@ -16,9 +15,9 @@ class DatabaseDamaged(PimaError):
 
 
 class DatabaseFull(PimaError):
-    """There is no room for the database: {what}. The disk with its file, its journal or a temporary
-    file is full, or a limit on file size is reached. What was committed stays, the rest was rolled
-    back. Make room (docs/do/remove-what-is-old.md), then run this again."""
+    """There is no room for the database: {what}. A disk is full, or a limit on file size is
+    reached. What was committed stays, the rest was rolled back. Make room
+    (docs/do/remove-what-is-old.md), then run this again."""
 
 
 class ArtifactDamaged(PimaError):
@@ -69,27 +68,26 @@ class SnapshotNotKept(PimaError):
 
 
 class SnapshotDamaged(PimaError):
-    """The training snapshot of model version {number} is damaged: its sha256 differs from the one
-    stored with it. It was not parsed. Restore the database from a backup to fit this version again,
-    or to explain its predictions."""
+    """The training snapshot of model version {number} is damaged: its sha256 differs. It was not
+    parsed. Restore a backup to fit this version again, or to explain its predictions."""
 
     note = "Scoring does not need it."
 
 
 class TrainingIdsDamaged(PimaError):
-    """The list of the rows that model version {number} learned from is damaged: its sha256 differs
-    from the one stored with it. It was not parsed. Without it and without a training snapshot the
-    version can't be judged, so no newer one can replace it. Restore the database from a backup, or
-    go to another version: `python -m jobs.models rollback --reason TEXT`, or `promote N`."""
+    """The list of the rows that model version {number} learned from is damaged: its sha256 differs.
+    It was not parsed. Without it and without a snapshot the version can't be judged, so no newer
+    one can replace it. Restore a backup, or go to another version: `python -m jobs.models rollback
+    --reason TEXT`, or `promote N`."""
 
     note = "Scoring does not need it. `forget` deletes such a list."
 
 
 class SnapshotRedacted(PimaError):
-    """The training snapshot of model version {number} is sound, but no longer complete: {rows} of
-    its rows were removed because a person was forgotten. So the version can't be fitted again.
-    Predictions are explained with the rows that are left; the next `python -m jobs.retrain` leaves
-    a snapshot of its own."""
+    """The training snapshot of model version {number} is no longer complete: {rows} of its rows
+    were removed because a person was forgotten. So the version can't be fitted again. Predictions
+    are explained with the rows that are left; the next `python -m jobs.retrain` leaves a snapshot
+    of its own."""
 
 
 class ArchiveDiffers(PimaError):
@@ -99,15 +97,15 @@ class ArchiveDiffers(PimaError):
 
 class ArchiveUnreadable(PimaError):
     """The file {path}, to which an earlier run moved rows, can't be read ({why}). These rows may be
-    nowhere else, so do not delete it: correct its rights, restore it from a backup, or name another
-    folder. Nothing more was moved or removed."""
+    nowhere else, so do not delete it: correct its rights, restore it, or name another folder.
+    Nothing more was moved or removed."""
 
 
 class NotReproduced(PimaError):
     """Model version {number}, fitted again from its training snapshot, gives different predictions
-    (largest difference {difference:.2g}). It was made with {then}; here is {now}. Other library
-    versions or another processor explain small differences; if those are the same, look for what
-    else has changed."""
+    (largest difference {difference:.2g}). It was made with {then}; here is {now}. Other libraries
+    or another processor explain small differences; if those are the same, look for what else has
+    changed."""
 
 
 class StepFailed(PimaError):

@@ -19,8 +19,8 @@ class DatabaseBusy(TemporaryError):
 
 
 class FileNotMadeAnew(TemporaryError):
-    """The person was erased, but the database's file could not be rebuilt ({what}), and until it
-    is, it may still hold deleted rows. Remove the cause, then run the same command again."""
+    """The person was erased, but the database's file could not be rebuilt ({what}), so it may still
+    hold deleted rows. Remove the cause, then run the same command again."""
 
 
 class RowsContested(DatabaseFailed):

@@ -40,8 +40,7 @@ class FileRefused(WrongError):
 
 class FileLoadedBefore(WrongError):
     """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it
-    again would create every patient a second time. Nothing was loaded. If you want that, add
-    --again."""
+    again would create every patient twice. Nothing was loaded. If you want that, add --again."""
 
     note = "Line ends, spaces and quotes make no difference."
 
@@ -55,15 +54,15 @@ class SourceUnusable(WrongError):
 
 class SourceKeysUnusable(WrongError):
     """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key`
-    the column or columns that identify each row, with `key_type`, or leave such rows out by a view
-    or a query. Keys are compared without trailing spaces, UUIDs in lower case with hyphens."""
+    the columns that identify each row, with `key_type`, or leave such rows out by a view or a
+    query. Keys are compared without trailing spaces, UUIDs in lower case with hyphens."""
 
 
 class KeptIdTaken(WrongError):
     """Rows of the source {source} have come back, but other rows of `patients` now have their
     former ids ({rows}; the log has their ids). Nothing of their block was written; what was
     committed before stays. If such a row is the same one, set its source and source_key; if not,
-    delete it and insert it again without an id, so that it gets a new one. Then run this again."""
+    delete it and insert it without an id. Then run this again."""
 
     note = "Find out who set the counter of ids back."
 
@@ -80,8 +79,8 @@ class DatasetRefused(WrongError):
 
 class ClusterUnfit(WrongError):
     """The cluster's workers can't score for this service, and no row was touched: {what}. Expected:
-    on each worker this release with its requirements, and for the queue the database's URL in the
-    worker's own environment, for files the same folders and stores under the same names."""
+    on each worker this release with its requirements; for the queue the database's URL in its own
+    environment, for files the same folders and stores."""
 
 
 class RunNotOpen(WrongError):
@@ -94,10 +93,10 @@ class NoSuchVersion(WrongError):
 
 
 class NobodyToForget(WrongError):
-    """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row
-    has or had in `patients`, `forget SOURCE KEY` the name of its source and its key there, `forget
-    --person KEY` a person. To keep out someone who has no row here, as after the restore of an
-    older backup, add --without-rows."""
+    """Nothing is known of {called}, so nothing was erased. `forget ID` takes the row's id in
+    `patients`, `forget SOURCE KEY` a source's name and its key, `forget --person KEY` a person. To
+    keep out someone who has no row here, as after the restore of an older backup, add
+    --without-rows."""
 
 
 class ForgottenListRefused(WrongError):
@@ -108,8 +107,8 @@ class ForgottenListRefused(WrongError):
 
 class PersonHasMoreRows(WrongError):
     """This row is one of {rows} of the same person, which can only be forgotten together: a model
-    may have learned from this row and be judged on the others. Nothing was changed. `forget
-    --person KEY` erases all of them. To remove a single row, delete it from `patients`."""
+    may have learned from one and be judged on the others. Nothing was changed. `forget --person
+    KEY` erases all of them. To remove a single row, delete it from `patients`."""
 
 
 class NoReportKept(WrongError):
@@ -118,15 +117,14 @@ class NoReportKept(WrongError):
 
 
 class NoSuchRow(WrongError):
-    """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that
-    the row has in the table patients, `explain SOURCE KEY` the name of its source and its key
-    there."""
+    """There is no patient with {called}, so nothing was explained. `explain ID` takes the row's id
+    in `patients`, `explain SOURCE KEY` a source's name and its key."""
 
 
 class SchemaMissing(WrongError):
     """The database {url} has no pima schema (expected revision {expected}). If you meant another
-    one, set DATABASE_URL to its URL, or on PostgreSQL the role's search_path to the schema, and
-    give the role USAGE on it; if not, make the schema with: python -m jobs.migrate"""
+    one, set DATABASE_URL, or on PostgreSQL the role's search_path to the schema, and give the role
+    USAGE on it; if not, make the schema with: python -m jobs.migrate"""
 
 
 class SchemaBehind(WrongError):
@@ -149,21 +147,20 @@ class SchemaDiffers(WrongError):
 
 
 class VersionCounterBehind(WrongError):
-    """The counter that row versions are drawn from stands at {counter}, below the existing version
-    {version}: it was set back by hand, or the rows were restored without it. A row that is deleted
-    and inserted again could get the version of an earlier one, and its predictions. Nothing was
-    written. Set the counter above all versions: docs/do/repair-the-database.md has the statement,
-    under "The counter of versions"."""
+    """The counter of row versions stands at {counter}, below the existing version {version}: it was
+    set back by hand, or rows were restored without it. A new row could get the version and
+    predictions of an earlier one. Nothing was written. Set the counter above all versions:
+    docs/do/repair-the-database.md, under "The counter of versions"."""
 
     note = "Find out who set it back."
 
 
 class VersionUsedTwice(WrongError):
     """Waiting rows have the id and version of rows that were predicted before with other
-    measurements ({rows}; the log has their ids). The counter of versions was set
-    back, or measurements were changed while the triggers were disabled. The batch was rolled back.
-    Set the counter above all versions and give these rows new ones: docs/do/repair-the-database.md
-    has the statements, under "The counter of versions". Then score again."""
+    measurements ({rows}; the log has their ids). The counter of versions was set back, or
+    measurements were changed while the triggers were disabled. The batch was rolled back. Set the
+    counter above all versions and give these rows new ones: docs/do/repair-the-database.md, under
+    "The counter of versions". Then score again."""
 
 
 class RowsKept(WrongError):

@@ -49,19 +49,18 @@ class Explained(NamedTuple):
 
 _FAILED = (
     "The last run of `{job}` failed, was refused or crashed, or a scheduler gave it up after its "
-    "last try. The code in brackets says why. It does not matter who started the run; dry runs and "
-    "runs that were stopped or ended with 75 don't count. The reason is gone when a run succeeds."
+    "last try. The code in brackets says why. Dry runs, and runs that were stopped or ended with "
+    "75, don't count. It is over when a run succeeds."
 )
 _OLD = (
-    "`{job}` has not succeeded for more than two of its periods by `[schedule]`. If it never has, "
-    "and no scheduler ever ran, the time counts from the oldest row that waits, or from the first "
-    "run of any job. In `runs`, no rows mean that nothing starts it, `skipped` that it never ends "
-    "in time, `interrupted` that someone stops it each time, `try_again_later` that what it needs "
-    "is away each time."
+    "`{job}` has not succeeded for more than two of its periods by `[schedule]`. In `runs`, no "
+    "rows mean that nothing starts it, `skipped` that it never ends in time, `interrupted` that "
+    "someone stops it, `try_again_later` that what it needs is away. Without a success or a "
+    "scheduler the time counts from the oldest row that waits, or the first run."
 )
 _MEND_FIRST = (
-    "Put the cause right first, since another run alone may end the same; `python -m jobs.health "
-    "--why {{code}}` explains the code. Then `python -m jobs.{job}`"
+    "Put the cause right first: `python -m jobs.health --why {{code}}` explains the code. Then "
+    "`python -m jobs.{job}`"
 )
 _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
 COMPLAINTS = {
@@ -85,10 +84,10 @@ COMPLAINTS = {
         for job in STARTED
     },
     "retrain_slow": Explained(
-        "A retraining that still runs takes more than ten minutes, and four times as long as the "
-        "longest of the last ten that succeeded. At `schedule.time_limit_minutes` it is stopped.",
-        "Has the history grown, or is the machine busy? Does a network of your own never end? "
-        "SIGTERM stops it, and the champion stays. `python -m jobs.status` shows the run",
+        "A retraining takes more than ten minutes, and four times as long as the longest of the "
+        "last ten that succeeded. At `schedule.time_limit_minutes` it is stopped.",
+        "Has the history grown? Is the machine busy? Does your own network never end? SIGTERM "
+        "stops it, and the champion stays. `python -m jobs.status` shows the run",
     ),
     "queue_old": Explained(
         "A row has waited for more than two scoring periods. A row that another transaction holds "
@@ -104,19 +103,19 @@ COMPLAINTS = {
     ),
     "suspended": Explained(
         "A person has suspended the champion: nothing is scored, rows wait, and nobody should act "
-        "on predictions. What only follows from that is not told beside it.",
-        "`python -m jobs.export verdicts` says why. docs/do/stop.md says how to go on; `python -m "
+        "on predictions.",
+        "`python -m jobs.export verdicts` says why, docs/do/stop.md how to go on; `python -m "
         "jobs.models promote NUMBER --reason TEXT` ends it",
     ),
     "rows_without_prediction": Explained(
         "Too many rows that were new or changed since the last good night have no prediction: a "
         "pull or scoring rejected them, or they were never queued.",
-        "`python -m jobs.status` shows the reasons and columns, the table `source_rejections` each "
-        "row that a pull rejected, `rejections` each row that scoring rejected. Has a unit or a "
-        "column of the source changed? Correct `[source.columns]` or the source, then `python -m "
-        "jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m "
-        "jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one "
-        "night pass with a higher `health.most_without_prediction`",
+        "`python -m jobs.status` shows the reasons and columns; the tables `source_rejections` (of "
+        "pulls) and `rejections` (of scoring) have each row. Has a unit or a column of the source "
+        "changed? Correct `[source.columns]` or the source, then `python -m jobs.pull --full` and "
+        "`python -m jobs.score`. For rows that were never queued `python -m jobs.requeue`, then "
+        "`python -m jobs.score`. For rows that are rightly rejected let one night pass with a "
+        "higher `health.most_without_prediction`",
     ),
 }
 """The reasons that health reports, with explanations."""

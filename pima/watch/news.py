@@ -151,14 +151,17 @@ _NEXT_WAITS = (
 
 
 def message(alert: Alert, service: str) -> Message:
-    """Make the message: the condition, the service, since when, and what to do."""
+    """Make the message: the condition, the service, since when, what to do, and where the page of
+    codes has it."""
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
     body = f"It was seen since {moment}, and is over now."
     if alert.condition is not None:
         since = f"At {moment}" if alert.kind is News.HAPPENED else f"Seen since {moment}"
         what = alert.condition.what
         sentence = f"{what[:1].upper()}{what[1:]}".rstrip(".")
-        advice = with_places(f"{alert.condition.advice}.\nWords: docs/understand/words.md")
+        code = alert.name.partition(":")[0]
+        more = f"{alert.condition.advice}.\nMore: docs/reference/errors.md#{code}"
+        advice = with_places(f"{more}\nWords: docs/understand/words.md")
         body = f"{sentence}.\n{since}.\nWhat to do: {advice}"
     if alert.messages >= AT_ONCE:
         body += _NEXT_WAITS.format(alert.messages)

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -19,9 +18,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from jobs.codes import Entry, entries
+from pima.core.nights.kinds import SEE, UNTIL
 from pima.errors import EXIT_CODES, RightMissing
 from pima.settings.reading import values_in_words
-from pima.settings.sections import Settings
+from pima.settings.sections import STARTED, Settings
 from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, WITH_SCORES
 from pima.store.urls import database_at
 from pima.watch.metrics import METRICS
@@ -245,49 +245,80 @@ def _in_toml(value: object) -> str:
     )
 
 
+_OF_ALARMS = (
+    "`python -m jobs.report` shows all figures, docs/do/watch-it.md explains them. Health's reasons "
+    "are told too. Luck and a sound model's error hardly ever make outcomes alarm; that is over when "
+    "the outcomes fit again, not by another champion alone."
+)
+_OF_ERRORS = "Codes of errors are in `runs.error_code`, in the `error` of `--json`, and in health's brackets."
+_LATER = (
+    "Run the command again later. Unless its message says otherwise, what was committed stays, and "
+    "the rest was rolled back."
+)
+_SAID_ONCE = {
+    "alert": (_OF_ALARMS, (f": {SEE}", f" {UNTIL}")),
+    "error, exit code 1": (_OF_ERRORS, ()),
+    "error, exit code 75": (
+        _LATER,
+        (" What was committed stays, the rest was rolled back.", " Run this again later."),
+    ),
+}
+"""By kind: what is true of all its codes, and what therefore goes from each."""
+_ROLES = re.compile(r"These are enough: .*?(?=`python -m jobs.migrate --roles`)")
+
+
 def _errors() -> Iterator[str]:
     known = entries()
     yield from _head(
         "Codes: errors, reasons, ends of runs",
-        "`python -m jobs.health --why CODE` prints what stands here of one code. Words in capitals "
-        "stand for what the message names.",
+        "`python -m jobs.health --why CODE` explains one code. Words in capitals stand for what "
+        "the message names. JOB is `retrain`, `score` or `pull`.",
     )
     yield from ("## Exit codes", "")
     yield from _table(
         ("exit code", "what it means"), ((str(code), text) for code, text in EXIT_CODES.items())
     )
-    advised = ("code", "what it means", "what to do")
-    yield from ("## What health reports", "")
-    yield from _table(advised, _told(known, "reason of health", with_advice=True))
-    yield from ("## What else alerts tell", "", "Health's reasons are told too.", "")
-    yield from _table(advised, _told(known, "alert", with_advice=True))
-    yield from (
-        "## Errors",
-        "",
-        "They are in `runs.error_code`, in the `error` of `--json`, and in health's brackets.",
-        "",
-    )
-    for code, of in groupby(
-        (each for each in known if each.exit_code), key=lambda each: each.exit_code
-    ):
-        yield from (f"### Exit code {code}" if code != 130 else "### Exit codes 130 and 143", "")
-        yield from _table(("code", "message and what to do"), _told(of))
     for title, kind in (
+        ("What health reports", "reason of health"),
+        ("What else alerts tell", "alert"),
+        ("Errors of exit code 1", "error, exit code 1"),
+        ("Errors of exit code 2", "error, exit code 2"),
+        ("Errors of exit code 3", "error, exit code 3"),
+        ("Errors of exit code 75", "error, exit code 75"),
+        ("Errors of exit codes 130 and 143", "error, exit codes 130 and 143"),
         ("How runs end without an error of the job", "end of a run"),
         ("Why a row has no prediction, or was not learned from", "reason of a row"),
         ("Why `load` refuses a line", "reason of a file's line"),
         ("Why a verdict was given", "reason of a verdict"),
     ):
         yield from (f"## {title}", "")
-        yield from _table(("code", "what it means"), _told(known, kind))
+        if kind in _SAID_ONCE:
+            yield from (_prose(_SAID_ONCE[kind][0]), "")
+        yield from _codes([each for each in known if each.kind == kind])
 
 
-def _told(known: Iterable[Entry], kind: str = "", with_advice: bool = False) -> Iterator[list[str]]:
-    of = (each for each in known if not kind or each.kind == kind)
-    for name, same in groupby(of, key=lambda each: each.name):
-        told = list(same)
-        advice = [_prose(f"{told[0].advice}.")] if with_advice else []
-        yield [f"`{name}`", "<br>".join(_prose(each.means) for each in told), *advice]
+def _codes(of: Sequence[Entry]) -> Iterator[str]:
+    """Each code as a heading; those that differ by the job or by nothing have one text."""
+    texts: dict[str, list[str]] = {}
+    for each in of:
+        texts.setdefault(_text(each), []).append(each.name)
+    for text, names in texts.items():
+        yield from (f"### `{name}`" for name in names)
+        yield from ("", text, "")
+
+
+def _text(entry: Entry) -> str:
+    told = entry.means
+    if entry.advice:
+        told += f"\n\nWhat to do: {entry.advice}."
+    _, said = _SAID_ONCE.get(entry.kind, ("", ()))
+    for each in said:
+        told = told.replace(each, "")
+    if entry.code == RightMissing.code:
+        told = _ROLES.sub("docs/do/give-roles.md says which role is enough. ", told)
+    job = next((job for job in STARTED if entry.code.startswith(f"{job}_")), "JOB")
+    told = re.sub(rf"(`|jobs\.){job}`", r"\1JOB`", told)
+    return "\n\n".join(map(_prose, told.split("\n\n")))
 
 
 def _tables() -> Iterator[str]:

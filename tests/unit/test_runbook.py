@@ -5,6 +5,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,16 @@ from pima import errors
 from pima.core.rows.validation import CODES, MEANINGS
 from pima.core.verdicts.reasons import Reason
 from pima.settings.sections import JOBS
+from pima.store.service.alerts import Remembered
 from pima.store.service.runs import ENDINGS, Status
 from pima.watch import conditions, health
+from pima.watch.health import Condition
+from pima.watch.news import Alert, News, message
 from tests.support.shipped import ROOT
 
 PIMA = sorted((ROOT / "pima").rglob("*.py"))
 _TELLS = "note_missed"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -141,6 +146,23 @@ def test_each_reason_of_a_verdict_is_explained(reason: str) -> None:
         each.kind == "reason of a verdict" and len(each.means.split()) > 4
         for each in entries_of(reason)
     )
+
+
+def _message(code: str) -> str:
+    condition = Condition(f"{code}:clinic", "it is so", "look")
+    alert = Alert(News.HOLDS, NOW, Remembered(condition.name, NOW), condition, messages=1)
+    return message(alert, "pima").body
+
+
+def test_a_message_leads_to_its_code_and_each_code_has_a_heading() -> None:
+    folder, names = ROOT / "docs" / "reference", [each.name for each in entries()]
+    headings = re.findall(r"^### `(\w+)`$", (folder / "errors.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(names)
+    told = {*health.COMPLAINTS, *conditions.EXPLAINED, *(code for code, _ in _error_codes())}
+    links = {
+        code: re.findall(r"^More: docs/reference/(.+)$", _message(code), re.M) for code in told
+    }
+    assert links == {code: [f"errors.md#{code}"] for code in headings if code in told}
 
 
 def test_every_entry_is_whole_sentences() -> None:

@@ -131,10 +131,10 @@ SLOW_DECAY = "slow_decay"
 ONES_CORRECTED = f"{REALISED}ones_corrected"
 """The share of rows with outcome 1 that were corrected, beside that of rows with outcome 0."""
 
-_SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md says what they mean"
-_UNTIL = (
-    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again; "
-    "another champion alone does not end it."
+SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md explains them"
+UNTIL = (
+    "Luck and a sound model's error hardly ever do that. It is over when the outcomes fit again, "
+    "not by another champion alone."
 )
 DRIFT = Alarm(
     "drift",
@@ -144,7 +144,7 @@ DRIFT = Alarm(
         "The rows of recent nights are distributed differently from those that the champion "
         "learned from."
     ),
-    advice=f"See whether a unit, a device or the patients have changed: {_SEE}",
+    advice=f"See whether a unit, a device or the patients have changed: {SEE}",
 )
 """The alarm of every figure that has none of its own."""
 _VOLUME = replace(DRIFT, whose=Whose.SERVICE)
@@ -161,8 +161,8 @@ def _fault(name: OutcomeAlarm, says: str, means: str, advice: str) -> Alarm:
         name,
         Whose.VERSIONS,
         says=says + _OF_OUTCOMES,
-        means=f"{means} {_UNTIL}",
-        advice=f"{advice}: {_SEE}",
+        means=f"{means} {UNTIL}",
+        advice=f"{advice}: {SEE}",
     )
 
 
@@ -214,9 +214,8 @@ ALARMS = {
         ),
         means=(
             "Too few rows have an outcome once their horizon is over: those of the newest weeks "
-            "that remain together, or of more than half of these weeks. Such rows count in "
-            "nothing: models don't learn from them, no verdict or figure rests on them, and no "
-            "alarm looks at them."
+            "that remain together, or of more than half of these weeks. No model, verdict, figure "
+            "or alarm uses such rows."
         ),
         advice=(
             "See whether outcomes still come, and of all patients, zeros among them: `python -m "
@@ -234,7 +233,7 @@ ALARMS = {
         means=(
             'The risk is meant without acting (`if_acted = "unknown"`), and fewer than one in ten '
             "of those predicted 1 in the last 26 weeks were left alone. Of such patients models "
-            "can hardly learn any more what becomes of them, and no figure tells it."
+            "can hardly learn what becomes of them, and no figure tells it."
         ),
         advice=(
             "Leave a part of those predicted 1 alone by lot, where that can be answered for; or "
@@ -253,12 +252,12 @@ ALARMS = {
         means=(
             "In the last 13 whole weeks the predictions tell patients apart clearly worse than in "
             "the weeks before, whichever version made them. The area under the ROC curve is lower "
-            "by 3.5 standard errors; by luck alone it is in fewer than one of a hundred years. It "
-            "is over where that holds no longer, also if it stays as low for half a year."
+            "by 3.5 standard errors, by luck alone in fewer than one of a hundred years. It is "
+            "over, too, if it stays as low for half a year."
         ),
         advice=(
-            "See which feature is measured otherwise, or comes from other patients, and whether "
-            f"retrainings still bring new champions: {_SEE}"
+            "See whether a feature is measured otherwise, other patients come, or retrainings "
+            f"bring no new champions: {SEE}"
         ),
     ),
     ONES_CORRECTED: Alarm(
@@ -273,14 +272,14 @@ ALARMS = {
         means=(
             "Rows with outcome 1 are corrected after their prediction far more often than rows "
             "with outcome 0 of the same predicted risk. Such values may tell the outcome. Models "
-            "learn from the values that were predicted on, but history that was loaded already "
-            "corrected can't be told: the verdict says its AUROC without rows that were never "
+            "learn from the values that were predicted on, but nobody can tell what was corrected "
+            "before it was loaded: the verdict says its AUROC without rows that were never "
             "predicted."
         ),
         advice=(
             "See which column it is, by the query in docs/do/symptoms.md, and ask when it is "
-            'known. If the history was loaded already corrected, learn_from = "predicted" under '
-            "[outcome] leaves it out, and `python -m jobs.retrain --dry-run` says what is left"
+            'known. learn_from = "predicted" under [outcome] leaves out a history that was loaded '
+            "already corrected; `python -m jobs.retrain --dry-run` says what is left"
         ),
     ),
     GAIN_ON_LINE: Alarm(
@@ -295,8 +294,8 @@ ALARMS = {
         ),
         means=(
             "In three verdicts in a row a straight line, a logistic regression of the challenger's "
-            "training rows, had a clearly lower log loss than the champion. The champion may only "
-            "be old. It is over when a verdict finds that no longer, or with another champion."
+            "training rows, had a clearly lower log loss than the champion, which may only be old. "
+            "It is over with the next verdict that finds otherwise, or with another champion."
         ),
         advice=(
             "See whether the newest challenger is better than the line: `python -m jobs.report`. "

@@ -46,8 +46,7 @@ MEANINGS = {
     "forgotten": "The row is one of a person who was erased by `python -m jobs.forget`.",
     "side_undecided": (
         "The person became known after the row came, or has rows on both sides of the holdout, so "
-        "no model learns from the row or is judged on it. A new database with `person` from the "
-        "start decides it."
+        "the row is used on neither. A new database with `person` from the start decides it."
     ),
     "no_index_at": "The outcome is waited for from `index_at` on, and the row has none.",
     "index_at_to_come": "The row's `index_at` lies in the future.",

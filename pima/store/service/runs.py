@@ -72,12 +72,11 @@ FINAL = f"'{Status.SUCCEEDED}', '{Status.FAILED}', '{Status.REFUSED}', '{Status.
 
 ENDINGS = {
     "killed_by_": (
-        "Something killed the job with this signal. SIGKILL often comes from the kernel, out of "
-        "memory: look at its log and at the container's limit. A smaller `score.batch_rows` needs "
-        "less."
+        "Something killed the job with this signal. SIGKILL often means out of memory: look at the "
+        "kernel's log and the container's limit. A smaller `score.batch_rows` needs less."
     ),
     "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its "
-    "process went away. The kernel may have killed it, out of memory: look at its log and at the "
+    "process went away. Perhaps the kernel killed it, out of memory: look at its log and at the "
     "container's limit (`OOMKilled`). Its rows wait again. A scheduler catches its tick up; under "
     "cron run it again, or wait for the next night.",
     "timed_out": (

@@ -131,11 +131,12 @@ def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
     (told,) = listener.got
     assert told["title"].startswith("pima on ")
     assert told["type"] == "failure"
-    what, since, advice, words = told["message"].splitlines()
+    what, since, advice, page, words = told["message"].splitlines()
     assert what.startswith("The last run of retrain failed (a_code) ")
     seen = datetime.strptime(since, "Seen since %Y-%m-%d %H:%M UTC.").replace(tzinfo=UTC)
     assert timedelta() <= datetime.now(UTC) - seen < timedelta(minutes=10)
     assert "`python -m jobs.retrain`" in advice
+    assert page == "More: docs/reference/errors.md#retrain_failed"
     assert words == "Words: docs/understand/words.md"
     _a_day_goes_by(sqlite)
     for _ in range(2):

@@ -15,19 +15,21 @@ WRONG_UNIT = """\
 60 of the 60 rows that were new or changed since TIME have no prediction: 60 rejected by the pull of clinic \
 (out of range: glucose).
 Seen since TIME.
-What to do: `python -m jobs.status` shows the reasons and columns, the table `source_rejections` each row that a pull \
-rejected, `rejections` each row that scoring rejected. Has a unit or a column of the source changed? Correct \
-`[source.columns]` or the source, then `python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never \
-queued: `python -m jobs.requeue`, then `python -m jobs.score`. If the rows are rightly rejected, let one night pass \
-with a higher `health.most_without_prediction`.
+What to do: `python -m jobs.status` shows the reasons and columns; the tables `source_rejections` (of pulls) and \
+`rejections` (of scoring) have each row. Has a unit or a column of the source changed? Correct `[source.columns]` or the \
+source, then `python -m jobs.pull --full` and `python -m jobs.score`. For rows that were never queued `python -m \
+jobs.requeue`, then `python -m jobs.score`. For rows that are rightly rejected let one night pass with a higher \
+`health.most_without_prediction`.
+More: docs/reference/errors.md#rows_without_prediction
 Words: docs/understand/words.md"""
 TOO_FEW_ROWS = """\
 The last pull of clinic was refused (source_refused) N seconds ago; it said: The source clinic looks faulty: it has \
 130 rows, and minimum_rows is 400. Nothing was changed. Look at the source. If it is right, change the setting that is \
 named, and run this again.
 Seen since TIME.
-What to do: Put the cause right first, since another run alone may end the same; `python -m jobs.health --why \
-source_refused` explains the code. Then `python -m jobs.pull`.
+What to do: Put the cause right first: `python -m jobs.health --why source_refused` explains the code. Then `python -m \
+jobs.pull`.
+More: docs/reference/errors.md#pull_failed
 Words: docs/understand/words.md"""
 
 
