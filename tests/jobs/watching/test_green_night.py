@@ -117,7 +117,7 @@ def _all_say(service: Service, listener: AlertReceiver, what: str) -> None:
     assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
     (message,) = [each["message"] for each in listener.got if each["title"].endswith(CONDITION)]
     assert message.startswith(f"{told}.\nSeen since ")
-    assert "`python -m jobs.status`" in message.splitlines()[-2]
+    assert "`python -m jobs.status`" in message.splitlines()[-3]
 
 
 def _all_are_quiet(service: Service, listener: AlertReceiver) -> None:

@@ -44,3 +44,7 @@ def test_a_champion_s_figure_is_over_with_another_champion(champion: int | None)
 
 def test_each_alarm_has_its_words() -> None:
     assert all(each.means and each.advice for each in ALARMS.values())
+
+
+def test_states_are_stored_under_these_names() -> None:
+    assert [*State] == ["usual", "alert", "insufficient_data", "no_reference"]
