@@ -85,7 +85,7 @@ def test_the_words_the_counts_and_the_figures_of_an_output_are_compared() -> Non
 
 def test_the_tutorial_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _follow(monkeypatch, tmp_path, TUTORIAL)
-    assert sum(block.info == "text" for block in typed(TUTORIAL)) == 8
+    assert sum(block.info == "text" for block in typed(TUTORIAL)) == 7
 
 
 def test_the_clinic_s_own_database_ends_with_predictions(
