@@ -34,14 +34,14 @@ def files(place: Place) -> Iterator[list[Line]]:
 
 def _at(place: Place, rows: int) -> list[Line]:
     source, into = place.folder / "in", place.folder / "out"
-    _make(source, rows)
+    make(source, rows)
     peers = {
-        "ours": partial(_ours, place, source, into),
+        "ours": partial(ours, place, source, into),
         "copy": partial(_copy, place, source, into),
     }
     emptied = partial(shutil.rmtree, into, ignore_errors=True)
     rounds = 1 if rows > 10 * MILLION else _ROUNDS
-    took = side_by_side(peers, emptied, partial(_check, into, rows), rounds)
+    took = side_by_side(peers, emptied, partial(check, into, rows), rounds)
     emptied()
     peak = run_timed(
         [place.python, "tests/bench/speed/peak.py", "jobs.score", *_options(place, source, into)],
@@ -57,7 +57,7 @@ def _at(place: Place, rows: int) -> list[Line]:
     ]
 
 
-def _make(folder: Path, rows: int) -> None:
+def make(folder: Path, rows: int) -> None:
     """Files of a million rows; beyond ten of them they are the same again, under other names."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -87,8 +87,10 @@ def _options(place: Place, source: Path, into: Path) -> list[str]:
     return ["--from", str(source), "--to", str(into), "--model", str(place.model)]
 
 
-def _ours(place: Place, source: Path, into: Path) -> Ran:
-    return run_process([place.python, "-m", "jobs.score", *_options(place, source, into)], _NOWHERE)
+def ours(place: Place, source: Path, into: Path, *more: str) -> Ran:
+    """`jobs.score`, the whole process."""
+    options = [*_options(place, source, into), *more]
+    return run_process([place.python, "-m", "jobs.score", *options], _NOWHERE)
 
 
 def _copy(place: Place, source: Path, into: Path) -> Ran:
@@ -97,5 +99,6 @@ def _copy(place: Place, source: Path, into: Path) -> Ran:
     )
 
 
-def _check(into: Path, rows: int, _peer: str) -> None:
+def check(into: Path, rows: int, _peer: str) -> None:
+    """Every row has its prediction."""
     assert sum(pq.read_metadata(path).num_rows for path in into.rglob("*.parquet")) == rows

@@ -30,7 +30,7 @@ def nights(place: Place) -> Iterator[list[Line]]:
     with ExitStack() as opened:
         peers = {"one": partial(run_job, "score", url)}
         if find_spec("distributed"):
-            address = opened.enter_context(_cluster(place.folder, url))
+            address = opened.enter_context(cluster(place.folder, url))
             peers["Dask"] = partial(run_job, "score", url, "--dask", address)
             peers["local"] = partial(run_job, "score", url, "--dask", "local")
         took = side_by_side(
@@ -53,7 +53,7 @@ def nights(place: Place) -> Iterator[list[Line]]:
 
 
 @contextmanager
-def _cluster(folder: Path, url: str) -> Iterator[str]:
+def cluster(folder: Path, url: str) -> Iterator[str]:
     """A scheduler and two workers; its address."""
     from distributed import Client
 
