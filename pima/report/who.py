@@ -35,15 +35,13 @@ class People:
     """What is told of each input."""
 
 
-def learned_from(features: Features, reference: Reference | None) -> People | None:
-    """Those that a version learned from; None if that was not counted, or they are few."""
+def learned_from(features: Features, reference: Reference | None, rows: int) -> People | None:
+    """The rows that a version learned from; None if that was not counted, or they are few."""
     if reference is None:
         return None
     counts = tuple(each.counts for each in reference.features)
     found = _told(features, reference, counts, reference.rows, reference.cases)
-    if found is None or reference.learned is None:
-        return found
-    return replace(found, rows=reference.learned)
+    return found and replace(found, rows=rows)
 
 
 def predicted_lately(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import msgspec
-import numpy as np
 import pandas as pd
 from msgspec import structs
 from sqlalchemy import Connection, Engine
@@ -108,7 +107,7 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
     scorer = challenger.scorer
     labelled_at = pd.concat([history.training["labelled_at"], history.holdout["labelled_at"]])
     # A night has rows that will be acted upon, too.
-    rows = np.concatenate([features_of(history.training), *history.acted_upon])
+    rows = features_of(pd.concat([history.training, history.acted_upon]))
     probabilities = scorer.model.probabilities(rows)
     metrics: dict[str, object] = {
         "holdout": None,
@@ -130,7 +129,6 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         history.labelled,
         history.rejected,
         cases=int(history.training["outcome"].sum()),
-        learned=len(history.training) if history.acted_upon else None,
     )
     return NewVersion(
         run_id=run_id,

@@ -4,6 +4,8 @@ Only with a horizon is it known which rows are the newest, and have both outcome
 Straight lines stand for the network, since they take a tenth of a second.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
@@ -57,7 +59,11 @@ def all_or_newest(
     if weeks is None:
         return history
     get_logger().info("the newest weeks alone are learned from", weeks=weeks)
-    return only_newest(history, ages < weeks, weeks)
+    learned = only_newest(history, ages < weeks, weeks)
+    # Drift is measured against rows of the same weeks.
+    acted_upon = history.acted_upon
+    since = learned.training["Over"].min()
+    return replace(learned, acted_upon=acted_upon[acted_upon["Over"] >= since])
 
 
 def _tried(ages: Int64Array, outcomes: Int8Array, least: int, fewest: int) -> dict[int, BoolArray]:

@@ -13,18 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from pima.core.arrays import Float32Array
-from pima.core.declared.features import Declaration, Features, names_of, same_measurements
+from pima.core.declared.features import Declaration, names_of, same_measurements
 from pima.core.nights.kinds import FOLLOWED_UP
 from pima.core.outcomes.followed_up import follow_up_in_words
 from pima.core.outcomes.horizon import NEVER_PREDICTED
 from pima.core.rows.hindsight import COUNTED_WEEKS, Corrections, corrections
 from pima.core.rows.history import MOST_TWINS, UNCLAIMED, Split, as_predicted_on, shortage, split
-from pima.core.rows.validation import by_feature, validate
 from pima.errors import ChampionKeepsMoving, HardlyFollowedUp, Interrupted, TooFewLabels
 from pima.model.network_file import recipe_asked_for
 from pima.model.recipes import Recipe
@@ -228,16 +224,9 @@ def read_history(
         horizon=declared.outcome.horizon,
         corrections=corrected,
         followed_up=followed_up,
-        acted_upon=_beside_training(acted_upon, declared.features),
+        acted_upon=split(acted_upon, declared.features, most_twins).training,
     )
     return found, holdout, read_at
-
-
-def _beside_training(rows: pd.DataFrame, features: Features) -> tuple[Float32Array, ...]:
-    """The features of the valid rows on the side of training; nothing if there are none."""
-    values = rows.loc[rows["Side"] == "training", list(names_of(features))].to_numpy(np.float64)
-    valid = validate(by_feature(values), features).features
-    return (valid,) if len(valid) else ()
 
 
 def decide_and_record(

@@ -31,7 +31,8 @@ RejectedCounts = dict[str, int]
 
 
 class Reference(Struct, frozen=True):
-    """The distribution of the rows that a version learned from; it holds no row's value."""
+    """The distribution of the rows that a version learned from, and of those beside them on which
+    somebody acted, since a night has such rows, too; it holds no row's value."""
 
     rows: int
     predicted_positive: int = field(name="positive")
@@ -42,9 +43,6 @@ class Reference(Struct, frozen=True):
     rejected: RejectedCounts
     cases: int | None = None
     """How many of the rows learned from have outcome 1; None in versions of release 0.1.0."""
-    learned: int | None = None
-    """How many of the rows were learned from; None if all of them. Of the others somebody acted on
-    the prediction: a night has such rows, too."""
 
 
 def reference_of(
@@ -55,7 +53,6 @@ def reference_of(
     labelled: int,
     rejected: Mapping[str, int],
     cases: int,
-    learned: int | None = None,
 ) -> Reference:
     """Describe rows (n, features), NaN where missing, n >= 1, their probabilities (n,), and how
     many of those learned from are cases."""
@@ -70,7 +67,6 @@ def reference_of(
         labelled=labelled,
         rejected=dict(rejected),
         cases=cases,
-        learned=learned,
     )
 
 

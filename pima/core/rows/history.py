@@ -122,8 +122,8 @@ class Split:
     """How many rows are followed up, in words; None without a horizon."""
     newest_weeks: int | None = None
     """The weeks that the training rows are of; None if they are all."""
-    acted_upon: tuple[Float32Array, ...] = ()
-    """Features, (n, features), of rows beside training that are left out since somebody acted."""
+    acted_upon: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Rows on the side of training that are left out since somebody acted."""
     of_all: "Split | None" = None
     """The history with all training rows; None if these are all."""
 

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from pima.core.nights.drift import Reference
+from pima.report.version_facts import read_facts
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED_FILE
+from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
 from pima.store.models.registry import reference_of
 from tests.support.databases import (
@@ -117,7 +119,8 @@ def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
     number = acting.value("SELECT max(number) FROM model_versions")
     with reading(acting.engine) as connection:
         newest_reference = msgspec.convert(reference_of(connection, number), Reference)
-    assert newest_reference.learned == without["training_rows"]
+    people, *_ = read_facts(acting.engine, number, Settings()).people
+    assert people[:2] == ("rows", f"{without['training_rows']:,}")
     assert newest_reference.rows == counts["training_rows"]
     assert newest_reference.features[0].known == counts["training_rows"]
     status = the_json(call(acting, "status", "--json", "--config", config))

@@ -1,15 +1,19 @@
 """A retraining learns from the newest weeks alone where these tell patients apart clearly better,
 and else from all rows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from pima.core.nights.drift import Reference
 from pima.settings.reading import SHIPPED_FILE
+from pima.store.engine import reading
 from pima.store.models.lineage import from_parquet
+from pima.store.models.registry import reference_of
 from tests.support.databases import Database, call, the_json
 from tests.support.declared import configuration, waiting
 from tests.support.ledger import document
@@ -85,6 +89,30 @@ def test_where_coefficients_have_moved_the_newest_weeks_are_learned_from(
     assert "(the newest 13 weeks tell patients apart better than all)" in told[0]
     assert "as judged before on the same data" not in told[0]
     assert "as judged before on the same data" in told[1]
+
+
+def test_drift_is_measured_against_rows_acted_upon_of_the_newest_weeks_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    waiting(database)
+    acting = WAITS.replace("meaning =", 'if_acted = "unknown"\nmeaning =', 1)
+    config = configuration(tmp_path, acting)
+    rows = []
+    for n, line in enumerate(lines(MOVED)):
+        index = datetime.fromisoformat(line.rpartition(",")[2])
+        acted = "" if n % 4 else (index + timedelta(days=1)).isoformat()
+        rows.append(f"{line},{(index + timedelta(days=29)).isoformat()},{acted}")
+    file = write(tmp_path, f"{HEADER},index_at,outcome_at,acted_at", *rows)
+    redeclared = ("migrate", "--features", "--reason", "the risk without acting")
+    assert call(database, *redeclared, "--config", config).exit_code == 0
+    assert call(database, "load", "--config", config, file).exit_code == 0
+    found = the_json(call(database, "retrain", "--json", "--config", config))
+    assert (found["newest_weeks"], found["left_out"]["acted_upon"]) == (13, -(-ROWS // 4))
+    with reading(database.engine) as connection:
+        compared = msgspec.convert(reference_of(connection, 1), Reference)
+    # One in four of these weeks, on the side of training.
+    acted = compared.rows - found["training_rows"]
+    assert 0.2 * compared.rows < acted < 0.3 * compared.rows
 
 
 def test_where_nothing_has_moved_all_rows_are_learned_from(
