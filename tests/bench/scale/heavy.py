@@ -12,6 +12,7 @@ from tests.bench.scale.files import MILLION, check, make, ours
 from tests.bench.scale.nights import cluster
 from tests.bench.scale.place import Place
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
+from tests.support.own_networks import file_of
 from tests.support.shipped import ROOT, SHIPPED
 
 ROWS = {128: 10 * MILLION, 512: 4 * MILLION}
@@ -19,16 +20,7 @@ ROWS = {128: 10 * MILLION, 512: 4 * MILLION}
 FEW = 1_000
 """Rows of a run that costs its start alone."""
 WORKERS = 2
-LINES = 14
-"""Of both networks."""
 _ROUNDS = 3
-_NETWORK = """import keras
-
-def build(inputs, parameters):
-    layers = [keras.layers.Dense(units, activation="relu") for units in parameters["units"]]
-    probability = keras.layers.Dense(1, activation="sigmoid")
-    return keras.Sequential([keras.Input((inputs,)), *layers, probability])
-"""
 _NAMES = {"one": "one process", "Dask": "two workers of a Dask cluster", "local": "--dask local"}
 _CORES = (16, 64)
 _ROWS_WORKED_OUT = (10 * MILLION, 100 * MILLION, 1_000 * MILLION)
@@ -69,14 +61,15 @@ def _trained(folder: Path, units: int) -> Path:
         "network = ": 'network = "clinic_net.py"',
         "epochs = ": "epochs = 5",
         "members = ": "members = 1",
-        "parameters = ": f"parameters = {{ units = [{units}, {units}] }}",
     }
     shipped = (ROOT / "config" / "pima.toml").read_text().splitlines()
     lines = (
         next((to for key, to in asked.items() if line.startswith(key)), line) for line in shipped
     )
+    layer = f"keras.layers.Dense({units}, activation='relu')"
+    layers = f"{layer}, {layer}, keras.layers.Dense(1, activation='sigmoid')"
     folder.mkdir()
-    (folder / "clinic_net.py").write_text(_NETWORK)
+    (folder / "clinic_net.py").write_text(file_of(layers))
     (folder / "pima.toml").write_text("\n".join(lines))
     url = f"sqlite:///{folder / 'heavy.db'}"
     model = folder / "version-1.pima"
@@ -91,12 +84,15 @@ def _trained(folder: Path, units: int) -> Path:
 
 
 def worked_out(lines: Mapping[str, Line]) -> list[str]:
-    """A table for machines of more cores, from the parts that were measured.
+    """A table for machines of more cores, from the parts that were measured; nothing before all are.
 
     One process takes its start, and a time a part of a million rows. A cluster takes its start, and
     for each round of its workers a part on a busy core; of the rounds measured the slowest is taken,
     since a cluster waits for its stragglers. Disk and network are taken to keep up.
     """
+    whats = [f"{_what(rows, units)}: {_NAMES['Dask']}, seconds" for units, rows in ROWS.items()]
+    if not lines.keys() >= set(whats):
+        return []
     head = ["network", "rows", "one process", *(f"{cores} cores" for cores in _CORES)]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
     for units in ROWS:
@@ -109,7 +105,7 @@ def worked_out(lines: Mapping[str, Line]) -> list[str]:
             taken = [f"{each:,.0f} s" for each in (one, *many_cores)]
             rows.append([f"{units}-{units}", f"{many:,}", *taken])
     table = [f"| {' | '.join(row)} |" for row in rows]
-    return [*table, "", *(f"- {_worth_it_from(lines, units)}" for units in ROWS)]
+    return ["", *table, "", *(f"- {_worth_it_from(lines, units)}" for units in ROWS)]
 
 
 def _worth_it_from(lines: Mapping[str, Line], units: int) -> str:
