@@ -102,9 +102,8 @@ def _of_errors() -> Iterator[Entry]:
 
 def _of_verdicts() -> Iterator[Entry]:
     for reason in Reason:
-        told = {why(reason, measure) for measure in Measure if _is_of(reason, measure)}
-        said = told.pop()
-        if told:
+        said, *others = dict.fromkeys(why(reason, each) for each in Measure if _is_of(reason, each))
+        if others:
             # They differ by what each measure calls better alone.
             said = f"by gate.measure it is better than the champion,{said.partition(',')[2]}"
         yield Entry(reason, "reason of a verdict", f"{said[0].upper()}{said[1:]}.")

@@ -26,8 +26,7 @@ from pima.watch.realised import rows_on_top
 AS_SERVED = (
     "Training rows and test set are those of a verdict. What came true is told of all predictions "
     f"as they were served, by whichever version, over the last {WEEKS_ON_TOP} whole weeks, of at "
-    "most the "
-    f"newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
+    f"most the newest {NEWEST_OUTCOMES:,} settled outcomes. Small groups are told together."
 )
 _RATIO = "observed_expected"
 _TOLD = ("auroc", _RATIO, "sensitivity")
