@@ -235,7 +235,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             ),
             judged=judged,
             evidence=version_evidence(found),
-            people=tuple(_people(connection, version, features, found, now)),
+            people=tuple(_people(connection, number, features, found, now)),
             groups=tuple(by_group(connection, settled, now, judged_on)),
             acted=acted_upon(connection, settled, last_week(settled, now)),
             standing=of_version(settled, number, wider),
@@ -247,18 +247,14 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
 
 
 def _people(
-    connection: Connection,
-    version: VersionSummary,
-    features: Features,
-    judged: Evidence | None,
-    now: datetime,
+    connection: Connection, number: int, features: Features, judged: Evidence | None, now: datetime
 ) -> Iterator[tuple[str, ...]]:
-    reference = who.reference_of(connection, version.number)
+    reference = who.reference_of(connection, number)
     test_set = None
     if judged is not None and may_be_shown(judged):
         test_set = who.People(judged.rows, judged.positive, judged.inputs)
     parts = (
-        who.learned_from(features, reference, version.training_rows),
+        who.learned_from(features, reference),
         test_set,
         who.predicted_lately(connection, features, reference, now),
     )

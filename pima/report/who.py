@@ -35,13 +35,14 @@ class People:
     """What is told of each input."""
 
 
-def learned_from(features: Features, reference: Reference | None, rows: int) -> People | None:
-    """The rows that a version learned from; None if that was not counted, or they are few."""
+def learned_from(features: Features, reference: Reference | None) -> People | None:
+    """The rows that a version learned from; None if that was not counted, or they are few. Inputs
+    are told with those of rows acted upon."""
     if reference is None:
         return None
     counts = tuple(each.counts for each in reference.features)
-    found = _told(features, reference, counts, reference.rows, reference.cases)
-    return found and replace(found, rows=rows)
+    found = _told(features, reference, counts, reference.probability.known, reference.cases)
+    return found and replace(found, rows=reference.rows)
 
 
 def predicted_lately(

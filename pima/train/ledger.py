@@ -128,7 +128,7 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         scorer.threshold,
         history.labelled,
         history.rejected,
-        cases=int(history.training["outcome"].sum()),
+        history.training["outcome"].to_numpy(),
     )
     return NewVersion(
         run_id=run_id,

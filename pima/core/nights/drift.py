@@ -17,7 +17,7 @@ from operator import add
 import numpy as np
 from msgspec import Struct, field
 
-from pima.core.arrays import Float32Array, Float64Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.declared.features import Feature, Features
 from pima.core.nights.bins import Bins, category_bins, counts_in, number_bins, recounted
 from pima.core.nights.kinds import State, Watched
@@ -35,6 +35,7 @@ class Reference(Struct, frozen=True):
     somebody acted, since a night has such rows, too; it holds no row's value."""
 
     rows: int
+    """Those learned from alone; `probability` counts all."""
     predicted_positive: int = field(name="positive")
     features: tuple[Bins, ...]
     probability: Bins
@@ -52,13 +53,13 @@ def reference_of(
     threshold: float,
     labelled: int,
     rejected: Mapping[str, int],
-    cases: int,
+    outcomes: Int8Array,
 ) -> Reference:
-    """Describe rows (n, features), NaN where missing, n >= 1, their probabilities (n,), and how
-    many of those learned from are cases."""
+    """Describe rows (n, features), NaN where missing, n >= 1, their probabilities (n,), and the
+    outcomes of those learned from."""
     columns = np.ascontiguousarray(rows.T)
     return Reference(
-        rows=len(rows),
+        rows=len(outcomes),
         predicted_positive=int(np.count_nonzero(probabilities >= threshold)),
         features=tuple(
             _bins_of(feature, column) for feature, column in zip(features, columns, strict=True)
@@ -66,7 +67,7 @@ def reference_of(
         probability=number_bins(probabilities),
         labelled=labelled,
         rejected=dict(rejected),
-        cases=cases,
+        cases=int(outcomes.sum()),
     )
 
 
@@ -288,13 +289,14 @@ def _figures_of_enough(names: Sequence[str], night: Tally, learned: Reference) -
 def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
     accepted = night.accepted
     predicted = night.predicted
+    compared = learned.probability.known
     yield _share(
         "",
         "predicted_positive",
         night.predicted_positive,
         predicted,
         learned.predicted_positive,
-        learned.rows,
+        compared,
         POSITIVE_ALLOWED,
     )
     estimate = expected_accuracy(night.expected, predicted) if predicted else Figure(None)
@@ -305,8 +307,8 @@ def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator
     for name, counts, bins in zip(names, night.features, learned.features, strict=False):
         yield from _distances(name, "", counts, bins)
         missing = accepted - sum(counts)
-        usual = learned.rows - bins.known
-        yield _share(name, "missing", missing, accepted, usual, learned.rows, MISSING_ALLOWED)
+        usual = compared - bins.known
+        yield _share(name, "missing", missing, accepted, usual, compared, MISSING_ALLOWED)
     for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
         rows = night.rejected.get(key, 0)

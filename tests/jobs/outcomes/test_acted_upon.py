@@ -16,7 +16,7 @@ from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED_FILE
 from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
-from pima.store.models.registry import reference_of
+from pima.store.models.registry import prevalences, reference_of
 from tests.support.databases import (
     Copied,
     Database,
@@ -119,9 +119,13 @@ def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
     number = acting.value("SELECT max(number) FROM model_versions")
     with reading(acting.engine) as connection:
         newest_reference = msgspec.convert(reference_of(connection, number), Reference)
+        # The same answer for everybody, which alarms compare with, is of those learned from.
+        constant = prevalences(connection, {number})[number]
+    assert constant == newest_reference.cases / without["training_rows"]
     people, *_ = read_facts(acting.engine, number, Settings()).people
     assert people[:2] == ("rows", f"{without['training_rows']:,}")
-    assert newest_reference.rows == counts["training_rows"]
+    assert newest_reference.rows == without["training_rows"]
+    assert newest_reference.probability.known == counts["training_rows"]
     assert newest_reference.features[0].known == counts["training_rows"]
     status = the_json(call(acting, "status", "--json", "--config", config))
     assert status["realised"]["acted_upon"] == 50

@@ -111,8 +111,9 @@ def test_drift_is_measured_against_rows_acted_upon_of_the_newest_weeks_alone(
     with reading(database.engine) as connection:
         compared = msgspec.convert(reference_of(connection, 1), Reference)
     # One in four of these weeks, on the side of training.
-    acted = compared.rows - found["training_rows"]
-    assert 0.2 * compared.rows < acted < 0.3 * compared.rows
+    every = compared.probability.known
+    assert compared.rows == found["training_rows"]
+    assert 0.2 * every < every - compared.rows < 0.3 * every
 
 
 def test_where_nothing_has_moved_all_rows_are_learned_from(
