@@ -9,7 +9,9 @@ from sqlalchemy import event, text
 
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import clock, reading, writing
+from pima.store.models.registry import newest_declaration
 from pima.store.rows.settled import settled_outcomes
+from pima.store.rows.settling import settling
 from pima.watch.acted_upon import acted_upon
 from pima.watch.realised import last_week
 from tests.support.databases import Database, call, the_json
@@ -166,3 +168,27 @@ def test_no_jump_rests_on_those_acted_on_in_weeks_that_are_hardly_followed_up(
         "0.50 (0.35 to 0.65) of 40 predicted 0",
         None,
     )
+
+
+def test_a_week_in_which_somebody_acted_on_all_is_no_week_to_follow_up(
+    database: Database, tmp_path: Path
+) -> None:
+    config = redeclared(database, tmp_path, "unknown")
+    for n in range(24):
+        is_acted = n % 2 == 0
+        begun = ago(60 if is_acted else 45)
+        patient_id = row(database, begun, ago(12), int(n % 3 == 0))
+        predict(database, patient_id, begun)
+        if is_acted:
+            at = {"id": patient_id, "at": database.stored(ago(59))}
+            database.execute("UPDATE patients SET acted_at = :at WHERE id = :id", at)
+    told = call(database, "status", "--config", config)
+    assert (told.exit_code, "followed up 100.0% of 12 rows" in " ".join(told.stdout.split())) == (
+        0,
+        True,
+    )
+    with reading(database.engine) as connection:
+        weeks = settled_outcomes(connection, 10_000).follow_up.weeks
+        rule = settling(connection, newest_declaration(connection).outcome, clock(connection))
+    assert weeks == rule.follow_up.weeks
+    assert [each.rows for each in weeks] == [12]
