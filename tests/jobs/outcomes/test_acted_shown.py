@@ -192,3 +192,17 @@ def test_a_week_in_which_somebody_acted_on_all_is_no_week_to_follow_up(
         rule = settling(connection, newest_declaration(connection).outcome, clock(connection))
     assert weeks == rule.follow_up.weeks
     assert [each.rows for each in weeks] == [12]
+
+
+def test_the_report_says_as_status_does_which_jump_there_are_too_few_rows_to_tell(
+    database: Database, tmp_path: Path
+) -> None:
+    config = redeclared(database, tmp_path, "counts")
+    for n in range(60):
+        patient_id = row(database, ago(45), ago(12), int(n % 3 == 0))
+        predict(database, patient_id, ago(45), 0.4 + n / 300)
+        at = {"id": patient_id, "at": database.stored(ago(44))}
+        database.execute("UPDATE patients SET acted_at = :at WHERE id = :id", at)
+    page = tmp_path / "report.html"
+    assert call(database, "report", "--out", str(page), "--config", config).exit_code == 0
+    assert "none: too few to tell less than 0." in page.read_text()
