@@ -37,7 +37,7 @@ def section(tables: list[Drafted], noise: list[DataSet], answers: Answers) -> st
     return "\n\n".join(
         (
             _tables(tables),
-            f"The look took {seconds / 60:.0f} minutes of one core; {complete} folds are complete.",
+            f"The look took {seconds / 60:.0f} minutes of one core. {complete} folds are complete.",
             _promises(cells, noisy),
             _cells(cells, complete, answers, sets),
             _of_others(others),
@@ -98,7 +98,7 @@ def _promises(cells: list[Cell], noisy: list[Cell]) -> str:
 
 
 def told(cell: Cell | None) -> str:
-    return "" if cell is None else f"{1000 * cell.behind:+.1f} ({1000 * cell.error:.1f})"
+    return "" if cell is None else f"{1000 * cell.behind:+.1f}±{1000 * cell.error:.1f}"
 
 
 def _cells(cells: list[Cell], folds: int, answers: Answers, sets: list[DataSet]) -> str:
@@ -123,11 +123,12 @@ def _loss(data: DataSet, size: int, folds: int, answers: Answers) -> str:
 
 def _of_others(cells: list[Cell]) -> str:
     by_place = {(cell.data, cell.rival): cell for cell in cells}
+    asked = [rival for rival in OTHERS if any(cell.rival == rival for cell in cells)]
     rows = [
-        (name, *(told(by_place.get((name, rival))) for rival in OTHERS))
+        (name, *(told(by_place.get((name, rival))) for rival in asked))
         for name in dict.fromkeys(cell.data for cell in cells)
     ]
-    return table(("", *OTHERS), rows)
+    return table(("", *asked), rows)
 
 
 def _of_noise(cells: list[Cell]) -> str:

@@ -8,11 +8,10 @@ from pima.model.recipes import FiveSeeds, recipe_for
 from tests.bench.accuracy.provenance import Provenance
 from tests.bench.accuracy.report import machine, table, targets_table
 from tests.bench.tables.candidates import CANDIDATES, SHUFFLES, WIDE
-from tests.bench.tables.standings import LEVEL, MEASURES, Standings, targets
+from tests.bench.tables.standings import LEVEL, Standings, targets
 from tests.bench.tables.trials import FOLDS
 
 _TEMPLATE = Path(__file__).with_name("template.md")
-_WORDS = {"error": "error", "auc": "AUC", "log_loss": "log loss", "brier": "Brier"}
 
 
 def page(standings: Standings, provenance: Provenance) -> str:
@@ -31,14 +30,14 @@ def page(standings: Standings, provenance: Provenance) -> str:
             f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()
         ),
         sets=_sets(standings),
-        log_losses=_log_losses(standings),
-        ranks=_ranks(standings),
+        log_losses=_figures(standings, "log_loss"),
         targets=targets_table([below, firsts, furthest]),
         least=LEVEL,
         level=_level(standings),
-        figures="\n\n".join(
-            f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets
-        ),
+        errors=_figures(standings, "error"),
+        aucs=_figures(standings, "auc"),
+        briers=_figures(standings, "brier"),
+        seconds=_seconds(standings),
     )
 
 
@@ -70,33 +69,22 @@ def _sets(standings: Standings) -> str:
     return table(header, rows)
 
 
-def _log_losses(standings: Standings) -> str:
-    names = [data.name for data in standings.sets]
-    rows = [
-        (who, *(f"{standings.log_loss(name, who):.4f}" for name in names)) for who in CANDIDATES
-    ]
-    return table(("", *names), rows)
-
-
-def _ranks(standings: Standings) -> str:
-    rows = [
-        (who, *(f"{standings.mean_rank(who, measure):.2f}" for measure in MEASURES))
-        for who in CANDIDATES
-    ]
-    return table(("", *_WORDS.values()), rows)
-
-
 def _level(standings: Standings) -> str:
     found = standings.level().items()
     told = (f"{name} ({abs(by):.4f} {'ahead' if by < 0 else 'behind'})" for name, by in found)
     return ", ".join(told) or "none of the sets"
 
 
-def _figures(standings: Standings, name: str) -> str:
-    header = ("", *_WORDS.values(), "fit, s")
+def _figures(standings: Standings, measure: str) -> str:
     rows = []
     for who in CANDIDATES:
-        figures = standings.figures[name][who]
-        measured = (f"{getattr(figures, measure):.4f}" for measure in MEASURES)
-        rows.append((who, *measured, f"{standings.seconds(name, who):.2f}"))
-    return table(header, rows)
+        figures = (getattr(of_set[who], measure) for of_set in standings.figures.values())
+        told = (f"{figure:.4f}" for figure in figures)
+        rows.append((who, *told, f"{standings.mean_rank(who, measure):.2f}"))
+    return table(("", *standings.figures, "mean rank"), rows)
+
+
+def _seconds(standings: Standings) -> str:
+    names = standings.figures
+    rows = [(who, *(f"{standings.seconds(name, who):.2f}" for name in names)) for who in CANDIDATES]
+    return table(("", *names), rows)
