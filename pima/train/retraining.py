@@ -203,12 +203,15 @@ def read_history(
         in_time = predicted_in_time(connection, declared.outcome, read_at)
     labelled[UNCLAIMED] = ~labelled.index.isin(in_time.index)
     settled, today = as_predicted_on(labelled, then)
+    # Drift compares them with nights, which know no later values either.
+    acted_upon, _ = as_predicted_on(acted_upon, then)
     # A feature that was retired no longer counts.
     since = read_at - timedelta(weeks=COUNTED_WEEKS)
     corrected = corrections(settled, today, declared.names, in_time, since, not_kept)
     if declared.outcome.learn_from == "predicted":
         unsettled[NEVER_PREDICTED] = int(settled[UNCLAIMED].sum())
         settled = settled[~settled[UNCLAIMED]]
+        acted_upon = acted_upon[acted_upon.index.isin(in_time.index)]
     # The shipped measurements are so fine that equal ones mean the same person, however many there
     # are.
     most_twins = MOST_TWINS

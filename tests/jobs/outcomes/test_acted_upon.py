@@ -13,10 +13,12 @@ from sqlalchemy import text
 from pima.core.nights.drift import Reference
 from pima.report.version_facts import read_facts
 from pima.scorer import load_scorer
-from pima.settings.reading import SHIPPED_FILE
+from pima.settings.reading import SHIPPED_FILE, read_settings
+from pima.settings.reading import declared as declared_in
 from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
 from pima.store.models.registry import prevalences, reference_of
+from pima.train.retraining import read_history
 from tests.support.databases import (
     Copied,
     Database,
@@ -31,7 +33,7 @@ from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
 from tests.support.predicted_first import FIRST, LINES, predict_the_last
 from tests.support.settled import NOW, ago
-from tests.support.shipped import SOUND
+from tests.support.shipped import SALT, SOUND
 
 BY_SQL = range(FIRST + 1, FIRST + 31)
 BY_FILE = range(FIRST + 31, FIRST + 51)
@@ -137,6 +139,25 @@ def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
     html = " ".join(page.read_text().split())
     assert "Apart are 50 rows on which somebody acted before the outcome" in html
     assert "acted upon: 50" in html
+
+
+@pytest.mark.parametrize("learn_from", ["all", "predicted"])
+def test_drift_takes_what_was_acted_upon_as_it_was_predicted_on(
+    acting: Database, tmp_path: Path, learn_from: str
+) -> None:
+    acting.execute("UPDATE patients SET glucose = glucose + 60 WHERE acted_at IS NOT NULL")
+    known = {"at": acting.stored(ago(1)), "later": acting.stored(NOW)}
+    acting.execute("UPDATE patients SET acted_at = :at, labelled_at = :later WHERE id < 40", known)
+    words = declared("unknown").replace("if_acted", f'learn_from = "{learn_from}"\nif_acted', 1)
+    config = configuration(tmp_path, words)
+    redeclare = ("migrate", "--features", "--reason", "the risk without a call")
+    assert call(acting, *redeclare, "--config", config).exit_code == 0
+    settings = read_settings(Path(config), {"PIMA_HOLDOUT__SALT": SALT})
+    history, *_ = read_history(acting.engine, settings, declared_in(Path(config), settings))
+    values = history.acted_upon["glucose"].fillna(0).to_dict()
+    assert values == {n: float(LINES[n].split(",")[1]) for n in values}
+    assert len([n for n in values if n > FIRST]) > 30
+    assert (min(values) < 40) == (learn_from == "all")
 
 
 def _lived(database: Database, of_twenty: int) -> None:
