@@ -323,12 +323,18 @@ STATES = ("met", "part", "not", "people")
 
 
 def counted_exam() -> dict[str, dict[str, str]]:
-    """By list, each item with its state."""
+    """By list, each item with its state: those in the table, then those for people."""
     _, *parts = re.split(r"^## ", EXAM.partition("## How it was counted")[2], flags=re.MULTILINE)
     found = {}
     for part in parts:
-        rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| (\w+) \|", part, re.MULTILINE)
-        found[part.splitlines()[0]] = dict(rows)
+        rows = re.findall(
+            r"^\| (?!item )([^|]+) \| [^|]+ \|(?: \*\*(\w+)\*\*)?", part, re.MULTILINE
+        )
+        (listed,) = re.findall(r"^\*\*For people\*\*: (.+?)\.$", part, re.M | re.DOTALL) or [""]
+        people = re.findall(r"(?:^|; )([^A-Z;]+) [A-Z]", " ".join(listed.split()))
+        found[part.splitlines()[0]] = {
+            code: state or "met" for code, state in rows
+        } | dict.fromkeys(people, "people")
     return found
 
 
@@ -353,6 +359,7 @@ def test_what_the_card_leaves_to_people_is_for_people_and_nothing_else() -> None
     lists = counted_exam()
     made = card(FACTS)
     for name, _, items in made.standards:
-        assert list(lists[name]) == [each.code for each in items]
-        of_people = {code for code, state in lists[name].items() if state == "people"}
-        assert of_people == {each.code for each in items if each.answer is None}
+        answered = [each.code for each in items if each.answer is not None]
+        of_people = [each.code for each in items if each.answer is None]
+        assert list(lists[name]) == answered + of_people
+        assert [code for code, state in lists[name].items() if state == "people"] == of_people
