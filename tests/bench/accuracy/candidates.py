@@ -30,6 +30,13 @@ class Candidate:
     """Where a fit takes seconds: on how many shuffles it is cross-validated, the first."""
 
 
+_ACTING = (
+    *("members", "hidden_units", "steps", "learning_rate", "l2_times_rows"),
+    *("exponents", "scales", "batch_rows"),
+)
+"""The recipe's numbers that act where each power is declared, as here."""
+
+
 def ours() -> Candidate:
     """The network and recipe that `jobs.retrain` uses by default."""
     with quiet_native_code():
@@ -42,7 +49,7 @@ def ours() -> Candidate:
         model = fit(recipe, SHIPPED.features, TrainingData(rows.features, rows.outcomes), seed)
         return lambda others: np.asarray(model(others.features), dtype=np.float64)[:, 0]
 
-    numbers = ", ".join(f"{key} {value}" for key, value in asdict(recipe).items())
+    numbers = ", ".join(f"{key} {asdict(recipe)[key]}" for key in _ACTING)
     return Candidate("pima", f"`{name}` of `pima/model/recipes.py`: {numbers}", fit_ours)
 
 

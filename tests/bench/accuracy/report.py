@@ -127,15 +127,10 @@ def figures_table(rows: list[Row]) -> str:
 
 def split_table(rows: list[Row]) -> str:
     """Accuracy on the last 200 rows."""
-    header = ("", "fits", "mean accuracy", "worst accuracy", "AUC", "log loss")
+    header = ("", "fits", "mean accuracy", "worst accuracy")
     found = []
     for row in rows:
-        values = (
-            1 - row.figures.error,
-            1 - row.figures.worst_error,
-            row.figures.auc,
-            row.figures.log_loss,
-        )
+        values = (1 - row.figures.error, 1 - row.figures.worst_error)
         found.append((row.name, str(row.repetitions), *(f"{value:.4f}" for value in values)))
     return table(header, found)
 
