@@ -186,7 +186,7 @@ _NIGHT = "1,000,000 rows, PostgreSQL: ours, seconds"
         ),
         (
             "docs/understand/decisions.md",
-            "takes: {:.1f} s for a thousand",
+            "takes {:.1f} s for a thousand",
             "speed",
             f"{_PULL}, seconds",
         ),
