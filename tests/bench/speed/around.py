@@ -72,8 +72,11 @@ def write_patients(path: Path, rows: int) -> None:
 
 
 def status(place: Place) -> list[Line]:
-    """The screen over 1e4 and over 1e7 patients with their predictions."""
+    """The screen over 1e4 and over 1e7 patients with their predictions, after a night, which counts
+    what came true by day."""
     few, many = place.history(10_000), place.history(10_000_000)
+    for url in (few, many):
+        run_job("score", url)
     took = side_by_side(
         {
             "status, 10,000": partial(run_job, "status", few),
