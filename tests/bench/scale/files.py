@@ -51,7 +51,7 @@ def _at(place: Place, rows: int) -> list[Line]:
     what = f"{rows:,} rows of Parquet"
     return [
         ratio(f"{what}: jobs.score / pyarrow's copy", took, "ours", "copy", "<=", 2.0),
-        processor_ratio(f"{what}: the same of processor seconds", took, "ours", "copy"),
+        processor_ratio(f"{what}: processor seconds / the copy's", took, "ours", "copy"),
         seconds(f"{what}: jobs.score, seconds", took["ours"]),
         Line(f"{what}: peak memory of jobs.score, MB", peak.peak_mb, "<=", 400),
     ]

@@ -12,7 +12,9 @@ from tests.support.shipped import ROOT
 
 PAGE = ROOT / "docs" / "measured" / "scale.md"
 RESULTS = PAGE.with_suffix(".json")
-_HEAD = ("| what | measured | single rounds | target | met |", "|---|---|---|---|---|")
+_COLUMNS = ("measured", "single rounds", "target", "met")
+_GRIDS = ("files", "heavy")
+"""Parts that have the same measures at several sizes: a row for each size."""
 
 
 def picture_of(part: str) -> Path:
@@ -42,13 +44,13 @@ def filled_in(page: str) -> str:
     """The page with all figures that there are."""
     for part in _results():
         lines = lines_of(part)
-        rows = [line.as_row() for line in lines.values()]
+        rows = _grid(lines) if part in _GRIDS else _list(lines)
         if picture_of(part).exists():
             alt = f"{part.capitalize()}: seconds by rows, both by their powers of ten"
             rows += ["", f"![{alt}]({picture_of(part).name})"]
         if part == "heavy":
             rows += worked_out(lines)
-        page = between(page, f"measured: {part}", "\n".join([*_HEAD, *rows]))
+        page = between(page, f"measured: {part}", "\n".join(rows))
     said = (
         sentence({what: line.measured for what, line in lines_of(part).items()})
         for part, sentence in _SAID_FIRST.items()
@@ -57,13 +59,48 @@ def filled_in(page: str) -> str:
     return between(page, "said", "\n".join(f"- {each}" for each in said))
 
 
+def _list(lines: dict[str, Line]) -> list[str]:
+    """A row for each, without the columns in which nothing stands. What all begin with is said
+    once, at the head."""
+    rows = [
+        [cell.strip() for cell in line.as_row().strip("|").split("|")] for line in lines.values()
+    ]
+    kept = [n for n, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    begins = {cells[0].partition(": ")[0] for cells in rows}
+    head = begins.pop() if len(begins) == 1 else "what"
+    said = [[head, *_COLUMNS], *([row[0].removeprefix(f"{head}: "), *row[1:]] for row in rows)]
+    return _table([[cells[n] for n in kept] for cells in said])
+
+
+def _grid(lines: dict[str, Line]) -> list[str]:
+    """What a line says ends with its measure, behind a colon."""
+    cells: dict[str, dict[str, str]] = {}
+    heads: dict[str, str] = {}
+    for line in lines.values():
+        size, _, measure = line.what.partition(": ")
+        _, measured, rounds, *_ = line.as_row().split(" | ")
+        is_spread = line.least != line.most
+        told = measured if line.is_met else f"**{measured}**"
+        cells.setdefault(size, {})[measure] = f"{told} ({rounds})" if is_spread else told
+        heads.setdefault(measure, measure)
+        if line.target is not None:
+            heads[measure] = f"{measure} ({line.sense} {line.target:g})"
+    rows = [[size, *(of.get(measure, "") for measure in heads)] for size, of in cells.items()]
+    return _table([["", *heads.values()], *rows])
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    head, *others = (f"| {' | '.join(cells)} |" for cells in rows)
+    return [head, f"|{'---|' * len(rows[0])}", *others]
+
+
 def _of_nights(of: dict[str, float]) -> str:
     less = of[
         "3,000,000 rows, PostgreSQL: one process with two threads / two workers of a Dask cluster"
     ]
     return (
         f"Where server and workers share two cores, one process takes {less:.2f} of the time of "
-        "two Dask workers. They are for servers with cores to spare, which was not measured."
+        "two Dask workers. Servers with cores to spare were not measured."
     )
 
 
@@ -93,8 +130,7 @@ def _of_year(of: dict[str, float]) -> str:
     nights = "365 nights of 20,000 rows, all kept"
     last = of[f"{nights}: a night's seconds in the last eighth / in the first"]
     return (
-        f"Over {nights}, a night of the last eighth takes {last:.2f} of the time of one of the "
-        "first."
+        f"Of {nights}, one at the end of the year takes {last:.2f} of the time of one at its start."
     )
 
 
