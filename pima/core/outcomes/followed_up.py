@@ -123,7 +123,8 @@ def by_horizon(days: Sequence[FollowedUp], least: float, this_week: int = 0) -> 
     left_out = {
         day.number
         for day in days
-        if day.is_clearly_below(least) or weeks[week_of_day(day.number)].is_clearly_below(least)
+        if day.is_clearly_below(least)
+        or weeks.get(week_of_day(day.number), _NONE).is_clearly_below(least)
     }
     remaining = _by_week(day for day in days if day.number not in left_out)
     pooled = sum([remaining[week] for week in sorted(remaining)[-WEEKS:]], _NONE)
@@ -138,8 +139,9 @@ def by_horizon(days: Sequence[FollowedUp], least: float, this_week: int = 0) -> 
 
 
 def _by_week(days: Iterable[FollowedUp]) -> dict[int, FollowedUp]:
+    """The weeks that have rows. A day on all of whose rows somebody acted may have none."""
     found: dict[int, FollowedUp] = {}
-    for day in days:
+    for day in filter(lambda each: each.rows, days):
         week = week_of_day(day.number)
         found[week] = found.get(week, replace(_NONE, number=week)) + day
     return found

@@ -103,11 +103,10 @@ def figure_of_left_alone(found: Served, last: int) -> Iterator[Watched]:
 
 
 def days_due(found: Served) -> list[FollowedUp]:
-    """How many rows of each day have an outcome, predicted or not, with a horizon. A day on all of
-    whose rows somebody acted has none, where these are left out."""
-    due = found.outcomes + found.missing
-    days = np.stack([found.day, due, found.outcomes], 1)
-    return [FollowedUp(*each) for each in days[(found.model_version == 0) & (due > 0)].tolist()]
+    """How many rows of each day have an outcome, predicted or not, with a horizon."""
+    every = found.only(found.model_version == 0)
+    rows = every.outcomes + every.missing
+    return [FollowedUp(*each) for each in np.stack([every.day, rows, every.outcomes], 1).tolist()]
 
 
 def came_true_as_served(

@@ -54,6 +54,13 @@ def test_a_week_is_left_out_with_days_that_luck_might_explain(
     assert _left_out([*_before(8), *week]) == left_out
 
 
+def test_a_day_on_all_of_whose_rows_somebody_acted_has_none_and_goes_with_its_week() -> None:
+    acted = FollowedUp(MONDAY + 1, 0, 0)
+    found = by_horizon([*_before(1), *_days(0), acted, FollowedUp(MONDAY + 7, 0, 0)], 0.9)
+    assert found.days_left_out == {MONDAY, MONDAY + 1}
+    assert [(week.number, week.rows) for week in found.weeks] == [(3000, 20), (2999, 140)]
+
+
 def test_this_morning_s_rows_leave_out_their_day_and_the_week_as_far_as_it_is_over() -> None:
     assert _left_out([*_before(1), *_days(20, 0)]) == [0, 1]
     assert _left_out([*_before(1), *_days(20, 20, 20, 20, 20, 20, 12)]) == [6]
