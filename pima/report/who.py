@@ -33,16 +33,18 @@ class People:
     """Those with outcome 1; None if it is not known."""
     inputs: Mapping[str, str]
     """What is told of each input."""
+    acted_upon: int = 0
+    """Rows beside these that the inputs count, too."""
 
 
 def learned_from(features: Features, reference: Reference | None) -> People | None:
-    """The rows that a version learned from; None if that was not counted, or they are few. Inputs
-    are told with those of rows acted upon."""
+    """The rows that a version learned from; None if that was not counted, or they are few."""
     if reference is None:
         return None
     counts = tuple(each.counts for each in reference.features)
-    found = _told(features, reference, counts, reference.probability.known, reference.cases)
-    return found and replace(found, rows=reference.rows)
+    every = reference.probability.known
+    found = _told(features, reference, counts, every, reference.cases)
+    return found and replace(found, rows=reference.rows, acted_upon=every - reference.rows)
 
 
 def predicted_lately(
@@ -103,7 +105,10 @@ def _column(names: tuple[str, ...], found: People | None) -> list[str]:
     if found is None:
         return [_NOT_COUNTED, "not known", *[_NOT_COUNTED] * len(names)]
     inputs = (found.inputs.get(name, _NOT_COUNTED) for name in names)
-    return [f"{found.rows:,}", _cases(found.rows, found.cases), *inputs]
+    rows = f"{found.rows:,}"
+    if found.acted_upon:
+        rows += f"; inputs with {found.acted_upon:,} acted upon"
+    return [rows, _cases(found.rows, found.cases), *inputs]
 
 
 def _cases(rows: int, cases: int | None) -> str:

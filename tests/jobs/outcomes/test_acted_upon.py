@@ -125,7 +125,9 @@ def test_whom_a_clinic_acted_on_is_left_out_from_file_to_report(
         constant = prevalences(connection, {number})[number]
     assert constant == newest_reference.cases / without["training_rows"]
     people, *_ = read_facts(acting.engine, number, Settings()).people
-    assert people[:2] == ("rows", f"{without['training_rows']:,}")
+    training_rows = without["training_rows"]
+    beside = counts["training_rows"] - training_rows
+    assert people[:2] == ("rows", f"{training_rows:,}; inputs with {beside:,} acted upon")
     assert newest_reference.rows == without["training_rows"]
     assert newest_reference.probability.known == counts["training_rows"]
     assert newest_reference.features[0].known == counts["training_rows"]
