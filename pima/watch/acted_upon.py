@@ -96,6 +96,6 @@ def _at_other_times(rows: Sequence[SettledOutcome]) -> Iterator[str]:
     others = sum(each.acted_at is not None and not each.is_acted_upon for each in rows)
     if others >= FEWEST_ROWS:
         yield (
-            f"On {others:,} more somebody acted before the first prediction or after the outcome. "
-            "They count as left alone."
+            f"On {others:,} more somebody acted before the first prediction, or after the outcome "
+            "or horizon. They count as left alone."
         )

@@ -100,7 +100,10 @@ def test_on_whom_somebody_acted_is_shown(
     late, others, *differ = acted["remarks"]
     assert len(differ) == len(parts) / 2
     assert late.startswith("On 50 of 350 somebody acted later than a tenth of the horizon")
-    assert others.startswith("On 100 more somebody acted before the first prediction or after")
+    assert others == (
+        "On 100 more somebody acted before the first prediction, or after the outcome or horizon. "
+        "They count as left alone."
+    )
     shown = " ".join(call(database, "status", "--config", config).stdout.split())
     told = "acted upon 0.00 (0.00 to 0.01) of 500 predicted 0; 0.70 (0.66 to 0.74) of"
     assert told in shown
