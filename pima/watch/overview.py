@@ -233,10 +233,13 @@ def _counts(settled: SettledOutcomes, now: datetime) -> SettledCounts:
 
 
 def _none_counts(settled: SettledOutcomes) -> str | None:
-    if settled.in_time or not (settled.left_out or settled.late):
+    acted_upon = len(settled.acted_upon or ())
+    rows = len(settled.left_out) or acted_upon or settled.late
+    if settled.in_time or not rows:
         return None
-    rows = len(settled.left_out) or settled.late
     why = "their rows were predicted too late"
+    if acted_upon:
+        why = "somebody acted on all of these rows"
     if settled.left_out:
         every = settled.follow_up.of_all
         share = every.outcomes / every.rows

@@ -209,3 +209,22 @@ def test_the_report_says_as_status_does_which_jump_there_are_too_few_rows_to_tel
     page = tmp_path / "report.html"
     assert call(database, "report", "--out", str(page), "--config", config).exit_code == 0
     assert "none: too few to tell less than 0." in page.read_text()
+
+
+def test_where_somebody_acted_on_all_it_is_said_why_no_outcome_counts(
+    database: Database, tmp_path: Path
+) -> None:
+    config = redeclared(database, tmp_path, "unknown")
+    for n in range(12):
+        patient_id = row(database, ago(45), ago(12), n % 2)
+        predict(database, patient_id, ago(45))
+        at = {"id": patient_id, "at": database.stored(ago(44))}
+        database.execute("UPDATE patients SET acted_at = :at WHERE id = :id", at)
+    why = "12 outcomes of predictions have settled; none counts, since somebody acted on all"
+    assert why in " ".join(call(database, "status", "--config", config).stdout.split())
+    page = tmp_path / "report.html"
+    assert call(database, "report", "--out", str(page), "--config", config).exit_code == 0
+    html = page.read_text()
+    assert why in html
+    assert "No outcome has come" not in html
+    assert "no prediction has a settled outcome" not in html
