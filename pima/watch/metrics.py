@@ -88,10 +88,13 @@ METRICS = {
     ),
     "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_SCORE),
     "pima_realised_high": Described("The upper bound of the figure's 95 % interval", _BY_SCORE),
-    "pima_realised_outcomes": Described("How many outcomes the figure rests on", _BY_SCORE),
+    "pima_realised_outcomes": Described(
+        "How many outcomes the figure rests on; of a share acted on, how many rows due", _BY_SCORE
+    ),
     "pima_settled_alert": Described(
         "1 if settled outcomes alarm about the predictions of this version, too few rows are "
-        "followed up, or the last weeks' predictions are clearly worse than those before",
+        "followed up, hardly anybody predicted 1 is left alone, or the last weeks' predictions "
+        "are clearly worse than those before",
         _BY_VERSION,
     ),
 }
