@@ -593,6 +593,13 @@ FAULTS = (
         caught_by="tests/store/rows/test_acted_upon.py"
         "::test_acting_goes_by_what_was_predicted_before_it[DATABASE-False]",
     ),
+    _on_both(
+        "retain forgets when a row on which somebody acted was first predicted",
+        Edit("pima/store/rows/replaced.py", "acted_at.is_not(None)", "acted_at.is_(None)"),
+        caught_by="tests/jobs/outcomes/test_acted_upon.py"
+        "::test_what_was_acted_upon_stays_so_where_old_predictions_and_values_are_removed"
+        "[DATABASE-known]",
+    ),
     Fault(
         "an upgrade waits for its locks, and others behind it",
         {

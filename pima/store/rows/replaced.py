@@ -114,11 +114,22 @@ def are_over(connection: Connection, all_values: bool) -> ColumnElement[bool]:
     """The condition of kept values that nothing can ask for any more: their predictions are gone,
     and another version of the labelled row counts, or the row is gone, too. With `all_values` those
     that count, or may come to count, are over as well."""
-    return and_(
-        _IS_KNOWN,
-        not_(exists().where(*_OF_THE_VERSION)),
-        not_(may_count(connection, replaced_rows, all_values)),
+    stays = may_count(connection, replaced_rows, all_values)
+    if not all_values:
+        stays = or_(stays, _says_when_first())
+    return and_(_IS_KNOWN, not_(exists().where(*_OF_THE_VERSION)), not_(stays))
+
+
+def _says_when_first() -> ColumnElement[bool]:
+    """The condition of the first values of a row on which somebody acted: it matters whether that
+    was after the first prediction."""
+    before = replaced_rows.alias("before")
+    earlier = (
+        before.c.patient_id == replaced_rows.c.patient_id,
+        before.c.patient_version < replaced_rows.c.patient_version,
     )
+    acted = (patients.c.id == replaced_rows.c.patient_id, patients.c.acted_at.is_not(None))
+    return and_(exists().where(*acted), not_(exists().where(*earlier)))
 
 
 def may_count(connection: Connection, table: Table, all_values: bool) -> ColumnElement[bool]:

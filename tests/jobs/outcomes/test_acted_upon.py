@@ -2,6 +2,7 @@
 out of what is learned, judged and told, counted by reason."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,7 @@ from pima.settings.reading import declared as declared_in
 from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
 from pima.store.models.registry import prevalences, reference_of
+from pima.store.rows.replaced import examine
 from pima.train.retraining import read_history
 from tests.support.databases import (
     Copied,
@@ -32,7 +34,7 @@ from tests.support.declared import configuration
 from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
 from tests.support.predicted_first import FIRST, LINES, predict_the_last
-from tests.support.settled import NOW, ago
+from tests.support.settled import NOW, ago, row
 from tests.support.shipped import SALT, SOUND
 
 BY_SQL = range(FIRST + 1, FIRST + 31)
@@ -291,3 +293,51 @@ def test_outcomes_of_known_rows_without_their_times_are_refused_where_it_matters
     assert "It has outcomes without outcome_at (needed_column)" in ended.stderr
     timed = write(tmp_path, "id,outcome,outcome_at", "1,1,2026-03-01")
     assert call(sqlite, "load", "--config", config, timed).exit_code == 0
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("horizon", ['horizon = "30 days"\n', ""], ids=["waits", "known"])
+def test_what_was_acted_upon_stays_so_where_old_predictions_and_values_are_removed(
+    database: Database, tmp_path: Path, horizon: str
+) -> None:
+    words = declared("unknown").replace("if_acted", f"{horizon}if_acted", 1)
+    config = configuration(tmp_path, words)
+    redeclare = ("migrate", "--features", "--reason", "the risk without a call")
+    assert call(database, *redeclare, "--config", config).exit_code == 0
+    row(database, ago(402), None)
+    for days in (401, 399):
+        at = {"at": database.stored(ago(days))}
+        database.execute(
+            """INSERT INTO predictions (patient_id, patient_version, model_version, run_id,
+                probability, predicted_class, threshold, scored_at)
+            SELECT id, version, 1, 1, 0.25, 0, 0.5, :at FROM patients""",
+            at,
+        )
+        # Whoever is treated is measured again.
+        database.execute("UPDATE patients SET glucose = glucose + 1")
+        database.execute("UPDATE replaced_rows SET replaced_at = :at", at)
+    _acted_and_known(database, ago(400))
+    with writing(database.engine) as connection:
+        assert examine(connection, 10) == 2
+    assert _rows_acted_upon(database, config) == 1
+    for _ in range(2):
+        ended = call(database, "retain", "--older-than", "365", "--config", config)
+        assert ended.exit_code == 0
+    assert database.value("SELECT count(*) FROM predictions") == 0
+    assert _rows_acted_upon(database, config) == 1
+    _acted_and_known(database, ago(401.5))
+    assert _rows_acted_upon(database, config) == 0
+
+
+def _acted_and_known(database: Database, at: datetime) -> None:
+    moments = {"at": database.stored(at), "known": database.stored(ago(390))}
+    database.execute(
+        "UPDATE patients SET acted_at = :at, outcome = 1, labelled_at = :known", moments
+    )
+
+
+def _rows_acted_upon(database: Database, config: str) -> int:
+    settings = read_settings(Path(config), {"PIMA_HOLDOUT__SALT": SALT})
+    kept = declared_in(Path(config), settings)
+    history, *_ = read_history(database.engine, settings, kept)
+    return history.left_out.get("acted_upon", 0)
