@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: demo unit test faults mutants mutation image-test source-test server-test matrix dask-test mlflow-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
 
+# The main job on embedded SQLite and the shipped data, in 15 seconds. Times are those of two cores, without the first installation.
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
@@ -12,14 +13,15 @@ demo: $(VENV)/.complete
 unit: $(VENV)/.complete
 	$(RUN) -m pytest -n 2 --dist worksteal tests/unit $(addprefix --ignore=tests/unit/,bench model support train test_mutants.py)
 
-# With a server of your own, WORKERS=1: two workers would make its roles at once. AT="2027-02-28 23:59:00" is what they
-# take for the time of their start, by Debian's package faketime. Under it whoever waits for Python's lock is woken at
+# All tests, in seven minutes. With a server of your own, WORKERS=1: two workers would make its roles at once.
+# AT="2027-02-28 23:59:00" is what they take for the time of their start, by Debian's package faketime. Under it whoever waits for Python's lock is woken at
 # once, again and again; FAKETIME_WAIT_MS makes it the 5 ms that Python asks for.
 WORKERS := 4
 test: $(VENV)/.complete
 	$(if $(AT),FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_WAIT_MS=5 faketime "$(AT)") $(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
-# The campaigns in full: hundreds of races, kills and trials of the gate. `make test` runs a few of them.
+# The campaigns in full: hundreds of races, kills and trials of the gate, up to three quarters of an hour. `make test` runs a few
+# of them.
 faults: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
 
@@ -36,12 +38,13 @@ mutation: $(VENV)/.mutation
 	$(RUN) -m tests.mutation --by tests/unit/watch,tests/unit/report,tests/unit/settings,tests/unit/runs,tests/unit/intake,tests/unit/extras,tests/unit/test_reference.py
 	$(RUN) -m tests.mutation --by tests/jobs/declaring/test_redeclared.py,tests/jobs/scoring/test_score.py,tests/jobs/scoring/test_score_batches.py
 
-# Builds both images and runs the service in them, with its own PostgreSQL. Needs root, and Debian's buildah, netavark and
+# Builds both images and runs the service in them, with its own PostgreSQL, in up to 18 minutes. Needs root, and Debian's buildah, netavark and
 # debootstrap. BASE=IMAGE builds on that image instead of a Debian made here.
 image-test: $(VENV)/.complete
 	$(RUN) -m tests.image
 
 # Pulls from a clinic's MariaDB: starts a server in a temporary folder, with Debian's package mariadb-server.
+# Up to five minutes.
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
 
@@ -58,12 +61,13 @@ matrix: $(VENV)/.complete
 	$(MAKE) VENV=$(SECOND) PYTHON=$(PYTHON2) $(SECOND)/.complete
 	$(RUN) -m tests.server.matrix $(SECOND)/bin/python $(MATRIX)
 
-# Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client.
+# Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client. Up to five
+# minutes.
 mlflow-test: $(VENV)/.mlflow
 	$(RUN) -m pytest tests/mirror
 
 # Installs each extra from the package index by the command that is printed if it is missing, in its own environment under
-# /var/tmp; for TensorFlow it only checks that it is available.
+# /var/tmp; for TensorFlow it only checks that it is available. Up to eight minutes.
 extras-test: $(VENV)/.complete
 	$(RUN) -m pytest tests/extras
 
@@ -73,7 +77,8 @@ audit: $(VENV)/.audit $(VENV)/.dask $(VENV)/.mlflow
 	$(RUN) -m pytest tests/audit
 	$(RUN) -m tests.audit $(AUDIT)
 
-# A night on a Dask cluster of real processes, and files at URLs. DASK="--at-length -m campaign" runs all of the kills.
+# A night on a Dask cluster of real processes, and files at URLs. DASK="--at-length -m campaign" runs all of the kills. Up to
+# 26 minutes.
 dask-test: $(VENV)/.dask
 	$(RUN) -m pytest tests/cluster $(DASK)
 
@@ -128,8 +133,8 @@ format: $(VENV)/.complete
 bench-accuracy: $(VENV)/.bench
 	$(RUN) -m tests.bench.accuracy
 
-# Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md in 39
-# minutes on two cores.
+# Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md in 15
+# minutes on two quiet cores.
 bench-tables: $(VENV)/.bench
 	$(RUN) -m tests.bench.tables
 
