@@ -59,7 +59,7 @@ def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> A
     rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))
     counts = settled.acted_upon is None
     figures = [*by_risk(served, not counts)]
-    remarks = [*_late(connection, every), *_at_other_times(every)]
+    remarks = [*_late(connection, every), *_again(every), *_at_other_times(every)]
     if counts:
         told = [*apart(_parts(connection, every))]
         figures += told
@@ -90,6 +90,16 @@ def _late(connection: Connection, rows: Sequence[SettledOutcome]) -> Iterator[st
                 "after the prediction. Outcomes that came first are not among them, so those left "
                 "alone have outcome 1 too often."
             )
+
+
+def _again(rows: Sequence[SettledOutcome]) -> Iterator[str]:
+    acted = (each for each in rows if each.is_acted_upon)
+    again = sum((each.acted_at or each.scored_at) < each.scored_at for each in acted)
+    if again >= FEWEST_ROWS:
+        yield (
+            f"{again:,} of those acted on were predicted again before the outcome, and count by "
+            "that."
+        )
 
 
 def _at_other_times(rows: Sequence[SettledOutcome]) -> Iterator[str]:

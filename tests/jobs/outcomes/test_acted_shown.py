@@ -228,3 +228,24 @@ def test_where_somebody_acted_on_all_it_is_said_why_no_outcome_counts(
     assert why in html
     assert "No outcome has come" not in html
     assert "no prediction has a settled outcome" not in html
+
+
+@pytest.mark.parametrize("if_acted", ["counts", "unknown"])
+def test_it_is_said_where_a_prediction_after_acting_is_told(
+    database: Database, tmp_path: Path, if_acted: str
+) -> None:
+    redeclared(database, tmp_path, if_acted)
+    for n in range(20):
+        patient_id = row(database, ago(45), ago(12), n % 2)
+        for days, probability in ((45, 0.75), (43, 0.25)):
+            predict(database, patient_id, ago(days), probability)
+        at = {"id": patient_id, "at": database.stored(ago(44))}
+        database.execute("UPDATE patients SET acted_at = :at WHERE id = :id", at)
+    database.execute("UPDATE predictions SET predicted_class = 1 WHERE probability > 0.5")
+    with reading(database.engine) as connection:
+        found = settled_outcomes(connection, 10_000)
+        told = acted_upon(connection, found, last_week(found, clock(connection)))
+    assert told is not None
+    said = "20 of those acted on were predicted again before the outcome, and count by that."
+    expected = {"counts": ("0", (said,)), "unknown": ("1", ())}[if_acted]
+    assert (str(told)[-1], told.remarks) == expected
