@@ -321,13 +321,34 @@ def _text(entry: Entry) -> str:
     return "\n\n".join(map(_prose, told.split("\n\n")))
 
 
+_BELONGING_TOGETHER = """```mermaid
+erDiagram
+    patients ||--o| scoring_queue : waits
+    patients ||--o{ replaced_rows : "earlier versions"
+    patients ||--o| row_keys : "first key"
+    patients ||--o{ predictions : has
+    patients ||--o{ rejections : has
+    predictions ||--o{ prediction_scores : "beside it"
+    runs ||--o{ predictions : made
+    runs ||--o{ rejections : made
+    model_versions ||--o{ predictions : made
+    runs ||--o| model_versions : fitted
+    model_versions ||--o| training_snapshots : "fitted on"
+    runs ||--o| tallies : counted
+    runs ||--o{ monitoring : "figures of"
+    champion |o--o| model_versions : "points to"
+    promotions }o--|| model_versions : judged
+    promotions }o--o| test_sets : "judged on"
+```"""
+
+
 def _tables() -> Iterator[str]:
     yield from _head(
         "Tables",
         "What `python -m jobs.migrate` makes. The types are PostgreSQL's; SQLite has its own for "
-        "them. [Architecture](../understand/architecture.md#tables) shows how the tables belong "
-        "together.",
+        "them. [Architecture](../understand/architecture.md#tables) says what keeps them true.",
     )
+    yield from (_BELONGING_TOGETHER, "")
     features = " and ".join(f"`{name}`" for name in WITH_FEATURES)
     scores = " and ".join(f"`{name}`" for name in WITH_SCORES)
     yield from (

@@ -15,7 +15,7 @@ NIGHT = PAGE.partition("The files that a row passes")[2].partition(
     "`tests/jobs/pages/test_walk_of_a_row.py`"
 )[0]
 RETRAINING = PAGE.partition("The files that a retraining passes")[2].partition(
-    "`tests/jobs/pages/test_walk_of_a_row.py`"
+    "A network of your own"
 )[0]
 # Prints the files in which functions run, from the job's own on; what runs while a module is
 # imported is no step.
