@@ -253,7 +253,8 @@ ALARMS = {
             "In the last 13 whole weeks the predictions tell patients apart clearly worse than in "
             "the weeks before, whichever version made them. The area under the ROC curve is lower "
             "by 3.5 standard errors, by luck alone in fewer than one of a hundred years. It is "
-            "over, too, if it stays as low for half a year."
+            "over when the difference is smaller again, so also if the area stays as low for half "
+            "a year."
         ),
         advice=(
             "See whether a feature is measured otherwise, other patients come, or retrainings "
