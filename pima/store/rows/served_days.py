@@ -114,16 +114,17 @@ def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str
     bounds = bound_moments(connection, now=now, first=_FIRST)
     statement = changed.format(day=day)
     days = connection.scalars(text(statement), bounds).all()
-    counted_at = connection.scalar(
-        text("""
-            SELECT max(counted_at) AS last FROM served_days
-            WHERE counted_at >= (SELECT max(since) FROM declarations)""").columns(last=Timestamp())
-    )
+    counted = text("""
+        SELECT max(counted_at) AS last FROM served_days
+        WHERE counted_at >= (SELECT max(since) FROM declarations)""")
+    counted_at = connection.scalar(counted.columns(last=Timestamp()))
+    today = day_of(now)
     if counted_at is None:
         statement = f"SELECT min({moment}) AS first FROM patients WHERE {moment} >= :first"
         first = connection.scalar(text(statement).columns(first=Timestamp()), bounds)
         counted_at = (first or now) + length
-    today = day_of(now)
+        # By another horizon, rows stand at days on which they count no more.
+        days = [*days, *connection.scalars(text("SELECT DISTINCT day FROM served_days"))]
     # A labelled row without an index is of no day.
     of_changes = [day for day in days if day is not None]
     since = range(day_of(counted_at), today + 1)
