@@ -114,10 +114,12 @@ def _stale(connection: Connection, outcome: Outcome, now: datetime, changed: str
     bounds = bound_moments(connection, now=now, first=_FIRST)
     statement = changed.format(day=day)
     days = connection.scalars(text(statement), bounds).all()
+    # What was counted while the clock was ahead is no count of the days that came since.
     counted = text("""
         SELECT max(counted_at) AS last FROM served_days
-        WHERE counted_at >= (SELECT max(since) FROM declarations)""")
-    counted_at = connection.scalar(counted.columns(last=Timestamp()))
+        WHERE counted_at >= (SELECT max(since) FROM declarations) AND counted_at <= :clock""")
+    clock_now = bound_moments(connection, clock=clock(connection))
+    counted_at = connection.scalar(counted.columns(last=Timestamp()), clock_now)
     today = day_of(now)
     if counted_at is None:
         statement = f"SELECT min({moment}) AS first FROM patients WHERE {moment} >= :first"

@@ -1,4 +1,6 @@
-"""The counts by day of what was served, where days move."""
+"""The counts by day of what was served, where days move or the clock was wrong."""
+
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -8,8 +10,9 @@ from pima.settings.reading import SHIPPED
 from pima.store.engine import reading, writing
 from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import settled_outcomes
+from pima.store.rows.settling import day_of
 from tests.support.databases import Database
-from tests.support.settled import ago, predict, row
+from tests.support.settled import NOW, ago, predict, row
 
 pytestmark = pytest.mark.judge
 
@@ -43,4 +46,22 @@ def test_another_horizon_leaves_no_day_of_the_one_before(
     declare(database, after)
     assert served(database) == 1
     count(database)
+    assert served(database) == 1
+
+
+def test_a_count_while_the_clock_was_ahead_keeps_no_later_day_from_being_counted(
+    database: Database,
+) -> None:
+    declare(database, "30 days")
+    count(database)
+    ahead = NOW + timedelta(days=30)
+    database.execute(
+        "INSERT INTO served_days (model_version, day, predicted_in, predicted_class, bin, outcomes,"
+        " ones, expected, missing, expected_missing, acted, counted_at)"
+        " VALUES (0, :day, 0, 0, 0, 0, 0, 0, 1, 0, 0, :at)",
+        {"day": day_of(ahead), "at": database.stored(ahead)},
+    )
+    predict(database, row(database, ago(32), ago(31)), ago(32))
+    # What came before its day was taken off by a night before it.
+    database.execute("DELETE FROM changed_outcomes")
     assert served(database) == 1
