@@ -26,7 +26,7 @@ _OLDEST_EVENT = timedelta(days=7)
 EXPLAINED = {
     **{each.name: Explained(each.means, each.advice) for each in (DRIFT, *ALARMS.values())},
     "champion_changed": Explained(
-        "Another model version scores from now on.",
+        "Another model version is champion from now on.",
         "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
         "`python -m jobs.models rollback --reason TEXT` goes back",
     ),

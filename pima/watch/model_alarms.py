@@ -38,7 +38,7 @@ _A_MOMENT = timedelta(milliseconds=1)
 
 def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[Condition]:
     """Word the figures in the state of alert: one alarm for each figure and feature. `champion` is
-    the version that scores now."""
+    the version that scores, unless a person has stopped it."""
     alerts = [each for each in figures if each.is_alert]
     of_those = _of_those_followed_up(figures)
     for fault in OUTCOME_ALARMS:
@@ -91,10 +91,10 @@ def _of_outcomes(by_version: Sequence[KeptFigure], champion: int | None) -> dict
 
 def _of_champion(champion: int | None, outcomes: int) -> str:
     if champion is None:
-        return "no version scores now"
+        return "there is no champion"
     if not outcomes:
-        return f"version {champion} scores now, and none of these outcomes is its own"
-    return f"version {champion} scores now, and {outcomes:,} of these outcomes are its own"
+        return f"version {champion} is champion, and none of these outcomes is its own"
+    return f"version {champion} is champion, and {outcomes:,} of these outcomes are its own"
 
 
 def _of_night(found: KeptFigure) -> str:

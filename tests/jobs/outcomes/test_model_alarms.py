@@ -123,7 +123,7 @@ def test_a_dead_model_is_told_and_makes_no_service_unhealthy_unless_asked(well: 
         f"alarm of the model: {CONSTANT}: the same answer for everybody would do "
         "better: of 400 settled outcomes, predicted 400 by version 1, their AUROC is 0."
     )
-    assert "; version 1 scores now, and 400 of these outcomes are its own; " in of_constant
+    assert "; version 1 is champion, and 400 of these outcomes are its own; " in of_constant
     treated = "; or those predicted 1 were treated, which pima knows only by `acted_at`"
     assert of_constant.endswith(treated)
     assert CONSTANT in json.loads(call(well, "health", "--json").stdout)["alarms"][0]
@@ -150,7 +150,17 @@ def test_an_alarm_goes_on_with_the_champion_that_follows(well: Database) -> None
     _score(well)
     assert CONSTANT in _alarms(well)
     told = call(well, "health").stdout
-    assert "; version 2 scores now, and none of these outcomes is its own; " in told
+    assert "; version 2 is champion, and none of these outcomes is its own; " in told
+
+
+def test_during_a_stop_an_alarm_does_not_say_that_a_version_scores(well: Database) -> None:
+    _outcomes(well, are_wrong=True)
+    assert call(well, "models", "suspend", "--reason", "a test").exit_code == 0
+    _a_day_goes_by(well)
+    _score(well)
+    (told,) = json.loads(call(well, "status", "--json").stdout)["alarms"]
+    assert CONSTANT in told
+    assert "scores now" not in told
 
 
 def test_an_alarm_is_over_once_outcomes_fit_again(well: Database) -> None:

@@ -379,8 +379,8 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
     assert glucose == "Psi of glucose, of version 2, is 0.31, but should be at least 0.6."
     assert constant == (
         "The same answer for everybody would do better: of 900 settled outcomes, "
-        "predicted 900 by version 2, 45 are 1, and 630.0 by the probabilities; no version scores "
-        "now; or those predicted 1 were treated, which pima knows only by `acted_at`."
+        "predicted 900 by version 2, 45 are 1, and 630.0 by the probabilities; there is no "
+        "champion; or those predicted 1 were treated, which pima knows only by `acted_at`."
     )
     assert "docs/do/watch-it.md" in listener.got[1]["message"]
 
