@@ -27,7 +27,8 @@ def lost_by_network(clinic: Clinic, moves: Moves, seed: int) -> tuple[float, flo
     lived = life(clinic, moves, seed)
     settled, _ = lived.settled(FOLLOWED - 1)
     training = _training(settled, lived.a_day)
-    history = Split(training, training[:0], {}, horizon=f"{HORIZON} days")
+    none = training[:0]
+    history = Split(training, none, {}, horizon=f"{HORIZON} days", acted_upon=none)
     chosen = all_or_newest(history, RetrainSettings(), _RECIPE, _FEATURES, never)
     of_all = _lost(history, lived)
     return of_all, of_all if chosen is history else _lost(chosen, lived)
