@@ -81,11 +81,14 @@ def test_groups_are_added_on_a_live_database_and_change_nothing_of_its_rows(
     assert versions_and_queue(database) == before
     assert tables_with(database, "language") == ["patients"]
     assert groups_of(database) == [(None, None), (None, None)]
+    changed_at = "SELECT updated_at FROM patients ORDER BY id"
+    inserted = database.execute(changed_at)
     let_the_clock_move()
     database.execute(f"UPDATE patients SET language = 1, years = 2.5 WHERE id = {first}")
     assert versions_and_queue(database) == before
-    moved = "SELECT updated_at > recorded_at FROM patients ORDER BY id"
-    assert [bool(row[0]) for row in database.execute(moved)] == [True, False]
+    corrected = database.execute(changed_at)
+    assert corrected[0] > inserted[0]
+    assert corrected[1] == inserted[1]
     assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 2
     database.execute("UPDATE patients SET language = 2")
     assert versions_and_queue(database) == (before[0], [])
