@@ -1,16 +1,20 @@
-"""What a test run is set to before its first test, and what is looked after behind each."""
+"""What a test run is set to before its first test, and what is looked after around each."""
 
 import compileall
 import gc
+import importlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.support import settled
 from tests.support.databases import PATIENCE_SECONDS, started
 from tests.support.shipped import ROOT
 
@@ -91,6 +95,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.definition.add_marker(
             pytest.mark.parametrize((*own, "clinic"), pairs, indirect=True)
         )
+
+
+_moments = {settled.NOW}
+"""What `settled` has called now so far."""
+
+
+@pytest.fixture(autouse=True)
+def _a_test_has_one_day(request: pytest.FixtureRequest) -> None:
+    """Nights, days and weeks are counted in UTC: a test that midnight is about to meet waits for
+    it. A module says at its import what day it is, by `settled`; on another day both are read
+    anew."""
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if midnight - now < timedelta(seconds=90):
+        time.sleep((midnight - now).total_seconds())
+    if settled.NOW.date() != datetime.now(UTC).date():
+        importlib.reload(settled)
+        _moments.add(settled.NOW)
+    if getattr(request.module, "NOW", settled.NOW) in _moments - {settled.NOW}:
+        importlib.reload(request.module)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """A declared horizon: how the moment comes in from which it runs, and what is learned and judged."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,7 @@ from tests.support.shipped import SOUND
 from tests.support.versions import add_version
 
 WAITS = DECLARED.replace("meaning =", 'horizon = "30 days"\nmeaning =')
-TODAY = datetime.now(UTC).date()
+TODAY = NOW.date()
 
 
 def test_an_index_comes_by_sql_and_its_change_queues_nothing(database: Database) -> None:

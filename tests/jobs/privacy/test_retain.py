@@ -3,7 +3,7 @@ else."""
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from pima.store.service import monitoring
 from pima.store.tables import predictions
 from tests.support.databases import Database, call, insert_many, insert_patients, the_json
 from tests.support.ledger import insert_run
+from tests.support.settled import NOW
 from tests.support.trained import install_models
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 OLD, YOUNG = NOW - timedelta(days=300), NOW - timedelta(days=20)
 ASKED = ("--older-than", "200")
 

@@ -11,12 +11,12 @@ from pima.store.engine import reading
 from pima.store.models.registry import read_version
 from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
+from tests.support.settled import NOW
 
 # A picture of equal figures is drawn once.
 pytestmark = pytest.mark.usefixtures("each_fit_once")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
-TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-MONDAY = TODAY - timedelta(weeks=3, days=TODAY.weekday())
+MONDAY = NOW.replace(hour=12, minute=0, second=0) - timedelta(weeks=3, days=NOW.weekday())
 WEEKS = [f"{MONDAY + timedelta(weeks=week):%Y-%m-%d}" for week in (2, 1, 0, -1)]
 
 

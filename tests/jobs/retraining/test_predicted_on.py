@@ -1,7 +1,7 @@
 """Rows that are corrected once their outcome is known: models learn from the values that were
 predicted on, and it is said."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +20,7 @@ from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import configuration
 from tests.support.patient_files import write
 from tests.support.predicted_first import FIRST, LINES, predict_the_last
+from tests.support.settled import NOW
 from tests.support.shipped import FEATURE_NAMES, SALT
 
 pytestmark = pytest.mark.usefixtures("each_fit_once", "without_reports")
@@ -28,7 +29,6 @@ OUTCOMES = {n: int(line.rpartition(",")[2]) for n, line in LINES.items()}
 LATER = [n for n in OUTCOMES if n > FIRST]
 ONES = [n for n in LATER if OUTCOMES[n]]
 GLUCOSE = {n: float(line.split(",")[1]) for n, line in LINES.items()}
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture

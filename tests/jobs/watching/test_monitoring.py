@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import numpy as np
@@ -115,16 +114,7 @@ def test_a_new_champion_takes_over_the_nights_of_those_before_if_it_has_their_fe
     assert _figures(scored_database, run)["psi blood_pressure"][1] > 300
 
 
-def _wait_for_midnight_if_it_is_near() -> None:
-    """The runs that follow count as one night: a night is a day in UTC."""
-    now = datetime.now(UTC)
-    left = datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now
-    if left < timedelta(seconds=90):
-        sleep(left.total_seconds())
-
-
 def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: Database) -> None:
-    _wait_for_midnight_if_it_is_near()
     database = scored_database
     insert_patients(database, 3, bmi=5_000)
     _insert(database, _shipped()[::2])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -30,9 +30,9 @@ from tests.support.databases import (
     until_someone_waits_for_a_lock,
 )
 from tests.support.rows import COLUMNS, VALUES, patient, predict
+from tests.support.settled import NOW
 from tests.support.shipped import FEATURE_NAMES, SOUND
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_AGO = NOW - timedelta(days=300)
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 CORRECT = "UPDATE patients SET glucose = glucose + 1"
