@@ -1,5 +1,5 @@
 """python -m tests.support.reference: writes the pages under docs/reference that are made from the
-code (`make docs`).
+code, and the entries of CONTRIBUTING.md (`make docs`).
 
 Each fact stands in the code, where it works: options in jobs, settings in config/pima.toml,
 messages in pima/errors, tables in pima/store/tables.py, metrics in pima/watch/metrics.py. A test
@@ -25,6 +25,7 @@ from pima.settings.sections import STARTED, Settings
 from pima.store.tables import SCRIPT, TABLES, VIEWS, WITH_FEATURES, WITH_SCORES
 from pima.store.urls import database_at
 from pima.watch.metrics import METRICS
+from tests.entries import CONTRIBUTING, contributing
 from tests.support.shipped import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -427,3 +428,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
+    CONTRIBUTING.write_text(contributing())

@@ -7,14 +7,29 @@ import pytest
 
 from pima.store.tables import SCRIPT, TABLES, VIEWS
 from pima.watch import metrics
+from tests.entries import CONTRIBUTING, contributing, entries, misfits
 from tests.support.reference import COMMANDS, FOLDER, pages, parser_of, roles
 
 MADE = pages()
+ENTRIES = entries()
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_each_page_is_as_the_code_makes_it(name: str) -> None:
     assert (FOLDER / name).read_text() == MADE[name], "python -m tests.support.reference writes it"
+
+
+def test_the_entries_of_contributing_are_as_their_files_say() -> None:
+    assert CONTRIBUTING.read_text() == contributing(), "python -m tests.support.reference writes it"
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_example_of_an_entry_fits_the_tree(name: str, tmp_path: Path) -> None:
+    entry = ENTRIES[name]
+    assert list(misfits(entry)) == [], f"bring tests/entries/{name}.toml up to date"
+    assert all(entry.files.values()), "each file says what stands there"
+    changed = sum(bool(edit.anchor) for edit in entry.edit)
+    assert len(list(misfits(entry, tmp_path))) == changed
 
 
 def test_each_table_view_and_column_says_what_it_holds() -> None:
