@@ -118,6 +118,7 @@ check: $(VENV)/.complete
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	$(VENV)/bin/check-jsonschema --schemafile tests/data/kubernetes.yaml deploy/kubernetes/*.yaml
+	$(RUN) -m tests.commits
 	@echo "code that test files share is in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
 	@echo "plain English, generated pages up to date, one meaning for a class name, no circle of imports, migrations equal to the tables"

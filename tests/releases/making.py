@@ -35,6 +35,8 @@ def main() -> int:
     version = version_of(ROOT)
     pack(FOLDER)
     print(*sorted(FOLDER.iterdir()), sep="\n")
+    if command := tagging(ROOT):
+        print(f"Publish it by: {command}")
     builder = next(filter(_works, _BUILDERS), None)
     if builder is None:
         print(f"No images were built: none of {', '.join(_BUILDERS)} works here.")
@@ -61,6 +63,14 @@ def version_of(root: Path) -> str:
     """The version in pyproject.toml."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     return str(project["version"])
+
+
+def tagging(root: Path) -> str | None:
+    """Write the command that tags the commit and pushes the tag; None if it has its tag."""
+    tag = f"v{version_of(root)}"
+    if tag in git("tag", "--points-at", "HEAD", at=root).split():
+        return None
+    return f"git tag {tag} {git('rev-parse', 'HEAD', at=root)} && git push origin {tag}"
 
 
 def faults(root: Path) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.releases.making import faults
+from tests.releases.making import faults, tagging
 
 FILES = {
     "pyproject.toml": '[project]\nversion = "9.8.7"\n',
@@ -45,10 +45,14 @@ def _commit(clone: Path) -> None:
     _git(clone, "commit", "--quiet", "--allow-empty", "--message", "a")
 
 
-def test_a_clean_commit_whose_parts_agree_is_taken(clone: Path) -> None:
+def test_a_clean_commit_whose_parts_agree_is_taken_and_its_tag_is_told(clone: Path) -> None:
     assert list(faults(clone)) == []
-    _git(clone, "tag", "v9.8.7")
+    command = tagging(clone)
+    assert command is not None
+    assert command.endswith(" && git push origin v9.8.7")
+    subprocess.run(command.partition(" && ")[0].split(), cwd=clone, check=True)
     assert list(faults(clone)) == []
+    assert tagging(clone) is None
 
 
 @pytest.mark.parametrize(
