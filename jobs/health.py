@@ -9,11 +9,9 @@ from jobs.options import HelpAsked, OptionParser
 from pima.errors import Unhealthy, WrongUsage
 from pima.logs import tell
 from pima.store.database import database_of
-from pima.store.engine import clock, reading
-from pima.store.models.registry import read_champion
-from pima.store.service.monitoring import newest_figures
-from pima.watch.health import complaints
-from pima.watch.model_alarms import model_alarms
+from pima.store.engine import reading
+from pima.watch.conditions import conditions_or_error
+from pima.watch.health import COMPLAINTS
 
 
 def _options(options: OptionParser) -> None:
@@ -45,18 +43,19 @@ def _explain(code: str) -> NoReturn:
 
 
 def _work(command: Command) -> Result:
-    found = complaints(command.engine, command.settings, command.declared)
-    alarms = []
+    found = conditions_or_error(command.engine, command.settings, command.declared)
     if not any(each.hides_others for each in found):
         with reading(command.engine) as connection:
-            figures = newest_figures(connection, clock(connection))
             for each in database_of(connection).others_in_schema(connection):
                 tell(each, "warning")
-            champion = read_champion(connection).model_version
-        alarms = [str(each) for each in model_alarms(figures, champion)]
-    if found or (alarms and command.options.model):
-        # Of a reason the sentence names the source.
-        reasons = [f"{each.name.partition(':')[0]}: {each.what}" for each in found]
+    alarms = [str(each) for each in found if each.is_of_model]
+    # Of a reason the sentence names the source.
+    reasons = [
+        f"{each.code}: {each.what}"
+        for each in found
+        if each.hides_others or each.code in COMPLAINTS
+    ]
+    if reasons or (alarms and command.options.model):
         raise Unhealthy(reasons="; ".join((*reasons, *alarms)))
     return {"healthy": True, "alarms": alarms}
 

@@ -38,7 +38,7 @@ def _work(command: Command) -> Result:
                 url = source_url(command.environ, source.name)
                 engine = make_source_engine(source.name, url, command.settings.database)
                 opened.append(open_source(source, command.declared.arriving, engine))
-            declared = [source.name for source in command.settings.sources]
+            declared = command.settings.source_names
             pull = Pull(command.engine, run, command.stop, given.dry_run, given.full, declared)
             pull_sources(pull, opened)
     finally:
@@ -48,7 +48,7 @@ def _work(command: Command) -> Result:
 
 
 def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
-    known = [source.name for source in settings.sources]
+    known = settings.source_names
     if not known:
         raise WrongUsage(
             what=(

@@ -14,8 +14,7 @@ from pima.runs.recorded_run import ping
 from pima.runs.scheduler import Scheduler, run_until_stopped
 from pima.settings.reading import (
     database_url,
-    declared,
-    read_settings,
+    read_with_declaration,
     require_urls_of_sources,
     source_url,
 )
@@ -48,8 +47,8 @@ def _work(command: Command) -> Result:
         get_logger().warning(
             f"no source is pulled until this is corrected: {error}", error_code=error.code
         )
-    sources = [source.name for source in settings.sources]
-    serve_metrics(command.engine, settings.metrics, sources, settings.health.limits)
+    read_current = partial(read_with_declaration, command.options.config, command.environ)
+    serve_metrics(command.engine, settings.metrics, read_current)
     command_of = job_command(command.options.config)
     # No child needs these secrets.
     environ = {
@@ -62,7 +61,12 @@ def _work(command: Command) -> Result:
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
     scheduler = Scheduler(
-        command.engine, settings.schedule, command_of, environ, on_end=tell_of_end, sources=sources
+        command.engine,
+        settings.schedule,
+        command_of,
+        environ,
+        on_end=tell_of_end,
+        sources=settings.source_names,
     )
     with telling:
         run_until_stopped(scheduler, command.stop)
@@ -83,10 +87,9 @@ def _can_tell(settings: Settings) -> bool:
 
 def _tell(command: Command) -> None:
     """Send alerts by the current settings, which the children also read."""
-    config = command.options.config
     environ = command.environ
-    settings = read_settings(config, environ)
-    Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()
+    settings, declaration = read_with_declaration(command.options.config, environ)
+    Teller(command.engine, settings, declaration, environ, is_scheduler=True).tell()
 
 
 def _show(result: Result) -> None:

@@ -48,9 +48,7 @@ def _work(command: Command) -> Result:
     configured = command.settings.score
     if is_of_files(given):
         return score_dataset(command)
-    rule = Rule(
-        command.settings.health.limits, tuple(source.name for source in command.settings.sources)
-    )
+    rule = Rule(command.settings.health.limits, tuple(command.settings.source_names))
     rows = given.batch_size or configured.batch_rows
     scores = names_of(command.declared.present_scores)
     options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule, scores)

@@ -29,13 +29,13 @@ class Today:
 
 def read_today(connection: Connection, settings: Settings) -> Today:
     """Read how the service stands."""
-    found = read_figures(connection, (), settings.health.limits)
+    found = read_figures(connection, settings)
     champion = found.champion
     return Today(
         alarms=tuple(map(str, model_alarms(found.monitoring, champion.model_version))),
         suspended_at=champion.suspended_at,
         pinned=champion.pinned,
-        sources=tuple(each.name for each in settings.sources),
+        sources=tuple(settings.source_names),
         gate="; ".join(_demands(settings.gate)),
         guards_subgroups=settings.gate.subgroup_margin != "off",
     )

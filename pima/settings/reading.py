@@ -236,6 +236,14 @@ def settings_folder(config: Path | None) -> Path:
     return (config or _default_config()).parent
 
 
+def read_with_declaration(
+    config: Path | None, environ: Mapping[str, str]
+) -> tuple[Settings, Declaration]:
+    """Read the settings and their declaration. Raises WrongConfiguration naming the key."""
+    settings = read_settings(config, environ)
+    return settings, declared(config, settings)
+
+
 def declared(config: Path | None, settings: Settings) -> Declaration:
     """Read the declaration in the settings file, or in the file that it names; if there is none,
     the shipped one.

@@ -249,6 +249,11 @@ class Settings(Frozen, frozen=True, rename={"sources": "source"}):
     sources: tuple[Source, ...] = ()
     """The [[source]] sections, each with its name."""
 
+    @property
+    def source_names(self) -> list[str]:
+        """The names of the declared sources, in order."""
+        return [source.name for source in self.sources]
+
 
 SECTIONS = {
     field.name: {key.name for key in msgspec.structs.fields(field.type)}

@@ -19,11 +19,12 @@ from pima.errors import PimaError, WrongUsage
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store.engine import clock, reading, writing
-from pima.store.service import alerts
+from pima.store.schema import require_revision
+from pima.store.service import alerts, monitoring
 from pima.store.service.alerts import Acknowledgement
-from pima.store.urls import place_shown
+from pima.store.urls import place_shown, require_file
 from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
-from pima.watch.conditions import conditions
+from pima.watch.conditions import conditions_or_error
 from pima.watch.health import Condition
 from pima.watch.news import Alert, News, Pending, message, once_taken, pending
 
@@ -78,7 +79,15 @@ class Teller:
     def conditions(self) -> list[Condition]:
         """Find all conditions that hold and all recent events, reported or not. Raises errors of
         the database."""
-        return conditions(self.engine, self.settings, self.declared, self.is_scheduler)
+        require_file(self.engine.url)
+        with reading(self.engine) as connection:
+            # Earlier schemas have no table for sent alerts.
+            require_revision(connection)
+            # With cron there is never a scheduler, and a scheduler that asks is alive.
+            ever_lived = monitoring.scheduler_heartbeat(connection) is not None
+        is_asked = ever_lived and not self.is_scheduler
+        found = conditions_or_error(self.engine, self.settings, self.declared)
+        return [each for each in found if is_asked or each.code != "scheduler_silent"]
 
     def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
         """Find the alerts that each receiver would get now, without changing anything."""

@@ -1,19 +1,25 @@
-"""The conditions that are told to people: health's reasons, figures in alert, what a retraining
-left, and changes of the champion. They hold only ids, counts, figures over many rows, names and
-codes."""
+"""The one list of what is told to people, which health, alerts and the metrics take: health's
+reasons, figures that alarm, what a retraining left, and changes of the champion. Conditions hold
+only ids, counts, figures over many rows, names and codes.
+
+Status, the report and cards show its alarms of the model, from figures that they have read anyway.
+All is read from what runs have left: the scheduler, which serves the metrics, sees no patient.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration
 from pima.core.nights.kinds import ALARMS, DRIFT
 from pima.core.verdicts.reasons import Decision, Reason
+from pima.errors import PimaError
+from pima.runs.recorded_run import close_crashed
 from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.store.models.ledger import MoveLine, last_verdicts, moves_since
-from pima.store.schema import require_revision
+from pima.store.schema import require_schema
 from pima.store.service import monitoring
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
@@ -47,35 +53,44 @@ EXPLAINED = {
         "--reason TEXT`",
     ),
 }
-"""The conditions that health does not report, with explanations."""
+"""The conditions and events that do not make the service unhealthy, with explanations."""
+_OF_ERRORS = (
+    "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether "
+    "it is still so"
+)
+"""The advice for codes of errors, whose messages say what to do."""
 
 
 def conditions(
-    engine: Engine, settings: Settings, declared: Declaration, is_scheduler: bool = False
+    connection: Connection, figures: ServiceFigures, settings: Settings, declared: Declaration
 ) -> list[Condition]:
-    """Find all conditions that hold and all recent events, reported or not. Raises errors of the
-    database."""
-    require_file(engine.url)
-    with reading(engine) as connection:
-        # Earlier schemas have no table for sent alerts.
-        require_revision(connection)
-        figures = read_figures(connection, (), settings.health.limits)
-        moves = moves_since(connection, figures.now - _OLDEST_EVENT)
-        verdicts = last_verdicts(connection, 1)
-        report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
-        # With cron there is never a scheduler, and a scheduler that asks is alive.
-        ever_lived = monitoring.scheduler_heartbeat(connection) is not None
-    is_asked = ever_lived and not is_scheduler
+    """Find all conditions that hold and all recent events, reported or not. `declared` is the
+    settings' declaration."""
+    moves = moves_since(connection, figures.now - _OLDEST_EVENT)
+    verdicts = last_verdicts(connection, 1)
+    report_error = monitoring.newest_retraining(connection).get(monitoring.REPORT_ERROR)
     return [
-        *(
-            each
-            for each in complaints(engine, settings, declared)
-            if is_asked or each.name != "scheduler_silent"
-        ),
+        *complaints(connection, figures, settings, declared),
         *_of_retraining(verdicts, figures, report_error),
         *model_alarms(figures.monitoring, figures.champion.model_version),
         *_events(moves),
     ]
+
+
+def conditions_or_error(
+    engine: Engine, settings: Settings, declared: Declaration
+) -> list[Condition]:
+    """Find the conditions once the schema was checked and crashed runs are closed, which a scrape
+    leaves to jobs and scheduler. An error is itself a condition, and hides the others."""
+    try:
+        require_file(engine.url)
+        require_schema(engine)
+        close_crashed(engine, settings.schedule.stale_seconds)
+        with reading(engine) as connection:
+            figures = read_figures(connection, settings)
+            return conditions(connection, figures, settings, declared)
+    except PimaError as error:
+        return [Condition(error.code, str(error), _OF_ERRORS, hides_others=True)]
 
 
 def _of_retraining(

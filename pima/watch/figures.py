@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from pima.core.nights.kinds import Kind, Watched
-from pima.core.nights.unpredicted import Limits
 from pima.core.nights.watched import volumes
 from pima.core.verdicts.thresholds import misjudged, not_in_use, out_of_reach
 from pima.core.verdicts.verdict import Measure
@@ -58,9 +57,9 @@ class ServiceFigures:
     """The newest figures of the nights, the newest realised ones, and what settled outcomes say."""
 
 
-def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
-    """Read the record. `sources` names the declared sources; `limits` says how many rows may have
-    no prediction."""
+def read_figures(connection: Connection, settings: Settings) -> ServiceFigures:
+    """Read the record, with the pulls of the declared sources."""
+    sources = settings.source_names
     champion = registry.read_champion(connection)
     number = champion.model_version
     now = clock(connection)
@@ -71,7 +70,7 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
         version=None if number is None else registry.read_version(connection, number),
         last_verdict=monitoring.newest_retraining(connection).get("explanation"),
         waiting=queue.waiting(connection),
-        new_rows=as_shown(connection, limits),
+        new_rows=as_shown(connection, settings.health.limits),
         succeeded=monitoring.last_success(connection),
         pulled={source: successes[source] for source in sources if source in successes},
         monitoring=newest_figures(connection, now),

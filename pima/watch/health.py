@@ -1,5 +1,4 @@
-"""Health of the service, for a container's HEALTHCHECK and for people: the reasons why it is not
-healthy, or none."""
+"""Health of the service: the conditions that make it unhealthy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,23 +6,19 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from pima.core.declared.features import Declaration, first_difference
-from pima.errors import PimaError
 from pima.logs import counted
-from pima.runs.recorded_run import close_crashed
 from pima.runs.ticks import Schedule, pull_of, schedules
 from pima.settings.sections import JOBS, STARTED, ScheduleSettings, Settings
-from pima.store.engine import reading
-from pima.store.schema import require_schema
+from pima.store.models.registry import newest_declaration
 from pima.store.service import monitoring
 from pima.store.service import sources as source_store
 from pima.store.service.monitoring import LastEnd
 from pima.store.service.runs import Status, had_stop
 from pima.store.service.sources import SourcePull
-from pima.store.urls import require_file
-from pima.watch.figures import ServiceFigures, read_figures
+from pima.watch.figures import ServiceFigures
 from pima.watch.suspension import in_words
 
 _PERIODS = 2
@@ -119,11 +114,6 @@ COMPLAINTS = {
     ),
 }
 """The reasons that health reports, with explanations."""
-_OF_ERRORS = (
-    "`python -m jobs.health --why CODE` explains the code; `python -m jobs.health` says whether "
-    "it is still so"
-)
-"""The advice for codes of errors, whose messages say what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +135,19 @@ class Condition:
     holds."""
     hides_others: bool = False
     """Whether health could not look for other conditions while this one holds."""
+    is_of_model: bool = False
+    """Whether a figure alarms. Such a condition leaves the service healthy; status, the report and
+    cards show it."""
+
+    @property
+    def code(self) -> str:
+        """The name without what it is about; pages explain it."""
+        return self.name.partition(":")[0]
+
+    @property
+    def about(self) -> str:
+        """The source, figure or version that the name has after its code; empty if none."""
+        return self.name.partition(":")[2]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.what}"
@@ -155,29 +158,19 @@ def _complaint(reason: str, what: str, source: str = "", cause: str = "") -> Con
     return Condition(f"{reason}:{source}".rstrip(":"), what, advice, cause)
 
 
-def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Condition]:
-    """Find everything that is wrong. `declared` is the settings' declaration.
-
-    Raises WrongConfiguration for a wrong schedule. An error of the database is itself a complaint.
-    """
+def complaints(
+    connection: Connection, figures: ServiceFigures, settings: Settings, declared: Declaration
+) -> Iterator[Condition]:
+    """Find what makes the service unhealthy. `declared` is the settings' declaration. Raises
+    WrongConfiguration for a wrong schedule."""
     scheduled = schedules(settings.schedule)
-    sources = [source.name for source in settings.sources]
-    try:
-        require_file(engine.url)
-        kept = require_schema(engine)
-        close_crashed(engine, settings.schedule.stale_seconds)
-        with reading(engine) as connection:
-            found = read_figures(connection, sources, settings.health.limits)
-            return [
-                *_settings_differ(declared, kept),
-                *_scheduler_is_silent(connection, settings.schedule, found.now),
-                *_last_run_failed(connection, settings.schedule, sources, found.now),
-                *_retraining_is_slow(connection, found.now),
-                *_success_is_old(connection, found, scheduled, sources),
-                *_rows_wait(connection, found, scheduled["score"]),
-            ]
-    except PimaError as error:
-        return [Condition(error.code, str(error), _OF_ERRORS, hides_others=True)]
+    sources = settings.source_names
+    yield from _settings_differ(declared, newest_declaration(connection))
+    yield from _scheduler_is_silent(connection, settings.schedule, figures.now)
+    yield from _last_run_failed(connection, settings.schedule, sources, figures.now)
+    yield from _retraining_is_slow(connection, figures.now)
+    yield from _success_is_old(connection, figures, scheduled, sources)
+    yield from _rows_wait(connection, figures, scheduled["score"])
 
 
 def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Condition]:

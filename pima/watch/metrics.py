@@ -2,7 +2,7 @@
 nothing."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -10,15 +10,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
+from pima.core.declared.features import Declaration
 from pima.core.nights.kinds import REALISED, Kind
-from pima.core.nights.unpredicted import USUAL_LIMITS, Limits
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.settings.sections import STARTED, MetricsSettings
+from pima.settings.sections import STARTED, MetricsSettings, Settings
 from pima.store.engine import reading
 from pima.store.service import monitoring
 from pima.store.service.runs import Status
+from pima.watch.conditions import conditions
 from pima.watch.figures import ServiceFigures, read_figures
+from pima.watch.health import Condition
 from pima.watch.unpredicted import NewRows
 
 _COUNTED = [
@@ -39,10 +41,15 @@ class Described(NamedTuple):
 
 
 _BY_FIGURE = ("figure", "feature")
-_BY_VERSION = ("figure", "version")
-_BY_SCORE = (*_BY_VERSION, "score")
+_BY_SCORE = ("figure", "version", "score")
 METRICS = {
-    "pima_database_up": Described("1 if the figures could be read from the database"),
+    "pima_database_up": Described("1 if the settings and the database could be read"),
+    "pima_alarm": Described(
+        "1 while the condition of this name holds, as `python -m jobs.health` and alerts tell it; "
+        "`about` is the source, the figure with its feature, or the version that it is about. "
+        "A changed schema is told by the job that it stops",
+        ("name", "about"),
+    ),
     "pima_job_last_success_timestamp_seconds": Described(
         "When the job last succeeded, seconds since 1970", ("job",)
     ),
@@ -61,9 +68,7 @@ METRICS = {
         "Rows that were new or changed since the last good night, as of the last scoring"
     ),
     "pima_new_rows_without_prediction": Described("How many of them have no prediction"),
-    "pima_new_rows_alert": Described("1 if these are too many"),
     "pima_champion_version": Described("The model version that scores; 0 for none"),
-    "pima_champion_suspended": Described("1 while a person has suspended it"),
     "pima_champion_holdout_accuracy": Described(
         "The champion's accuracy on its test set when it was promoted"
     ),
@@ -76,11 +81,6 @@ METRICS = {
     "pima_monitoring_allowed": Described(
         "How far from the reference the figure may lie", _BY_FIGURE
     ),
-    "pima_monitoring_alert": Described(
-        "1 if three of the last five nights were beyond their limit, or a week brought too few "
-        "rows",
-        _BY_FIGURE,
-    ),
     "pima_realised": Described(
         "Realised figures of each version, as of the last retraining, by the score in use if they "
         "are beside one",
@@ -91,31 +91,23 @@ METRICS = {
     "pima_realised_outcomes": Described(
         "How many outcomes the figure rests on; of a share acted on, how many rows due", _BY_SCORE
     ),
-    "pima_settled_alert": Described(
-        "1 if settled outcomes alarm about the predictions of this version, too few rows are "
-        "followed up, hardly anybody predicted 1 is left alone, or the last weeks' predictions "
-        "are clearly worse than those before",
-        _BY_VERSION,
-    ),
 }
 """Every metric; those of sources appear only if the settings have some."""
 
 
-def serve_metrics(
-    engine: Engine,
-    settings: MetricsSettings,
-    sources: Sequence[str] = (),
-    limits: Limits = USUAL_LIMITS,
-) -> None:
-    """Serve metrics in a thread if a port is set. `sources` names the sources to report, `limits`
-    says how many rows may have no prediction.
+CurrentSettings = Callable[[], tuple[Settings, Declaration]]
+"""Reads the settings as they are now, with their declaration."""
+
+
+def serve_metrics(engine: Engine, settings: MetricsSettings, read_current: CurrentSettings) -> None:
+    """Serve metrics in a thread if a port is set.
 
     Raises WrongConfiguration if the port can't be used.
     """
     if settings.port == 0:
         return
     registered = CollectorRegistry()
-    registered.register(DatabaseFigures(engine, sources, limits))
+    registered.register(DatabaseFigures(engine, read_current))
     try:
         start_http_server(settings.port, settings.address, registered)
     except OSError as error:
@@ -133,12 +125,9 @@ class DatabaseFigures(Collector):
     """Collects all metrics in one read of the database. Requests take turns: however many come
     while it is slow, the scheduler gets a connection."""
 
-    def __init__(
-        self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
-    ) -> None:
+    def __init__(self, engine: Engine, read_current: CurrentSettings) -> None:
         self._engine = engine
-        self._sources = sources
-        self._limits = limits
+        self._read_current = read_current
         self._turn = threading.Lock()
 
     def describe(self) -> list[Metric]:
@@ -148,18 +137,20 @@ class DatabaseFigures(Collector):
         is_up = False
         metrics: list[Metric] = []
         try:
+            settings, declared = self._read_current()
             with self._turn, reading(self._engine) as connection:
-                found = read_figures(connection, self._sources, self._limits)
+                found = read_figures(connection, settings)
                 metrics = [
+                    _of_conditions(conditions(connection, found, settings, declared)),
                     *_of_jobs(connection, found),
-                    *(_of_sources(found) if self._sources else ()),
+                    *(_of_sources(found) if settings.sources else ()),
                     *_of_rows(connection, found),
                     *_of_champion(found),
                     *_of_figures(found),
                 ]
                 is_up = True
         except PimaError as error:
-            get_logger().warning("metrics: the database could not be read", error_code=error.code)
+            get_logger().warning("metrics could not be read", error_code=error.code)
         yield _single("pima_database_up", float(is_up))
         yield from metrics
 
@@ -177,6 +168,12 @@ def _labelled(name: str, values: Mapping[Any, float | None]) -> Metric:
         if value is not None:
             made.add_metric(labels, value)
     return made
+
+
+def _of_conditions(found: Iterable[Condition]) -> Metric:
+    """Make the alarms. An event is none: it happens at a moment, and does not hold."""
+    holding = {(each.code, each.about): 1.0 for each in found if each.happened_at is None}
+    return _labelled("pima_alarm", holding)
 
 
 def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
@@ -212,12 +209,10 @@ def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     new = found.new_rows or NewRows()
     yield _single("pima_new_rows", new.rows)
     yield _single("pima_new_rows_without_prediction", new.without_prediction)
-    yield _single("pima_new_rows_alert", float(new.too_many))
 
 
 def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
     yield _single("pima_champion_version", found.champion.model_version or 0)
-    yield _single("pima_champion_suspended", float(found.champion.suspended_at is not None))
     if found.version is not None and found.version.performance is not None:
         yield _single("pima_champion_holdout_accuracy", found.version.performance.accuracy)
 
@@ -233,20 +228,13 @@ def _of_figures(found: ServiceFigures) -> Iterator[Metric]:
         for each in found.monitoring
         if each.kind == Kind.REALISED
     }
-    settled = {
-        (each.figure, str(each.model_version)): each
-        for each in found.monitoring
-        if each.kind == Kind.SETTLED
-    }
     for name, figures, column in (
         ("pima_monitoring", nights, "value"),
         ("pima_monitoring_reference", nights, "reference"),
         ("pima_monitoring_allowed", nights, "allowed"),
-        ("pima_monitoring_alert", nights, "is_alert"),
         ("pima_realised", realised, "value"),
         ("pima_realised_low", realised, "low"),
         ("pima_realised_high", realised, "high"),
         ("pima_realised_outcomes", realised, "rows"),
-        ("pima_settled_alert", settled, "is_alert"),
     ):
         yield _labelled(name, {labels: getattr(each, column) for labels, each in figures.items()})

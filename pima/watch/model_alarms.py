@@ -46,7 +46,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if by_version:
             alarm = ALARMS[fault]
             told = alarm.says.format(of_those=of_those, **_of_outcomes(by_version, champion))
-            yield Condition(alarm.name, told, alarm.advice)
+            yield Condition(alarm.name, told, alarm.advice, is_of_model=True)
     for each in alerts:
         alarm = alarm_of(each)
         if alarm.whose is Whose.VERSIONS:
@@ -57,7 +57,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
         if not told:
             name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
             told = _of_night(each)
-        yield Condition(name, told, alarm.advice)
+        yield Condition(name, told, alarm.advice, is_of_model=True)
 
 
 def _of_those_followed_up(figures: Sequence[KeptFigure]) -> str:

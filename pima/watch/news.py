@@ -159,8 +159,8 @@ def message(alert: Alert, service: str) -> Message:
         since = f"At {moment}" if alert.kind is News.HAPPENED else f"Seen since {moment}"
         what = alert.condition.what
         sentence = f"{what[:1].upper()}{what[1:]}".rstrip(".")
-        code = alert.name.partition(":")[0]
-        more = f"{alert.condition.advice}.\nMore: docs/reference/errors.md#{code}"
+        page = f"docs/reference/errors.md#{alert.condition.code}"
+        more = f"{alert.condition.advice}.\nMore: {page}"
         advice = with_places(f"{more}\nWords: docs/understand/words.md")
         body = f"{sentence}.\n{since}.\nWhat to do: {advice}"
     if alert.messages >= AT_ONCE:

@@ -170,8 +170,7 @@ def read_overview(
     connection: Connection, settings: Settings, settled: SettledOutcomes, nights_shown: int
 ) -> Overview:
     """Read the rest of what `status` shows, once it is known what has settled."""
-    sources = [source.name for source in settings.sources]
-    found = read_figures(connection, sources, settings.health.limits)
+    found = read_figures(connection, settings)
     return Overview(
         champion=_champion(found, on_threshold(connection, settings)),
         queue=found.waiting,
@@ -182,7 +181,7 @@ def read_overview(
         beside_scores=tuple(on_scores(connection, rows_on_top(settled, found.now))),
         realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),
-        sources=tuple(_sources(connection, sources, found)),
+        sources=tuple(_sources(connection, settings.source_names, found)),
         runs=tuple(runs.last_runs(connection, RUNS_SHOWN)),
         verdicts=verdict_lines(connection, VERDICTS_SHOWN),
         nights=tuple(map(_night, report_figures.last_scoring_runs(connection, nights_shown))),

@@ -1,6 +1,7 @@
 """What one more figure of what came true needs, and one more alarm: a line of a table each."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from pima.core.outcomes.realised import ON_TOP
 from pima.core.rows.hindsight import Corrections
 from pima.store.engine import writing
 from pima.store.service.monitoring import keep_figures
-from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import leave_realised
 from tests.support.databases import Database, call, insert_many, the_json
 from tests.support.ledger import insert_run
+from tests.support.scrapes import alarms, scrape
 
 FIGURE = "realised_brier"
 
@@ -26,9 +27,8 @@ def _report(database: Database, folder: Path) -> str:
 
 
 def _realised(database: Database) -> dict[str, float]:
-    found = DatabaseFigures(database.engine).collect()
-    samples = [each for family in found for each in family.samples]
-    return {each.labels["figure"]: each.value for each in samples if each.name == "pima_realised"}
+    found = scrape(database.engine).items()
+    return {series[1]: value for series, value in found if series[0] == "pima_realised"}
 
 
 def test_a_figure_on_top_is_in_status_report_card_and_metrics_by_a_line(
@@ -56,7 +56,7 @@ def test_a_figure_on_top_is_in_status_report_card_and_metrics_by_a_line(
 def test_an_alarm_of_a_figure_is_told_everywhere_by_a_line(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    insert_run(scored_database, "retrain", "succeeded")
+    insert_run(scored_database, "retrain", "succeeded", finished_at=datetime.now(UTC))
     found = Watched("", FIGURE, 0.3, 60, state=State.ALERT)
     with writing(scored_database.engine) as connection:
         keep_figures(connection, 77, 1, Kind.REALISED, [found])
@@ -73,3 +73,4 @@ def test_an_alarm_of_a_figure_is_told_everywhere_by_a_line(
         if each["name"] == "brier_too_high"
     ]
     assert condition["advice"] == one_more.advice
+    assert "brier_too_high" in alarms(scored_database.engine)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from pima.store.engine import writing
-from pima.watch.metrics import DatabaseFigures
 from tests.support.databases import Database, call, insert_many, the_json
 from tests.support.ledger import insert_run, insert_schedule
+from tests.support.scrapes import alarms
 from tests.support.settled import NOW
 from tests.support.shipped import SOUND
 
@@ -97,7 +97,7 @@ def test_a_fall_that_no_day_shows_is_told_everywhere_and_over_once_it_is_gone(
     ]
     assert f"{NEWEST * A_WEEK:,} rows have an outcome" in condition["what"]
     assert "python -m jobs.report" in condition["advice"]
-    assert _metric(well) == 1
+    assert DECAY in alarms(well.engine)
     # Once the outcomes fit again.
     well.execute("UPDATE patients SET outcome = NULL WHERE id >= 10000")
     well.execute("DELETE FROM predictions WHERE patient_id >= 10000")
@@ -106,17 +106,7 @@ def test_a_fall_that_no_day_shows_is_told_everywhere_and_over_once_it_is_gone(
     _next_day(well)
     assert [state for state, *_ in _left(well)] == ["alert", "usual"]
     assert DECAY not in call(well, "health").stdout
-    assert _metric(well) == 0
-
-
-def _metric(database: Database) -> float:
-    (found,) = [
-        each.value
-        for family in DatabaseFigures(database.engine).collect()
-        for each in family.samples
-        if each.name == "pima_settled_alert" and each.labels["figure"] == DECAY
-    ]
-    return found
+    assert DECAY not in alarms(well.engine)
 
 
 def test_half_a_year_must_have_gone_by(well: Database) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pima.watch.metrics import DatabaseFigures
 from tests.support.databases import Database, call
 from tests.support.ledger import insert_run, insert_schedule
+from tests.support.scrapes import scrape
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 COUNTED = {
@@ -24,12 +24,14 @@ COUNTED = {
 }
 
 
+SOURCE = '[[source]]\nname = "{}"\ntable = "visits"\nkey = "id"\ncolumns = {{ age = "age" }}\n'
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     """Two sources."""
     path = tmp_path / "two.toml"
-    source = '[[source]]\nname = "{}"\ntable = "visits"\nkey = "id"\ncolumns = {{ age = "age" }}\n'
-    path.write_text(source.format("clinic") + source.format("ward"))
+    path.write_text(SOURCE.format("clinic") + SOURCE.format("ward"))
     return str(path)
 
 
@@ -219,7 +221,7 @@ def test_the_last_success_counts_whatever_came_after_it(database: Database, conf
 
 
 def test_the_metrics_have_each_source_s_last_success_and_what_became_of_its_rows(
-    database: Database,
+    database: Database, config: str
 ) -> None:
     _ran(database, "succeeded", BOTH, ago=timedelta(hours=2))
     _ran(
@@ -229,8 +231,10 @@ def test_the_metrics_have_each_source_s_last_success_and_what_became_of_its_rows
         ago=timedelta(hours=1),
     )
     _ran(database, "succeeded", BOTH, trigger="dry_run")
-    families = DatabaseFigures(database.engine, ["clinic", "ward", "new"]).collect()
-    found = {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+    with Path(config).open("a") as file:
+        file.write(SOURCE.format("new"))
+    found = scrape(database.engine, config)
+    assert ("pima_alarm", "pull_failed", "clinic") in found
     hours = {
         labels[1]: (datetime.now(UTC).timestamp() - value) / 3600
         for labels, value in found.items()

@@ -6,6 +6,7 @@ import re
 import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -25,6 +26,7 @@ from tests.support.databases import (
 )
 from tests.support.ledger import insert_run
 from tests.support.pulls import COUNTED
+from tests.support.scrapes import reads
 from tests.support.shipped import ROOT
 
 _RULES_FILE = ROOT / "deploy" / "prometheus" / "pima.rules.yaml"
@@ -33,11 +35,15 @@ RULES = [rule["expr"] for rule in yaml.safe_load(_RULES_FILE.read_text())["group
 TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
-def _scraped(database: Database) -> dict[str, list[dict[str, str]]]:
+def _scraped(database: Database, folder: Path) -> dict[str, list[dict[str, str]]]:
     """The real endpoint's answer, of a database with a source that was pulled: name -> the labels
     of its series."""
+    config = folder / "clinic.toml"
+    config.write_text(
+        '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "id"\ncolumns = { age = "age" }\n'
+    )
     port = free_port()
-    serve_metrics(database.engine, MetricsSettings(port=port), ["clinic"])
+    serve_metrics(database.engine, MetricsSettings(port=port), reads(str(config)))
     with urllib.request.urlopen(
         f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
     ) as answer:
@@ -72,7 +78,10 @@ def _is_served(selector: Any, scrape: dict[str, list[dict[str, str]]]) -> bool:
     return any(all(matches(m, labels.get(m.name, "")) for m in wanted) for labels in series)
 
 
-def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database) -> None:
+def test_each_query_asks_for_what_the_endpoint_serves(
+    scored_database: Database, tmp_path: Path
+) -> None:
+    """No scheduler has run there, which is an alarm."""
     database, now = scored_database, datetime.now(UTC)
     ended = dict.fromkeys(COUNTED, 1) | {
         "source": "clinic",
@@ -95,7 +104,7 @@ def test_each_query_asks_for_what_the_endpoint_serves(scored_database: Database)
             f"rows, reference, allowed, state) VALUES ({run}, 1, '', '{figure}', '{kind}', 0.5, "
             "0.4, 0.6, 300, 0.4, 0.05, 'usual')"
         )
-    scrape = _scraped(database)
+    scrape = _scraped(database, tmp_path)
     asked = [selector for query in (*RULES, *TARGETS) for selector in _selectors(query)]
     assert [selector.prettify() for selector in asked if not _is_served(selector, scrape)] == []
     # And shows everything: a metric that is added wants a panel.

@@ -31,12 +31,12 @@ from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import keep_figures
 from pima.store.tables import promotions
 from pima.watch.beside_scores import BesideScore, beside_scores
-from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import leave_realised
 from tests.support.clinic import Clinic
 from tests.support.contests import contest, contestant
 from tests.support.databases import Copied, Database, call, insert_many, the_json
 from tests.support.ledger import document
+from tests.support.scrapes import scrape
 from tests.support.shipped import SHIPPED
 from tests.support.ward import WARD, WITH_WARD, install_ward, make_ward, ward_configuration
 
@@ -331,15 +331,9 @@ def test_each_score_has_metrics_of_its_own(settled: Database) -> None:
     figures += [Watched(score, "realised_auroc_gain", 0.1, 40) for score in ("ward", "risk")]
     with writing(settled.engine) as connection:
         keep_figures(connection, 77, 1, Kind.REALISED, figures)
-    samples = [
-        each for family in DatabaseFigures(settled.engine).collect() for each in family.samples
-    ]
-    told = [
-        (each.labels["figure"], each.labels["score"])
-        for each in samples
-        if each.name == "pima_realised"
-    ]
-    assert told == [("accuracy", ""), ("auroc_gain", "risk"), ("auroc_gain", "ward")]
+    told = [series[1:] for series in scrape(settled.engine) if series[0] == "pima_realised"]
+    gains = [("auroc_gain", "1", score) for score in ("risk", "ward")]
+    assert told == [("accuracy", "1", ""), *gains]
 
 
 def test_evidence_that_was_edited_costs_only_the_gains(settled: Database) -> None:

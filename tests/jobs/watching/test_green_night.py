@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.clinic import COLUMNS, URL, Clinic, toml
 from tests.support.databases import (
@@ -21,6 +20,7 @@ from tests.support.databases import (
     insert_patients,
     the_json,
 )
+from tests.support.scrapes import scrape
 from tests.support.trained import install_models
 
 # What is asked of the database, the tests without it show on both.
@@ -76,12 +76,9 @@ class Service:
         return shown["rows"], shown["without_prediction"]
 
     def metrics(self) -> dict[str, float]:
-        families = list(DatabaseFigures(self.database.engine).collect())
-        return {
-            each.name: each.samples[0].value
-            for each in families
-            if each.name.startswith("pima_new_rows")
-        }
+        found = scrape(self.database.engine, self.clinic.config)
+        told = {name: value for (name, *_), value in found.items() if "pima_new_rows" in name}
+        return told | {CONDITION: found.get(("pima_alarm", CONDITION, ""), 0)}
 
     def correct(self) -> None:
         """The clinic mends the rows that have the wrong unit."""
@@ -112,7 +109,7 @@ def _all_say(service: Service, listener: AlertReceiver, what: str) -> None:
     assert service.metrics() == {
         "pima_new_rows": shown["rows"],
         "pima_new_rows_without_prediction": shown["without_prediction"],
-        "pima_new_rows_alert": 1,
+        CONDITION: 1,
     }
     assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
     (message,) = [each["message"] for each in listener.got if each["title"].endswith(CONDITION)]
@@ -124,7 +121,7 @@ def _all_are_quiet(service: Service, listener: AlertReceiver) -> None:
     assert service.told() == ""
     assert not service.shown()["too_many"]
     assert "ALERT" not in service.call("status").stdout
-    assert service.metrics()["pima_new_rows_alert"] == 0
+    assert service.metrics()[CONDITION] == 0
     assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
     assert [title for title in listener.titles if CONDITION in title] == [
         CONDITION,

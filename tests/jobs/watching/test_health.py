@@ -23,6 +23,7 @@ from pima.watch.metrics import DatabaseFigures, serve_metrics
 from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients
 from tests.support.declared import configuration
 from tests.support.ledger import insert_run, insert_schedule
+from tests.support.scrapes import reads, scrape
 from tests.support.shipped import ROOT
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -234,9 +235,9 @@ def test_a_period_is_the_same_on_the_days_of_a_clock_change(change: datetime) ->
 
 def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
     insert_patients(well, 2)
-    before = _scrape(well)
+    before = scrape(well.engine)
     assert call(well, "score", "--dry-run").exit_code == 0
-    after = _scrape(well)
+    after = scrape(well.engine)
     assert "(dry run)" in call(well, "status").stdout
     age = "pima_queue_oldest_seconds"
     assert {k: v for k, v in before.items() if k != (age,)} == {
@@ -307,7 +308,7 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
         )
     _run(well, "score", "failed", finished)
     insert_run(well, "score", "running", trigger="schedule")
-    found = _scrape(well)
+    found = scrape(well.engine)
     assert ("pima_job_runs_total", "score", "running") not in found
     assert found["pima_job_runs_total", "pull", "failed"] == 0
     assert found["pima_rows_total", "predicted"] == 80
@@ -329,16 +330,9 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     assert found["pima_database_up",] == 1
 
 
-def _scrape(database: Database) -> dict[tuple[str, ...], float]:
-    samples = (
-        each for family in DatabaseFigures(database.engine).collect() for each in family.samples
-    )
-    return {(each.name, *each.labels.values()): each.value for each in samples}
-
-
 def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: Database) -> None:
     port = free_port()
-    serve_metrics(postgresql.engine, MetricsSettings(port=port))
+    serve_metrics(postgresql.engine, MetricsSettings(port=port), reads())
     with urllib.request.urlopen(
         f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS
     ) as answer:
@@ -349,7 +343,7 @@ def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: 
     ) as answer:
         assert b"pima_database_up 0.0" in answer.read()
     with pytest.raises(WrongConfiguration, match=r"metrics\.port"):
-        serve_metrics(postgresql.engine, MetricsSettings(port=port))
+        serve_metrics(postgresql.engine, MetricsSettings(port=port), reads())
 
 
 @pytest.mark.time_limit
@@ -357,7 +351,7 @@ def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(
     postgresql: Database,
 ) -> None:
     engine = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
-    figures, most = DatabaseFigures(engine), list[int]()
+    figures, most = DatabaseFigures(engine, reads()), list[int]()
     event.listen(engine, "checkout", lambda *_: most.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
 
     def ask(_: int) -> float:
@@ -374,7 +368,7 @@ def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(
 
 def test_without_a_port_nothing_listens(sqlite: Database) -> None:
     before = set(threading.enumerate())
-    serve_metrics(sqlite.engine, MetricsSettings())
+    serve_metrics(sqlite.engine, MetricsSettings(), reads())
     assert set(threading.enumerate()) <= before
 
 

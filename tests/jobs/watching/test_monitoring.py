@@ -15,20 +15,20 @@ from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
 from pima.core.nights.kinds import State
-from pima.core.nights.unpredicted import USUAL_LIMITS
 from pima.core.rows.hindsight import Corrections
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
+from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, writing
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import rows_of_nights
 from pima.store.tables import model_versions, predictions, runs, tallies
 from pima.watch.figures import leave_volumes, read_figures
-from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import leave_realised
 from pima.watch.weeks import monday_of, version_weeks
 from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.scrapes import scrape
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models
 
@@ -71,7 +71,7 @@ def _night(database: Database, rows: int = 400, **moved: float) -> dict[str, obj
 
 def _alerts(database: Database) -> list[Any]:
     with reading(database.engine) as connection:
-        figures = read_figures(connection, (), USUAL_LIMITS).monitoring
+        figures = read_figures(connection, Settings()).monitoring
         return [each for each in figures if each.state == State.ALERT]
 
 
@@ -285,17 +285,12 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
     for name, value in expected.items():
         assert kept[f"realised_{name}"][:2] == (pytest.approx(value), 400)
     assert kept["realised_calibration_slope"][0] is not None
-    samples = [
-        each
-        for family in DatabaseFigures(scored_database.engine).collect()
-        for each in family.samples
-    ]
-    served = {(each.name, *each.labels.values()): each.value for each in samples}
+    served = scrape(scored_database.engine)
     assert served["pima_realised", "accuracy", "1", ""] == pytest.approx(expected["accuracy"])
     assert served["pima_realised_low", "accuracy", "1", ""] < expected["accuracy"]
     assert served["pima_realised_outcomes", "accuracy", "1", ""] == 400
     assert served["pima_monitoring", "rows", ""] == 400
-    assert served["pima_monitoring_alert", "psi", "glucose"] == 0
+    assert ("pima_alarm", "drift", "psi:glucose") not in served
     assert (
         served["pima_monitoring", "psi", "glucose"]
         < served["pima_monitoring_allowed", "psi", "glucose"]
