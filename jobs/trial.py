@@ -1,20 +1,22 @@
 """python -m jobs.trial: an answer on a table that pima has never seen: whether a network would be
-better than what there is. It is fitted on a copy of the first 50,000 rows, and judged on held-out
-persons.
+better than what there is. It is fitted on a copy of 50,000 rows, drawn over the whole table, and
+judged on held-out persons. It needs no settings.
 
 Nothing is written to the table. The folder pima-trial gets report and draft; the copy is removed.
 """
 
 import os
+import random
 import re
 import sys
 import textwrap
 import tomllib
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from heapq import nsmallest
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import NoneType
@@ -22,7 +24,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
 from jobs.command import Command, Result, end_with, main_of
@@ -31,19 +33,19 @@ from jobs.options import OptionParser
 from pima.core.declared.source import Source
 from pima.core.rows.cells import as_word
 from pima.core.verdicts.evidence import Evidence, read_evidence
-from pima.core.verdicts.figures import in_words
-from pima.core.verdicts.pairs import sentence_of
+from pima.core.verdicts.figures import Figure, in_words
 from pima.errors import Interrupted, WrongUsage
 from pima.intake.sources.source_engine import make_source_engine
 from pima.intake.whole_tables import table_of_file, table_of_source
-from pima.logs import counted, write_line
+from pima.logs import write_line
 from pima.runs.whole_file import whole_file
+from pima.settings.reading import SHIPPED_FILE
 
 FOLDER = Path("pima-trial")
 _URL = "PIMA_SOURCE__TRIAL__URL"
 _MOST_ROWS = 50_000
 _ROW = "row_of_the_trial"
-_SHOWN = 5
+_SHOWN = 3
 _TOO_GOOD = "if one has several rows, all figures are too good"
 _KEYLESS = "No column is different in each row: a service needs a view with such a key"
 _SCORE = re.compile(
@@ -51,12 +53,10 @@ _SCORE = re.compile(
     r"write \[\[present_score\]\].* its name(?:, with (.*))?\n(?:.+\n)*"
 )
 """The feature of a draft that may be the score in use: its name, and its direction if it falls."""
-_TO_SERVICE = f"""
-{FOLDER} has the report, for any browser, and pima.toml, the draft: look it over.
-A service of it, of rows in a database; for files, python -m jobs.suggest FILE drafts one:
+_NEXT = f"""- {FOLDER} has the report, for any browser, and the draft, pima.toml: look it over
+- for a service of it, of rows in a database:
   export DATABASE_URL=sqlite:///pima.db {_URL}=...
-  for job in migrate pull retrain score; do python -m jobs.$job --config {FOLDER}/pima.toml; done
-  python -m jobs.scheduler --config {FOLDER}/pima.toml"""
+  for job in migrate pull retrain score; do python -m jobs.$job --config {FOLDER}/pima.toml; done"""
 
 
 def _options(options: OptionParser) -> None:
@@ -68,6 +68,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--yes", action="store_true", help="ask nothing: take the best guess, which is told"
     )
+    options.set_defaults(config=SHIPPED_FILE)  # which has no settings, and is there in any folder
 
 
 def _work(command: Command) -> Result:
@@ -97,7 +98,8 @@ def _trial(command: Command) -> Result:
         }
         name = _copy(command, ours[_URL])
         run = partial(run_step, command.environ, ours)
-        draft = _draft(given, partial(run, "suggest", "--source=trial", f"--table={name}"))
+        table = (f"--config={SHIPPED_FILE}", "--source=trial", f"--table={name}")
+        draft = _draft(given, partial(run, "suggest", *table))
         config = Path(work, "pima.toml")
         config.write_text(draft)
         found = _tried(run, "--config", str(config))
@@ -106,8 +108,12 @@ def _trial(command: Command) -> Result:
     keyless = [_KEYLESS for _ in _lines(f'key = "{_ROW}".*', draft)]
     doubts = [*person, *keyless, *_lines('# (?:Doubt: |(?=".*" is no ))(.*)', draft)]
     columns = _lines(f'# ("(?!{_ROW}).*": (?!the key|the person).*)', draft)
-    found["left_out"] += sorted(columns, key=lambda told: not told.endswith("?"))
-    return found | {"doubts": doubts}
+    found["left_out"] += sorted(columns, key=_asks_nothing)
+    return found | {"doubts": sorted(doubts, key=_asks_nothing)}
+
+
+def _asks_nothing(told: str) -> bool:
+    return not told.endswith("?")
 
 
 def _lines(pattern: str, draft: str) -> list[str]:
@@ -116,7 +122,7 @@ def _lines(pattern: str, draft: str) -> list[str]:
 
 
 def _copy(command: Command, url: str) -> str:
-    """Copy the table's first rows into a table of the same name, which is returned."""
+    """Copy rows drawn over the whole table into a table of the same name, which is returned."""
     given = command.options
     path = Path(given.place)
     write_line("reads the table ...")
@@ -128,7 +134,10 @@ def _copy(command: Command, url: str) -> str:
         opening = table_of_source(engine, source)
     with opening as opened:
         every = (row for columns, _ in opened.blocks for row in zip(*columns, strict=True))
-        rows = pd.DataFrame(islice(every, _MOST_ROWS), columns=opened.names, dtype=object)
+        draw = random.Random(0)  # noqa: S311 (the same rows each time, and no secret)
+        drawn = nsmallest(_MOST_ROWS, ((draw.random(), n, row) for n, row in enumerate(every)))
+    drawn.sort(key=itemgetter(1))
+    rows = pd.DataFrame([row for *_, row in drawn], columns=opened.names, dtype=object)
     if opened.names is None:
         rows = rows.rename(columns=lambda n: f"column_{n + 1}")
     name = (given.table or path.stem).rpartition(".")[2]
@@ -166,8 +175,8 @@ def _draft(given: Namespace, suggest: Callable[..., Result]) -> str:
         raise WrongUsage(what=f"{what}: --outcome names another one of two values")
     if len(_SCORE.findall(draft)) == 1:
         draft = _SCORE.sub(r"[[present_score]]\n\1\2\n", draft)
-    taken = _lines(r"((?:key|person|outcome)\w* = .*|\[\[present_score\]\]\n.*)", draft)
-    write_line("\n".join(["taken for:", *taken]))
+    shown = r"((?:key|person|outcome|outcome_words|\[\[present_score\]\]\nname) = [^#\n]*[^#\s]).*"
+    write_line(f"takes {'; '.join(_lines(shown, draft))}".replace("\n", " "))
     return draft
 
 
@@ -181,47 +190,56 @@ def _answer(key: str, question: str, guess: Mapping[str, Any]) -> list[str]:
 
 def _tried(run: Callable[..., Result], *config: str) -> Result:
     write_line("fits a network and a straight line, and judges both on held-out persons ...")
-    shown = (SpinnerColumn(), "a minute or so is usual, so far", TimeElapsedColumn())
-    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task("", total=None)
+    with Console(stderr=True).status("a minute or so is usual"):
         done = {job: run(job, *config) for job in ("migrate", "pull", "retrain")}
         version = run("models", *config, "show", str(done["retrain"]["challenger"]))
     (pulled,) = done["pull"]["sources"]
     reasons = pulled["rejected_by_field"].items()
-    rejected = "; ".join(f"{reason} of {', '.join(fields)}" for reason, fields in reasons)
-    left_out = [f"{pulled['rejected']:,} rows: {rejected}"] if rejected else []
     return {
         "rows": pulled["inserted"],
-        "left_out": left_out,
-        "answers": [done["retrain"]["explanation"], *_answers(read_evidence(version["evidence"]))],
+        "left_out": [
+            f"{rows:,} rows: {reason} of {field}"
+            for reason, fields in reasons
+            for field, rows in fields.items()
+        ],
+        "verdict": done["retrain"]["explanation"],
+        **_answer_of(read_evidence(version["evidence"])),
     }
 
 
-def _answers(found: Evidence) -> Iterator[str]:
-    """What the network is better than, by how much, and on how many held-out rows."""
-    for model in found.contestants:
-        told = "better" if (model.auroc.low or 0) > 0.5 else "not clearly better"
-        yield (
-            f"On {found.rows} held-out rows, {found.positive} of them with outcome 1, the network "
-            f"is {told} than one answer for all: its area under ROC is {in_words(model.auroc)}."
-        )
+def _answer_of(found: Evidence) -> Result:
+    """Say what the network is better than, and by how much."""
+    (network,) = found.contestants
+    better = [_than("one answer for all", network.auroc, 0.5)]
+    models = [("the network", in_words(network.auroc), "")]
     for pair in found.pairs:
-        yield sentence_of(pair, "the network", counted(pair.rows, "held-out row"))
+        better.append(_than(pair.name, pair.auroc_gain, 0))
+        models.append((pair.name, in_words(pair.auroc), in_words(pair.auroc_gain)))
+    rows = f"On {found.rows:,} held-out rows, {found.positive:,} of them with outcome 1"
+    return {"answer": f"{rows}, the network is {'; '.join(better)}.", "models": models}
+
+
+def _than(name: str, figure: Figure, equal: float) -> str:
+    if figure.low is not None and figure.low > equal:
+        return f"better than {name}"
+    if figure.high is not None and figure.high < equal:
+        return f"worse than {name}"
+    return f"not clearly better or worse than {name}"
 
 
 def _show(result: Result) -> None:
-    for title, lines in (
-        (f"{result['rows']:,} rows were taken", result["answers"]),
-        ("Left out", result["left_out"]),
-        ("Look at this before anybody believes it", result["doubts"]),
-    ):
-        if lines:
-            print(f"\n{title}:")
-        for line in lines[:_SHOWN]:
-            print(textwrap.fill(line, 79, initial_indent="- ", subsequent_indent="  "))
-        if lines[_SHOWN:]:
-            print(f"- and {len(lines) - _SHOWN} more, which --json shows")
-    print(_TO_SERVICE)
+    print(f"{textwrap.fill(result['answer'], 79)}\n")
+    table = Table("model", "AUROC", "gain of the network", box=None)
+    for model in result["models"]:
+        table.add_row(*model)
+    Console().print(table)
+    print("\nNext:")
+    doubts = result["doubts"]
+    for doubt in doubts[:_SHOWN]:
+        print(textwrap.fill(doubt, 79, initial_indent="- ", subsequent_indent="  "))
+    hidden = len(doubts[_SHOWN:] + result["left_out"])
+    print(f"- {hidden} more doubts, and columns or rows left out: --json shows them")
+    print(_NEXT)
 
 
 main = main_of("jobs.trial", __doc__, _work, _show, _options, needs_schema=False)
