@@ -524,11 +524,16 @@ class Parity:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
+    before = tempfile.tempdir
     try:
         with tempfile.TemporaryDirectory(prefix="pima-") as folder:
+            # TensorFlow leaves files in the common one until the process ends.
+            tempfile.tempdir = folder
             yield Path(folder)
     except (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
         raise FileNotWritten(path="a temporary file", why=str(error)) from None
+    finally:
+        tempfile.tempdir = before
 
 
 def export(model: keras.Model) -> Artifacts:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from pima.logs import get_logger, tell, write_line
 from pima.store.service.runs import ChildEnd, Status, status_of_exit_code
@@ -43,6 +45,11 @@ class Child:
     """One running command."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        # Nothing temporary outlives the child, even if it is killed.
+        self._folder = ""
+        with suppress(OSError):  # without room there, it looks for room itself
+            self._folder = mkdtemp(prefix="pima-")
+            environ = {**environ, "TMPDIR": self._folder}
         # The child keeps SIGTERM pending until it listens (`StopRequest.listen`). While Python is
         # still importing, the signal would kill it, and the run could not record that it was
         # stopped.
@@ -74,6 +81,7 @@ class Child:
             self.ask_to_stop()
             self.kill_after(grace_seconds)
         self._listener.join(timeout=5)
+        rmtree(self._folder, ignore_errors=True)
         code = self._process.returncode
         line = self._line if code else None
         if code < 0:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import textwrap
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -309,6 +310,20 @@ def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -
     assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [
         ("failed", "timed_out", None, "SIGKILL")
     ]
+
+
+@on_sqlite
+def test_nothing_temporary_outlives_a_child_that_is_killed(
+    ran_before: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = tmp_path / "seen"
+    program = f"import os, tempfile; name = tempfile.mkstemp()[1]; open({str(seen)!r}, 'w')"
+    _after_a_night(ran_before, python(f"{program}.write(name); os.kill(os.getpid(), 9)"))
+    assert _scheduled(ran_before, "signal") == [("SIGKILL",)]
+    name = Path(seen.read_text())
+    assert name.parent.parent == tmp_path
+    assert not name.parent.exists()
 
 
 KILLED = "import os; os.kill(os.getpid(), 9)"

@@ -1,6 +1,8 @@
 """The network's fit and its stored forms, with real Keras."""
 
 import resource
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +23,8 @@ from pima.model.recipes import (
     stratified_folds,
 )
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.support.shipped import FEATURES
+from tests.support.databases import clean_environ
+from tests.support.shipped import FEATURES, ROOT
 
 SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
 
@@ -524,3 +527,19 @@ def test_a_wrong_weight_is_refused(case: str, by: float, request: pytest.Fixture
     found = _apart(request.getfixturevalue(case), by)
     assert not found.passed
     assert found.beyond_bound > 0
+
+
+EXPORTS_AND_IS_KILLED = """
+import os, keras
+from pima.model.network import export
+export(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_an_export_leaves_nothing_in_the_temporary_folder(tmp_path) -> None:
+    """TensorFlow removes files of its own only where the process ends by itself."""
+    environ = clean_environ() | {"KERAS_BACKEND": "tensorflow", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", EXPORTS_AND_IS_KILLED]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=False)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (-9, []), ended.stderr
