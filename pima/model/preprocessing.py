@@ -1,9 +1,11 @@
 """The steps between the measurements and the first dense layer: learned in the fit, and part of the
 stored model.
 
-numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean numbers without a
-declared power (n, some), in pieces as well categories (n, categories) -> one input for each code, 1
-if the row has it; (n, inputs), side by side
+A row's inputs, (n, inputs), stand side by side:
+
+    numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean
+    numbers without a declared power (n, some) -> pieces, as well
+    categories (n, categories) -> one input for each code, 1 if the row has it
 
 Pieces turn a steep place in a risk, such as a guideline's threshold, into one weight of the first
 layer. A number's range is cut at quantiles of its training values, and each piece becomes an input:

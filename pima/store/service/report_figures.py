@@ -1,5 +1,5 @@
-"""Reports, the newest few pages of HTML, and the figures that status does not show: nights, and
-rejections by reason."""
+"""Keeps the newest few reports, pages of HTML, and reads what runs and rejections say, for status,
+report and a retraining's figures."""
 
 from datetime import datetime
 
