@@ -120,6 +120,8 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
         yield "acted upon", str(found.acted)
     for told in found.beside_scores:
         yield "score in use", told
+    for told in found.in_groups:
+        yield "group", told
     for remark in found.champion.threshold_remarks:
         yield "threshold", remark
 

@@ -36,7 +36,7 @@ from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.watch.acted_upon import HEADS as HEADS_OF_ACTED
 from pima.watch.acted_upon import MEANS, ActedUpon
-from pima.watch.by_group import AS_SERVED, HEADS, ByGroup
+from pima.watch.by_group import AS_SERVED, HEADS
 
 _QUESTIONS = (
     "What both standards ask, and no software can know. Nobody has answered these yet; answers "
@@ -91,7 +91,8 @@ def left_open(made: Card) -> list[dict[str, str]]:
 def as_markdown(made: Card) -> str:
     """Write the whole card."""
     # The clinic's own words are escaped, so that none of them acts as markup.
-    names = ("outcome", "inputs", "judged", "evidence", "people", "groups", "beside_scores")
+    own = ("outcome", "inputs", "judged", "evidence", "people")
+    names = (*own, "groups", "in_groups", "beside_scores")
     facts = replace(made.facts, **{name: _plain(getattr(made.facts, name)) for name in names})
     facts = replace(facts, declared=structs.replace(facts.declared, meaning=facts.outcome))
     people = {
@@ -112,7 +113,7 @@ def as_markdown(made: Card) -> str:
         *_subgroups(facts),
         *_standing(facts),
         *facts.beside_scores,
-        *_groups(facts.groups),
+        *_groups(facts),
         *_acted(facts.acted),
         *_changes(facts),
         *_items(
@@ -277,12 +278,13 @@ def _figures_of(found: CameTrue | None, lately: CameTrue | None, whose: str) -> 
     yield _table(("figure", "with its 95 % interval"), told_figures(found, 3, lately))
 
 
-def _groups(found: Sequence[ByGroup]) -> Iterator[str]:
-    if found:
+def _groups(facts: VersionFacts) -> Iterator[str]:
+    if facts.groups:
         yield "## Groups that no model sees"
         yield AS_SERVED
-        yield from (doubt for each in found for doubt in each.doubts)
-        rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in found for row in each.table)
+        yield from facts.in_groups
+        yield from (doubt for each in facts.groups for doubt in each.doubts)
+        rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in facts.groups for row in each.table)
         yield _table(HEADS, rows)
 
 

@@ -30,7 +30,7 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
-from pima.store.models.beside_verdicts import evidence_beside
+from pima.store.models.beside_verdicts import newest_evidence
 from pima.store.models.ledger import Move, list_moves
 from pima.store.models.lineage import version_with_rows
 from pima.store.models.registry import VersionSummary, newest_declaration, stored_features
@@ -158,7 +158,7 @@ def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -
     of_champion = [each for each in moves if champion in each.versions.values()]
     shown = set()
     for asked in (of_champion, moves):
-        found = _with_evidence(connection, asked)
+        found = newest_evidence(connection, asked)
         if found is None or found[0].id in shown:
             continue
         verdict, evidence = found
@@ -166,15 +166,6 @@ def _exhibits(connection: Connection, moves: list[Move], champion: int | None) -
         there = exhibit(evidence, verdict.decided_at, verdict.versions, champion)
         if there:
             yield there
-
-
-def _with_evidence(connection: Connection, moves: list[Move]) -> tuple[Move, Evidence] | None:
-    """Find the first verdict that has evidence; a person's moves have none."""
-    for move in moves:
-        evidence = evidence_beside(connection, move)
-        if evidence is not None:
-            return move, evidence
-    return None
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:

@@ -31,7 +31,7 @@ from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.watch.acted_upon import ActedUpon, acted_upon
-from pima.watch.by_group import ByGroup, by_group
+from pima.watch.by_group import ByGroup, by_group, in_newest_verdict
 from pima.watch.realised import (
     AsServed,
     last_week,
@@ -173,6 +173,8 @@ class VersionFacts:
     groups: tuple[ByGroup, ...] = ()
     """The declared groups that no model sees: who they are, and what came true of all predictions,
     by whichever version."""
+    in_groups: tuple[str, ...] = ()
+    """In which of them its probabilities did not hold in its newest verdict."""
     acted: ActedUpon | None = None
     """On whom somebody acted; None if on nobody, or `outcome.if_acted` is not declared."""
     of_those_followed_up: bool = False
@@ -237,6 +239,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             evidence=version_evidence(found),
             people=tuple(_people(connection, number, features, found, now)),
             groups=tuple(by_group(connection, settled, now, judged_on)),
+            in_groups=in_newest_verdict(connection, number),
             acted=acted_upon(connection, settled, last_week(settled, now)),
             standing=of_version(settled, number, wider),
             as_served=on_top(settled, now, wider),

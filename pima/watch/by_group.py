@@ -4,15 +4,17 @@ version."""
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from pima.core.declared.features import names_of
 from pima.core.outcomes.realised import ON_TOP, WEEKS_ON_TOP, CameTrue, came_true
-from pima.core.verdicts.evidence import Evidence
-from pima.core.verdicts.figures import FEWEST_ROWS, Figure, in_words
+from pima.core.verdicts.contest import Role
+from pima.core.verdicts.evidence import Evidence, calibration_doubts
+from pima.core.verdicts.figures import FEWEST_ROWS, deviations_apart, excludes, in_words
 from pima.core.verdicts.subgroups import few_together, groupings, told_sizes
+from pima.store.models.beside_verdicts import newest_evidence
+from pima.store.models.ledger import list_moves
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.histories import columns_by_id
 from pima.store.rows.settled import (
@@ -30,6 +32,8 @@ AS_SERVED = (
 )
 _RATIO = "observed_expected"
 _TOLD = ("auroc", _RATIO, "sensitivity")
+_APART = 3.3
+"""Standard deviations that luck alone puts between a group and the other rows 1 time in 1,000."""
 HEADS = ("group", "training rows", "test set", "outcomes", *(ON_TOP[name] for name in _TOLD))
 """Those of `ByGroup.table`."""
 
@@ -45,7 +49,7 @@ class ByGroup:
     came_true: Mapping[str, CameTrue]
     """By group, of which each has ten of either outcome."""
     doubts: tuple[str, ...]
-    """Where the probabilities are clearly wrong, but over all rows may be right."""
+    """Where the probabilities are clearly wrong, and otherwise than in the other rows."""
 
     @property
     def table(self) -> Iterator[list[str]]:
@@ -77,40 +81,49 @@ def by_group(
         training = {each.group: each.training for one in judged for each in one.groups}
         test_set = [each for one in judged for each in one.subgroups if each.feature == group.name]
         parts = few_together(divided[group.name], is_one, ~is_one)
-        told = {
-            part: came_true(*(each[parts == part] for each in every))
-            for part in parts.cat.categories
-            if is_enough
-        }
+        told = {}
+        rest = {}
+        for part in parts.cat.categories if is_enough else ():
+            is_in = parts == part
+            told[part] = came_true(*(column[is_in] for column in every))
+            if not is_in.all():
+                rest[part] = came_true(*(column[~is_in] for column in every))
         rows = (
             dict(training.get(group.name, ())),
             {each.group: each.rows for each in test_set},
             told_sizes(parts),
         )
-        yield ByGroup(group.called, rows, told, tuple(doubts(group.called, told, every)))
+        yield ByGroup(group.called, rows, told, tuple(doubts(group.called, told, rest)))
 
 
-def doubts(name: str, told: Mapping[str, CameTrue], every: tuple[Any, ...]) -> Iterator[str]:
-    """Tell the groups in which the probabilities do not hold, unless they hold nowhere; `every` are
-    the columns of all rows."""
-    if not told:
-        return
-    over_all = came_true(*every).figures[_RATIO]
-    for group, found in told.items():
-        ratio = found.figures[_RATIO]
-        if _is_off(ratio) and not _is_off(over_all):
+def doubts(name: str, told: Mapping[str, CameTrue], rest: Mapping[str, CameTrue]) -> Iterator[str]:
+    """Tell the groups in which the probabilities do not hold, unless they are as wrong in the other
+    rows, `rest`.
+
+    In simulated clinics whose probabilities held, one look told of a group in 1 of 100.
+    """
+    for group, elsewhere in rest.items():
+        ratio = told[group].figures[_RATIO]
+        of_rest = elsewhere.figures[_RATIO]
+        if excludes(ratio, 1) and deviations_apart(ratio, of_rest) > _APART:
             yield (
                 f"The probabilities do not hold in {name}: {group}. Observed / expected is "
-                f"{in_words(ratio, 2)} there, and {in_words(over_all, 2)} over all."
+                f"{in_words(ratio, 2)} there, and {in_words(of_rest, 2)} elsewhere."
             )
+
+
+def in_newest_verdict(connection: Connection, version: int) -> tuple[str, ...]:
+    """Tell the groups in which a version's probabilities did not hold in the newest verdict that it
+    took part in."""
+    found = newest_evidence(connection, list_moves(connection, version))
+    if found is None:
+        return ()
+    move, evidence = found
+    role = Role.CHALLENGER if move.challenger == version else Role.CHAMPION
+    return tuple(calibration_doubts(evidence, role, version))
 
 
 def _said(rows: int | None) -> str:
     if rows is None:
         return "-"
     return f"{rows:,}"
-
-
-def _is_off(figure: Figure) -> bool:
-    """Whether its whole interval lies on one side of 1."""
-    return (figure.low or 1) > 1 or (figure.high or 1) < 1

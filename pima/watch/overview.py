@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models.ledger import VerdictLine, verdict_lines
+from pima.store.models.registry import newest_declaration
 from pima.store.rows.queue import Waiting
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, settled_outcomes
 from pima.store.rows.settling import start_of_week
@@ -135,6 +136,8 @@ class Overview:
     """None if nobody acted on a prediction, or `outcome.if_acted` is not declared."""
     beside_scores: tuple[str, ...]
     """How the service stands beside each score in use, in words."""
+    in_groups: tuple[str, ...]
+    """In which declared groups the champion's probabilities did not hold in its newest verdict."""
     realised_weeks: tuple[Week, ...]
     outcomes_before_1900: int
     sources: tuple[SourceState, ...]
@@ -179,6 +182,7 @@ def read_overview(
         standing=on_top(settled, found.now, widths_by_person(connection, settled)),
         acted=acted_upon(connection, settled, last_week(settled, found.now)),
         beside_scores=tuple(on_scores(connection, rows_on_top(settled, found.now))),
+        in_groups=_in_groups(connection, found.champion.model_version),
         realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, settings.source_names, found)),
@@ -190,6 +194,15 @@ def read_overview(
         alarms=tuple(map(str, model_alarms(found.monitoring, found.champion.model_version))),
         rejections=_rejections(report_figures.rejections_by_reason(connection)),
     )
+
+
+def _in_groups(connection: Connection, champion: int | None) -> tuple[str, ...]:
+    if champion is None or not newest_declaration(connection).groups:
+        return ()
+    # Imported here, since it imports pandas, which status does not need.
+    from pima.watch.by_group import in_newest_verdict
+
+    return in_newest_verdict(connection, champion)
 
 
 def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:

@@ -33,6 +33,7 @@ from pima.core.verdicts.figures import (
     all_figures,
     called,
     decision_curve,
+    excludes,
     in_words,
     ranked,
     shown,
@@ -231,6 +232,20 @@ def on_predicted(found: Evidence) -> str:
                 f"{in_words(model.auroc)}"
             )
     return ""
+
+
+def calibration_doubts(found: Evidence, role: Role, version: int) -> Iterator[str]:
+    """Tell the declared groups in which the probabilities of a version with this role were clearly
+    too high or too low."""
+    declared = [each.group for each in found.groups]
+    for each in found.subgroups:
+        model = each.of(role)
+        if each.feature in declared and model and excludes(model.calibration_intercept, 0):
+            yield (
+                f"In {found.called(each.feature)}: {each.group}, the calibration intercept of "
+                f"version {version} was {in_words(model.calibration_intercept, 2)} in its newest "
+                "verdict. 0 is best; below 0 its probabilities are too high."
+            )
 
 
 def document(evidence: Evidence) -> dict[str, object]:

@@ -55,6 +55,20 @@ def in_words(figure: Figure, digits: int = 3) -> str:
     return f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
+def excludes(figure: Figure, point: float) -> bool:
+    """Whether its whole interval lies on one side of a point."""
+    return (figure.low or point) > point or (figure.high or point) < point
+
+
+def deviations_apart(one: Figure, rest: Figure) -> float:
+    """How many standard deviations the logs of two ratios lie apart, both with an interval and of
+    rows apart."""
+    bounds = (one.value, one.low, one.high, rest.value, rest.low, rest.high)
+    value, low, high, of_rest, low_of_rest, high_of_rest = (math.log(each or 1) for each in bounds)
+    widths = math.hypot(high - low, high_of_rest - low_of_rest)
+    return 2 * Z_95_PERCENT * abs(value - of_rest) / widths
+
+
 def gain_of(measured: Measured | None) -> Figure | None:
     """The gain that a verdict rests on; None if there was nobody to compare with."""
     if measured is None or measured.gain is None:

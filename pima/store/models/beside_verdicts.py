@@ -47,6 +47,15 @@ def evidence_beside(connection: Connection, move: Move | MoveLine | None) -> Evi
     return None if stored is None else evidence.read_evidence(stored)
 
 
+def newest_evidence(connection: Connection, moves: Iterable[Move]) -> tuple[Move, Evidence] | None:
+    """The first of these verdicts that has evidence, with it; a person's moves have none."""
+    for move in moves:
+        found = evidence_beside(connection, move)
+        if found is not None:
+            return move, found
+    return None
+
+
 def scale_beside(
     connection: Connection, score: PresentScore, versions: Iterable[int]
 ) -> ScoreScale | None:

@@ -160,8 +160,8 @@ def test_a_group_in_which_the_model_is_wrong_is_told_and_the_margin_keeps_worse_
     assert 0.95 < float(practice.figures_of(came, 0, 1, 2)["observed / expected"]) < 1.05
     doubt = (
         r"The probabilities do not hold in where they live: south, abroad. Observed / expected is "
-        rf"{wrong['observed / expected']} \(1\.\d\d to \d\.\d\d\) there, and 1\.\d\d \([.\d]+ to "
-        r"1\.\d\d\) over all\."
+        rf"{wrong['observed / expected']} \(1\.\d\d to \d\.\d\d\) there, and 0?\.\d\d \([.\d]+ to "
+        r"1?\.\d\d\) elsewhere\."
     )
     rows = Counter(each.place for each in came)
     of_parts = {"north": [0], "south, abroad": [1, 2]}
@@ -206,4 +206,11 @@ def test_a_group_in_which_the_model_is_wrong_is_told_and_the_margin_keeps_worse_
     assert test_set == {"north": judged[0], "south, abroad": in_the_south}
     assert outcomes == {"north": rows[0], "south, abroad": rows[1] + rows[2]}
     assert list(training) == ["north", "south", "abroad"]
+    in_groups = practice.run("status")["in_groups"]
+    shape = r"In where they live: (.*), the calibration intercept of version 1 was (-?)[\d.]+ \("
+    assert [re.match(shape, each).groups() for each in in_groups] == [
+        ("north", "-"),
+        ("south, abroad", ""),
+    ]
+    assert all(each in practice.card(1) and each in practice.section() for each in in_groups)
     assert f"south, abroad - {in_the_south} {rows[1] + rows[2]} 0." in practice.card(2)

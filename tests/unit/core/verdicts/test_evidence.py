@@ -22,8 +22,10 @@ from pima.core.verdicts import figures
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import (
     Evidence,
+    GroupEvidence,
     ModelEvidence,
     ScoreEvidence,
+    calibration_doubts,
     document,
     evidence,
     read_evidence,
@@ -330,6 +332,26 @@ def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() ->
     assert (
         found.subgroup_thresholds == THRESHOLDS_OF_SUBGROUPS == pytest.approx(np.arange(1, 20) / 20)
     )
+
+
+def test_declared_groups_are_told_in_which_probabilities_are_clearly_too_high_or_too_low() -> None:
+    chances = np.full(600, 0.3)
+    outcomes = np.zeros(600, dtype=np.int8)
+    for first, ones in ((0, 30), (200, 90), (400, 60)):
+        outcomes[first : first + ones] = 1
+    site = pd.Categorical(np.repeat(["north", "south", "east"], 200))
+    both = pd.DataFrame({"site": site, "smoker": site})
+    judged = contest(outcomes, chances, groups=both, declared_groups=("site",))
+    found = structs.replace(
+        evidence(judged), groups=(GroupEvidence(group="site", name="the site", training=()),)
+    )
+    north, south = calibration_doubts(found, Role.CHALLENGER, 3)
+    assert north.startswith(
+        "In the site: north, the calibration intercept of version 3 was -0.89 (-1.28 to -0.50) in"
+    )
+    assert south.startswith("In the site: south, the calibration intercept of version 3 was 0.65 (")
+    assert list(calibration_doubts(evidence(judged), Role.CHALLENGER, 3)) == []
+    assert list(calibration_doubts(found, Role.CHAMPION, 3)) == []
 
 
 def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None:
