@@ -103,13 +103,13 @@ COMPLAINTS = {
         "jobs.models promote NUMBER --reason TEXT` ends it",
     ),
     "rows_without_prediction": Explained(
-        "Too many rows that were new or changed since the last good night have no prediction: a "
-        "pull or scoring rejected them, or they were never queued.",
+        "Too many rows that were new or changed since the last good night, or in the last four "
+        "weeks, have no prediction: a pull or scoring rejected them, or they were never queued.",
         "`python -m jobs.status` shows the reasons and columns; the tables `source_rejections` (of "
         "pulls) and `rejections` (of scoring) have each row. Has a unit or a column of the source "
         "changed? Correct `[source.columns]` or the source, then `python -m jobs.pull --full` and "
         "`python -m jobs.score`. For rows that were never queued `python -m jobs.requeue`, then "
-        "`python -m jobs.score`. For rows that are rightly rejected let one night pass with a "
+        "`python -m jobs.score`. Declare an unknown code. For rows that are rightly rejected set a "
         "higher `health.most_without_prediction`",
     ),
 }

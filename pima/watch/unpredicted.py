@@ -3,7 +3,7 @@ words whether they are too many."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -25,6 +25,9 @@ from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.service import unpredicted as store
 from pima.store.service.runs import counts_of
+
+_WEEKS = timedelta(weeks=4)
+"""After so long the count over weeks begins anew."""
 
 
 def rows_before(engine: Engine, run_id: int) -> Marks:
@@ -79,14 +82,25 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     lost = 0 if last is None else _never_queued(connection, night, marks, highest)
     causes = by_pulls + by_scoring + Counter({("", NEVER_QUEUED, ""): lost})
     found = replace(before, predicted=before.predicted + predicted, causes=as_causes(causes))
-    good = is_good(found, night.rule.limits)
+    good = is_good(found, night.rule.limits) and lost < night.rule.limits.rows
     left = replace(marks, counted_run_id=max(last_counted, marks.counted_run_id), drawn=drawn)
     # Until lost rows are queued, they are looked for again from the same id.
     if good or not lost:
         left = replace(left, highest_id=highest)
     if good:
         left = replace(left, pulls=pulls)
-    at = clock(connection).isoformat(timespec="seconds")
+    now = clock(connection)
+    at = now.isoformat(timespec="seconds")
+    weeks = before.lately
+    if weeks is None or now - datetime.fromisoformat(weeks.at) >= _WEEKS:
+        weeks = replace(before, at=at, lately=None)
+    of_weeks, _ = store.rejected_in_sources(connection, night.rule.sources, weeks.marks.pulls)
+    of_weeks += store.rejected_by_scoring(
+        connection, weeks.marks.run_id, night.run_id, weeks.marks.known_version
+    )
+    of_weeks["", NEVER_QUEUED, ""] = lost
+    # Counted as they stand now: what was mended lacks nothing.
+    weeks = replace(weeks, predicted=weeks.predicted + predicted, causes=as_causes(of_weeks))
     by_pulls_tonight = (by_pulls - as_counter(before.causes)).total()
     return replace(
         found,
@@ -95,6 +109,7 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
         rejected_by_pulls=by_pulls_tonight,
         is_good=good,
         marks=left,
+        lately=weeks,
     )
 
 
@@ -117,10 +132,11 @@ _CAUSES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """The figures of the last run of scoring; the field names are keys of the JSON of `status`."""
+    """The figures of the last run of scoring, or of the last weeks if these alone are too many; the
+    field names are keys of the JSON of `status`."""
 
     since: datetime | None = None
-    """The time of the last good night; None before the first."""
+    """The time of the last good night, or of the weeks' beginning; None before the first."""
     rows: int = 0
     without_prediction: int = 0
     too_many: bool = False
@@ -132,9 +148,11 @@ class NewRows:
 
 def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
     """Return the figures of the last run of scoring; None until a run has left some."""
-    found = store.newest_unpredicted(connection)
-    if found is None:
+    newest = store.newest_unpredicted(connection)
+    if newest is None:
         return None
+    too_many = newest.too_many(limits)
+    found = too_many or newest
     since = None
     if found.since:
         since = datetime.fromisoformat(found.since)
@@ -142,7 +160,7 @@ def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
         since=since,
         rows=found.rows,
         without_prediction=found.without,
-        too_many=found.are_too_many(limits),
+        too_many=too_many is not None,
         causes=found.causes,
         what=unpredicted_in_words(found),
     )
@@ -168,7 +186,8 @@ def unpredicted_in_words(found: Unpredicted) -> str:
         f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items()
     )
     have = "has" if found.without == 1 else "have"
-    return f"{found.without:,} of {all_of_them} {have} no prediction: {causes}"
+    share = found.without / found.rows
+    return f"{found.without:,} of {all_of_them} {have} no prediction ({share:.1%}): {causes}"
 
 
 def _by_whom(cause: Cause) -> str:

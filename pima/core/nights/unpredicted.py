@@ -4,9 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from pima.core.rows.validation import UNKNOWN_CODE
+
 NEVER_QUEUED = "never_queued"
 """The reason of rows that were written while the triggers were switched off, so that scoring never
 met them."""
+
+_OF_ALL_ALIKE = (NEVER_QUEUED, UNKNOWN_CODE)
+"""Reasons that are no fault of a single row: all rows of a site that is not declared have one."""
 
 Why = tuple[str, str, str]
 """The source whose pull rejected a row ("" if no pull did), the reason and the column."""
@@ -90,6 +95,8 @@ class Unpredicted:
     """There were rows, and no more than the allowed share lacks a prediction: the next night counts
     from here."""
     marks: Marks = field(default_factory=Marks)
+    lately: "Unpredicted | None" = None
+    """The rows of the last weeks, however good each night was."""
 
     @property
     def without(self) -> int:
@@ -104,6 +111,17 @@ class Unpredicted:
     def are_too_many(self, limits: Limits) -> bool:
         """Whether too many rows lack a prediction."""
         return self.without >= limits.rows and self.without > limits.share * self.rows
+
+    def too_many(self, limits: Limits) -> "Unpredicted | None":
+        """The figures that are too many: these, or else those of the last weeks, of which a quarter
+        of the share is allowed, and fewer than the number for a cause that takes all rows alike."""
+        if self.are_too_many(limits):
+            return self
+        weeks = self.lately or Unpredicted()
+        alike = [each.rows for each in weeks.causes if each.reason in _OF_ALL_ALIKE]
+        if weeks.are_too_many(Limits(limits.share / 4, limits.rows)):
+            return weeks
+        return weeks if max(alike, default=0) >= limits.rows else None
 
 
 def is_good(found: Unpredicted, limits: Limits) -> bool:
@@ -121,7 +139,7 @@ def begun_after(last: Unpredicted) -> Unpredicted:
         known_version=last.marks.drawn_when_good,
         drawn_when_good=last.marks.drawn,
     )
-    return Unpredicted(number=last.number, since=last.at, marks=marks)
+    return Unpredicted(number=last.number, since=last.at, marks=marks, lately=last.lately)
 
 
 def as_counter(causes: Iterable[Cause]) -> Counter[Why]:

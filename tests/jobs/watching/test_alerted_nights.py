@@ -12,13 +12,13 @@ from tests.support.ledger import insert_run
 from tests.support.schedulers import EVERY_SECOND, stop
 
 WRONG_UNIT = """\
-60 of the 60 rows that were new or changed since TIME have no prediction: 60 rejected by the pull of clinic \
-(out of range: glucose).
+60 of the 60 rows that were new or changed since TIME have no prediction (100.0%): 60 rejected by the pull of \
+clinic (out of range: glucose).
 Seen since TIME.
 What to do: `python -m jobs.status` shows the reasons and columns; the tables `source_rejections` (of pulls) and \
 `rejections` (of scoring) have each row. Has a unit or a column of the source changed? Correct `[source.columns]` or the \
 source, then `python -m jobs.pull --full` and `python -m jobs.score`. For rows that were never queued `python -m \
-jobs.requeue`, then `python -m jobs.score`. For rows that are rightly rejected let one night pass with a higher \
+jobs.requeue`, then `python -m jobs.score`. Declare an unknown code. For rows that are rightly rejected set a higher \
 `health.most_without_prediction`.
 More: docs/reference/errors.md#rows_without_prediction
 Words: docs/understand/words.md"""

@@ -20,6 +20,7 @@ from tests.support.databases import (
     insert_patients,
     the_json,
 )
+from tests.support.ledger import document
 from tests.support.scrapes import scrape
 from tests.support.trained import install_models
 
@@ -136,7 +137,7 @@ def test_a_night_whose_pull_rejects_every_new_row(
     service.clinic.insert(60, seed=2, **WRONG_UNIT)
     assert service.night()["rejected"] == 60
     what = (
-        "60 of the 60 rows that were new or changed since {since} have no prediction: "
+        "60 of the 60 rows that were new or changed since {since} have no prediction (100.0%): "
         "60 rejected by the pull of clinic (out of range: glucose)"
     )
     _all_say(service, listener, what)
@@ -165,7 +166,7 @@ def test_a_night_whose_scoring_rejects_every_new_row(
     )
     service.score()
     what = (
-        "60 of the 60 rows that were new or changed since {since} have no prediction: "
+        "60 of the 60 rows that were new or changed since {since} have no prediction (100.0%): "
         "60 rejected by scoring (40 missing: age, 20 out of range: glucose)"
     )
     _all_say(service, listener, what)
@@ -216,9 +217,9 @@ def test_new_labelled_rows_and_deleted_ones_lack_nothing(service: Service) -> No
 @on_sqlite
 def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(service: Service) -> None:
     service.clinic.insert(15, seed=2, age=500, **WRONG_UNIT)
-    service.clinic.insert(85, seed=3)
+    service.clinic.insert(285, seed=3)
     service.night()
-    assert (service.told(), service.figures()) == ("", (100, 15))  # a good night
+    assert (service.told(), service.figures()) == ("", (300, 15))  # a good night
     service.correct()  # and there is another fault
     for seed in (4, 5):
         service.clinic.insert(12, seed=seed)
@@ -348,9 +349,9 @@ def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_coun
 @on_sqlite
 def test_what_is_scored_once_more_is_neither_new_nor_changed(service: Service) -> None:
     insert_patients(service.database, 15, age=None)
-    insert_patients(service.database, 70)
+    insert_patients(service.database, 285)
     service.score()
-    assert (service.told(), service.figures()) == ("", (85, 15))  # a good night
+    assert (service.told(), service.figures()) == ("", (300, 15))  # a good night
     insert_patients(service.database, 10)
     service.score()
     insert_patients(service.database, 30, age=None)
@@ -417,11 +418,31 @@ def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
     assert service.told().startswith("10 of the 20 rows")
     assert service.told(PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5") == ""
     assert service.told(PIMA_HEALTH__FEWEST_WITHOUT_PREDICTION="11") == ""
-    service.score(
-        PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5"
-    )  # by which this night is good, and the next begins anew
+    half = {"PIMA_HEALTH__MOST_WITHOUT_PREDICTION": "0.5"}
+    service.score(**half)  # by which this night is good, and the next begins anew
     service.score()
-    assert (service.told(), service.figures()) == ("", (0, 0))
+    assert service.told(**half) == ""
+    assert the_json(service.call("status", "--json", **half))["new_rows"]["rows"] == 0
+    assert service.told().startswith("10 of the 90 new rows")  # over the weeks
+
+
+def test_after_four_weeks_the_count_over_weeks_begins_anew(service: Service) -> None:
+    for missing, sound in ((12, 88), (0, 50)):
+        insert_patients(service.database, missing, age=None)
+        insert_patients(service.database, sound)
+        service.score()
+        assert service.told().startswith("12 of the ")
+    last = "(SELECT max(id) FROM runs)"
+    newest = f"SELECT counts FROM runs WHERE id = {last}"
+    for days, told in ((27, "12 of the 220 new rows have no prediction (5.5%)"), (28, "")):
+        counts = document(service.database, newest)
+        weeks_ago = datetime.now(UTC) - timedelta(days=days)
+        counts["unpredicted"]["lately"]["at"] = weeks_ago.isoformat()
+        service.database.execute(
+            f"UPDATE runs SET counts = :counts WHERE id = {last}", {"counts": json.dumps(counts)}
+        )
+        service.score()
+        assert service.told().partition(":")[0] == told
 
 
 @on_sqlite

@@ -26,13 +26,13 @@ def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:
             _night(0, Cause("", "missing", "age", 1)),
             (
                 "1 of the 1 row that was new or changed since 2026-11-27 02:15 UTC has no "
-                "prediction: 1 rejected by scoring (missing: age)"
+                "prediction (100.0%): 1 rejected by scoring (missing: age)"
             ),
         ),
         (
             _night(1_000, Cause("", "never_queued", "", 300), Cause("", "", "", 20), since=""),
             (
-                "320 of the 1,320 new rows have no prediction: 300 never queued, written while the "
+                "320 of the 1,320 new rows have no prediction (24.2%): 300 never queued, written while the "
                 "triggers were switched off, 20 rejected by scoring"
             ),
         ),
@@ -45,7 +45,7 @@ def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:
                 since="",
             ),
             (
-                "90 of the 90 new rows have no prediction: 60 rejected by the pull of clinic "
+                "90 of the 90 new rows have no prediction (100.0%): 60 rejected by the pull of clinic "
                 "(40 out of range: blood pressure, 20 unknown code: sex), 30 rejected by the pull "
                 "of ward (bad outcome)"
             ),
@@ -57,7 +57,7 @@ def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:
                 since="",
             ),
             (
-                "49 of the 49 new rows have no prediction: 49 rejected by scoring "
+                "49 of the 49 new rows have no prediction (100.0%): 49 rejected by scoring "
                 "(10 missing: a, 9 missing: b, 8 missing: c, 7 missing: d, 6 missing: e, 9 other)"
             ),
         ),
