@@ -21,7 +21,9 @@ from pima.core.nights.kinds import (
 from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 from pima.core.outcomes.decay import figure_of_decay
 from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
+from pima.core.outcomes.realised import TOO_FEW_EXPECTED
 from pima.core.outcomes.served import figure_of_left_alone
+from pima.core.verdicts.figures import Figure, in_words
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
@@ -53,10 +55,13 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
             continue
         name = alarm.name
         rows = counted(each.rows, "row")
-        told = alarm.says.format(found=each, rows=rows, of_those=of_those)
+        ratio = in_words(Figure(each.value, each.low, each.high, TOO_FEW_EXPECTED), 2)
+        told = alarm.says.format(found=each, rows=rows, of_those=of_those, ratio=ratio)
         if not told:
             name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
             told = _of_night(each)
+        elif each.feature:
+            name = f"{name}:{each.feature}"
         yield Condition(name, told, alarm.advice, is_of_model=True)
 
 

@@ -26,7 +26,8 @@ class Bins(Struct, frozen=True):
     """Edges for a number: a bin includes its lower edge and excludes its upper one; the outer bins
     are open."""
     codes: tuple[int, ...] = ()
-    """Codes of a category: each of these has its own bin, and all others share the last one."""
+    """Codes of a category: each of these has its own bin, and all others share the last one. One
+    that no training row has is among these."""
     steps: tuple[float, ...] = ()
     """A number's steps from each bin's mean to the next one's, in standard deviations; empty if all
     rows are alike."""
@@ -47,12 +48,13 @@ def number_bins(column: Float32Array | Float64Array) -> Bins:
 
 
 def category_bins(column: Float32Array, codes: tuple[int, ...]) -> Bins:
-    """Divide codes (n,), NaN where missing: rare codes share a bin with those that no row has."""
+    """Divide codes (n,), NaN where missing: rare codes share a bin."""
     rows = {code: int(np.count_nonzero(column == code)) for code in sorted(codes)}
     kept = [code for code in rows if rows[code] >= FEWEST_ROWS_OF_BIN]
     others = int(np.count_nonzero(~np.isnan(column))) - sum(rows[code] for code in kept)
     if kept and 0 < others < FEWEST_ROWS_OF_BIN:
         kept.remove(min(kept, key=rows.__getitem__))
+    kept = [code for code in rows if code in kept or not rows[code]]
     return Bins(counts_in(Bins((), codes=tuple(kept)), column), codes=tuple(kept))
 
 

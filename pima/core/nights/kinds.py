@@ -130,6 +130,9 @@ SLOW_DECAY = "slow_decay"
 """The area under the ROC curve of the last weeks, beside that of the weeks before."""
 ONES_CORRECTED = f"{REALISED}ones_corrected"
 """The share of rows with outcome 1 that were corrected, beside that of rows with outcome 0."""
+UNSEEN_CODE = "unseen_code"
+"""Observed / expected of rows with a code that no row has that their version learned from; `rows`
+counts those of the last nights."""
 
 SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md explains them"
 UNTIL = (
@@ -281,6 +284,25 @@ ALARMS = {
             "See which column it is, by the query in docs/do/symptoms.md, and ask when it is "
             'known. learn_from = "predicted" under [outcome] leaves out a history that was loaded '
             "already corrected; `python -m jobs.retrain --dry-run` says what is left"
+        ),
+    ),
+    UNSEEN_CODE: Alarm(
+        UNSEEN_CODE,
+        Whose.CHAMPION,
+        says=(
+            "{rows} of the last nights came with {found.feature}, which no training row of version "
+            "{found.model_version} had: nothing vouches for their probabilities; observed / "
+            "expected of such rows is {ratio}"
+        ),
+        means=(
+            "Rows come with a declared code that no training row of the champion had. It predicts "
+            "them as if they had none of the codes that it knows. It is over when a model that has "
+            "learned from such rows is champion, or none have come for some nights."
+        ),
+        advice=(
+            "Tell those who read these predictions. Does the code mean what another one meant "
+            "before? Then map it to that one. Else `python -m jobs.retrain` once such rows have "
+            f"outcomes; {SEE}"
         ),
     ),
     GAIN_ON_LINE: Alarm(

@@ -112,11 +112,11 @@ def test_bins_have_ten_rows_or_more_and_no_value_at_their_ends(name: str) -> Non
     )
 
 
-def test_rare_codes_and_unknown_ones_share_a_bin() -> None:
+def test_rare_codes_and_unknown_ones_share_a_bin_and_one_that_no_row_has_its_own() -> None:
     column = np.repeat([1, 2, 3, 4, np.nan], [100, 30, 12, 3, 5]).astype(np.float32)
     bins = category_bins(column, (4, 3, 2, 1, 9))
-    assert (bins.codes, bins.counts) == ((1, 2), (100, 30, 15))
-    assert counts_in(bins, np.array([2, 9, 7, np.nan, 1], np.float32)) == (1, 1, 2)
+    assert (bins.codes, bins.counts) == ((1, 2, 9), (100, 30, 0, 15))
+    assert counts_in(bins, np.array([2, 9, 7, np.nan, 1], np.float32)) == (1, 1, 1, 1)
     assert category_bins(column[:142], (1, 2, 3)).counts == (100, 30, 12, 0)
 
 
