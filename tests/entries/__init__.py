@@ -15,6 +15,7 @@ from tests.support.shipped import ROOT
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 BEGIN = "<!-- Written by `make docs` from tests/entries: change it there. -->\n"
 END = "\n## The files of a night\n"
+PROBE = "tests/test_probe.py"
 _FOLDER = Path(__file__).parent
 _NOT_COPIED = (".git", ".venv", "build", ".*_cache", ".hypothesis", "pima-demo")
 _COLUMNS = 140
@@ -44,11 +45,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: str
     purpose: str
     edit: tuple[Edit, ...]
-    probe: str
-    """A test file that sees the part work, written into the copy."""
     hints: tuple[str, ...] = ()
+    probe: str = ""
+    """A test file that sees the part work, written into the copy."""
     tests: tuple[str, ...] = ()
-    """Tests of the tree that notice a file that was left out."""
+    """Tests of the tree that see it work, or notice a file that was left out."""
+    needs_models: bool = False
+    """Whether some of these take the model versions that a test run makes once."""
 
     @property
     def files(self) -> dict[str, str]:
@@ -75,7 +78,7 @@ def misfits(entry: Entry, tree: Path = ROOT) -> Iterator[str]:
 
 
 def copy_with(entry: Entry, tree: Path) -> None:
-    """Copy the tree, and make the entry's changes there."""
+    """Copy the tree, and make the entry's changes there, with its probe."""
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*_NOT_COPIED))
     for edit in entry.edit:
         path = tree / edit.file
@@ -83,6 +86,7 @@ def copy_with(entry: Entry, tree: Path) -> None:
         if edit.anchor:
             text = path.read_text().replace(edit.anchor, edit.after + edit.text)
         path.write_text(text)
+    (tree / PROBE).write_text(entry.probe)
 
 
 def contributing() -> str:

@@ -11,7 +11,7 @@ from tests.support.pages import PAGES
 from tests.support.shipped import ROOT
 
 _NAMES = sorted(PAGES)
-_KINDS = (".py", ".sql", ".toml", ".yaml", ".html", ".md")
+_KINDS = (".py", ".sql", ".toml", ".yaml", ".html", ".md", ".json")
 _PARTS = PAGES["CONTRIBUTING.md"].read_text().split("## Add a part\n")[1].split("\n## ")[0]
 
 
