@@ -16,13 +16,12 @@ from pima.errors import (
 )
 from pima.logs import get_logger
 from pima.report.contents import gather
-from pima.runs.recorded_run import OpenRun, never_failing
+from pima.runs.recorded_run import OpenRun
 from pima.runs.whole_file import remove_halves, written_aside
 from pima.settings.sections import Settings
 from pima.store.engine import reading, writing
 from pima.store.service import report_figures
 from pima.store.service.monitoring import REPORT_ERROR
-from pima.store.service.runs import Status, finish_run
 
 KEPT = 4
 """The number of reports that stay in the database: a month of weekly ones."""
@@ -88,9 +87,9 @@ def _refuse_other_than_report(path: Path) -> None:
 
 
 def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
-    """Leave a report after a retraining whose verdict is on record. A failure is not raised: it is
-    logged, and noted in the run's counts unless the extra is missing, since then no report is
-    wanted."""
+    """Leave a report of a retraining whose verdict is on record, before its run is closed. A failure
+    is not raised: it is logged, and noted in the run's counts unless the extra is missing, since
+    then no report is wanted."""
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:
@@ -105,11 +104,5 @@ def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
             "no report was left, or not everywhere", error_code=error.code, error=str(error)
         )
         if not isinstance(error, ExtraMissing):
-            with never_failing(), writing(engine) as connection:
-                finish_run(
-                    connection,
-                    run.id,
-                    Status.SUCCEEDED,
-                    {**run.counts, REPORT_ERROR: error.code},
-                    None,
-                )
+            noted = {REPORT_ERROR: error.code}
+            run.leave_at_the_end(lambda _connection: noted)

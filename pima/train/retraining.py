@@ -92,8 +92,8 @@ def retrain(
     """Retrain once, within a run; report the rows and then the verdict. A dry run decides, but
     writes nothing except its run. `folder` is that of the settings.
 
-    What a retraining leaves beside its verdict, once the run is closed: each version's figures over
-    the newest outcomes, the champion's gain on a straight line, and a report.
+    What a retraining leaves beside its verdict, before the run is closed: each version's figures
+    over the newest outcomes, the champion's gain on a straight line, and a report.
 
     Raises WrongConfiguration, OwnNetworkRefused, TooFewLabels, LeaseHeld, ChampionKeepsMoving,
     ExtraMissing; Interrupted, before anything is written.
@@ -112,12 +112,12 @@ def retrain(
             lease_of_its_own = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
         with lease_of_its_own as lease:
             corrected = _judged(engine, settings, recipe, declared, run, stop, lease)
-    if not dry_run:
-        # The verdict is on record, and a stop from here on takes nothing back.
-        with suppress(Interrupted), stop.at_once():
-            leave_realised(engine, run.id, corrected)
-            leave_gain_on_line(engine, run.id)
-            leave_report(engine, settings, run)
+            if not dry_run:
+                # The verdict is on record, and a stop from here on takes nothing back.
+                with suppress(Interrupted), stop.at_once():
+                    leave_realised(engine, run.id, corrected)
+                    leave_gain_on_line(engine, run.id)
+                    leave_report(engine, settings, run)
     return run
 
 

@@ -44,9 +44,9 @@ def test_both_classes_settle_once_the_horizon_is_over(database: Database) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("index", "known", "why"),
-    [
+def test_a_row_with_an_unusable_index_never_settles(database: Database) -> None:
+    waiting(database)
+    rows = (
         (None, ago(1), "no_index_at"),
         (datetime(1900, 1, 1, tzinfo=UTC), ago(1), "no_index_at"),
         (ago(-2), ago(1), "index_at_to_come"),
@@ -55,14 +55,10 @@ def test_both_classes_settle_once_the_horizon_is_over(database: Database) -> Non
         (end_of_day(40), ago(40).replace(hour=0, minute=1), None),
         (end_of_day(40), ago(41), "index_at_after_outcome"),
         (end_of_day(0), ago(0), "horizon_not_over"),
-    ],
-)
-def test_a_row_with_an_unusable_index_never_settles(
-    database: Database, index: datetime | None, known: datetime, why: str | None
-) -> None:
-    waiting(database)
-    row(database, index, known)
-    assert [each for each, _ in settled(database)] == [why]
+    )
+    for index, known, _ in rows:
+        row(database, index, known)
+    assert [why for why, _ in settled(database)] == [why for *_, why in rows]
 
 
 @pytest.mark.parametrize(
