@@ -87,7 +87,7 @@ def _refuse_other_than_report(path: Path) -> None:
 
 
 def leave_report(engine: Engine, settings: Settings, run: OpenRun) -> None:
-    """Leave a report of a retraining whose verdict is on record, before its run is closed. A failure
+    """Leave a report of a retraining whose verdict is on record, before its run ends. A failure
     is not raised: it is logged, and noted in the run's counts unless the extra is missing, since
     then no report is wanted."""
     try:

@@ -191,6 +191,9 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert [path.name for path in folder.iterdir()] == ["pima-report.html"]
     assert (folder / "pima-report.html").read_text() == kept[3]
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
+    # A run that is closed is not written again, nor does its report come after it.
+    order = "SELECT max(finished_at) >= (SELECT max(made_at) FROM reports) FROM runs"
+    assert lived_in.value(order)
     # That none could be left there fails no retraining.
     ended = call(
         lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json"
