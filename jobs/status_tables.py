@@ -114,6 +114,8 @@ def _standing(found: Overview) -> Iterator[tuple[str, str]]:
     yield "settled outcomes", _settled(stands, found.realised)
     if stands is not None and stands.every.outcomes >= FEWEST_ROWS:
         yield from told_figures(stands.every, 2, stands.lately)
+        if stands.intervals is not None:
+            yield "intervals", stands.intervals
         for each in stands.by_version[: len(stands.by_version) - 1 and VERSIONS_SHOWN]:
             yield f"version {each.version}", version_in_words(each)
     if found.acted is not None:

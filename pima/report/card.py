@@ -260,6 +260,8 @@ def _standing(facts: VersionFacts) -> Iterator[str]:
     if facts.of_those_followed_up:
         yield OF_THOSE
     if facts.as_served is not None:
+        if facts.as_served.intervals is not None:
+            yield facts.as_served.intervals
         yield from _figures_of(
             facts.as_served.every, facts.as_served.lately, "Of all predictions, by any version,"
         )

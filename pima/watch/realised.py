@@ -51,6 +51,12 @@ def widths_by_person(connection: Connection, settled: SettledOutcomes) -> dict[s
     return widths(columns_of(found), persons_beside(connection, found))
 
 
+BY_NEWEST = (
+    f"Intervals are by persons, as those of the newest {NEWEST_OUTCOMES:,} outcomes: older ones "
+    "were not looked at."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AsServed:
     """What came true of all predictions as they were served, by whichever version."""
@@ -64,6 +70,8 @@ class AsServed:
     """The same of the newest weeks; None if there are no others, or it may not be shown."""
     by_version: tuple[CameTrue, ...]
     """Newest first; the outcomes of each, and the figures where they may be shown."""
+    intervals: str | None = None
+    """That they are by the persons of the newest outcomes alone; None if they are not."""
 
 
 def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) -> AsServed | None:
@@ -79,12 +87,16 @@ def on_top(settled: SettledOutcomes, now: datetime, wider: Mapping[str, float]) 
     lately = None
     if its_rows < rows and shown((rows - its_rows, its_rows))[1]:
         lately = came_true_as_served(newest, wider)
+    intervals = None
+    if wider and settled.since is not None and rows > len(settled.in_time):
+        intervals = BY_NEWEST
     return AsServed(
         since=start_of_week(last - WEEKS_ON_TOP + 1).date(),
         until=start_of_week(last + 1).date(),
         every=came_true_as_served(found, wider),
         lately=lately,
         by_version=tuple(_by_version(found, wider)),
+        intervals=intervals,
     )
 
 

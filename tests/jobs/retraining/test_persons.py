@@ -8,10 +8,13 @@ import pytest
 from pima.core.outcomes.realised import ON_TOP, came_true
 from pima.core.rows.history import features_of
 from pima.core.verdicts.figures import Figure, in_words
+from pima.report import contents, version_facts
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as DECLARED
 from pima.settings.sections import Settings
 from pima.train.retraining import read_history
+from pima.watch import overview
+from pima.watch.realised import BY_NEWEST
 from tests.support.databases import Database, call, the_json
 from tests.support.ledger import document
 from tests.support.patient_files import HEADER, write
@@ -60,7 +63,7 @@ def test_a_verdict_on_visits_of_persons_is_by_persons(database: Database, tmp_pa
 
 
 def test_what_came_true_is_by_persons_while_it_is_known_whose_the_visits_are(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     header = f"source,source_key,person_key,{HEADER}"
     visits = [line.rsplit(",", 1) for line in _of_persons()]
@@ -85,6 +88,16 @@ def test_what_came_true_is_by_persons_while_it_is_known_whose_the_visits_are(
     card = call(database, "models", "card", str(version)).stdout
     for name, words in (("area under ROC", "auroc"), ("sensitivity", "sensitivity")):
         assert f"| {name} | {in_words(by_person[words], 3)}" in card
+    assert BY_NEWEST not in card
+    report = str(tmp_path / "report.html")
+    for room in (overview, version_facts, contents):
+        monkeypatch.setattr(room, "NEWEST_OUTCOMES", len(new) - 1)
+    assert call(database, "report", "--out", report).exit_code == 0
+    card = call(database, "models", "card", str(version)).stdout
+    status = call(database, "status", COLUMNS="300").stdout
+    for shown in (card, status, Path(report).read_text()):
+        assert BY_NEWEST in " ".join(shown.split())
+    monkeypatch.undo()
     database.execute("UPDATE patients SET person_key = NULL")
     for name, by_visit in told().items():
         found = by_person[name]
