@@ -64,13 +64,14 @@ def read_figures(connection: Connection, settings: Settings) -> ServiceFigures:
     number = champion.model_version
     now = clock(connection)
     successes = source_store.last_successes(connection) if sources else {}
+    waiting = queue.waiting(connection)
     return ServiceFigures(
         now=now,
         champion=champion,
         version=None if number is None else registry.read_version(connection, number),
         last_verdict=monitoring.newest_retraining(connection).get("explanation"),
-        waiting=queue.waiting(connection),
-        new_rows=as_shown(connection, settings.health.limits),
+        waiting=waiting,
+        new_rows=as_shown(connection, settings.health.limits, waiting.rows),
         succeeded=monitoring.last_success(connection),
         pulled={source: successes[source] for source in sources if source in successes},
         monitoring=newest_figures(connection, now),

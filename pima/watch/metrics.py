@@ -83,7 +83,7 @@ METRICS = {
     ),
     "pima_realised": Described(
         "Realised figures of each version, as of the last retraining, by the score in use if they "
-        "are beside one",
+        "are beside one; `week_followed_up` is as of the last night",
         _BY_SCORE,
     ),
     "pima_realised_low": Described("The lower bound of the figure's 95 % interval", _BY_SCORE),
@@ -226,7 +226,7 @@ def _of_figures(found: ServiceFigures) -> Iterator[Metric]:
     realised = {
         (each.figure.removeprefix(REALISED), str(each.model_version), each.feature): each
         for each in found.monitoring
-        if each.kind == Kind.REALISED
+        if each.figure.startswith(REALISED)
     }
     for name, figures, column in (
         ("pima_monitoring", nights, "value"),

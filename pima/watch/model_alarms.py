@@ -20,7 +20,11 @@ from pima.core.nights.kinds import (
 )
 from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 from pima.core.outcomes.decay import figure_of_decay
-from pima.core.outcomes.followed_up import LEAST_FOLLOWED_UP, figure_of_follow_up
+from pima.core.outcomes.followed_up import (
+    LEAST_FOLLOWED_UP,
+    figure_of_follow_up,
+    figure_of_week,
+)
 from pima.core.outcomes.realised import TOO_FEW_EXPECTED
 from pima.core.outcomes.served import figure_of_left_alone
 from pima.core.verdicts.figures import Figure, in_words
@@ -139,6 +143,7 @@ def leave_alarms(engine: Engine, run_id: int) -> None:
         silent = set(OUTCOME_ALARMS) - {found.figure for _, found in alarming}
         figures[champion] += [Watched("", fault, None, len(came)) for fault in sorted(silent)]
         figures[champion].extend(figure_of_follow_up(newest.follow_up))
+        figures[champion].extend(figure_of_week(newest.follow_up))
         last = week_of(today) - 1
         if came:
             figures[champion].extend(figure_of_decay(newest.counting, last))

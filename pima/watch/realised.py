@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
 from pima.core.nights.kinds import ONES_CORRECTED, Kind, Watched
-from pima.core.outcomes.followed_up import figure_of_week
 from pima.core.outcomes.realised import (
     LATELY,
     WEEKS_ON_TOP,
@@ -223,7 +222,7 @@ def _figures(
     champion = registry.read_champion(connection).model_version
     if champion is not None:
         acted = acted_upon(connection, settled, last_week(settled, clock(connection)))
-        figures = [*figure_of_week(settled.follow_up), *figure_of_corrections(corrected)]
+        figures = list(figure_of_corrections(corrected))
         if acted is not None:
             figures += [each.watched for each in acted.figures]
         yield champion, figures

@@ -146,8 +146,9 @@ class NewRows:
     """All that in a sentence."""
 
 
-def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
-    """Return the figures of the last run of scoring; None until a run has left some."""
+def as_shown(connection: Connection, limits: Limits, waiting: int) -> NewRows | None:
+    """Return the figures of the last run of scoring, and in words how many rows are `waiting`; None
+    until a run has left some."""
     newest = store.newest_unpredicted(connection)
     if newest is None:
         return None
@@ -156,13 +157,16 @@ def as_shown(connection: Connection, limits: Limits) -> NewRows | None:
     since = None
     if found.since:
         since = datetime.fromisoformat(found.since)
+    what = unpredicted_in_words(found)
+    if waiting:
+        what += f"; {counted(waiting, 'row')} waiting for the next run"
     return NewRows(
         since=since,
         rows=found.rows,
         without_prediction=found.without,
         too_many=too_many is not None,
         causes=found.causes,
-        what=unpredicted_in_words(found),
+        what=what,
     )
 
 

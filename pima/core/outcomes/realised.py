@@ -55,6 +55,7 @@ names for people. Of those that `came_true_as_served` makes, another one is a li
 WEEKS_ON_TOP = 26
 LATELY = 8
 """Weeks that stand beside them."""
+_DISAGREE = ". They disagree by more than luck: go by the last weeks for what holds now"
 
 
 _KEPT = (
@@ -160,12 +161,15 @@ def told_figures(
     found: CameTrue, digits: int, lately: CameTrue | None = None
 ) -> Iterator[tuple[str, str]]:
     """The names for people of the figures that stand on top, and what is told of each, with those
-    of the last weeks beside it."""
+    of the last weeks beside it, and whether the two disagree."""
     for name, label in ON_TOP.items():
         figure = found.figures[name]
         words = in_words(figure, digits)
         if lately is not None:
-            words += f"; the last {LATELY} weeks {in_words(lately.figures[name], digits)}"
+            newest = lately.figures[name]
+            words += f"; the last {LATELY} weeks {in_words(newest, digits)}"
+            if figure.value is not None and newest.leaves_out(figure.value):
+                words += _DISAGREE
         if name == "observed_expected" and found.if_zero is not None:
             words += f"; {found.if_zero:.2f} if those without an outcome had 0"
         if name == "auroc" and figure.value is not None:

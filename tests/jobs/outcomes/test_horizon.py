@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.rows.hindsight import Corrections
 from pima.core.rows.history import Split
 from pima.settings.reading import SHIPPED_FILE, declared, read_settings
 from pima.store.engine import writing
 from pima.store.models.registry import set_champion
 from pima.train.retraining import read_history
-from pima.watch.realised import leave_realised
+from pima.watch.model_alarms import leave_alarms
 from tests.support.clinic import Clinic
 from tests.support.databases import Database, call, insert_patients, let_the_clock_move, the_json
 from tests.support.declared import DECLARED, configuration, csv_file, redeclared, waiting
@@ -210,7 +209,7 @@ def test_an_index_comes_by_parquet(sqlite: Database, tmp_path: Path) -> None:
     assert (ended.exit_code, "(bad_index_at). Expected times" in ended.stderr) == (2, True)
 
 
-def test_a_retraining_leaves_how_many_of_a_finished_week_are_followed_up(
+def test_a_night_tells_how_many_of_a_finished_week_are_followed_up_as_of_that_night(
     database: Database,
 ) -> None:
     waiting(database)
@@ -222,8 +221,15 @@ def test_a_retraining_leaves_how_many_of_a_finished_week_are_followed_up(
         index = monday - timedelta(weeks=weeks)
         for n in range(30):
             row(database, index, index + timedelta(days=9) if n < known else None, n % 2)
-    leave_realised(database.engine, 7, Corrections())
-    (figure,) = database.execute(
-        "SELECT figure, rows, reference, state FROM monitoring WHERE run_id = 7"
+    of_night = """SELECT rows, value, reference, state FROM monitoring
+        WHERE figure = 'realised_week_followed_up' AND run_id = :run"""
+    leave_alarms(database.engine, 7)
+    assert database.execute(of_night, {"run": 7}) == [(30, pytest.approx(1 / 3), 1.0, "alert")]
+    # The others come, and the next night says so, without a retraining between.
+    database.execute(
+        "UPDATE patients SET outcome = 0, labelled_at = :at WHERE outcome IS NULL",
+        {"at": database.stored(ago(2))},
     )
-    assert figure == ("realised_week_followed_up", 30, 1.0, "alert")
+    database.execute("UPDATE monitoring SET recorded_at = :then", {"then": database.stored(ago(1))})
+    leave_alarms(database.engine, 8)
+    assert database.execute(of_night, {"run": 8}) == [(30, 1.0, 1.0, "usual")]

@@ -134,6 +134,7 @@ def test_on_top_stand_all_versions_as_they_were_served_right_at_the_time_of_aski
         (1, 490),
     ]
     assert told["lately"]["outcomes"] == 420
+    assert "disagree" not in call(scored_database, "status", *clinic.arguments).stdout
     # Outcomes that came since.
     clinic.live(range(1, 2), seed=2)
     require_equal(clinic)

@@ -356,7 +356,7 @@ def test_drift_and_what_came_true_are_told_by_feature_and_figure(
         _figure(sqlite, night, Kind.NIGHT, "psi bmi", "alert", 0.9)
         _figure(sqlite, 10 + night, Kind.REALISED, "realised_accuracy", "usual", 0.5)
         _figure(sqlite, 10 + night, Kind.REALISED, "realised_ones_corrected", state, 0.75)
-        _figure(sqlite, 10 + night, Kind.REALISED, "realised_week_followed_up", state, 0.4)
+        _figure(sqlite, 10 + night, Kind.SETTLED, "realised_week_followed_up", state, 0.4)
         _figure(sqlite, 10 + night, Kind.SETTLED, "no_better_than_constant", state, 0.05)
         _alert(sqlite, listener.url)
     assert listener.titles == [

@@ -98,6 +98,14 @@ def service(database: Database, own_clinic: Clinic, trained: Path) -> Service:
     return found
 
 
+def test_rows_that_wait_are_said_beside_those_that_have_a_prediction(service: Service) -> None:
+    service.clinic.insert(3, seed=9)
+    service.clinic.pulled(service.database)
+    none = "none of the 70 new rows lacks a prediction; 3 rows waiting for the next run"
+    assert service.shown()["what"] == none
+    assert none in " ".join(service.call("status", COLUMNS="300").stdout.split())
+
+
 def _all_say(service: Service, listener: AlertReceiver, what: str) -> None:
     """The same sentence everywhere, with the moment of the last good night."""
     told = service.told()

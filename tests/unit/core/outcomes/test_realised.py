@@ -18,6 +18,7 @@ from pima.core.verdicts.figures import (
     NO_CASES,
     NONE_CALLED,
     NONE_EXPECTED,
+    Figure,
     in_words,
     observed_expected,
 )
@@ -44,6 +45,21 @@ def test_the_figures_are_those_of_counting() -> None:
         "negative_predictive_value": 0.9,
     }
     assert all(each.low < each.value < each.high for each in found.figures.values())
+
+
+def test_it_is_said_where_the_interval_of_the_last_weeks_leaves_out_the_figure_of_all() -> None:
+    every = _standing(40, 60)
+    lower = replace(every, figures=every.figures | {"observed_expected": Figure(0.68, 0.5, 0.9)})
+    told = dict(told_figures(every, 2, lower))
+    assert told["observed / expected"].endswith(
+        "; the last 8 weeks 0.68 (0.50 to 0.90). They disagree by more than luck: go by the last "
+        "weeks for what holds now"
+    )
+    assert sum("disagree" in words for words in told.values()) == 1
+    of_none = Figure(0.0, reason=NO_CASES)
+    without = replace(every, figures=every.figures | {"observed_expected": of_none})
+    for lately in (every, without, None):
+        assert not any("disagree" in words for _, words in told_figures(every, 2, lately))
 
 
 def test_below_ten_outcomes_there_is_no_figure_and_below_five_events_no_interval() -> None:
