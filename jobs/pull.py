@@ -90,7 +90,7 @@ def _show(result: Result) -> None:
             )
         if early := source["before_person"]:
             print(
-                f"  rows that came before their person was known: {early:,}. "
+                f"  rows that came before their person was known, or as another's: {early:,}. "
                 "Many of them are used for neither side of the holdout (side_undecided). A new "
                 "database, pulled with `person` from the start, uses them all"
             )

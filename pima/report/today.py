@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pima.settings.sections import GateSettings, Settings
 from pima.watch.figures import read_figures
-from pima.watch.model_alarms import model_alarms
+from pima.watch.model_alarms import open_alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def read_today(connection: Connection, settings: Settings) -> Today:
     found = read_figures(connection, settings)
     champion = found.champion
     return Today(
-        alarms=tuple(map(str, model_alarms(found.monitoring, champion.model_version))),
+        alarms=tuple(map(str, open_alarms(connection, found, settings.source_names))),
         suspended_at=champion.suspended_at,
         pinned=champion.pinned,
         sources=tuple(settings.source_names),

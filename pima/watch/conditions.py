@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Declaration
-from pima.core.nights.kinds import ALARMS, DRIFT
+from pima.core.nights.kinds import ALARMS, DRIFT, SOURCE_LOST_ROWS
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.errors import PimaError
 from pima.runs.recorded_run import close_crashed
@@ -24,13 +24,16 @@ from pima.store.service import monitoring
 from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
 from pima.watch.health import Condition, Explained, complaints
-from pima.watch.model_alarms import model_alarms
+from pima.watch.model_alarms import open_alarms
 
 _OLDEST_EVENT = timedelta(days=7)
 """How long an event can still be reported, if the receiver was down or not yet configured."""
 
 EXPLAINED = {
-    **{each.name: Explained(each.means, each.advice) for each in (DRIFT, *ALARMS.values())},
+    **{
+        each.name: Explained(each.means, each.advice)
+        for each in (DRIFT, SOURCE_LOST_ROWS, *ALARMS.values())
+    },
     "champion_changed": Explained(
         "Another model version is champion from now on.",
         "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
@@ -72,7 +75,7 @@ def conditions(
     return [
         *complaints(connection, figures, settings, declared),
         *_of_retraining(verdicts, figures, report_error),
-        *model_alarms(figures.monitoring, figures.champion.model_version),
+        *open_alarms(connection, figures, settings.source_names),
         *_events(moves),
     ]
 

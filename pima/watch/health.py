@@ -136,8 +136,8 @@ class Condition:
     hides_others: bool = False
     """Whether health could not look for other conditions while this one holds."""
     is_of_model: bool = False
-    """Whether a figure alarms. Such a condition leaves the service healthy; status, the report and
-    cards show it."""
+    """Whether a figure alarms, or a source that models learn from has lost rows. Such a condition
+    leaves the service healthy; status, the report and cards show it."""
 
     @property
     def code(self) -> str:

@@ -7,17 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.nights.kinds import (
     ALARMS,
     FOLLOWED_UP,
     OUTCOME_ALARMS,
+    SOURCE_LOST_ROWS,
     Kind,
     Watched,
     Whose,
     alarm_of,
 )
+from pima.core.nights.lost_rows import DAYS_BACK, beyond_usual
 from pima.core.outcomes.cusum import PredictedOutcomes, alarms
 from pima.core.outcomes.decay import figure_of_decay
 from pima.core.outcomes.followed_up import (
@@ -33,13 +35,29 @@ from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
 from pima.store.models import registry
 from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcome, settled_outcomes
-from pima.store.rows.settling import week_of
+from pima.store.rows.settling import day_of, week_of
 from pima.store.service import monitoring
 from pima.store.service.monitoring import KeptFigure, keep_figures
+from pima.store.service.sources import lost_by_day
+from pima.watch.figures import ServiceFigures
 from pima.watch.health import Condition
 from pima.watch.realised import leave_counts
 
 _A_MOMENT = timedelta(milliseconds=1)
+
+
+def open_alarms(
+    connection: Connection, found: ServiceFigures, sources: Sequence[str]
+) -> Iterator[Condition]:
+    """Word the alarms of the model, and of the sources that it learns from."""
+    today = day_of(found.now)
+    for source in sources:
+        days = beyond_usual(lost_by_day(connection, source, today - DAYS_BACK), today)
+        if days:
+            name = f"{SOURCE_LOST_ROWS.name}:{source}"
+            told = SOURCE_LOST_ROWS.says.format(*map(sum, zip(*days, strict=True)))
+            yield Condition(name, told, SOURCE_LOST_ROWS.advice, is_of_model=True)
+    yield from model_alarms(found.monitoring, found.champion.model_version)
 
 
 def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterator[Condition]:

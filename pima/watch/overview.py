@@ -23,7 +23,7 @@ from pima.store.service.sources import SourcePull
 from pima.store.service.unpredicted import rejected_by_pulls
 from pima.watch.acted_upon import ActedUpon, acted_upon
 from pima.watch.figures import ServiceFigures, on_threshold, read_figures
-from pima.watch.model_alarms import model_alarms
+from pima.watch.model_alarms import open_alarms
 from pima.watch.realised import (
     AsServed,
     last_week,
@@ -191,7 +191,7 @@ def read_overview(
         nights=tuple(map(_night, report_figures.last_scoring_runs(connection, nights_shown))),
         new_rows=found.new_rows,
         monitoring=tuple(found.monitoring),
-        alarms=tuple(map(str, model_alarms(found.monitoring, found.champion.model_version))),
+        alarms=tuple(map(str, open_alarms(connection, found, settings.source_names))),
         rejections=_rejections(report_figures.rejections_by_reason(connection)),
     )
 

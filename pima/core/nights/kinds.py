@@ -151,6 +151,26 @@ DRIFT = Alarm(
 )
 """The alarm of every figure that has none of its own."""
 _VOLUME = replace(DRIFT, whose=Whose.SERVICE)
+SOURCE_LOST_ROWS = Alarm(
+    "source_lost_rows",
+    Whose.SERVICE,
+    says=(
+        "within a week rows and outcomes have gone from it, far more than is usual: {1:,} rows and "
+        "{2:,} outcomes of other rows. {3:,} rows came as another person's; many of these are on "
+        "neither side of the holdout"
+    ),
+    means=(
+        "A pull found far more rows gone from a source, or outcomes, than is usual there, though "
+        "no limit of the source refused it. Was the source restored to an earlier day, or a filter "
+        "of its view changed? It is over a week later."
+    ),
+    advice=(
+        "Ask who runs the source. Once its rows are back, `python -m jobs.pull --full`; "
+        "docs/reference/declaration.md, on a source that was restored, says what becomes of them, "
+        "and of rows that are on neither side of the holdout"
+    ),
+)
+"""The alarm of a source, over what its pulls counted."""
 
 
 _OF_OUTCOMES = (

@@ -32,7 +32,8 @@ class PulledSource:
     one_sided_times: Mapping[str, str] = field(default_factory=dict)
     """What is said of times that are empty for one of both outcomes."""
     before_person: int = 0
-    """Rows that had come before their person was known; many are `side_undecided` then."""
+    """Rows that had come before their person was known, or as another person's; many are
+    `side_undecided` then."""
     outcomes_held_back: int = 0
     """Outcomes whose time is still to come; they are taken in then, and until then a known one
     stays as it is."""

@@ -39,7 +39,7 @@ class Comparison:
     changed: int
     vanished: int
     before_person: int
-    """Our rows that get a person, or another one, only now."""
+    """Our rows, deleted ones included, that get a person, or another one, only now."""
     outcomes: OutcomesChanged
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -166,9 +166,12 @@ class StagedSource(Staging):
             f"""
             SELECT count(*) FILTER (WHERE p.id IS NULL),
                 count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})),
-                count(p.id) FILTER (WHERE s.person_key <> coalesce(p.person_key, '')), {OUTCOMES}
-            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND}
-                AND {of_range(within)}""",
+                count(coalesce(p.id, k.patient_id)) FILTER (
+                    WHERE s.person_key <> coalesce(p.person_key, k.person_key, '')), {OUTCOMES}
+            FROM {self._table} s LEFT JOIN patients p ON {self._same}
+                LEFT JOIN row_keys k ON p.id IS NULL AND k.source = s.source
+                    AND k.source_key = s.source_key
+            WHERE {IS_SOUND} AND {of_range(within)}""",
             within,
         )
         gone = f"FROM {self._table} AS s WHERE s.reason = '{VANISHED}' AND {of_range(within)}"

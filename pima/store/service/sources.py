@@ -9,7 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text, update
 
-from pima.store.database import Json, Timestamp, database_now, database_of
+from pima.core.nights.lost_rows import LostOfDay
+from pima.store.database import (
+    Json,
+    Timestamp,
+    database_now,
+    database_of,
+)
 from pima.store.service.runs import DRY_RUN, FINAL, Status
 from pima.store.tables import fields_of, source_pulls, source_rejections
 
@@ -157,6 +163,38 @@ def _newest(
         )
         for row in rows
     }
+
+
+def lost_by_day(connection: Connection, source: str, since: int) -> list[LostOfDay]:
+    """What the pulls of a source found gone, by day, oldest first, since the day of that number.
+
+    A row that is kept though it has vanished counts at each pull, so the rows that the pull before
+    left so are taken off. A pull that ended early counts if it has taken something in.
+    """
+    database = database_of(connection)
+    statement = text(f"""
+        WITH counted AS (
+            SELECT runs.id, {database.milliseconds.format("runs.started_at")} / 86400000 AS day,
+                coalesce(item.value ->> CAST('status' AS TEXT), '') AS status,
+                CAST(item.value ->> CAST('vanished' AS TEXT) AS BIGINT) AS vanished,
+                CAST(item.value ->> CAST('deleted' AS TEXT) AS BIGINT) AS deleted,
+                CAST(item.value ->> CAST('updated' AS TEXT) AS BIGINT) AS updated,
+                CAST(item.value ->> CAST('outcomes_cleared' AS TEXT) AS BIGINT) AS cleared,
+                CAST(item.value ->> CAST('before_person' AS TEXT) AS BIGINT) AS of_another_person
+            FROM runs JOIN {database.sources_of_run} ON TRUE
+            WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}'
+                AND item.value ->> CAST('source' AS TEXT) = :source
+        ), compared AS (
+            SELECT counted.*, vanished - lag(vanished - deleted) OVER (ORDER BY id) AS newly
+            FROM counted
+            WHERE day >= :since AND (status = '{Status.SUCCEEDED}' OR updated + deleted > 0)
+        )
+        SELECT day, CAST(sum(CASE WHEN newly > 0 THEN newly ELSE 0 END) AS BIGINT),
+            CAST(coalesce(sum(cleared), 0) AS BIGINT),
+            CAST(coalesce(sum(of_another_person), 0) AS BIGINT)
+        FROM compared GROUP BY day ORDER BY day""")
+    rows = connection.execute(statement, {"source": source, "since": since})
+    return [LostOfDay(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

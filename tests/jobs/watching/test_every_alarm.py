@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from pima.core.nights.kinds import ALARMS, Kind, State, Watched
+from pima.intake.sources.pull_results import PulledSource, PullResult
+from pima.runs.recorded_run import as_json
 from pima.settings.reading import SHIPPED_FILE
 from pima.store.engine import writing
 from pima.store.service.monitoring import REPORT_ERROR, keep_figures
+from pima.store.service.runs import Status
 from pima.watch.conditions import EXPLAINED
 from pima.watch.health import COMPLAINTS
 from tests.support.clinic import URL, Clinic
@@ -53,6 +56,7 @@ def broken(database: Database, own_clinic: Clinic, trained: Path) -> Database:
         finished_at=LONG_AGO,
     )
     _leave_figures_that_alarm(database)
+    _lose_rows(database)
     own_clinic.execute("DROP TABLE visits")
     insert_patients(database, 1)
     database.execute("UPDATE champion SET model_version = NULL")
@@ -69,6 +73,21 @@ def broken(database: Database, own_clinic: Clinic, trained: Path) -> Database:
     for reason in ("rolled_back_before", "awaits_approval"):
         database.execute(BLOCKED, {"reason": reason})
     return database
+
+
+def _lose_rows(database: Database) -> None:
+    now = datetime.now(UTC)
+    for days, vanished in [*((days, 0) for days in range(20, 0, -2)), (0, 30)]:
+        pulled = PulledSource("clinic", vanished=vanished, status=Status.SUCCEEDED)
+        insert_run(
+            database,
+            "pull",
+            "succeeded",
+            counts=json.dumps(as_json(PullResult((pulled,)))),
+            started_at=now - timedelta(days=days),
+            finished_at=LONG_AGO,
+            heartbeat_at=LONG_AGO,
+        )
 
 
 def _leave_figures_that_alarm(database: Database) -> None:
@@ -91,6 +110,7 @@ def test_each_condition_that_pima_knows_is_an_alarm_while_it_holds(
     standing = alarms(broken.engine, own_clinic.config)
     of_something = {
         "pull_failed:clinic",
+        "source_lost_rows:clinic",
         "drift:psi:bmi",
         "drift:rows_in_week",
         "awaits_approval:2",
