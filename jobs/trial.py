@@ -53,7 +53,8 @@ _SCORE = re.compile(
     r"write \[\[present_score\]\].* its name(?:, with (.*))?\n(?:.+\n)*"
 )
 """The feature of a draft that may be the score in use: its name, and its direction if it falls."""
-_NEXT = f"""- {FOLDER} has the report, for any browser, and the draft, pima.toml: look it over
+_NEXT = f"""- more doubts, and columns and rows that were left out: --json
+- {FOLDER} has the report, for any browser, and the draft, pima.toml: look it over
 - for a service of it, of rows in a database:
   export DATABASE_URL=sqlite:///pima.db {_URL}=...
   for job in migrate pull retrain score; do python -m jobs.$job --config {FOLDER}/pima.toml; done"""
@@ -108,12 +109,8 @@ def _trial(command: Command) -> Result:
     keyless = [_KEYLESS for _ in _lines(f'key = "{_ROW}".*', draft)]
     doubts = [*person, *keyless, *_lines('# (?:Doubt: |(?=".*" is no ))(.*)', draft)]
     columns = _lines(f'# ("(?!{_ROW}).*": (?!the key|the person).*)', draft)
-    found["left_out"] += sorted(columns, key=_asks_nothing)
-    return found | {"doubts": sorted(doubts, key=_asks_nothing)}
-
-
-def _asks_nothing(told: str) -> bool:
-    return not told.endswith("?")
+    doubts.sort(key=lambda told: not told.endswith("?"))
+    return found | {"doubts": doubts, "left_out": columns}
 
 
 def _lines(pattern: str, draft: str) -> list[str]:
@@ -194,17 +191,8 @@ def _tried(run: Callable[..., Result], *config: str) -> Result:
         done = {job: run(job, *config) for job in ("migrate", "pull", "retrain")}
         version = run("models", *config, "show", str(done["retrain"]["challenger"]))
     (pulled,) = done["pull"]["sources"]
-    reasons = pulled["rejected_by_field"].items()
-    return {
-        "rows": pulled["inserted"],
-        "left_out": [
-            f"{rows:,} rows: {reason} of {field}"
-            for reason, fields in reasons
-            for field, rows in fields.items()
-        ],
-        "verdict": done["retrain"]["explanation"],
-        **_answer_of(read_evidence(version["evidence"])),
-    }
+    rows = {"rows": pulled["inserted"], "rejected": pulled["rejected_by_field"]}
+    return rows | _answer_of(read_evidence(version["evidence"]))
 
 
 def _answer_of(found: Evidence) -> Result:
@@ -234,11 +222,8 @@ def _show(result: Result) -> None:
         table.add_row(*model)
     Console().print(table)
     print("\nNext:")
-    doubts = result["doubts"]
-    for doubt in doubts[:_SHOWN]:
+    for doubt in result["doubts"][:_SHOWN]:
         print(textwrap.fill(doubt, 79, initial_indent="- ", subsequent_indent="  "))
-    hidden = len(doubts[_SHOWN:] + result["left_out"])
-    print(f"- {hidden} more doubts, and columns or rows left out: --json shows them")
     print(_NEXT)
 
 
