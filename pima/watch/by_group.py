@@ -32,6 +32,8 @@ AS_SERVED = (
 )
 _RATIO = "observed_expected"
 _TOLD = ("auroc", _RATIO, "sensitivity")
+_FEWEST_EXPECTED = 10
+"""Expected outcomes from which on they are compared with those that came."""
 _APART = 3.3
 """Standard deviations that luck alone puts between a group and the other rows 1 time in 1,000."""
 HEADS = ("group", "training rows", "test set", "outcomes", *(ON_TOP[name] for name in _TOLD))
@@ -94,6 +96,25 @@ def by_group(
             told_sizes(parts),
         )
         yield ByGroup(group.called, rows, told, tuple(doubts(group.called, told, rest)))
+
+
+def of_unseen_code(connection: Connection, settled: SettledOutcomes, called: str) -> str:
+    """Tell what came true of all rows with a code, called by its feature and label, that no
+    training row had."""
+    name, _, label = called.partition(": ")
+    found = settled.in_time
+    codes = columns_by_id(connection, [each.patient_id for each in found], [name])
+    features = newest_declaration(connection).called([name])
+    is_in = groupings(features, codes, codes)[name].to_numpy() == label
+    every = (*columns_of(found), persons_beside(connection, found))
+    theirs = [column[is_in] for column in every]
+    if theirs[0].sum() < _FEWEST_EXPECTED:
+        return f"Of rows with {called}, fewer than {_FEWEST_EXPECTED} outcomes are expected so far."
+    ratio = in_words(came_true(*theirs).figures[_RATIO], 2)
+    return (
+        f"Of rows with {called}, which the champion has not learned from, observed / expected is "
+        f"{ratio}."
+    )
 
 
 def doubts(name: str, told: Mapping[str, CameTrue], rest: Mapping[str, CameTrue]) -> Iterator[str]:

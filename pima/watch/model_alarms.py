@@ -27,9 +27,7 @@ from pima.core.outcomes.followed_up import (
     figure_of_follow_up,
     figure_of_week,
 )
-from pima.core.outcomes.realised import TOO_FEW_EXPECTED
 from pima.core.outcomes.served import figure_of_left_alone
-from pima.core.verdicts.figures import Figure, in_words
 from pima.logs import counted
 from pima.runs.recorded_run import never_failing
 from pima.store.engine import clock, reading, writing
@@ -77,8 +75,7 @@ def model_alarms(figures: Sequence[KeptFigure], champion: int | None) -> Iterato
             continue
         name = alarm.name
         rows = counted(each.rows, "row")
-        ratio = in_words(Figure(each.value, each.low, each.high, TOO_FEW_EXPECTED), 2)
-        told = alarm.says.format(found=each, rows=rows, of_those=of_those, ratio=ratio)
+        told = alarm.says.format(found=each, rows=rows, of_those=of_those)
         if not told:
             name = f"{name}:{each.figure}:{each.feature}".rstrip(":")
             told = _of_night(each)

@@ -4,7 +4,6 @@ made from them."""
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 
@@ -24,15 +23,12 @@ from pima.core.nights.drift import (
 )
 from pima.core.nights.kinds import UNSEEN_CODE, Kind, State, Watched
 from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, LAST_NIGHTS
-from pima.core.outcomes.realised import FEWEST_EXPECTED
 from pima.core.rows.validation import Validated
-from pima.core.verdicts.figures import Figure, observed_expected
 from pima.errors import Interrupted
 from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store.engine import clock, writing
 from pima.store.models import registry
-from pima.store.rows.settled import NEWEST_OUTCOMES, columns_of, settled_outcomes
 from pima.store.service.monitoring import keep_figures
 from pima.store.service.tallies import KeptTally, keep_tally, newest_tallies, tallies_of_parts
 
@@ -76,7 +72,7 @@ class NightTally:
         found = figures_of(names_of(self._scorer.features), nights, self._references)
         if learned := self._references.get(self._version):
             lately = _pooled(self._version, chain(*nights), self._references)
-            found.extend(_unseen_codes(connection, self._scorer.features, lately, learned))
+            found.extend(_unseen_codes(self._scorer.features, lately, learned))
         keep_tally(connection, run_id, self._version, self._counted)
         keep_figures(connection, run_id, self._version, Kind.NIGHT, found)
 
@@ -146,30 +142,13 @@ def last_nights(tonight: KeptTally, kept: Iterable[KeptTally]) -> list[list[Kept
     return nights
 
 
-def _unseen_codes(
-    connection: Connection, features: Features, lately: Tally, learned: Reference
-) -> Iterator[Watched]:
+def _unseen_codes(features: Features, lately: Tally, learned: Reference) -> Iterator[Watched]:
     """Tell at once of rows with a declared code that no row has that a version learned from."""
     for feature, bins, counts in zip(features, learned.features, lately.features, strict=True):
         for code, usual, rows in zip(bins.codes, bins.counts, counts, strict=False):
             if rows and not usual:
                 called = f"{feature.name}: {feature.codes[code]}"
-                ratio = _observed_expected(connection, feature.name, code)
-                found = Watched(called, UNSEEN_CODE, ratio.value, rows, state=State.ALERT)
-                yield replace(found, low=ratio.low, high=ratio.high)
-
-
-def _observed_expected(connection: Connection, name: str, code: int) -> Figure:
-    """That of all rows with a code, once enough is expected of them."""
-    # Imported here, since it imports pandas, which other nights do not need.
-    from pima.store.rows.histories import columns_by_id
-
-    came = settled_outcomes(connection, NEWEST_OUTCOMES).in_time
-    codes = columns_by_id(connection, [each.patient_id for each in came], [name])
-    probabilities, _, outcomes = (each[codes[name] == code] for each in columns_of(came))
-    if probabilities.sum() < FEWEST_EXPECTED:
-        return Figure(None)
-    return observed_expected(outcomes.sum(), len(outcomes), probabilities.sum())
+                yield Watched(called, UNSEEN_CODE, rows, rows, state=State.ALERT)
 
 
 def figures_of(

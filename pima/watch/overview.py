@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.nights.kinds import UNSEEN_CODE
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.models.ledger import VerdictLine, verdict_lines
@@ -137,7 +138,8 @@ class Overview:
     beside_scores: tuple[str, ...]
     """How the service stands beside each score in use, in words."""
     in_groups: tuple[str, ...]
-    """In which declared groups the champion's probabilities did not hold in its newest verdict."""
+    """In which declared groups the champion's probabilities did not hold in its newest verdict, and
+    what came true of codes that it has not learned from."""
     realised_weeks: tuple[Week, ...]
     outcomes_before_1900: int
     sources: tuple[SourceState, ...]
@@ -182,7 +184,7 @@ def read_overview(
         standing=on_top(settled, found.now, widths_by_person(connection, settled)),
         acted=acted_upon(connection, settled, last_week(settled, found.now)),
         beside_scores=tuple(on_scores(connection, rows_on_top(settled, found.now))),
-        in_groups=_in_groups(connection, found.champion.model_version),
+        in_groups=tuple(_in_groups(connection, settled, found)),
         realised_weeks=tuple(by_week(until_now(settled.counting, found.now))),
         outcomes_before_1900=report_figures.count_before_1900(connection),
         sources=tuple(_sources(connection, settings.source_names, found)),
@@ -196,13 +198,19 @@ def read_overview(
     )
 
 
-def _in_groups(connection: Connection, champion: int | None) -> tuple[str, ...]:
-    if champion is None or not newest_declaration(connection).groups:
-        return ()
+def _in_groups(
+    connection: Connection, settled: SettledOutcomes, found: ServiceFigures
+) -> Iterator[str]:
+    champion = found.champion.model_version
+    unseen = [each for each in found.monitoring if each.figure == UNSEEN_CODE and each.feature]
+    if champion is None or not (unseen or newest_declaration(connection).groups):
+        return
     # Imported here, since it imports pandas, which status does not need.
-    from pima.watch.by_group import in_newest_verdict
+    from pima.watch.by_group import in_newest_verdict, of_unseen_code
 
-    return in_newest_verdict(connection, champion)
+    yield from in_newest_verdict(connection, champion)
+    for each in unseen:
+        yield of_unseen_code(connection, settled, each.feature)
 
 
 def _champion(found: ServiceFigures, remarks: Iterable[str]) -> ChampionState:

@@ -131,8 +131,7 @@ SLOW_DECAY = "slow_decay"
 ONES_CORRECTED = f"{REALISED}ones_corrected"
 """The share of rows with outcome 1 that were corrected, beside that of rows with outcome 0."""
 UNSEEN_CODE = "unseen_code"
-"""Observed / expected of rows with a code that no row has that their version learned from; `rows`
-counts those of the last nights."""
+"""The rows of the last nights with a code that no row has that their version learned from."""
 
 SEE = "`python -m jobs.report` shows all figures, docs/do/watch-it.md explains them"
 UNTIL = (
@@ -311,8 +310,7 @@ ALARMS = {
         Whose.CHAMPION,
         says=(
             "{rows} of the last nights came with {found.feature}, which no training row of version "
-            "{found.model_version} had: nothing vouches for their probabilities; observed / "
-            "expected of such rows is {ratio}"
+            "{found.model_version} had: nothing vouches for their probabilities"
         ),
         means=(
             "Rows come with a declared code that no training row of the champion had. It predicts "

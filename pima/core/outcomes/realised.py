@@ -38,9 +38,6 @@ FEWEST_EVENTS = 5
 FEW_EVENTS = 10
 """With fewer of the rarer outcome figures are marked, since their intervals are too narrow."""
 TOO_FEW_OUTCOMES = f"fewer than {FEWEST_ROWS} outcomes"
-FEWEST_EXPECTED = 10
-"""Expected outcomes from which on they are compared with those that came."""
-TOO_FEW_EXPECTED = f"fewer than {FEWEST_EXPECTED} expected outcomes"
 TOO_FEW_EVENTS = f"fewer than {FEWEST_EVENTS} of the rarer outcome"
 OF_THOSE = "These are figures of those followed up; of the others nobody knows the outcome."
 ON_TOP = {
