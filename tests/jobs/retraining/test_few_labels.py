@@ -8,7 +8,7 @@ import pytest
 from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import SHIPPED
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
 # 200 labels hold out about 60 rows; of these outcomes a third is 1, whatever was measured, so
 # nothing can be learned.
@@ -17,8 +17,12 @@ TOLD = "it does not beat always guessing the majority class"
 
 
 @pytest.fixture
-def few(sqlite: Database, tmp_path: Path) -> Database:
+def few(sqlite: Database, tmp_path: Path, without_reports: None) -> Database:
     """200 labelled rows, and a retraining that gave no champion."""
+    return _without_champion(sqlite, tmp_path)
+
+
+def _without_champion(sqlite: Database, tmp_path: Path) -> Database:
     part = tmp_path / "part.csv"
     part.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[:200]))
     assert call(sqlite, "load", str(part)).exit_code == 0
@@ -49,3 +53,8 @@ def test_it_is_told_where_it_happens_and_by_health_and_status_until_there_is_a_c
     assert the_json(call(few, "retrain", "--json"))["reason"] == "first_champion"
     assert call(few, "score").exit_code == 0
     assert "no_champion" not in call(few, "health").stderr
+
+
+def test_the_report_that_it_leaves_says_so(sqlite: Database, tmp_path: Path) -> None:
+    html = _without_champion(sqlite, tmp_path).value("SELECT html FROM reports")
+    assert re.search(f"There is no champion yet. The last retraining said: [^<]*{TOLD}", html)
