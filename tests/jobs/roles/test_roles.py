@@ -23,6 +23,7 @@ from tests.support.databases import (
     Database,
     call,
     insert_patients,
+    postgresql_from,
     the_json,
     under_role,
     wait_for,
@@ -271,6 +272,47 @@ def test_the_scorer_counts_who_is_followed_up_as_of_midnight(
     assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
     figure = "SELECT value, rows, state FROM monitoring WHERE figure = 'hardly_followed_up'"
     assert guarded.execute(figure) == [(1.0, 20, "usual")]
+
+
+def test_the_scorer_tells_of_a_code_that_no_model_has_learned_from(
+    server: str, tmp_path: Path, without_reports: None
+) -> None:
+    config = configuration(
+        tmp_path,
+        """
+        [outcome]
+        name = "readmitted"
+        [[feature]]
+        name = "lab"
+        low = 0
+        high = 40
+        [[feature]]
+        name = "ward"
+        kind = "category"
+        codes = { 1 = "north", 2 = "south", 3 = "day clinic" }
+        """,
+    )
+    lines = [f"{n % 40},{n % 2 + 1},{int(n % 40 > 20 + n % 7)}" for n in range(400)]
+    history = tmp_path / "history.csv"
+    history.write_text("\n".join(["lab,ward,readmitted", *lines]) + "\n")
+    for database in postgresql_from(server, "template1"):
+        for role, job, *arguments in (
+            ("", "migrate", "--roles"),
+            ("pima_loader", "load", str(history)),
+            ("pima_trainer", "retrain"),
+        ):
+            its_own = under_role(database, role) if role else database
+            ended = call(its_own, job, *arguments, "--config", config)
+            assert ended.exit_code == 0, ended.stderr
+        for _ in range(2):
+            database.execute(
+                "INSERT INTO patients (lab, ward) SELECT 30, 3 FROM generate_series(1, 20)"
+            )
+            ended = call(under_role(database, "pima_scorer"), "score", "--config", config)
+            assert (ended.exit_code, "monitoring is incomplete" in ended.stderr) == (0, False)
+            database.execute("UPDATE patients SET outcome = 1 WHERE outcome IS NULL")
+        rows = "SELECT rows FROM monitoring WHERE figure = 'unseen_code' ORDER BY run_id"
+        assert database.execute(rows) == [(20,), (40,)]
 
 
 def test_alerts_tell_of_a_killed_run_under_the_role_that_may_close_it(guarded: Database) -> None:
