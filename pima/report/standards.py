@@ -175,7 +175,7 @@ def came_true_by_group(facts: VersionFacts) -> str:
     doubts = sum(len(each.doubts) for each in facts.groups)
     return (
         f"What came true stands under Groups that no model sees, for {counted(shown, 'group')}; in "
-        f"{doubts or 'none'} of them the probabilities are clearly wrong, otherwise than elsewhere."
+        f"{doubts or 'none'} of them the probabilities are clearly wrong, and unlike elsewhere."
     )
 
 

@@ -53,7 +53,16 @@ def open_alarms(
         days = beyond_usual(lost_by_day(connection, source, today - DAYS_BACK), today)
         if days:
             name = f"{SOURCE_LOST_ROWS.name}:{source}"
-            told = SOURCE_LOST_ROWS.says.format(*map(sum, zip(*days, strict=True)))
+            told = SOURCE_LOST_ROWS.says.format(
+                source=source,
+                vanished=counted(sum(day.vanished for day in days), "row"),
+                cleared=counted(sum(day.cleared for day in days), "outcome"),
+            )
+            if came := sum(day.of_another_person for day in days):
+                told += (
+                    f". {counted(came, 'row')} came as another person's: where the two persons are "
+                    "on different sides of the holdout, the row is on neither"
+                )
             yield Condition(name, told, SOURCE_LOST_ROWS.advice, is_of_model=True)
     yield from model_alarms(found.monitoring, found.champion.model_version)
 

@@ -154,9 +154,8 @@ SOURCE_LOST_ROWS = Alarm(
     "source_lost_rows",
     Whose.SERVICE,
     says=(
-        "within a week rows and outcomes have gone from it, far more than is usual: {1:,} rows and "
-        "{2:,} outcomes of other rows. {3:,} rows came as another person's; many of these are on "
-        "neither side of the holdout"
+        "within a week far more has gone from the source {source} than is usual: {vanished} and "
+        "{cleared} of other rows"
     ),
     means=(
         "A pull found far more rows gone from a source, or outcomes, than is usual there, though "

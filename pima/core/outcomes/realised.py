@@ -21,6 +21,7 @@ from pima.core.verdicts.figures import (
     Figure,
     Ranked,
     all_figures,
+    excludes,
     in_words,
     mean,
     observed_expected,
@@ -165,7 +166,7 @@ def told_figures(
         if lately is not None:
             newest = lately.figures[name]
             words += f"; the last {LATELY} weeks {in_words(newest, digits)}"
-            if figure.value is not None and newest.leaves_out(figure.value):
+            if figure.value is not None and excludes(newest, figure.value):
                 words += _DISAGREE
         if name == "observed_expected" and found.if_zero is not None:
             words += f"; {found.if_zero:.2f} if those without an outcome had 0"

@@ -44,10 +44,6 @@ class Figure:
     reason: str | None = None
     """Why the value, or its interval alone, is None."""
 
-    def leaves_out(self, value: float) -> bool:
-        """Whether a value lies outside the interval."""
-        return not (self.low or value) <= value <= (self.high or value)
-
 
 def in_words(figure: Figure, digits: int = 3) -> str:
     """Write a figure with its interval, or why there is none."""
