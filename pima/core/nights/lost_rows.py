@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 TOLD_FOR_DAYS = 7
-DAYS_BACK = 8 * 7 + TOLD_FOR_DAYS
+_DAYS_COMPARED = 9 * 7
+"""Before a day: what is cleared up once a month is usual then from the third time on."""
+DAYS_BACK = _DAYS_COMPARED + TOLD_FOR_DAYS
 """How far back the days are read."""
 FEWEST_PULLED = 5
 FEWEST_DAYS = 14
@@ -34,13 +36,13 @@ class LostOfDay(NamedTuple):
 def beyond_usual(days: Sequence[LostOfDay], today: int) -> Sequence[LostOfDay]:
     """Find the first of the last seven days on which more was lost than is usual, and pick the days
     from it on. The `days` are those with a pull, oldest first."""
-    lost = [day.vanished + day.cleared for day in days]
     for place, day in enumerate(days):
-        is_known = place > FEWEST_PULLED and day.day - days[0].day > FEWEST_DAYS
+        before = [each for each in days[:place] if day.day - each.day <= _DAYS_COMPARED]
+        is_known = len(before) > FEWEST_PULLED and day.day - before[0].day > FEWEST_DAYS
         if is_known and today - day.day < TOLD_FOR_DAYS:
             # The second largest, so that one accident does not make the next one usual; twice as
             # many, since losses come in bursts.
-            usual = sorted(lost[:place])[-2]
-            if lost[place] > 2 * usual + 4 * math.sqrt(usual) + FEWEST_LOST:
+            usual = sorted(each.vanished + each.cleared for each in before)[-2]
+            if day.vanished + day.cleared > 2 * usual + 4 * math.sqrt(usual) + FEWEST_LOST:
                 return days[place:]
     return ()

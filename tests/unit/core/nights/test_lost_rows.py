@@ -32,6 +32,16 @@ def test_what_is_far_more_than_usual_is_told_for_a_week(lost: list[int], is_told
     assert bool(beyond_usual(days, days[-1].day)) is is_told
 
 
+def test_who_clears_up_each_month_is_told_of_the_first_two_alone() -> None:
+    days = _days([40 if place % 31 == 30 else 0 for place in range(200)])
+    told = [
+        place
+        for place, each in enumerate(days)
+        if beyond_usual(days[max(0, place - DAYS_BACK) : place + 1], each.day)
+    ]
+    assert told == [*range(30, 37), *range(61, 68)]
+
+
 def test_rows_and_outcomes_count_together_and_what_goes_later_is_told_with_them() -> None:
     days = [*_days([0] * 20), LostOfDay(FIRST + 20, 6, 5, 0), LostOfDay(FIRST + 21, 1, 0, 12)]
     assert beyond_usual(days, days[-1].day) == days[20:]
