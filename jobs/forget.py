@@ -92,7 +92,7 @@ _TOLD = {
     "predictions": "prediction",
     "prediction_scores": "score beside a prediction",
     "rejections": "rejection",
-    "replaced_rows": "replaced row",
+    "row_history": "replaced row",
     "row_keys": "key of a row",
     "test_sets": "test set",
 }

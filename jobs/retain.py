@@ -1,6 +1,6 @@
-"""python -m jobs.retain: removes old predictions and rejections of versions that were corrected,
-deleted or labelled, and old runs; with --to it moves them to Parquet files first. Other jobs may
-run meanwhile."""
+"""python -m jobs.retain: removes old predictions of rows that were deleted or labelled, but for
+those that count, old rejections and old runs; with --to it moves them to Parquet files first. Other
+jobs may run meanwhile."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ def _options(options: OptionParser) -> None:
     options.add_argument(
         "--values",
         action="store_true",
-        help="also kept values that count, and what scores said: rows that old count as they stand",
+        help="also predictions that count, with their values: rows that old count as they stand",
     )
     options.add_argument(
         "--dry-run", action="store_true", help="count, and write only the run's own row"
@@ -79,7 +79,7 @@ def _show(result: Result) -> None:
         for name, what in (
             ("predictions", "prediction"),
             ("rejections", "rejection"),
-            ("replaced_rows", "replaced row"),
+            ("row_history", "replaced row"),
             ("runs", "run"),
         )
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, Engine
@@ -33,7 +34,7 @@ from pima.store.models.registry import Champion, newest_declaration
 from pima.store.predictions import Batch, Predictions, Rejections, ScoresBeside
 from pima.store.rows import queue
 from pima.store.rows.queue import require_counter_above_them, require_same_rows
-from pima.store.rows.replaced import EXAMINED_AT_ONCE, are_due, examine
+from pima.store.rows.row_history import let_go, not_looked_at_since
 from pima.store.service.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.model_alarms import leave_alarms
@@ -124,10 +125,10 @@ def score_queue(
     `drain` in each of them, and returns when all have ended. If a person has suspended the
     champion, rows wait; a run under way ends before its next batch.
 
-    What a night leaves beside its rows: which values that were replaced a day ago were predicted
-    on; what settled outcomes say; and, as the run closes, its figures and the rows without a
-    prediction. The last two also stand if it is interrupted. If the champion was suspended, it
-    leaves that, and no figure that would only tell of rows that wait.
+    What a night leaves beside its rows: what settled outcomes say; and, as the run closes, its
+    figures and the rows without a prediction. The last two also stand if it is interrupted. If the
+    champion was suspended, it leaves that, and no figure that would only tell of rows that wait. It
+    lets go replaced values that nothing was predicted on.
 
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched;
     VersionUsedTwice before its batch is committed; Interrupted between two batches.
@@ -141,7 +142,7 @@ def score_queue(
     if loop is not None:
         _score(loop, hand_out)
     if not options.dry_run:
-        _examine_replaced(engine, stop)
+        _let_go(engine, stop)
         leave_alarms(engine, run.id)
 
 
@@ -164,13 +165,13 @@ def _night_end(
     return NightEnd(run_id, options.rule, before)(connection)
 
 
-def _examine_replaced(engine: Engine, stop: StopRequest) -> None:
+def _let_go(engine: Engine, stop: StopRequest) -> None:
     with reading(engine) as connection:
-        go_on = are_due(connection)
-    while go_on:
+        since: datetime | None = not_looked_at_since(connection)
+    while since is not None:
         stop.check()
         with writing(engine) as connection:
-            go_on = examine(connection, EXAMINED_AT_ONCE) > 0
+            since = let_go(connection, since)
 
 
 def _loop(

@@ -6,11 +6,14 @@ A row has a time at which somebody acted on its prediction.
 
 Alerts know no flapping conditions, and messages of errors no ids of rows.
 
+Replaced values are a plain history, which lives as long as the predictions. Values whose prediction
+`retain` has removed say no longer when that was; versions that were not replaced had no values.
+
 Revision ID: 0003
 """
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
 
 revision = "0003"
 down_revision = "0002"
@@ -44,6 +47,48 @@ def upgrade() -> None:
     else:
         barrier = " WITH (security_barrier)"
         op.execute(f"CREATE OR REPLACE VIEW {_CURRENT_PREDICTIONS.format(barrier=barrier)}")
+    _begin_history(is_sqlite)
+
+
+def _begin_history(is_sqlite: bool) -> None:
+    if is_sqlite:
+        columns = op.get_bind().execute(text("SELECT * FROM replaced_rows WHERE false")).keys()
+        others = ("patient_id", "patient_version", "replaced_at", "predicted_at")
+        features = [f'"{name}"' for name in columns if name not in others]
+        declared = ", ".join(f"{name} REAL" for name in features)
+        op.execute(_HISTORY_ON_SQLITE.format(features=declared))
+        copied = f"patient_id, patient_version, {', '.join(features)}, replaced_at"
+        op.execute(
+            f"INSERT INTO row_history ({copied}) SELECT {copied} FROM replaced_rows "
+            "WHERE replaced_at IS NOT NULL"
+        )
+        op.execute("DROP TABLE replaced_rows")
+        op.execute("CREATE INDEX ix_row_history_replaced_at ON row_history (replaced_at)")
+        return
+    op.get_bind().exec_driver_sql(_HISTORY)
+
+
+_HISTORY_ON_SQLITE = """
+    CREATE TABLE row_history (
+        patient_id INTEGER NOT NULL,
+        patient_version INTEGER NOT NULL,
+        {features},
+        replaced_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+        CONSTRAINT pk_row_history PRIMARY KEY (patient_id, patient_version, replaced_at)
+    ) STRICT"""
+# `migrate` has made both indexes beside those who write, unless the table was not there yet.
+_HISTORY = """
+    DROP TRIGGER IF EXISTS replaced_rows_written ON replaced_rows;
+    DROP FUNCTION IF EXISTS drop_replaced();
+    DELETE FROM replaced_rows WHERE replaced_at IS NULL;
+    DROP INDEX ix_replaced_rows_replaced_at;
+    ALTER TABLE replaced_rows DROP COLUMN predicted_at, DROP CONSTRAINT pk_replaced_rows;
+    CREATE UNIQUE INDEX IF NOT EXISTS pk_row_history
+        ON replaced_rows (patient_id, patient_version, replaced_at);
+    CREATE INDEX IF NOT EXISTS ix_row_history_replaced_at ON replaced_rows (replaced_at);
+    ALTER TABLE replaced_rows
+        ADD CONSTRAINT pk_row_history PRIMARY KEY USING INDEX pk_row_history;
+    ALTER TABLE replaced_rows RENAME TO row_history"""
 
 
 _CURRENT_PREDICTIONS = """current_predictions{barrier} AS

@@ -52,8 +52,8 @@ class ForgetResult:
     prediction_scores: int
     """What the scores in use said beside them."""
     rejections: int
-    replaced_rows: int
-    """Kept values of earlier versions."""
+    row_history: int
+    """Values of earlier versions."""
     row_keys: int
     snapshots: tuple[int, ...]
     """Versions whose training snapshot had rows removed."""

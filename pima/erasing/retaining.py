@@ -36,7 +36,7 @@ from pima.store.rows.erasing import (
 from pima.store.rows.parquet_rows import as_table
 from pima.store.service.leases import RETAINING
 from pima.store.service.runs import record_progress
-from pima.store.tables import replaced_rows
+from pima.store.tables import row_history
 
 WINDOW_ROWS = 5_000
 FILE_ROWS = 200_000
@@ -59,8 +59,8 @@ class RetainResult:
     prediction_scores: int = 0
     """What the scores in use said beside them."""
     rejections: int = 0
-    replaced_rows: int = 0
-    """Kept values of earlier versions; they are in no file."""
+    row_history: int = 0
+    """Values of earlier versions; they are in no file."""
     runs: int = 0
     files: tuple[str, ...] = ()
     """The files that rows were moved to."""
@@ -79,7 +79,7 @@ class Retaining:
     folder: Path | None
     """The folder to move rows to; None if they are not kept."""
     all_values: bool = False
-    """Whether the kept values that count go, too, and what scores said of them."""
+    """Whether predictions that count go, too, with their values and what scores said then."""
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:
@@ -100,7 +100,7 @@ def retain(asked: Retaining) -> None:
             found = what_is_old(connection, cutoff, asked.all_values)
         asked.report(RetainResult(cutoff.isoformat()))
         for old in found:
-            if asked.folder is None or asked.dry_run or old.table is replaced_rows:
+            if asked.folder is None or asked.dry_run or old.table is row_history:
                 _remove(asked, lease, old)
             else:
                 _move(asked, lease, old, asked.folder)

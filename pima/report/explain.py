@@ -44,8 +44,14 @@ from pima.store.engine import clock, reading
 from pima.store.models import registry
 from pima.store.models.lineage import version_with_rows
 from pima.store.models.registry import newest_declaration, read_champion
-from pima.store.rows.histories import Rows, id_by_key, row_by_id, unlabelled_rows
-from pima.store.rows.kept_values import row_predicted_on, stored_prediction
+from pima.store.rows.histories import (
+    Rows,
+    id_by_key,
+    row_by_id,
+    row_predicted_on,
+    stored_prediction,
+    unlabelled_rows,
+)
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import newest_figures
 from pima.store.service.sources import rejected_row
@@ -207,7 +213,7 @@ def _explain_stored(
 ) -> Explanation:
     explainer = load_explainer(engine, stored.model_version)
     with reading(engine) as connection:
-        then = row_predicted_on(connection, patient_id, stored.patient_version, explainer.names)
+        then = row_predicted_on(connection, patient_id, stored, explainer.names)
         today = row_by_id(connection, patient_id, explainer.names)
     return replace(
         _explain(explainer, called, then),

@@ -109,11 +109,6 @@ class Database(ABC):
         table that was just filled, and would read all patients."""
 
     @abstractmethod
-    def read_by_index(self, connection: Connection, /) -> None:
-        """Let the statements of this transaction join by index and read in its order, so that a
-        limit ends them: else the planner, without statistics, would sort all that there is."""
-
-    @abstractmethod
     def join_by_merge(self, connection: Connection, /) -> None:
         """Let the statements of this transaction join by merging rows in order, which costs the
         same for any number of rows that match."""
@@ -163,12 +158,10 @@ class Database(ABC):
     or else of the next transaction."""
     came_before_writer: str
     """The condition that the row `k` of row_keys was written before transaction :writer."""
-    share_unless_held: str
-    """The end of a SELECT that locks the rows of `p` until the transaction ends, and leaves out
-    those that others hold; empty on a file, where nobody else can."""
-    update_unless_held: str
-    """The end of a SELECT that locks its rows until the transaction ends, and leaves out those that
-    others hold; empty on a file, too."""
+    unless_held: str
+    """The end of a SELECT that locks rows until the transaction ends, and leaves out those that
+    others hold; {} stands for the strength and the table, as `SHARE OF p`. Empty on a file, where
+    nobody else can."""
     revision_table: str
     """The query for Alembic's table; NULL or no row if it does not exist."""
     sources_of_run: str

@@ -88,21 +88,20 @@ CREATE TABLE scoring_queue (
     requeued INTEGER -- 1 where a requeue put it here; NULL otherwise
 );
 
--- Values of row versions that were replaced: what predictions were made from. Those of versions that were not predicted on
--- go a day later.
-CREATE TABLE replaced_rows (
+-- Values that corrections and deletions have replaced: what predictions were made from. They live as long as their row and
+-- a prediction of their version.
+CREATE TABLE row_history (
     patient_id BIGINT NOT NULL, -- `patients.id`
     patient_version BIGINT NOT NULL, -- the version that had these values
     /* features */ pregnancies DOUBLE PRECISION, glucose DOUBLE PRECISION, blood_pressure DOUBLE PRECISION,
         skin_thickness DOUBLE PRECISION, insulin DOUBLE PRECISION, bmi DOUBLE PRECISION,
         diabetes_pedigree DOUBLE PRECISION, age DOUBLE PRECISION /* end */,
-    replaced_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp(), -- when they were; NULL where the version still stands, without values here
-    predicted_at TIMESTAMP WITH TIME ZONE, -- when the version was first predicted on; NULL until scoring has looked for it
-    CONSTRAINT pk_replaced_rows PRIMARY KEY (patient_id, patient_version)
+    replaced_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(), -- when they were
+    -- A version that comes twice, since somebody set the counter back, keeps no correction from its row.
+    CONSTRAINT pk_row_history PRIMARY KEY (patient_id, patient_version, replaced_at)
 );
 
--- Those that scoring has yet to look at, oldest first.
-CREATE INDEX ix_replaced_rows_replaced_at ON replaced_rows (replaced_at) WHERE predicted_at IS NULL;
+CREATE INDEX ix_row_history_replaced_at ON row_history (replaced_at);
 
 -- Files that were loaded.
 CREATE TABLE loads (

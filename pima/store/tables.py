@@ -93,7 +93,7 @@ highest id is the newest. SQLite reads this order from the index. PostgreSQL sor
 moment that it needs: that takes 0.3 s if 200,000 rows share a moment, and under a millisecond if
 500 do."""
 
-WITH_FEATURES = ("patients", "scoring_queue", "replaced_rows")
+WITH_FEATURES = ("patients", "scoring_queue", "row_history")
 """The tables that have a column of type Real for each feature, declared or retired."""
 WITH_SCORES = ("patients", "scoring_queue")
 """Those that have one for each score in use, too."""

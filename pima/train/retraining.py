@@ -37,8 +37,7 @@ from pima.store.models.registry import (
     read_champion,
     require_same_holdout,
 )
-from pima.store.rows.histories import labelled_history
-from pima.store.rows.kept_values import predicted_in_time, predicted_on
+from pima.store.rows.histories import labelled_history, predicted_in_time, predicted_on
 from pima.store.rows.settling import settling
 from pima.store.service.leases import RETRAINING
 from pima.train.fit import fit_challenger

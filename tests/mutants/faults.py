@@ -71,7 +71,7 @@ _CORRECTED = "tests/store/triggers/test_triggers.py::test_a_corrected_measuremen
 _USED_TWICE = "tests/jobs/scoring/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
 _OF_ITS_OWN = "tests/jobs/scoring/test_version_counter.py::test_a_row_that_comes_again_after_the_counter_was_set_back_has_a_version_of_its_own"
 _UPGRADED = "tests/jobs/databases/test_releases.py::test_the_upgrade_keeps_nobody_waiting_for_its_locks_and_ends_in_no_deadlock"
-_KEPT = "tests/store/rows/test_replaced.py::test_each_replaced_version_keeps_all_of_its_values"
+_KEPT = "tests/store/rows/test_row_history.py::test_each_replaced_version_keeps_all_of_its_values"
 _BEFORE_IT_IS = "tests/store/triggers/test_triggers.py::test_no_outcome_is_known_before_it_is"
 
 FAULTS = (
@@ -416,9 +416,9 @@ FAULTS = (
             "postgresql": Form(
                 (
                     Edit(
-                        "pima/store/postgresql/database.py",
-                        'share_unless_held = "FOR SHARE OF p SKIP LOCKED"',
-                        'share_unless_held = ""',
+                        "pima/store/rows/queue.py",
+                        'unless_held = database_of(connection).unless_held.format("SHARE OF p")',
+                        'unless_held = ""',
                     ),
                 ),
                 tuple(
@@ -513,13 +513,8 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/sqlite/triggers.sql",
-                        "VALUES (OLD.id, OLD.version, /* features */",
-                        "SELECT OLD.id, OLD.version, /* features */",
-                    ),
-                    Edit(
-                        "pima/store/sqlite/triggers.sql",
-                        "OLD.diabetes_pedigree, OLD.age /* end */)",
-                        "OLD.diabetes_pedigree, OLD.age /* end */ WHERE false",
+                        "    -- Above the row's own, even where the counter was set back.\n",
+                        "    DELETE FROM row_history WHERE patient_id = OLD.id;\n",
                     ),
                 ),
                 (f"{_KEPT}[sqlite]",),
@@ -528,7 +523,7 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "WHERE n.version <> o.version AND o.outcome IS NULL;",
+                        "WHERE n.version <> o.version;",
                         "WHERE false;",
                     ),
                 ),
@@ -543,13 +538,13 @@ FAULTS = (
                 (
                     Edit(
                         "pima/store/postgresql/triggers.sql",
-                        "WHERE n.version <> o.version AND o.outcome IS NULL;",
-                        """WHERE n.version <> o.version AND o.outcome IS NULL
+                        "WHERE n.version <> o.version;",
+                        """WHERE n.version <> o.version
         AND EXISTS (SELECT FROM public.predictions d WHERE d.patient_id = o.id);""",
                     ),
                 ),
                 tuple(
-                    "tests/store/rows/test_replaced.py::test_values_that_are_replaced_beside_a_scorer_that_has_not_committed_stay"
+                    "tests/store/rows/test_row_history.py::test_values_that_are_replaced_beside_a_scorer_that_has_not_committed_stay"
                     f"[glucose = 99-{level}]"
                     for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
                 ),
@@ -557,19 +552,47 @@ FAULTS = (
         },
     ),
     _on_both(
-        "kept values are looked at, and deleted, too early",
-        Edit("pima/store/rows/replaced.py", "timedelta(days=1)", "timedelta()"),
-        caught_by="tests/store/rows/test_replaced.py::test_scoring_looks_once_and_a_day_later[DATABASE]",
+        "values that nothing was predicted on are let go too early",
+        Edit("pima/store/rows/row_history.py", "timedelta(days=1)", "timedelta()"),
+        caught_by="tests/store/rows/test_row_history.py"
+        "::test_scoring_lets_go_what_nothing_was_predicted_on_and_a_day_later[DATABASE]",
     ),
     _on_both(
-        "retain leaves no mark of what was predicted on",
+        "values are let go that something was predicted on",
         Edit(
-            "pima/store/rows/erasing.py",
-            "        condition = and_(condition, leave_marks(connection, condition))\n",
-            "        pass\n",
+            "pima/store/rows/row_history.py",
+            "AND d.patient_version = h.patient_version) IS NULL)",
+            "AND d.patient_version > h.patient_version) IS NULL)",
         ),
-        caught_by="tests/store/rows/test_replaced.py"
-        "::test_what_was_predicted_on_is_known_after_its_prediction_is_gone[DATABASE]",
+        caught_by="tests/jobs/scoring/test_row_history_by_log.py"
+        "::test_the_history_equals_a_log_of_all_that_was_written[DATABASE-short]",
+    ),
+    _on_both(
+        "a night looks at nothing that was replaced before the last one",
+        Edit("pima/store/rows/row_history.py", "looked_at - 2 * LIVES_AT_LEAST", "looked_at"),
+        caught_by="tests/store/rows/test_row_history.py"
+        "::test_each_night_looks_at_what_was_replaced_since_the_last_one[DATABASE]",
+    ),
+    Fault(
+        "who lets values go waits for others",
+        {
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/database.py",
+                        'unless_held = "FOR {} SKIP LOCKED"',
+                        'unless_held = "FOR {} NOWAIT"',
+                    ),
+                ),
+                ("tests/store/rows/test_row_history.py::test_of_two_who_let_go_nobody_waits",),
+            ),
+        },
+    ),
+    _on_both(
+        "retain deletes the prediction that counts",
+        Edit("pima/store/rows/row_history.py", "predictions.patient_version = {counted}", "1 = 0"),
+        caught_by="tests/store/rows/test_row_history.py"
+        "::test_retain_leaves_the_prediction_that_counts[DATABASE]",
     ),
     _on_both(
         "whom somebody acted on is on both sides of follow-up",
@@ -583,7 +606,11 @@ FAULTS = (
     ),
     _on_both(
         "an action counts since the first prediction that retain has left",
-        Edit("pima/store/rows/settling.py", "k.patient_id = id)", "k.patient_id < 0)"),
+        Edit(
+            "pima/store/rows/row_history.py",
+            "outcome IS NULL OR acted_at IS NOT NULL OR",
+            "outcome IS NULL OR",
+        ),
         caught_by="tests/store/rows/test_acted_upon.py"
         "::test_a_first_prediction_that_was_removed_is_known_still[DATABASE]",
     ),
@@ -592,13 +619,6 @@ FAULTS = (
         Edit("pima/store/rows/settling.py", "THEN {self.acted_by} ELSE", "THEN {until} ELSE"),
         caught_by="tests/store/rows/test_acted_upon.py"
         "::test_acting_goes_by_what_was_predicted_before_it[DATABASE-False]",
-    ),
-    _on_both(
-        "retain forgets when a row on which somebody acted was first predicted",
-        Edit("pima/store/rows/replaced.py", "acted_at.is_not(None)", "acted_at.is_(None)"),
-        caught_by="tests/jobs/outcomes/test_acted_upon.py"
-        "::test_what_was_acted_upon_stays_so_where_old_predictions_and_values_are_removed"
-        "[DATABASE-known]",
     ),
     Fault(
         "an upgrade waits for its locks, and others behind it",

@@ -355,9 +355,9 @@ _SURPLUS = """
 # Each correction added 1 to glucose.
 _GAPS = """
     SELECT count(*) FROM (
-        SELECT FROM patients p JOIN replaced_rows r ON r.patient_id = p.id
+        SELECT FROM patients p JOIN row_history r ON r.patient_id = p.id
         GROUP BY p.id HAVING count(*) <> p.glucose - min(r.glucose)) AS gaps"""
-_TABLES = ("patients", "predictions", "scoring_queue", "replaced_rows", "model_versions")
+_TABLES = ("patients", "predictions", "scoring_queue", "row_history", "model_versions")
 
 
 def _check(database: Database, standby: str, writers: list[Session], corrected: list[int]) -> None:
@@ -365,7 +365,7 @@ def _check(database: Database, standby: str, writers: list[Session], corrected: 
     there = database.value("SELECT count(*) FROM patients WHERE id = ANY(:ids)", {"ids": inserted})
     print(f"{len(inserted):,} rows were inserted, {there:,} are there")
     expected = Counter(corrected)
-    kept = dict(database.execute("SELECT patient_id, count(*) FROM replaced_rows GROUP BY 1"))
+    kept = dict(database.execute("SELECT patient_id, count(*) FROM row_history GROUP BY 1"))
     lacking = sum(max(0, times - kept.get(number, 0)) for number, times in expected.items())
     print(f"{len(corrected):,} corrections after the upgrade, of {lacking} the values are not kept")
     print(f"rows with a gap in what is kept: {database.value(_GAPS)}")

@@ -325,7 +325,7 @@ def _text(entry: Entry) -> str:
 _BELONGING_TOGETHER = """```mermaid
 erDiagram
     patients ||--o| scoring_queue : waits
-    patients ||--o{ replaced_rows : "earlier versions"
+    patients ||--o{ row_history : "earlier versions"
     patients ||--o| row_keys : "first key"
     patients ||--o{ predictions : has
     patients ||--o{ rejections : has

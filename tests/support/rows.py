@@ -14,6 +14,22 @@ from tests.support.shipped import FEATURE_NAMES, SOUND
 
 COLUMNS = ", ".join(FEATURE_NAMES)
 VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
+SET_BACK = {
+    "sqlite": "UPDATE patient_version_counter SET last = 0",
+    "postgresql": "SELECT setval('patient_version', 1, false)",
+}
+"""The counter of versions, set back by hand."""
+EARLIER = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '-{minutes} minutes')",
+    "postgresql": "{column} - interval '{minutes} minutes'",
+}
+A_DAY = 24 * 60 + 1
+
+
+def become_older(database: Database, table: str, column: str, minutes: int = A_DAY) -> None:
+    """The clock is not waited for: what is there becomes older, by default a day."""
+    earlier = EARLIER[database.kind].format(column=column, minutes=minutes)
+    database.execute(f"UPDATE {table} SET {column} = {earlier}")
 
 
 def patient(database: Database, patient_id: int) -> Any:

@@ -46,7 +46,7 @@ class Jobs(RuleBasedStateMachine):
     emptied: ClassVar[tuple[str, ...]] = (
         "patients",
         "scoring_queue",
-        "replaced_rows",
+        "row_history",
         "predictions",
         "rejections",
         "runs",
@@ -129,7 +129,7 @@ class Jobs(RuleBasedStateMachine):
     def a_day_passes(self) -> None:
         """Since values were replaced: the next run of scoring looks whether to keep them."""
         then = self.database.stored(datetime.now(UTC) - timedelta(days=1, minutes=1))
-        self.database.execute("UPDATE replaced_rows SET replaced_at = :then", {"then": then})
+        self.database.execute("UPDATE row_history SET replaced_at = :then", {"then": then})
 
     # ---- what must hold ----
 
@@ -154,7 +154,7 @@ class Jobs(RuleBasedStateMachine):
             SELECT d.patient_id, d.patient_version FROM predictions d
             JOIN patients p ON p.id = d.patient_id AND p.version <> d.patient_version
             WHERE d.scored_at > p.recorded_at AND NOT EXISTS (
-                SELECT 1 FROM replaced_rows r
+                SELECT 1 FROM row_history r
                 WHERE r.patient_id = d.patient_id AND r.patient_version = d.patient_version)"""
         assert self.database.execute(lost) == []
 

@@ -13,7 +13,7 @@ _NAMES: dict[ColumnKind, str] = {
     "known_at": "labelled_at",
     "moment": "index_at acted_at",
     "beside": "id version recorded_at updated_at patient_id patient_version enqueued_at "
-    "requeued replaced_at predicted_at line known reason field",
+    "requeued replaced_at line known reason field",
 }
 KINDS: dict[str, ColumnKind] = {
     name: kind for kind, names in _NAMES.items() for name in names.split()

@@ -74,10 +74,9 @@ def corrections(
     """Count the rows of a history that settled since a moment and have other values of these
     features `today`.
 
-    `in_time` has the rows that were predicted in time, by id. Its `probability` is NaN if the
-    prediction is gone. `predicted` and `replaced` say how many days ago the values that count were
-    predicted, and were replaced; the latter is NaN if they still stand. `not_kept` are the ids of
-    rows whose values at their prediction are not kept.
+    `in_time` has the rows that were predicted in time, by id. `predicted` and `replaced` say how
+    many days ago the values that count were predicted, and were replaced; the latter is NaN if they
+    still stand. `not_kept` are the ids of rows whose values at their prediction are not kept.
     """
     columns = list(names)
     then = history.loc[today.index, columns]
@@ -96,8 +95,7 @@ def by_risk(rows: "pd.DataFrame") -> Corrections:
     until now.
     """
     risk = rows["probability"]
-    # Rows whose probability is not known are compared with each other.
-    fifth = (FIFTHS * (risk.rank() - 0.5) // risk.count()).fillna(FIFTHS)
+    fifth = FIFTHS * (risk.rank() - 0.5) // len(risk)
     by_day = rows.groupby([fifth, "days"])
     # The rows, and the ones among them, that were not corrected before each day.
     still = by_day["outcome"].agg(["sum", "count"])[::-1].groupby(level=0).cumsum()

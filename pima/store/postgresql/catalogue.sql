@@ -75,10 +75,10 @@ SELECT CASE WHEN i.indisvalid THEN 'is made' WHEN EXISTS (
 FROM pg_index i WHERE i.indexrelid = to_regclass(:name)::oid;
 
 -- name: triggers
--- The triggers on patients and replaced_rows; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
-SELECT c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
+-- The triggers on patients; changes_rows is true for BEFORE row triggers on INSERT or UPDATE, by tgtype.
+SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
     f.pronamespace = c.relnamespace AS is_beside, f.prosrc, f.prosecdef, f.proconfig,
     t.tgtype::integer & 3 = 3 AND t.tgtype::integer & 20 > 0 AND t.tgenabled <> 'D' AS changes_rows
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid
-WHERE t.tgrelid IN (to_regclass('patients')::oid, to_regclass('replaced_rows')::oid) AND NOT t.tgisinternal
+WHERE t.tgrelid = to_regclass('patients')::oid AND NOT t.tgisinternal
 ORDER BY t.tgname;

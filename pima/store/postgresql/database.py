@@ -312,13 +312,9 @@ class PostgreSQL(Database):
         """Make all joins use an index until the transaction ends."""
         connection.exec_driver_sql(
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL "
-            "enable_mergejoin = off;SET LOCAL enable_nestloop = on"
+            "enable_mergejoin = off; SET LOCAL enable_bitmapscan = off; "
+            "SET LOCAL enable_nestloop = on"
         )
-
-    def read_by_index(self, connection: Connection) -> None:
-        """Leave only scans of an index until the transaction ends."""
-        self.join_by_index(connection)
-        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
 
     def join_by_merge(self, connection: Connection) -> None:
         """Make all joins merge until the transaction ends, with the memory for sorting that an
@@ -369,8 +365,7 @@ class PostgreSQL(Database):
         ) AS writers
         ORDER BY age(number) DESC LIMIT 1"""
     came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
-    share_unless_held = "FOR SHARE OF p SKIP LOCKED"
-    update_unless_held = "FOR UPDATE SKIP LOCKED"
+    unless_held = "FOR {} SKIP LOCKED"
     # Not a view, whose functions would run with the rights of whoever reads it.
     revision_table = """
         SELECT oid FROM pg_class WHERE oid = CAST(to_regclass('alembic_version') AS oid)

@@ -26,10 +26,15 @@ _MOMENT = "10ms"
 _MIGRATION_LOCK = 0x70696D61
 _CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 
-_INDEXES = {"ix_rejections_run_id": "rejections (run_id)"}
+_INDEXES = {"ix_rejections_run_id": "INDEX {} ON rejections (run_id)"}
 """The index of revision 0002, which takes long to make."""
-_OF_INDEX_AT = {"ix_patients_index_at": "patients (index_at) WHERE index_at IS NOT NULL"}
-"""That of revision 0003, which makes it by itself where revision 0002 has just added the column."""
+_INDEXES_OF_0003 = {
+    "ix_patients_index_at": "INDEX {} ON patients (index_at) WHERE index_at IS NOT NULL",
+    "ix_row_history_replaced_at": "INDEX {} ON replaced_rows (replaced_at)",
+    "pk_row_history": "UNIQUE INDEX {} ON replaced_rows (patient_id, patient_version, replaced_at)",
+}
+"""Those of revision 0003, which makes them by itself where revision 0002 has just added column and
+table."""
 _CHANGED = (
     "patients",
     "source_rejections",
@@ -64,17 +69,19 @@ def wait_for_other_migrations(connection: Connection) -> None:
 def prepare_upgrade(connection: Connection) -> None:
     """Make what keeps nobody out, then lock the tables that the upgrade changes."""
     indexes = _INDEXES
-    columns = connection.execute(_CATALOGUE["columns"], {"tables": ["patients"]})
-    if "patients.index_at" in [row[0] for row in columns]:
-        indexes = _INDEXES | _OF_INDEX_AT
+    changed = dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE")
+    columns = connection.execute(_CATALOGUE["columns"], {"tables": ["replaced_rows"]})
+    if columns.first() is not None:
+        indexes = _INDEXES | _INDEXES_OF_0003
+        changed["replaced_rows"] = "ACCESS EXCLUSIVE"
     # This ends the last statement's snapshot, too.
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    for index, indexed in indexes.items():
-        _make_index(connection.engine, index, indexed)
+    for index, definition in indexes.items():
+        _make_index(connection.engine, index, definition)
     for view in VIEWS:
         _hide_rows(connection.engine, view)
     # The view first, as whoever reads it.
-    _hold(connection, dict.fromkeys(_CHANGED, "ACCESS EXCLUSIVE"), _HOLD_VIEW)
+    _hold(connection, changed, _HOLD_VIEW)
 
 
 def keep_rows(connection: Connection) -> None:
@@ -84,7 +91,7 @@ def keep_rows(connection: Connection) -> None:
         # Readers are locked out too: one that then writes would deadlock with us when the triggers
         # are made.
         "patients": "ACCESS EXCLUSIVE",
-        "replaced_rows": "ACCESS EXCLUSIVE",
+        "row_history": "ACCESS EXCLUSIVE",
         # A claim locks rows of the queue, which conflicts with this mode.
         "scoring_queue": "EXCLUSIVE",
     }
@@ -92,11 +99,11 @@ def keep_rows(connection: Connection) -> None:
 
 
 def keep_triggers(connection: Connection) -> None:
-    """Lock the tables that have triggers."""
-    _hold(connection, {"patients": "SHARE ROW EXCLUSIVE", "replaced_rows": "ACCESS EXCLUSIVE"})
+    """Lock the table that has triggers."""
+    _hold(connection, {"patients": "SHARE ROW EXCLUSIVE"})
 
 
-def _make_index(engine: Engine, index: str, indexed: str) -> None:
+def _make_index(engine: Engine, index: str, definition: str) -> None:
     """Make the index beside writers, outside of any transaction; one that a death left unfinished
     is made again."""
     with engine.connect() as connection:
@@ -113,7 +120,8 @@ def _make_index(engine: Engine, index: str, indexed: str) -> None:
         )
         if connection.scalar(query) != "is made":
             connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
-            connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {index} ON {indexed}")
+            name = f"CONCURRENTLY {index}"
+            connection.exec_driver_sql(f"CREATE {definition.format(name)}")
 
 
 def _hide_rows(engine: Engine, view: str) -> None:

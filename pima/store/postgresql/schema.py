@@ -40,7 +40,7 @@ _FUNCTION = re.compile(
     r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL
 )
 _TRIGGER = re.compile(
-    r"CREATE (?:OR REPLACE )?((?:CONSTRAINT )?TRIGGER (\w+) [^;]*? ON public\.(\w+)\s[^;]*?"
+    r"CREATE OR REPLACE (TRIGGER (\w+) [^;]*? ON public\.patients\s[^;]*?"
     r"EXECUTE FUNCTION public\.(\w+)\(\));"
 )
 _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
@@ -64,16 +64,16 @@ def fault_of_triggers(connection: Connection, declared: Declaration) -> str | No
     script = read_triggers(_FOLDER, declared)
     schema = schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
-    found = {(row.relname, row.tgname): row for row in connection.execute(_CATALOGUE["triggers"])}
+    found = {row.tgname: row for row in connection.execute(_CATALOGUE["triggers"])}
     ours = _TRIGGER.findall(script)
-    for definition, name, table, function in ours:
-        row = found.pop((table, name), None)
+    for definition, name, function in ours:
+        row = found.pop(name, None)
         if row is None or row.tgenabled != "A":
-            return f"the trigger {name} on {table} is missing, or is not ENABLE ALWAYS"
+            return f"the trigger {name} on patients is missing, or is not ENABLE ALWAYS"
         if not row.is_beside or _plain(row.definition) != _plain(
             _placed(f"CREATE {definition}", schema)
         ):
-            return f"the trigger {name} on {table} is not the one that was made"
+            return f"the trigger {name} on patients is not the one that was made"
         head, body = (_placed(part, schema) for part in functions[function])
         settings = [f"{name}={value}" for name, value in _SETTING.findall(" ".join(head.split()))]
         if (row.prosrc, row.prosecdef, row.proconfig or []) != (
@@ -82,10 +82,10 @@ def fault_of_triggers(connection: Connection, declared: Declaration) -> str | No
             settings,
         ):
             return (
-                f"the function {function} of the trigger {name} on {table} is not the one that "
+                f"the function {function} of the trigger {name} on patients is not the one that "
                 "was made"
             )
-    first = min(name for _, name, _, _ in ours if name.startswith("zzz_"))
+    first = min(name for _, name, _ in ours if name.startswith("zzz_"))
     for row in found.values():
         # Triggers fire in the byte order of their names.
         if row.changes_rows and row.tgname.encode() > first.encode():
@@ -135,15 +135,15 @@ ROLES = {
         "SELECT, INSERT ON tallies",
         "INSERT ON monitoring",
         "SELECT (run_id, kind, recorded_at) ON monitoring",
-        # Whether replaced versions were predicted on; not their values.
-        "SELECT (patient_id, patient_version, replaced_at, predicted_at) ON replaced_rows",
-        "UPDATE (predicted_at), DELETE ON replaced_rows",
+        # To let replaced versions go, not to read their values. Their lock needs a right to UPDATE.
+        "SELECT (patient_id, patient_version, replaced_at), DELETE ON row_history",
+        "UPDATE (replaced_at) ON row_history",
         # Which rows have no prediction: a view without values and outcomes, and what pulls
         # rejected.
         "SELECT ON patient_versions, source_rejections",
     ),
     "pima_trainer": (
-        "SELECT ON alembic_version, declarations, installation, patients, replaced_rows, row_keys",
+        "SELECT ON alembic_version, declarations, installation, patients, row_history, row_keys",
         "SELECT ON promotions, model_versions, test_sets, training_snapshots",
         "SELECT, INSERT, UPDATE ON runs",
         "SELECT, INSERT, UPDATE, DELETE ON leases",
@@ -207,7 +207,7 @@ ROLES = {
     # The person who operates the service: status, health, models, requeue.
     "pima_operator": (
         (
-            "SELECT ON alembic_version, declarations, patients, replaced_rows, predictions, "
+            "SELECT ON alembic_version, declarations, patients, row_history, predictions, "
             "prediction_scores, promotions, model_versions"
         ),
         "SELECT ON training_snapshots, runs, schedules",
@@ -230,9 +230,8 @@ ROLES = {
         "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
         "SELECT (number, training_ids, training_ids_sha256) ON model_versions",
         "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, training_snapshots",
-        # Marks of versions whose predictions go. SELECT ... FOR UPDATE needs a right to UPDATE.
-        "INSERT (patient_id, patient_version, replaced_at, predicted_at) ON replaced_rows",
-        "SELECT, UPDATE (predicted_at), DELETE ON replaced_rows",
+        # SELECT ... FOR UPDATE needs a right to UPDATE.
+        "SELECT, UPDATE (replaced_at), DELETE ON row_history",
         "SELECT, DELETE ON prediction_scores",
         "SELECT, UPDATE (side_key), DELETE ON row_keys",
         "SELECT, DELETE ON source_rejections",
@@ -243,8 +242,8 @@ ROLES = {
         "SELECT, INSERT, UPDATE ON removed_runs",
         "SELECT (run_id), DELETE ON tallies, monitoring",
         "SELECT, INSERT ON forgotten",
-        # SELECT ... FOR KEY SHARE, to take turns with loads, and FOR SHARE, with corrections, need
-        # a right to UPDATE: a column that a trigger stamps.
+        # SELECT ... FOR KEY SHARE, to take turns with loads, needs a right to UPDATE: a column that
+        # a trigger stamps.
         "UPDATE (updated_at) ON patients",
         # To keep retrainings and verdicts out meanwhile. A lock needs a right to UPDATE: a column
         # that is always 1.

@@ -162,35 +162,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Rows with another version are to be scored, and labelled ones no longer. The values that were replaced are kept.
+-- Rows with another version are to be scored, and labelled ones no longer. Replaced values go into the history.
 -- Without nested loops: a plan that was made for a single row would take 30 s for 20,000 of them.
 CREATE OR REPLACE FUNCTION public.enqueue_updated() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_nestloop = off AS $$
 BEGIN
-    -- Values are kept whether they were predicted on or not: who has claimed the version may commit its prediction later. So
-    -- scoring looks a day later.
-    INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    -- Whether they were predicted on or not: who has claimed the version may commit its prediction later.
+    INSERT INTO public.row_history (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
     SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
         o.insulin, o.bmi, o.diabetes_pedigree, o.age /* end */
-    FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version AND o.outcome IS NULL;
-    -- Of a labelled row there may be a mark of `retain`. To look for one always would cost a tenth of an UPDATE.
-    IF EXISTS (SELECT FROM old_rows WHERE outcome IS NOT NULL) THEN
-        -- The day of an outcome that changes, or goes, is counted anew.
-        INSERT INTO public.changed_outcomes (labelled_at, index_at)
-        SELECT labelled_at, index_at FROM old_rows WHERE outcome IS NOT NULL;
-        INSERT INTO public.replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
-            skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-        SELECT o.id, o.version, /* features */ o.pregnancies, o.glucose, o.blood_pressure, o.skin_thickness,
-            o.insulin, o.bmi, o.diabetes_pedigree, o.age /* end */
-        FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version AND o.outcome IS NOT NULL
-        ON CONFLICT (patient_id, patient_version) DO UPDATE
-        SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
-            glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
-            skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
-            diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
-    END IF;
-
+    FROM old_rows o JOIN new_rows n ON n.id = o.id WHERE n.version <> o.version;
     INSERT INTO public.scoring_queue (patient_id, patient_version, /* copied */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
     SELECT n.id, n.version, /* copied */ n.pregnancies, n.glucose, n.blood_pressure, n.skin_thickness,
@@ -203,12 +185,15 @@ BEGIN
         bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
     WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
 
-    IF current_setting('pima.look_again', true) = 'on' OR EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
+    IF current_setting('pima.look_again', true) = 'on' OR EXISTS (SELECT FROM old_rows WHERE outcome IS NOT NULL)
+        OR EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
         IF pg_trigger_depth() > 1 THEN
             PERFORM set_config('pima.look_again', 'on', true);
         END IF;
+        -- The days of outcomes that come, change or go are counted anew.
         INSERT INTO public.changed_outcomes (labelled_at, index_at)
-        SELECT labelled_at, index_at FROM new_rows WHERE outcome IS NOT NULL;
+        SELECT labelled_at, index_at FROM old_rows WHERE outcome IS NOT NULL
+        UNION ALL SELECT labelled_at, index_at FROM new_rows WHERE outcome IS NOT NULL;
         DELETE FROM public.scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM new_rows
                 WHERE outcome IS NOT NULL OR current_setting('pima.look_again', true) = 'on'))
             AND NOT EXISTS (SELECT FROM public.patients p
@@ -258,37 +243,11 @@ BEGIN
         AND NOT EXISTS (SELECT FROM public.patients p
             WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL OFFSET 0);
 
-    -- By the transaction's beginning replaced_rows_written knows them.
-    INSERT INTO public.replaced_rows (patient_id, patient_version, replaced_at, /* features */ pregnancies, glucose,
-        blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
-    SELECT id, version, now(), /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+    INSERT INTO public.row_history (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT id, version, /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
         diabetes_pedigree, age /* end */
-    FROM old_rows
-    ON CONFLICT (patient_id, patient_version) DO UPDATE
-    SET replaced_at = EXCLUDED.replaced_at, /* features */ pregnancies = EXCLUDED.pregnancies,
-        glucose = EXCLUDED.glucose, blood_pressure = EXCLUDED.blood_pressure,
-        skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin, bmi = EXCLUDED.bmi,
-        diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */;
-    RETURN NULL;
-END $$;
-
--- At the end of the transaction that has deleted a row: nothing of it is kept, unless it has come again, as where all rows
--- are deleted and inserted. SET CONSTRAINTS ... IMMEDIATE fires this before the end: so it puts the row off, and only what
--- fires once more by the same command is at the end. Within another trigger it is never there. A COMMIT that is sent by
--- that name is: to put its rows off would take a DELETE of many rows twice as long.
-CREATE OR REPLACE FUNCTION public.drop_replaced() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-BEGIN
-    IF pg_trigger_depth() > 1 THEN
-        SET CONSTRAINTS public.replaced_rows_written DEFERRED;
-    ELSIF EXISTS (SELECT FROM public.patients p WHERE p.id = NEW.patient_id) THEN
-        RETURN NULL;
-    ELSIF NEW.replaced_at = statement_timestamp() OR starts_with(lower(current_query()), 'commit') THEN
-        DELETE FROM public.replaced_rows WHERE patient_id = NEW.patient_id;
-        RETURN NULL;
-    END IF;
-    UPDATE public.replaced_rows SET replaced_at = statement_timestamp()
-    WHERE patient_id = NEW.patient_id AND patient_version = NEW.patient_version;
+    FROM old_rows;
     RETURN NULL;
 END $$;
 
@@ -298,15 +257,14 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off 
 BEGIN
     DELETE FROM public.scoring_queue q
     WHERE NOT EXISTS (SELECT FROM public.patients p WHERE p.id = q.patient_id OFFSET 0);
-    DELETE FROM public.replaced_rows r
-    WHERE NOT EXISTS (SELECT FROM public.patients p WHERE p.id = r.patient_id OFFSET 0);
+    DELETE FROM public.row_history h
+    WHERE NOT EXISTS (SELECT FROM public.patients p WHERE p.id = h.patient_id OFFSET 0);
     RETURN NULL;
 END $$;
 
 -- Whoever may call a function with its owner's rights could hang it on a table of their own.
 REVOKE ALL ON FUNCTION public.take_kept_id(), public.enqueue_inserted(), public.enqueue_updated(),
-    public.keep_changed_key(), public.dequeue_deleted(), public.drop_replaced(), public.dequeue_truncated()
-    FROM PUBLIC;
+    public.keep_changed_key(), public.dequeue_deleted(), public.dequeue_truncated() FROM PUBLIC;
 -- An update draws its version with the writer's rights.
 GRANT USAGE ON SEQUENCE public.patient_version TO PUBLIC;
 
@@ -327,7 +285,8 @@ CREATE OR REPLACE TRIGGER patients_inserted AFTER INSERT ON public.patients
 CREATE OR REPLACE TRIGGER patients_updated AFTER UPDATE ON public.patients
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION public.enqueue_updated();
-CREATE OR REPLACE TRIGGER patients_key_changed AFTER UPDATE ON public.patients
+-- Of these columns: to read the condition for each statement costs an UPDATE of one row a tenth.
+CREATE OR REPLACE TRIGGER patients_key_changed AFTER UPDATE OF source, source_key, person_key ON public.patients
     FOR EACH ROW WHEN (((old.source IS DISTINCT FROM new.source) OR (old.source_key IS DISTINCT FROM new.source_key)
         OR (old.person_key IS DISTINCT FROM new.person_key)))
     EXECUTE FUNCTION public.keep_changed_key();
@@ -340,11 +299,6 @@ CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON public.patients
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_deleted();
 CREATE OR REPLACE TRIGGER patients_truncated AFTER TRUNCATE ON public.patients
     FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_truncated();
--- Not on patients, which could then not be truncated by a transaction that has deleted rows.
-DROP TRIGGER IF EXISTS replaced_rows_written ON public.replaced_rows; -- CREATE OR REPLACE knows no constraint triggers
-CREATE CONSTRAINT TRIGGER replaced_rows_written AFTER INSERT OR UPDATE OF replaced_at ON public.replaced_rows
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN ((new.replaced_at <= statement_timestamp())) EXECUTE FUNCTION public.drop_replaced();
 
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_inserted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_key_inserted;
@@ -356,4 +310,3 @@ ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave_above;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_deleted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_truncated;
-ALTER TABLE public.replaced_rows ENABLE ALWAYS TRIGGER replaced_rows_written;

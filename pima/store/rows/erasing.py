@@ -1,8 +1,9 @@
 """Rows to delete: all rows of one person, and old rows that are no longer needed.
 
-A prediction or a rejection is needed as long as its version is current: the row exists, has that
-version, and has no outcome. A version never becomes current again, so a row found to be old may be
-deleted later, without a lock.
+A prediction is needed as long as its row is there and its version counts, or may come to count. A
+rejection is needed as long as its version is current: the row exists, has that version, and has no
+outcome. No lock is taken: whoever makes an old version count meanwhile might as well have come
+later.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -15,14 +16,13 @@ from sqlalchemy import (
     Column,
     Connection,
     Table,
+    TextClause,
     and_,
     delete,
-    exists,
     false,
     func,
     insert,
     literal_column,
-    not_,
     or_,
     select,
     text,
@@ -33,19 +33,24 @@ from sqlalchemy.sql.elements import ColumnElement
 from pima.core.declared.identifiers import PERSON, Forgotten, name_of_key, name_of_person
 from pima.errors import RowsKept
 from pima.store.database import database_of
-from pima.store.engine import first_row
+from pima.store.engine import clock, first_row
 from pima.store.rows.queue import id_lists
-from pima.store.rows.replaced import are_over, delete_unless_held, leave_marks, may_count
+from pima.store.rows.row_history import (
+    LIVES_AT_LEAST,
+    NOT_CURRENT,
+    WITHOUT_PREDICTION,
+    WITHOUT_ROW,
+    does_not_count,
+)
 from pima.store.service.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import (
     forgotten,
     installation,
     monitoring,
-    patients,
     prediction_scores,
     predictions,
     rejections,
-    replaced_rows,
+    row_history,
     runs,
     tallies,
 )
@@ -73,13 +78,12 @@ _TABLES_BY_ID = {
     "predictions": "predictions",
     "prediction_scores": "prediction_scores",
     "rejections": "rejections",
-    "replaced_rows": "replaced_rows",
+    "row_history": "row_history",
     "row_keys": "row_keys",
 }
 """Other tables with rows of a patient, by `patient_id`; the keys name their counts."""
-_EMPTIED_BY_TRIGGERS = ("queue_entries", "replaced_rows")
-"""Those whose rows go with the patient's own, or hold its values until the commit: they are counted
-before."""
+_CHANGED_BY_TRIGGERS = ("queue_entries", "row_history")
+"""Those that lose rows, or get one, where the patient's own row goes: they are counted before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
     ids = sorted(found.ids)
     there = {
         name: _count(connection, _TABLES_BY_ID[name], "patient_id", ids)
-        for name in _EMPTIED_BY_TRIGGERS
+        for name in _CHANGED_BY_TRIGGERS
     }
     erased = {"rows": _take_out(connection, "patients", "id", ids)}
     erased |= {
@@ -250,7 +254,7 @@ class Old:
     """The rows of a table to delete."""
 
     table: Table
-    is_over: ColumnElement[bool]
+    is_over: ColumnElement[bool] | TextClause
     """The condition of a row that is not needed, and never will be again."""
     time: Column[datetime]
     """The column that says how old a row is."""
@@ -268,23 +272,23 @@ def what_is_old(
     """List the tables that old rows are deleted from, in order.
 
     Predictions come before rejections, because a rejection marks a deleted row's older prediction
-    as superseded. They come before the values that they were made from, too. With `all_values` the
-    values that count, or may come to count, are deleted as well, and what scores said of them.
+    as superseded. Scores and values come behind them, too: they go when no prediction is left. With
+    `all_values` predictions that count, or may come to count, are deleted as well.
     """
-    scores_are_over = not_(may_count(connection, prediction_scores, all_values))
-    values_are_over = are_over(connection, all_values)
+    if all_values:
+        predictions_are_over = NOT_CURRENT.format("predictions")
+    else:
+        predictions_are_over = does_not_count(connection)
+    scores_are_over = WITHOUT_PREDICTION.format("prediction_scores")
+    values_are_over = f"({WITHOUT_PREDICTION} OR {WITHOUT_ROW})".format("row_history")
+    replaced_by = clock(connection) - LIVES_AT_LEAST
     return (
-        Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
-        Old(prediction_scores, scores_are_over, prediction_scores.c.scored_at, cutoff),
-        Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
-        Old(replaced_rows, values_are_over, replaced_rows.c.predicted_at, cutoff),
+        Old(predictions, text(predictions_are_over), predictions.c.scored_at, cutoff),
+        Old(prediction_scores, text(scores_are_over), prediction_scores.c.scored_at, cutoff),
+        Old(rejections, text(NOT_CURRENT.format("rejections")), rejections.c.rejected_at, cutoff),
+        Old(row_history, text(values_are_over), row_history.c.replaced_at, replaced_by),
         Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
     )
-
-
-def _is_dead(table: Table) -> ColumnElement[bool]:
-    same = (patients.c.id == table.c.patient_id, patients.c.version == table.c.patient_version)
-    return not_(exists().where(*same, patients.c.outcome.is_(None)))
 
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
@@ -343,10 +347,9 @@ class OldRows:
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
         """Read the rows to delete, in the order of the key. Nothing that others do keeps one of
         them until it is deleted: a row that stayed would be moved to a second file later."""
-        condition = _free_to_go(connection, self.old, self._condition)
-        ordered = (
-            select(self.old.table).where(condition).order_by(*self.old.table.primary_key.columns)
-        )
+        database_of(connection).join_by_index(connection)
+        old = self.old.table
+        ordered = select(old).where(self._condition).order_by(*old.primary_key.columns)
         return [tuple(row) for row in connection.execute(ordered)]
 
     def delete(self, connection: Connection) -> int:
@@ -373,16 +376,6 @@ class Moved:
         return _delete_old(connection, old, condition)
 
 
-def _free_to_go(
-    connection: Connection, old: Old, condition: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    """Narrow a condition to the rows that can go now."""
-    database_of(connection).join_by_index(connection)
-    if old.table is predictions:
-        condition = and_(condition, leave_marks(connection, condition))
-    return condition
-
-
 def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
     if old.table is runs:
         _keep_sums(connection, condition)
@@ -391,9 +384,12 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
         gone = select(runs.c.id).where(condition)
         for table in (tallies, monitoring):
             connection.execute(delete(table).where(table.c.run_id.in_(gone)))
-    condition = _free_to_go(connection, old, condition)
-    if old.table is replaced_rows:
-        return delete_unless_held(connection, condition)
+    database_of(connection).join_by_index(connection)
+    if old.table is row_history:
+        # Whoever truncates patients deletes there, too, and would be in a deadlock with a wait.
+        key = tuple(row_history.primary_key.columns)
+        free = select(*key).where(condition).with_for_update(skip_locked=True).correlate(None)
+        condition = tuple_(*key).in_(free)
     return connection.execute(delete(old.table).where(condition)).rowcount
 
 

@@ -13,17 +13,18 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
-    case,
+    and_,
     column,
     or_,
     select,
     table,
-    tuple_,
+    text,
 )
 
 from pima.core.declared.columns import of_kind
 from pima.core.declared.features import Declaration
-from pima.store.database import Key
+from pima.store.database import Id, Key, Real
+from pima.store.rows.predicted_on import predicted_values, value_of
 from pima.store.tables import (
     declared_columns,
     prediction_scores,
@@ -128,20 +129,18 @@ EXPORTS = {
 def with_values(export: Export, declared: Declaration) -> Export:
     """Add the values of the features that each prediction was made from, empty where they are no
     longer kept; and the groups of the row as it stands."""
+    key = predictions.primary_key.columns.keys()
+    names = [value_of(name) for name in declared.columns]
+    types = dict.fromkeys(key, Id()) | dict.fromkeys(names, Real())
+    made = text(predicted_values(declared.columns)).columns(**types).subquery("made_from")
     told = {column.key: column for column in export.columns}
-    version = tuple_(told["patient_id"], told["patient_version"])
-    rows = with_features((), declared_columns(declared)).tables
-    now = rows["patients"]
-    kept = rows["replaced_rows"]
-    tables = export.tables.outerjoin(now, now.c.id == told["patient_id"])
-    tables = tables.outerjoin(kept, tuple_(kept.c.patient_id, kept.c.patient_version) == version)
-    is_same = now.c.version == told["patient_version"]
-    values = [
-        case((is_same, now.c[name]), else_=kept.c[name]).label(f"value_of_{name}")
-        for name in declared.columns
-    ]
-    values += [now.c[name].label(f"group_{name}") for name in declared.group_columns]
-    return replace(export, columns=(*export.columns, *values), tables=tables)
+    of_it = and_(*(made.c[name] == told[name] for name in key))
+    now = with_features((), declared_columns(declared)).tables["patients"]
+    tables = export.tables.outerjoin(made, of_it)
+    tables = tables.outerjoin(now, now.c.id == told["patient_id"])
+    groups = [now.c[name].label(f"group_{name}") for name in declared.group_columns]
+    values = [made.c[name] for name in names]
+    return replace(export, columns=(*export.columns, *values, *groups), tables=tables)
 
 
 def exported_rows(

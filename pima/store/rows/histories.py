@@ -1,24 +1,33 @@
-"""Stored patients: the labelled history as a DataFrame, and all rows or some of them as arrays."""
+"""Stored patients: the labelled history as a DataFrame, all rows or some of them as arrays, and the
+values that they were predicted on."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, bindparam, text
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.declared.features import Declaration, names_of
+from pima.core.declared.features import Declaration, Outcome, names_of
 from pima.core.declared.identifiers import PERSON, SOURCE
 from pima.core.outcomes.horizon import ACTED_UPON
 from pima.core.rows.history import ranked, with_sides
 from pima.core.rows.validation import Measurements
-from pima.store.database import database_of
-from pima.store.engine import listed
-from pima.store.models.registry import HoldoutRule
-from pima.store.rows.predicted_on import counted_version, in_time, in_time_until
+from pima.store.database import Timestamp, database_of, since_1970
+from pima.store.engine import column, listed
+from pima.store.models.registry import HoldoutRule, measured_since
+from pima.store.rows.predicted_on import (
+    LAST_FIRST,
+    in_time,
+    in_time_until,
+    last_in_time,
+    predicted_values,
+    value_of,
+)
 from pima.store.rows.queue import id_lists
 from pima.store.rows.settling import Settling
 from pima.store.tables import IS_LABELLED
@@ -53,7 +62,7 @@ def labelled_history(
     scores = names_of(declared.present_scores)
     if scores:
         until = in_time_until(connection, declared.outcome)
-        counted = counted_version("patients", until)
+        counted = last_in_time("patient_version", "patients", until)
         known = in_time("s.scored_at", "patients", until)
         for name in scores:
             stands = listed([name], "patients")
@@ -220,9 +229,104 @@ def _as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurement
     """Turn a column of floats and None for each feature into arrays (rows, features)."""
     values = np.zeros((rows, len(columns)), dtype=np.float64)
     is_null = np.zeros_like(values, dtype=bool)
-    for position, column in enumerate(columns):
-        values[:, position] = np.array(column, dtype=np.float64)  # None becomes NaN
+    for position, cells in enumerate(columns):
+        values[:, position] = np.array(cells, dtype=np.float64)  # None becomes NaN
         unclear = np.flatnonzero(np.isnan(values[:, position]))
-        is_null[unclear, position] = [column[row] is None for row in unclear.tolist()]
+        is_null[unclear, position] = [cells[row] is None for row in unclear.tolist()]
     values[is_null] = 0.0
     return Measurements(values, is_null)
+
+
+# ---- The values that rows were predicted on.
+
+# A join leaves few, and only of these it is asked which version counts.
+_CORRECTED = """AND d.patient_id IN (
+    SELECT e.patient_id FROM predictions e JOIN patients p ON p.id = e.patient_id
+    WHERE p.labelled_at IS NOT NULL AND e.patient_version < p.version)"""
+
+
+def _counting(
+    connection: Connection, names: Sequence[str], outcome: Outcome, among: str = ""
+) -> str:
+    """The SELECT of the prediction that counts of each labelled row, with the values of these
+    features that it was made from, and when these were first predicted on."""
+    return f"""
+        SELECT * FROM (
+            SELECT d.*,
+                min(scored_at) OVER (PARTITION BY patient_id, patient_version) AS first_at,
+                row_number() OVER (PARTITION BY patient_id ORDER BY {LAST_FIRST}) AS place
+            FROM ({predicted_values(names)}) AS d
+            WHERE {IS_LABELLED} AND scored_at <= {in_time_until(connection, outcome)} {among}
+        ) AS placed WHERE place = 1"""
+
+
+def predicted_on(
+    connection: Connection, names: Sequence[str], outcome: Outcome
+) -> tuple[pd.DataFrame, pd.Index]:
+    """Read the values of these features that labelled rows were predicted on, by id, of rows that
+    were corrected after the prediction that counts. Also return the ids of those whose values then
+    are not kept."""
+    since = measured_since(connection)
+    values = []
+    for name in names:
+        value = f"c.{value_of(name)}"
+        if name in since:
+            # What was predicted before a feature was there, or in another unit, says nothing of it.
+            value = f"CASE WHEN c.first_at < :{name} THEN {column(name, 'p')} ELSE {value} END"
+        values.append(value)
+    statement = f"""
+        WITH counting AS MATERIALIZED ({_counting(connection, names, outcome, _CORRECTED)})
+        SELECT c.patient_id, c.is_kept, {", ".join(values)}
+        FROM counting c JOIN patients p ON p.id = c.patient_id
+        WHERE c.patient_version <> c.version ORDER BY c.patient_id"""
+    moments = (bindparam(name, moment, Timestamp()) for name, moment in since.items())
+    found = connection.execute(text(statement).bindparams(*moments)).all()
+    rows = pd.DataFrame(found, columns=["id", "Kept", *names]).set_index("id")
+    is_kept = rows.pop("Kept").astype(bool)
+    return rows[is_kept].astype("float64"), rows.index[~is_kept]
+
+
+def predicted_in_time(connection: Connection, outcome: Outcome, now: datetime) -> pd.DataFrame:
+    """Read what `pima.core.rows.hindsight.corrections` takes, of all labelled rows that were
+    predicted in time."""
+    days_ago = f"({since_1970(now)} - {database_of(connection).milliseconds}) / 86400000.0"
+    statement = f"""
+        SELECT patient_id, probability, {days_ago.format("first_at")},
+            {days_ago.format("replaced_at")}
+        FROM ({_counting(connection, (), outcome)}) AS counting"""
+    types = {"id": "int64"} | dict.fromkeys(("probability", "predicted", "replaced"), "float64")
+    read = chain([()], plain_rows(connection, statement))
+    blocks = (pd.DataFrame(rows, columns=list(types)).astype(types) for rows in read)
+    return pd.concat(blocks).set_index("id")
+
+
+def stored_prediction(connection: Connection, patient_id: int) -> Row[Any] | None:
+    """Read `patient_version`, `model_version` and `scored_at` of the prediction that stands: of the
+    newest version with predictions, by the champion if it made one. None if there is none."""
+    # The rule of current_predictions, which the trainer's role may not read: it has persons' keys.
+    statement = text("""
+        SELECT patient_version, model_version, scored_at FROM predictions
+        WHERE patient_id = :patient_id
+        ORDER BY patient_version DESC,
+            CASE WHEN model_version = (SELECT model_version FROM champion) THEN 0 ELSE 1 END,
+            run_id DESC, model_version DESC
+        LIMIT 1""").columns(scored_at=Timestamp())
+    return connection.execute(statement, {"patient_id": patient_id}).first()
+
+
+def row_predicted_on(
+    connection: Connection, patient_id: int, prediction: Row[Any], names: Sequence[str]
+) -> Rows:
+    """The row with these features as a prediction was made from it; none if its values then are not
+    kept."""
+    values = "".join(f", {value_of(name)}" for name in names)
+    statement = f"""
+        SELECT patient_id, outcome IS NULL {values} FROM ({predicted_values(names)}) AS made
+        WHERE patient_id = :patient_id AND patient_version = :version AND model_version = :model
+            AND is_kept"""
+    called = {
+        "patient_id": patient_id,
+        "version": prediction.patient_version,
+        "model": prediction.model_version,
+    }
+    return rows_of(connection, names, statement, called)

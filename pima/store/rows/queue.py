@@ -128,6 +128,7 @@ def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None =
     """Queue rows in key order, only of `ids` if given. An entry replaces an older version that
     still waits, but not a newer one."""
     columns = newest_declaration(connection).copied
+    unless_held = database_of(connection).unless_held.format("SHARE OF p")
     parts = ["TRUE"] if ids is None else [f"p.id IN ({listed_ids})" for listed_ids in id_lists(ids)]
     requeued = skipped = 0
     for part in parts:
@@ -141,7 +142,7 @@ def _enqueue(connection: Connection, condition: str, ids: Sequence[int] | None =
             WITH found AS MATERIALIZED (SELECT p.id, p.version {found})
             SELECT p.id, p.version, 1, {listed(columns, "p")}
             FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
-            WHERE {_CURRENT} ORDER BY p.id {database_of(connection).share_unless_held}
+            WHERE {_CURRENT} ORDER BY p.id {unless_held}
             ON CONFLICT (patient_id) DO UPDATE
             SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
                 requeued = 1, {assigned(columns, "EXCLUDED")}
@@ -172,7 +173,7 @@ _KEYS = {
     "scoring_queue": "patient_id",
     "predictions": "patient_id DESC, patient_version DESC, model_version",
     "rejections": "patient_id DESC, patient_version",
-    "replaced_rows": "patient_id DESC, patient_version",
+    "row_history": "patient_id DESC, patient_version",
 }
 _HIGHEST = " UNION ALL ".join(
     f"SELECT max(patient_version) AS version FROM "

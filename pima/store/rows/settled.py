@@ -21,7 +21,7 @@ from pima.core.outcomes.served import Served, days_due
 from pima.store.database import EARLIEST, FIRST_OF_1970, Timestamp, bound_moments, database_of
 from pima.store.engine import clock, listed
 from pima.store.models.registry import newest_declaration
-from pima.store.rows.predicted_on import LAST_IN_TIME, in_time, in_time_until
+from pima.store.rows.predicted_on import in_time, in_time_until, last_in_time
 from pima.store.rows.queue import id_lists
 from pima.store.rows.served_days import served_days
 from pima.store.rows.settling import WEEK_NUMBER, Settling, day_of, rule_of, start_of_week, week_of
@@ -101,8 +101,8 @@ _IN_TIME = in_time("d.scored_at")
 _PREDICTED_IN_TIME = f"""
     WITH newest AS MATERIALIZED ({{newest}}),
     compared AS MATERIALIZED (
-        SELECT n.*, {LAST_IN_TIME.format(column="patient_version")},
-            {LAST_IN_TIME.format(column="model_version")} FROM newest n)
+        SELECT n.*, {last_in_time("patient_version")} AS patient_version,
+            {last_in_time("model_version")} AS model_version FROM newest n)
     SELECT c.over_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold,
         d.scored_at,
         (SELECT started_at FROM runs WHERE id = d.run_id) AS run_began,

@@ -89,10 +89,8 @@ _LENGTHS = " ".join(
 _DAY_OF = f"CASE {{index}} % 60000 {_LENGTHS} ELSE 0 END"
 """How long an index is: if it is a day, its last moment stands for it, and no outcome of the same
 day came before it."""
-_FIRST_PREDICTED = """(SELECT CASE WHEN min(at) IS NOT NULL THEN {first} END FROM (
-    SELECT min(d.scored_at) AS at FROM predictions d WHERE d.patient_id = id
-    UNION ALL SELECT min(k.predicted_at) FROM replaced_rows k WHERE k.patient_id = id) AS firsts)"""
-"""`replaced_rows` says when, too, since `retain` deletes predictions."""
+_FIRST_PREDICTED = """(SELECT CASE WHEN min(d.scored_at) IS NOT NULL THEN {first} END
+    FROM predictions d WHERE d.patient_id = id)"""
 _ACTED_UPON = f"""(acted_at IS NOT NULL AND {{acted}} < {{until}}
     AND {{acted}} >= coalesce({_FIRST_PREDICTED}, {{begun}}, {{acted}}))"""
 
@@ -124,7 +122,7 @@ def rule_of(connection: Connection, outcome: Outcome, now: datetime) -> Settling
     if outcome.if_acted is not None:
         acted = milliseconds.format("acted_at")
         acted_upon = _ACTED_UPON.format(
-            acted=acted, until=until, begun=begun, first=milliseconds.format("min(at)")
+            acted=acted, until=until, begun=begun, first=milliseconds.format("min(d.scored_at)")
         )
         acted_by = database.moment_of_milliseconds.format(f"({acted} + 1)")
     leaves_out = outcome.if_acted == "unknown"

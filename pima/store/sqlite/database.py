@@ -168,7 +168,6 @@ class SQLite(Database):
     inserting = nullcontext
     # Statements have no time limit, joins are by index in any case, and no other process helps.
     without_time_limit = join_by_index = join_by_merge = staticmethod(_nothing)
-    read_by_index = staticmethod(_nothing)
     find_ids_in_parallel = staticmethod(_nothing)
     # There is no server, and so there are no sessions and no roles.
     session_id = staticmethod(_nothing)
@@ -209,7 +208,7 @@ class SQLite(Database):
     # There is one writer at a time, so the row version alone tells which rows are older.
     first_writer = "SELECT 0"
     came_before_writer = ":writer = 0"
-    share_unless_held = update_unless_held = ""
+    unless_held = ""
     revision_table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     sources_of_run = "json_each(runs.counts, '$.sources') AS item"
     keeps_deleted = (

@@ -40,8 +40,7 @@ BEGIN
     DELETE FROM scoring_queue WHERE patient_id = NEW.id;
 END;
 
--- A measurement changes, or an outcome is cleared: another version, which is to be scored. The values that it replaces are
--- kept, and scoring looks a day later whether they were predicted on. Only a mark of `retain` can be there already.
+-- A measurement changes, or an outcome is cleared: another version is to be scored, and the replaced values are kept.
 CREATE TRIGGER patients_changed
 AFTER UPDATE OF /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree,
     age /* end */, outcome ON patients
@@ -51,17 +50,11 @@ WHEN (NEW.outcome IS NULL AND OLD.outcome IS NOT NULL)
     OR NEW.insulin IS NOT OLD.insulin OR NEW.bmi IS NOT OLD.bmi OR NEW.diabetes_pedigree IS NOT OLD.diabetes_pedigree
     OR NEW.age IS NOT OLD.age /* end */
 BEGIN
-    INSERT INTO replaced_rows (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+    INSERT INTO row_history (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
     VALUES (OLD.id, OLD.version, /* features */ OLD.pregnancies, OLD.glucose, OLD.blood_pressure, OLD.skin_thickness,
-        OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */)
-    ON CONFLICT (patient_id, patient_version) DO UPDATE
-    SET replaced_at = excluded.replaced_at, /* features */ pregnancies = excluded.pregnancies,
-        glucose = excluded.glucose, blood_pressure = excluded.blood_pressure,
-        skin_thickness = excluded.skin_thickness, insulin = excluded.insulin, bmi = excluded.bmi,
-        diabetes_pedigree = excluded.diabetes_pedigree, age = excluded.age /* end */;
-    -- Above the row's own, even where the counter was set back: else values would replace those that are kept of the same
-    -- version.
+        OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */);
+    -- Above the row's own, even where the counter was set back.
     UPDATE patient_version_counter SET last = max(last, OLD.version) + 1;
     UPDATE patients SET version = (SELECT last FROM patient_version_counter),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
@@ -152,7 +145,10 @@ BEGIN
     -- Whatever comes again under the id has a newer version, also where the counter was set back.
     UPDATE patient_version_counter SET last = OLD.version WHERE last < OLD.version;
     DELETE FROM scoring_queue WHERE patient_id = OLD.id;
-    DELETE FROM replaced_rows WHERE patient_id = OLD.id;
+    INSERT INTO row_history (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    VALUES (OLD.id, OLD.version, /* features */ OLD.pregnancies, OLD.glucose, OLD.blood_pressure, OLD.skin_thickness,
+        OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */);
 END;
 
 -- What a row was called when it first came, and whose it is.

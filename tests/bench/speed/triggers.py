@@ -111,7 +111,7 @@ def _database(place: Place) -> str:
 
 def _begin_alike(url: str, *first: str) -> None:
     """As a night leaves it: the queue is empty."""
-    vacuum = f"VACUUM ANALYZE scoring_queue, replaced_rows, {', '.join(PEERS.values())}"
+    vacuum = f"VACUUM ANALYZE scoring_queue, row_history, {', '.join(PEERS.values())}"
     execute(url, "DELETE FROM scoring_queue", *first, vacuum, "CHECKPOINT")
 
 

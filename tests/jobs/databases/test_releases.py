@@ -4,6 +4,7 @@ what was there."""
 import gzip
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -42,7 +43,7 @@ KEPT = {
 }
 KEPT_SINCE_0002 = {
     # A day after the dump was made, `score` drops values that nobody predicted on.
-    "replaced_rows": """SELECT patient_id, patient_version, glucose, age FROM replaced_rows
+    "row_history": """SELECT patient_id, patient_version, glucose, age FROM row_history
         JOIN predictions USING (patient_id, patient_version)"""
 }
 
@@ -99,6 +100,7 @@ READ_FIRST = [
     *(("0.1.0", each) for each in READ),
     ("0.2.0", "current_predictions"),
     ("0.2.0", "champion"),
+    ("0.2.0", "replaced_rows"),
 ]
 
 
@@ -200,6 +202,26 @@ def test_the_view_of_an_upgrade_is_that_of_a_new_database(earlier: Database) -> 
     assert views[0].split() == views[1].split()
 
 
+@pytest.mark.parametrize("earlier", ["0.2.0"], indirect=True)
+def test_replaced_values_become_the_history_and_marks_without_values_go(earlier: Database) -> None:
+    columns = f"patient_id, patient_version, replaced_at, {', '.join(FEATURE_NAMES)}"
+    kept = set(earlier.execute(f"SELECT {columns} FROM replaced_rows"))
+    assert kept
+    # As `retain` of that release leaves it: the version stands, and its prediction is gone.
+    earlier.execute(
+        "INSERT INTO replaced_rows (patient_id, patient_version, replaced_at, predicted_at) "
+        "SELECT id, version, NULL, :then FROM patients WHERE outcome IS NOT NULL",
+        {"then": earlier.stored(datetime(2026, 1, 1, tzinfo=UTC))},
+    )
+    assert call(earlier, "migrate").exit_code == 0
+    assert set(earlier.execute(f"SELECT {columns} FROM row_history")) == kept
+    corrected = "WHERE id = (SELECT max(id) FROM patients WHERE outcome IS NOT NULL)"
+    earlier.execute(f"UPDATE patients SET glucose = glucose + 1 {corrected}")
+    earlier.execute(f"DELETE FROM patients {corrected}")
+    assert earlier.value("SELECT count(*) FROM row_history") == len(kept) + 2
+    assert call(earlier, "status").exit_code == 0
+
+
 def test_no_error_line_of_an_earlier_release_names_rows(earlier: Database) -> None:
     for line in ("2 in this batch, by patient_id: 7, 8", "1 row, by id: 7", "by version"):
         insert_run(earlier, "score", "failed", error_line=line)
@@ -211,7 +233,10 @@ def test_no_error_line_of_an_earlier_release_names_rows(earlier: Database) -> No
 def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:
     is_first = earlier.value("SELECT version_num FROM alembic_version") == "0001"
     kept = KEPT if is_first else KEPT | KEPT_SINCE_0002
-    before = {name: set(earlier.execute(query)) for name, query in kept.items()}
+    before = {
+        name: set(earlier.execute(query.replace("row_history", "replaced_rows")))
+        for name, query in kept.items()
+    }
     assert all(before.values())
     assert call(earlier, "migrate").exit_code == 0
     assert "| area under ROC | 0." in call(earlier, "models", "card", "1").stdout
@@ -228,7 +253,7 @@ def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: P
     values = f"SELECT {', '.join(FEATURE_NAMES)} FROM"
     labelled = earlier.execute(f"{values} patients WHERE id = {one}")
     earlier.execute(f"UPDATE patients SET glucose = 150, age = 50 WHERE id = {one}")
-    assert earlier.execute(f"{values} replaced_rows WHERE patient_id = {one}") == labelled
+    assert earlier.execute(f"{values} row_history WHERE patient_id = {one}") == labelled
     waiting = earlier.value("SELECT count(*) FROM scoring_queue")
     scored = the_json(call(earlier, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (waiting, 1)

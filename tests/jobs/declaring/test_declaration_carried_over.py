@@ -114,7 +114,7 @@ def test_replaced_values_stay_when_features_come_and_go(
         asked = ("migrate", "--config", config, "--features", "--reason", "x")
         assert call(database, *asked).exit_code == 0
         database.execute(f"UPDATE patients SET {change}")
-    kept = "SELECT creatinine, glucose FROM replaced_rows ORDER BY patient_version"
+    kept = "SELECT creatinine, glucose FROM row_history ORDER BY patient_version"
     values = [(25, None), (26, None), (26, 100), (26, 200), (7, 200)]
     assert database.execute(kept) == values
 

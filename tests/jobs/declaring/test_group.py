@@ -92,7 +92,7 @@ def test_groups_are_added_on_a_live_database_and_change_nothing_of_its_rows(
     assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 2
     database.execute("UPDATE patients SET language = 2")
     assert versions_and_queue(database) == (before[0], [])
-    assert database.value("SELECT count(*) FROM replaced_rows WHERE replaced_at IS NOT NULL") == 0
+    assert database.value("SELECT count(*) FROM row_history") == 0
     configuration(tmp_path, SHIPPED_FILE.read_text())
     assert the_json(call(database, *REDECLARE, config))["retired"] == ["language", "years"]
     assert call(database, "score", "--config", config).exit_code == 0

@@ -52,7 +52,7 @@ def _everything(database: Database) -> list[Any]:
         "patients",
         "row_keys",
         "scoring_queue",
-        "replaced_rows",
+        "row_history",
         "predictions",
         "source_rejections",
         "forgotten",

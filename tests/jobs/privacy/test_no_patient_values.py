@@ -45,7 +45,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 NEVER = "0 0 29 2 mon"
 """Retraining never ran, so it is run once all the same."""
 
-MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue", "replaced_rows"}
+MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue", "row_history"}
 MAY_HOLD_PROBABILITIES = {"predictions"}
 MAY_HOLD_KEYS = {"row_keys", "source_rejections"}
 

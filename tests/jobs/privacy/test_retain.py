@@ -40,14 +40,14 @@ def lived_in(scored_database: Database) -> Database:
         {"young": found.stored(YOUNG)},
     )
     found.execute("UPDATE rejections SET rejected_at = :old", {"old": found.stored(OLD)})
-    # 1 to 3, 11 and 13 are corrected and scored again, 4 to 6 labelled, 7 and 14 deleted; 15 is
-    # rejected still.
+    # 1 to 3, 11 and 13 are corrected and scored again, and labelled but for 13; 4 to 7 and 14 are
+    # deleted; 15 is rejected still.
     found.execute("UPDATE patients SET age = age + 1 WHERE id IN (1, 2, 3, 11)")
     found.execute("UPDATE patients SET bmi = 30 WHERE id = 13")
-    found.execute("UPDATE replaced_rows SET replaced_at = :young", {"young": found.stored(YOUNG)})
+    found.execute("UPDATE row_history SET replaced_at = :young", {"young": found.stored(YOUNG)})
     assert call(found, "score").exit_code == 0
-    found.execute("UPDATE patients SET outcome = 1 WHERE id BETWEEN 4 AND 6")
-    found.execute("DELETE FROM patients WHERE id IN (7, 14)")
+    found.execute("UPDATE patients SET outcome = 1 WHERE id IN (1, 2, 3, 11)")
+    found.execute("DELETE FROM patients WHERE id IN (4, 5, 6, 7, 14)")
     return found
 
 
@@ -172,7 +172,7 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
 
     # A file that was whole when its rows were not gone yet: they are not moved twice.
     shutil.rmtree(folder)
-    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id IN (8, 9)")
+    lived_in.execute("DELETE FROM patients WHERE id IN (8, 9)")
     before = lived_in.execute("SELECT * FROM predictions ORDER BY 1, 2, 3")
     monkeypatch.setattr(retaining, "_delete_moved", lambda *_: None)
     assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
@@ -182,18 +182,10 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     assert (again["files"], again["predictions"]) == ([], 2)
     assert sum(len(_rows(path)) for path in folder.glob("predictions-*")) == 2
     # Nor is another database's file taken for one of this one's.
-    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id = 10")
+    lived_in.execute("DELETE FROM patients WHERE id = 10")
     lived_in.execute("UPDATE installation SET forgetting_salt = 'another'")
     assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 2
     assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
-
-
-def test_a_row_that_can_not_go_yet_is_in_no_file(lived_in: Database, tmp_path: Path) -> None:
-    # Nobody has looked yet whether its values were predicted on.
-    lived_in.execute("UPDATE patients SET age = age + 1 WHERE id = 8")
-    found = the_json(call(lived_in, "retain", *ASKED, "--to", str(tmp_path), "--json"))
-    (file,) = tmp_path.glob("predictions-*")
-    assert len(_rows(file)) == found["predictions"] == 7
 
 
 def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(
@@ -203,7 +195,7 @@ def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(
     assert call(lived_in, *asked).exit_code == 0
     file = max((tmp_path / "old").glob("predictions-*"))
     file.write_bytes(file.read_bytes()[:-10])
-    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id = 8")
+    lived_in.execute("DELETE FROM patients WHERE id = 8")
     before = _kept(lived_in)
     ended = call(lived_in, *asked)
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "archive_unreadable")
@@ -302,11 +294,11 @@ DAYS_A_NIGHT = 30
 
 
 def _night(database: Database, rows: int) -> tuple[int, int]:
-    """New rows come and are scored, outcomes of the night before arrive, and what is old is
-    removed; the predictions that there are then, and their bytes."""
+    """New rows come and are scored, those of the night before leave, and what is old is removed;
+    the predictions that there are then, and their bytes."""
     older = f"- interval '{DAYS_A_NIGHT} days'"
     database.execute(f"UPDATE predictions SET scored_at = scored_at {older}")
-    database.execute("UPDATE patients SET outcome = id % 2 WHERE outcome IS NULL")
+    database.execute("DELETE FROM patients")
     insert_many(database, rows)
     scored = the_json(call(database, "score", "--json"))
     assert scored["predicted"] == rows

@@ -129,7 +129,7 @@ def test_the_stored_prediction_is_explained_from_the_values_that_it_was_made_fro
     assert f"Corrected since, after version {version} of the row: glucose 148 mg/dL then" in told
 
     explained.execute(f"UPDATE patients SET age = 50 {row}")
-    explained.execute("DELETE FROM replaced_rows")
+    explained.execute("DELETE FROM row_history")
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
     assert (found["scored_at"], found["differs_today"]) == (None, [])
     told = call(explained, "explain", str(patient_id)).stdout

@@ -159,7 +159,7 @@ def test_a_prediction_comes_with_the_values_that_it_was_made_from(
 ) -> None:
     """Those of rows that are deleted, and those that nothing has kept, are missing."""
     visits.execute("UPDATE patients SET glucose = 90 WHERE id = 5")
-    visits.execute("DELETE FROM replaced_rows WHERE patient_id = 5")
+    visits.execute("DELETE FROM row_history WHERE patient_id = 5")
     told = call(visits, "export", "predictions", "--all", "--values").stdout
     glucose = [(line["patient_id"], line["value_of_glucose"]) for line in _lines(told)]
     assert glucose == [

@@ -80,8 +80,8 @@ def test_corrections_are_told_though_no_version_has_figures(corrected: Database)
 def test_honest_corrections_of_the_sickest_ring_no_alarm(corrected: Database) -> None:
     """Most of them have outcome 1, and so have most who are corrected."""
     corrected.execute(
-        "UPDATE patients SET glucose = (SELECT k.glucose FROM replaced_rows k "
-        "WHERE k.patient_id = patients.id), bmi = (SELECT k.bmi FROM replaced_rows k "
+        "UPDATE patients SET glucose = (SELECT k.glucose FROM row_history k "
+        "WHERE k.patient_id = patients.id), bmi = (SELECT k.bmi FROM row_history k "
         f"WHERE k.patient_id = patients.id) WHERE id > {FIRST} AND outcome = 1"
     )
     sickest = "SELECT patient_id FROM predictions ORDER BY probability DESC LIMIT 40"
@@ -208,17 +208,17 @@ def test_the_fingerprint_is_that_of_uncorrected_rows_also_after_retain(
     corrected: Database,
 ) -> None:
     found = _fingerprint(corrected)
-    # A year later scoring has looked at them, and their predictions go.
+    # A year later nothing of what counts has gone.
     old = {"old": corrected.stored(NOW - timedelta(days=300))}
     for change in (
         "UPDATE predictions SET scored_at = :old",
-        "UPDATE replaced_rows SET replaced_at = :old",
+        "UPDATE row_history SET replaced_at = :old",
     ):
         corrected.execute(change, old)
     assert call(corrected, "score").exit_code == 0
     ended = call(corrected, "retain", "--older-than", "200")
     assert ended.exit_code == 0, ended.stderr
-    assert corrected.value("SELECT count(*) FROM predictions") == 0
+    assert corrected.value("SELECT count(*) FROM predictions") == len(LATER)
     assert _fingerprint(corrected) == found
     # A row that was not corrected by then is corrected now.
     zero = next(n for n in LATER if n not in ONES)
@@ -226,9 +226,9 @@ def test_the_fingerprint_is_that_of_uncorrected_rows_also_after_retain(
     assert _fingerprint(corrected) == found
     # As if nobody had ever corrected anything.
     corrected.execute(
-        "UPDATE patients SET glucose = glucose - 60, bmi = (SELECT k.bmi FROM replaced_rows k "
+        "UPDATE patients SET glucose = glucose - 60, bmi = (SELECT k.bmi FROM row_history k "
         f"WHERE k.patient_id = patients.id) WHERE id IN ({zero}, {', '.join(map(str, ONES))})"
     )
     assert _fingerprint(corrected) == found
-    corrected.execute("DELETE FROM replaced_rows")
+    corrected.execute("DELETE FROM row_history")
     assert _fingerprint(corrected) == found

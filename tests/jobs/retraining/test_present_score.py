@@ -20,8 +20,7 @@ from pima.scoring import ScoreOptions, Start, drain
 from pima.settings.reading import SHIPPED, SHIPPED_FILE, read_declaration
 from pima.store.engine import clock, reading
 from pima.store.models.registry import as_declaration, as_stored, holdout_rule
-from pima.store.rows.histories import labelled_history
-from pima.store.rows.kept_values import predicted_in_time
+from pima.store.rows.histories import labelled_history, predicted_in_time
 from pima.store.rows.settling import settling
 from tests.support.clinic import Clinic
 from tests.support.databases import (

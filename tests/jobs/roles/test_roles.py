@@ -432,7 +432,7 @@ def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(
     assert again["refused_by_reason"] == {"forgotten": 1}
 
 
-def test_replaced_values_are_looked_at_and_erased_under_their_roles(
+def test_replaced_values_are_let_go_and_erased_under_their_roles(
     guarded: Database, trained: Path
 ) -> None:
     install_models(guarded, trained)
@@ -440,20 +440,17 @@ def test_replaced_values_are_looked_at_and_erased_under_their_roles(
     scorer, eraser = under_role(guarded, "pima_scorer"), under_role(guarded, "pima_eraser")
     assert call(scorer, "score").exit_code == 0
     guarded.execute("UPDATE patients SET glucose = glucose + 1")
-    guarded.execute("UPDATE replaced_rows SET replaced_at = now() - interval '2 days'")
+    guarded.execute("UPDATE row_history SET replaced_at = now() - interval '2 days'")
     assert call(scorer, "score").exit_code == 0
-    looked_at = "SELECT count(*) FROM replaced_rows WHERE predicted_at IS NOT NULL"
-    assert guarded.value(looked_at) == 2
+    assert guarded.value("SELECT count(*) FROM row_history") == 2
     guarded.execute(f"UPDATE patients SET outcome = 1 WHERE id = {labelled}")
-    for table, moment in (("predictions", "scored_at"), ("replaced_rows", "predicted_at")):
-        guarded.execute(f"UPDATE {table} SET {moment} = {moment} - interval '300 days'")
+    guarded.execute("UPDATE predictions SET scored_at = scored_at - interval '300 days'")
     found = the_json(call(eraser, "retain", "--older-than", "200", "--json"))
-    # Of the labelled row a mark of its last version is left, for the values of the first.
-    assert (found["predictions"], found["replaced_rows"]) == (3, 1)
-    for patient_id, rows in ((labelled, 1), (other, 1)):
+    assert (found["predictions"], found["row_history"]) == (1, 1)
+    for patient_id, rows in ((labelled, 0), (other, 1)):
         asked = ("forget", str(patient_id), "--reason", "a test", "--json")
-        assert the_json(call(eraser, *asked))["replaced_rows"] == rows
-    assert guarded.value("SELECT count(*) FROM replaced_rows") == 0
+        assert the_json(call(eraser, *asked))["row_history"] == rows
+    assert guarded.value("SELECT count(*) FROM row_history") == 0
 
 
 def test_every_command_works_under_its_role_where_a_source_is_declared(
@@ -490,14 +487,14 @@ FORBIDDEN = {
     "pima_scorer": {
         "SELECT": (
             "monitoring.value patients.glucose patients.source_key promotions.explanation "
-            "replaced_rows.glucose model_versions.keras_artifact model_versions.metrics training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
+            "row_history.glucose model_versions.keras_artifact model_versions.metrics training_snapshots.content installation.holdout_salt row_keys alerts reports.html"
         ),
         "UPDATE": "patient_versions.patient_version champion.model_version predictions.probability",
         "DELETE": "predictions runs",
     },
     "pima_scheduler": {
         "SELECT": (
-            "tallies.tally patients scoring_queue.glucose replaced_rows predictions "
+            "tallies.tally patients scoring_queue.glucose row_history predictions "
             "model_versions.keras_artifact promotions.explanation monitored_predictions"
         ),
         "DELETE": "runs",
@@ -506,14 +503,12 @@ FORBIDDEN = {
     "pima_reader": {
         "SELECT": (
             "monitoring.value patient_versions monitored_predictions patients row_keys.side_key "
-            "scoring_queue replaced_rows model_versions champion"
+            "scoring_queue row_history model_versions champion"
         ),
         "DELETE": "rejections predictions",
     },
     "pima_monitor": {
-        "SELECT": (
-            "patient_versions predictions patients.outcome replaced_rows current_predictions"
-        ),
+        "SELECT": ("patient_versions predictions patients.outcome row_history current_predictions"),
     },
     "pima_trainer": {
         "UPDATE": (
@@ -526,7 +521,7 @@ FORBIDDEN = {
     },
     "pima_loader": {
         "SELECT": (
-            "predictions champion scoring_queue replaced_rows model_versions.compiled_artifact "
+            "predictions champion scoring_queue row_history model_versions.compiled_artifact "
             "installation.holdout_salt"
         ),
         "DELETE": "runs leases forgotten",
@@ -535,7 +530,7 @@ FORBIDDEN = {
     },
     "pima_writer": {
         "SELECT": (
-            "predictions scoring_queue replaced_rows row_keys runs leases installation "
+            "predictions scoring_queue row_history row_keys runs leases installation "
             "alembic_version"
         ),
         "INSERT": "patients.version row_keys runs leases",

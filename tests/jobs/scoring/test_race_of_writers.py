@@ -315,20 +315,20 @@ def assert_values_are_kept(database: Database) -> None:
     as well."""
     # Whatever the race has left, some are corrected after their prediction.
     database.execute("UPDATE patients SET glucose = 100 + id % 50 WHERE outcome IS NULL")
-    database.execute("UPDATE replaced_rows SET replaced_at = now() - interval '2 days'")
+    database.execute("UPDATE row_history SET replaced_at = now() - interval '2 days'")
     assert call(database, "score").exit_code == 0
     replaced = """predictions d JOIN patients p ON p.id = d.patient_id
         JOIN audit a ON a.id = d.patient_id AND a.version = d.patient_version
-        LEFT JOIN replaced_rows r
+        LEFT JOIN row_history r
             ON (r.patient_id, r.patient_version) = (d.patient_id, d.patient_version)
         WHERE d.patient_version < p.version AND d.patient_version >= (
             SELECT max(came.version) FROM audit came
             WHERE came.id = p.id AND came.version <= p.version AND came.event = 'INSERT')"""
     assert database.value(f"SELECT count(*) FROM {replaced}") > 0
     values, kept = (", ".join(f"{of}.{name}" for name in FEATURE_NAMES) for of in "ar")
-    others = f"(r.predicted_at, {kept}) IS DISTINCT FROM (d.scored_at, {values})"
+    others = f"(r.patient_id, {kept}) IS DISTINCT FROM (d.patient_id, {values})"
     assert database.execute(f"SELECT d.patient_id FROM {replaced} AND {others}") == []
-    gone = "SELECT patient_id FROM replaced_rows EXCEPT SELECT id FROM patients"
+    gone = "SELECT patient_id FROM row_history EXCEPT SELECT id FROM patients"
     assert database.execute(gone) == []
 
 

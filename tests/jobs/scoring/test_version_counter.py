@@ -19,13 +19,8 @@ from tests.support.databases import (
     without_triggers,
 )
 from tests.support.pulls import counts
-from tests.support.rows import COLUMNS, VALUES
+from tests.support.rows import COLUMNS, SET_BACK, VALUES
 from tests.support.shipped import ROOT
-
-SET_BACK = {
-    "sqlite": "UPDATE patient_version_counter SET last = 0",
-    "postgresql": "SELECT setval('patient_version', 1, false)",
-}
 
 
 def again(database: Database, patient_id: int, *meanwhile: str) -> None:
@@ -88,7 +83,7 @@ def test_a_correction_goes_on_if_the_counter_was_set_back(database: Database) ->
     database.execute(SET_BACK[database.kind])
     for glucose in (130, 140, 150):
         database.execute(f"UPDATE patients SET glucose = {glucose}")
-    kept = database.execute("SELECT glucose FROM replaced_rows ORDER BY patient_version")
+    kept = database.execute("SELECT glucose FROM row_history ORDER BY patient_version")
     assert kept == [(100,), (110,), (120,), (130,), (140,)]
     assert database.execute("SELECT glucose FROM scoring_queue") == [(150,)]
 
@@ -126,9 +121,9 @@ def _comes_again_with_a_version_of_its_own(
     drawn = database.value("SELECT version FROM patients WHERE id = 1")
     assert drawn > version
     database.execute("UPDATE patients SET glucose = 170 WHERE id = 1")
-    kept = database.execute("SELECT patient_version FROM replaced_rows WHERE patient_id = 1")
+    kept = database.execute("SELECT patient_version FROM row_history WHERE patient_id = 1")
     assert (drawn,) in kept
-    assert len(kept) == (1 if database.kind == "sqlite" else 4)
+    assert len(kept) == 4
 
 
 @pytest.mark.judge
@@ -148,9 +143,7 @@ def test_so_has_one_that_the_same_statement_deletes(
     _comes_again_with_a_version_of_its_own(postgresql, below, IN_ONE_STATEMENT[how])
 
 
-@pytest.mark.parametrize(
-    "ended_as", ["predictions", "rejections", "scoring_queue", "replaced_rows"]
-)
+@pytest.mark.parametrize("ended_as", ["predictions", "rejections", "scoring_queue", "row_history"])
 def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     scored_database: Database, ended_as: str
 ) -> None:
@@ -158,9 +151,9 @@ def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     if ended_as != "scoring_queue":
         assert call(scored_database, "score").exit_code == 0
     again(scored_database, 1, SET_BACK[scored_database.kind])
-    if ended_as == "replaced_rows":
+    if ended_as == "row_history":
         scored_database.execute(
-            "INSERT INTO replaced_rows (patient_id, patient_version) VALUES (3, 1000)"
+            "INSERT INTO row_history (patient_id, patient_version) VALUES (3, 1000)"
         )
     before = predictions(scored_database)
     for option in ([], ["--dry-run"]):

@@ -12,6 +12,7 @@ from pima.redeclaring import redeclare
 from pima.settings.reading import SHIPPED
 from pima.store.engine import clock, reading, writing
 from pima.store.models.registry import newest_declaration
+from pima.store.rows.erasing import OldRows, what_is_old
 from pima.store.rows.served_days import count_served_days
 from pima.store.rows.settled import SettledOutcomes, settled_outcomes
 from pima.store.rows.settling import settling
@@ -77,13 +78,14 @@ def test_an_action_after_the_horizon_and_before_its_outcome_was_noted_changes_no
 
 
 def test_a_first_prediction_that_was_removed_is_known_still(database: Database) -> None:
+    """Of whom somebody acted on, retain removes none."""
     declare(database, "unknown", None)
     found = acted(database, row(database, None, ago(30)), ago(40))
-    database.execute(
-        "INSERT INTO replaced_rows (patient_id, patient_version, replaced_at, predicted_at) "
-        "VALUES (:id, 1, NULL, :at)",
-        {"id": found, "at": database.stored(ago(39))},
-    )
+    predict(database, found, ago(39))
+    database.execute("UPDATE patients SET glucose = glucose + 1")
+    predict(database, found, ago(37))
+    with writing(database.engine) as connection:
+        OldRows(what_is_old(connection, ago(20))[0], 0, found).delete(connection)
     assert uncounted(database) == [None]
     acted(database, found, ago(38))
     assert uncounted(database) == ["acted_upon"]

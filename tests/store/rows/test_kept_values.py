@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 
 from pima.core.declared.features import Outcome
-from pima.store.engine import clock, reading
-from pima.store.rows.kept_values import predicted_in_time, predicted_on
+from pima.store.database import EARLIEST
+from pima.store.engine import clock, reading, writing
+from pima.store.rows.histories import predicted_in_time, predicted_on
+from pima.store.rows.row_history import let_go
 from tests.support.databases import Database, insert_patients
 from tests.support.declared import ADDED, redeclared
 from tests.support.settled import ago
@@ -88,27 +90,13 @@ def test_what_is_not_kept_is_told(database: Database) -> None:
     came_again, erased, kept_row = insert_patients(database, 3)
     predict(database, ago(9), came_again, erased, kept_row)
     database.execute(f"DELETE FROM patients WHERE id = {came_again}")
+    with writing(database.engine) as connection:
+        let_go(connection, EARLIEST)
     insert_patients(database, 1, first_id=came_again)
     label(database, ago(5), came_again, erased, kept_row)
     correct(database, 90, erased, kept_row)
-    database.execute(f"DELETE FROM replaced_rows WHERE patient_id = {erased}")
+    database.execute(f"DELETE FROM row_history WHERE patient_id = {erased}")
     assert kept(database) == ({kept_row: 148}, [came_again, erased])
-
-
-def test_it_is_known_without_the_prediction(database: Database) -> None:
-    """`retain` deletes predictions of rows with an outcome."""
-    (row,) = insert_patients(database, 1)
-    predict(database, ago(9), row)
-    label(database, ago(5), row)
-    correct(database, 90, row)
-    at = {"at": database.stored(ago(9))}
-    database.execute("UPDATE replaced_rows SET predicted_at = :at", at)
-    database.execute("DELETE FROM predictions")
-    assert kept(database) == ({row: 148}, [])
-    with reading(database.engine) as connection:
-        found = predicted_in_time(connection, AT_ONCE, clock(connection))
-    assert found["probability"].isna().tolist() == [True]
-    assert (found["predicted"] // 1).tolist() == [9]
 
 
 def test_a_feature_that_was_not_there_has_today_s_value(

@@ -154,11 +154,10 @@ def test_corrected_rows_that_settled_of_late_are_counted_by_outcome() -> None:
     since = history.loc[1, "Over"]
     was = {"probability": 0.3, "predicted": 9.1, "replaced": 4.6}
     in_time = pd.DataFrame(was, index=[1, 2, 3, 4, 5, 7, 8, 99])
-    in_time.loc[[3, 8], "probability"] = np.nan
     found = corrections(history, today, FEATURE_NAMES, in_time, since, pd.Index([6, 99]))
     counted = Corrections(zeros=2, of_zeros=3, ones=1, of_ones=3, not_kept=1)
     assert replace(found, expected=0, variance=0) == counted
-    # On the day of the corrections half of the rows are ones, also of those whose prediction is gone.
+    # On the day of the corrections half of the rows are ones.
     assert found.expected == 1.5
 
 
