@@ -1,6 +1,5 @@
-"""python -m jobs.export: predictions, scores beside them, rejections, runs or verdicts as a file:
-CSV, Parquet or, for predictions, FHIR. The file identifies patients, because a person asks for
-it."""
+"""python -m jobs.export: predictions, scores beside them, rejections, runs or verdicts as a CSV or
+Parquet file. The file identifies patients, because a person asks for it."""
 
 import io
 import shutil
@@ -44,14 +43,10 @@ def _options(options: OptionParser) -> None:
 
 def _work(command: Command) -> Result:
     given = command.options
-    if given.format == "fhir" and given.what != "predictions":
-        raise WrongUsage(
-            what="--format fhir is for predictions: a RiskAssessment holds nothing else"
-        )
     if given.all and given.what != "predictions":
         raise WrongUsage(what="--all is for predictions: everything else is always exported whole")
-    if given.values and (given.what != "predictions" or given.format == "fhir"):
-        raise WrongUsage(what="--values is for predictions as csv or parquet")
+    if given.values and given.what != "predictions":
+        raise WrongUsage(what="--values is for predictions: nothing else was made from values")
     if given.out is None and (given.json or given.format == "parquet"):
         what = "--json" if given.json else "--format parquet"
         raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fhir.resources.R4B.riskassessment import RiskAssessment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +22,6 @@ from pima.store.rows import exported
 from pima.store.rows.exported import ALL_PREDICTIONS, EXPORTS, exported_rows, statement_of
 from tests.support.databases import (
     Database,
-    Ended,
     call,
     insert_patients,
     the_json,
@@ -177,8 +175,7 @@ def test_a_prediction_comes_with_the_values_that_it_was_made_from(
     assert call(visits, "export", "predictions", *asked).exit_code == 0
     found = pq.read_table(path)
     assert found["value_of_age"].to_pylist() == [50, 50, None, 50, None, 50]
-    for refused in (("rejections", "--values"), ("predictions", "--values", "--format", "fhir")):
-        assert call(visits, "export", *refused).exit_code == 2
+    assert call(visits, "export", "rejections", "--values").exit_code == 2
 
 
 @given(st.text(st.sampled_from("=+-@＝'\";,\t\r\n a")))
@@ -268,75 +265,6 @@ def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Pa
     assert counts == [{"figures": '{"a": 1}'}]
 
 
-NO_PERSON = {"type": {"text": "row, of which no person is known"}}
-
-
-def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> None:
-    first, second = call(told, "export", "predictions", "--format", "fhir").stdout.splitlines()
-    known = RiskAssessment.model_validate_json(first)
-    assert json.loads(known.model_dump_json()) == json.loads(first)
-    assert json.loads(first) == {
-        "resourceType": "RiskAssessment",
-        "id": "1-1-3",
-        "status": "final",
-        "method": {"text": "pima, model version 3; class 1 from a probability of 50 % on"},
-        "subject": {
-            "type": "Patient",
-            "identifier": NO_PERSON | {"system": "urn:pima:row", "value": "1"},
-        },
-        "occurrenceDateTime": "2026-01-05T02:15:00Z",
-        "prediction": [
-            {
-                "outcome": {
-                    "text": (
-                        "diabetes within five years, by the criteria of the World Health "
-                        "Organization"
-                    )
-                },
-                "probabilityDecimal": 67.6,
-                "qualitativeRisk": {"text": "predicted class 1"},
-            }
-        ],
-    }
-    of_source = RiskAssessment.model_validate_json(second)
-    assert of_source.encounter is None
-    row = NO_PERSON | {"system": "urn:pima:source:ward", "value": FORMULA}
-    assert json.loads(second)["subject"]["identifier"] == row
-
-
-def _assessments(ended: Ended) -> dict[str, RiskAssessment]:
-    assert ended.exit_code == 0, ended.stderr
-    found = [RiskAssessment.model_validate_json(line) for line in ended.stdout.splitlines()]
-    return {each.id: each for each in found}
-
-
-def test_an_assessment_is_of_the_person_in_a_visit_and_withdrawn_once_that_is_corrected(
-    visits: Database,
-) -> None:
-    current = _assessments(call(visits, "export", "predictions", "--format", "fhir"))
-    for each, key in ((current["1-1-3"], "v1"), (current["2-2-3"], "v2")):
-        assert (each.subject.type, each.encounter.type) == ("Patient", "Encounter")
-        subject, encounter = each.subject.identifier, each.encounter.identifier
-        assert (subject.system, subject.value, subject.type) == ("urn:pima:person", "ann", None)
-        assert (encounter.system, encounter.value, encounter.type) == (
-            "urn:pima:source:ward",
-            key,
-            None,
-        )
-    of_own_row = current["4-8-3"]
-    assert (of_own_row.subject.identifier.value, of_own_row.encounter) == ("bob", None)
-    whole = _assessments(call(visits, "export", "predictions", "--format", "fhir", "--all"))
-    withdrawn, final = {"2-2-3", "3-3-3"}, {"1-1-3", "4-8-3", "5-5-3", "6-6-4"}
-    assert {name: each.status for name, each in current.items()} == (
-        dict.fromkeys(withdrawn, "entered-in-error") | dict.fromkeys(final, "final")
-    )
-    # What another model said of the row as it stands is as final as ever.
-    assert {name: each.status for name, each in whole.items() if name not in current} == {
-        "4-4-3": "entered-in-error",
-        "6-6-3": "final",
-    }
-
-
 def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(
     told: Database, tmp_path: Path
 ) -> None:
@@ -355,7 +283,7 @@ def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(
     "arguments",
     [
         ("patients",),
-        ("runs", "--format", "fhir"),
+        ("predictions", "--format", "fhir"),
         ("rejections", "--all"),
         ("runs", "--format", "parquet"),
         ("runs", "--json"),
@@ -437,7 +365,6 @@ def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(
         for allowed in (reader, operator):
             ended = call(allowed, "export", *what)
             assert ended.exit_code == 0, ended.stderr
-    assert call(reader, "export", "predictions", "--format", "fhir").exit_code == 0
     for what in ("runs", "verdicts"):
         assert call(operator, "export", what).exit_code == 0
         assert (
