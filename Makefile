@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo unit test faults mutants mutation image-test source-test server-test matrix dask-test mlflow-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
+.PHONY: demo unit test faults mutants mutation image-test source-test server-test matrix dask-test extras-test audit bench bench-scale check format bench-accuracy bench-gate bench-year bench-tables report-test docs wheel release lock clean
 
 # The main job on embedded SQLite and the shipped data, in 15 seconds. Times are those of two cores, without the first installation.
 demo: $(VENV)/.complete
@@ -61,11 +61,6 @@ matrix: $(VENV)/.complete
 	$(MAKE) VENV=$(SECOND) PYTHON=$(PYTHON2) $(SECOND)/.complete
 	$(RUN) -m tests.server.matrix $(SECOND)/bin/python $(MATRIX)
 
-# Mirrors model versions to an MLflow store in a temporary folder, with MLflow's own client. Up to five
-# minutes.
-mlflow-test: $(VENV)/.mlflow
-	$(RUN) -m pytest tests/mirror
-
 # Installs each extra from the package index by the command that is printed if it is missing, in its own environment under
 # /var/tmp; for TensorFlow it only checks that it is available. Up to eight minutes.
 extras-test: $(VENV)/.complete
@@ -73,7 +68,7 @@ extras-test: $(VENV)/.complete
 
 # What pima and its extras are made of (an SBOM in build/audit), their licences, and the vulnerabilities that a database knows of.
 # AUDIT="--vulnerability-service=osv --osv-url=URL" asks a database of your own.
-audit: $(VENV)/.audit $(VENV)/.dask $(VENV)/.mlflow
+audit: $(VENV)/.audit $(VENV)/.dask
 	$(RUN) -m pytest tests/audit
 	$(RUN) -m tests.audit $(AUDIT)
 
@@ -175,9 +170,9 @@ $(VENV)/.complete: locks/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt
 	touch $@
 
-# Packages that only some targets need, each set with its own lock: learners for benchmarks, drivers for sources, MLflow's
-# client, Dask and fsspec, what audits, mutmut, a driver for an installed browser, and the site generator.
-$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.audit $(VENV)/.mutation $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
+# Packages that only some targets need, each set with its own lock: learners for benchmarks, drivers for sources, Dask, what audits,
+# mutmut, a driver for an installed browser, and the site generator.
+$(VENV)/.bench $(VENV)/.source $(VENV)/.dask $(VENV)/.audit $(VENV)/.mutation $(VENV)/.browser $(VENV)/.docs: $(VENV)/.%: $(VENV)/.complete locks/%.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
@@ -190,10 +185,9 @@ lock: $(VENV)/.complete
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev -o locks/dev.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt -o locks/source.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt -o locks/bench.txt
-	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt -o locks/mlflow.txt
-	$(COMPILE) pyproject.toml --all-extras --constraint locks/mlflow.txt --no-generate-hashes -o locks/constraints.txt
+	$(COMPILE) pyproject.toml --all-extras --constraint locks/dev.txt --no-generate-hashes -o locks/constraints.txt
 	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/constraints.txt -o locks/dask.txt
-	$(COMPILE) --group audit --constraint locks/mlflow.txt --constraint locks/constraints.txt -o locks/audit.txt
+	$(COMPILE) --group audit --constraint locks/dev.txt --constraint locks/constraints.txt -o locks/audit.txt
 	$(COMPILE) --group mutation --constraint locks/dev.txt -o locks/mutation.txt
 	$(COMPILE) --group oracle -o locks/oracle.txt
 	$(COMPILE) --group docs --constraint locks/dev.txt -o locks/docs.txt

@@ -12,7 +12,6 @@ EXTRAS = {
     "files": ("fsspec>=2025.3",),
     "dask": ("dask>=2026.1", "distributed>=2026.1"),
     "alerts": ("apprise>=2.3",),
-    "mlflow": ("mlflow-skinny>=3.17",),
 }
 """The requirements of each extra, as in pyproject.toml: a checkout and an image have no metadata to
 read."""
@@ -31,10 +30,7 @@ class ExtraMissing(PimaError):
     that has it. `pip install --require-hashes -r locks/train.txt` installs the tested versions of
     TensorFlow."""
 
-    note = (
-        "`report --last` shows a report that a retraining has left without it. No image has "
-        "MLflow's client."
-    )
+    note = "`report --last` shows a report that a retraining has left without it."
 
 
 def extra_missing(extra: str) -> ExtraMissing:

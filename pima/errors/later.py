@@ -56,11 +56,6 @@ class AlertsNotDelivered(TemporaryError):
     note = "`python -m jobs.alert --test` tries each address."
 
 
-class MlflowNotWritten(TemporaryError):
-    """MLflow can't be reached, or did not accept what was sent: {what}. What it has accepted stays
-    there and is not sent again: run this again later."""
-
-
 class LeaseHeld(TemporaryError):
     """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
 

@@ -180,5 +180,5 @@ class RightMissing(DatabaseUnusable):
     These are enough: pima_scorer for score, pima_trainer for retrain, explain and report,
     pima_loader for load and pull, pima_eraser for forget and retain, pima_reader for export of
     predictions and rejections. So are pima_scheduler for scheduler, health and alert, pima_operator
-    for status, health, alert, models, mirror, explain, report, export and requeue, the schema's
+    for status, health, alert, models, explain, report, export and requeue, the schema's
     owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""

@@ -205,15 +205,6 @@ class AlertsSettings(Frozen, frozen=True):
     urls: str = ""
 
 
-class MlflowSettings(Frozen, frozen=True):
-    """The MLflow that model versions are mirrored to; its address may be a secret."""
-
-    tracking_uri: str = ""
-    name: Annotated[
-        str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")
-    ] = "pima"
-
-
 class LogSettings(Frozen, frozen=True):
     """The format of log lines on stderr."""
 
@@ -244,7 +235,6 @@ class Settings(Frozen, frozen=True, rename={"sources": "source"}):
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()
     alerts: AlertsSettings = AlertsSettings()
-    mlflow: MlflowSettings = MlflowSettings()
     logs: LogSettings = LogSettings()
     sources: tuple[Source, ...] = ()
     """The [[source]] sections, each with its name."""

@@ -31,7 +31,6 @@ ASKED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "files": (_FOR_URLS, {}),
     "dask": (_ON_DASK, {}),
     "alerts": (("alert", "--test"), {"PIMA_ALERTS__URLS": '["no-such-kind://a"]'}),
-    "mlflow": (("mirror",), {"PIMA_MLFLOW__TRACKING_URI": "http://127.0.0.1:1"}),
     "train": (("retrain", "--dry-run"), {}),
 }
 """Extra -> a command that needs it, with the settings by which it comes to need it."""

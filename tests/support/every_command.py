@@ -19,7 +19,6 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("forget", "1", "--dry-run"),
     ("retain", "--older-than", "200", "--dry-run"),
     ("requeue",),
-    ("mirror",),
     ("scheduler",),
 ]
 """Those that need a database."""
@@ -30,7 +29,7 @@ ROLES_OF_COMMANDS = {
     "pima_operator": ("models", "explain", "export", "report", "status", "requeue"),
     "pima_eraser": ("forget", "retain"),
 }
-"""The roles for those that need neither the owner nor a package of their own and come to an end."""
+"""The roles for those that do not need the owner and come to an end."""
 # An alert may be of what stops the others.
 _READERS = [("suggest", "patients.csv"), ("trial", "patients.csv")]
 _ALL = [*EVERY_COMMAND, *_READERS, ("alert", "--dry-run")]

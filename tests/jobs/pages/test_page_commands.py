@@ -28,6 +28,7 @@ MAY_NOT_RUN = {
     "it may end with 1",
     "it names an outside server",
     "it needs a server",
+    "it needs your MLflow",
     "it needs your rows",
     "it runs until it is stopped",
 }

@@ -3,14 +3,12 @@ service serves."""
 
 import json
 import re
-import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import promql_parser
-import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -22,7 +20,6 @@ from tests.support.databases import (
     call,
     free_port,
     insert_patients,
-    the_json,
 )
 from tests.support.ledger import insert_run
 from tests.support.pulls import COUNTED
@@ -134,16 +131,3 @@ def test_the_view_has_each_prediction_with_the_outcome_that_came_after_it(
         {"later": database.stored(datetime.now(UTC) + timedelta(days=1))},
     )
     assert {row[0] for row in database.execute("SELECT label FROM monitored_predictions")} == {None}
-
-
-def test_without_its_extra_nothing_is_mirrored_and_nothing_is_where_pima_is(
-    sqlite: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    ended = call(sqlite, "mirror", "--json", PIMA_MLFLOW__TRACKING_URI="sqlite:///mlflow.db")
-    assert (ended.exit_code, the_json(ended)["error"]) == (1, "extra_missing")
-    assert (
-        "names pima's own database"
-        in call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=sqlite.url).stderr
-    )
-    assert "mlflow.tracking_uri is not set" in call(sqlite, "mirror").stderr

@@ -457,7 +457,7 @@ def test_every_command_works_under_its_role_where_a_source_is_declared(
     guarded: Database, sqlite_clinic: Clinic, tmp_path: Path, listener: AlertReceiver
 ) -> None:
     of_all = {name for names in ROLES_OF_COMMANDS.values() for name in names}
-    assert {name for name, *_ in EVERY_COMMAND} - of_all == {"migrate", "mirror", "scheduler"}
+    assert {name for name, *_ in EVERY_COMMAND} - of_all == {"migrate", "scheduler"}
     sqlite_clinic.insert(30)
     sqlite_clinic.insert(4, seed=2, age=500)
     environ = {URL: sqlite_clinic.url, "PIMA_ALERTS__URLS": listener.url}
