@@ -72,7 +72,7 @@ audit: $(VENV)/.audit $(VENV)/.dask
 	$(RUN) -m pytest tests/audit
 	$(RUN) -m tests.audit $(AUDIT)
 
-# A night on a Dask cluster of real processes, and files at URLs. DASK="--at-length -m campaign" runs all of the kills. Up to
+# A night and files on a Dask cluster of real processes. DASK="--at-length -m campaign" runs all of the kills. Up to
 # 26 minutes.
 dask-test: $(VENV)/.dask
 	$(RUN) -m pytest tests/cluster $(DASK)
@@ -186,7 +186,7 @@ lock: $(VENV)/.complete
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt -o locks/source.txt
 	$(COMPILE) pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt -o locks/bench.txt
 	$(COMPILE) pyproject.toml --all-extras --constraint locks/dev.txt --no-generate-hashes -o locks/constraints.txt
-	$(COMPILE) pyproject.toml --extra files --extra dask --constraint locks/constraints.txt -o locks/dask.txt
+	$(COMPILE) pyproject.toml --extra dask --constraint locks/constraints.txt -o locks/dask.txt
 	$(COMPILE) --group audit --constraint locks/dev.txt --constraint locks/constraints.txt -o locks/audit.txt
 	$(COMPILE) --group mutation --constraint locks/dev.txt -o locks/mutation.txt
 	$(COMPILE) --group oracle -o locks/oracle.txt

@@ -72,7 +72,7 @@ def _options(options: OptionParser) -> None:
     )
     of["export"].add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
     of["export"].add_argument(
-        "--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`"
+        "--out", type=Path, metavar="FILE", help="the model file: for `score --input --model FILE`"
     )
     for command in of.values():
         # Accepted after the subcommand too; SUPPRESS keeps the value that was given before it.

@@ -1,6 +1,6 @@
 """python -m jobs.score: the nightly job, which scores the rows that wait on the queue with the
-current champion. With --from and --to it scores the rows of Parquet files, for which a model file
-is enough."""
+current champion. With --input and --output it scores the rows of CSV and Parquet files, for which a
+model file is enough."""
 
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option, from_one, whole_number
@@ -8,8 +8,8 @@ from jobs.score_files import (
     add_file_options,
     is_of_files,
     needs_database,
-    score_dataset,
-    show_dataset,
+    score_input,
+    show_files,
 )
 from pima.core.declared.features import names_of
 from pima.core.nights.unpredicted import Rule
@@ -47,7 +47,7 @@ def _work(command: Command) -> Result:
     given = command.options
     configured = command.settings.score
     if is_of_files(given):
-        return score_dataset(command)
+        return score_input(command)
     rule = Rule(command.settings.health.limits, tuple(command.settings.source_names))
     rows = given.batch_size or configured.batch_rows
     scores = names_of(command.declared.present_scores)
@@ -67,8 +67,8 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "parts" in result:
-        show_dataset(result)
+    if "files" in result:
+        show_files(result)
     elif "run_id" in result:
         by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
         dry_run = in_brackets(result["dry_run"] and "dry run, nothing written")

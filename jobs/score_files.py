@@ -1,6 +1,7 @@
 """Scoring from files to files: the options of `jobs.score` for it, and the work."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from jobs.command import Command, Result
@@ -13,33 +14,22 @@ def add_file_options(options: argparse.ArgumentParser) -> None:
     """Add the options for files, which exclude those for the queue."""
     files = options.add_argument_group("files to files")
     files.add_argument(
-        "--from", dest="dataset", metavar="DATASET", help="Parquet: a file, a folder or a URL"
+        "--input", type=Path, metavar="FILE|FOLDER", help="rows as CSV or Parquet, with a header"
     )
     files.add_argument(
-        "--to",
-        dest="into",
-        metavar="DATASET",
-        help="a folder or a URL for Parquet and manifest.json",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="another folder, for a file of the same name and format each",
     )
     files.add_argument(
         "--model", metavar="N|FILE", help="a version, or a model file (default: the champion)"
-    )
-    files.add_argument(
-        "--key",
-        action="append",
-        default=[],
-        dest="keys",
-        metavar="COLUMN",
-        help=(
-            "a column to keep with each prediction; may be repeated (default: id, source, "
-            "source_key and person_key)"
-        ),
     )
 
 
 def is_of_files(given: argparse.Namespace) -> bool:
     """Whether to score files and not the queue."""
-    return any((given.dataset, given.into, given.model, given.keys))
+    return any((given.input, given.output, given.model))
 
 
 def needs_database(given: argparse.Namespace) -> bool:
@@ -52,26 +42,18 @@ def _number(given: argparse.Namespace) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def score_dataset(command: Command) -> Result:
-    """Score a dataset, and return the result as JSON."""
+def score_input(command: Command) -> Result:
+    """Score files, and return the counts, which are the command's JSON."""
     # These import pandas and pyarrow, which the queue does not need.
     from pima.files.model_file import content_of, model_file, read_model
-    from pima.files.places import seen_from_everywhere
-    from pima.files.scoring import (
-        open_dataset,
-        score_files,
-        score_files_on_workers,
-        score_missing,
-    )
+    from pima.files.scoring import files_to_score, score_files, score_on_workers
 
     given = command.options
-    if given.dataset is None or given.into is None:
-        raise WrongUsage(
-            what="files are scored by --from DATASET and --to DATASET together; see --help"
-        )
+    if given.input is None or given.output is None:
+        raise WrongUsage(what="files are scored by --input and --output together; see --help")
     if given.limit or given.batch_size or given.dry_run or given.run_id:
         raise WrongUsage(
-            what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from"
+            what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --input"
         )
     content = (
         model_file(command.engine, _number(given))
@@ -83,25 +65,40 @@ def score_dataset(command: Command) -> Result:
         stop = in_words(model.suspended_at)
         what = f"Version {model.version}{stop}, when its file was written: ask before you act."
         tell(what, "warning")
-    if not given.dask:
-        found = open_dataset(given.dataset, given.into, model, given.keys)
-        return score_files(found, score_missing(found, command.stop))
-    from pima.dask.workers import reached
+    # Workers may stand elsewhere.
+    files = files_to_score(given.input.absolute(), given.output.absolute())
+    missing = [file for file in files if not file.output.exists()]
+    scoring = score_files(missing, model, command.stop)
+    if given.dask and missing:
+        from pima.dask.workers import reached
 
-    dataset = seen_from_everywhere(given.dataset)
-    into = seen_from_everywhere(given.into)
-    found = open_dataset(dataset, into, model, given.keys)
-    workers = reached(given.dask, command.settings, command.environ, command.stop)
-    return score_files_on_workers(found, dataset, into, content, workers)
+        workers = reached(given.dask, command.settings, command.environ, command.stop)
+        scoring = score_on_workers(missing, content, workers)
+    scored = list(scoring)
+    rows = sum(each.rows for each in scored)
+    by_reason = sum((each.rejected_by_reason for each in scored), Counter[str]())
+    return {
+        "files": len(missing),
+        "files_before": len(files) - len(missing),
+        "rows": rows,
+        "predicted": rows - by_reason.total(),
+        "rejected": by_reason.total(),
+        "rejected_by_reason": dict(sorted(by_reason.items())),
+        "unknown_taken": sum(each.unknown_taken for each in scored),
+        "model_version": model.version,
+        "compiled_sha256": model.compiled_sha256,
+    }
 
 
-def show_dataset(result: Result) -> None:
+def show_files(result: Result) -> None:
     """Print the result for people."""
-    before = f", {result['parts_before']:,} of them already there" if result["parts_before"] else ""
+    before = ""
+    if result["files_before"]:
+        before = f"; {counted(result['files_before'], 'file')} passed over, whose output is there"
     print(
         f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: "
         f"{result['predicted']:,} predicted by model version {result['model_version']}, "
-        f"{result['rejected']:,} rejected; {counted(result['parts'], 'part')}{before}"
+        f"{result['rejected']:,} rejected{before}"
     )
     if result["unknown_taken"]:
         print(

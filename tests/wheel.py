@@ -24,7 +24,7 @@ pima score --json
 pima status
 pima models export 1 --out version-1.pima
 python -c "{TO_PARQUET}"
-pima score --from rows.parquet --to scored --model version-1.pima
+pima score --input rows.parquet --output scored --model version-1.pima
 pima trial history.csv --yes
 pima health --why extra_missing
 python -m jobs.health --why extra_missing

@@ -9,7 +9,6 @@ from pima.errors.base import PimaError
 EXTRAS = {
     "train": ("tensorflow>=2.21,<2.22", "keras>=3.15.1"),
     "report": ("jinja2>=3.1.6", "matplotlib>=3.10"),
-    "files": ("fsspec>=2025.3",),
     "dask": ("dask>=2026.1", "distributed>=2026.1"),
     "alerts": ("apprise>=2.3",),
 }

@@ -72,15 +72,10 @@ class ModelFileRefused(WrongError):
     -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
 
 
-class DatasetRefused(WrongError):
-    """{dataset}: can't be scored, {what}. Parts that are finished stay. Expected: Parquet with a
-    column for each feature of the model."""
-
-
 class ClusterUnfit(WrongError):
     """The cluster's workers can't score for this service, and no row was touched: {what}. Expected:
     on each worker this release with its requirements; for the queue the database's URL in its own
-    environment, for files the same folders and stores."""
+    environment, for files the same folders."""
 
 
 class RunNotOpen(WrongError):

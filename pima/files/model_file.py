@@ -55,9 +55,6 @@ class ScoringModel:
     """The outcome, and the model's features as cells are read."""
     rules: Features
     """The model's features with the rules that rows are judged by."""
-    sha256: str
-    """The hash over everything that decides a prediction: compiled form, threshold, features, rules
-    and declaration."""
     suspended_at: datetime | None
     """Since when a person had stopped it as its file was written; None if nobody had."""
 
@@ -175,11 +172,7 @@ def read_model(path: Path, content: bytes) -> ScoringModel:
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
     rules = declaration.rules_for(features)
     declared = Declaration(declaration.outcome, declaration.called(names_of(features)))
-    # The first one says how cells are read: release 0.1.0 read words otherwise.
-    decides = ["as load reads", filed.version, filed.compiled_sha256, filed.threshold]
-    decides += [as_stored(features), as_stored(declared.features)]
-    sha256 = sha256_of(json.dumps(decides).encode())
     scorer = Scorer(filed.threshold, features, compiled)
     return ScoringModel(
-        filed.version, filed.compiled_sha256, scorer, declared, rules, sha256, filed.suspended_at
+        filed.version, filed.compiled_sha256, scorer, declared, rules, filed.suspended_at
     )

@@ -1,374 +1,244 @@
-"""Files to files: every row of a dataset is scored; with a model file this needs no database.
+"""Files to files: every row of CSV and Parquet files is scored; with a model file this needs no
+database.
 
-A part is complete or absent, and its footer says what it was made of, so the next run completes one
-that was stopped or killed. This process and workers score a part in the same way. Workers read and
-write in the same places as the job, and need no database; credentials for an object store come from
-their own environment.
+The output of a file has each of its rows and appears once it is whole. So the next run completes
+one that was stopped or killed: it passes over files whose output is there. This process and workers
+score a file in the same way; workers read and write in the same folders as the job.
 """
 
-import threading
+import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import msgspec
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.declared.features import Features
+from pima.core.declared.columns import of_kind
+from pima.core.declared.features import Declaration, canonical_name, is_number
 from pima.core.declared.source import MappedColumn
-from pima.core.rows.cells import Cells, measured
+from pima.core.rows.cells import measured
 from pima.core.rows.validation import validate
 from pima.dask.workers import Workers
-from pima.errors import DatasetRefused, FileNotWritten, PimaError, WrongUsage
+from pima.errors import FileNotWritten, OtherOutputThere, WrongUsage
 from pima.files.model_file import ScoringModel, read_model
-from pima.files.parts import (
-    FACTS,
-    MANIFEST,
-    MARK,
-    PREDICTIONS,
-    REJECTIONS,
-    Facts,
-    InputFile,
-    Output,
-    Part,
-    input_file,
-    input_files,
-    key_columns,
-    parts_of,
-    require_unchanged,
-    summed,
-)
-from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
-from pima.intake.files.parquet_file import as_column
+from pima.intake.files.csv_file import first_line, open_csv
+from pima.intake.files.opened_file import is_parquet, plain_file, refused
+from pima.intake.files.parquet_file import open_parquet, parquet_schema
+from pima.intake.raw_rows import RawBlock
 from pima.logs import get_logger
 from pima.runs.stop_request import StopRequest
-from pima.runs.whole_file import name_aside
+from pima.runs.whole_file import remove_halves, written_aside
 
-_Batch = tuple[pa.RecordBatch, list[Cells], int]
-"""Rows of a file, the cells of each feature, and the number of the first row."""
-_CELLS = 1_000_000
-_MOST_ROWS = 80_000
-"""The limits of a batch."""
-_FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
-"""Columns with few distinct values, which are stored with a dictionary."""
-_READ_BYTES = 1 << 20
-"""The bytes of a column to read at once; without a limit the column's whole row group would be read
-into memory."""
+_EXPECTED = "a header, and rows of patients"
+_KEYS = ("id", *of_kind("key"))
+_ADDED = {
+    "probability": pa.float64(),
+    "predicted_class": pa.int8(),
+    "model_version": pa.int32(),
+    "reason": pa.string(),
+    "field": pa.string(),
+}
+"""The columns of an output behind the row's number and its keys."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset to score, examined and found sound."""
+class FileToScore:
+    """A file of rows, and the file for what comes of them."""
 
-    source: Place
-    output: Output
-    files: Sequence[InputFile]
-    parts: Sequence[Part]
-    finished: Mapping[str, Facts]
-    """The parts that exist already, by name."""
-
-    @property
-    def missing(self) -> list[Part]:
-        """The parts to write."""
-        return [part for part in self.parts if part.name not in self.finished]
+    rows: Path
+    output: Path
 
 
-def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
-    """Examine a dataset, reading only footers. Raises DatasetRefused, OtherOutputThere,
-    WrongUsage."""
-    dataset = on_disks(dataset)
-    into = on_disks(into)
-    output = Output(*place_of(into.rstrip("/")), model)
-    if lies_within(into, dataset):
-        raise WrongUsage(
-            what="--to lies within --from, whose files it would add to; name a folder elsewhere"
-        )
-    source, files = input_files(dataset, model.declared, keys)
-    parts = list(parts_of(files))
-    if len({part.name for part in parts}) < len(parts):
-        raise WrongUsage(
-            what="--from names files whose parts would have the same name; rename one of them"
-        )
-    return Dataset(source, output, files, parts, output.finished(parts))
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The counts of scored rows."""
+
+    rows: int
+    rejected_by_reason: Counter[str]
+    unknown_taken: int
+    """Unrecognised values that were read as the feature's `unknown` says."""
 
 
-def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, object]:
-    """Write the missing parts and the manifest, and return the counts, which are the command's
-    JSON.
-
-    `scored` yields each missing part with its facts after it was written, in any order. Raises
-    DatasetRefused if a file was changed, OtherOutputThere if another process wrote some of the
-    parts, FileNotWritten if one is gone, and what `scored` raises.
-    """
-    output = found.output
-    if found.missing:
-        # The output is incomplete until all parts are written.
-        remove(output.place, f"{output.folder}/{MANIFEST}")
-    for part, facts in scored:
-        get_logger().info(
-            "part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted
-        )
-    for file in found.files:
-        require_unchanged(found.source, file)
-    finished = output.finished(found.parts)
-    if lacking := [part for part in found.parts if part.name not in finished]:
-        raise FileNotWritten(
-            path=output.path(PREDICTIONS, lacking[0]), why="it or its rejections were removed"
-        )
-    output.write_manifest(found.files, finished)
-    return summed(finished.values()) | {
-        "files": len(found.files),
-        "parts": len(found.parts),
-        "parts_before": len(found.finished),
-        "model_version": output.model.version,
-        "compiled_sha256": output.model.compiled_sha256,
-        "scored_by": output.model.sha256,
-    }
-
-
-def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
-    """Score the missing parts one after the other in this process. Raises what `score_part`
-    raises."""
-    for part in found.missing:
-        stop.check()
-        yield part, score_part(found.source, found.output, part, stop)
-
-
-# ---- one part
-
-
-def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
-    """Read a part in batches, score it and write it. Its predictions come last and show that it is
-    finished.
-
-    Raises OtherOutputThere, DatasetRefused or FileNotWritten; Interrupted between two batches, and
-    then nothing of the part is left.
-    """
-    require_unchanged(source, part.input)
-    with ExitStack() as rejecting, ExitStack() as predicting:
-        rejections = _PartFile(output.place, output.path(REJECTIONS, part), rejecting)
-        predictions = _PartFile(output.place, output.path(PREDICTIONS, part), predicting)
-        by_reason = Counter[str]()
-        unknown = 0
-        # One batch is read and one written while another is scored.
-        with (
-            ThreadPoolExecutor(1, "reading") as reading,
-            ThreadPoolExecutor(1, "writing") as writing,
-        ):
-            written: Future[None] = Future()
-            written.set_result(None)
-            for batch in _ahead(_batches(source, part, output.model.declared.features), reading):
-                stop.check()
-                predicted, rejected, reasons = _scored(batch, part, output.model)
-                written.result()
-                written = writing.submit(predictions.write, predicted)
-                if rejected is not None:
-                    rejections.write(rejected)
-                by_reason.update(reasons)
-                unknown += sum(cells.unknown for cells in batch[1])
-            written.result()
-        facts = Facts(
-            scored_by=output.model.sha256,
-            footer_sha256=part.input.footer_sha256,
-            input_version=part.input.version,
-            keys=part.input.keys,
-            rows=part.rows,
-            predicted=part.rows - by_reason.total(),
-            rejected_by_reason=dict(sorted(by_reason.items())),
-            unknown_taken=unknown,
-        )
-        require_unchanged(source, part.input)
-        rejections.finish(facts)
-        predictions.finish(facts)
-    return facts
-
-
-@dataclass(slots=True)
-class _PartFile:
-    """A Parquet file that is begun with its first rows, and appears once `until` is closed."""
-
-    place: Place
-    path: str
-    until: ExitStack
-    writer: Any = None
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        if self.writer is None:
-            file = self.until.enter_context(whole(self.place, self.path))
-            # The fastest to compress. Floats stay plain, since Spark can't read BYTE_STREAM_SPLIT.
-            encoding = {
-                column.name: "DELTA_BINARY_PACKED"
-                for column in batch.schema
-                if pa.types.is_integer(column.type) and column.name not in _FEW_VALUES
-            }
-            writer = pq.ParquetWriter(
-                file,
-                batch.schema,
-                compression="zstd",
-                use_dictionary=list(_FEW_VALUES),
-                column_encoding=encoding,
-            )
-            self.writer = self.until.enter_context(writer)
-        self.writer.write_batch(batch)
-
-    def finish(self, facts: Facts) -> None:
-        if self.writer is not None:
-            self.writer.add_key_value_metadata({FACTS: msgspec.json.encode(facts)})
-            self.until.close()
-
-
-def _ahead(batches: Iterator[_Batch], thread: Executor) -> Iterator[_Batch]:
-    """Read the next batch in the thread while one is used."""
-    following = thread.submit(next, batches, None)
-    while (batch := following.result()) is not None:
-        following = thread.submit(next, batches, None)
-        yield batch
-
-
-def _batches(source: Place, part: Part, features: Features) -> Iterator[_Batch]:
-    """Read a part's batches; at least one, so that a part without rows still has its columns."""
-    names = list(dict.fromkeys((*part.input.features, *part.input.keys)))
-    rows = max(1, min(_MOST_ROWS, _CELLS // len(part.input.features)))
-    first = part.first_row
+def files_to_score(rows: Path, folder: Path) -> list[FileToScore]:
+    """List a file, or all files of a folder whose names begin with neither a dot nor an underscore.
+    Raises WrongUsage, or OtherOutputThere if a file was changed after it was scored."""
+    paths = [rows]
     try:
-        with source.open(part.input.path) as file:
-            opened = pq.ParquetFile(file, buffer_size=_READ_BYTES)
-            batches = opened.iter_batches(rows, row_groups=list(part.groups), columns=names)
-            if not part.rows:
-                schema = pa.schema([opened.schema_arrow.field(name) for name in names])
-                batches = iter([pa.RecordBatch.from_pylist([], schema=schema)])
-            for batch in batches:
-                # Read as `load` reads them, and not kept here while the next ones are read.
-                yield (
-                    batch,
-                    [
-                        measured(feature, MappedColumn(name), as_column(batch.column(name)))
-                        for name, feature in zip(part.input.features, features, strict=True)
-                    ],
-                    first,
+        if rows.is_dir():
+            paths = sorted(path for path in rows.iterdir() if not path.name.startswith((".", "_")))
+        within = folder.resolve().is_relative_to(rows.resolve())
+        if within or folder.resolve() == rows.resolve().parent:
+            what = "--output is where --input lies, so that files would be mixed; name another"
+            raise WrongUsage(what=f"{what} folder")
+        files = [FileToScore(path, folder / path.name) for path in paths]
+        for file in files:
+            if file.output.exists() and _changed_at(file.rows) > _changed_at(file.output):
+                what = f"{file.output.name} is older than the file that it was made of"
+                raise OtherOutputThere(folder=folder, what=what)
+    except OSError as error:
+        raise WrongUsage(what=f"{error.filename}: it can't be read ({error.strerror})") from None
+    if not files:
+        raise WrongUsage(what=f"--input {rows}: there is no file in this folder")
+    return files
+
+
+def _changed_at(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def score_files(
+    files: Sequence[FileToScore], model: ScoringModel, stop: StopRequest
+) -> Iterator[Scored]:
+    """Score the files one after the other in this process, after a look at the columns of all.
+    Raises what `score_file` raises."""
+    for file in files:
+        _Table(file.rows, model.declared)
+    for file in files:
+        yield score_file(file, model, stop)
+
+
+def score_file(file: FileToScore, model: ScoringModel, stop: StopRequest) -> Scored:
+    """Read a file in blocks, score them and write them. Raises FileRefused or FileNotWritten;
+    Interrupted between two blocks. Then nothing is left."""
+    table = _Table(file.rows, model.declared)
+    changed_at = _changed_at(file.rows)
+    rows = unknown = 0
+    by_reason = Counter[str]()
+    with _written(file.output) as output, table.writer(output) as write:
+        for block in table.blocks():
+            stop.check()
+            scored, unknown_here = _scored(block, table, model)
+            write(scored)
+            rows += len(scored)
+            unknown += unknown_here
+            by_reason.update(scored["reason"].dropna())
+        if _changed_at(file.rows) != changed_at:
+            raise refused(str(file.rows), "It was changed while it was scored. Run this again.")
+    get_logger().info("file scored", file=file.rows.name, rows=rows, rejected=by_reason.total())
+    return Scored(rows, by_reason, unknown)
+
+
+class _Table:
+    """A file of rows, its columns found."""
+
+    def __init__(self, path: Path, declared: Declaration) -> None:
+        """Raises FileRefused."""
+        file = plain_file(path)
+        self._is_parquet = is_parquet(file, _EXPECTED)
+        names = parquet_schema(file).names if self._is_parquet else first_line(file, _EXPECTED)
+        meant = [canonical_name(name, declared) for name in names]
+        needed = (*declared.names, *_KEYS)
+        # A first line of numbers is no header.
+        needless = [
+            name
+            for name, column in zip(names, meant, strict=True)
+            if column not in needed and not is_number(name)
+        ]
+        open_kind = open_parquet if self._is_parquet else open_csv
+        header, self.blocks = open_kind(file, declared, needless)
+        self.columns = header.columns
+        if lacking := [name for name in declared.names if name not in self.columns]:
+            raise refused(file.name, f"It lacks {', '.join(lacking)}. Expected {_EXPECTED}.")
+        self.keys = [name for name in self.columns if name in _KEYS]
+        types = dict.fromkeys(self.keys, pa.string())
+        if self._is_parquet and "id" in types:
+            types["id"] = parquet_schema(file).types[meant.index("id")]
+        self._schema = pa.schema({"row": pa.int64()} | types | _ADDED)
+
+    @contextmanager
+    def writer(self, output: BinaryIO) -> Iterator[Callable[[pd.DataFrame], object]]:
+        """Write rows in the format of the file that they were read from."""
+        if self._is_parquet:
+            with pq.ParquetWriter(output, self._schema, compression="zstd") as writer:
+                yield lambda rows: writer.write_table(
+                    pa.Table.from_pandas(rows, self._schema, preserve_index=False)
                 )
-                first += batch.num_rows
-    except (pa.ArrowException, OSError, ValueError):
-        raise DatasetRefused(
-            dataset=part.input.name, what=f"it can't be read beyond row {first}"
-        ) from None
+            return
+        # A key that is not UTF-8 stays as it is.
+        text = io.TextIOWrapper(output, "utf-8", "surrogateescape", newline="", write_through=True)
+        text.write(",".join(self._schema.names) + "\n")
+        yield lambda rows: rows.to_csv(text, header=False, index=False)
+        text.detach()
 
 
-def _scored(
-    batch: _Batch, part: Part, model: ScoringModel
-) -> tuple[pa.RecordBatch, pa.RecordBatch | None, Sequence[str]]:
-    """Score a batch: its predictions, its rejections or None, and their reasons."""
-    rows, read, first_row = batch
-    found = validate([cells.to_judge for cells in read], model.rules)
-    keys = key_columns(rows, part.input.keys)
-    probabilities = model.scorer.model.probabilities(found.features)
-    predicted = {
-        "probability": pa.array(probabilities),
-        "predicted_class": pa.array((probabilities >= model.scorer.threshold).astype(np.int8)),
-        "model_version": pa.array(np.full(len(probabilities), model.version, dtype=np.int32)),
-    }
-    if not found.reasons:
-        return _beside(keys, predicted), None, ()
-    rejected = {
-        "row_number": pa.array(found.rejected + first_row),
-        "reason": pa.array(found.reasons, pa.string()),
-        "field": pa.array(found.fields, pa.string()),
-    }
-    kept = keys.take(pa.array(found.accepted))
-    others = keys.take(pa.array(found.rejected))
-    return _beside(kept, predicted), _beside(others, rejected), found.reasons
-
-
-def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    schema = [
-        *keys.schema,
-        *(pa.field(name, array.type, nullable=False) for name, array in added.items()),
+def _scored(block: RawBlock, table: _Table, model: ScoringModel) -> tuple[pd.DataFrame, int]:
+    """Score the rows of a block, in the file's order, with its lines that are no rows; also count
+    the unrecognised values that were taken."""
+    cells = {name: block.rows[n] for n, name in enumerate(table.columns)}
+    read = [
+        measured(feature, MappedColumn(feature.name), cells[feature.name])
+        for feature in model.declared.features
     ]
-    return pa.RecordBatch.from_arrays([*keys.columns, *added.values()], schema=pa.schema(schema))
+    judged = validate([column.to_judge for column in read], model.rules)
+    rows = pd.DataFrame({name: cells[name] for name in table.keys}, index=block.rows.index)
+    rows.insert(0, "row", block.rows.index)
+    accepted = rows.index[judged.accepted]
+    probabilities = model.scorer.model.probabilities(judged.features)
+    rows["probability"] = pd.Series(probabilities, accepted)
+    is_above = probabilities >= model.scorer.threshold
+    rows["predicted_class"] = pd.Series(is_above, accepted).astype("Int8")
+    rows["model_version"] = model.version
+    rejected = rows.index[judged.rejected]
+    rows["reason"] = pd.Series(judged.reasons, rejected, dtype=object)
+    rows["field"] = pd.Series(judged.fields, rejected, dtype=object)
+    if block.bad:
+        bad = pd.DataFrame({"row": [line.line for line in block.bad]})
+        bad["model_version"] = model.version
+        bad["reason"] = [line.reason for line in block.bad]
+        rows = pd.concat([rows, bad]).sort_values("row")
+    return rows, sum(column.unknown for column in read)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_halves(path)
+        with written_aside(path) as file:
+            yield file
+    except OSError as error:
+        raise FileNotWritten(path=path, why=error.strerror) from None
 
 
 # ---- by workers
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A part, the places to read and write it by names that workers share, and the content of the
-    model file."""
+class Task:
+    """A file, named as workers name it, and the content of the model file."""
 
-    dataset: str
-    into: str
-    part: Part
+    file: FileToScore
     content: bytes
 
 
-def score_files_on_workers(
-    found: Dataset,
-    dataset: str,
-    into: str,
-    content: bytes,
-    reached: AbstractContextManager[Workers],
-) -> dict[str, object]:
-    """Do the work of `score_files` on workers, with the model file's bytes; also raises what
-    `Workers` raises."""
-    if not (told := [Told(dataset, into, part, content) for part in found.missing]):
-        return score_files(found, ())
+def score_on_workers(
+    files: Iterable[FileToScore], content: bytes, reached: AbstractContextManager[Workers]
+) -> Iterator[Scored]:
+    """Have workers score a file each at a time. Raises what `score_file` and `Workers` raise, and
+    FileNotWritten if a worker wrote where this process can't see it."""
+    tasks = [Task(file, content) for file in files]
     with reached as workers:
-        # A mark in the folder lets a worker check that it sees the same folder.
-        mark = name_aside(MARK)
-        output = found.output
-        with whole(output.place, f"{output.folder}/{mark}") as file:
-            file.write(b"pima\n")
-        try:
-            workers.fit(lacks, (told[0], mark))
-        finally:
-            output.place.remove(f"{output.folder}/{mark}")
-        return score_files(
-            found, ((each.part, facts) for each, facts in workers.results(score_told, told))
-        )
+        workers.fit(lacks_files, tasks)
+        for task, scored in workers.results(score_task, tasks):
+            if not task.file.output.exists():
+                raise FileNotWritten(path=task.file.output, why="a worker has another such folder")
+            yield scored
 
 
 # The rest runs on a worker.
 
 
-def lacks(seen: tuple[Told, str]) -> str:
-    """Say whether a worker can't see a part's file or the mark in the folder; empty if it sees
-    both."""
-    told, mark = seen
-    for option, where, name in (
-        ("--from", told.dataset, told.part.input.path),
-        ("--to", told.into, mark),
-    ):
-        try:
-            place, folder = place_of(where)
-            with place.open(name if option == "--from" else f"{folder}/{name}"):
-                pass
-        except (OSError, PimaError):
-            return f"what {option} names is not there, or can't be read"
-    return ""
+def lacks_files(tasks: Sequence[Task]) -> str:
+    """Say whether a worker can't see the files; empty if it sees them."""
+    is_there = all(task.file.rows.exists() for task in tasks)
+    return "" if is_there else "what --input names is not there"
 
 
-def score_told(told: Told, stop: StopRequest) -> Facts:
-    """Read, score and write one part. Raises what `score_part` raises."""
-    model = _model(told.content, threading.get_ident())
-    source, _ = place_of(told.dataset)
-    before = told.part.input
-    file = input_file(source, before.name, before.path, model.declared, before.keys)
-    if file.footer_sha256 != before.footer_sha256:
-        raise DatasetRefused(dataset=before.name, what="it has changed since the job looked at it")
-    return score_part(
-        source, Output(*place_of(told.into), model), replace(told.part, input=file), stop
-    )
-
-
-@lru_cache(maxsize=16)
-def _model(content: bytes, _thread: int) -> ScoringModel:
-    """Read the model for a thread: only one thread at a time may call a model, so each has its
-    own."""
-    return read_model(Path("the job's"), content)
+def score_task(task: Task, stop: StopRequest) -> Scored:
+    """Score one file. Raises what `score_file` raises."""
+    return score_file(task.file, read_model(Path("the job's"), task.content), stop)

@@ -17,7 +17,7 @@ from pima.core.declared.source import Source
 from pima.core.rows.cells import objects_of
 from pima.errors import SourceUnusable
 from pima.intake.files.csv_file import csv_blocks, first_line
-from pima.intake.files.opened_file import OpenedFile, kind_and_hash, readable_again
+from pima.intake.files.opened_file import OpenedFile, is_parquet, readable_again
 from pima.intake.files.parquet_file import parquet_blocks, parquet_schema
 from pima.intake.raw_rows import RawBlock
 from pima.intake.sources import source_query
@@ -79,10 +79,7 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
 
 def _first_line(file: OpenedFile) -> list[str] | None:
     """The cells of the first line; None if the file is Parquet. Raises FileRefused."""
-    is_parquet = kind_and_hash(file, _EXPECTED)[0]
-    if is_parquet:
-        return None
-    return first_line(file, _EXPECTED)
+    return None if is_parquet(file, _EXPECTED) else first_line(file, _EXPECTED)
 
 
 def _values(raw: RawBlock) -> Block:

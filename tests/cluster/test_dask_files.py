@@ -1,4 +1,4 @@
-"""`score --from --to --dask`: files scored by workers that know no database."""
+"""`score --input --output --dask`: files scored by workers that know no database."""
 
 import json
 import signal
@@ -26,68 +26,46 @@ def cluster(new_cluster: NewCluster) -> Cluster:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Files of which each takes long enough for something to happen meanwhile."""
-    first = write_rows(tmp_path / "in" / "day=0" / "a.parquet", drawn_rows(ROWS), ROWS)
+    first = write_rows(tmp_path / "in" / "00.parquet", drawn_rows(ROWS), ROWS)
     for number in range(1, FILES):
-        path = tmp_path / "in" / f"day={number}" / "a.parquet"
-        path.parent.mkdir()
-        path.hardlink_to(first)
+        (tmp_path / "in" / f"{number:02}.parquet").hardlink_to(first)
     return tmp_path / "in"
 
 
 def test_workers_write_what_one_process_writes(
     champion: Database, dask: Dask, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scored_files(champion, source, tmp_path / "one")
+    counted_by_one = scored_files(champion, source, tmp_path / "one")
     monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
     config = ("--config", str(ROOT / "config" / "pima.toml"))
-    counted = scored_files(champion, "in", "many", *dask.option, *config)
-    assert (counted["files"], counted["parts"], counted["parts_before"]) == (FILES, FILES, 0)
+    assert scored_files(champion, "in", "many", *dask.option, *config) == counted_by_one
     assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
     # What is missing is completed, by a version or a model file.
-    (tmp_path / "many" / "predictions" / "day=3" / "a-00000.parquet").unlink()
-    assert (
-        scored_files(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"]
-        == FILES - 1
-    )
+    (tmp_path / "many" / "03.parquet").unlink()
+    again = scored_files(champion, "in", "many", *dask.option, "--model", "1", *config)
+    assert (again["files"], again["files_before"]) == (1, FILES - 1)
     assert bytes_below(tmp_path / "many") == bytes_below(tmp_path / "one")
 
 
 def test_an_error_of_a_worker_is_told(
     champion: Database, dask: Dask, source: Path, tmp_path: Path
 ) -> None:
-    damaged = source / "day=7" / "a.parquet"
+    damaged = source / "07.parquet"
     rows = damaged.read_bytes()
     damaged.unlink()
     damaged.write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
     found = scored_files(champion, source, tmp_path / "out", *dask.option, exit_code=2)
-    assert found["error"] == "dataset_refused"
-    assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
-    assert not (tmp_path / "out" / "manifest.json").exists()
-
-
-def test_workers_that_see_other_places_are_refused(
-    champion: Database, dask: Dask, source: Path
-) -> None:
-    found = scored_files(champion, source, "memory://out", *dask.option, exit_code=2)
-    assert (found["error"], "what --to names is not there" in str(found["message"])) == (
-        "cluster_unfit",
-        True,
+    assert found["error"] == "file_refused"
+    assert "07.parquet: refused, nothing was loaded. It can't be read beyond" in str(
+        found["message"]
     )
+    assert not list((tmp_path / "out").glob("*07*"))
 
 
 def _start(database: Database, source: Path, into: Path, dask: Dask) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "jobs.score",
-        "--from",
-        str(source),
-        "--to",
-        str(into),
-        "--json",
-    ]
+    options = ["--input", str(source), "--output", str(into), "--json", *dask.option]
     return subprocess.Popen(
-        [*command, *dask.option],
+        [sys.executable, "-m", "jobs.score", *options],
         cwd=ROOT,
         env=clean_environ() | {"DATABASE_URL": database.url},
         stdout=subprocess.PIPE,
@@ -97,7 +75,7 @@ def _start(database: Database, source: Path, into: Path, dask: Dask) -> subproce
 
 
 def _written(folder: Path) -> int:
-    return len(list((folder / "predictions").rglob("a-00000.parquet")))
+    return len(list(folder.glob("[0-9]*.parquet")))
 
 
 @pytest.mark.campaign
@@ -113,11 +91,12 @@ def test_workers_that_are_killed_leave_nothing_out(
             dask.kill_one(process, attempt)
         stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, stderr
-        assert json.loads(stdout)["parts"] == FILES
+        counted = json.loads(stdout)
+        assert (counted["files"], counted["rows"]) == (FILES, FILES * ROWS)
         assert bytes_below(into) == bytes_below(tmp_path / "one")
 
 
-def test_asked_to_stop_the_workers_leave_whole_parts(
+def test_asked_to_stop_the_workers_leave_whole_files(
     champion: Database, dask: Dask, source: Path, tmp_path: Path
 ) -> None:
     process = _start(champion, source, tmp_path / "out", dask)
@@ -125,8 +104,7 @@ def test_asked_to_stop_the_workers_leave_whole_parts(
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, json.loads(stdout)["error"]) == (143, "interrupted"), stderr
-    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
     before = _written(tmp_path / "out")
-    assert before < FILES
-    assert scored_files(champion, source, tmp_path / "out", *dask.option)["parts_before"] == before
+    assert before == len(list((tmp_path / "out").iterdir())) < FILES
+    again = scored_files(champion, source, tmp_path / "out", *dask.option)
+    assert again["files_before"] == before

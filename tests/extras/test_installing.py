@@ -16,19 +16,17 @@ from pima.errors.extras import EXTRAS
 from tests.support.databases import clean_environ
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 
-_FOR_URLS = ("score", "--from", "memory://rows.parquet", "--to", "memory://scored")
 _ON_DASK = (
     "score",
-    "--from",
+    "--input",
     "{folder}/rows.parquet",
-    "--to",
+    "--output",
     "{folder}/scored",
     "--dask",
     "tcp://127.0.0.1:1",
 )
 ASKED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "report": (("report", "--out", "{folder}/report.html"), {}),
-    "files": (_FOR_URLS, {}),
     "dask": (_ON_DASK, {}),
     "alerts": (("alert", "--test"), {"PIMA_ALERTS__URLS": '["no-such-kind://a"]'}),
     "train": (("retrain", "--dry-run"), {}),

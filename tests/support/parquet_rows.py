@@ -40,18 +40,26 @@ def write_rows(path: Path, table: pa.Table, group_rows: int = 1_000) -> Path:
     return path
 
 
-def read_parts(folder: Path, kind: str = "predictions") -> pa.Table:
-    """All that was written, part after part by name."""
-    return pa.concat_tables(
-        pq.ParquetFile(path).read() for path in sorted((folder / kind).rglob("*.parquet"))
-    )
+def read_scored(folder: Path) -> pa.Table:
+    """All that was written, file after file by name."""
+    return pa.concat_tables(pq.ParquetFile(path).read() for path in sorted(folder.iterdir()))
+
+
+def predicted(table: pa.Table) -> pa.Table:
+    """The rows that have a prediction."""
+    return table.filter(table.column("reason").is_null())
+
+
+def rejected(table: pa.Table) -> pa.Table:
+    """The rows that have a reason."""
+    return table.filter(table.column("reason").is_valid())
 
 
 def scored_files(
-    database: Database | None, source: str | Path, into: str | Path, *more: str, exit_code: int = 0
+    database: Database | None, rows: str | Path, into: str | Path, *more: str, exit_code: int = 0
 ) -> dict[str, object]:
     """What the command counted, or its error."""
-    ended = call(database, "score", "--from", str(source), "--to", str(into), "--json", *more)
+    ended = call(database, "score", "--input", str(rows), "--output", str(into), "--json", *more)
     assert ended.exit_code == exit_code, ended.stderr or ended.stdout
     return the_json(ended)
 

@@ -153,26 +153,19 @@ _LONGEST_BEGINNING = 64
 _PARQUET = b"PAR1"
 
 
-def kind_and_hash(file: OpenedFile, expected: str) -> tuple[bool, str]:
-    """Whether a file is Parquet, else CSV, and its hash. Raises FileRefused if it is neither."""
+def is_parquet(file: OpenedFile, expected: str) -> bool:
+    """Whether a file is Parquet, else CSV. Raises FileRefused if it is neither."""
     try:
         with file.path.open("rb") as content:
             beginning = content.read(_LONGEST_BEGINNING)
-            content.seek(0)
-            if not beginning:
-                raise refused(file.name, f"The file is empty (empty_file). Expected {expected}.")
-            if kind := next(
-                (kind for begins, kind in _OTHER_KINDS if re.match(begins, beginning)), None
-            ):
-                advice = (
-                    "Expected CSV in UTF-8, or Parquet: save it as one of these, or unpack it "
-                    "first."
-                )
-                raise refused(file.name, f"It is {kind}. {advice}")
-            is_parquet = beginning.startswith(_PARQUET)
-            return is_parquet, file_hash(content, is_text=not is_parquet)
     except OSError as error:
         raise refused(file.name, f"It can't be read: {error.strerror}.") from None
+    if not beginning:
+        raise refused(file.name, f"The file is empty (empty_file). Expected {expected}.")
+    if kind := next((kind for begins, kind in _OTHER_KINDS if re.match(begins, beginning)), None):
+        advice = "Expected CSV in UTF-8, or Parquet: save it as one of these, or unpack it first."
+        raise refused(file.name, f"It is {kind}. {advice}")
+    return beginning.startswith(_PARQUET)
 
 
 _HASHED_BYTES = 1 << 20

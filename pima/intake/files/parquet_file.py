@@ -58,7 +58,7 @@ def _is_taken(column: str, kind: Any, features: Mapping[str, Feature]) -> bool:
     if types.is_null(kind):
         return True
     if column in features:
-        return can_hold(kind, features[column])
+        return _can_hold(kind, features[column])
     if kind_of(column) == "key":
         # A number is never turned into text, since two types of numbers would give two texts.
         return kind in _TEXTS or (types.is_dictionary(kind) and kind.value_type in _TEXTS)
@@ -73,11 +73,11 @@ def _is_taken(column: str, kind: Any, features: Mapping[str, Feature]) -> bool:
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 
 
-def can_hold(kind: Any, feature: Feature) -> bool:
+def _can_hold(kind: Any, feature: Feature) -> bool:
     """Whether a column of this type can be read as the feature."""
     is_category = feature.kind == "category"
     if types.is_dictionary(kind):
-        return is_category and can_hold(kind.value_type, feature)
+        return is_category and _can_hold(kind.value_type, feature)
     if types.is_boolean(kind):
         return takes_truth_values(feature, MappedColumn(feature.name))
     return types.is_null(kind) or _is_number(kind) or (is_category and kind in _TEXTS)
@@ -87,6 +87,9 @@ def _is_number(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
+_READ_BYTES = 1 << 20
+
+
 def parquet_blocks(
     file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS
 ) -> Iterator[RawBlock]:
@@ -94,7 +97,8 @@ def parquet_blocks(
     behind."""
     row = 0
     try:
-        with pq.ParquetFile(file.path) as content:
+        # Without a limit, a column's whole row group would be read into memory.
+        with pq.ParquetFile(file.path, buffer_size=_READ_BYTES) as content:
             for batch in content.iter_batches(batch_size=block_rows, columns=list(names)):
                 rows = pd.DataFrame(
                     {n: as_column(batch.column(name)) for n, name in enumerate(names)}

@@ -20,7 +20,7 @@ from pima.core.rows.cells import objects_of, outcomes
 from pima.core.rows.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, mark, measurements
 from pima.intake.files import csv_file, parquet_file
 from pima.intake.files.header import Header
-from pima.intake.files.opened_file import OpenedFile, kind_and_hash, refused
+from pima.intake.files.opened_file import OpenedFile, file_hash, is_parquet, refused
 from pima.intake.moments import moments
 from pima.intake.raw_rows import BadLine, RawBlock
 from pima.store.rows.arrivals import Match
@@ -172,8 +172,10 @@ def open_patient_file(
     key_types: KeyTypes = ALL_TEXT,
 ) -> PatientFile:
     """Find out the kind of a file, and its columns. Raises FileRefused."""
-    is_parquet, sha256 = kind_and_hash(file, "rows of patients")
-    open_kind = parquet_file.open_parquet if is_parquet else csv_file.open_csv
+    is_text = not is_parquet(file, "rows of patients")
+    with file.path.open("rb") as content:
+        sha256 = file_hash(content, is_text)
+    open_kind = csv_file.open_csv if is_text else parquet_file.open_parquet
     header, read = open_kind(file, declaration, ignored)
     found = PatientFile(file.name, sha256, declaration, header, read, key_types, SourceTally())
     if fault := _fault_of_keys(set(found.columns)) or _fault_of_times(found):

@@ -84,7 +84,7 @@ def _drawn(seed: int, rows: int) -> pa.Table:
 
 
 def _options(place: Place, source: Path, into: Path) -> list[str]:
-    return ["--from", str(source), "--to", str(into), "--model", str(place.model)]
+    return ["--input", str(source), "--output", str(into), "--model", str(place.model)]
 
 
 def ours(place: Place, source: Path, into: Path, *more: str) -> Ran:

@@ -1,6 +1,7 @@
 """The same cells are taken alike, row by row, whether `load` reads them from CSV or Parquet or
 files are scored."""
 
+import csv
 import math
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import DECLARED, configuration
-from tests.support.parquet_rows import read_parts, scored_files
+from tests.support.parquet_rows import scored_files
 from tests.support.shipped import SOUND
 from tests.support.trained import install_declared, install_shipped
 
@@ -80,9 +81,21 @@ def _by_load(database: Database, config: list[str], path: Path) -> Found:
 
 def _by_files(database: Database, config: list[str], path: Path, into: Path) -> Found:
     told = scored_files(database, path, into, *config)
-    rejected = read_parts(into, "rejections").to_pylist() if (into / "rejections").exists() else []
-    found = {row["id"]: (row["reason"], row["field"]) for row in rejected}
-    found |= {row["id"]: (row["probability"],) for row in read_parts(into).to_pylist()}
+    written = into / path.name
+    if path.suffix == ".csv":
+        rows = csv.DictReader(written.read_text().splitlines())
+        found = {
+            int(row["row"]) - 1: (row["reason"], row["field"] or None)
+            if row["reason"]
+            else (float(row["probability"]),)
+            for row in rows
+        }
+        return found, told["unknown_taken"]
+    rows = pq.read_table(written).to_pylist()
+    found = {
+        row["id"]: (row["reason"], row["field"]) if row["reason"] else (row["probability"],)
+        for row in rows
+    }
     return found, told["unknown_taken"]
 
 
@@ -103,7 +116,9 @@ def _all_alike(database: Database, config: list[str], table: pa.Table, folder: P
     found = _by_files(database, config, folder / "rows.parquet", folder / "out")
     assert found[0].keys() == {*range(1, len(table) + 1)}
     assert _by_load(database, config, folder / "rows.parquet") == found
-    assert _by_load(database, config, _csv(folder / "rows.csv", table)) == found
+    lines = _csv(folder / "rows.csv", table)
+    assert _by_load(database, config, lines) == found
+    assert _by_files(database, config, lines, folder / "out") == found
     return {told[0] for told in found[0].values() if len(told) == 2}
 
 

@@ -334,7 +334,7 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     before = tmp_path / "before.pima"
     assert call(well, "models", "export", "1", "--out", str(before)).exit_code == 0
     _suspend(well)
-    into = ("--from", str(source), "--to", str(tmp_path / "refused"))
+    into = ("--input", str(source), "--output", str(tmp_path / "refused"))
     refused = call(well, "score", "--json", *into)
     assert (refused.exit_code, the_json(refused)["error"]) == (3, "champion_suspended")
     assert "The champion, version 1, is suspended since 20" in refused.stderr
@@ -345,7 +345,7 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     assert told in call(well, "models", "export", "1", str(tmp_path / "1.keras")).stderr
     assert call(well, "models", "export", "2", "--out", str(other)).stderr == ""
     for n, (database, which) in enumerate([(well, "1"), (None, str(model))]):
-        into = ("--from", str(source), "--to", str(tmp_path / str(n)), "--model", which)
+        into = ("--input", str(source), "--output", str(tmp_path / str(n)), "--model", which)
         ended = call(database, "score", *into)
         assert (ended.exit_code, told in ended.stderr) == (0, True)
     assert bytes_below(tmp_path / "0") == bytes_below(tmp_path / "1")
@@ -355,7 +355,7 @@ def test_files_and_exports_say_that_it_is_suspended(well: Database, tmp_path: Pa
     again = tmp_path / "again.pima"
     assert call(well, "models", "export", "1", "--out", str(again)).stderr == ""
     assert again.read_bytes() == before.read_bytes()
-    into = ("--from", str(source), "--to", str(tmp_path / "2"), "--model", str(again))
+    into = ("--input", str(source), "--output", str(tmp_path / "2"), "--model", str(again))
     assert "suspended" not in call(None, "score", *into).stderr
     exported = call(well, "export", "predictions").stdout.splitlines()
     assert {line.rpartition(",")[2] for line in exported[1:]} == {"false"}
