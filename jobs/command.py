@@ -217,7 +217,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     require_declared(command.declared, kept)
     require_score_to_beat(command.settings, kept.score_columns)
     command.declared = kept
-    close_crashed(command.engine, command.settings.schedule.stale_seconds)
+    close_crashed(command.engine)
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:

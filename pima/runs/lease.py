@@ -16,7 +16,7 @@ from pima.store.engine import writing
 from pima.store.service import leases, runs
 
 SECONDS_BETWEEN_BEATS = 15
-"""Half of the least `schedule.stale_seconds`, however long a lease is."""
+"""An eighth of `runs.STALE_SECONDS`, however long a lease is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,18 +198,17 @@ def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> Non
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
 
 
-def close_crashed(engine: Engine, stale_seconds: int) -> None:
-    """Close the runs that no scheduler looks after and that have given no sign of life for so long,
-    if we may."""
+def close_crashed(engine: Engine) -> None:
+    """Close runs that no scheduler looks after and that give no sign of life, if we may."""
     # A standby takes no writes, and those who only look may not.
     with suppress(PimaError):
         # Mostly there are none, and then a writer of a SQLite file should not have to be waited
         # for.
         with reading(engine) as connection:
-            if not runs.any_silent(connection, stale_seconds):
+            if not runs.any_silent(connection):
                 return
         with writing(engine) as connection:
-            runs.mark_crashed(connection, stale_seconds, of_ticks=False)
+            runs.mark_crashed(connection, of_ticks=False)
 
 
 def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:

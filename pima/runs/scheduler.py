@@ -121,7 +121,7 @@ class Scheduler:
 
     def _close_crashed(self, connection: Connection) -> list[runs.Crashed]:
         """Close all runs, of any scheduler, whose last heartbeat is too old."""
-        crashed = runs.mark_crashed(connection, self.settings.stale_seconds)
+        crashed = runs.mark_crashed(connection)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
         return crashed

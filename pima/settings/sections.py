@@ -172,7 +172,6 @@ class ScheduleSettings(Frozen, frozen=True):
     catch_up: Literal["latest", "none"] = "latest"
     retries: Annotated[int, Meta(ge=0, le=100)] = 3
     retry_seconds: Positive = 60
-    stale_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 120
 
 
 WebAddress = Annotated[

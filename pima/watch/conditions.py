@@ -88,7 +88,7 @@ def conditions_or_error(
     try:
         require_file(engine.url)
         require_schema(engine)
-        close_crashed(engine, settings.schedule.stale_seconds)
+        close_crashed(engine)
         with reading(engine) as connection:
             figures = read_figures(connection, settings)
             return conditions(connection, figures, settings, declared)

@@ -16,7 +16,7 @@ from pima.store.models.registry import newest_declaration
 from pima.store.service import monitoring
 from pima.store.service import sources as source_store
 from pima.store.service.monitoring import LastEnd
-from pima.store.service.runs import Status, had_stop
+from pima.store.service.runs import STALE_SECONDS, Status, had_stop
 from pima.store.service.sources import SourcePull
 from pima.watch.figures import ServiceFigures
 from pima.watch.suspension import in_words
@@ -66,8 +66,8 @@ COMPLAINTS = {
         "over would do: `python -m jobs.migrate --features --dry-run`",
     ),
     "scheduler_silent": Explained(
-        "No scheduler has written a heartbeat for more than `schedule.stale_seconds`, or none ever "
-        "has. Under cron ignore this.",
+        "No scheduler has written a heartbeat for more than two minutes, or none ever has. Under "
+        "cron ignore this.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
     **{
@@ -166,7 +166,7 @@ def complaints(
     scheduled = schedules(settings.schedule)
     sources = settings.source_names
     yield from _settings_differ(declared, newest_declaration(connection))
-    yield from _scheduler_is_silent(connection, settings.schedule, figures.now)
+    yield from _scheduler_is_silent(connection, figures.now)
     yield from _last_run_failed(connection, settings.schedule, sources, figures.now)
     yield from _retraining_is_slow(connection, figures.now)
     yield from _success_is_old(connection, figures, scheduled, sources)
@@ -184,13 +184,11 @@ def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Condi
         yield _complaint("declaration_differs", f"{what}; {mend}")
 
 
-def _scheduler_is_silent(
-    connection: Connection, schedule: ScheduleSettings, now: datetime
-) -> Iterator[Condition]:
+def _scheduler_is_silent(connection: Connection, now: datetime) -> Iterator[Condition]:
     heartbeat = monitoring.scheduler_heartbeat(connection)
     if heartbeat is None:
         yield _complaint("scheduler_silent", "no scheduler has run on this database yet")
-    elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
+    elif (now - heartbeat).total_seconds() > STALE_SECONDS:
         yield _complaint(
             "scheduler_silent",
             f"the scheduler's last heartbeat is {_in_words(now - heartbeat)} old",

@@ -236,7 +236,7 @@ def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Data
         at = database.stored(datetime.now(UTC) + timedelta(seconds=seconds))
         database.execute(f"UPDATE runs SET heartbeat_at = :at WHERE id = {run}", {"at": at})
     with writing(database.engine) as connection:
-        assert [run.id for run in runs.mark_crashed(connection, 120)] == [ghost]
+        assert [run.id for run in runs.mark_crashed(connection)] == [ghost]
     assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [
         (ahead_a_little,),
         (alive,),
@@ -254,7 +254,7 @@ def test_a_run_that_was_taken_for_crashed_is_running_with_its_next_sign_of_life(
     assert take(database, leases.owner_of(run)) == 1
     database.execute("UPDATE runs SET heartbeat_at = :at", {"at": LONG_AGO})
     with writing(database.engine) as connection:
-        runs.mark_crashed(connection, 120)
+        runs.mark_crashed(connection)
         runs.beat(connection, run)
     (found,) = last(database)
     assert (found.status, found.error_code, found.finished_at) == ("running", None, None)

@@ -70,12 +70,15 @@ class Status(StrEnum):
 FINAL = f"'{Status.SUCCEEDED}', '{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}'"
 """The endings, for SQL, of runs that succeeded or failed: not stopped, nor to be tried again."""
 
+STALE_SECONDS = 120
+"""A run without a heartbeat for longer counts as crashed, a scheduler as silent."""
+
 ENDINGS = {
     "killed_by_": (
         "Something killed the job with this signal. SIGKILL often means out of memory: look at the "
         "kernel's log and the container's limit. A smaller `score.batch_rows` needs less."
     ),
-    "heartbeat_lost": "The run wrote no heartbeat for `schedule.stale_seconds`: its machine or its "
+    "heartbeat_lost": "The run wrote no heartbeat for two minutes: its machine or its "
     "process went away. Perhaps the kernel killed it, out of memory: look at its log and at the "
     "container's limit (`OOMKilled`). Its rows wait again. A scheduler catches its tick up; under "
     "cron run it again, or wait for the next night.",
@@ -344,10 +347,8 @@ def close_attempt(
     return str(final or status)
 
 
-def mark_crashed(
-    connection: Connection, stale_seconds: int, of_ticks: bool = True
-) -> list[Crashed]:
-    """Close the runs whose last heartbeat is that old by the database's clock, or that far ahead of
+def mark_crashed(connection: Connection, of_ticks: bool = True) -> list[Crashed]:
+    """Close the runs whose last heartbeat is too old by the database's clock, or too far ahead of
     it; those of ticks only where a scheduler asks, since it catches them up.
 
     A heartbeat is ahead if the clock was set back since. A run that is alive after all writes its
@@ -357,7 +358,7 @@ def mark_crashed(
     last = case((runs.c.heartbeat_at > database_now(), database_now()), else_=runs.c.heartbeat_at)
     statement = (
         update(runs)
-        .where(*_silent(connection, stale_seconds, of_ticks))
+        .where(*_silent(connection, of_ticks))
         .values(
             status=Status.CRASHED,
             error_code="heartbeat_lost",
@@ -370,16 +371,14 @@ def mark_crashed(
     return [Crashed(*row) for row in connection.execute(statement)]
 
 
-def any_silent(connection: Connection, stale_seconds: int) -> bool:
+def any_silent(connection: Connection) -> bool:
     """Whether there is a run of no tick that `mark_crashed` would close."""
-    return _any(connection, *_silent(connection, stale_seconds, of_ticks=False))
+    return _any(connection, *_silent(connection, of_ticks=False))
 
 
-def _silent(
-    connection: Connection, stale_seconds: int, of_ticks: bool
-) -> list[ColumnElement[bool]]:
+def _silent(connection: Connection, of_ticks: bool) -> list[ColumnElement[bool]]:
     now = clock(connection)
-    long_ = timedelta(seconds=stale_seconds)
+    long_ = timedelta(seconds=STALE_SECONDS)
     found = [
         runs.c.status == Status.RUNNING,
         not_(runs.c.heartbeat_at.between(now - long_, now + long_)),

@@ -405,7 +405,7 @@ def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> 
         connection.execute(
             text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago
         )
-        assert [run.id for run in mark_crashed(connection, 120)] == [run_id]
+        assert [run.id for run in mark_crashed(connection)] == [run_id]
         assert leases.take_lease(connection, "retrain", "the next", 60) == 2
 
 
