@@ -2,39 +2,22 @@
 the meaning of the probability. A row without a prediction is explained as it stands, by today's
 champion. It shows the patient's values, because a person asks for this row."""
 
-from pathlib import Path
-
 from jobs.command import Command, Result, end_with, main_of
 from jobs.options import ROW, OptionParser, row_called
-from pima.errors import WrongUsage
 from pima.logs import counted
-from pima.report.explain import TOLD, explain_all, explain_row, so_far
+from pima.report.explain import TOLD, explain_row, so_far
 from pima.runs.recorded_run import as_json
 from pima.store.engine import reading
 
-_EXPECTED = (
-    "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
-)
+_EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there"
 
 
 def _options(options: OptionParser) -> None:
-    options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
-    options.add_argument(
-        "--all",
-        type=Path,
-        metavar="FILE.parquet",
-        help="explain all rows without an outcome, into this new file",
-    )
+    options.add_argument("row", nargs="+", metavar="ROW", help=ROW)
 
 
 def _work(command: Command) -> Result:
-    row = command.options.row
-    path = command.options.all
-    if bool(row) == (path is not None):
-        raise WrongUsage(what=_EXPECTED)
-    if path is not None:
-        return as_json(explain_all(command.engine, path, command.stop))
-    called = row_called(command.settings.sources, row, _EXPECTED)
+    called = row_called(command.settings.sources, command.options.row, _EXPECTED)
     with command.stop.at_once():
         found = explain_row(command.engine, called)
         with reading(command.engine) as connection:
@@ -43,14 +26,6 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "path" in result:
-        rejected = (
-            f"; {counted(result['rejected'], 'row')} that can't be scored left out"
-            if result["rejected"]
-            else ""
-        )
-        print(f"{result['path']}: {counted(result['explained'], 'row')} explained{rejected}")
-        return
     probability = result["probability"]
     threshold = result["threshold"]
     which = "as it stands"

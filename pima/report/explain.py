@@ -1,9 +1,7 @@
 """Explanations of predictions: how each feature moves one, compared with training rows.
 
 Of one row the stored prediction is explained, by the version that made it, from the values that it
-was made from. A row that has none is explained as it stands, by today's champion; so are all rows
-without a known outcome, in a Parquet file, including those that wait and those that an earlier
-champion has predicted.
+was made from. A row that has none is explained as it stands, by today's champion.
 """
 
 import math
@@ -11,20 +9,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Row
 
 from pima.core.arrays import Float32Array
 from pima.core.declared.features import Declaration, Feature, Features, Outcome, names_of
-from pima.core.declared.identifiers import BELOW_ALL_IDS, ById, ByKey
+from pima.core.declared.identifiers import ById, ByKey
 from pima.core.outcomes.realised import ON_TOP, told_figures
 from pima.core.rows.history import features_of
-from pima.core.rows.validation import Validated, validate
+from pima.core.rows.validation import validate
 from pima.core.verdicts.figures import FEWEST_ROWS
 from pima.core.verdicts.shapley import MOST_FOR_EXACT, contributions
 from pima.errors import (
@@ -36,9 +31,7 @@ from pima.errors import (
     SnapshotDamaged,
     SnapshotNotKept,
 )
-from pima.logs import counted, get_logger
-from pima.runs.stop_request import StopRequest
-from pima.runs.whole_file import whole_file
+from pima.logs import counted
 from pima.scorer import Scorer, load_scorer
 from pima.store.engine import clock, reading
 from pima.store.models import registry
@@ -50,7 +43,6 @@ from pima.store.rows.histories import (
     row_by_id,
     row_predicted_on,
     stored_prediction,
-    unlabelled_rows,
 )
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
 from pima.store.service.monitoring import newest_figures
@@ -60,7 +52,6 @@ from pima.watch.realised import of_version, widths_by_person
 from pima.watch.suspension import in_words
 
 MOST_ROWS_BEHIND = 100
-_BLOCK_ROWS = 1_000
 TOLD = 3
 
 
@@ -132,15 +123,13 @@ class Explainer:
         """Today's rules for the version's features."""
         return self.declared.rules_for(self.scorer.features)
 
-    def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
-        """Explain the row of this number among those that were accepted."""
-        features = validated.features[number]
-        row = validated.accepted[number]
+    def explain(self, row: Rows, features: Float32Array) -> Explanation:
+        """Explain one row, by its validated features."""
         model = self.scorer.model
         found = contributions(model.probabilities, features, self.background, self.seed)
         probability = float(model.probabilities(features[None])[0])
         # The values as they were read: float32 would show digits that were never measured.
-        read = np.where(np.isnan(features), np.nan, rows.measurements.values[row])
+        read = np.where(np.isnan(features), np.nan, row.measurements.values[0])
         moved = []
         for n, feature in enumerate(self.rules):
             contribution = float(found.values[n])
@@ -149,7 +138,7 @@ class Explainer:
             words = contribution_in_words(feature, value, contribution, error)
             moved.append(Movement(feature.name, value, contribution, error, words))
         return Explanation(
-            patient_id=int(rows.ids[row]),
+            patient_id=int(row.ids[0]),
             model_version=self.version,
             probability=probability,
             predicted_class=int(probability >= self.scorer.threshold),
@@ -247,7 +236,7 @@ def _explain(explainer: Explainer, called: ById | ByKey, rows: Rows) -> Explanat
         raise RowCannotBeScored(
             patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0]
         )
-    return explainer.explain(rows, found, 0)
+    return explainer.explain(rows, found.features[0])
 
 
 def _differences(features: Features, then: Rows, today: Rows) -> Iterator[str]:
@@ -259,80 +248,6 @@ def _differences(features: Features, then: Rows, today: Rows) -> Iterator[str]:
         )
         if was != now:
             yield f"{feature.name.replace('_', ' ')} {was} then, {now} today"
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedRows:
-    """The result of explaining all rows into a file."""
-
-    path: str
-    explained: int
-    rejected: int
-    """Rows that can't be scored as they are; they are not in the file."""
-    model_version: int
-    background_rows: int
-    exact: bool
-
-
-def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
-    """Write a line for each unlabelled row that can be scored, by id.
-
-    Raises WrongUsage, Interrupted (no file is left), and what `load_champion` raises.
-    """
-    explainer = load_champion(engine)
-    explained = 0
-    rejected = 0
-    after = BELOW_ALL_IDS
-    with (
-        whole_file(path, "--all") as file,
-        pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer,
-    ):
-        while True:
-            # Each block has its own transaction: explaining takes too long to hold one open.
-            with reading(engine) as connection:
-                rows = unlabelled_rows(connection, explainer.names, after, _BLOCK_ROWS)
-            if len(rows.ids) == 0:
-                break
-            after = int(rows.ids[-1])
-            found = validate(rows.measurements.by_feature, explainer.rules)
-            lines = []
-            for number in range(len(found.accepted)):
-                stop.check()
-                lines.append(_line(explainer.explain(rows, found, number)))
-            writer.write_table(pa.Table.from_pylist(lines, schema=_schema(explainer)))
-            explained += len(lines)
-            rejected += len(found.rejected)
-            get_logger().info("rows explained", explained=explained, rejected=rejected)
-    background = len(explainer.background)
-    return ExplainedRows(
-        str(path), explained, rejected, explainer.version, background, explainer.is_exact
-    )
-
-
-def _schema(explainer: Explainer) -> pa.Schema:
-    columns = [
-        ("patient_id", pa.int64()),
-        ("model_version", pa.int64()),
-        ("probability", pa.float64()),
-        ("predicted_class", pa.int8()),
-        ("mean_probability", pa.float64()),
-        ("because", pa.string()),
-        *((f"moved_by_{name}", pa.float64()) for name in explainer.names),
-    ]
-    if not explainer.is_exact:
-        columns += [(f"error_of_{name}", pa.float64()) for name in explainer.names]
-    return pa.schema(columns)
-
-
-def _line(found: Explanation) -> dict[str, object]:
-    told = ("patient_id", "model_version", "probability", "predicted_class", "mean_probability")
-    moved = found.contributions
-    return {
-        **{name: getattr(found, name) for name in told},
-        "because": "; ".join(each.words for each in moved[:TOLD]),
-        **{f"moved_by_{each.feature}": each.contribution for each in moved},
-        **{f"error_of_{each.feature}": each.error for each in moved},
-    }
 
 
 def contribution_in_words(

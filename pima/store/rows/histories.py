@@ -198,13 +198,6 @@ def columns_by_id(connection: Connection, ids: Sequence[int], names: Sequence[st
     return rows.astype("float64").reindex(ids)
 
 
-def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
-    """At most `most` rows without an outcome, with the lowest ids above `after`, by id."""
-    condition = "id > :after AND outcome IS NULL ORDER BY id LIMIT :most"
-    statement = f"{_select_rows(names)} WHERE {condition}"
-    return rows_of(connection, names, statement, {"after": after, "most": most})
-
-
 def rows_of(
     connection: Connection, names: Sequence[str], statement: str, parameters: Mapping[str, object]
 ) -> Rows:

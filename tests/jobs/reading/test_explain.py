@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pima.core.nights.kinds import OUTCOME_ALARMS
@@ -82,28 +81,6 @@ def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Datab
     drawn = np.random.default_rng(version.seed).permutation(len(learned))[:100]
     mean = load_scorer(explained.engine, 1).model.probabilities(features_of(learned)[drawn]).mean()
     assert found["mean_probability"] == pytest.approx(mean, abs=1e-6)
-
-
-@on_sqlite
-def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored_are_counted(
-    explained: Database, tmp_path: Path
-) -> None:
-    ids = [insert_patients(explained, 1, glucose=glucose)[0] for glucose in (90, 120, 190)]
-    insert_patients(explained, 2, bmi=5_000)
-    path = tmp_path / "why.parquet"
-    result = the_json(call(explained, "explain", "--all", str(path), "--json"))
-    assert (result["explained"], result["rejected"]) == (3, 2)
-    lines = pq.read_table(path).to_pylist()
-    assert [line["patient_id"] for line in lines] == ids
-    for line in lines:
-        one = the_json(call(explained, "explain", str(line["patient_id"]), "--json"))
-        assert line["probability"] == one["probability"]
-        assert line["because"] == "; ".join(each["words"] for each in one["contributions"][:3])
-        assert {name: line[f"moved_by_{name}"] for name in FEATURE_NAMES} == {
-            each["feature"]: each["contribution"] for each in one["contributions"]
-        }
-    for there in (path, tmp_path / "nowhere" / "why.parquet"):
-        assert call(explained, "explain", "--all", str(there)).exit_code == 2
 
 
 def test_the_stored_prediction_is_explained_from_the_values_that_it_was_made_from(
@@ -240,10 +217,8 @@ def test_what_can_not_be_explained_is_told(explained: Database) -> None:
     ended = call(explained, "explain", "1", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "snapshot_not_kept")
     explained.execute("UPDATE champion SET model_version = NULL")
-    for arguments in (("1",), ("--all", "nowhere.parquet")):
-        ended = call(explained, "explain", *arguments, "--json")
-        assert (ended.exit_code, the_json(ended)["error"]) == (3, "no_champion")
-    assert not Path("nowhere.parquet").exists()
+    ended = call(explained, "explain", "1", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (3, "no_champion")
 
 
 def test_categories_are_told_by_their_labels(
