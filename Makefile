@@ -72,7 +72,7 @@ audit: $(VENV)/.audit $(VENV)/.dask
 	$(RUN) -m pytest tests/audit
 	$(RUN) -m tests.audit $(AUDIT)
 
-# A night and files on a Dask cluster of real processes. DASK="--at-length -m campaign" runs all of the kills. Up to
+# A night on a Dask cluster of real processes. DASK="--at-length -m campaign" runs all of the kills. Up to
 # 26 minutes.
 dask-test: $(VENV)/.dask
 	$(RUN) -m pytest tests/cluster $(DASK)

@@ -46,15 +46,13 @@ def score_input(command: Command) -> Result:
     """Score files, and return the counts, which are the command's JSON."""
     # These import pandas and pyarrow, which the queue does not need.
     from pima.files.model_file import content_of, model_file, read_model
-    from pima.files.scoring import files_to_score, score_files, score_on_workers
+    from pima.files.scoring import files_to_score, score_files
 
     given = command.options
     if given.input is None or given.output is None:
         raise WrongUsage(what="files are scored by --input and --output together; see --help")
-    if given.limit or given.batch_size or given.dry_run or given.run_id:
-        raise WrongUsage(
-            what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --input"
-        )
+    if given.limit or given.batch_size or given.dry_run or given.dask or given.run_id:
+        raise WrongUsage(what="--input goes with --output and --model alone; see --help")
     content = (
         model_file(command.engine, _number(given))
         if needs_database(given)
@@ -65,16 +63,9 @@ def score_input(command: Command) -> Result:
         stop = in_words(model.suspended_at)
         what = f"Version {model.version}{stop}, when its file was written: ask before you act."
         tell(what, "warning")
-    # Workers may stand elsewhere.
-    files = files_to_score(given.input.absolute(), given.output.absolute())
+    files = files_to_score(given.input, given.output)
     missing = [file for file in files if not file.output.exists()]
-    scoring = score_files(missing, model, command.stop)
-    if given.dask and missing:
-        from pima.dask.workers import reached
-
-        workers = reached(given.dask, command.settings, command.environ, command.stop)
-        scoring = score_on_workers(missing, content, workers)
-    scored = list(scoring)
+    scored = list(score_files(missing, model, command.stop))
     rows = sum(each.rows for each in scored)
     by_reason = sum((each.rejected_by_reason for each in scored), Counter[str]())
     return {

@@ -62,7 +62,7 @@ def score_on_workers(
         with reached as workers:
             one_each = replace(options, workers=1)
             night = Night(run.id, start, one_each, workers.settings.database)
-            list(workers.results(work_on, [night] * workers.fit(lacks_database, night)))
+            workers.run(work_on, night, workers.fit(lacks_database, night))
 
     score_queue(engine, run, options, stop, hand_out)
 

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -41,8 +41,7 @@ _MOST_GIVEN_UP = 20
 given up too."""
 
 _Told = TypeVar("_Told")
-_Result = TypeVar("_Result")
-Task = Callable[[_Told, StopRequest], _Result]
+Work = Callable[[_Told, StopRequest], None]
 
 
 @contextmanager
@@ -115,13 +114,11 @@ class Workers:
         get_logger().info("workers found", workers=len(found))
         return min(len(found), self.settings.score.most_workers)
 
-    def results(
-        self, function: Task[_Told, _Result], told: Sequence[_Told]
-    ) -> Iterator[tuple[_Told, _Result]]:
-        """Call the function for each of `told` on a free worker, and yield each with its result as
-        it comes. Raises the error that ended one of them, ClusterAway, WorkersFailed or
-        Interrupted, after the others have stopped."""
-        waiting = {self._begin(function, each): each for each in told}
+    def run(self, work: Work[_Told], told: _Told, times: int) -> None:
+        """Do the work so many times, each on a free worker, until all are done. Raises the error
+        that ended one of them, ClusterAway, WorkersFailed or Interrupted, after the others have
+        stopped."""
+        waiting = [self._begin(work, told) for _ in range(times)]
         given_up = 0
         seen_at = time.monotonic()
         try:
@@ -133,16 +130,15 @@ class Workers:
                 if time.monotonic() > seen_at + _SECONDS_WITHOUT_WORKERS:
                     raise ClusterAway(what="it no longer has any workers")
                 for task in [task for task in waiting if task.done()]:
-                    each = waiting.pop(task)
+                    waiting.remove(task)
                     if task.status == "finished":
-                        if isinstance(result := task.result(), PimaError | Interrupted):
-                            raise result
-                        yield each, result
+                        if error := task.result():
+                            raise error
                     elif given_up == _MOST_GIVEN_UP:
                         raise WorkersFailed(what=task.status)
                     else:
                         given_up += 1
-                        waiting[self._begin(function, each)] = each
+                        waiting.append(self._begin(work, told))
         except (Interrupted, PimaError):
             self._let_end(waiting)
             raise
@@ -153,9 +149,9 @@ class Workers:
                 return ask()
         raise ClusterAway(what="its scheduler is gone")
 
-    def _begin(self, function: Task[_Told, _Result], told: _Told) -> Any:
+    def _begin(self, work: Work[_Told], told: _Told) -> Any:
         look = resolved_look(self.settings.logs.format)
-        return self.client.submit(_called, function, told, self.client.id, look, pure=False)
+        return self.client.submit(_called, work, told, self.client.id, look, pure=False)
 
     def _let_end(self, tasks: Iterable[Any]) -> None:
         until = time.monotonic() + self.settings.schedule.grace_seconds
@@ -195,15 +191,15 @@ _stops: dict[str, StopRequest] = {}
 
 
 def _called(
-    function: Task[_Told, _Result], told: _Told, client: str, look: Look
-) -> _Result | PimaError | Interrupted:
-    """Call the function; return its result, or the error that ended it as a value, of which Dask
-    logs no traceback."""
+    work: Work[_Told], told: _Told, client: str, look: Look
+) -> PimaError | Interrupted | None:
+    """Do the work; return the error that ended it as a value, of which Dask logs no traceback."""
     configure_logs(look)
     try:
-        return function(told, _stops.setdefault(client, StopRequest()))
+        work(told, _stops.setdefault(client, StopRequest()))
     except (PimaError, Interrupted) as ending:
         return ending
+    return None
 
 
 def _ask_to_stop(client: str) -> None:

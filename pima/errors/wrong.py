@@ -74,8 +74,7 @@ class ModelFileRefused(WrongError):
 
 class ClusterUnfit(WrongError):
     """The cluster's workers can't score for this service, and no row was touched: {what}. Expected:
-    on each worker this release with its requirements; for the queue the database's URL in its own
-    environment, for files the same folders."""
+    on each worker this release with its requirements, and the database's URL in its environment."""
 
 
 class RunNotOpen(WrongError):

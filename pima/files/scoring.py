@@ -2,14 +2,13 @@
 database.
 
 The output of a file has each of its rows and appears once it is whole. So the next run completes
-one that was stopped or killed: it passes over files whose output is there. This process and workers
-score a file in the same way; workers read and write in the same folders as the job.
+one that was stopped or killed: it passes over files whose output is there.
 """
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,9 +22,8 @@ from pima.core.declared.features import Declaration, canonical_name, is_number
 from pima.core.declared.source import MappedColumn
 from pima.core.rows.cells import measured
 from pima.core.rows.validation import validate
-from pima.dask.workers import Workers
 from pima.errors import FileNotWritten, OtherOutputThere, WrongUsage
-from pima.files.model_file import ScoringModel, read_model
+from pima.files.model_file import ScoringModel
 from pima.intake.files.csv_file import first_line, open_csv
 from pima.intake.files.opened_file import is_parquet, plain_file, refused
 from pima.intake.files.parquet_file import open_parquet, parquet_schema
@@ -203,42 +201,3 @@ def _written(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise FileNotWritten(path=path, why=error.strerror) from None
-
-
-# ---- by workers
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A file, named as workers name it, and the content of the model file."""
-
-    file: FileToScore
-    content: bytes
-
-
-def score_on_workers(
-    files: Iterable[FileToScore], content: bytes, reached: AbstractContextManager[Workers]
-) -> Iterator[Scored]:
-    """Have workers score a file each at a time. Raises what `score_file` and `Workers` raise, and
-    FileNotWritten if a worker wrote where this process can't see it."""
-    tasks = [Task(file, content) for file in files]
-    with reached as workers:
-        workers.fit(lacks_files, tasks)
-        for task, scored in workers.results(score_task, tasks):
-            if not task.file.output.exists():
-                raise FileNotWritten(path=task.file.output, why="a worker has another such folder")
-            yield scored
-
-
-# The rest runs on a worker.
-
-
-def lacks_files(tasks: Sequence[Task]) -> str:
-    """Say whether a worker can't see the files; empty if it sees them."""
-    is_there = all(task.file.rows.exists() for task in tasks)
-    return "" if is_there else "what --input names is not there"
-
-
-def score_task(task: Task, stop: StopRequest) -> Scored:
-    """Score one file. Raises what `score_file` raises."""
-    return score_file(task.file, read_model(Path("the job's"), task.content), stop)

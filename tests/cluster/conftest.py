@@ -156,13 +156,6 @@ def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
 
 
 @pytest.fixture
-def champion(sqlite: Database, trained: Path) -> Database:
-    """A SQLite file with the trained versions, version 1 being champion."""
-    install_models(sqlite, trained)
-    return sqlite
-
-
-@pytest.fixture
 def full_queue(postgresql: Database, trained: Path) -> Database:
     """A PostgreSQL database in which rows wait."""
     install_models(postgresql, trained)

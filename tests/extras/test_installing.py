@@ -8,26 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pima.errors.extras import EXTRAS
-from tests.support.databases import clean_environ
-from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
+from tests.support.databases import Database, clean_environ
+from tests.support.scored_once import insert_mostly_sound
+from tests.support.shipped import ROOT, SHIPPED
+from tests.support.trained import install_models
 
-_ON_DASK = (
-    "score",
-    "--input",
-    "{folder}/rows.parquet",
-    "--output",
-    "{folder}/scored",
-    "--dask",
-    "tcp://127.0.0.1:1",
-)
 ASKED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "report": (("report", "--out", "{folder}/report.html"), {}),
-    "dask": (_ON_DASK, {}),
+    "dask": (("score", "--dask", "tcp://127.0.0.1:1"), {}),
     "alerts": (("alert", "--test"), {"PIMA_ALERTS__URLS": '["no-such-kind://a"]'}),
     "train": (("retrain", "--dry-run"), {}),
 }
@@ -38,17 +29,13 @@ together."""
 
 
 class Scorer:
-    """A folder with an environment, a database with a champion that was trained elsewhere, and a
-    file of rows."""
+    """A folder with an environment, and a database with a champion that was trained elsewhere."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
         for job in (("migrate",), ("load", str(SHIPPED)), ("retrain",)):
             assert self._ended(sys.executable, *job).returncode == 0
-        pq.write_table(
-            pa.table({"id": [1]} | {name: [1.0] for name in FEATURE_NAMES}), folder / "rows.parquet"
-        )
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         self.shell(
             f"{self.python} -m pip install --quiet --require-hashes --only-binary :all: -r "
@@ -86,9 +73,21 @@ def scorer() -> Iterator[Scorer]:
         yield Scorer(Path(folder))
 
 
+@pytest.fixture
+def server(postgresql: Database, trained: Path) -> str:
+    """A PostgreSQL database in which rows wait: Dask works on no other."""
+    install_models(postgresql, trained)
+    insert_mostly_sound(postgresql)
+    return postgresql.url
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_the_line_that_is_printed_brings_what_was_missing(scorer: Scorer, extra: str) -> None:
+def test_the_line_that_is_printed_brings_what_was_missing(
+    scorer: Scorer, extra: str, request: pytest.FixtureRequest
+) -> None:
     command, settings = ASKED[extra]
+    if extra == "dask":
+        settings = {"DATABASE_URL": request.getfixturevalue("server")}
     before = scorer.said(*command, **settings)
     # The message ends the line in a full stop, a semicolon or not at all.
     (line,) = re.findall(r"[Rr]un: (\S+ -m pip install .*?)(?=[.;] |[.;]?$)", before, re.MULTILINE)

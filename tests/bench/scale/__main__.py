@@ -20,7 +20,6 @@ import psycopg
 from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.scale.curve import curve
 from tests.bench.scale.files import files
-from tests.bench.scale.heavy import heavy
 from tests.bench.scale.network import network
 from tests.bench.scale.nights import nights
 from tests.bench.scale.page import has_figures, record
@@ -47,7 +46,6 @@ PARTS = {
     "network": Part(network, 3),
     "nights": Part(nights, 5),
     "files": Part(files, 4),
-    "heavy": Part(heavy, 5),
     "curve": Part(curve, 4),
     "year": Part(year, 25),
 }

@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench.scale.heavy import worked_out
 from tests.bench.speed.measure import Line, between
 from tests.support.shipped import ROOT
 
 PAGE = ROOT / "docs" / "measured" / "scale.md"
 RESULTS = PAGE.with_suffix(".json")
 _COLUMNS = ("measured", "single rounds", "target", "met")
-_GRIDS = ("files", "heavy")
+_GRIDS = ("files",)
 """Parts that have the same measures at several sizes: a row for each size."""
 
 
@@ -48,8 +47,6 @@ def filled_in(page: str) -> str:
         if picture_of(part).exists():
             alt = f"{part.capitalize()}: seconds by rows, both by their powers of ten"
             rows += ["", f"![{alt}]({picture_of(part).name})"]
-        if part == "heavy":
-            rows += worked_out(lines)
         page = between(page, f"measured: {part}", "\n".join(rows))
     said = (
         sentence({what: line.measured for what, line in lines_of(part).items()})
