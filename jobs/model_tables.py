@@ -10,8 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.declared.features import names_of
-from pima.core.verdicts.figures import gained
-from pima.core.verdicts.verdict import Measure, Measured, Performance
+from pima.core.verdicts.verdict import Measure, Measured, Performance, gained
 from pima.logs import counted
 from pima.store.models.ledger import Move, VerdictInBrief
 from pima.store.models.registry import VersionSummary, stored_features

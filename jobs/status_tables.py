@@ -7,7 +7,9 @@ from rich.table import Table
 
 from pima.core.nights.kinds import State
 from pima.core.outcomes.realised import FEW_EVENTS, told_figures, version_in_words
-from pima.core.verdicts.figures import FEWEST_ROWS, gain_of, in_words
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import in_words
+from pima.core.verdicts.verdict import gain_of
 from pima.logs import counted, in_brackets
 from pima.store.models.ledger import VerdictLine
 from pima.store.service.monitoring import KeptFigure

@@ -32,8 +32,8 @@ from jobs.demo import run_step
 from jobs.options import OptionParser
 from pima.core.declared.source import Source
 from pima.core.rows.cells import as_word
+from pima.core.statistics.estimates import Estimate, in_words
 from pima.core.verdicts.evidence import Evidence, read_evidence
-from pima.core.verdicts.figures import Figure, in_words
 from pima.errors import Interrupted, WrongUsage
 from pima.intake.sources.source_engine import make_source_engine
 from pima.intake.whole_tables import table_of_file, table_of_source
@@ -207,7 +207,7 @@ def _answer_of(found: Evidence) -> Result:
     return {"answer": f"{rows}, the network is {'; '.join(better)}.", "models": models}
 
 
-def _than(name: str, figure: Figure, equal: float) -> str:
+def _than(name: str, figure: Estimate, equal: float) -> str:
     if figure.low is not None and figure.low > equal:
         return f"better than {name}"
     if figure.high is not None and figure.high < equal:

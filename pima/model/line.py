@@ -2,7 +2,7 @@
 networks that choose how their inputs are taken."""
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.core.verdicts.straight_line import STRENGTHS, choose_strength, fit_line
+from pima.core.statistics.logistic_regression import STRENGTHS, choose_strength, fit_penalised
 from pima.model.recipes import CancelCheck, FiveSeeds, drawn, never, stratified_folds
 
 
@@ -26,4 +26,4 @@ def learn_line(
         strength, _ = choose_strength(few, outcomes[asked], folds, strengths)
     boundary()
     learned = drawn(len(outcomes), recipe.most_rows_of_line or len(outcomes), seed)
-    return fit_line(inputs[learned], outcomes[learned], strength)
+    return fit_penalised(inputs[learned], outcomes[learned], strength)

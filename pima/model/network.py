@@ -32,9 +32,9 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.declared.features import Features
-from pima.core.verdicts.metrics import lower_p
+from pima.core.statistics.estimates import lower_p
+from pima.core.statistics.logistic_regression import choose_strength
 from pima.core.verdicts.newest_weeks import ASKED_P
-from pima.core.verdicts.straight_line import choose_strength
 from pima.errors import FileNotWritten
 from pima.model.compiled import CompiledModel
 from pima.model.line import learn_line

@@ -13,7 +13,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.declared.features import Feature, Features
-from pima.core.verdicts.straight_line import STRENGTHS
+from pima.core.statistics.logistic_regression import STRENGTHS
 from pima.settings.sections import Settings
 
 CancelCheck = Callable[[], None]

@@ -10,7 +10,8 @@ from msgspec import structs
 from sqlalchemy import Engine
 
 from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, CameTrue, told_figures
-from pima.core.verdicts.figures import FEWEST_ROWS, in_words
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import in_words
 from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
 from pima.report.answers import NO_ANSWERS, OTHERWISE, Answers

@@ -10,19 +10,19 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Features, names_of
 from pima.core.rows.history import features_of
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import Estimate, proportion
+from pima.core.statistics.samples import NO_CASES
+from pima.core.statistics.shapley import Leaning, leaning
 from pima.core.verdicts.evidence import (
-    Cell,
+    Block,
     Evidence,
     ModelEvidence,
     blocks,
-    joined,
-    may_be_shown,
-    together,
-    told_pairs,
+    counts_above,
+    shown_bounds,
 )
-from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.verdicts.pairs import sentence_of
-from pima.core.verdicts.shapley import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import counted
 from pima.report.clinician import first_sentences, threshold_rule
@@ -44,7 +44,7 @@ from pima.watch.weeks import VersionWeek, version_weeks
 WEEKS_SHOWN = 26
 NIGHTS_DRAWN = 60
 VERDICTS_DRAWN = 52
-_TENTHS = tuple(each / 10 for each in range(1, 10))
+_TENTHS = tuple(each / 10 for each in range(11))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Exhibit:
         return [
             sentence_of(pair, model.name, counted(pair.rows, "row"))
             for model in self.models
-            for pair in told_pairs(self.evidence, model.role)
+            for pair in self.evidence.shown_pairs(model.role)
         ]
 
 
@@ -193,7 +193,7 @@ def exhibit(
 
     None if there is evidence of none, or of so few rows that it may not be shown.
     """
-    if not may_be_shown(evidence) or not evidence.contestants:
+    if not evidence.may_be_shown or not evidence.contestants:
         return None
     order = sorted(
         evidence.contestants,
@@ -217,13 +217,10 @@ def roc(evidence: Evidence, model: ModelEvidence) -> list[tuple[float, float, fl
     negative = evidence.rows - positive
     if not positive or not negative:
         return []
-    points = [(1.0, 0.0, 0.0)]
-    cases = others = 0
-    for block in map(joined, reversed(blocks(evidence, model))):
-        cases += block.cases
-        others += block.others
-        points.append((block.low, others / negative, cases / positive))
-    return points
+    above = counts_above(evidence, model)
+    bounds = reversed(shown_bounds(evidence, model))
+    counts = [(low, *above[low].tolist()) for low in bounds]
+    return [(low, others / negative, cases / positive) for low, cases, others in counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,28 +230,21 @@ class CalibrationGroup:
     rows: int
     predicted: float
     """Their mean probability, to half a point."""
-    observed: Figure
+    observed: Estimate
 
 
 def calibration(evidence: Evidence, model: ModelEvidence) -> list[CalibrationGroup]:
     """Form ten groups of about equal size, or fewer if they would have too few rows to be shown."""
-    found = []
-    for cells in together(blocks(evidence, model), evidence.rows // 10):
-        rows = sum(cell.rows for cell in cells)
-        predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
-        found.append(
-            CalibrationGroup(
-                rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES)
-            )
+    bounds = shown_bounds(evidence, model, evidence.rows // 10)
+    return [
+        CalibrationGroup(
+            block.rows, block.expected / block.rows, proportion(block.cases, block.rows, NO_CASES)
         )
-    return found
+        for block in blocks(evidence, model, bounds)
+    ]
 
 
-def distribution(evidence: Evidence, model: ModelEvidence) -> list[Cell]:
+def distribution(evidence: Evidence, model: ModelEvidence) -> list[Block]:
     """Count rows by tenths of probability; tenths with too few rows are joined."""
-    tenths: list[list[Cell]] = []
-    for block in blocks(evidence, model):
-        if not tenths or block[0].low in _TENTHS:
-            tenths.append([])
-        tenths[-1] += block
-    return [joined(each) for each in tenths]
+    bounds = [each for each in shown_bounds(evidence, model) if each in _TENTHS]
+    return list(blocks(evidence, model, bounds))

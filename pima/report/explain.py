@@ -20,8 +20,8 @@ from pima.core.declared.identifiers import ById, ByKey
 from pima.core.outcomes.realised import ON_TOP, told_figures
 from pima.core.rows.history import features_of
 from pima.core.rows.validation import validate
-from pima.core.verdicts.figures import FEWEST_ROWS
-from pima.core.verdicts.shapley import MOST_FOR_EXACT, contributions
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.shapley import MOST_FOR_EXACT, contributions
 from pima.errors import (
     ArtifactDamaged,
     NoChampion,

@@ -4,7 +4,8 @@ missed, and what is open."""
 from collections.abc import Iterator, Mapping
 
 from pima.core.outcomes.realised import FEW_EVENTS
-from pima.core.verdicts.figures import FEWEST_ROWS, Figure
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import Estimate
 from pima.logs import counted
 from pima.report.clinician import within
 from pima.report.standards import open_alarms, standing_of_service
@@ -31,19 +32,19 @@ def in_short(facts: VersionFacts, questions: int) -> str:
 
 def _right(facts: VersionFacts) -> Iterator[str]:
     figures, rows = _best_known(facts)
-    found = figures.get("sensitivity", Figure(None)).value
+    found = figures.get("sensitivity", Estimate(None)).value
     if found is None:
         yield "How often it is right is not known yet."
         return
     right = round(100 * found)
     told = f"Of 100 patients with outcome 1 it named {right} and missed {100 - right}"
-    others = figures.get("specificity", Figure(None)).value
+    others = figures.get("specificity", Estimate(None)).value
     if others is not None:
         told += f"; of 100 with outcome 0 it left {100 * others:.0f} alone"
     yield f"{told} ({rows})."
 
 
-def _best_known(facts: VersionFacts) -> tuple[Mapping[str, Figure], str]:
+def _best_known(facts: VersionFacts) -> tuple[Mapping[str, Estimate], str]:
     """What came true, or else the figures of its verdict; and of which rows."""
     found = facts.standing
     whose = "predictions"

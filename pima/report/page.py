@@ -13,16 +13,11 @@ from markupsafe import Markup
 from pima.core.declared.features import Feature
 from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, in_pairs, told_figures
 from pima.core.rows import hindsight
-from pima.core.verdicts.evidence import ModelEvidence, shown_thresholds
-from pima.core.verdicts.figures import (
-    FEW_ROWS,
-    FEWEST_ROWS,
-    FIGURES,
-    TABLED_THRESHOLDS,
-    Figure,
-    gained,
-    in_words,
-)
+from pima.core.statistics.disclosure import FEW_ROWS, FEWEST_ROWS
+from pima.core.statistics.estimates import Estimate, in_words
+from pima.core.statistics.performance import FIGURES, TABLED_THRESHOLDS
+from pima.core.verdicts.evidence import ModelEvidence, shown_bounds
+from pima.core.verdicts.verdict import gained
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.clinician import WORDS
@@ -99,7 +94,7 @@ def _moment(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _area(figure: Figure) -> str:
+def _area(figure: Estimate) -> str:
     return in_words(figure, 2).replace(" to ", "\N{EN DASH}")
 
 
@@ -158,7 +153,7 @@ def _at_threshold(found: Exhibit, model: ModelEvidence, threshold: float) -> _At
     evidence = found.evidence
     n = evidence.thresholds.index(threshold)
     row = _AtThreshold(treat_all=100 * evidence.treat_all.net_benefit[n])
-    if model.called is None or threshold not in shown_thresholds(evidence, model):
+    if model.called is None or threshold not in shown_bounds(evidence, model):
         return row
     row = replace(row, net_benefit=100 * model.net_benefit.net_benefit[n])
     positive = evidence.positive

@@ -29,9 +29,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pima.core.verdicts import figures
+from pima.core.statistics.estimates import Estimate
 from pima.core.verdicts.contest import Role
-from pima.core.verdicts.evidence import shown_thresholds
+from pima.core.verdicts.evidence import shown_bounds
 from pima.report.contents import Exhibit, calibration, distribution, roc
 from pima.store.models.ledger import Move
 from pima.watch.overview import NightRun
@@ -134,7 +134,7 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         everybody = [100 * value for value in evidence.treat_all.net_benefit]
         axes.plot(evidence.thresholds, everybody, color=MUTED, linewidth=1.2, linestyle=":")
         for model, line in zip(found.models, _LINES, strict=False):
-            steps = shown_thresholds(evidence, model)
+            steps = shown_bounds(evidence, model)
             curve = zip(evidence.thresholds, model.net_benefit.net_benefit, strict=True)
             points = [(at, 100 * value) for at, value in curve if at in steps]
             _plot(axes, points, **line)
@@ -214,7 +214,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
 @dataclass(frozen=True, slots=True)
 class _Line:
     label: str
-    area: figures.Figure | None = None
+    area: Estimate | None = None
     is_few: bool = False
 
 
@@ -332,7 +332,7 @@ def nights_picture(nights: tuple[NightRun, ...], name: str) -> Markup:
         return as_svg(figure, "Nights", told)
 
 
-def _intervals(axes: Axes, places: Sequence[Any], shares: Sequence[figures.Figure]) -> float:
+def _intervals(axes: Axes, places: Sequence[Any], shares: Sequence[Estimate]) -> float:
     """Draw the intervals of shares, and return the lowest bound."""
     lows = [share.low or 0.0 for share in shares]
     axes.vlines(places, lows, [share.high or 1.0 for share in shares], color=FIRST, alpha=0.6)

@@ -15,7 +15,8 @@ from pathlib import Path
 from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import told_figures
 from pima.core.rows import hindsight
-from pima.core.verdicts.figures import FEWEST_ROWS, in_words
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import in_words
 from pima.logs import counted
 from pima.model.recipes import is_file
 from pima.report.version_facts import VersionFacts

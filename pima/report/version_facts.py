@@ -9,15 +9,10 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.declared.features import Feature, Features, Outcome, differing_fields, names_of
 from pima.core.outcomes.realised import CameTrue
+from pima.core.statistics.estimates import Estimate
+from pima.core.statistics.performance import FIGURES, TABLED_THRESHOLDS
 from pima.core.verdicts.contest import Role
-from pima.core.verdicts.evidence import (
-    Evidence,
-    SubgroupEvidence,
-    may_be_shown,
-    shown_thresholds,
-    told_pairs,
-)
-from pima.core.verdicts.figures import FIGURES, TABLED_THRESHOLDS, Figure
+from pima.core.verdicts.evidence import Evidence, SubgroupEvidence, shown_bounds
 from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
 from pima.report import who
@@ -94,8 +89,8 @@ class ComparedFigure:
     on the same rows."""
 
     name: str
-    figure: Figure
-    before: Figure | None
+    figure: Estimate
+    before: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +249,7 @@ def _people(
 ) -> Iterator[tuple[str, ...]]:
     reference = who.reference_of(connection, number)
     test_set = None
-    if judged is not None and may_be_shown(judged):
+    if judged is not None and judged.may_be_shown:
         test_set = who.People(judged.rows, judged.positive, judged.inputs)
     parts = (
         who.learned_from(features, reference),
@@ -312,12 +307,12 @@ def _day(moment: datetime | None) -> date | None:
 def version_evidence(found: Evidence | None) -> VersionEvidence | None:
     """Read the challenger's figures from the evidence of its verdict; None if there are none, or
     they may not be shown."""
-    if found is None or not may_be_shown(found):
+    if found is None or not found.may_be_shown:
         return None
     model = found.of(Role.CHALLENGER)
     if model is None:
         return None
-    told = shown_thresholds(found, model).intersection(TABLED_THRESHOLDS)
+    shown = set(shown_bounds(found, model)).intersection(TABLED_THRESHOLDS)
     points = zip(
         found.thresholds, model.net_benefit.net_benefit, found.treat_all.net_benefit, strict=True
     )
@@ -325,9 +320,9 @@ def version_evidence(found: Evidence | None) -> VersionEvidence | None:
         rows=found.rows,
         positive=found.positive,
         figures=_compared(found),
-        net_benefit=tuple(Benefit(*point) for point in points if point[0] in told),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in shown),
         subgroups=tuple(_subgroup(each) for each in found.subgroups),
-        pairs=told_pairs(found, Role.CHALLENGER),
+        pairs=found.shown_pairs(Role.CHALLENGER),
     )
 
 

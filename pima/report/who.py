@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from pima.core.declared.features import Features
 from pima.core.nights.drift import Reference, Tally, added, counted_for
 from pima.core.nights.people import described
-from pima.core.verdicts.figures import FEWEST_ROWS
+from pima.core.statistics.disclosure import FEWEST_ROWS
 from pima.store.models import registry
 from pima.store.service.tallies import tallies_since
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.declared.features import Features
 from pima.core.rows.history import Split, features_of
-from pima.core.verdicts.straight_line import probabilities
+from pima.core.statistics.logistic_regression import predict
 from pima.errors import extra_missing
 from pima.logs import get_logger, quiet_native_code
 from pima.model.compiled import CompiledModel
@@ -104,7 +104,7 @@ def by_straight_line(
     taken = learn_preprocessing(features, data.features, recipe.for_line())
     numbers = FiveSeeds(most_rows_of_line=MOST_ROWS_OF_LINE)
     line = learn_line(numbers, taken.apply(data.features), data.outcomes, seed, boundary)
-    return probabilities(line, taken.apply(asked))
+    return predict(line, taken.apply(asked))
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:

@@ -26,6 +26,7 @@ from pima.core.rows.history import (
     persons_of,
     unseen_by,
 )
+from pima.core.statistics.disclosure import shown_sizes
 from pima.core.verdicts.contest import (
     Circumstances,
     Contest,
@@ -44,7 +45,7 @@ from pima.core.verdicts.evidence import (
 from pima.core.verdicts.gate import GateOptions, Verdict, Window, decide, in_window
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.score_scale import is_known, scale_of, without_few
-from pima.core.verdicts.subgroups import groupings, told_sizes
+from pima.core.verdicts.subgroups import groupings
 from pima.core.verdicts.verdict import Measure
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
@@ -235,7 +236,7 @@ def _learned_from(asked: GateInput) -> Iterator[GroupEvidence]:
     training = asked.history.training
     divided = groupings(asked.declared.dividing, training, training)
     for group in asked.declared.groups:
-        sizes = tuple(told_sizes(divided[group.name]).items())
+        sizes = tuple(shown_sizes(divided[group.name]).items())
         yield GroupEvidence(group=group.name, name=group.called, training=sizes)
 
 

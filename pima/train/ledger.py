@@ -18,9 +18,9 @@ from pima.core.nights.drift import Reference, reference_of
 from pima.core.nights.kinds import GAIN_ON_LINE, Kind, State, Watched
 from pima.core.nights.people import inputs_of
 from pima.core.rows.history import features_of, fingerprint_of
+from pima.core.statistics.estimates import Estimate
 from pima.core.verdicts.contest import Role
-from pima.core.verdicts.evidence import document, told_pairs
-from pima.core.verdicts.figures import Figure
+from pima.core.verdicts.evidence import document
 from pima.core.verdicts.gate import Verdict
 from pima.core.verdicts.pairs import PairEvidence
 from pima.core.verdicts.reasons import Decision, Reason
@@ -229,7 +229,7 @@ def announce(judgement: Judgement, number: int | None) -> NewVerdict:
     )
 
 
-def _rounded(figure: Figure) -> float | None:
+def _rounded(figure: Estimate) -> float | None:
     return None if figure.value is None else round(figure.value, 3)
 
 
@@ -241,7 +241,7 @@ def leave_gain_on_line(engine: Engine, run_id: int) -> None:
         for each in last_verdicts(connection, VERDICTS_IN_A_ROW):
             found = beside_verdicts.evidence_beside(connection, each)
             if found is not None and each.from_version == champion:
-                beside = told_pairs(found, Role.CHAMPION)
+                beside = found.shown_pairs(Role.CHAMPION)
                 pairs += [pair for pair in beside if pair.role is Role.STRAIGHT_LINE]
         if champion is not None and pairs:
             keep_figures(connection, run_id, champion, Kind.LINE, [gain_on_line(pairs)])

@@ -10,7 +10,9 @@ from sqlalchemy import Connection
 from pima.core.outcomes.acted import SIDES, OfActing, apart, by_risk, difference, jump
 from pima.core.outcomes.horizon import horizon_of
 from pima.core.outcomes.realised import WEEKS_ON_TOP, CameTrue, came_true
-from pima.core.verdicts.figures import FEWEST_ROWS, in_words, ranked
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import in_words
+from pima.core.statistics.samples import sample_of
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.settled import (
     SettledOutcome,
@@ -56,7 +58,7 @@ def acted_upon(connection: Connection, settled: SettledOutcomes, last: int) -> A
     every = [*settled.in_time, *(settled.acted_upon or ())]
     every = of_weeks(every, last, WEEKS_ON_TOP)
     probabilities, thresholds, outcomes = columns_of(every)
-    rows = ranked(probabilities, outcomes, thresholds, persons_beside(connection, every))
+    rows = sample_of(probabilities, outcomes, thresholds, persons_beside(connection, every)).ranked
     counts = settled.acted_upon is None
     figures = [*by_risk(served, not counts)]
     remarks = [*_late(connection, every), *_again(every), *_at_other_times(every)]

@@ -12,9 +12,9 @@ from pima.core.arrays import BoolArray, Float64Array, Int64Array
 from pima.core.declared.present_score import PresentScore
 from pima.core.nights.kinds import REALISED, Watched
 from pima.core.outcomes.realised import WEEKS_ON_TOP
+from pima.core.statistics.disclosure import FEWEST_ROWS
 from pima.core.verdicts.contest import Contest, Role, on_all_rows
 from pima.core.verdicts.evidence import Evidence, evidence
-from pima.core.verdicts.figures import FEWEST_ROWS
 from pima.core.verdicts.pairs import PairEvidence, pairs_of, sentence_of
 from pima.core.verdicts.score_scale import ScoreScale, is_known, without_few
 from pima.logs import counted

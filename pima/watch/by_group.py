@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from pima.core.declared.features import names_of
 from pima.core.outcomes.realised import ON_TOP, WEEKS_ON_TOP, CameTrue, came_true
+from pima.core.statistics.disclosure import FEWEST_ROWS, few_together, shown_sizes
+from pima.core.statistics.estimates import deviations_apart, in_words
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import Evidence, calibration_doubts
-from pima.core.verdicts.figures import FEWEST_ROWS, deviations_apart, excludes, in_words
-from pima.core.verdicts.subgroups import few_together, groupings, told_sizes
+from pima.core.verdicts.subgroups import groupings
 from pima.store.models.beside_verdicts import newest_evidence
 from pima.store.models.ledger import list_moves
 from pima.store.models.registry import newest_declaration
@@ -93,7 +94,7 @@ def by_group(
         rows = (
             dict(training.get(group.name, ())),
             {each.group: each.rows for each in test_set},
-            told_sizes(parts),
+            shown_sizes(parts),
         )
         yield ByGroup(group.called, rows, told, tuple(doubts(group.called, told, rest)))
 
@@ -126,7 +127,7 @@ def doubts(name: str, told: Mapping[str, CameTrue], rest: Mapping[str, CameTrue]
     for group, elsewhere in rest.items():
         ratio = told[group].figures[_RATIO]
         of_rest = elsewhere.figures[_RATIO]
-        if excludes(ratio, 1) and deviations_apart(ratio, of_rest) > _APART:
+        if ratio.leaves_out(1) and deviations_apart(ratio, of_rest) > _APART:
             yield (
                 f"The probabilities do not hold in {name}: {group}. Observed / expected is "
                 f"{in_words(ratio, 2)} there, and {in_words(of_rest, 2)} elsewhere."

@@ -20,7 +20,7 @@ from pima.core.outcomes.realised import (
 )
 from pima.core.outcomes.served import Served, came_true_as_served
 from pima.core.rows.hindsight import Corrections
-from pima.core.verdicts.figures import FEWEST_ROWS, shown
+from pima.core.statistics.disclosure import FEWEST_ROWS, shown
 from pima.runs.recorded_run import INLINED, never_failing
 from pima.store.engine import clock, reading, writing
 from pima.store.models import registry

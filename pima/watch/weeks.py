@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from pima.core.nights.drift import expected_accuracy
 from pima.core.outcomes.realised import CameTrue, came_true, followed_up
 from pima.core.outcomes.served import Served
-from pima.core.verdicts.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
+from pima.core.statistics.disclosure import FEWEST_ROWS, shown
+from pima.core.statistics.estimates import Estimate, proportion
+from pima.core.statistics.samples import NO_CASES
 from pima.runs.recorded_run import HIDDEN
 from pima.store.engine import clock
 from pima.store.rows.settled import (
@@ -38,7 +40,7 @@ class Week:
     correct: int | None = None
     """Predictions that came true."""
     accuracy: float | None = None
-    share: Figure | None = field(default=None, metadata=HIDDEN)
+    share: Estimate | None = field(default=None, metadata=HIDDEN)
     """The accuracy with its interval."""
     predicted: float | None = field(default=None, metadata=HIDDEN)
     observed: float | None = field(default=None, metadata=HIDDEN)
@@ -59,7 +61,7 @@ def by_week(found: Served) -> Iterator[Week]:
         week = Week(monday, rows)
         if (monday, 0) in told:
             its_own = found.only(found.week == number)
-            accuracy = share(its_own.correct, rows, NO_CASES)
+            accuracy = proportion(its_own.correct, rows, NO_CASES)
             week = Week(
                 monday=monday,
                 outcomes=rows,
@@ -87,10 +89,10 @@ class VersionWeek:
     version: int
     predictions: int
     outcomes: int
-    followed_up: Figure
+    followed_up: Estimate
     """The share of predictions with an outcome. If it is small, the choice of whom to follow up
     biases the result."""
-    estimated_accuracy: Figure
+    estimated_accuracy: Estimate
     """The accuracy of all the predictions, if the probabilities hold."""
     realised: CameTrue | None
     """The figures of those with an outcome; None if these are too few to show, or could be derived
@@ -113,7 +115,7 @@ def version_weeks(
         is_whole = settled.since is None or monday > settled.since.date()
         if settled.over_by is not None and monday + _A_WEEK > settled.over_by.date():
             is_whole = False
-        estimated = Figure(None)
+        estimated = Estimate(None)
         if predictions >= FEWEST_ROWS:
             estimated = expected_accuracy(expected, predictions)
         realised = None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.core.verdicts.figures import share
+from pima.core.statistics.estimates import proportion
 from tests.mutation.drawing import at, drawn
 from tests.mutation.judging import Judge, Verdict
 from tests.mutation.mutant import Mutant
@@ -110,7 +110,7 @@ def _drawn(seed: int, count: int) -> list[Mutant]:
 
 def _print(mutants: Sequence[Mutant], judged: Judged) -> None:
     counts = Counter(judged.verdict(mutant) for mutant in mutants)
-    killed = share(counts[Verdict.KILLED], len(mutants), "no mutant was drawn")
+    killed = proportion(counts[Verdict.KILLED], len(mutants), "no mutant was drawn")
     print(dict(counts), killed)
     for mutant in mutants:
         if (verdict := judged.verdict(mutant)) != Verdict.KILLED:

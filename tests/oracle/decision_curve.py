@@ -1,4 +1,4 @@
-"""Net benefit of real rows by dcurves: what `tests/unit/core/verdicts/test_figures.py` compares with, in
+"""Net benefit of real rows by dcurves: what `tests/unit/core/statistics/test_performance.py` compares with, in
 tests/data/dcurves_values.json. Run with locks/oracle.txt installed:
 
     python -m tests.oracle.decision_curve

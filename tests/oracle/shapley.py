@@ -1,5 +1,5 @@
 """Shapley values of real rows by shap, whose exact explainer asks all coalitions against the same
-background: what `tests/unit/core/verdicts/test_shapley.py` compares with, in tests/data/shap_values.json.
+background: what `tests/unit/core/statistics/test_shapley.py` compares with, in tests/data/shap_values.json.
 Run with locks/oracle.txt installed:
 
     python -m tests.oracle.shapley

@@ -3,12 +3,12 @@ tried where mutmut is: tests/mutation/test_drawing.py."""
 
 import gc
 
-from pima.core.verdicts.figures import gained
+from pima.core.verdicts.verdict import gained
 from tests.mutation.judging import put_in
 from tests.mutation.mutant import Mutant, statement_at
 from tests.support.shipped import ROOT
 
-FILE = "pima/core/verdicts/figures.py"
+FILE = "pima/core/verdicts/verdict.py"
 CODE = (ROOT / FILE).read_text()
 
 

@@ -23,8 +23,7 @@ from pima.core.nights.bins import Bins, category_bins, counts_in, number_bins, r
 from pima.core.nights.kinds import State, Watched
 from pima.core.nights.watched import ALERTING_NIGHTS, ALERTING_POOLS, alerts
 from pima.core.rows.validation import Validated, counted_reasons
-from pima.core.verdicts.figures import Figure
-from pima.core.verdicts.metrics import Z_95_PERCENT
+from pima.core.statistics.estimates import Estimate, around
 
 RejectedCounts = dict[str, int]
 """Counts of rows by their fault: the reason's code, a space, the column."""
@@ -299,7 +298,7 @@ def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator
         compared,
         POSITIVE_ALLOWED,
     )
-    estimate = expected_accuracy(night.expected, predicted) if predicted else Figure(None)
+    estimate = expected_accuracy(night.expected, predicted) if predicted else Estimate(None)
     yield Watched(
         "", "estimated_accuracy", estimate.value, predicted, low=estimate.low, high=estimate.high
     )
@@ -350,7 +349,7 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
             yield found
 
 
-def expected_accuracy(expected: float, rows: int) -> Figure:
+def expected_accuracy(expected: float, rows: int) -> Estimate:
     """The share of predictions that come true if the probabilities hold, with the interval in which
     `rows`, at least one, will show it. It is an estimate, which drift and bad calibration make
     wrong.
@@ -359,5 +358,4 @@ def expected_accuracy(expected: float, rows: int) -> Figure:
     row's own.
     """
     value = expected / rows
-    margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)
-    return Figure(value, max(0.0, value - margin), min(1.0, value + margin))
+    return Estimate(*around(value, math.sqrt(max(0.0, value * (1 - value)) / rows), 0, 1))

@@ -10,7 +10,7 @@ import numpy as np
 from pima.core.arrays import Float32Array
 from pima.core.declared.features import Feature, Features
 from pima.core.nights.bins import Bins, counts_in
-from pima.core.verdicts.figures import FEWEST_ROWS, shown
+from pima.core.statistics.disclosure import FEWEST_ROWS, shown
 
 OTHERS = "others"
 

@@ -15,18 +15,17 @@ from pima.core.arrays import BoolArray
 from pima.core.nights.kinds import REALISED, State, Watched
 from pima.core.outcomes.realised import CameTrue
 from pima.core.outcomes.served import Served
-from pima.core.verdicts.figures import (
-    FEWEST_ROWS,
-    FIGURES,
-    NO_CASES,
-    Figure,
-    Ranked,
+from pima.core.statistics.disclosure import FEWEST_ROWS, shown
+from pima.core.statistics.estimates import (
+    Z_95_PERCENT,
+    Estimate,
     around,
-    share,
-    shown,
+    proportion,
+    widening,
 )
-from pima.core.verdicts.metrics import Z_95_PERCENT, bounded
-from pima.core.verdicts.persons import widening
+from pima.core.statistics.logistic_regression import logistic
+from pima.core.statistics.performance import FIGURES
+from pima.core.statistics.samples import NO_CASES, Sample, log_odds
 
 BAND = 1.0
 """How far from the threshold rows are compared, in log odds."""
@@ -48,7 +47,7 @@ class OfActing:
 
     name: str
     rows: int
-    figure: Figure
+    figure: Estimate
 
     @property
     def watched(self) -> Watched:
@@ -63,13 +62,13 @@ def by_risk(found: Served, leaves_out: bool) -> Iterator[OfActing]:
     """On which share of predictions somebody acted, by side of the threshold and by tenth of
     probability. If it `leaves_out` these rows, nothing else counts them."""
     rows = found.outcomes + found.missing + leaves_out * found.acted
-    tenth = (10 / (1 + np.exp(-found.bin / 10))).astype(np.int64)
+    tenth = (10 * logistic(found.bin / 10)).astype(np.int64)
     for names, keys in ((SIDES, found.predicted_class), (_TENTHS, tenth)):
         sizes = tuple(np.bincount(keys, rows, len(names)).astype(int).tolist())
         acted = np.bincount(keys, found.acted, len(names)).tolist()
         for name, size, of_them, is_shown in zip(names, sizes, acted, shown(sizes), strict=True):
             if is_shown:
-                yield OfActing(name, size, share(of_them, size, NO_CASES))
+                yield OfActing(name, size, proportion(of_them, size, NO_CASES))
 
 
 def apart(parts: Sequence[CameTrue]) -> Iterator[OfActing]:
@@ -94,19 +93,18 @@ def difference(shares: Sequence[OfActing]) -> Iterator[str]:
         )
 
 
-def jump(rows: Ranked) -> OfActing:
+def jump(rows: Sample) -> OfActing:
     """By how much the share of outcome 1 changes where the prediction becomes 1, by a line in log
     odds on both sides of the threshold. The interval is by robust standard errors (White,
     Econometrica 1980, 48:817), and by persons."""
-    thresholds = bounded(rows.thresholds)
-    distance = rows.log_odds - np.log(thresholds) + np.log1p(-thresholds)
+    distance = rows.log_odds - log_odds(rows.thresholds)
     near = np.abs(distance) <= BAND
     count = int(near.sum())
-    is_called = rows.is_called[near]
+    is_called = rows.called[near]
     cases = rows.cases[near]
     if min(_rarest(is_called), _rarest(cases)) < FEWEST_ROWS:
         few = f"fewer than {FEWEST_ROWS} settled rows near it on a side, or of an outcome"
-        return OfActing(JUMP, 0, Figure(None, reason=few))
+        return OfActing(JUMP, 0, Estimate(None, reason=few))
     x = distance[near]
     lines = np.stack([np.ones(count), x, is_called, is_called * x], axis=1)
     solved = np.linalg.pinv(lines)
@@ -115,9 +113,9 @@ def jump(rows: Ranked) -> OfActing:
     variance = float((terms**2).sum()) * count / (count - lines.shape[1])
     deviation = math.sqrt(variance) * widening(terms, rows.persons[near])
     if count >= FEWEST_IN_BAND:
-        return OfActing(JUMP, count, around(Figure(float(fitted[2])), deviation))
+        return OfActing(JUMP, count, Estimate(*around(float(fitted[2]), deviation)))
     least = f"too few to tell less than {Z_95_PERCENT * deviation:.2f}"
-    return OfActing(JUMP, count, Figure(None, reason=least))
+    return OfActing(JUMP, count, Estimate(None, reason=least))
 
 
 def _rarest(these: BoolArray) -> int:

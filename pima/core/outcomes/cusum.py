@@ -15,7 +15,9 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.nights.kinds import OUTCOME_ALARMS, OutcomeAlarm, State, Watched
-from pima.core.verdicts.figures import FEWEST_ROWS, auroc, ranked
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.discrimination import auroc
+from pima.core.statistics.samples import log_odds, sample_of
 
 DRAWN_TO = 0.8
 """How much of its distance from the constant a sound model's log odds keep."""
@@ -92,7 +94,7 @@ def _alarm(fault: OutcomeAlarm, found: PredictedOutcomes, rows: slice) -> FoundF
         reference=float(probabilities.mean()),
         state=State.ALERT,
     )
-    area = auroc(ranked(probabilities, outcomes))
+    area = auroc(sample_of(probabilities, outcomes).ranked)
     if fault is OutcomeAlarm.NO_BETTER_THAN_CONSTANT and area.value is not None:
         figure = replace(figure, value=area.value, low=area.low, high=area.high, reference=None)
     return FoundFault(figure, dict(sorted(Counter(found.versions[rows].tolist()).items())))
@@ -116,8 +118,10 @@ def evidence_of(
 ) -> Float64Array:
     """The log likelihood ratio of each fault against a sound model: (..., faults), for outcomes
     (...)."""
-    predicted = _log_odds(probabilities)
-    constant = _log_odds(constants)
+    predicted, constant = (
+        log_odds(np.clip(each, 1 - MOST_CERTAIN, MOST_CERTAIN))
+        for each in (probabilities, constants)
+    )
     factor = np.log(FACTOR)
     band = np.log(BAND)
     pairs = (
@@ -132,10 +136,5 @@ def evidence_of(
     return np.stack(ratios, axis=-1)
 
 
-def _log_odds(probabilities: Float64Array) -> Float64Array:
-    within = np.clip(probabilities, 1 - MOST_CERTAIN, MOST_CERTAIN)
-    return np.log(within / (1 - within))
-
-
-def _log_likelihoods(log_odds: Float64Array, outcomes: Int8Array) -> Float64Array:
-    return outcomes * log_odds - np.log1p(np.exp(log_odds))
+def _log_likelihoods(predicted: Float64Array, outcomes: Int8Array) -> Float64Array:
+    return outcomes * predicted - np.log1p(np.exp(predicted))

@@ -14,22 +14,18 @@ import numpy as np
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
 from pima.core.nights.drift import expected_accuracy
 from pima.core.nights.kinds import REALISED, State, Watched
-from pima.core.verdicts.figures import (
-    FEWEST_ROWS,
-    FIGURES,
-    NO_CASES,
-    Figure,
-    Ranked,
-    all_figures,
-    excludes,
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.estimates import (
+    Estimate,
+    Persons,
     in_words,
     mean,
-    observed_expected,
-    ranked,
-    share,
+    proportion,
+    repeated,
+    widening,
 )
-from pima.core.verdicts.metrics import net_benefits, odds
-from pima.core.verdicts.persons import Persons, repeated, widening
+from pima.core.statistics.performance import FIGURES, all_figures, observed_expected
+from pima.core.statistics.samples import NO_CASES, Sample, sample_of
 
 FEWEST_OUTCOMES = 50
 """With fewer, the figures that are stored say too little."""
@@ -72,7 +68,7 @@ class CameTrue:
 
     outcomes: int
     positive: int
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
     """By key, each at the threshold that the row was predicted by."""
     events: int
     """Rows of the rarer outcome, on which all figures rest."""
@@ -91,7 +87,7 @@ def came_true(
 ) -> CameTrue:
     """Judge predictions (n,), n >= 1, at one threshold for all, or at one for each, (n,), and of
     these persons, (n,)."""
-    rows = ranked(probabilities, outcomes, threshold, persons)
+    rows = sample_of(probabilities, outcomes, threshold, persons).ranked
     events = min(rows.positive, len(rows) - rows.positive)
     figures = all_figures(rows) | _by_threshold(rows)
     expected = float(probabilities.sum())
@@ -102,13 +98,13 @@ def came_true(
     return CameTrue(len(rows), rows.positive, told(figures, len(rows), events), events)
 
 
-def told(figures: dict[str, Figure], outcomes: int, events: int) -> dict[str, Figure]:
+def told(figures: dict[str, Estimate], outcomes: int, events: int) -> dict[str, Estimate]:
     """Take away what so few outcomes, or so few of the rarer one, can't tell."""
     if outcomes < FEWEST_ROWS:
-        return dict.fromkeys(figures, Figure(None, reason=TOO_FEW_OUTCOMES))
+        return dict.fromkeys(figures, Estimate(None, reason=TOO_FEW_OUTCOMES))
     if events < FEWEST_EVENTS:
         return {
-            name: Figure(each.value, reason=each.reason or TOO_FEW_EVENTS)
+            name: Estimate(each.value, reason=each.reason or TOO_FEW_EVENTS)
             for name, each in figures.items()
         }
     return figures
@@ -127,11 +123,11 @@ def widths(
     }
 
 
-def _width(figure: Figure) -> float:
+def _width(figure: Estimate) -> float:
     return (figure.high or 0.0) - (figure.low or 0.0)
 
 
-def widened(figures: dict[str, Figure], wider: Mapping[str, float]) -> dict[str, Figure]:
+def widened(figures: dict[str, Estimate], wider: Mapping[str, float]) -> dict[str, Estimate]:
     """Make intervals of figures on top so many times as wide."""
     found = dict(figures)
     for name, by in wider.items():
@@ -140,17 +136,16 @@ def widened(figures: dict[str, Figure], wider: Mapping[str, float]) -> dict[str,
             most = math.inf if name == "observed_expected" else 1.0
             low = max(0.0, each.value - by * (each.value - each.low))
             high = min(most, each.value + by * (each.high - each.value))
-            found[name] = Figure(each.value, low, high)
+            found[name] = Estimate(each.value, low, high)
     return found
 
 
-def _by_threshold(rows: Ranked) -> dict[str, Figure]:
+def _by_threshold(rows: Sample) -> dict[str, Estimate]:
     chances = rows.probabilities
-    sure_of_class = np.where(rows.is_called, chances, 1 - chances)
-    benefits = net_benefits(chances, rows.cases, rows.thresholds, odds(rows.thresholds))
+    sure_of_class = np.where(rows.called, chances, 1 - chances)
     return {
-        "accuracy": rows.share(rows.is_called == rows.cases, chances >= 0, NO_CASES),
-        "net_benefit": mean(benefits, rows.persons),
+        "accuracy": rows.proportion(rows.correct, chances >= 0, NO_CASES),
+        "net_benefit": mean(rows.net_benefits(rows.thresholds), rows.persons),
         "expected_accuracy": expected_accuracy(float(sure_of_class.sum()), len(rows)),
     }
 
@@ -166,7 +161,7 @@ def told_figures(
         if lately is not None:
             newest = lately.figures[name]
             words += f"; the last {LATELY} weeks {in_words(newest, digits)}"
-            if figure.value is not None and excludes(newest, figure.value):
+            if figure.value is not None and newest.leaves_out(figure.value):
                 words += _DISAGREE
         if name == "observed_expected" and found.if_zero is not None:
             words += f"; {found.if_zero:.2f} if those without an outcome had 0"
@@ -192,15 +187,15 @@ def version_in_words(found: CameTrue) -> str:
     return told
 
 
-def followed_up(outcomes: int, predictions: int | None) -> Figure:
+def followed_up(outcomes: int, predictions: int | None) -> Estimate:
     """The share of predictions that have an outcome; none if `predictions` is None, since older
     ones were left out."""
     if predictions is None:
-        return Figure(None, reason=SOME_LEFT_OUT)
-    return share(min(outcomes, predictions), predictions, NO_CASES)
+        return Estimate(None, reason=SOME_LEFT_OUT)
+    return proportion(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: CameTrue, followed: Figure) -> Iterator[Watched]:
+def realised_figures(found: CameTrue, followed: Estimate) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an
     outcome."""
     told = {name: found.figures[name] for name in (*_KEPT, *ON_TOP)} | {"followed_up": followed}

@@ -20,16 +20,11 @@ from pima.core.outcomes.realised import (
     told,
     widened,
 )
-from pima.core.verdicts.figures import (
-    FEWEST_ROWS,
-    NO_CASES,
-    NO_OTHERS,
-    Figure,
-    area_around,
-    observed_expected,
-    of_classes,
-    share,
-)
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.discrimination import auroc_around, auroc_of_counts
+from pima.core.statistics.estimates import Estimate, proportion
+from pima.core.statistics.performance import observed_expected, of_classes
+from pima.core.statistics.samples import NO_CASES, NO_OTHERS
 
 WEEKS_READ = 40
 """How far back bins are read, the running week included."""
@@ -124,7 +119,7 @@ def came_true_as_served(
     figures = {
         "auroc": area(found),
         "observed_expected": observed_expected(cases, outcomes, expected),
-        "accuracy": share(found.correct, outcomes, NO_CASES),
+        "accuracy": proportion(found.correct, outcomes, NO_CASES),
         **of_classes(cases, outcomes - cases, hits, called - hits),
     }
     if_zero = None
@@ -134,31 +129,16 @@ def came_true_as_served(
     return CameTrue(outcomes, cases, figures, events, if_zero, version)
 
 
-def area(found: Served) -> Figure:
+def area(found: Served) -> Estimate:
     """The area under the ROC curve of all these predictions, whichever version made them, with
     DeLong's interval; rows of one bin count as ties."""
     cases = int(found.ones.sum())
     others = int(found.outcomes.sum()) - cases
     if not cases or not others:
-        return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
-    return area_around(*area_and_variance(found), cases, others)
+        return Estimate(None, reason=NO_OTHERS if cases else NO_CASES)
+    return auroc_around(*area_and_variance(found), cases, others)
 
 
 def area_and_variance(found: Served) -> tuple[float, float]:
-    """The area, and DeLong's variance of it, which is 0 where an outcome has one row; both outcomes
-    are there."""
-    _, bins = np.unique(found.bin, return_inverse=True)
-    ones = np.bincount(bins, weights=found.ones)
-    zeros = np.bincount(bins, weights=found.outcomes - found.ones)
-    cases = ones.sum()
-    others = zeros.sum()
-    above = (np.cumsum(zeros) - zeros / 2) / others  # of the others, how many lie below a case
-    below = (cases - np.cumsum(ones) + ones / 2) / cases
-    value = float((above * ones).sum() / cases)
-    variance = 0.0
-    if min(cases, others) > 1:
-        variance = float(
-            (ones * (above - value) ** 2).sum() / (cases * (cases - 1))
-            + (zeros * (below - value) ** 2).sum() / (others * (others - 1))
-        )
-    return value, variance
+    """The area, and its variance."""
+    return auroc_of_counts(found.bin, found.ones, found.outcomes - found.ones)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
+from pima.core.statistics.samples import Sample, sample_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,7 @@ def on_all_rows(name: str, role: Role, threshold: float, probabilities: Float64A
 
 def judged_by_all(contestants: Iterable[Contestant]) -> BoolArray:
     """Find the rows, (n,), that all of these contestants, one or more, can be judged on."""
-    found: BoolArray = np.logical_and.reduce([each.unseen & each.scorable for each in contestants])
-    return found
+    return np.logical_and.reduce([each.unseen & each.scorable for each in contestants])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,12 @@ class Contest:
         """The contestant of a role, a score in use by its declared name; None if there is none."""
         found = (each for each in self.contestants if each.role is role)
         return next((each for each in found if each.declared == declared), None)
+
+    def sample(self, contestant: Contestant) -> Sample:
+        """A contestant's answers beside the outcomes."""
+        return sample_of(
+            contestant.probabilities, self.outcomes, contestant.threshold, self.persons
+        )
 
     def only(self, which: BoolArray) -> "Contest":
         """Keep the rows `which`, (n,)."""

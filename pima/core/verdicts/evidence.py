@@ -1,4 +1,4 @@
-"""Evidence: a model's figures on a set of rows, in all and by subgroup, and how much of them may be
+"""Evidence: models' figures on a set of rows, in all and by subgroup, and how much of them may be
 shown.
 
 A clinic asks how well a model tells cases from others, whether its probabilities hold, and whether
@@ -11,7 +11,7 @@ by fewer rows.
 """
 
 from bisect import bisect
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -20,28 +20,25 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from pima.core.verdicts.contest import Contest, Contestant, Role
-from pima.core.verdicts.figures import (
-    FEW_ROWS,
-    FEWEST_ROWS,
+from pima.core.arrays import Int64Array
+from pima.core.statistics.disclosure import FEW_ROWS, FEWEST_ROWS, merged
+from pima.core.statistics.estimates import Estimate, in_words
+from pima.core.statistics.performance import (
     TABLED_THRESHOLDS,
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
     Called,
     Curve,
-    Figure,
+    Thresholds,
     all_figures,
     called,
     decision_curve,
-    excludes,
-    in_words,
-    ranked,
-    shown,
     treating_all,
 )
+from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.pairs import PairEvidence, pairs_of
 from pima.core.verdicts.score_scale import ScoreScale
-from pima.core.verdicts.subgroups import few_together, sizes_of
+from pima.core.verdicts.subgroups import divided
 
 
 class ModelEvidence(Struct, frozen=True, kw_only=True):
@@ -51,18 +48,18 @@ class ModelEvidence(Struct, frozen=True, kw_only=True):
     name: str
     threshold: float
     """The model's own, as in service; the four figures of classes are taken at it."""
-    auroc: Figure
-    log_loss: Figure
+    auroc: Estimate
+    log_loss: Estimate
     """Nats; lower is better."""
-    brier: Figure
-    calibration_intercept: Figure
+    brier: Estimate
+    calibration_intercept: Estimate
     """0 is best."""
-    calibration_slope: Figure
+    calibration_slope: Estimate
     """1 is best."""
-    sensitivity: Figure
-    specificity: Figure
-    positive_predictive_value: Figure
-    negative_predictive_value: Figure
+    sensitivity: Estimate
+    specificity: Estimate
+    positive_predictive_value: Estimate
+    negative_predictive_value: Estimate
     net_benefit: Curve
     called: Called | None
     """Counts by threshold; None for a subgroup, since they would reveal too much."""
@@ -121,9 +118,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     rows: int
     positive: int
     """Rows with outcome 1."""
-    thresholds: tuple[float, ...]
+    thresholds: Thresholds
     """The thresholds of `net_benefit`, `called` and `treat_all`."""
-    subgroup_thresholds: tuple[float, ...]
+    subgroup_thresholds: Thresholds
     """The thresholds of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
     contestants: tuple[ModelEvidence, ...]
@@ -146,6 +143,17 @@ class Evidence(Struct, frozen=True, kw_only=True):
         """The figures of the contestant with this role; None if there are none."""
         return next((each for each in self.contestants if each.role == role), None)
 
+    @property
+    def may_be_shown(self) -> bool:
+        """Whether it is on enough rows that no one can be singled out."""
+        return self.rows >= FEWEST_ROWS
+
+    def shown_pairs(self, beside: Role) -> tuple[PairEvidence, ...]:
+        """The pairs beside the contestant of this role that are on enough rows."""
+        return tuple(
+            pair for pair in self.pairs if pair.beside == beside and pair.rows >= FEWEST_ROWS
+        )
+
     def called(self, feature: str) -> str:
         """The name for people of what divides the rows."""
         names = (each.name for each in self.groups if each.group == feature)
@@ -159,65 +167,52 @@ def evidence(contest: Contest) -> Evidence:
     judged = sound.of_those_who_decide().on_the_test_set()
     finite = (each for each in judged.contestants if np.isfinite(each.probabilities).all())
     judged = replace(judged, contestants=tuple(finite))
-    rows = len(judged.outcomes)
     return Evidence(
-        rows=rows,
-        positive=judged.positive,
+        **_figures_of(judged, THRESHOLDS),
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
-        treat_all=treating_all(judged.outcomes, judged.persons, THRESHOLDS),
-        contestants=_of_contestants(judged, THRESHOLDS),
-        subgroups=tuple(each for name in judged.groups for each in _subgroups(judged, name)),
+        subgroups=tuple(_subgroups(judged)),
         pairs=tuple(pairs_of(sound, [each.role for each in judged.contestants])),
     )
 
 
-def _of_contestants(judged: Contest, thresholds: tuple[float, ...]) -> tuple[ModelEvidence, ...]:
-    return tuple(_model_evidence(judged, each, thresholds) for each in judged.contestants)
+def _figures_of(judged: Contest, thresholds: Thresholds) -> dict[str, Any]:
+    """The fields that evidence of all rows and of a subgroup have in common."""
+    contestants = []
+    for each in judged.contestants:
+        rows = judged.sample(each).ranked
+        counts = None
+        if thresholds == THRESHOLDS:
+            counts = called(rows)
+        model = ModelEvidence(
+            role=each.role,
+            name=each.name,
+            threshold=each.threshold,
+            **all_figures(rows),
+            net_benefit=decision_curve(rows, thresholds),
+            called=counts,
+        )
+        contestants.append(model)
+    return {
+        "rows": len(judged.outcomes),
+        "positive": judged.positive,
+        "treat_all": treating_all(judged.outcomes, judged.persons, thresholds),
+        "contestants": tuple(contestants),
+    }
 
 
-def _model_evidence(
-    judged: Contest, contestant: Contestant, thresholds: tuple[float, ...]
-) -> ModelEvidence:
-    rows = ranked(contestant.probabilities, judged.outcomes, contestant.threshold, judged.persons)
-    return ModelEvidence(
-        role=contestant.role,
-        name=contestant.name,
-        threshold=contestant.threshold,
-        **all_figures(rows),
-        net_benefit=decision_curve(rows, thresholds),
-        called=called(rows, thresholds),
-    )
-
-
-def _subgroups(judged: Contest, feature: str) -> Iterator[SubgroupEvidence]:
-    groups = judged.groups[feature]
-    if feature in judged.declared_groups:
-        is_one = judged.outcomes == 1
-        groups = few_together(groups, is_one, ~is_one)
-    sizes = sizes_of(groups)
-    if sum(map(bool, sizes)) < 2:
-        return
-    for group, size, is_shown in zip(groups.cat.categories, sizes, shown(sizes), strict=True):
-        if is_shown:
-            yield _subgroup(judged.only((groups == group).to_numpy()), feature, group)
-        elif size:
-            yield SubgroupEvidence(feature=feature, group=group)
-
-
-def _subgroup(judged: Contest, feature: str, group: str) -> SubgroupEvidence:
-    rows = len(judged.outcomes)
-    thresholds = THRESHOLDS_OF_SUBGROUPS
-    told = _of_contestants(judged, thresholds)
-    return SubgroupEvidence(
-        feature=feature,
-        group=group,
-        rows=rows,
-        positive=judged.positive,
-        few=rows < FEW_ROWS,
-        treat_all=treating_all(judged.outcomes, judged.persons, thresholds),
-        contestants=tuple(msgspec.structs.replace(each, called=None) for each in told),
-    )
+def _subgroups(judged: Contest) -> Iterator[SubgroupEvidence]:
+    is_case = judged.outcomes == 1
+    for parts in divided(judged.groups, judged.declared_groups, is_case, ~is_case):
+        if len(parts) < 2:
+            continue
+        for part in parts:
+            subgroup = SubgroupEvidence(feature=part.feature, group=part.group)
+            if part.is_shown:
+                figures = _figures_of(judged.only(part.rows), THRESHOLDS_OF_SUBGROUPS)
+                few = figures["rows"] < FEW_ROWS
+                subgroup = msgspec.structs.replace(subgroup, **figures, few=few)
+            yield subgroup
 
 
 def on_predicted(found: Evidence) -> str:
@@ -240,7 +235,7 @@ def calibration_doubts(found: Evidence, role: Role, version: int) -> Iterator[st
     declared = [each.group for each in found.groups]
     for each in found.subgroups:
         model = each.of(role)
-        if each.feature in declared and model and excludes(model.calibration_intercept, 0):
+        if each.feature in declared and model and model.calibration_intercept.leaves_out(0):
             yield (
                 f"In {found.called(each.feature)}: {each.group}, the calibration intercept of "
                 f"version {version} was {in_words(model.calibration_intercept, 2)} in its newest "
@@ -251,13 +246,10 @@ def calibration_doubts(found: Evidence, role: Role, version: int) -> Iterator[st
 def document(evidence: Evidence) -> dict[str, object]:
     """Convert evidence to JSON by the names of its fields, floats to five digits, but for scales of
     scores; `reason`, scores, groups and inputs only if there are any."""
-    found: dict[str, object] = _rounded(msgspec.to_builtins(evidence))
-    for name in ("scores", "groups", "inputs"):
-        del found[name]
-        if told := getattr(evidence, name):
-            # Points may be large: a slope of five digits would shift their probabilities.
-            found[name] = msgspec.to_builtins(told)
-    return found
+    fields: dict[str, object] = msgspec.to_builtins(evidence)
+    # Points may be large: a slope of five digits would shift their probabilities.
+    plain = {name: fields.pop(name) for name in ("scores", "groups", "inputs")}
+    return _rounded(fields) | {name: value for name, value in plain.items() if value}
 
 
 def _rounded(value: Any) -> Any:
@@ -291,18 +283,16 @@ def _with_contestants(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"contestants": contestants}
 
 
-_Counts = tuple[float, int, int]
-"""A threshold, and the numbers of rows at it or above: with outcome 1, and with outcome 0."""
-
-
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Block:
     """The rows whose probability lies between two bounds."""
 
     low: float
     high: float
     cases: int
     others: int
+    expected: float
+    """What their probabilities add up to, to half a point each."""
 
     @property
     def rows(self) -> int:
@@ -310,94 +300,51 @@ class Cell:
         return self.cases + self.others
 
 
-def may_be_shown(found: Evidence) -> bool:
-    """Whether it is on enough rows that no one can be singled out."""
-    return found.rows >= FEWEST_ROWS
-
-
-def told_pairs(found: Evidence, beside: Role) -> tuple[PairEvidence, ...]:
-    """The pairs beside the contestant of this role that are on enough rows."""
-    return tuple(each for each in found.pairs if each.beside == beside and each.rows >= FEWEST_ROWS)
-
-
-def cells(found: Evidence, model: ModelEvidence) -> list[Cell]:
-    """Divide the rows at each threshold, including the model's own."""
-    everybody = (0.0, found.positive, found.rows - found.positive)
-    counts = [everybody, *_counts(found.thresholds, model), (1.0, 0, 0)]
-    above = bisect([threshold for threshold, _, _ in counts], model.threshold)
-    if 0 < model.threshold < 1 and counts[above - 1][0] != model.threshold:
-        counts.insert(above, _called_by_class(model, everybody, counts[above - 1 : above + 1]))
-    return [
-        Cell(low, high, cases - fewer_cases, others - fewer_others)
-        for (low, cases, others), (high, fewer_cases, fewer_others) in pairwise(counts)
-    ]
-
-
-def _counts(thresholds: tuple[float, ...], model: ModelEvidence) -> Iterator[_Counts]:
+def counts_above(evidence: Evidence, model: ModelEvidence) -> dict[float, Int64Array]:
+    """Count cases and others at each threshold or above, upwards from 0 to 1, including the model's
+    own threshold."""
     assert model.called is not None  # noqa: S101 (only a subgroup has none)
-    return zip(thresholds, model.called.cases, model.called.others, strict=True)
+    everybody = np.array([evidence.positive, evidence.rows - evidence.positive])
+    counts = np.stack([model.called.cases, model.called.others], axis=1)
+    bounds = (0.0, *evidence.thresholds, 1.0)
+    above = dict(zip(bounds, (everybody, *counts, 0 * everybody), strict=True))
+    own = model.threshold
+    if 0 < own < 1 and own not in above:
+        # The figures of classes give the counts, but rounded, so they are kept between the
+        # neighbouring ones.
+        place = bisect(bounds, own)
+        shares = [model.sensitivity.value or 0.0, 1 - (model.specificity.value or 0.0)]
+        most, fewest = (above[each] for each in bounds[place - 1 : place + 1])
+        above[own] = np.rint(shares * everybody).astype(int).clip(fewest, most)
+    return dict(sorted(above.items()))
 
 
-def _called_by_class(model: ModelEvidence, everybody: _Counts, beside: list[_Counts]) -> _Counts:
-    """Count the rows at the model's own threshold or above. The figures of classes give the counts,
-    but rounded, so they are kept between the neighbouring counts."""
-    (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
-    cases = round((model.sensitivity.value or 0.0) * everybody[1])
-    others = round((1 - (model.specificity.value or 0.0)) * everybody[2])
-    return (
-        model.threshold,
-        min(max(cases, fewest_cases), most_cases),
-        min(max(others, fewest_others), most_others),
-    )
-
-
-def blocks(found: Evidence, model: ModelEvidence) -> list[list[Cell]]:
-    """Join neighbouring cells, so that each block has at least `FEWEST_ROWS` rows, or all rows if
+def shown_bounds(
+    evidence: Evidence, model: ModelEvidence, fewest: int = FEWEST_ROWS
+) -> list[float]:
+    """Choose bounds from 0 to 1 so that at least `fewest` rows lie between each two, or all rows if
     there are fewer.
 
-    Blocks end at the model's own threshold and at those of the tables if that leaves enough rows on
+    They include the model's own threshold and those of the tables if that leaves enough rows on
     both sides. The figures of classes give away the counts at the model's threshold: if few rows
-    lie beyond it, no block ends so near.
+    lie beyond it, no bound is so near.
     """
-    parts = _split(cells(found, model), (model.threshold,))
-    for bounds in (TABLED_THRESHOLDS, found.thresholds):
-        parts = [piece for part in parts for piece in together(_split(part, bounds), FEWEST_ROWS)]
-    return together(parts, FEWEST_ROWS)
+    above = {bound: counts.sum() for bound, counts in counts_above(evidence, model).items()}
+    bounds = [each for each in above if each in (0.0, model.threshold, 1.0)]
+    for inner in (TABLED_THRESHOLDS, evidence.thresholds):
+        parts = [
+            merged([low, *(each for each in inner if low < each < high), high], above, FEWEST_ROWS)
+            for low, high in pairwise(bounds)
+        ]
+        bounds = [0.0, *(bound for part in parts for bound in part[1:])]
+    return merged(merged(bounds, above, FEWEST_ROWS), above, fewest)
 
 
-def shown_thresholds(found: Evidence, model: ModelEvidence) -> set[float]:
-    """The thresholds of the evidence at which a block begins."""
-    return {block[0].low for block in blocks(found, model)[1:]}
-
-
-def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
-    pieces = [part[:1]]
-    for cell in part[1:]:
-        if cell.low in bounds:
-            pieces.append([])
-        pieces[-1].append(cell)
-    return pieces
-
-
-def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
-    """Join each piece with the next ones until it has `fewest` rows; a remainder at the end joins
-    the last piece."""
-    found: list[list[Cell]] = []
-    for piece in pieces:
-        if found and joined(found[-1]).rows < fewest:
-            found[-1] = found[-1] + piece
-        else:
-            found.append(piece)
-    if len(found) > 1 and joined(found[-1]).rows < fewest:
-        found[-2:] = [found[-2] + found[-1]]
-    return found
-
-
-def joined(part: list[Cell]) -> Cell:
-    """Join neighbouring cells, one or more, into one."""
-    return Cell(
-        part[0].low,
-        part[-1].high,
-        sum(each.cases for each in part),
-        sum(each.others for each in part),
-    )
+def blocks(evidence: Evidence, model: ModelEvidence, bounds: list[float]) -> Iterator[Block]:
+    """Divide the rows at these bounds."""
+    above = counts_above(evidence, model)
+    for low, high in pairwise(bounds):
+        cases, others = (above[low] - above[high]).tolist()
+        steps = pairwise(each for each in above if low <= each <= high)
+        expected = sum((above[a] - above[b]).sum() * (a + b) / 2 for a, b in steps)
+        yield Block(low, high, cases, others, expected)

@@ -23,28 +23,21 @@ import numpy as np
 import pandas as pd
 from msgspec import structs
 
-from pima.core.arrays import BoolArray, Float64Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
-from pima.core.verdicts.contest import Circumstances, Contest, Contestant, Role
-from pima.core.verdicts.metrics import (
-    correct,
-    log_losses,
+from pima.core.statistics.estimates import (
+    around,
     lower_p,
-    majority_correct,
     mcnemar_p,
-    net_benefits,
-    normal_interval,
-    odds,
     paired_interval,
-    performance_of,
+    standard_error,
+    widening,
 )
-from pima.core.verdicts.persons import widening
+from pima.core.verdicts.contest import Contest, Contestant, Role
 from pima.core.verdicts.reasons import (
-    BETTER,
+    BY_MEASURE,
     FEWEST_WITH_SCORE,
     LOG_LOSS_VETO_P,
-    NOT_ABOVE,
-    NOT_BETTER,
     Decision,
     Reason,
     asked_p,
@@ -56,8 +49,8 @@ from pima.core.verdicts.verdict import (
     Measure,
     Measured,
     PairedComparison,
-    Performance,
     VerdictFigures,
+    performance_of,
 )
 
 if TYPE_CHECKING:
@@ -85,8 +78,7 @@ def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") ->
         return np.ones(len(labelled_at), dtype=bool)
     recent = int((labelled_at + np.timedelta64(window.weeks, "W") > now).sum())
     wanted = min(max(recent, window.minimum_rows), window.maximum_rows)
-    chosen: BoolArray = (labelled_at.rank(method="first") > len(labelled_at) - wanted).to_numpy()
-    return chosen
+    return (labelled_at.rank(method="first") > len(labelled_at) - wanted).to_numpy()
 
 
 TIE = 1e-12
@@ -99,81 +91,70 @@ def measured(measure: Measure, contest: Contest) -> Measured:
     judged = contest.on_the_test_set()
     challenger = worths(measure, judged, judged.challenger)
     constant = _constant_worths(measure, judged)
+    sign = -1 if measure is Measure.LOG_LOSS else 1
     alone = Measured(
         measure=measure,
-        challenger=_figure(measure, challenger),
-        constant=_figure(measure, constant),
+        challenger=sign * float(challenger.mean()),
+        constant=sign * float(constant.mean()),
         gain_on_constant=float((challenger - constant).mean()),
     )
-    if judged.champion is None or contest.champion is None:
+    if judged.champion is None:
         return alone
-    champion = worths(measure, judged, judged.champion)
-    gained = challenger - champion
-    low, high, p = _uncertainty(measure, gained, judged.persons)
+    gain, low, high, p = _mean_gain(measure, judged)
     return replace(
         alone,
-        champion=_figure(measure, champion),
-        gain=float(gained.mean()),
+        champion=sign * float(worths(measure, judged, judged.champion).mean()),
+        gain=gain,
         interval_low=low,
         interval_high=high,
         p=p,
-        whole_gain=float(gains(measure, contest, contest.champion).mean()),
+        whole_gain=float(gains(measure, contest).mean()),
     )
 
 
-def gains(measure: Measure, contest: Contest, champion: Contestant) -> Float64Array:
-    """How much better than the champion the challenger is on each row, (n,)."""
-    return worths(measure, contest, contest.challenger) - worths(measure, contest, champion)
+def gains(measure: Measure, contest: Contest) -> Float64Array:
+    """How much better than the champion, who must be there, the challenger is on each row, (n,)."""
+    assert contest.champion is not None  # noqa: S101 (for the type checker)
+    challenger = worths(measure, contest, contest.challenger)
+    return challenger - worths(measure, contest, contest.champion)
 
 
 def worths(measure: Measure, contest: Contest, contestant: Contestant) -> Float64Array:
     """The worth of each of a contestant's answers, (n,): the higher, the better."""
-    threshold = contestant.threshold
-    if measure is Measure.NET_BENEFIT:
-        # At its own threshold the champion would lose to an equal model as soon as the setting is
-        # changed.
-        threshold = contest.challenger.threshold
-    return _worths(measure, contest, contestant.probabilities, threshold)
-
-
-def _worths(
-    measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float
-) -> Float64Array:
+    rows = contest.sample(contestant)
     match measure:
         case Measure.ACCURACY:
-            return correct(probabilities, contest.outcomes, threshold).astype(np.float64)
+            return rows.correct.astype(np.float64)
         case Measure.LOG_LOSS:
-            return -log_losses(probabilities, contest.outcomes)
+            return -rows.log_losses
         case Measure.NET_BENEFIT:
-            cost = odds(contest.challenger.threshold)
-            return net_benefits(probabilities, contest.outcomes, threshold, cost)
+            # At its own threshold the champion would lose to an equal model as soon as the setting
+            # is changed.
+            return rows.net_benefits(contest.challenger.threshold)
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
-    answers = [0.0, 1.0]
-    if measure is Measure.LOG_LOSS:
-        answers = [float((contest.outcomes == 1).mean())]
-    # At any threshold, 0 is below it and 1 is not.
-    of_answers = [
-        _worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers
-    ]
-    return max(of_answers, key=lambda each: float(each.mean()))
+    """The worths of the best answer that is the same for all rows."""
+    rows = len(contest.outcomes)
+    of_answers = []
+    for answer in (0.0, contest.positive / rows, 1.0):
+        # For classes the middle one is like one of the outer ones.
+        constant = replace(contest.challenger, probabilities=np.full(rows, answer), threshold=0.5)
+        of_answers.append(worths(measure, contest, constant))
+    return max(of_answers, key=lambda of_rows: float(of_rows.mean()))
 
 
-def _figure(measure: Measure, of_rows: Float64Array) -> float:
-    mean = float(of_rows.mean())
-    return -mean if measure is Measure.LOG_LOSS else mean
-
-
-def _uncertainty(
-    measure: Measure, gains: Float64Array, persons: Int64Array
-) -> tuple[float, float, float]:
+def _mean_gain(measure: Measure, judged: Contest) -> tuple[float, float, float, float]:
+    """The mean gain on the champion, its 95 % interval, and the p of none."""
+    gained = gains(measure, judged)
+    mean = float(gained.mean())
     if measure is not Measure.ACCURACY:
-        return *normal_interval(gains, persons), lower_p(-gains, persons)
-    effect = widening(gains, persons) ** 2
-    won = float((gains > 0).sum()) / effect
-    lost = float((gains < 0).sum()) / effect
-    return *paired_interval(won, lost, len(gains) / effect), mcnemar_p(round(won), round(lost))
+        error = standard_error(gained, judged.persons)
+        return *around(mean, error), lower_p(-gained, judged.persons)
+    effect = widening(gained, judged.persons) ** 2
+    won, lost = (float(which.sum()) / effect for which in (gained > 0, gained < 0))
+    interval = paired_interval(won, lost, len(gained) / effect)
+    return mean, *interval, mcnemar_p(round(won), round(lost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,75 +192,74 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     is_finite = bool(np.isfinite(contest.challenger.probabilities).all())
     contest = contest.without_broken_champion()
     compared = contest.of_those_who_decide()
-    found = _figures(compared, is_finite, options)
-    if contest.champion is not None:
-        found = structs.replace(
-            found,
-            seen_rows=int((~contest.champion.unseen).sum()),
-            unscorable_rows=int((~contest.champion.scorable).sum()),
+    figures = _figures(compared, is_finite, options)
+    champion = contest.champion
+    if champion is not None:
+        figures = structs.replace(
+            figures,
+            seen_rows=int((~champion.unseen).sum()),
+            unscorable_rows=int((~champion.scorable).sum()),
         )
-    to_beat = options.first_must_beat
-    if is_finite and to_beat is not None and _would_be_first(contest):
-        beside = _against_score(contest, to_beat, options.measure)
-        found = structs.replace(found, against_score=beside)
-    decision, reason = _rule(compared, options, found)
-    return Verdict(decision, reason, verdict_sentence(compared, decision, reason, found), found)
+    would_be_first = champion is None and not contest.circumstances.champion_unloadable
+    if is_finite and would_be_first and options.first_must_beat is not None:
+        beside = _against_score(contest, options.first_must_beat, options.measure)
+        figures = structs.replace(figures, against_score=beside)
+    decision, reason = _rule(compared, options, figures)
+    sentence = verdict_sentence(compared, decision, reason, figures)
+    return Verdict(decision, reason, sentence, figures)
 
 
 def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> VerdictFigures:
     judged = contest.on_the_test_set()
-    found = VerdictFigures(
-        majority_correct=majority_correct(judged.outcomes),
+    champion = judged.champion
+    figures = VerdictFigures(
+        majority_correct=max(judged.positive, len(judged.outcomes) - judged.positive),
         whole_rows=len(contest.outcomes),
         consultations=contest.circumstances.consultations,
     )
-    champion = judged.champion
     if champion is not None:
-        found = structs.replace(found, champion_scores=_performance(judged, champion))
+        scores = performance_of(judged.sample(champion))
+        figures = structs.replace(figures, champion_scores=scores)
     if not is_finite:
-        return found
-    found = structs.replace(
-        found,
-        challenger_scores=_performance(judged, judged.challenger),
+        return figures
+    figures = structs.replace(
+        figures,
+        challenger_scores=performance_of(judged.sample(judged.challenger)),
         measured=measured(options.measure, contest),
     )
-    if champion is None or contest.champion is None:
-        return found
+    if champion is None:
+        return figures
+    worst = None
     if options.subgroup_margin is not None:
-        gained = gains(options.measure, judged, champion)
+        gained = gains(options.measure, judged)
         worst = worst_subgroup(gained, judged.groups, judged.declared_groups)
-        found = structs.replace(found, worst_subgroup=worst)
-    whole = gains(Measure.ACCURACY, contest, contest.champion)
     return structs.replace(
-        found,
-        comparison=compare(judged, champion),
-        whole_accuracy_difference=float(whole.mean()),
+        figures,
+        comparison=compare(judged),
+        whole_accuracy_difference=float(gains(Measure.ACCURACY, contest).mean()),
+        worst_subgroup=worst,
     )
 
 
-def _performance(judged: Contest, contestant: Contestant) -> Performance:
-    return performance_of(contestant.probabilities, judged.outcomes, contestant.threshold)
-
-
-def compare(judged: Contest, champion: Contestant) -> PairedComparison:
-    """Compare the challenger with another contestant on all rows of a contest, one or more."""
-    gained = gains(Measure.ACCURACY, judged, champion)
-    # Where both say the same, 0 and not -0.
-    lost = 0 - gains(Measure.LOG_LOSS, judged, champion)
-    rows = len(gained)
-    discordant = int(abs(gained).sum())
-    low, high, p = _uncertainty(Measure.ACCURACY, gained, judged.persons)
-    wider = widening(gained, judged.persons)
+def compare(judged: Contest) -> PairedComparison:
+    """Compare challenger and champion on all rows of a contest, one or more."""
+    gained = gains(Measure.ACCURACY, judged)
+    difference, low, high, mcnemar = _mean_gain(Measure.ACCURACY, judged)
+    log_loss_gain, _, _, log_loss_p = _mean_gain(Measure.LOG_LOSS, judged)
+    discordant = int(abs(gained).sum()) / len(gained) ** 2
     return PairedComparison(
         only_challenger_correct=int((gained > 0).sum()),
         only_champion_correct=int((gained < 0).sum()),
-        accuracy_difference=int(gained.sum()) / rows,
+        accuracy_difference=difference,
         interval_low=low,
         interval_high=high,
-        mcnemar_p=p,
-        minimum_detectable_difference=2.49 * math.sqrt(discordant / rows / rows) * wider,
-        log_loss_difference=float(lost.mean()),
-        log_loss_p=lower_p(lost, judged.persons),
+        mcnemar_p=mcnemar,
+        minimum_detectable_difference=2.49
+        * math.sqrt(discordant)
+        * widening(gained, judged.persons),
+        # Where both say the same, 0 and not -0.
+        log_loss_difference=0 - log_loss_gain,
+        log_loss_p=log_loss_p,
     )
 
 
@@ -295,19 +275,15 @@ def _rule(contest: Contest, options: GateOptions, found: VerdictFigures) -> tupl
     gain = found.measured.gain
     gain_on_constant = found.measured.gain_on_constant
     if gain_on_constant < -TIE or (gain is None and gain_on_constant <= TIE):
-        return Decision.NOT_BETTER, NOT_ABOVE[options.measure]
+        return Decision.NOT_BETTER, BY_MEASURE[options.measure].not_above
     if gain is not None and gain <= TIE:
-        return Decision.NOT_BETTER, NOT_BETTER[options.measure]
+        return Decision.NOT_BETTER, BY_MEASURE[options.measure].not_better
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
     keeps_out = _kept_out(contest, options, found)
     if keeps_out is not None:
         return Decision.BLOCKED, keeps_out
     return Decision.PROMOTED, _won(contest, options.measure)
-
-
-def _would_be_first(contest: Contest) -> bool:
-    return contest.champion is None and not contest.circumstances.champion_unloadable
 
 
 def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) -> AgainstScore:
@@ -317,25 +293,25 @@ def _against_score(contest: Contest, to_beat: PresentScore, measure: Measure) ->
     name = to_beat.called
     if score is None:
         return AgainstScore(name=name, measure=measure, rows=0, positive=0)
-    pair = contest.between([contest.challenger, score]).on_the_test_set()
-    ours, theirs = pair.contestants
     if not 0 < score.threshold < 1:
         measure = Measure.LOG_LOSS
+    challenger = contest.challenger
+    if measure is Measure.NET_BENEFIT:
+        # At thresholds of their own equal probabilities would be worth different amounts.
+        challenger = replace(challenger, threshold=score.threshold)
+    in_place = replace(score, role=Role.CHAMPION, declared="")
+    pair = contest.between([challenger, in_place]).on_the_test_set()
     rows = len(pair.outcomes)
     found = AgainstScore(name=name, measure=measure, rows=rows, positive=pair.positive)
     fewest = min(pair.positive, rows - pair.positive)
     if rows < FEWEST_WITH_SCORE or fewest < FEWEST_OF_EACH_OUTCOME:
         return found
-    compared = compare(pair, theirs)
-    if measure is Measure.NET_BENEFIT:
-        # At thresholds of their own equal probabilities would be worth different amounts.
-        ours = replace(ours, threshold=theirs.threshold)
-    gained = gains(measure, replace(pair, contestants=(ours, theirs)), theirs)
+    gained = gains(measure, pair)
     return structs.replace(
         found,
         gain=float(gained.mean()),
         p=lower_p(-gained, pair.persons),
-        log_loss_p=compared.log_loss_p,
+        log_loss_p=_mean_gain(Measure.LOG_LOSS, pair)[3],
     )
 
 
@@ -352,19 +328,11 @@ def _kept_out(contest: Contest, options: GateOptions, found: VerdictFigures) -> 
     worst = found.worst_subgroup
     if worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE:
         return Reason.SUBGROUP_WORSE
-    return _kept_out_by_person(contest.circumstances, options)
-
-
-def _kept_out_by_person(known: Circumstances, options: GateOptions) -> Reason | None:
-    if known.rolled_back_before:
-        return Reason.ROLLED_BACK_BEFORE
-    if known.suspended:
-        return Reason.SUSPENDED
-    if known.pinned:
-        return Reason.PINNED
-    if options.approve:
-        return Reason.AWAITS_APPROVAL
-    return None
+    for reason in (Reason.ROLLED_BACK_BEFORE, Reason.SUSPENDED, Reason.PINNED):
+        # Such a circumstance is called as its reason is.
+        if getattr(contest.circumstances, reason):
+            return reason
+    return Reason.AWAITS_APPROVAL if options.approve else None
 
 
 def _is_vetoed(log_loss_p: float, options: GateOptions) -> bool:
@@ -373,7 +341,7 @@ def _is_vetoed(log_loss_p: float, options: GateOptions) -> bool:
 
 def _won(contest: Contest, measure: Measure) -> Reason:
     if contest.champion is not None:
-        return BETTER[measure]
+        return BY_MEASURE[measure].better
     if contest.circumstances.champion_unloadable:
         return Reason.CHAMPION_UNLOADABLE
     return Reason.FIRST_CHAMPION

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import Float64Array, Int8Array, Int64Array
-from pima.core.verdicts.logistic import fit_logistic, logistic
-from pima.core.verdicts.metrics import bounded, log_losses, lower_p
-from pima.core.verdicts.persons import Persons
+from pima.core.statistics.estimates import Persons, lower_p
+from pima.core.statistics.logistic_regression import fit_logistic, logistic
+from pima.core.statistics.samples import log_odds, sample_of
 
 WEEKS_TO_JUDGE_ON = 8
 """The newest ones."""
@@ -27,8 +27,7 @@ ASKED_P = 0.0228
 
 def ages_in_weeks(over_at: pd.Series) -> Int64Array:
     """How many whole weeks before the newest row each row counts, (n,)."""
-    ages: Int64Array = ((over_at.max() - over_at) // pd.Timedelta(weeks=1)).to_numpy(np.int64)
-    return ages
+    return ((over_at.max() - over_at) // pd.Timedelta(weeks=1)).to_numpy(np.int64)
 
 
 def weeks_to_learn_from(
@@ -48,8 +47,7 @@ def weeks_to_learn_from(
 
 def _losses(said: Float64Array, outcomes: Int8Array) -> Float64Array:
     """Of each row, (n,), with the intercept that fits these rows."""
-    within = bounded(said)
-    log_odds = np.log(within / (1 - within))
+    offset = log_odds(said)
     ones = np.ones((len(said), 1))
-    shift = fit_logistic(ones, outcomes == 1, np.zeros(1), offset=log_odds)[0]
-    return log_losses(logistic(log_odds + shift), outcomes)
+    shift = fit_logistic(ones, outcomes == 1, np.zeros(1), offset)[0]
+    return sample_of(logistic(offset + shift), outcomes).log_losses

@@ -4,11 +4,13 @@ people.
 The reasons why a row is rejected are in `pima.core.rows.validation`.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME
+from pima.core.statistics.estimates import repeated
 from pima.core.verdicts.contest import Contest
-from pima.core.verdicts.persons import repeated
 from pima.core.verdicts.verdict import AgainstScore, Measure, Measured, VerdictFigures
 
 
@@ -52,24 +54,6 @@ class Reason(StrEnum):
     CHAMPION_UNLOADABLE = "champion_unloadable"
 
 
-# By measure, the codes of the three rules that use it.
-NOT_ABOVE = {
-    Measure.ACCURACY: Reason.NOT_ABOVE_MAJORITY,
-    Measure.LOG_LOSS: Reason.NOT_ABOVE_CONSTANT,
-    Measure.NET_BENEFIT: Reason.NOT_ABOVE_CONSTANT,
-}
-NOT_BETTER = {
-    Measure.ACCURACY: Reason.NOT_MORE_CORRECT,
-    Measure.LOG_LOSS: Reason.NOT_LOWER_LOG_LOSS,
-    Measure.NET_BENEFIT: Reason.NOT_MORE_NET_BENEFIT,
-}
-BETTER = {
-    Measure.ACCURACY: Reason.MORE_CORRECT,
-    Measure.LOG_LOSS: Reason.LOWER_LOG_LOSS,
-    Measure.NET_BENEFIT: Reason.MORE_NET_BENEFIT,
-}
-
-
 LOG_LOSS_VETO_P = 0.25
 """The veto, if on, demands that the challenger has the lower log loss at a one-sided p below
 this."""
@@ -95,7 +79,7 @@ def asked_p(look: int) -> float:
 
 def why(reason: Reason, measure: Measure) -> str:
     """Word a reason under this measure for people."""
-    better = _WHY[BETTER[measure]]
+    better = _WHY[BY_MEASURE[measure].better]
     if reason is Reason.BELOW_MINIMUM_GAIN:
         return f"{better}, but by less than gate.minimum_gain"
     if reason is Reason.LOG_LOSS_VETO:
@@ -104,37 +88,80 @@ def why(reason: Reason, measure: Measure) -> str:
 
 
 _WHY = {
-    Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
-    Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: (
+    "not_finite": "the challenger gave outputs that are not finite numbers",
+    "parity_failed": "its compiled form disagrees with Keras",
+    "too_few_unseen": (
         "too few holdout rows are left that the champion can score and has not learned from, since "
         "holdout.share, the rows' keys or the features have changed, so a person decides (models "
         "promote)"
     ),
-    Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
-    Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
-    Reason.NOT_ABOVE_CONSTANT: "it does not beat the best constant answer",
-    Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
-    Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
-    Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
-    Reason.NOT_BETTER_THAN_SCORE: "it is not clearly better than the score that "
+    "single_class": "the test set holds one class only, on which nothing can be judged",
+    "not_above_majority": "it does not beat always guessing the majority class",
+    "not_above_constant": "it does not beat the best constant answer",
+    "not_more_correct": "it is not right more often than the champion",
+    "not_lower_log_loss": "its log loss is not lower than the champion's",
+    "not_more_net_benefit": "its net benefit is not above the champion's",
+    "not_better_than_score": "it is not clearly better than the score that "
     "gate.first_must_beat names",
-    Reason.TOO_FEW_WITH_SCORE: "it must beat the score that gate.first_must_beat names, which is "
+    "too_few_with_score": "it must beat the score that gate.first_must_beat names, which is "
     "known of too few rows",
-    Reason.MORE_CORRECT: "it is right more often than the champion",
-    Reason.LOWER_LOG_LOSS: "its log loss is lower than the champion's",
-    Reason.MORE_NET_BENEFIT: "its net benefit is above the champion's",
-    Reason.SUBGROUP_WORSE: (
+    "more_correct": "it is right more often than the champion",
+    "lower_log_loss": "its log loss is lower than the champion's",
+    "more_net_benefit": "its net benefit is above the champion's",
+    "subgroup_worse": (
         "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin"
     ),
-    Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
-    Reason.SUSPENDED: "it won, but a person has suspended the champion (models promote)",
-    Reason.PINNED: "it won, but the champion is pinned (models unpin)",
-    Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
-    Reason.FIRST_CHAMPION: "it is the first champion and beats the best constant answer",
-    Reason.CHAMPION_UNLOADABLE: (
+    "rolled_back_before": "it won, but a person rolled back what these data and settings gave",
+    "suspended": "it won, but a person has suspended the champion (models promote)",
+    "pinned": "it won, but the champion is pinned (models unpin)",
+    "awaits_approval": "it won and waits for a person's approval (models promote)",
+    "first_champion": "it is the first champion and beats the best constant answer",
+    "champion_unloadable": (
         "the champion can't be loaded or gives no numbers, and the challenger beats the best "
         "constant answer"
+    ),
+}
+
+
+class OfMeasure(NamedTuple):
+    """What the gate says by a measure: the codes of the three rules that use it, the figures of
+    challenger, champion and best constant answer, and the gain."""
+
+    not_above: Reason
+    not_better: Reason
+    better: Reason
+    challenger: str
+    champion: str
+    constant: str
+    gain: str = "gain {0:+.4f}, 95 % interval {1:+.4f} to {2:+.4f}, one-sided"
+
+
+BY_MEASURE = {
+    Measure.ACCURACY: OfMeasure(
+        Reason.NOT_ABOVE_MAJORITY,
+        Reason.NOT_MORE_CORRECT,
+        Reason.MORE_CORRECT,
+        "correct of {rows} holdout rows: challenger {0:.0f}",
+        "champion {:.0f}",
+        "majority class {:.0f}",
+        "difference {0:+.1f} points, 95 % interval {1:+.1f} to {2:+.1f}, McNemar",
+    ),
+    Measure.LOG_LOSS: OfMeasure(
+        Reason.NOT_ABOVE_CONSTANT,
+        Reason.NOT_LOWER_LOG_LOSS,
+        Reason.LOWER_LOG_LOSS,
+        "log loss on {rows} holdout rows, {positive} with outcome 1: challenger {0:.4f}",
+        "champion {:.4f}",
+        "constant prevalence {:.4f}",
+    ),
+    Measure.NET_BENEFIT: OfMeasure(
+        Reason.NOT_ABOVE_CONSTANT,
+        Reason.NOT_MORE_NET_BENEFIT,
+        Reason.MORE_NET_BENEFIT,
+        "net benefit at odds of the threshold {threshold:.3g} on {rows} holdout rows, {positive} "
+        "with outcome 1: challenger {0:.4f}",
+        "champion {:.4f}",
+        "treating all or none {:.4f}",
     ),
 }
 
@@ -143,73 +170,52 @@ def verdict_sentence(
     contest: Contest, decision: Decision, reason: Reason, found: VerdictFigures
 ) -> str:
     """Word a decision and its reason, with the figures that they rest on."""
-    if found.measured is None:
+    measured = found.measured
+    if measured is None:
         # The challenger's outputs are not numbers, so the measure does not matter.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
-    parts = [*_of_the_measure(contest, found, found.measured), *_left_out(found)]
+    judged = contest.on_the_test_set()
+    parts = [*_compared(judged, measured), *_left_out(found)]
     if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
-        lost = found.comparison.log_loss_difference
-        p = found.comparison.log_loss_p
         parts.append(
-            f"log loss difference {lost:+.4f}, one-sided {_p(p)}, below {LOG_LOSS_VETO_P} is asked"
+            f"log loss difference {found.comparison.log_loss_difference:+.4f}, one-sided "
+            f"{_p(found.comparison.log_loss_p)}, below {LOG_LOSS_VETO_P} is asked"
         )
     if found.against_score is not None:
-        parts.append(_against_score(contest, found, found.against_score))
-    persons = repeated(contest.on_the_test_set().persons)
-    if persons:
+        parts.append(_against_score(contest, found.consultations, found.against_score))
+    if persons := repeated(judged.persons):
         parts.append(f"intervals and p by {persons} persons, not by rows")
     figures = ", ".join(parts)
     worst = found.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE and worst is not None:
         gain = f"{worst.gain:+.4f}"
-        if found.measured.measure is Measure.ACCURACY:
+        if measured.measure is Measure.ACCURACY:
             gain = f"{100 * worst.gain:+.1f} points"
         figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
-    return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
+    return f"{decision}: {why(reason, measured.measure)} ({figures})"
 
 
-def _of_the_measure(contest: Contest, found: VerdictFigures, measured: Measured) -> list[str]:
-    if measured.measure is not Measure.ACCURACY:
-        return _measured(contest.on_the_test_set(), measured)
-    parts = []
-    if found.challenger_scores:
-        rows = found.challenger_scores.rows
-        correct = found.challenger_scores.correct
-        parts.append(f"correct of {rows} holdout rows: challenger {correct}")
-    if found.champion_scores:
-        parts.append(f"champion {found.champion_scores.correct}")
-    parts.append(f"majority class {found.majority_correct}")
-    if found.comparison:
-        low = found.comparison.interval_low
-        high = found.comparison.interval_high
-        parts += [
-            f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
-            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
-            f"McNemar {_p(found.comparison.mcnemar_p)}",
-        ]
-    return parts
-
-
-def _measured(judged: Contest, found: Measured) -> list[str]:
-    """The figures of another measure than accuracy."""
+def _compared(judged: Contest, measured: Measured) -> Iterator[str]:
+    """The figures of the measure, accuracy in rows and points."""
     rows = len(judged.outcomes)
-    figure = "log loss"
-    constant = "constant prevalence"
-    if found.measure is Measure.NET_BENEFIT:
-        figure = f"net benefit at odds of the threshold {judged.challenger.threshold:.3g}"
-        constant = "treating all or none"
-    on = f"{rows} holdout rows, {judged.positive} with outcome 1"
-    parts = [f"{figure} on {on}: challenger {found.challenger:.4f}"]
-    if found.champion is not None:
-        parts.append(f"champion {found.champion:.4f}")
-    parts.append(f"{constant} {found.constant:.4f}")
-    if found.p is not None:
-        parts += [
-            f"gain {found.gain:+.4f}",
-            f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
-            f"one-sided {_p(found.p)}",
-        ]
-    return parts
+    of_measure = BY_MEASURE[measured.measure]
+    times = points = 1
+    if measured.measure is Measure.ACCURACY:
+        times = rows
+        points = 100
+    yield of_measure.challenger.format(
+        times * measured.challenger,
+        rows=rows,
+        positive=judged.positive,
+        threshold=judged.challenger.threshold,
+    )
+    if measured.champion is not None:
+        yield of_measure.champion.format(times * measured.champion)
+    yield of_measure.constant.format(times * measured.constant)
+    if measured.p is not None:
+        gained = (measured.gain, measured.interval_low, measured.interval_high)
+        told = of_measure.gain.format(*(points * (each or 0.0) for each in gained))
+        yield f"{told} {_p(measured.p)}"
 
 
 def _p(value: float, decimals: int = 2) -> str:
@@ -220,7 +226,7 @@ def _p(value: float, decimals: int = 2) -> str:
     return f"p {value:.{decimals}f}"
 
 
-def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore) -> str:
+def _against_score(contest: Contest, look: int, beside: AgainstScore) -> str:
     told = f"beside {beside.name} on {beside.rows} rows, {beside.positive} with outcome 1"
     if beside.p is None or beside.log_loss_p is None:
         return (
@@ -230,7 +236,6 @@ def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore
     if contest.circumstances.score_as_loaded:
         told += ", all with the score as loaded, which may be later than the outcome"
     figure = beside.measure.replace("_", " ")
-    look = found.consultations
     return (
         f"{told}: gain in {figure} {beside.gain:+.4f}, one-sided {_p(beside.p, 4)}, below "
         f"{asked_p(look)} is asked at look {look} at this holdout, of a lower log loss "
@@ -240,9 +245,11 @@ def _against_score(contest: Contest, found: VerdictFigures, beside: AgainstScore
 
 def _left_out(found: VerdictFigures) -> list[str]:
     """What was left out of the comparison, if there was one."""
-    left_out = []
-    if found.champion_scores and found.seen_rows:
-        left_out.append(f"{found.seen_rows} that the champion may have learned from")
-    if found.champion_scores and found.unscorable_rows:
-        left_out.append(f"{found.unscorable_rows} that the champion can't score")
-    return [f"left out {' and '.join(left_out)}"] if left_out else []
+    if found.champion_scores is None:
+        return []
+    counts = (
+        (found.seen_rows, "that the champion may have learned from"),
+        (found.unscorable_rows, "that the champion can't score"),
+    )
+    left_out = " and ".join(f"{rows} {words}" for rows, words in counts if rows)
+    return [f"left out {left_out}"] if left_out else []

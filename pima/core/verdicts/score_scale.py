@@ -12,10 +12,9 @@ from msgspec import Struct
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.declared.present_score import FEWEST_OF_EACH_OUTCOME, PresentScore
+from pima.core.statistics.disclosure import FEWEST_ROWS
+from pima.core.statistics.logistic_regression import fit_penalised, logistic
 from pima.core.verdicts.contest import Contestant, Role
-from pima.core.verdicts.figures import FEWEST_ROWS
-from pima.core.verdicts.logistic import logistic
-from pima.core.verdicts.straight_line import fit_line
 
 _STRENGTH = 1e-6
 """As weak a penalty as keeps the fit finite where points separate the outcomes."""
@@ -91,7 +90,7 @@ def scale_of(score: PresentScore, values: Float64Array, outcomes: Int8Array) -> 
     mean = float(values.mean())
     spread = float(values.std()) or 1.0
     inputs = ((values - mean) / spread).astype(np.float32)[:, None]
-    intercept, weight = fit_line(inputs, outcomes, _STRENGTH).tolist()
+    intercept, weight = fit_penalised(inputs, outcomes, _STRENGTH).tolist()
     slope = weight / spread
     if (slope > 0) == (score.direction == "falling"):
         return ScoreScale(math.log(cases / (len(outcomes) - cases)), 0.0)

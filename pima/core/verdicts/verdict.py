@@ -6,6 +6,10 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct, field
 
+from pima.core.statistics.discrimination import auroc
+from pima.core.statistics.estimates import Estimate, in_words
+from pima.core.statistics.samples import NO_CASES, NO_OTHERS, Sample
+
 
 class Measure(StrEnum):
     """The measure by which a challenger must be better; the values of the setting gate.measure.
@@ -38,6 +42,21 @@ class Performance:
     """The share of rows with outcome 1 that are predicted 1; None if there are none."""
     specificity: float | None
     """The share of rows with outcome 0 that are predicted 0; None if there are none."""
+
+
+def performance_of(rows: Sample) -> Performance:
+    """Compute all figures of rows (n,), n >= 1."""
+    right = rows.correct
+    return Performance(
+        rows=len(rows),
+        correct=int(right.sum()),
+        accuracy=float(right.mean()),
+        log_loss=float(rows.log_losses.mean()),
+        brier=float(rows.squared_errors.mean()),
+        auc=auroc(rows).value,
+        sensitivity=rows.proportion(right, rows.cases, NO_CASES).value,
+        specificity=rows.proportion(right, ~rows.cases, NO_OTHERS).value,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,20 @@ class Measured:
     """McNemar's exact two-sided p for accuracy; else one-sided, by the normal approximation: how
     often a challenger that is no better would look at least this good."""
     whole_gain: float | None = None
+
+
+def gain_of(measured: Measured | None) -> Estimate | None:
+    """The gain that a verdict rests on; None if there was nobody to compare with."""
+    if measured is None or measured.gain is None:
+        return None
+    return Estimate(measured.gain, measured.interval_low, measured.interval_high)
+
+
+def gained(measured: Measured | None) -> str:
+    """Write the gain that a verdict rests on behind other words; empty if there was nobody to
+    compare with."""
+    gain = gain_of(measured)
+    return "" if gain is None else f"; gain {in_words(gain, 4)}"
 
 
 @dataclass(frozen=True, slots=True)

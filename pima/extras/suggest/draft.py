@@ -13,7 +13,8 @@ from pima.core.arrays import Float64Array
 from pima.core.declared.columns import TIMES, of_kind
 from pima.core.declared.faults import LARGEST, MOST_FEATURES, MOST_INPUTS, SMALLEST
 from pima.core.declared.features import folded_name, is_number
-from pima.core.verdicts.metrics import auc
+from pima.core.statistics.discrimination import auroc
+from pima.core.statistics.samples import sample_of
 from pima.extras.suggest import column_names as names
 from pima.extras.suggest.tables import (
     FEWER,
@@ -320,7 +321,7 @@ def _area_alone(outcome: LikelyOutcome, column: TableColumn) -> float:
     found = 0.0
     for ranks in (pd.Series(column.row_numbers, dtype=float), shares):
         known = classes[ranks.notna()].dropna()
-        area = auc(ranks[known.index], known)
+        area = auroc(sample_of(ranks[known.index].to_numpy(), known.to_numpy())).value
         # Of a hundred rows with fifty codes, ten of a class are told apart by luck in one column of
         # eighty.
         if area is not None and known.value_counts().min() >= SHOWN_FROM:

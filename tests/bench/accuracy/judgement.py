@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.verdicts.metrics import performance_of
+from pima.core.statistics.samples import sample_of
+from pima.core.verdicts.verdict import performance_of
 
 THRESHOLD = 0.5
 BINS = 10
@@ -26,7 +27,7 @@ class Figures:
 def judge(probabilities: Float64Array, outcomes: Int8Array) -> Figures:
     """(repetitions, n) probabilities of the same n rows; each repetition's rows are pooled, then
     judged."""
-    each = [performance_of(row, outcomes, THRESHOLD) for row in probabilities]
+    each = [performance_of(sample_of(row, outcomes, THRESHOLD)) for row in probabilities]
     errors = [1 - one.accuracy for one in each]
     return Figures(
         error=float(np.mean(errors)),

@@ -7,8 +7,9 @@ from statistics import NormalDist
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.verdicts.figures import Figure
-from pima.core.verdicts.pairs import auroc_gain
+from pima.core.statistics.discrimination import auroc_gain
+from pima.core.statistics.estimates import Estimate
+from pima.core.statistics.samples import sample_of
 from pima.store.rows.settled import NEWEST_OUTCOMES
 from tests.bench.gate.looks import ALIKE, AUROC_OF_SCORE
 from tests.bench.gate.settled import DAYS_OF_A_VERSION, INTERCEPT_DEVIATION, SLOPE_DEVIATION
@@ -37,8 +38,8 @@ class Look:
 
     outcomes: int
     true: float
-    gain: Figure
-    of_champion: Figure
+    gain: Estimate
+    of_champion: Estimate
     """Over the outcomes of the newest version alone."""
 
 
@@ -87,11 +88,9 @@ def _true_area(
     return float(weights @ np.vectorize(_STANDARD.cdf)(scaled) @ weights)
 
 
-def _gain(rows: tuple[Int8Array, Float64Array, Float64Array], these: slice) -> Figure:
+def _gain(rows: tuple[Int8Array, Float64Array, Float64Array], these: slice) -> Estimate:
     outcomes, ours, theirs = (each[these] for each in rows)
-    if not 0 < outcomes.sum() < len(outcomes):
-        return Figure(None)
-    return auroc_gain(ours, theirs, outcomes)
+    return auroc_gain(sample_of(ours, outcomes), sample_of(theirs, outcomes))
 
 
 def _answers(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
+from pima.core.statistics.estimates import lower_p
+from pima.core.statistics.samples import log_losses
 from pima.core.verdicts.gate import Window
-from pima.core.verdicts.metrics import log_losses, lower_p
 from pima.core.verdicts.pairs import CLEAR_P
 from pima.train.ledger import VERDICTS_IN_A_ROW
 from tests.bench.gate.settled import (

@@ -9,9 +9,9 @@ import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.declared.present_score import PresentScore
+from pima.core.statistics.logistic_regression import logistic
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.gate import GateOptions, Window, decide
-from pima.core.verdicts.logistic import logistic
 from pima.core.verdicts.reasons import Decision
 from pima.core.verdicts.verdict import Measure
 from tests.support.contests import changed, contest, contestant

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pima.core.rows import history
 from pima.core.rows.history import features_of
-from pima.core.verdicts.figures import FEW_ROWS
+from pima.core.statistics.disclosure import FEW_ROWS
 from pima.core.verdicts.gate import GateOptions, Window, decide
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.subgroups import groupings

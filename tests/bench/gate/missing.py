@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.verdicts.logistic import logistic
+from pima.core.statistics.logistic_regression import logistic
 from tests.bench.gate.drift import HISTORY, HORIZON, INPUTS, fit_line, lost
 from tests.bench.gate.settled import Clinic, distribution
 

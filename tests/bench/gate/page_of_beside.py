@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from pima.core.verdicts.figures import Figure
+from pima.core.statistics.estimates import Estimate
 from pima.store.rows.settled import NEWEST_OUTCOMES
 from tests.bench.gate.beside import (
     CLINICS_AT_ONCE,
@@ -76,7 +76,7 @@ def _of_100(looks: list[Look], sign: int) -> float:
     return float(100 * np.mean([_said(each.gain) * np.sign(each.true) == sign for each in looks]))
 
 
-def _said(gain: Figure) -> int:
+def _said(gain: Estimate) -> int:
     """1 for better, -1 for worse, 0 if neither is clear."""
     if gain.low is None or gain.high is None:
         return 0

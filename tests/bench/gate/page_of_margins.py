@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.verdicts.figures import FEW_ROWS
+from pima.core.statistics.disclosure import FEW_ROWS
 from pima.core.verdicts.gate import Window
 from tests.bench.gate.margins import (
     SETTINGS,

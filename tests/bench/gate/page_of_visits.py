@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.verdicts.persons import MOST_ROWS_A_PERSON
+from pima.core.statistics.estimates import MOST_ROWS_A_PERSON
 from tests.bench.gate.page import filled, table
 from tests.bench.gate.visits import (
     CLINICS,
@@ -97,7 +97,7 @@ def _reading_of_verdicts(found: dict[Clinic, BoolArray]) -> str:
 
 _HEAD = f"""
 Where a person comes more than {MOST_ROWS_A_PERSON:g} times in the mean, intervals and p-values take sums by person
-(`pima/core/verdicts/persons.py`). Models know a part of the log odds of persons and visits (standard deviations {OF_PERSON:g} and
+(`pima/core/statistics/estimates.py`). Models know a part of the log odds of persons and visits (standard deviations {OF_PERSON:g} and
 {OF_VISIT:g}), not a third part, of persons ({UNKNOWN:g}). Intervals of 100 that hold the truth, by visit / by person, {{clinics:,}}
 clinics a row:
 """

@@ -14,8 +14,8 @@ import pandas as pd
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.rows import history
 from pima.core.rows.history import features_of
+from pima.core.statistics.samples import log_losses, odds
 from pima.core.verdicts.gate import GateOptions, Window, decide
-from pima.core.verdicts.metrics import log_losses, odds
 from pima.core.verdicts.reasons import Decision
 from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED

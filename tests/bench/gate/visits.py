@@ -9,13 +9,12 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.outcomes.realised import came_true
+from pima.core.statistics.discrimination import auroc_gain
+from pima.core.statistics.estimates import Estimate, Persons, mean
+from pima.core.statistics.logistic_regression import logistic
+from pima.core.statistics.samples import log_losses
 from pima.core.verdicts.contest import Contest
-from pima.core.verdicts.figures import Figure, mean
 from pima.core.verdicts.gate import GateOptions, compare, decide
-from pima.core.verdicts.logistic import logistic
-from pima.core.verdicts.metrics import log_losses
-from pima.core.verdicts.pairs import auroc_gain
-from pima.core.verdicts.persons import Persons
 from pima.core.verdicts.reasons import Decision
 from tests.support.contests import contest
 
@@ -101,18 +100,19 @@ def visits_of(clinic: Clinic, draw: np.random.Generator, luck: float = LUCK) -> 
     return Visits(outcomes.astype(np.int8), *said, persons)
 
 
-def figures_of(found: Visits, persons: Persons) -> dict[str, Figure]:
+def figures_of(found: Visits, persons: Persons) -> dict[str, Estimate]:
     """The figures of the challenger, and what it gains on the champion."""
     outcomes = found.outcomes
     told = came_true(found.challenger, THRESHOLD, outcomes, persons=persons).figures
     losses = log_losses(found.champion, outcomes) - log_losses(found.challenger, outcomes)
     asked = _contest(found, persons)
-    compared = compare(asked, asked.contestants[1])
+    compared = compare(asked)
+    ours, theirs = map(asked.sample, asked.contestants)
     told |= {
-        "gain in accuracy": Figure(
+        "gain in accuracy": Estimate(
             compared.accuracy_difference, compared.interval_low, compared.interval_high
         ),
-        "gain in AUROC": auroc_gain(found.challenger, found.champion, outcomes, persons),
+        "gain in AUROC": auroc_gain(ours, theirs),
         "gain in log loss": mean(losses, persons),
     }
     return {name: each for name, each in told.items() if name not in _FIGURES_LEFT_OUT}
@@ -144,7 +144,7 @@ def held(clinic: Clinic, seed: int) -> BoolArray:
     )
 
 
-def _holds(found: dict[str, Figure], clinic: Clinic) -> list[bool]:
+def _holds(found: dict[str, Estimate], clinic: Clinic) -> list[bool]:
     return [
         found[name].low is not None and found[name].low <= value <= found[name].high
         for name, value in truth(clinic).items()

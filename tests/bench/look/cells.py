@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.verdicts.metrics import log_losses
+from pima.core.statistics.samples import log_losses
 from tests.bench.look.rule import BEHIND, FAR_BEHIND, MOST_BEHIND
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from pima.core.arrays import Float64Array
-from pima.core.verdicts.metrics import log_losses
+from pima.core.statistics.samples import log_losses
 from pima.model.recipes import FiveSeeds, recipe_for
 from tests.bench.accuracy.peers import RANDOM_FOREST
 from tests.bench.accuracy.report import table

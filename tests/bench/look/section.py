@@ -3,7 +3,7 @@
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.verdicts.metrics import log_losses
+from pima.core.statistics.samples import log_losses
 from tests.bench.accuracy.report import table
 from tests.bench.look.cells import Answered, Cell, cell_of, promises
 from tests.bench.look.drafted import Drafted

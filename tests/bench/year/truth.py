@@ -7,7 +7,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.rows.validation import as_features, by_feature
-from pima.core.verdicts.metrics import log_losses
+from pima.core.statistics.samples import log_losses
 from pima.scorer import load_scorer
 from tests.bench.year.hospital import FIRST_DAY
 from tests.bench.year.population import (

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import Engine, event
 
+from pima.core.statistics.estimates import in_words
+from pima.core.statistics.performance import FIGURES
 from pima.core.verdicts.evidence import Evidence, read_evidence
-from pima.core.verdicts.figures import FIGURES, in_words
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
 from tests.support.alert_receiver import AlertReceiver

@@ -14,8 +14,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pima.core.rows.history import features_of, fingerprint_of
+from pima.core.statistics.performance import FIGURES
 from pima.core.verdicts.evidence import read_evidence
-from pima.core.verdicts.figures import FIGURES
 from pima.model.recipes import recipe_for
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED

@@ -7,7 +7,7 @@ import pytest
 
 from pima.core.outcomes.realised import ON_TOP, came_true
 from pima.core.rows.history import features_of
-from pima.core.verdicts.figures import Figure, in_words
+from pima.core.statistics.estimates import Estimate, in_words
 from pima.report import contents, version_facts
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as DECLARED
@@ -50,7 +50,7 @@ def test_a_verdict_on_visits_of_persons_is_by_persons(database: Database, tmp_pa
     by_visit = came_true(*judged).figures
     (model,) = kept["contestants"]
     for name in ("auroc", "log_loss", "brier", "sensitivity", "specificity"):
-        found = Figure(**model[name])
+        found = Estimate(**model[name])
         expected = by_person[name]
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-4)
         assert found.high - found.low > 1.1 * (by_visit[name].high - by_visit[name].low), name
@@ -80,9 +80,9 @@ def test_what_came_true_is_by_persons_while_it_is_known_whose_the_visits_are(
     came = write(tmp_path, "source,source_key,outcome", *outcomes)
     assert call(database, "load", came).exit_code == 0
 
-    def told() -> dict[str, Figure]:
+    def told() -> dict[str, Estimate]:
         found = the_json(call(database, "status", "--json"))["standing"]["figures"]
-        return {name: Figure(**found[name]) for name in ON_TOP}
+        return {name: Estimate(**found[name]) for name in ON_TOP}
 
     by_person = told()
     card = call(database, "models", "card", str(version)).stdout

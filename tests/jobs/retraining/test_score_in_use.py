@@ -19,11 +19,11 @@ from sqlalchemy import select, update
 from pima.core.declared.present_score import PresentScore
 from pima.core.nights.kinds import Kind, Watched
 from pima.core.rows.hindsight import Corrections
+from pima.core.statistics.discrimination import TOO_FEW_OF_A_CLASS
+from pima.core.statistics.estimates import Estimate
+from pima.core.statistics.logistic_regression import logistic
 from pima.core.verdicts.contest import Role
 from pima.core.verdicts.evidence import evidence
-from pima.core.verdicts.figures import Figure
-from pima.core.verdicts.logistic import logistic
-from pima.core.verdicts.pairs import TOO_FEW_OF_A_CLASS
 from pima.redeclaring import redeclare
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARED
 from pima.store.engine import reading, writing
@@ -390,7 +390,7 @@ def _section(database: Database, config: str) -> str:
     ("gain", "rows", "told"),
     [
         (
-            Figure(0.041, 0.012, 0.07),
+            Estimate(0.041, 0.012, 0.07),
             180,
             (
                 "The service is better than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
@@ -398,7 +398,7 @@ def _section(database: Database, config: str) -> str:
             ),
         ),
         (
-            Figure(-0.041, -0.07, -0.012),
+            Estimate(-0.041, -0.07, -0.012),
             200,
             (
                 "The service is worse than the ward's points by 0.041 (0.012 to 0.070) in AUROC over "
@@ -406,7 +406,7 @@ def _section(database: Database, config: str) -> str:
             ),
         ),
         (
-            Figure(-0.01, -0.04, 0.02),
+            Estimate(-0.01, -0.04, 0.02),
             190,
             (
                 "The service is neither clearly better nor clearly worse than the ward's points: its "
@@ -415,7 +415,7 @@ def _section(database: Database, config: str) -> str:
             ),
         ),
         (
-            Figure(0.2, reason=TOO_FEW_OF_A_CLASS),
+            Estimate(0.2, reason=TOO_FEW_OF_A_CLASS),
             19,
             (
                 "The AUROC of the service can't be compared with that of the ward's points over 19 of "
@@ -426,7 +426,7 @@ def _section(database: Database, config: str) -> str:
     ],
 )
 def test_who_is_better_is_said_with_the_outcomes_that_it_rests_on(
-    gain: Figure, rows: int, told: str
+    gain: Estimate, rows: int, told: str
 ) -> None:
     said = np.linspace(0.1, 0.9, 20)
     score = replace(contestant(Role.PRESENT_SCORE, said), name=WARD.called, decides=False)

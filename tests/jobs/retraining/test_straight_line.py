@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pima.core.rows.history import features_of
-from pima.core.verdicts.straight_line import STRENGTHS
+from pima.core.statistics.logistic_regression import STRENGTHS
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading, writing

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from pima.core.declared.features import Feature
-from pima.core.verdicts.metrics import lower_p
-from pima.core.verdicts.straight_line import choose_strength, fit_line
+from pima.core.statistics.estimates import lower_p
+from pima.core.statistics.logistic_regression import choose_strength, fit_penalised
 from pima.errors import FileNotWritten, Interrupted
 from pima.model.recipes import (
     Article,
@@ -247,7 +247,7 @@ def test_a_line_is_fitted_on_a_draw_of_many_rows() -> None:
     lines = [learn_line(few, inputs, outcomes, seed) for seed in (5, 5, 6)]
     asked = drawn(300, 100, 5)
     assert len(set(asked.tolist())) == 100
-    assert lines[0].tolist() == fit_line(inputs[asked], outcomes[asked], 1.0).tolist()
+    assert lines[0].tolist() == fit_penalised(inputs[asked], outcomes[asked], 1.0).tolist()
     assert lines[0].tolist() == lines[1].tolist() != lines[2].tolist()
     assert drawn(100, 100, 5).tolist() == list(range(100))
 

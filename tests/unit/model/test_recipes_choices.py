@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pima.core.verdicts.metrics import performance_of
+from pima.core.statistics.samples import sample_of
+from pima.core.verdicts.verdict import performance_of
 from pima.model.recipes import choose_exponents, stratified_folds
 from pima.train.fit import threshold_reaching
 
@@ -49,7 +50,7 @@ def test_a_share_is_meant_as_it_is_written() -> None:
     outcomes = np.array([1] * 100 + [0], dtype=np.int8)
     probabilities = np.append(np.arange(100, 0, -1) / 101, 0.5)
     found = threshold_reaching("sensitivity >= 0.07", probabilities, outcomes)
-    assert performance_of(probabilities, outcomes, found).sensitivity == 0.07
+    assert performance_of(sample_of(probabilities, outcomes, found)).sensitivity == 0.07
 
 
 @pytest.mark.parametrize("to_reach", ["sensitivity >= 0.5", "specificity >= 0.5"])

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from pima.core.declared.features import Feature, Outcome
 from pima.core.outcomes.realised import ON_TOP, CameTrue
 from pima.core.rows.hindsight import Corrections
-from pima.core.verdicts.figures import Figure
+from pima.core.statistics.estimates import Estimate
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits
 from pima.report.today import Today
@@ -33,7 +33,7 @@ from pima.watch.by_group import ByGroup
 from pima.watch.realised import AsServed
 from tests.support.shipped import FEATURES, ROOT
 
-SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
+SLOPE = ComparedFigure("calibration slope", Estimate(0.6, 0.4, 0.9), Estimate(1.0, 0.8, 1.2))
 SMALL = ("area under ROC", "sensitivity", "specificity")
 FEW = Subgroup(
     "age",
@@ -41,17 +41,17 @@ FEW = Subgroup(
     20,
     4,
     True,
-    (*(ComparedFigure(name, Figure(0.75), None) for name in SMALL), SLOPE),
+    (*(ComparedFigure(name, Estimate(0.75), None) for name in SMALL), SLOPE),
 )
 HIDDEN = Subgroup("age", "30 and over", None, None, None, ())
 EVIDENCE = VersionEvidence(
     200,
     70,
-    (ComparedFigure("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE),
+    (ComparedFigure("area under ROC", Estimate(0.8123, 0.75, 0.86), None), SLOPE),
     (),
     (FEW, HIDDEN),
 )
-STANDS = CameTrue(120, 8, dict.fromkeys(ON_TOP, Figure(0.714, 0.6, 0.8)), 8)
+STANDS = CameTrue(120, 8, dict.fromkeys(ON_TOP, Estimate(0.714, 0.6, 0.8)), 8)
 FACTS = VersionFacts(
     version=2,
     as_of=datetime(2026, 2, 1, tzinfo=UTC),
@@ -203,7 +203,7 @@ def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     unknown = as_markdown(card(replace(FACTS, standing=None)))
     few = "predictions fewer than 10 have a settled outcome that counts."
     assert f"Of its own {few}" in unknown
-    lately = replace(STANDS, figures=dict.fromkeys(ON_TOP, Figure(0.9, 0.8, 1.0)))
+    lately = replace(STANDS, figures=dict.fromkeys(ON_TOP, Estimate(0.9, 0.8, 1.0)))
     served = AsServed(date(2026, 1, 5), date(2026, 7, 6), replace(STANDS, outcomes=900), lately, ())
     both = as_markdown(card(replace(FACTS, as_served=served, standing=None)))
     assert "Of all predictions, by any version, 900 have a settled outcome" in both
@@ -223,7 +223,7 @@ def test_limits_follow_from_the_figures() -> None:
     sound = replace(
         EVIDENCE,
         positive=400,
-        figures=(replace(SLOPE, figure=Figure(0.9, 0.7, 1.1)),),
+        figures=(replace(SLOPE, figure=Estimate(0.9, 0.7, 1.1)),),
         subgroups=(),
     )
     assert len(limits(replace(FACTS, evidence=sound))) == 4

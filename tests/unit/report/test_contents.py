@@ -14,12 +14,11 @@ from pima.core.verdicts.evidence import (
     Evidence,
     ModelEvidence,
     blocks,
-    cells,
+    counts_above,
     document,
     evidence,
-    joined,
     read_evidence,
-    shown_thresholds,
+    shown_bounds,
 )
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
@@ -44,8 +43,9 @@ def _evidence(
     return _kept(contest(outcomes, probabilities))
 
 
-def test_cells_hold_each_row_once() -> None:
-    found = cells(*_evidence())
+def test_blocks_hold_each_row_once() -> None:
+    made = _evidence()
+    found = list(blocks(*made, list(counts_above(*made))))
     assert len(found) == 100
     assert sum(cell.cases for cell in found) == OUTCOMES.sum()
     assert sum(cell.rows for cell in found) == 400
@@ -95,7 +95,7 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> N
     probabilities = PROBABILITIES[:rows]
     made = _kept(contest(OUTCOMES[:rows], probabilities, None, own))
     groups, bars = calibration(*made), distribution(*made)
-    told = {0.0, *shown_thresholds(*made), *(cell.low for cell in bars)}
+    told = {0.0, *shown_bounds(*made)[:-1], *(cell.low for cell in bars)}
     told |= {threshold for threshold, *_ in roc(*made)[1:]}
     steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
     assert steps.sum() == rows
@@ -103,14 +103,14 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> N
     assert sum(group.rows for group in groups) == rows
     # A group of like probability is made of whole steps.
     assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
-    assert [joined(block).rows for block in blocks(*made)] == steps.tolist()
+    assert [block.rows for block in blocks(*made, shown_bounds(*made))] == steps.tolist()
     assert (own in told) is (rows >= 150)
 
 
 @pytest.mark.parametrize("own", [0.004, 0.855, 0.8999, 0.9955])
 def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
     made = _kept(contest(OUTCOMES, PROBABILITIES, None, own))
-    told = np.array([cell[0].low for cell in blocks(*made)])
+    told = np.array(shown_bounds(*made)[:-1])
     beside = np.abs((told[:, None] <= PROBABILITIES).sum(axis=1) - (own <= PROBABILITIES).sum())
     assert beside.min() == 0 or beside[1:].min() >= 10
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pima.core.declared.features import Feature
-from pima.core.verdicts import figures
-from pima.core.verdicts.figures import Figure
+from pima.core.statistics.estimates import Estimate, in_words
 from pima.report.explain import contribution_in_words
 from pima.report.page import _area, breakable, values
 from pima.report.pictures import _dates, as_svg, drawn, nights_picture, short
@@ -38,8 +37,8 @@ def test_letters_that_the_font_here_lacks_are_drawn_without_a_word() -> None:
 
 @pytest.mark.parametrize("value", [-0.0, -0.0001, 0.0001])
 def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
-    assert figures.in_words(Figure(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
-    assert _area(Figure(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
+    assert in_words(Estimate(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
+    assert _area(Estimate(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
     assert (
         contribution_in_words(Feature("age", unit="years", low=0, high=120), 37, value, None)
         == "age 37 years: +0.00"

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from pima.core.rows.hindsight import Corrections
 from pima.core.rows.mapping import SourceTally
+from pima.core.statistics.estimates import Estimate
 from pima.core.verdicts.evidence import evidence
-from pima.core.verdicts.figures import Figure
 from pima.core.verdicts.gate import Verdict
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.verdict import (
@@ -83,7 +83,7 @@ VERDICT = Verdict(
 )
 EVIDENCE = evidence(contest(np.array([0, 1], dtype=np.int8), np.array([0.4, 0.6])))
 OF_CHALLENGER = structs.replace(
-    EVIDENCE.contestants[0], auroc=Figure(0.85004), calibration_slope=Figure(1.06951)
+    EVIDENCE.contestants[0], auroc=Estimate(0.85004), calibration_slope=Estimate(1.06951)
 )
 JUDGEMENT = Judgement(
     Champion(1, 1, False),

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from pima.core.declared.features import Feature, Features, as_divided
 from pima.core.declared.group import Group
-from pima.core.verdicts.metrics import performance_of
-from pima.core.verdicts.straight_line import STRENGTHS
-from pima.core.verdicts.verdict import Measure
+from pima.core.statistics.logistic_regression import STRENGTHS
+from pima.core.statistics.samples import sample_of
+from pima.core.verdicts.verdict import Measure, performance_of
 from pima.model.recipes import (
     Article,
     FiveSeeds,
@@ -113,7 +113,7 @@ def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
         model = fit(RECIPE, FEATURES, TrainingData(features[~inside], outcomes[~inside]), SEED)
         expected[inside] = np.asarray(model(features[inside]))[:, 0]
     assert found == threshold_reaching("sensitivity >= 0.85", expected, outcomes)
-    assert performance_of(expected, outcomes, found).sensitivity >= 0.85
+    assert performance_of(sample_of(expected, outcomes, found)).sensitivity >= 0.85
 
 
 def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:

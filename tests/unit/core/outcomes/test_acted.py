@@ -8,7 +8,8 @@ import pytest
 from pima.core.arrays import BoolArray
 from pima.core.outcomes.acted import apart, by_risk, difference, jump
 from pima.core.outcomes.realised import CameTrue, came_true
-from pima.core.verdicts.figures import Figure, Ranked, ranked
+from pima.core.statistics.estimates import Estimate
+from pima.core.statistics.samples import Sample, sample_of
 from tests.support.served import counts_of
 
 HALF_A_YEAR = 26 * 7 * 20
@@ -16,7 +17,7 @@ HALF_A_YEAR = 26 * 7 * 20
 
 def lived(
     seed: int, prevalence: float, threshold: float, rows: int = HALF_A_YEAR, prevented: float = 0.6
-) -> tuple[Ranked, BoolArray]:
+) -> tuple[Sample, BoolArray]:
     """Rows of which 70 % of those predicted 1 were acted on, and so many of their events prevented;
     and which these are."""
     draw = np.random.default_rng(seed)
@@ -24,7 +25,7 @@ def lived(
     p = np.sort(1 / (1 + np.exp(-log_odds)))
     is_acted = (p >= threshold) & (draw.random(rows) < 0.7)
     outcomes = (draw.random(rows) < p * (1 - prevented * is_acted)).astype(np.int8)
-    return ranked(p, outcomes, threshold), is_acted
+    return sample_of(p, outcomes, threshold), is_acted
 
 
 @pytest.mark.parametrize(
@@ -53,13 +54,13 @@ def test_visits_of_one_person_are_as_one() -> None:
     rows, _ = lived(3, 0.35, 0.49, 600)
     p, outcomes = (np.repeat(each, 2) for each in (rows.probabilities, rows.cases.astype(np.int8)))
     once = jump(rows).figure
-    of_persons = jump(ranked(p, outcomes, 0.49, np.repeat(np.arange(600), 2))).figure
-    of_rows = jump(ranked(p, outcomes, 0.49)).figure
+    of_persons = jump(sample_of(p, outcomes, 0.49, np.repeat(np.arange(600), 2))).figure
+    of_rows = jump(sample_of(p, outcomes, 0.49)).figure
     assert _width(of_persons) == pytest.approx(_width(once), rel=0.02)
     assert _width(of_rows) < 0.75 * _width(once)
 
 
-def _width(found: Figure) -> float:
+def _width(found: Estimate) -> float:
     return (found.high or 0.0) - (found.low or 0.0)
 
 
@@ -72,8 +73,8 @@ def test_few_rows_near_the_threshold_tell_nothing(rows: int, words: str) -> None
     assert found.watched.state == "insufficient_data"
 
 
-def parts(rows: Ranked, is_acted: BoolArray) -> list[CameTrue]:
-    called = rows.is_called
+def parts(rows: Sample, is_acted: BoolArray) -> list[CameTrue]:
+    called = rows.called
     cases = rows.cases.astype(np.int8)
     both = (called & is_acted, called & ~is_acted)
     return [came_true(rows.probabilities[part], 0.0, cases[part]) for part in both]
@@ -83,7 +84,7 @@ def test_those_acted_on_and_the_others_are_told_apart() -> None:
     rows, is_acted = lived(5, 0.35, 0.49)
     found = [*apart(parts(rows, is_acted))]
     acted, others = found[:2]
-    called = rows.is_called
+    called = rows.called
     assert acted.rows + others.rows == called.sum()
     assert acted.figure.value == pytest.approx(rows.cases[is_acted].mean())
     assert others.figure.value == pytest.approx(rows.cases[called & ~is_acted].mean())
@@ -107,7 +108,7 @@ def test_those_acted_on_and_the_others_are_told_apart() -> None:
 def test_parts_of_which_few_have_an_outcome_are_not_told(ones: int) -> None:
     outcomes = np.array([1] * ones + [0] * 20 + [1] * 20 + [0] * 20, dtype=np.int8)
     is_acted = np.arange(len(outcomes)) < ones + 20
-    found = [*apart(parts(ranked(np.full(len(outcomes), 0.6), outcomes, 0.5), is_acted))]
+    found = [*apart(parts(sample_of(np.full(len(outcomes), 0.6), outcomes, 0.5), is_acted))]
     assert [each.rows for each in found] == ([] if ones < 10 else [30, 40] * 3)
 
 

@@ -17,7 +17,8 @@ from pima.core.outcomes.cusum import (
     at_end_of_day,
     evidence_of,
 )
-from pima.core.verdicts.figures import auroc, ranked
+from pima.core.statistics.discrimination import auroc
+from pima.core.statistics.samples import sample_of
 
 A_DAY = 20
 PREVALENCE = 0.2
@@ -75,7 +76,7 @@ def test_each_fault_is_told_with_the_outcomes_since_its_sum_was_zero(
     rows = slice(len(found.outcomes) - alarm.figure.rows, None)
     figure = alarm.figure
     if fault is OutcomeAlarm.NO_BETTER_THAN_CONSTANT:
-        area = auroc(ranked(found.probabilities[rows], found.outcomes[rows]))
+        area = auroc(sample_of(found.probabilities[rows], found.outcomes[rows]))
         assert (figure.value, figure.low, figure.high) == (area.value, area.low, area.high)
         assert figure.reference is None
     else:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from pima.core.arrays import Int64Array
 from pima.core.nights.kinds import State, Watched
 from pima.core.outcomes.decay import BAR, BEFORE, NEWEST, figure_of_decay
-from pima.core.verdicts.logistic import logistic
+from pima.core.statistics.logistic_regression import logistic
 from tests.bench.gate.decay import counted
 
 LAST = 2_900

@@ -14,14 +14,9 @@ from pima.core.outcomes.realised import (
     version_in_words,
     widths,
 )
-from pima.core.verdicts.figures import (
-    NO_CASES,
-    NONE_CALLED,
-    NONE_EXPECTED,
-    Figure,
-    in_words,
-    observed_expected,
-)
+from pima.core.statistics.estimates import Estimate, in_words
+from pima.core.statistics.performance import NONE_CALLED, NONE_EXPECTED, observed_expected
+from pima.core.statistics.samples import NO_CASES
 
 
 def _standing(cases: int, others: int) -> CameTrue:
@@ -49,14 +44,14 @@ def test_the_figures_are_those_of_counting() -> None:
 
 def test_it_is_said_where_the_interval_of_the_last_weeks_leaves_out_the_figure_of_all() -> None:
     every = _standing(40, 60)
-    lower = replace(every, figures=every.figures | {"observed_expected": Figure(0.68, 0.5, 0.9)})
+    lower = replace(every, figures=every.figures | {"observed_expected": Estimate(0.68, 0.5, 0.9)})
     told = dict(told_figures(every, 2, lower))
     assert told["observed / expected"].endswith(
         "; the last 8 weeks 0.68 (0.50 to 0.90). They disagree by more than luck: go by the last "
         "weeks for what holds now"
     )
     assert sum("disagree" in words for words in told.values()) == 1
-    of_none = Figure(0.0, reason=NO_CASES)
+    of_none = Estimate(0.0, reason=NO_CASES)
     without = replace(every, figures=every.figures | {"observed_expected": of_none})
     for lately in (every, without, None):
         assert not any("disagree" in words for _, words in told_figures(every, 2, lately))

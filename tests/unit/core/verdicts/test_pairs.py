@@ -1,7 +1,6 @@
 """Pairs: differences and intervals over all pairs of rows, counted out, and what a small or strange
 set can't say."""
 
-import math
 from dataclasses import replace
 from functools import cache
 
@@ -12,10 +11,10 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from pima.core.statistics.estimates import NO_SPREAD, Estimate
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.evidence import document, evidence, read_evidence
-from pima.core.verdicts.figures import NO_SPREAD, Figure
-from pima.core.verdicts.pairs import TOO_FEW_OF_A_CLASS, auroc_gain, sentence_of
+from pima.core.verdicts.pairs import sentence_of
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.contests import changed, contest, contestant
 
@@ -42,24 +41,6 @@ def _with_a_line(**changes: object) -> Contest:
     )
     both = contest(outcomes, better, np.sqrt(better))
     return replace(both, contestants=(*both.contestants, line))
-
-
-def test_the_area_s_gain_has_delong_s_covariance_over_all_pairs() -> None:
-    outcomes, *both = _shipped()
-    placements = []
-    for probabilities in both:
-        cases, others = probabilities[outcomes == 1], probabilities[outcomes == 0]
-        pairs = (cases[:, None] > others) + 0.5 * (cases[:, None] == others)
-        placements.append((pairs.mean(axis=1), pairs.mean(axis=0)))
-    variance = 0.0
-    for ours, theirs in zip(*placements, strict=True):
-        (first, covariance), (_, second) = np.cov(ours, theirs)
-        variance += (first + second - 2 * covariance) / len(ours)
-    found = auroc_gain(*both, outcomes)
-    expected = roc_auc_score(outcomes, both[0]) - roc_auc_score(outcomes, both[1])
-    assert found.value == pytest.approx(expected, abs=1e-12)
-    assert found.low == pytest.approx(expected - Z * math.sqrt(variance), abs=1e-7)
-    assert found.high == pytest.approx(expected + Z * math.sqrt(variance), abs=1e-7)
 
 
 def test_a_line_stands_beside_each_who_decides_and_takes_nothing_from_the_evidence() -> None:
@@ -112,20 +93,6 @@ def test_a_document_without_pairs_is_read_as_one_of_none() -> None:
     assert read_evidence(kept).pairs == ()
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "ours", "theirs", "reason"),
-    [
-        ([0, 0, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], TOO_FEW_OF_A_CLASS),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4], NO_SPREAD),
-    ],
-)
-def test_what_few_rows_can_not_say_of_areas_has_a_reason(
-    outcomes: list[int], ours: list[float], theirs: list[float], reason: str
-) -> None:
-    found = auroc_gain(np.array(ours), np.array(theirs), np.array(outcomes, dtype=np.int8))
-    assert (found.low, found.high, found.reason) == (None, None, reason)
-
-
 @pytest.mark.parametrize(("errors", "expected"), [(-2.99, False), (-3.01, True), (3.01, False)])
 def test_a_line_is_clearly_better_from_three_standard_errors_on(
     errors: float, expected: bool
@@ -144,23 +111,23 @@ def test_a_line_is_clearly_better_from_three_standard_errors_on(
 @pytest.mark.parametrize(
     ("gain", "told"),
     [
-        (Figure(0.02, 0.01, 0.03), "better than a straight line by 0.020 (0.010 to 0.030)"),
+        (Estimate(0.02, 0.01, 0.03), "better than a straight line by 0.020 (0.010 to 0.030)"),
         (
-            Figure(0.02, -0.01, 0.03),
+            Estimate(0.02, -0.01, 0.03),
             (
                 "neither clearly better nor clearly worse than a straight line: its gain is 0.020 "
                 "(-0.010 to 0.030)"
             ),
         ),
-        (Figure(-0.02, -0.03, -0.01), "worse than a straight line by 0.020 (0.010 to 0.030)"),
+        (Estimate(-0.02, -0.03, -0.01), "worse than a straight line by 0.020 (0.010 to 0.030)"),
     ],
 )
-def test_a_pair_is_told_in_a_sentence(gain: Figure, told: str) -> None:
+def test_a_pair_is_told_in_a_sentence(gain: Estimate, told: str) -> None:
     pair = structs.replace(evidence(_with_a_line()).pairs[1], auroc_gain=gain)
     assert sentence_of(pair, "version 3", "9 rows") == f"Version 3 is {told} in AUROC over 9 rows."
 
 
 def test_a_pair_that_can_not_be_compared_says_why() -> None:
-    gain = Figure(0.0, reason=NO_SPREAD)
+    gain = Estimate(0.0, reason=NO_SPREAD)
     pair = structs.replace(evidence(_with_a_line()).pairs[1], auroc_gain=gain)
     assert sentence_of(pair, "version 3", "9 rows").endswith(f" over 9 rows: {NO_SPREAD}.")

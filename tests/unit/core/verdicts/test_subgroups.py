@@ -14,19 +14,12 @@ from msgspec.structs import replace as changed
 from pima.core.declared.faults import first_fault
 from pima.core.declared.features import Declaration, Feature, Outcome, as_divided
 from pima.core.declared.group import Group
+from pima.core.statistics.disclosure import FEW_ROWS
 from pima.core.verdicts.contest import Contest
 from pima.core.verdicts.evidence import evidence
-from pima.core.verdicts.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.verdicts.gate import GateOptions, decide
 from pima.core.verdicts.reasons import Decision, Reason
-from pima.core.verdicts.subgroups import (
-    few_together,
-    groupings,
-    quartile_bands,
-    sizes_of,
-    told_sizes,
-    worst_subgroup,
-)
+from pima.core.verdicts.subgroups import groupings, quartile_bands, worst_subgroup
 from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -61,7 +54,6 @@ def test_declared_bands_begin_at_their_number() -> None:
         "missing",
     ]
     assert found.cat.codes.tolist() == [0, 1, 1, 2, 2]
-    assert sizes_of(found) == (1, 2, 2, 0)
 
 
 def test_whatever_stands_in_a_group_s_column_is_one_of_its_categories_or_missing() -> None:
@@ -74,46 +66,6 @@ def test_whatever_stands_in_a_group_s_column_is_one_of_its_categories_or_missing
     assert found["site"].tolist() == ["south", "north", *["missing"] * 4]
     among = ["0.1 to under 9", "0.1 to under 9", "9 and over", *["missing"] * 3]
     assert found["beds"].tolist() == among
-
-
-@pytest.mark.parametrize(
-    ("sizes", "told"),
-    [
-        ({"f": 40, "m": 30}, {"f": 40, "m": 30}),
-        ({"m": 30, "f": 40}, {"m": 30, "f": 40}),
-        ({"f": 40, "m": 30, "x": 9}, {"f": 40, "m, x": 39}),
-        ({"f": 40, "m": 0, "x": 10}, {"f": 40, "x": 10}),
-        ({"a": 3, "f": 40, "m": 30, "x": 2}, {"f": 40, "a, m, x": 35}),
-        ({"a": 6, "f": 40, "m": 30, "x": 5}, {"f": 40, "m": 30, "a, x": 11}),
-        ({"f": 40, "x": 9}, {"f, x": 49}),
-        ({"a": 4, "b": 8, "a, b": 50, "c": 30}, {"a, b": 62, "c": 30}),
-        ({"f": 9}, {"f": None}),
-        ({}, {}),
-    ],
-)
-def test_too_few_rows_of_a_group_are_told_together_with_the_next(
-    sizes: dict[str, int], told: dict[str, int | None]
-) -> None:
-    rows = [name for name, size in sizes.items() for _ in range(size)]
-    found = told_sizes(pd.Series(pd.Categorical(rows, list(sizes))))
-    assert list(found.items()) == list(told.items())  # in the order of the declaration
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=6))
-def test_of_no_groups_that_are_told_apart_fewer_than_ten_of_an_outcome_can_be_worked_out(
-    counts: list[tuple[int, int]],
-) -> None:
-    outcomes = np.array([each for ones, zeros in counts for each in [1] * ones + [0] * zeros] or [])
-    names = [str(n) for n, both in enumerate(counts) for _ in range(sum(both))]
-    groups = pd.Series(pd.Categorical(names, [str(n) for n in range(len(counts))]))
-    parts = few_together(groups, outcomes == 1, outcomes == 0)
-    for name in parts.cat.categories:
-        among = outcomes[parts == name]
-        few = min((among == 1).sum(), (among == 0).sum()) < FEWEST_ROWS
-        # What all groups have together is known.
-        assert not few or len(among) == len(outcomes)
-        assert name in groups.cat.categories or ", " in name
-    assert sum((parts == name).sum() for name in parts.cat.categories) == len(outcomes)
 
 
 def test_a_few_people_of_a_group_do_not_hide_the_next_larger_one_from_the_margin() -> None:
@@ -239,43 +191,6 @@ def test_sound_bands_are_taken_and_a_category_has_none() -> None:
     assert first_fault(Declaration(Outcome("ill"), (changed(AGE, bands=(19, 120)), SEX))) is None
     fault = first_fault(Declaration(Outcome("ill"), (changed(SEX, bands=(1.5,)),)))
     assert (fault.key, fault.what) == ("feature 1 (sex): bands", "belongs to a number")
-
-
-@given(st.lists(st.integers(0, 40) | st.integers(0, 12), min_size=1, max_size=8))
-def test_no_small_group_can_be_told_from_the_others_and_the_whole(sizes: list[int]) -> None:
-    are_shown = shown(tuple(sizes))
-    assert all(
-        size >= FEWEST_ROWS for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown
-    )
-    held_back = [
-        size for size, is_shown in zip(sizes, are_shown, strict=True) if size and not is_shown
-    ]
-    # What somebody finds who takes all that is shown from the whole.
-    left = sum(sizes) - sum(
-        size for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown
-    )
-    if any(is_shown for is_shown in are_shown):
-        assert left == 0 or (left >= FEWEST_ROWS and len(held_back) >= 2)
-    if all(size == 0 or size >= FEWEST_ROWS for size in sizes):
-        assert not held_back
-
-
-@pytest.mark.parametrize(
-    ("sizes", "are_shown"),
-    [
-        ((9, 200), (False, False)),
-        ((10, 200), (True, True)),
-        ((3, 40, 200), (False, False, True)),
-        ((3, 4, 200, 300), (False, False, False, True)),
-        ((5, 6, 200, 300), (False, False, True, True)),
-        ((0, 200), (False, True)),
-        ((0, 0), (False, False)),
-    ],
-)
-def test_a_group_is_held_back_with_a_small_one(
-    sizes: tuple[int, ...], are_shown: tuple[bool, ...]
-) -> None:
-    assert shown(sizes) == are_shown
 
 
 def _of_sizes(name: str, *sizes: int) -> pd.DataFrame:

@@ -8,7 +8,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from pima.core.verdicts.straight_line import STRENGTHS, choose_strength, fit_line, probabilities
+from pima.core.statistics.logistic_regression import (
+    STRENGTHS,
+    choose_strength,
+    fit_penalised,
+    predict,
+)
 from tests.bench.accuracy.shipped import shipped_rows
 
 
@@ -28,11 +33,11 @@ def _theirs(inputs: np.ndarray, outcomes: np.ndarray, strength: float) -> Logist
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_a_fit_is_scikit_learns(strength: float) -> None:
     inputs, outcomes = _shipped()
-    line = fit_line(inputs, outcomes, strength)
+    line = fit_penalised(inputs, outcomes, strength)
     model = _theirs(inputs, outcomes, strength)
     assert line == pytest.approx([*model.intercept_, *model.coef_[0]], abs=1e-7)
     expected = model.predict_proba(inputs.astype(np.float64))[:, 1]
-    assert probabilities(line, inputs) == pytest.approx(expected, abs=1e-7)
+    assert predict(line, inputs) == pytest.approx(expected, abs=1e-7)
 
 
 @pytest.mark.parametrize("rows", [60, 768])
@@ -60,8 +65,8 @@ def test_for_each_fold_the_inputs_may_be_others() -> None:
     folds = np.arange(768) % 2
     for_folds = [inputs, 0 * inputs]
     _, losses = choose_strength(for_folds, outcomes, folds, [1.0])
-    line = fit_line(inputs[1::2], outcomes[1::2], 1.0)
-    of_first = log_loss(outcomes[::2], probabilities(line, inputs[::2]))
+    line = fit_penalised(inputs[1::2], outcomes[1::2], 1.0)
+    of_first = log_loss(outcomes[::2], predict(line, inputs[::2]))
     of_second = log_loss(outcomes[1::2], np.full(384, outcomes[::2].mean()))
     assert losses[:384].mean() == pytest.approx(of_first, abs=1e-6)
     assert losses[384:].mean() == pytest.approx(of_second, abs=1e-6)
@@ -72,14 +77,14 @@ def test_a_fit_finds_the_peak_where_full_steps_would_miss_it() -> None:
     log_odds = inputs @ np.array([1.0, -1.0, 1.0])
     outcomes = (log_odds > np.quantile(log_odds, 0.9)).astype(np.int8)
     outcomes[0] = 1 - outcomes[0]
-    line = fit_line(inputs, outcomes, 0.1)
-    missed = outcomes - probabilities(line, inputs)
+    line = fit_penalised(inputs, outcomes, 0.1)
+    missed = outcomes - predict(line, inputs)
     assert missed.sum() == pytest.approx(0, abs=1e-6)
     assert inputs.T @ missed == pytest.approx(0.1 * line[1:], abs=1e-6)
 
 
 def test_equal_rows_get_equal_answers_wherever_they_stand() -> None:
     inputs, outcomes = _shipped()
-    line = fit_line(inputs, outcomes, 1.0)
+    line = fit_penalised(inputs, outcomes, 1.0)
     again = np.tile(inputs[:7], (50, 1))
-    assert len(np.unique(probabilities(line, again))) == 7
+    assert len(np.unique(predict(line, again))) == 7

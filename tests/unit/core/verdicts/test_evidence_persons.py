@@ -10,9 +10,10 @@ from msgspec import structs
 from scipy.stats import norm, t
 
 from pima.core.outcomes.realised import CameTrue, came_true
+from pima.core.statistics.estimates import Estimate
+from pima.core.statistics.samples import NO_CASES
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.evidence import Evidence, evidence
-from pima.core.verdicts.figures import NO_CASES, Figure, mean
 from pima.core.verdicts.gate import GateOptions, Measure, decide
 from pima.core.verdicts.pairs import PairEvidence
 from pima.core.verdicts.reasons import Reason
@@ -39,7 +40,9 @@ def _written(times: int) -> Contest:
 
 
 def _widths(found: Evidence | PairEvidence) -> dict[str, tuple[float, float]]:
-    told = {name: each for name, each in structs.asdict(found).items() if isinstance(each, Figure)}
+    told = {
+        name: each for name, each in structs.asdict(found).items() if isinstance(each, Estimate)
+    }
     return {name: (each.value - each.low, each.high - each.value) for name, each in told.items()}
 
 
@@ -108,7 +111,7 @@ def _visits(persons: int, visits: int, seed: int = 1) -> tuple[np.ndarray, ...]:
     return (1 / (1 + np.exp(-known)))[order], outcomes[order], whose[order]
 
 
-def _told(found: CameTrue) -> dict[str, Figure]:
+def _told(found: CameTrue) -> dict[str, Estimate]:
     return {name: each for name, each in found.figures.items() if name != "expected_accuracy"}
 
 
@@ -141,17 +144,6 @@ def test_where_hardly_anybody_comes_twice_each_row_counts_for_itself() -> None:
     assert found == came_true(probabilities, 0.35, outcomes)
     more = np.concatenate([np.arange(99), np.arange(21)])
     assert came_true(probabilities, 0.35, outcomes, persons=more) != found
-
-
-@pytest.mark.parametrize("persons", [6, 12, 40])
-def test_the_interval_of_few_persons_is_student_s(persons: int) -> None:
-    values = np.random.default_rng(persons).normal(size=persons)
-    found = mean(np.repeat(values, 50), np.repeat(np.arange(persons), 50))
-    low, high = t.interval(0.95, persons - 1, values.mean(), values.std(ddof=1) / persons**0.5)
-    assert (found.low, found.high) == (
-        pytest.approx(low, abs=0.015),
-        pytest.approx(high, abs=0.015),
-    )
 
 
 @pytest.mark.parametrize("value", [0.01, 0.99])

@@ -6,6 +6,7 @@ background row in turn. The coalition's worth is the model's mean probability. S
 Shapley values add up to the row's probability minus the background's mean.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -77,14 +78,13 @@ def exact(game: Game, features: int) -> Float64Array:
     sizes = members.sum(axis=1)
     # By size, the share of orders in which exactly this coalition comes before a given feature
     # outside it.
-    others = np.arange(1, features)
-    weights = 1 / (features * np.cumprod(np.concatenate([[1.0], (features - others) / others])))
-    found = np.empty(features)
+    weights = np.array([1 / features / math.comb(features - 1, size) for size in range(features)])
+    values = np.empty(features)
     for feature in range(features):
         without = numbers[~members[:, feature]]
         gains = worth[without | (1 << feature)] - worth[without]
-        found[feature] = (weights[sizes[without]] * gains).sum()
-    return found
+        values[feature] = (weights[sizes[without]] * gains).sum()
+    return values
 
 
 def estimated(game: Game, features: int, pairs: int, seed: int) -> Contributions:
@@ -141,5 +141,5 @@ def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: 
         contributions(model, row, background, seed, _EXACT_UP_TO, _PAIRS).values for row in rows
     ]
     moved = np.abs(found).mean(axis=0)
-    order = np.argsort(-moved, kind="stable").tolist()
-    return Leaning(len(rows), tuple((names[n], float(moved[n])) for n in order))
+    moves = sorted(zip(names, moved.tolist(), strict=True), key=lambda each: -each[1])
+    return Leaning(len(rows), tuple(moves))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array
-from pima.core.verdicts.shapley import (
+from pima.core.statistics.shapley import (
     BACKGROUND_ROWS,
     MOST_FOR_EXACT,
     ROWS,
