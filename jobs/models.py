@@ -12,11 +12,10 @@ from jobs.model_tables import version_list, version_with_decisions
 from jobs.options import OptionParser, from_one, this_user, why
 from pima.core.verdicts.evidence import document
 from pima.core.verdicts.verdict import stored_figures
-from pima.errors import NoChampion, NoSuchVersion, NotReproduced, WrongUsage
+from pima.errors import NoChampion, NoSuchVersion, NotReproduced, WrongUsage, extra_missing
 from pima.files.model_file import export_model, warn_of_stop
 from pima.logs import counted
 from pima.report.answers import FILE, read_answers
-from pima.report.card import as_markdown, left_open, read_card
 from pima.runs.recorded_run import as_json
 from pima.runs.whole_file import whole_file
 from pima.scorer import keras_bytes
@@ -111,6 +110,10 @@ def _work(command: Command) -> Result:
 
 
 def _card(command: Command) -> Result:
+    try:
+        from pima.report.card import as_markdown, left_open, read_card
+    except ImportError:
+        raise extra_missing("report") from None
     given = command.options
     answers = read_answers(settings_folder(given.config))
     with reading(command.engine) as connection:

@@ -1,5 +1,7 @@
-"""What people answer about a model where software can't know: `card.toml`, beside the settings."""
+"""The questions of two standards about a model, and what people answer where software can't know:
+`card.toml`, beside the settings."""
 
+import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -10,11 +12,17 @@ from sqlalchemy import Connection
 
 from pima.core.declared.features import Features
 from pima.errors import NoSuchVersion, WrongConfiguration
-from pima.report.standards import ITEMS
 from pima.settings.reading import converted, read_toml
 from pima.settings.sections import Frozen, Text
 from pima.store.models import registry
 
+STANDARDS: dict[str, list[list[str]]] = tomllib.loads(
+    Path(__file__).with_name("standards.toml").read_text(encoding="utf-8")
+)
+"""By standard, each question: its number, its text, and the template of the answer if software can
+know it."""
+ITEMS = {f"{standard}.{code}" for standard in STANDARDS for code, *_ in STANDARDS[standard]}
+"""The items of both by their names, as `hti_1.2(i)`."""
 FILE = "card.toml"
 OTHERWISE = "answered for version"
 

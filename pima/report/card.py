@@ -1,49 +1,64 @@
-"""A model card: the facts about a version with the answers to both standards, and its Markdown,
-which also reads well as plain text."""
+"""A model card: the facts about a version, with the answers to the questions of two standards.
+
+HTI-1: the source attributes of a predictive decision support intervention, by a US rule. TRIPOD+AI:
+what a paper about a model reports. `standards.toml` has their questions, `template/sentences.jinja`
+the sentences that answer them, `template/card.md` the card as people read it.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import structs
 from sqlalchemy import Engine
 
-from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, CameTrue, told_figures
+from pima.core.outcomes.horizon import horizon_of
+from pima.core.outcomes.realised import FEW_EVENTS, OF_THOSE, told_figures
+from pima.core.rows.hindsight import corrections_in_words
 from pima.core.statistics.disclosure import FEWEST_ROWS
-from pima.core.statistics.estimates import in_words
+from pima.core.statistics.estimates import Estimate, in_words
 from pima.core.verdicts.pairs import sentence_of
 from pima.logs import counted
-from pima.report.answers import NO_ANSWERS, OTHERWISE, Answers
+from pima.model.recipes import is_file
+from pima.report import who
+from pima.report.answers import NO_ANSWERS, OTHERWISE, STANDARDS, Answers
 from pima.report.answers import in_words as told_answers
-from pima.report.clinician import WORDS, first_sentences
-from pima.report.in_short import in_short
-from pima.report.standards import (
-    Item,
-    corrections,
-    items_of,
-    limits,
-    output,
-    sides,
-    sizes,
-    threshold,
-    visits,
-)
-from pima.report.version_facts import Subgroup, VersionFacts, read_facts
-from pima.report.who import HEADS as HEADS_OF_PEOPLE
-from pima.report.who import HOW
+from pima.report.clinician import WORDS, first_sentences, within
+from pima.report.version_facts import VersionFacts, read_facts
 from pima.runs.recorded_run import INLINED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
-from pima.watch.acted_upon import HEADS as HEADS_OF_ACTED
-from pima.watch.acted_upon import MEANS, ActedUpon
-from pima.watch.by_group import AS_SERVED, HEADS
+from pima.watch import acted_upon, by_group
 
-_QUESTIONS = (
-    "What both standards ask, and no software can know. Nobody has answered these yet; answers "
-    "stand in `card.toml`, beside the settings:"
+_TEMPLATES = Environment(
+    loader=PackageLoader("pima.report", "template"),
+    autoescape=False,  # noqa: S701 (Markdown: `_plain` escapes the clinic's words)
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    extensions=["jinja2.ext.do"],
 )
-_OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item that a standard asks for."""
+
+    code: str
+    """Its number in the standard."""
+    asks: str
+    answer: str | None
+    """The answer; None if software can't know it, so that people must answer."""
+    people: str | None
+    """What people have answered; None if they have not."""
+
+    @property
+    def told(self) -> str:
+        """Both answers; empty if there is none."""
+        return " ".join(filter(None, (self.answer, self.people)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +89,84 @@ def read_card(
 
 def card(facts: VersionFacts, people: Mapping[str, str] = NO_ANSWERS) -> Card:
     """Make the card that follows from the facts, and from people's answers by item."""
-    return Card(
-        facts, limits(facts), items_of("hti_1", facts, people), items_of("tripod_ai", facts, people)
+    macros = _macros(facts)
+    sentences = {"facts": facts, **_sentences(macros)}
+    items = {
+        standard: tuple(
+            Item(
+                code,
+                asks,
+                _one_line(_TEMPLATES.from_string("".join(answer)).render(sentences)) or None,
+                people.get(f"{standard}.{code}"),
+            )
+            for code, asks, *answer in questions
+        )
+        for standard, questions in STANDARDS.items()
+    }
+    return Card(facts, tuple(filter(None, macros.limits().splitlines())), **items)
+
+
+def _macros(facts: VersionFacts) -> Any:
+    """Read the sentences for these facts, each a function of its name."""
+    horizon = horizon_of(facts.declared)
+    predicted_within_days = None
+    if horizon is not None:
+        predicted_within_days = (
+            horizon.predicted_within_ms / 1000 / timedelta(days=1).total_seconds()
+        )
+    figures, rows = _best_known(facts)
+    return _TEMPLATES.get_template("sentences.jinja").make_module(
+        {
+            "facts": facts,
+            "predicted_within_days": predicted_within_days,
+            "is_own_network": is_file(facts.network),
+            "best_known": figures,
+            "best_known_of": rows,
+            "lowest_sensitivity": _lowest_sensitivity(facts),
+        }
     )
 
 
+def _sentences(macros: Any) -> dict[str, str]:
+    return {name: _one_line(macro()) for name, macro in vars(macros).items() if name[0] != "_"}
+
+
+def _best_known(facts: VersionFacts) -> tuple[Mapping[str, Estimate], str]:
+    """Choose what came true, or else the figures of the verdict; and say of which rows they are."""
+    came_true = facts.standing
+    whose = "predictions"
+    if facts.champion and facts.as_served is not None:
+        came_true = facts.as_served.every
+        whose = "predictions of all versions"
+    if came_true is not None and came_true.outcomes >= FEWEST_ROWS:
+        return came_true.figures, f"what came true of {came_true.outcomes:,} {whose}"
+    if facts.evidence is None:
+        return {}, ""
+    figures = {each.name: each.figure for each in facts.evidence.figures}
+    return figures, counted(facts.evidence.rows, "held-out row")
+
+
+def _lowest_sensitivity(facts: VersionFacts) -> tuple[float, str] | None:
+    """Find the subgroup with the lowest sensitivity, among those with enough rows."""
+    if facts.evidence is None:
+        return None
+    by_group = [
+        (figure.figure.value, f"{group.feature}: {group.group}")
+        for group in facts.evidence.subgroups
+        if not group.few and (group.positive or 0) >= FEW_EVENTS
+        for figure in group.figures
+        if figure.name == "sensitivity" and figure.figure.value is not None
+    ]
+    return min(by_group, default=None)
+
+
 def left_open(made: Card) -> list[dict[str, str]]:
-    """The items that nobody has answered, or not for a version like this one."""
+    """List the items that nobody has answered, or not for a version like this one."""
     return [
-        {"item": f"{name}.{each.code}", "asks": each.asks, "answer": each.people or ""}
+        {"item": f"{name}.{item.code}", "asks": item.asks, "answer": item.people or ""}
         for _, name, items in made.standards
-        for each in items
-        if not each.told or OTHERWISE in (each.people or "")
+        for item in items
+        if not item.told or OTHERWISE in (item.people or "")
     ]
 
 
@@ -97,241 +178,66 @@ def as_markdown(made: Card) -> str:
     facts = replace(made.facts, **{name: _plain(getattr(made.facts, name)) for name in names})
     facts = replace(facts, declared=structs.replace(facts.declared, meaning=facts.outcome))
     people = {
-        f"{name}.{each.code}": _plain(each.people)
+        f"{name}.{item.code}": _plain(item.people)
         for _, name, items in made.standards
-        for each in items
-        if each.people
+        for item in items
+        if item.people
     }
-    told = card(facts, people)
-    blocks = (
-        *_head(facts),
-        in_short(facts, len(left_open(made))),
-        *_listed("Limits", told.limits),
-        *_what_it_is(facts),
-        *_people(facts),
-        *_data(facts),
-        *_figures(facts),
-        *_subgroups(facts),
-        *_standing(facts),
-        *facts.beside_scores,
-        *_groups(facts),
-        *_acted(facts.acted),
-        *_changes(facts),
-        *_items(
-            "Source attributes of HTI-1",
-            "45 CFR 170.315(b)(11)(iv)(B), predictive interventions",
-            told.hti_1,
-        ),
-        *_items(
-            "TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai
-        ),
-        *("## Questions for people", _QUESTIONS),
-        _list(
-            f"{name} {each.code}: {each.asks}"
-            for name, _, items in told.standards
-            for each in items
-            if not each.told
-        ),
-        *_listed("Words", (f"**{word}**: {plain}." for word, plain in WORDS.items())),
+    page = _TEMPLATES.get_template("card.md").render(
+        facts=facts,
+        card=card(facts, people),
+        say=_sentences(_macros(facts)),
+        first_sentences=first_sentences(facts.declared, facts.threshold, facts.threshold_rule),
+        within=within(facts.declared),
+        open=len(left_open(made)),
     )
-    return "\n\n".join(blocks) + "\n"
+    return re.sub("\n{3,}", "\n\n", page).strip() + "\n"
 
 
-def _plain(found: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Escape words, or those of a record."""
-    if isinstance(found, str):
+    if isinstance(value, str):
         # Bars are escaped in `_row`, since they matter only in tables; an underscore within a word
         # never matters.
-        return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", found)
-    if isinstance(found, tuple):
-        return tuple(map(_plain, found))
-    if isinstance(found, Mapping):
-        return {_plain(name): _plain(each) for name, each in found.items()}
-    if names := getattr(found, "__dataclass_fields__", None):
-        return replace(found, **{name: _plain(getattr(found, name)) for name in names})
-    return found
+        return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", value)
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(part) for name, part in value.items()}
+    if names := getattr(value, "__dataclass_fields__", None):
+        return replace(value, **{name: _plain(getattr(value, name)) for name in names})
+    return value
 
 
-def _head(facts: VersionFacts) -> Iterator[str]:
-    yield f"# Model card: version {facts.version}"
-    what = "The champion" if facts.champion else "Not the champion"
-    yield (
-        f"{what} on {facts.as_of:%Y-%m-%d}, which is the version that scores ([words](#words)).\n"
-        f"Trained on {facts.trained_at:%Y-%m-%d}."
-    )
-    yield _list(first_sentences(facts.declared, facts.threshold, facts.threshold_rule))
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
-def _what_it_is(facts: VersionFacts) -> Iterator[str]:
-    yield "## What it is"
-    yield f"A neural network (recipe `{facts.network}`). {output(facts)}\n{threshold(facts)}"
-    if facts.judged is not None:
-        against = ""
-        if facts.judged.against is not None:
-            against = f", against version {facts.judged.against}"
-        yield (
-            f"Its [verdict](#words) of {facts.judged.decided_at:%Y-%m-%d}{against}: "
-            f"{facts.judged.explanation}"
-        )
-    yield "## For whom, and for whom not"
-    yield (
-        "For patients like those that it learned from, with the inputs below. Not for patients "
-        "whose values are out\n"
-        "of range, or who lack an input that must be there: they get no prediction. Beyond that "
-        "software can't know\n"
-        "whom it is for: see the [questions](#questions-for-people)."
-    )
-    yield "## Inputs"
-    rows = ((each.name, each.values, each.missing, each.rationale) for each in facts.inputs)
-    yield _table(("input", "values", "missing", "why this range"), rows)
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(_one_line(cell.replace("|", "\\|")) for cell in cells) + " |"
 
 
-def _people(facts: VersionFacts) -> Iterator[str]:
-    yield "## Who these people are"
-    yield f"{HOW} Declared groups have their own table."
-    yield _table(HEADS_OF_PEOPLE, facts.people)
-
-
-def _data(facts: VersionFacts) -> Iterator[str]:
-    data = facts.data
-    yield "## Data"
-    yield f"{sizes(facts)} {sides(facts)}"
-    left_out = ", ".join(
-        f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items()
-    )
-    rows = [
-        (
-            "first and last outcome",
-            f"{data.first_outcome or 'unknown'} to {data.last_outcome or 'unknown'}",
-        ),
-        ("left out", left_out or "none"),
-        ("twins kept in", str(data.twins_kept)),
-        ("visits a person", visits(facts)),
-        ("corrected after their prediction", corrections(facts)),
-    ]
-    yield _table(("data", ""), rows)
-
-
-def _figures(facts: VersionFacts) -> Iterator[str]:
-    yield "## Figures"
-    found = facts.evidence
-    if found is None:
-        yield (
-            f"None are kept for this version. Those of fewer than {FEWEST_ROWS} rows are not shown."
-        )
-        return
-    yield (
-        f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % "
-        "intervals in brackets. Where rows are visits of persons, they count persons, not visits."
-    )
-    against = facts.judged.against if facts.judged else None
-    heads = ["figure", f"version {facts.version}"]
-    rows = [[each.name, in_words(each.figure)] for each in found.figures]
-    if any(each.before for each in found.figures):
-        heads.append(f"version {against}")
-        for row, each in zip(rows, found.figures, strict=True):
-            row.append("-" if each.before is None else in_words(each.before))
-    yield _table(heads, rows)
-    for pair in found.pairs:
-        yield sentence_of(pair, f"version {facts.version}", counted(pair.rows, "row"))
-    yield "Net benefit, in cases found per 100 rows; treating none has 0:"
-    benefits = (
-        (
-            f"{100 * each.threshold:.0f} %",
-            f"{100 * each.model:z.1f}",
-            f"{100 * each.treat_all:z.1f}",
-        )
-        for each in found.net_benefit
-    )
-    yield _table(("threshold", f"version {facts.version}", "treating all"), benefits)
-
-
-def _subgroups(facts: VersionFacts) -> Iterator[str]:
-    yield "## Subgroups"
-    found = () if facts.evidence is None else facts.evidence.subgroups
-    if not found:
-        yield "None are known."
-        return
-    yield "Few rows say little. A dash stands where the figures could give a patient away."
-    yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
-
-
-def _standing(facts: VersionFacts) -> Iterator[str]:
-    yield "## What came true"
-    if facts.of_those_followed_up:
-        yield OF_THOSE
-    if facts.as_served is not None:
-        if facts.as_served.intervals is not None:
-            yield facts.as_served.intervals
-        yield from _figures_of(
-            facts.as_served.every, facts.as_served.lately, "Of all predictions, by any version,"
-        )
-    yield from _figures_of(facts.standing, None, "Of its own predictions")
-
-
-def _figures_of(found: CameTrue | None, lately: CameTrue | None, whose: str) -> Iterator[str]:
-    if found is None or found.outcomes < FEWEST_ROWS:
-        yield f"{whose} fewer than {FEWEST_ROWS} have a settled outcome that counts."
-        return
-    few = " These are few: the figures may be luck." if found.events < FEW_EVENTS else ""
-    yield (
-        f"{whose} {found.outcomes:,} have a settled outcome, {found.positive} of them outcome "
-        f"1.{few}"
-    )
-    yield _table(("figure", "with its 95 % interval"), told_figures(found, 3, lately))
-
-
-def _groups(facts: VersionFacts) -> Iterator[str]:
-    if facts.groups:
-        yield "## Groups that no model sees"
-        yield AS_SERVED
-        yield from facts.in_groups
-        yield from (doubt for each in facts.groups for doubt in each.doubts)
-        rows = ((f"{each.name}: {row[0]}", *row[1:]) for each in facts.groups for row in each.table)
-        yield _table(HEADS, rows)
-
-
-def _acted(found: ActedUpon | None) -> Iterator[str]:
-    if found:
-        yield "## Acted upon"
-        yield MEANS
-        yield _table(HEADS_OF_ACTED, found.table)
-        yield from found.remarks
-
-
-def _subgroup(found: Subgroup) -> tuple[str, ...]:
-    name = f"{found.feature}: {found.group}"
-    if found.rows is None:
-        return (name, *"-" * (2 + len(_OF_SUBGROUPS)))
-    figures = {each.name: in_words(each.figure, 2) for each in found.figures}
-    rows = f"{found.rows} (few)" if found.few else f"{found.rows}"
-    ones = f"under {FEWEST_ROWS}" if found.positive is None else f"{found.positive}"
-    return (name, rows, ones, *(figures[each] for each in _OF_SUBGROUPS))
-
-
-def _changes(facts: VersionFacts) -> tuple[str, ...]:
-    against = facts.judged.against if facts.judged else None
-    if against is None:
-        return "## Changes", "It is the first: there was no champion before it."
-    return _listed(f"Changes since version {against}", facts.changes or ("none that is on record",))
-
-
-def _listed(heading: str, lines: Iterable[str]) -> tuple[str, str]:
-    return f"## {heading}", _list(lines)
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _items(heading: str, standard: str, items: Sequence[Item]) -> tuple[str, str, str]:
-    answered = ((each.code, each.asks, each.told or "**a question for people**") for each in items)
-    return f"## {heading}", f"{standard}.", _table(("item", "asks", "answer"), answered)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    return "\n".join([_row(heads), "|" + "---|" * len(heads), *map(_row, rows)])
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+_TEMPLATES.filters |= {
+    "corrected": corrections_in_words,
+    "day": "{:%Y-%m-%d}".format,
+    "figure": in_words,
+    "general": "{:g}".format,
+    "row": _row,
+    "several": counted,
+    "tenths": "{:z.1f}".format,
+    "thousands": "{:,}".format,
+    "time": "{:%Y-%m-%d %H:%M}".format,
+    "whole": "{:.0f}".format,
+}
+_TEMPLATES.globals |= {
+    "acted_upon": acted_upon,
+    "by_group": by_group,
+    "few_events": FEW_EVENTS,
+    "fewest": FEWEST_ROWS,
+    "heads_of_people": who.HEADS,
+    "how_people_are_described": who.HOW,
+    "of_those": OF_THOSE,
+    "plain_words": WORDS,
+    "sentence_of": sentence_of,
+    "told_figures": told_figures,
+}

@@ -243,6 +243,20 @@ sys.exit(main(["--out", sys.argv[1]], os.environ) + 10 * main(["--last", "--out"
     assert path.read_text() == "the last one"
 
 
+def test_without_the_report_extra_a_card_names_what_installs_it(scored_database: Database) -> None:
+    program = """
+import os, sys
+sys.modules["jinja2"] = None
+from jobs.models import main
+sys.exit(main(["list"], os.environ) + main(["card"], os.environ))
+"""
+    environ = clean_environ() | {"DATABASE_URL": scored_database.url}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+    assert (ended.returncode, install_line("report") in ended.stderr) == (1, True)
+
+
 def test_where_it_can_not_be_written_what_was_there_stays(sqlite: Database, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()

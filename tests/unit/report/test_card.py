@@ -16,7 +16,6 @@ from pima.core.outcomes.realised import ON_TOP, CameTrue
 from pima.core.rows.hindsight import Corrections
 from pima.core.statistics.estimates import Estimate
 from pima.report.card import as_markdown, card
-from pima.report.standards import limits
 from pima.report.today import Today
 from pima.report.version_facts import (
     ComparedFigure,
@@ -212,7 +211,7 @@ def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
 
 
 def test_limits_follow_from_the_figures() -> None:
-    told = " ".join(limits(FACTS))
+    told = " ".join(card(FACTS).limits)
     for part in (
         "rest on 70 rows",
         "too extreme",
@@ -226,8 +225,8 @@ def test_limits_follow_from_the_figures() -> None:
         figures=(replace(SLOPE, figure=Estimate(0.9, 0.7, 1.1)),),
         subgroups=(),
     )
-    assert len(limits(replace(FACTS, evidence=sound))) == 4
-    assert "nothing is known of its subgroups" in limits(replace(FACTS, evidence=None))[-1]
+    assert len(card(replace(FACTS, evidence=sound)).limits) == 4
+    assert "nothing is known of its subgroups" in card(replace(FACTS, evidence=None)).limits[-1]
 
 
 @pytest.mark.parametrize(
