@@ -1,16 +1,14 @@
 """python -m jobs.alert: sends alerts of problems and of changes of the champion to the addresses in
 alerts.urls. A problem is reported when it begins, once a day, and once when it is over. The
-scheduler does so by itself. With --acknowledge, nobody is reminded of a problem for a while."""
+scheduler does so by itself."""
 
-from argparse import Namespace
 from collections.abc import Mapping
 
 from jobs.command import Command, Result, end_with, main_of
-from jobs.options import OptionParser, moment, this_user, why
-from pima.errors import AlertsNotDelivered, WrongConfiguration, WrongUsage, extra_missing
+from jobs.options import OptionParser
+from pima.errors import AlertsNotDelivered, WrongConfiguration, extra_missing
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
-from pima.store.service.alerts import Acknowledgement
 from pima.watch.alert_sending import Problem
 from pima.watch.alerts import Teller, receivers
 
@@ -23,37 +21,18 @@ def _options(options: OptionParser) -> None:
     which.add_argument(
         "--dry-run", action="store_true", help="show what would be sent, and send nothing"
     )
-    which.add_argument(
-        "--acknowledge",
-        type=why,
-        metavar="NAME",
-        help="send no daily reminder of this condition; another cause and its end are told",
-    )
-    options.add_argument(
-        "--until", type=moment, metavar="DATE", help="with --acknowledge: until when, UTC"
-    )
-    options.add_argument(
-        "--reason", type=why, metavar="TEXT", help="with --acknowledge: why, for the record"
-    )
 
 
 def _work(command: Command) -> Result:
     teller = Teller(command.engine, command.settings, command.declared, command.environ)
     number = len(receivers(command.settings.alerts))
-    if command.options.acknowledge is not None:
-        return _acknowledge(teller, command.options)
-    if command.options.until or command.options.reason:
-        raise WrongUsage(what="--until and --reason go with --acknowledge.")
     if command.options.dry_run:
-        found = teller.conditions()
-        waiting = {
-            receiver: [alert.name for alert in each]
-            for receiver, each in teller.waiting(found).items()
-        }
+        conditions = teller.conditions()
+        alerts, _ = teller.due(conditions)
         return {
             "receivers": number,
-            "conditions": [as_json(each) for each in found],
-            "would_be_told": waiting,
+            "conditions": [as_json(condition) for condition in conditions],
+            "would_be_told": [alert.name for alert in alerts],
         }
     if not number:
         expected = (
@@ -66,14 +45,6 @@ def _work(command: Command) -> Result:
     telling = teller.tell()
     _require_taken(telling.problems)
     return {"receivers": number, "told": telling.told, "over": telling.over}
-
-
-def _acknowledge(teller: Teller, given: Namespace) -> Result:
-    if given.until is None or given.reason is None:
-        raise WrongUsage(what="--acknowledge takes --until DATE and --reason TEXT.")
-    known = Acknowledgement(given.acknowledge, given.until, given.reason, this_user())
-    teller.acknowledge(known)
-    return {"acknowledged": as_json(known)}
 
 
 def _require_taken(problems: Mapping[int, Problem]) -> None:
@@ -94,18 +65,14 @@ def _require_taken(problems: Mapping[int, Problem]) -> None:
 
 
 def _show(result: Result) -> None:
-    if "acknowledged" in result:
-        known = result["acknowledged"]
-        print(f"nobody is reminded of {known['condition']} until {known['until']}")
-    elif "conditions" in result:
+    if "conditions" in result:
         print(
             f"{counted(result['receivers'], 'receiver')}, "
             f"{counted(len(result['conditions']), 'condition')}"
         )
         for condition in result["conditions"]:
             print(f"{condition['name']}: {condition['what']}\n    {condition['advice']}")
-        for receiver, names in result["would_be_told"].items():
-            print(f"receiver {receiver} would be told now: {', '.join(names) or 'nothing'}")
+        print(f"would be told now: {', '.join(result['would_be_told']) or 'nothing'}")
     elif "tested" in result:
         print(f"{counted(result['tested'], 'receiver')} took the test")
     else:

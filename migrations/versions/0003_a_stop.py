@@ -4,7 +4,8 @@ What came true of the predictions is counted by day. The first night counts what
 
 A row has a time at which somebody acted on its prediction.
 
-Alerts know no flapping conditions, and messages of errors no ids of rows.
+Alerts are kept by condition, not by receiver, and nobody acknowledges them. Messages of errors name
+no ids of rows.
 
 Replaced values are a plain history, which lives as long as the predictions. Values whose prediction
 `retain` has removed say no longer when that was; versions that were not replaced had no values.
@@ -34,7 +35,10 @@ def upgrade() -> None:
     op.execute(_CHANGED_OUTCOMES_ON_SQLITE if is_sqlite else _CHANGED_OUTCOMES)
     op.add_column("patients", Column("acted_at", moment))
     op.add_column("champion", Column("suspended_at", moment))
-    op.drop_column("alerts", "flapped_at")
+    op.drop_table("acknowledgements")
+    # What holds is told once more.
+    op.drop_table("alerts")
+    op.execute(_ALERTS_ON_SQLITE if is_sqlite else _ALERTS)
     # Of forgotten persons, too.
     op.execute(
         "UPDATE runs SET error_line = NULL WHERE error_line LIKE '%by patient_id: %' "
@@ -165,4 +169,27 @@ _CHANGED_OUTCOMES_ON_SQLITE = """
         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         labelled_at TEXT,
         index_at TEXT
+    ) STRICT"""
+
+
+_ALERTS = """
+    CREATE TABLE alerts (
+        condition TEXT NOT NULL,
+        since TIMESTAMP WITH TIME ZONE NOT NULL,
+        sent_at TIMESTAMP WITH TIME ZONE,
+        is_open INTEGER NOT NULL,
+        claimed_until TIMESTAMP WITH TIME ZONE,
+        cause TEXT,
+        CONSTRAINT pk_alerts PRIMARY KEY (condition),
+        CONSTRAINT ck_alerts_is_open CHECK (is_open IN (0, 1))
+    )"""
+_ALERTS_ON_SQLITE = """
+    CREATE TABLE alerts (
+        condition TEXT NOT NULL CONSTRAINT pk_alerts PRIMARY KEY,
+        since TEXT NOT NULL,
+        sent_at TEXT,
+        is_open INTEGER NOT NULL,
+        claimed_until TEXT,
+        cause TEXT,
+        CONSTRAINT ck_alerts_is_open CHECK (is_open IN (0, 1))
     ) STRICT"""

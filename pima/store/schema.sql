@@ -370,29 +370,15 @@ CREATE TABLE removed_runs (
     CONSTRAINT pk_removed_runs PRIMARY KEY (job, status)
 );
 
--- What each receiver of alerts was told.
+-- The conditions that people were told of.
 CREATE TABLE alerts (
-    receiver INTEGER NOT NULL, -- its place in `alerts.urls`, from 1
-    condition TEXT NOT NULL, -- what it is about
+    condition TEXT NOT NULL CONSTRAINT pk_alerts PRIMARY KEY, -- what it is about
     since TIMESTAMP WITH TIME ZONE NOT NULL, -- when it was first seen
-    told_at TIMESTAMP WITH TIME ZONE, -- when the receiver last took it
-    is_open INTEGER NOT NULL, -- 1 as long as it holds
+    sent_at TIMESTAMP WITH TIME ZONE, -- when a message about it was last taken
+    is_open INTEGER NOT NULL, -- 1 if that message says that it holds
     claimed_until TIMESTAMP WITH TIME ZONE, -- until when somebody is sending
     cause TEXT, -- the error code behind it
-    told_lately JSONB, -- when it was told, of the last few messages
-    CONSTRAINT pk_alerts PRIMARY KEY (receiver, condition),
-    CONSTRAINT ck_alerts_receiver CHECK (receiver > 0),
     CONSTRAINT ck_alerts_is_open CHECK (is_open IN (0, 1))
-);
-
--- The conditions that somebody knows of. Nobody is reminded of one until the time in its newest row.
-CREATE TABLE acknowledgements (
-    condition TEXT NOT NULL, -- what it is about
-    acknowledged_at TIMESTAMP WITH TIME ZONE NOT NULL, -- when it was acknowledged
-    acknowledged_by TEXT NOT NULL, -- who did it
-    until TIMESTAMP WITH TIME ZONE NOT NULL, -- until when no reminder is sent
-    reason TEXT NOT NULL, -- why
-    CONSTRAINT pk_acknowledgements PRIMARY KEY (condition, acknowledged_at)
 );
 
 -- Each job's schedule, and the scheduler's sign of life.

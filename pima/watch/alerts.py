@@ -1,4 +1,4 @@
-"""Alerts: who is told of the conditions, and when.
+"""Alerts: when people are told of the conditions.
 
 Alerts are claimed before they are sent and recorded afterwards, each in a transaction: of two
 processes at once, only one sends them. If that one is killed in between, they are sent again when
@@ -12,25 +12,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from pima.core.declared.features import Declaration
-from pima.errors import PimaError, WrongUsage
+from pima.errors import PimaError
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
 from pima.store.engine import clock, reading, writing
 from pima.store.schema import require_revision
 from pima.store.service import alerts, monitoring
-from pima.store.service.alerts import Acknowledgement
 from pima.store.urls import place_shown, require_file
-from pima.watch.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
+from pima.watch.alert_sending import SECONDS_TO_TAKE, Delivery, Message, Problem, send
 from pima.watch.conditions import conditions_or_error
 from pima.watch.health import Condition
-from pima.watch.news import Alert, News, Pending, message, once_taken, pending
+from pima.watch.news import Alert, News, message, pending
 
 SECONDS_BETWEEN_LOOKS = 300
 _TO_NOTE_IT = timedelta(seconds=60)
-"""How long a claim stands beyond the receiver's time."""
+"""How long a claim stands beyond the receivers' time."""
 _SECONDS_TO_END = 10
 
 
@@ -39,11 +38,11 @@ class Telling:
     """The result of sending alerts."""
 
     told: list[str]
-    """Conditions of which a receiver accepted an alert."""
+    """Conditions of which a receiver took an alert."""
     over: list[str]
-    """Conditions of which a receiver accepted that they are over."""
+    """Conditions of which a receiver took that they are over."""
     problems: dict[int, Problem]
-    """Problems of receivers that did not accept everything, by their place in `alerts.urls`, from
+    """Problems of receivers that did not take everything, by their place in `alerts.urls`, from
     1."""
 
 
@@ -57,24 +56,27 @@ class Teller:
     environ: Mapping[str, str]
     is_scheduler: bool = False
     seconds: int = SECONDS_TO_TAKE
-    """The time limit for each receiver."""
+    """The time limit for all receivers together."""
 
     def tell(self) -> Telling:
-        """Send each receiver the alerts that are due. Raises errors of the database."""
-        found = self.conditions()
-        told = set()
-        over = set()
-        problems = {}
-        for number, url in enumerate(receivers(self.settings.alerts), 1):
-            taken, problem = self._tell_one(number, url, found)
+        """Send the alerts that are due. Raises errors of the database."""
+        claimed = self._claim(self.conditions())
+        if not claimed:
+            return Telling([], [], {})
+        sent = self._send([message(alert, self._service) for alert in claimed])
+        taken = [alert for alert, is_taken in zip(claimed, sent.taken, strict=True) if is_taken]
+        with writing(self.engine) as connection:
+            now = clock(connection)
+            alerts.claim(connection, [alert.name for alert in claimed], None)
             for alert in taken:
-                if alert.kind is News.OVER:
-                    over.add(alert.name)
+                if alert.condition is None:
+                    alerts.forget(connection, [alert.name])
                 else:
-                    told.add(alert.name)
-            if problem is not None:
-                problems[number] = problem
-        return Telling(sorted(told), sorted(over), problems)
+                    holds = alert.kind is News.HOLDS
+                    alerts.keep(connection, alert.name, alert.condition.cause, holds, now)
+        over = sorted(alert.name for alert in taken if alert.kind is News.OVER)
+        told = sorted(alert.name for alert in taken if alert.kind is not News.OVER)
+        return Telling(told, over, sent.problems)
 
     def conditions(self) -> list[Condition]:
         """Find all conditions that hold and all recent events, reported or not. Raises errors of
@@ -89,36 +91,16 @@ class Teller:
         found = conditions_or_error(self.engine, self.settings, self.declared)
         return [each for each in found if is_asked or each.code != "scheduler_silent"]
 
-    def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
-        """Find the alerts that each receiver would get now, without changing anything."""
+    def due(self, conditions: Sequence[Condition]) -> tuple[list[Alert], list[str]]:
+        """Find the alerts that would be sent now, and the names that need not be remembered,
+        without changing anything."""
         with reading(self.engine) as connection:
-            return {
-                number: _seen(connection, number, found).alerts
-                for number, _ in enumerate(receivers(self.settings.alerts), 1)
-            }
-
-    def acknowledge(self, known: Acknowledgement) -> None:
-        """Record that somebody knows of a condition that holds, so that nobody is reminded of it.
-        Raises WrongUsage if it does not hold, or the time is past."""
-        holding = [each.name for each in self.conditions() if each.happened_at is None]
-        with writing(self.engine) as connection:
-            if known.condition not in holding:
-                which = ", ".join(holding) or "no condition"
-                raise WrongUsage(what=f"--acknowledge names a condition that holds; now: {which}.")
-            now = clock(connection)
-            if known.until <= now:
-                raise WrongUsage(what="--until is a moment to come.")
-            alerts.acknowledge(connection, known, now)
+            return pending(conditions, alerts.read_alerts(connection), clock(connection))
 
     def test(self) -> dict[int, Problem]:
-        """Send each receiver a test message; return the problems of those that did not accept
-        it."""
+        """Send a test message; return the problems of receivers that did not take it."""
         trial = Message(f"{self._service}: a test", "Alerts of this service reach you.", "info")
-        sent = {
-            number: send(url, [trial], self.environ, self.seconds)
-            for number, url in enumerate(receivers(self.settings.alerts), 1)
-        }
-        return {number: each.problem for number, each in sent.items() if each.problem is not None}
+        return self._send([trial]).problems
 
     @property
     def _service(self) -> str:
@@ -128,61 +110,36 @@ class Teller:
             f"{place_shown(self.engine.url)})"
         )
 
-    def _tell_one(
-        self, number: int, url: str, found: Sequence[Condition]
-    ) -> tuple[list[Alert], Problem | None]:
-        """Send one receiver its alerts; return those it accepted, and the problem with the rest or
-        None."""
-        claimed = self._claim(number, found)
-        if not claimed:
-            return [], None
-        sent = send(
-            url, [message(alert, self._service) for alert in claimed], self.environ, self.seconds
-        )
-        if sent.problem is not None:
+    def _send(self, messages: Sequence[Message]) -> Delivery:
+        urls = receivers(self.settings.alerts)
+        sent = send(urls, messages, self.environ, self.seconds)
+        for number, problem in sent.problems.items():
             # Only the address's scheme is logged: apprise does not hide every secret part, such as
             # a path or header.
-            scheme = re.match(r"(\w+)://", url)
+            scheme = re.match(r"(\w+)://", urls[number - 1])
             get_logger().warning(
-                "alerts were not taken, and will be sent again",
+                "a receiver did not take all alerts",
                 receiver=number,
                 scheme=scheme and scheme[1],
-                problem=str(sent.problem),
+                problem=str(problem),
             )
-        taken = [alert for alert, is_taken in zip(claimed, sent.taken, strict=True) if is_taken]
-        with writing(self.engine) as connection:
-            now = clock(connection)
-            for alert in taken:
-                alerts.keep(connection, number, once_taken(alert, now))
-            alerts.claim(
-                connection, number, [alert.name for alert in claimed if alert not in taken], None
-            )
-        return taken, sent.problem
+        return sent
 
-    def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
+    def _claim(self, conditions: Sequence[Condition]) -> list[Alert]:
         """Claim the alerts that this process will send."""
         # Mostly there are none, and then a writer of a SQLite file should not have to be waited
         # for.
-        with reading(self.engine) as connection:
-            seen = _seen(connection, number, found)
-        if not seen.alerts and not seen.forget:
+        if not receivers(self.settings.alerts) or not any(self.due(conditions)):
             return []
         with writing(self.engine) as connection:
             now = clock(connection)
-            names = [condition.name for condition in found]
-            locked = alerts.lock_alerts(connection, number, names, now)
-            claimed = pending(found, locked, now, alerts.acknowledged(connection, now))
+            names = [condition.name for condition in conditions]
+            locked = alerts.lock_alerts(connection, names, now)
+            claimed, forgotten = pending(conditions, locked, now)
             until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
-            alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
-            alerts.forget(connection, number, claimed.forget)
-        return claimed.alerts
-
-
-def _seen(connection: Connection, number: int, found: Sequence[Condition]) -> Pending:
-    """Find what is due to a receiver, without a lock."""
-    now = clock(connection)
-    known = alerts.acknowledged(connection, now)
-    return pending(found, alerts.read_alerts(connection, number), now, known)
+            alerts.claim(connection, [alert.name for alert in claimed], until)
+            alerts.forget(connection, forgotten)
+        return claimed
 
 
 def receivers(settings: AlertsSettings) -> list[str]:

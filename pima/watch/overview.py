@@ -2,14 +2,14 @@
 field names are the keys of its JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.nights.kinds import UNSEEN_CODE
 from pima.settings.sections import Settings
-from pima.store.engine import clock, reading
+from pima.store.engine import reading
 from pima.store.models.ledger import VerdictLine, verdict_lines
 from pima.store.models.registry import newest_declaration
 from pima.store.rows.queue import Waiting
@@ -17,7 +17,6 @@ from pima.store.rows.settled import NEWEST_OUTCOMES, SettledOutcomes, settled_ou
 from pima.store.rows.settling import start_of_week
 from pima.store.service import report_figures, runs
 from pima.store.service import sources as source_store
-from pima.store.service.alerts import Acknowledgement, acknowledged
 from pima.store.service.monitoring import KeptFigure
 from pima.store.service.runs import Run
 from pima.store.service.sources import SourcePull
@@ -157,18 +156,7 @@ def overview(engine: Engine, settings: Settings) -> Overview:
     """Read everything that `status` shows, in one transaction."""
     with reading(engine) as connection:
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
-        found = read_overview(connection, settings, settled, NIGHTS_SHOWN)
-        # Not in reports: the role that leaves them need not read who knows of an alarm.
-        known = acknowledged(connection, clock(connection)).values()
-        return replace(found, alarms=tuple(_with_known(each, known) for each in found.alarms))
-
-
-def _with_known(alarm: str, known: Iterable[Acknowledgement]) -> str:
-    for each in known:
-        if alarm.startswith(f"{each.condition}: "):
-            until = f"{each.until:%Y-%m-%d}"
-            alarm += f" (acknowledged until {until} by {each.acknowledged_by}: {each.reason})"
-    return alarm
+        return read_overview(connection, settings, settled, NIGHTS_SHOWN)
 
 
 def read_overview(

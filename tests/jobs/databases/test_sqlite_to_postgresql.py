@@ -61,11 +61,9 @@ def _live(sqlite: Database, trained: Path) -> None:
         f"INSERT INTO source_rejections VALUES ('clinic', 'w', 'out_of_range', 'age', {now}, 7)"
     )
     sqlite.execute(
-        "INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, "
-        f"'queue_old', {now}, {now}, 1)"
+        "INSERT INTO alerts (condition, since, sent_at, is_open) VALUES "
+        f"('queue_old', {now}, {now}, 1)"
     )
-    known = f"'queue_old', {now}, 'somebody', {now}, 'a reason'"
-    sqlite.execute(f"INSERT INTO acknowledgements VALUES ({known})")
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO reports (html) VALUES ('a report')")
     sqlite.execute(f"INSERT INTO prediction_scores VALUES (769, 769, 1, 'ward', 5, {now})")

@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from jobs.options import this_user
 from pima.core.nights.kinds import Kind, Watched
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, DatabaseSettings, Settings
@@ -64,59 +63,12 @@ def _teller(database: Database, *receivers: str, seconds: int = 30) -> Teller:
 
 def _time_goes_by(database: Database, **since: int) -> None:
     then = {"then": database.stored(datetime.now(UTC) - timedelta(**since))}
-    database.execute(
-        "UPDATE alerts SET told_at = :then, told_lately = NULL WHERE told_at IS NOT NULL", then
-    )
+    database.execute("UPDATE alerts SET sent_at = :then WHERE sent_at IS NOT NULL", then)
 
 
 def _a_day_goes_by(database: Database) -> None:
     """To the next look of a cron job, which was told at the end of the last one."""
     _time_goes_by(database, seconds=24 * 3600 - 30)
-
-
-def test_nobody_is_reminded_of_what_was_acknowledged(
-    database: Database, listener: AlertReceiver
-) -> None:
-    def told() -> list[str]:
-        _a_day_goes_by(database)
-        return list(the_json(_alert(database, listener.url, options=("--json",)))["told"])
-
-    _run(database, "retrain", "failed")
-    assert told() == ["retrain_failed"]
-    assert told() == ["retrain_failed"]
-    until = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
-    given = ("--acknowledge", "retrain_failed", "--until", until, "--reason", "the disk is full")
-    _alert(database, options=given)
-    kept = database.execute("SELECT condition, reason, acknowledged_by FROM acknowledgements")
-    assert [tuple(each) for each in kept] == [("retrain_failed", "the disk is full", this_user())]
-    assert told() == []
-    _run(database, "retrain", "failed", "another_code")
-    assert told() == ["retrain_failed"]  # another cause
-    assert told() == []
-    over = database.stored(datetime.now(UTC) - timedelta(seconds=1))
-    database.execute("UPDATE acknowledgements SET until = :over", {"over": over})
-    assert told() == ["retrain_failed"]
-    _alert(database, options=given)
-    _run(database, "retrain", "succeeded")
-    _alert(database, listener.url)
-    assert listener.got[-1]["title"].endswith("retrain_failed is over")
-
-
-def test_only_what_holds_is_acknowledged_and_for_a_time_to_come(sqlite: Database) -> None:
-    _run(sqlite, "retrain", "failed")
-    holds = ("--acknowledge", "retrain_failed", "--reason", "known")
-    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
-    for given, says in (
-        (holds, "--acknowledge takes --until DATE and --reason TEXT"),
-        ((*holds, "--until", "2020-01-01"), "--until is a moment to come"),
-        (
-            ("--acknowledge", "drift", "--reason", "known", "--until", tomorrow),
-            "a condition that holds; now: retrain_failed.",
-        ),
-        (("--until", tomorrow), "--until and --reason go with --acknowledge"),
-    ):
-        assert says in _alert(sqlite, exit_code=2, options=given).stderr
-    assert sqlite.value("SELECT count(*) FROM acknowledgements") == 0
 
 
 def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
@@ -152,60 +104,30 @@ def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(
     assert (len(listener.got), sqlite.value("SELECT count(*) FROM alerts")) == (3, 0)
 
 
-def test_what_comes_and_goes_is_told_three_times_and_then_as_it_is_six_hours_later(
-    sqlite: Database, listener: AlertReceiver
-) -> None:
-    def look(status: str) -> Telling:
-        _run(sqlite, "score", status)
-        return _teller(sqlite, listener.url).tell()
-
-    for status in ("failed", "succeeded", "failed"):
-        look(status)
-    assert listener.titles == ["score_failed", "score_failed is over", "score_failed"]
-    waits = (
-        "There have been 3 messages about it in a day. The next one comes in six hours at the "
-        "earliest, and says how it is then."
-    )
-    assert [waits in each["message"] for each in listener.got] == [False, False, True]
-    for status in ("succeeded", "failed", "succeeded"):
-        assert look(status) == Telling([], [], {})
-    _later(sqlite, hours=5)
-    assert look("succeeded") == Telling([], [], {})
-    _later(sqlite, hours=1)
-    assert look("succeeded") == Telling([], ["score_failed"], {})
-    assert look("failed") == Telling([], [], {})
-    _later(sqlite, hours=6)
-    assert look("failed") == Telling(["score_failed"], [], {})
-
-
-def _later(database: Database, hours: int) -> None:
-    told = json.loads(database.value("SELECT told_lately FROM alerts"))
-    earlier = [(datetime.fromisoformat(each) - timedelta(hours=hours)).isoformat() for each in told]
-    database.execute("UPDATE alerts SET told_lately = :told", {"told": json.dumps(earlier)})
-
-
-def test_a_receiver_that_refuses_or_is_away_gets_it_later_and_the_others_at_once(
+def test_a_receiver_that_is_away_takes_nothing_from_the_others_and_is_named(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
     _run(sqlite, "score", "failed")
     away = f"jsons://user:CANARY1@127.0.0.1:{free_port()}/CANARY2?+X-Token=CANARY3"
     with alert_receiver() as other:
         other.status = 500
+        ended = _alert(sqlite, away, other.url, exit_code=75)
+        assert "number 1 (not_taken), number 2 (not_taken)" in ended.stderr
+        assert "scheme=jsons" in ended.stderr
         ended = _alert(sqlite, listener.url, away, other.url, exit_code=75)
         assert "number 2 (not_taken), number 3 (not_taken)" in ended.stderr
-        assert "scheme=jsons" in ended.stderr
-        assert "CANARY" not in ended.stderr + ended.stdout + str(
-            sqlite.execute("SELECT * FROM alerts")
-        )
+        kept = sqlite.execute("SELECT * FROM alerts")
+        assert "CANARY" not in ended.stderr + ended.stdout + str(kept)
         other.status = 200
-        assert (
-            "number 2 (not_taken)"
-            in _alert(sqlite, listener.url, away, other.url, exit_code=75).stderr
-        )
-        assert (listener.titles, other.titles) == (["score_failed"], ["score_failed"])
+        # A receiver took it, so it is not sent again before the next day.
+        _alert(sqlite, listener.url, other.url)
+        assert (listener.titles, other.titles) == (["score_failed"], [])
+        _a_day_goes_by(sqlite)
+        _alert(sqlite, listener.url, other.url)
+        assert (listener.titles, other.titles) == (["score_failed"] * 2, ["score_failed"])
 
 
-def test_a_receiver_that_hangs_is_left_when_its_time_is_up_and_what_it_took_is_known(
+def test_a_receiver_that_hangs_holds_nobody_up_and_is_left_when_the_time_is_up(
     sqlite: Database, listener: AlertReceiver
 ) -> None:
     for job in ("score", "retrain"):
@@ -218,19 +140,36 @@ def test_a_receiver_that_hangs_is_left_when_its_time_is_up_and_what_it_took_is_k
         # Enough for one that takes them, however busy the machine is.
         seconds = 4 + 4 * round(time.monotonic() - begun)
         begun = time.monotonic()
+        both = ["retrain_failed", "score_failed"]
         found = _teller(sqlite, f"{listener.url}?rto=600", other.url, seconds=seconds).tell()
         assert time.monotonic() - begun < PATIENCE_SECONDS
-        assert found == Telling(["retrain_failed", "score_failed"], [], {1: Problem.TIMED_OUT})
-        listener.hangs_after, taken = None, listener.titles
-        rest = [title for title in ("retrain_failed", "score_failed") if title not in taken]
-        assert _teller(sqlite, listener.url, other.url).tell() == Telling(rest, [], {})
-        assert listener.titles == ["retrain_failed", "score_failed"] == other.titles
+        assert found == Telling(both, [], {1: Problem.TIMED_OUT})
+        assert (len(listener.got), sorted(other.titles)) == (1, both)
+        assert _teller(sqlite, listener.url, other.url).tell() == Telling([], [], {})
+
+
+def test_what_only_a_hanging_receiver_took_in_part_is_sent_again_in_the_other_part(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
+    for job in ("score", "retrain"):
+        _run(sqlite, job, "failed")
+    listener.hangs_after = 1
+    begun = time.monotonic()
+    assert _teller(sqlite, listener.url).test() == {}
+    seconds = 4 + 4 * round(time.monotonic() - begun)
+    listener.got.clear()
+    first = _teller(sqlite, f"{listener.url}?rto=600", seconds=seconds).tell()
+    assert (len(first.told), first.problems) == (1, {1: Problem.TIMED_OUT})
+    listener.hangs_after = None
+    second = _teller(sqlite, listener.url).tell()
+    assert sorted([*first.told, *second.told]) == ["retrain_failed", "score_failed"]
+    assert sorted(listener.titles) == ["retrain_failed", "score_failed"]
 
 
 def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> None:
     listener.hangs_after = 0
     given = {
-        "url": f"{listener.url}?rto=600",
+        "urls": [f"{listener.url}?rto=600"],
         "seconds": 1,
         "messages": [{"title": "a", "body": "b", "kind": "info"}],
     }
@@ -441,8 +380,9 @@ def test_a_test_and_a_dry_run_change_nothing(sqlite: Database, listener: AlertRe
     _run(sqlite, "score", "refused")
     shown = _alert(sqlite, listener.url, options=("--dry-run",)).stdout
     assert "score_failed: the last run of score was refused (a_code)" in shown
-    assert "receiver 1 would be told now: score_failed" in shown
-    assert the_json(_alert(sqlite, options=("--dry-run", "--json")))["would_be_told"] == {}
+    assert "would be told now: score_failed" in shown
+    told = the_json(_alert(sqlite, options=("--dry-run", "--json")))["would_be_told"]
+    assert told == ["score_failed"]
     assert listener.got == []
     assert _alert(sqlite, listener.url, options=("--test",)).stdout == "1 receiver took the test\n"
     assert (listener.titles, sqlite.value("SELECT count(*) FROM alerts")) == (["a test"], 0)
@@ -493,7 +433,7 @@ def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(
 ) -> None:
     listener.hangs_after = 0
     environ = clean_environ() | {"PIMA_ALERTS__URLS": "CANARY", "DATABASE_URL_FILE": "CANARY"}
-    told = (f"{listener.url}/CANARY?rto=600", MESSAGES, environ, PATIENCE_SECONDS)
+    told = ([f"{listener.url}/CANARY?rto=600"], MESSAGES, environ, PATIENCE_SECONDS)
     sending = threading.Thread(target=send, args=told)
     sending.start()
     assert listener.asked.wait(PATIENCE_SECONDS)
