@@ -135,8 +135,8 @@ def _best_known(facts: VersionFacts) -> tuple[Mapping[str, Estimate], str]:
     """Choose what came true, or else the figures of the verdict; and say of which rows they are."""
     came_true = facts.standing
     whose = "predictions"
-    if facts.champion and facts.as_served is not None:
-        came_true = facts.as_served.every
+    if facts.champion and facts.service.standing is not None:
+        came_true = facts.service.standing.every
         whose = "predictions of all versions"
     if came_true is not None and came_true.outcomes >= FEWEST_ROWS:
         return came_true.figures, f"what came true of {came_true.outcomes:,} {whose}"
@@ -174,8 +174,10 @@ def as_markdown(made: Card) -> str:
     """Write the whole card."""
     # The clinic's own words are escaped, so that none of them acts as markup.
     own = ("outcome", "inputs", "judged", "evidence", "people")
-    names = (*own, "groups", "in_groups", "beside_scores")
+    names = (*own, "groups", "in_groups")
     facts = replace(made.facts, **{name: _plain(getattr(made.facts, name)) for name in names})
+    beside_scores = _plain(facts.service.beside_scores)
+    facts = replace(facts, service=replace(facts.service, beside_scores=beside_scores))
     facts = replace(facts, declared=structs.replace(facts.declared, meaning=facts.outcome))
     people = {
         f"{name}.{item.code}": _plain(item.people)
@@ -185,6 +187,7 @@ def as_markdown(made: Card) -> str:
     }
     page = _TEMPLATES.get_template("card.md").render(
         facts=facts,
+        service=facts.service,
         card=card(facts, people),
         say=_sentences(_macros(facts)),
         first_sentences=first_sentences(facts.declared, facts.threshold, facts.threshold_rule),

@@ -17,25 +17,16 @@ from pima.core.verdicts.pairs import PairEvidence
 from pima.errors import NoSuchVersion
 from pima.report import who
 from pima.report.clinician import threshold_rule
-from pima.report.today import Today, read_today
-from pima.settings.sections import Settings
+from pima.settings.sections import GateSettings, Settings
 from pima.store.engine import clock, reading
 from pima.store.models import registry
 from pima.store.models.beside_verdicts import evidence_beside
 from pima.store.models.ledger import list_moves, own_verdicts
 from pima.store.models.registry import VersionSummary, stored_features
 from pima.store.rows.settled import NEWEST_OUTCOMES, settled_outcomes
-from pima.watch.acted_upon import ActedUpon, acted_upon
 from pima.watch.by_group import ByGroup, by_group, in_newest_verdict
-from pima.watch.realised import (
-    AsServed,
-    last_week,
-    of_version,
-    on_scores,
-    on_top,
-    rows_on_top,
-    widths_by_person,
-)
+from pima.watch.overview import NIGHTS_SHOWN, Overview, read_overview
+from pima.watch.realised import of_version, widths_by_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +132,10 @@ class VersionFacts:
     """The outcome that is predicted, in words."""
     declared: Outcome
     """The same as it was declared when the version was made."""
-    today: Today
+    service: Overview
+    """The state of the service, as `status` shows it, whichever version is asked for."""
+    gate: GateSettings
+    """What the gate asks today."""
     threshold: float
     threshold_rule: str
     """The setting of the threshold: a number, or the figure that it had to reach."""
@@ -157,23 +151,15 @@ class VersionFacts:
     the rows are too few to be shown."""
     standing: CameTrue | None
     """What stands of its predictions by now; None if none of them has a settled outcome."""
-    as_served: AsServed | None
-    """What stands of all predictions, by whichever version; None if none has a settled outcome."""
     changes: tuple[str, ...]
     """The changes since the version that it was judged against."""
     people: tuple[tuple[str, ...], ...] = ()
     """Who was learned from, judged on and predicted lately: the rows of a table."""
-    beside_scores: tuple[str, ...] = ()
-    """How the service stands beside each score in use, in words."""
     groups: tuple[ByGroup, ...] = ()
     """The declared groups that no model sees: who they are, and what came true of all predictions,
     by whichever version."""
     in_groups: tuple[str, ...] = ()
     """In which of them its probabilities did not hold in its newest verdict."""
-    acted: ActedUpon | None = None
-    """On whom somebody acted; None if on nobody, or `outcome.if_acted` is not declared."""
-    of_those_followed_up: bool = False
-    """Whether so few are followed up, or need be, that what came true says little of the others."""
 
 
 def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
@@ -199,6 +185,7 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
                 before = registry.read_version(connection, against)
         outcome = registry.declared_at(connection, version.created_at).outcome
         settled = settled_outcomes(connection, NEWEST_OUTCOMES)
+        service = read_overview(connection, settings, settled, NIGHTS_SHOWN)
         wider = widths_by_person(connection, settled)
         found = evidence_beside(connection, verdict)
         judged_on = [each for each in [found] if each]
@@ -207,11 +194,12 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
         return VersionFacts(
             version=number,
             as_of=now,
-            champion=registry.read_champion(connection).model_version == number,
+            champion=service.champion.version == number,
             trained_at=version.created_at,
             outcome=outcome.words,
             declared=outcome,
-            today=read_today(connection, settings),
+            service=service,
+            gate=settings.gate,
             threshold=version.threshold,
             threshold_rule=threshold_rule(version),
             network=str(version.settings["network"]),
@@ -235,12 +223,8 @@ def read_facts(engine: Engine, number: int, settings: Settings) -> VersionFacts:
             people=tuple(_people(connection, number, features, found, now)),
             groups=tuple(by_group(connection, settled, now, judged_on)),
             in_groups=in_newest_verdict(connection, number),
-            acted=acted_upon(connection, settled, last_week(settled, now)),
             standing=of_version(settled, number, wider),
-            as_served=on_top(settled, now, wider),
-            of_those_followed_up=settled.follow_up.is_of_those_followed_up,
             changes=() if before is None else tuple(changes_between(version, before)),
-            beside_scores=tuple(on_scores(connection, rows_on_top(settled, now))),
         )
 
 

@@ -16,7 +16,6 @@ from pima.core.outcomes.realised import ON_TOP, CameTrue
 from pima.core.rows.hindsight import Corrections
 from pima.core.statistics.estimates import Estimate
 from pima.report.card import as_markdown, card
-from pima.report.today import Today
 from pima.report.version_facts import (
     ComparedFigure,
     Data,
@@ -27,8 +26,10 @@ from pima.report.version_facts import (
     changes_between,
     input_of,
 )
+from pima.settings.sections import GateSettings
 from pima.store.models.registry import VersionSummary, as_stored
 from pima.watch.by_group import ByGroup
+from pima.watch.overview import ChampionState, Overview, SettledCounts, SourceState
 from pima.watch.realised import AsServed
 from tests.support.shipped import FEATURES, ROOT
 
@@ -51,6 +52,16 @@ EVIDENCE = VersionEvidence(
     (FEW, HIDDEN),
 )
 STANDS = CameTrue(120, 8, dict.fromkeys(ON_TOP, Estimate(0.714, 0.6, 0.8)), 8)
+SERVICE = Overview(
+    **dict.fromkeys(Overview.__dataclass_fields__)
+    | {
+        "alarms": ("calibration",),
+        "beside_scores": (),
+        "champion": ChampionState(2, True, None, None, None, None, ()),
+        "realised": SettledCounts(120, 90, 0.75, False, 0, None, 0, 0, 0),
+        "sources": (SourceState("clinic", None, None, ()),),
+    }
+)
 FACTS = VersionFacts(
     version=2,
     as_of=datetime(2026, 2, 1, tzinfo=UTC),
@@ -58,14 +69,8 @@ FACTS = VersionFacts(
     trained_at=datetime(2026, 1, 31, tzinfo=UTC),
     outcome="diabetes",
     declared=Outcome("diabetic", "diabetes", "30 days", "2 days"),
-    today=Today(
-        alarms=("calibration",),
-        suspended_at=None,
-        pinned=True,
-        sources=("clinic",),
-        gate="judged by accuracy on all held-out rows",
-        guards_subgroups=False,
-    ),
+    service=SERVICE,
+    gate=GateSettings(window="all"),
     threshold=0.31,
     threshold_rule="sensitivity >= 0.85",
     network="five_seeds",
@@ -89,7 +94,6 @@ FACTS = VersionFacts(
     ),
     evidence=EVIDENCE,
     standing=STANDS,
-    as_served=None,
     changes=("training rows: 400 -> 500",),
     people=(("rows", "500", "200", "not counted"), ("sex", "a <b> 60 %", "a <b> 55 %", "-")),
 )
@@ -204,7 +208,9 @@ def test_what_came_true_stands_there_and_few_events_are_marked() -> None:
     assert f"Of its own {few}" in unknown
     lately = replace(STANDS, figures=dict.fromkeys(ON_TOP, Estimate(0.9, 0.8, 1.0)))
     served = AsServed(date(2026, 1, 5), date(2026, 7, 6), replace(STANDS, outcomes=900), lately, ())
-    both = as_markdown(card(replace(FACTS, as_served=served, standing=None)))
+    both = as_markdown(
+        card(replace(FACTS, service=replace(SERVICE, standing=served), standing=None))
+    )
     assert "Of all predictions, by any version, 900 have a settled outcome" in both
     assert "0.714 (0.600 to 0.800); the last 8 weeks 0.900 (0.800 to 1.000)" in both
     assert "(what came true of 900 predictions of all versions)" in both
