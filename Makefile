@@ -11,7 +11,7 @@ demo: $(VENV)/.complete
 
 # The tests that fit no network, and need no database and no process of their own: less than half a minute on two cores.
 unit: $(VENV)/.complete
-	$(RUN) -m pytest -n 2 --dist worksteal tests/unit $(addprefix --ignore=tests/unit/,bench model support train test_mutants.py)
+	$(RUN) -m pytest -n 2 --dist worksteal tests/unit $(addprefix --ignore=tests/unit/,benches model support train test_mutants.py)
 
 # All tests, in seven minutes. With a server of your own, WORKERS=1: two workers would make its roles at once.
 # AT="2027-02-28 23:59:00" is what they take for the time of their start, by Debian's package faketime. Under it whoever waits for Python's lock is woken at
@@ -79,23 +79,23 @@ dask-test: $(VENV)/.dask
 
 # Compares speed and memory with other tools, side by side; writes the table of docs/measured/speed.md.
 bench: $(VENV)/.complete
-	$(RUN) -m tests.bench.speed
+	$(RUN) -m benches.speed
 
-# Scoring by more than one process, about 45 minutes; writes docs/measured/scale.md. `python -m tests.bench.scale PART ...`
+# Scoring by more than one process, about 45 minutes; writes docs/measured/scale.md. `python -m benches.scale PART ...`
 # runs some parts, --missing those without figures; --hundred-million adds 1e8 rows of files and needs about 10 GB of disk.
 bench-scale: $(VENV)/.dask
-	$(RUN) -m tests.bench.scale
+	$(RUN) -m benches.scale
 
-# The gate's statistics in full, less than twenty minutes on two cores; writes docs/measured/gate.md. `python -m tests.bench.gate
+# The gate's statistics in full, less than twenty minutes on two cores; writes docs/measured/gate.md. `python -m benches.gate
 # --section NAME` writes one of the sections from the alarms on.
 bench-gate: $(VENV)/.complete
-	$(RUN) -m tests.bench.gate
+	$(RUN) -m benches.gate
 
 # A half year of made-up clinics by the commands themselves, under a moved clock; needs Debian's package faketime. Writes
-# docs/measured/year.md in three quarters of an hour on two quiet cores. `python -m tests.bench.year NAME ...` prints some clinics,
+# docs/measured/year.md in three quarters of an hour on two quiet cores. `python -m benches.year NAME ...` prints some clinics,
 # --hindsight writes only the sections on hindsight by other seeds, in seven minutes.
 bench-year: $(VENV)/.complete
-	$(RUN) -m tests.bench.year
+	$(RUN) -m benches.year
 
 check: $(VENV)/.complete
 	$(VENV)/bin/ruff format --check .
@@ -127,12 +127,12 @@ format: $(VENV)/.complete
 # About a quarter of an hour on two quiet cores; writes docs/measured/accuracy.md and its pictures. If it is stopped, it
 # leaves no server and no folder behind.
 bench-accuracy: $(VENV)/.bench
-	$(RUN) -m tests.bench.accuracy
+	$(RUN) -m benches.accuracy
 
 # Compares the network with other learners on data sets that it was not made for; writes docs/measured/tables.md in 15
 # minutes on two quiet cores.
 bench-tables: $(VENV)/.bench
-	$(RUN) -m tests.bench.tables
+	$(RUN) -m benches.tables
 
 # Checks the report of a simulated half year in a headless Chromium (Debian's, or BROWSER=PROGRAM), about two minutes.
 # Writes docs/report-desk.png and docs/report-phone.png.

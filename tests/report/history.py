@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import text
 
+from benches.gate.population import Truth, draw_measurements, outcome_probability
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import writing
 from pima.store.schema import migrate
 from pima.store.urls import make_engine
-from tests.bench.gate.population import Truth, draw_measurements, outcome_probability
 from tests.support.databases import Database, call, insert_patients, without_triggers
 from tests.support.shipped import HOLDOUT
 

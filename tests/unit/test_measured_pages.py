@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bench import accuracy, tables
-from tests.bench.accuracy import report
-from tests.bench.accuracy.candidates import AS_WRITTEN, HONEST, Candidate
-from tests.bench.accuracy.fit_speed import FitSpeed
-from tests.bench.accuracy.judgement import judge
-from tests.bench.accuracy.provenance import Provenance
-from tests.bench.accuracy.results import BOOSTING, Large, Results, Row
-from tests.bench.gate import (
+from benches import accuracy, tables
+from benches.accuracy import report
+from benches.accuracy.candidates import AS_WRITTEN, HONEST, Candidate
+from benches.accuracy.fit_speed import FitSpeed
+from benches.accuracy.judgement import judge
+from benches.accuracy.provenance import Provenance
+from benches.accuracy.results import BOOSTING, Large, Results, Row
+from benches.gate import (
     page,
     page_of_acted,
     page_of_looks,
@@ -24,16 +24,16 @@ from tests.bench.gate import (
     page_of_measures,
     page_of_served,
 )
-from tests.bench.gate.policies import SCENARIOS
-from tests.bench.gate.summary import Summary
-from tests.bench.scale import page as page_of_scale
-from tests.bench.speed import page as page_of_speed
-from tests.bench.speed.__main__ import CASES
-from tests.bench.tables import page as page_of_tables
-from tests.bench.tables.candidates import CANDIDATES
-from tests.bench.tables.data_sets import data_sets
-from tests.bench.tables.standings import Standings
-from tests.bench.tables.trials import Answer, Trial
+from benches.gate.policies import SCENARIOS
+from benches.gate.summary import Summary
+from benches.scale import page as page_of_scale
+from benches.speed import page as page_of_speed
+from benches.speed.__main__ import CASES
+from benches.tables import page as page_of_tables
+from benches.tables.candidates import CANDIDATES
+from benches.tables.data_sets import data_sets
+from benches.tables.standings import Standings
+from benches.tables.trials import Answer, Trial
 from tests.support.shipped import ROOT
 
 FOLDER = ROOT / "docs" / "measured"

@@ -52,5 +52,5 @@ def test_nothing_else_of_the_tree_waits_for_the_change(entry: Entry, tmp_path: P
     run(tree, "tests.support.reference")
     run(tree, "ruff", "check", ".")
     run(tree, "mypy")
-    but = (f"--ignore=tests/unit/{room}" for room in ("bench", "model", "support", "train"))
+    but = (f"--ignore=tests/unit/{room}" for room in ("benches", "model", "support", "train"))
     run(tree, "pytest", *OPTIONS, *but, "-k", f"not {FITS}", "tests/unit")

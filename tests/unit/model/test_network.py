@@ -10,6 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.declared.features import Feature
 from pima.core.statistics.estimates import lower_p
 from pima.core.statistics.logistic_regression import choose_strength, fit_penalised
@@ -22,7 +23,6 @@ from pima.model.recipes import (
     recipe_for,
     stratified_folds,
 )
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.databases import clean_environ
 from tests.support.shipped import FEATURES, ROOT
 

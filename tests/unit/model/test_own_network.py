@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benches.accuracy.shipped import shipped_rows
 from pima.errors import OwnNetworkRefused
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.own_networks import SIGMOID, file_of, own_network
 from tests.support.shipped import FEATURES
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.rows.history import Split, features_of
 from pima.model.recipes import never, recipe_for
 from pima.report.contents import Exhibit
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.equal_results import drawn_once, fingerprint, made_once
 from tests.support.labelled import side_of
 from tests.support.shipped import FEATURES

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.declared.features import Feature, Features, as_divided
 from pima.core.declared.group import Group
 from pima.core.statistics.logistic_regression import STRENGTHS
@@ -25,7 +26,6 @@ from pima.model.recipes import (
 from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, by_straight_line, threshold_of, threshold_reaching
 from pima.train.gate import gate_fingerprint, gate_options
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES
 
 

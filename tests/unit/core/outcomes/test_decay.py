@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benches.gate.decay import counted
 from pima.core.arrays import Int64Array
 from pima.core.nights.kinds import State, Watched
 from pima.core.outcomes.decay import BAR, BEFORE, NEWEST, figure_of_decay
 from pima.core.statistics.logistic_regression import logistic
-from tests.bench.gate.decay import counted
 
 LAST = 2_900
 """The number of the last whole week."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.declared.features import Declaration, Feature, Features, Outcome
 from pima.core.rows.history import (
     MOST_TWINS,
@@ -26,7 +27,6 @@ from pima.model.recipes import fit_fingerprint, recipe_for
 from pima.settings.reading import read_settings
 from pima.train.fit import seed_of
 from pima.train.gate import gate_fingerprint
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.labelled import as_learned, labelled, side_of
 from tests.support.shipped import FEATURE_NAMES, FEATURES, ROOT, SALT, SHIPPED
 

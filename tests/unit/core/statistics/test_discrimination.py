@@ -13,6 +13,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.statistics.discrimination import (
     TOO_FEW_OF_A_CLASS,
     auroc,
@@ -22,7 +23,6 @@ from pima.core.statistics.discrimination import (
 )
 from pima.core.statistics.estimates import NO_SPREAD
 from pima.core.statistics.samples import sample_of
-from tests.bench.accuracy.shipped import shipped_rows
 
 Z = norm.ppf(0.975)
 

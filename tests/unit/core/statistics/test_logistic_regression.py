@@ -8,13 +8,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.statistics.logistic_regression import (
     STRENGTHS,
     choose_strength,
     fit_penalised,
     predict,
 )
-from tests.bench.accuracy.shipped import shipped_rows
 
 
 @cache

@@ -16,6 +16,7 @@ from scipy.stats import binomtest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.statistics.estimates import NO_SPREAD, TOO_FEW_ROWS, Estimate
 from pima.core.statistics.performance import (
     CONSTANT,
@@ -38,7 +39,6 @@ from pima.core.verdicts.evidence import (
 from pima.core.verdicts.score_scale import ScoreScale
 from pima.core.verdicts.subgroups import groupings
 from pima.settings.reading import SHIPPED
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.contests import contest
 
 Z = norm.ppf(0.975)

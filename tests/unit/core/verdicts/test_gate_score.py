@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.declared.present_score import PresentScore
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.evidence import evidence
@@ -16,7 +17,6 @@ from pima.core.verdicts.gate import GateOptions, decide
 from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.score_scale import ScoreScale, is_known, scale_of, without_few
 from pima.core.verdicts.verdict import Measure
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.contests import contest, contestant
 
 DRAW = np.random.default_rng(46)

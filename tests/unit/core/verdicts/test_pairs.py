@@ -11,11 +11,11 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.statistics.estimates import NO_SPREAD, Estimate
 from pima.core.verdicts.contest import Contest, Role
 from pima.core.verdicts.evidence import document, evidence, read_evidence
 from pima.core.verdicts.pairs import sentence_of
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.contests import changed, contest, contestant
 
 Z = norm.ppf(0.975)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
+from benches.accuracy.shipped import shipped_rows
 from pima.core.declared.faults import first_fault
 from pima.core.declared.features import Declaration, Feature, Outcome, as_divided
 from pima.core.declared.group import Group
@@ -22,7 +23,6 @@ from pima.core.verdicts.reasons import Decision, Reason
 from pima.core.verdicts.subgroups import groupings, quartile_bands, worst_subgroup
 from pima.core.verdicts.verdict import Measure
 from pima.settings.reading import SHIPPED
-from tests.bench.accuracy.shipped import shipped_rows
 from tests.support import contests
 from tests.support.contests import contest
 
