@@ -16,7 +16,6 @@ from pima import errors
 from pima.core.rows.validation import CODES, MEANINGS
 from pima.core.verdicts.reasons import Reason
 from pima.settings.sections import JOBS
-from pima.store.service.alerts import Remembered
 from pima.store.service.runs import ENDINGS, Status
 from pima.watch import conditions, health
 from pima.watch.health import Condition
@@ -150,7 +149,7 @@ def test_each_reason_of_a_verdict_is_explained(reason: str) -> None:
 
 def _message(code: str) -> str:
     condition = Condition(f"{code}:clinic", "it is so", "look")
-    alert = Alert(News.HOLDS, NOW, Remembered(condition.name, NOW), condition, messages=1)
+    alert = Alert(News.HOLDS, condition.name, NOW, condition)
     return message(alert, "pima").body
 
 
