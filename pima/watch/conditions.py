@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.declared.features import Declaration
 from pima.core.nights.kinds import ALARMS, DRIFT, SOURCE_LOST_ROWS
 from pima.core.verdicts.reasons import Decision, Reason
-from pima.errors import PimaError
+from pima.errors import PimaError, WrongConfiguration
 from pima.runs.recorded_run import close_crashed
 from pima.settings.sections import Settings
 from pima.store.engine import reading
@@ -92,6 +92,9 @@ def conditions_or_error(
         with reading(engine) as connection:
             figures = read_figures(connection, settings)
             return conditions(connection, figures, settings, declared)
+    except WrongConfiguration:
+        # By settings that can't be read nobody can say what holds: the command ends with that.
+        raise
     except PimaError as error:
         return [Condition(error.code, str(error), _OF_ERRORS, hides_others=True)]
 
