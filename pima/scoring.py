@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, Engine
@@ -167,7 +166,7 @@ def _night_end(
 
 def _let_go(engine: Engine, stop: StopRequest) -> None:
     with reading(engine) as connection:
-        since: datetime | None = not_looked_at_since(connection)
+        since = not_looked_at_since(connection)
     while since is not None:
         stop.check()
         with writing(engine) as connection:

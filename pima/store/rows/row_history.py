@@ -42,15 +42,22 @@ _LET_GO = """
     RETURNING replaced_at"""
 
 
-def not_looked_at_since(connection: Connection) -> datetime:
-    """From when on values may have been replaced that no night has looked at.
+def not_looked_at_since(connection: Connection) -> datetime | None:
+    """From when on values may have been replaced that no night has looked at; None if none were, so
+    that a writer of a SQLite file need not be waited for.
 
     A run looks when it ends at what is a day old. One more day is for a correction that was not
     committed by then; what took longer is left to `retain`.
     """
     statement = text(_SINCE).columns(looked_at=Timestamp())
     looked_at = connection.scalar(statement, bound_moments(connection, now=clock(connection)))
-    return EARLIEST if looked_at is None else looked_at - 2 * LIVES_AT_LEAST
+    since = EARLIEST
+    if looked_at is not None:
+        since = looked_at - 2 * LIVES_AT_LEAST
+    is_there = text("SELECT 1 FROM row_history WHERE replaced_at >= :since LIMIT 1")
+    if connection.scalar(is_there, bound_moments(connection, since=since)) is None:
+        return None
+    return since
 
 
 def let_go(connection: Connection, since: datetime, rows: int = LET_GO_AT_ONCE) -> datetime | None:
